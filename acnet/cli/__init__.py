@@ -1,0 +1,1 @@
+"""Command line of ACNet: one module per sub-command."""
