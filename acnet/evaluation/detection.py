@@ -1,0 +1,115 @@
+"""Average precision on any registered set, with detectron2's evaluators and metric names."""
+
+import contextlib
+import copy
+import io
+import logging
+
+from detectron2.data import MetadataCatalog
+from detectron2.evaluation import (
+    COCOEvaluator,
+    DatasetEvaluator,
+    PascalVOCDetectionEvaluator,
+)
+from detectron2.evaluation.coco_evaluation import COCOevalMaxDets
+from pycocotools.coco import COCO
+
+logger = logging.getLogger(__name__)
+
+# COCO's summary also reports recall at 1 and 10 detections, and needs the cap to be the largest.
+SMALLEST_CAP = 10
+
+
+class CappedCOCOEvaluator(COCOEvaluator):
+    """detectron2's ``COCOEvaluator`` with a detection cap for dense photos and an AP of 0 for silence.
+
+    Photos of acne hold more than the 100 lesions after which COCO stops counting, so the cap is an
+    argument here, and a model that predicts nothing scores 0 where detectron2 reports NaN: a NaN
+    would hide the worst possible model from best-checkpoint selection. The metric names are
+    detectron2's; a size bin without ground truth stays NaN, as it does there.
+
+    Args:
+        dataset_name: registered set whose metadata has a ``json_file``, or that detectron2 can
+            convert (it then needs ``output_dir``).
+        output_dir: folder for detectron2's dumps of the predictions, or None for no dump.
+        max_dets_per_image: detections that count for each image, best scores first; at least 10.
+        distributed: gather the predictions of all processes; False evaluates this process alone.
+    """
+
+    def __init__(
+        self,
+        *,
+        dataset_name: str,
+        output_dir: str | None = None,
+        max_dets_per_image: int = 1000,
+        distributed: bool = True,
+    ):
+        if max_dets_per_image < SMALLEST_CAP:
+            raise ValueError(
+                f"max_dets_per_image must be at least {SMALLEST_CAP}, because COCO's summary also "
+                f"reports recall at 1 and 10 detections. Received {max_dets_per_image}; "
+                f"set it to {SMALLEST_CAP} or more."
+            )
+        super().__init__(
+            dataset_name,
+            tasks=("bbox",),
+            distributed=distributed,
+            output_dir=output_dir,
+            max_dets_per_image=max_dets_per_image,
+            use_fast_impl=False,  # the fast one needs detectron2's compiled _C
+        )
+
+    def _derive_coco_results(self, coco_eval, iou_type, class_names=None):
+        if coco_eval is None:
+            logger.warning("The model predicted nothing on any image: AP is 0.")
+            coco_eval = self._evaluate_nothing(iou_type)
+        return super()._derive_coco_results(coco_eval, iou_type, class_names)
+
+    def _evaluate_nothing(self, iou_type):
+        """Runs COCO's evaluation on an empty list of detections, which ``COCO.loadRes`` refuses."""
+        detections = COCO()
+        detections.dataset = copy.copy(self._coco_api.dataset)
+        detections.dataset["annotations"] = []
+        with contextlib.redirect_stdout(io.StringIO()):
+            detections.createIndex()
+            coco_eval = COCOevalMaxDets(self._coco_api, detections, iou_type)
+            coco_eval.params.maxDets = self._max_dets_per_image
+            coco_eval.evaluate()
+            coco_eval.accumulate()
+            coco_eval.summarize()
+        return coco_eval
+
+
+def build_evaluator(
+    *, dataset_name: str, output_dir: str | None = None, max_dets_per_image: int = 1000
+) -> DatasetEvaluator:
+    """Builds the evaluator that a registered set asks for in its metadata.
+
+    Args:
+        dataset_name: name in detectron2's catalogs; its metadata's ``evaluator_type`` decides:
+            ``coco`` gives COCO's AP, ``pascal_voc`` the 11-point or area AP of the set's year. The
+            VOC mean runs over all classes of the metadata, and one without an object in the set
+            counts as 0 in it, as in detectron2.
+        output_dir: folder for the predictions in COCO's result format; unused by VOC.
+        max_dets_per_image: detections that count for each image; unused by VOC, which counts all.
+
+    Returns:
+        An evaluator whose results hold ``bbox/AP``, ``bbox/AP50`` and ``bbox/AP75`` in percent.
+
+    Raises:
+        ValueError: the metadata names no evaluator that is known here.
+    """
+    evaluator_type = MetadataCatalog.get(dataset_name).get("evaluator_type")
+    if evaluator_type == "coco":
+        return CappedCOCOEvaluator(
+            dataset_name=dataset_name,
+            output_dir=output_dir,
+            max_dets_per_image=max_dets_per_image,
+        )
+    if evaluator_type == "pascal_voc":
+        return PascalVOCDetectionEvaluator(dataset_name)
+    raise ValueError(
+        f"A data set must say how it is evaluated: 'coco' or 'pascal_voc'. Received evaluator_type="
+        f"{evaluator_type!r} for {dataset_name!r}; register the set before building its evaluator, "
+        "or set MetadataCatalog.get(name).evaluator_type."
+    )
