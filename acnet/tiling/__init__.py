@@ -1,0 +1,1 @@
+"""Pure geometry of tiles, shared by data preparation and by inference."""
