@@ -1,0 +1,72 @@
+"""Where a prepared data set keeps its files; the writer and the registration both ask here."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+NUM_FOLDS = 5
+SPLITS = ("trainval", "test")
+CLASS_NAMES = ("acne",)
+PREFIXES = ("acne04", "toy")
+
+
+def datasets_root(root: str | os.PathLike | None = None) -> Path:
+    """Returns the folder that holds the data sets: `root`, `$DETECTRON2_DATASETS` or `datasets`.
+
+    Args:
+        root: the user's choice, None where there is none.
+    """
+    return Path(root or os.environ.get("DETECTRON2_DATASETS", "datasets")).expanduser()
+
+
+@dataclass(frozen=True)
+class PreparedLayout:
+    """The paths of one prepared data set.
+
+    Args:
+        root: the folder that holds the data sets.
+        prefix: the first word of its registered names, and its folder below `root`.
+    """
+
+    root: Path
+    prefix: str
+
+    @property
+    def folder(self) -> Path:
+        """The data set's own folder."""
+        return self.root / self.prefix
+
+    @property
+    def tiles(self) -> Path:
+        """The folder of the tiles' pictures."""
+        return self.folder / "tiles"
+
+    @property
+    def manifest(self) -> Path:
+        """The file that says how the set was made and where its photos are."""
+        return self.folder / "manifest.json"
+
+    @property
+    def dropped(self) -> Path:
+        """The log of all that the preparation left out or changed."""
+        return self.folder / "dropped.txt"
+
+    def annotations(self, split: str, fold: int, *, tiles: bool = False) -> Path:
+        """The COCO file of one split of one fold.
+
+        Args:
+            split: "trainval" or "test".
+            fold: 0 to 4.
+            tiles: the file of the tiles rather than of the whole photos.
+        """
+        return self.folder / "annotations" / f"{split}_{fold}{'_tiles' if tiles else ''}.json"
+
+    def dataset_name(self, split: str, fold: int, *, tiles: bool = False) -> str:
+        """The name under which detectron2 knows the same split.
+
+        Args:
+            split: "trainval" or "test".
+            fold: 0 to 4.
+            tiles: the tiles rather than the whole photos.
+        """
+        return f"{self.prefix}_{split}_{fold}{'_tiles' if tiles else ''}"
