@@ -6,34 +6,34 @@ import io
 import logging
 
 from detectron2.data import MetadataCatalog
-from detectron2.evaluation import (
-    COCOEvaluator,
-    DatasetEvaluator,
-    PascalVOCDetectionEvaluator,
-)
+from detectron2.evaluation import COCOEvaluator, DatasetEvaluator, PascalVOCDetectionEvaluator
 from detectron2.evaluation.coco_evaluation import COCOevalMaxDets
 from pycocotools.coco import COCO
 
 logger = logging.getLogger(__name__)
 
-# COCO's summary also reports recall at 1 and 10 detections, and needs the cap to be the largest.
-SMALLEST_CAP = 10
+SMALLEST_CAP = (
+    10  # COCO's summary also reports recall at 1 and 10; the cap must be the last of them
+)
 
 
 class CappedCOCOEvaluator(COCOEvaluator):
-    """detectron2's ``COCOEvaluator`` with a detection cap for dense photos and an AP of 0 for silence.
+    """detectron2's ``COCOEvaluator`` for dense photos, and with an AP of 0 for silence.
 
     Photos of acne hold more than the 100 lesions after which COCO stops counting, so the cap is an
     argument here, and a model that predicts nothing scores 0 where detectron2 reports NaN: a NaN
-    would hide the worst possible model from best-checkpoint selection. The metric names are
+    would hide the worst possible model from the choice of the best checkpoint. The metric names are
     detectron2's; a size bin without ground truth stays NaN, as it does there.
 
     Args:
-        dataset_name: registered set whose metadata has a ``json_file``, or that detectron2 can
+        dataset_name: Registered set whose metadata has a ``json_file``, or that detectron2 can
             convert (it then needs ``output_dir``).
-        output_dir: folder for detectron2's dumps of the predictions, or None for no dump.
-        max_dets_per_image: detections that count for each image, best scores first; at least 10.
-        distributed: gather the predictions of all processes; False evaluates this process alone.
+        output_dir: Folder for detectron2's dumps of the predictions, or None for no dump.
+        max_dets_per_image: Detections that count for each image, best scores first; at least 10.
+        distributed: Gather the predictions of all processes; False evaluates this process alone.
+
+    Raises:
+        ValueError: The cap is below 10.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class CappedCOCOEvaluator(COCOEvaluator):
         return super()._derive_coco_results(coco_eval, iou_type, class_names)
 
     def _evaluate_nothing(self, iou_type):
-        """Runs COCO's evaluation on an empty list of detections, which ``COCO.loadRes`` refuses."""
+        """Run COCO's evaluation on an empty list of detections, which ``COCO.loadRes`` refuses."""
         detections = COCO()
         detections.dataset = copy.copy(self._coco_api.dataset)
         detections.dataset["annotations"] = []
@@ -83,21 +83,21 @@ class CappedCOCOEvaluator(COCOEvaluator):
 def build_evaluator(
     *, dataset_name: str, output_dir: str | None = None, max_dets_per_image: int = 1000
 ) -> DatasetEvaluator:
-    """Builds the evaluator that a registered set asks for in its metadata.
+    """Build the evaluator that a registered set asks for in its metadata.
 
     Args:
-        dataset_name: name in detectron2's catalogs; its metadata's ``evaluator_type`` decides:
+        dataset_name: Name in detectron2's catalogs; its metadata's ``evaluator_type`` decides:
             ``coco`` gives COCO's AP, ``pascal_voc`` the 11-point or area AP of the set's year. The
-            VOC mean runs over all classes of the metadata, and one without an object in the set
-            counts as 0 in it, as in detectron2.
-        output_dir: folder for the predictions in COCO's result format; unused by VOC.
-        max_dets_per_image: detections that count for each image; unused by VOC, which counts all.
+            VOC mean runs over all classes of the metadata, and one without an object that counts
+            (not "difficult") is a 0 in it, as in detectron2.
+        output_dir: Folder for the predictions in COCO's result format; unused by VOC.
+        max_dets_per_image: Detections that count for each image; unused by VOC, which counts all.
 
     Returns:
         An evaluator whose results hold ``bbox/AP``, ``bbox/AP50`` and ``bbox/AP75`` in percent.
 
     Raises:
-        ValueError: the metadata names no evaluator that is known here.
+        ValueError: The metadata names no evaluator that is known here.
     """
     evaluator_type = MetadataCatalog.get(dataset_name).get("evaluator_type")
     if evaluator_type == "coco":
@@ -109,7 +109,7 @@ def build_evaluator(
     if evaluator_type == "pascal_voc":
         return PascalVOCDetectionEvaluator(dataset_name)
     raise ValueError(
-        f"A data set must say how it is evaluated: 'coco' or 'pascal_voc'. Received evaluator_type="
-        f"{evaluator_type!r} for {dataset_name!r}; register the set before building its evaluator, "
-        "or set MetadataCatalog.get(name).evaluator_type."
+        "A data set must say how it is evaluated, by 'coco' or 'pascal_voc' in its metadata. "
+        f"Received evaluator_type={evaluator_type!r} for {dataset_name!r}; register the set "
+        "before building its evaluator, or set MetadataCatalog.get(name).evaluator_type."
     )
