@@ -154,8 +154,8 @@ class TestVOC:
 
     @pytest.mark.filterwarnings("ignore:invalid value encountered in divide:RuntimeWarning")
     def test_class_without_objects_counts_as_0_in_the_mean(self, voc100):
-        # The 20 test photos show 16 of the 20 classes, one of them (diningtable) only as "difficult",
-        # which VOC does not count: 100 * 15 / 20.
+        # The 20 test photos show 16 of the 20 classes, one of them (diningtable) only as
+        # "difficult", which VOC does not count: 100 * 15 / 20.
         outputs = self.perfect_outputs(voc100, "test")
         MetadataCatalog.get(VOC_SET).evaluator_type = "pascal_voc"
         result = evaluate(build_evaluator(dataset_name=VOC_SET), outputs)
