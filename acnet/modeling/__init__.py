@@ -1,0 +1,42 @@
+"""The paper's figures, box by box; importing this registers the parts with detectron2."""
+
+from .attention_loss import mask_attention_loss
+from .composite_backbone import CompositeResNet, RefinedResNet
+from .config import add_acnet_config, build_acnet_backbone
+from .connections import CompositeConnection
+from .context_attention import ContextAttention
+from .dynamic_context_enhancement import DynamicContextEnhancement, DynamicFeatureFusion
+from .feature_refinement import FeatureRefinement
+from .full_precision import Float32ROIPooler, Float32RPNHead
+from .mask_attention import MaskAttention
+from .mask_aware_multi_attention import ChannelProjection, MaskAwareMultiAttention
+from .meta_arch import ACNet
+from .resnet import make_resnet_stage, make_resnet_stages
+from .roi_heads import SoftNMSRes5ROIHeads, SoftNMSROIHeads
+from .soft_nms_output import SoftNMSOutputLayers
+from .streamlined_inception import StreamlinedInception
+
+__all__ = [
+    "ACNet",
+    "ChannelProjection",
+    "CompositeConnection",
+    "CompositeResNet",
+    "ContextAttention",
+    "DynamicContextEnhancement",
+    "DynamicFeatureFusion",
+    "FeatureRefinement",
+    "Float32ROIPooler",
+    "Float32RPNHead",
+    "MaskAttention",
+    "MaskAwareMultiAttention",
+    "RefinedResNet",
+    "SoftNMSOutputLayers",
+    "SoftNMSROIHeads",
+    "SoftNMSRes5ROIHeads",
+    "StreamlinedInception",
+    "add_acnet_config",
+    "build_acnet_backbone",
+    "make_resnet_stage",
+    "make_resnet_stages",
+    "mask_attention_loss",
+]

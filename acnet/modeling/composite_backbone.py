@@ -1,0 +1,224 @@
+"""Composite backbone: a lead ResNet that an assistant ResNet informs, level by level.
+
+Levels of the paper and their names in detectron2, with stride and the channels of a ResNet-101:
+    L1 = "stem" after its max pool (4, 64)     L2 = "res2" (4, 256)
+    L3 = "res3" (8, 512)                       L4 = "res4" (16, 1024)
+"""
+
+from collections.abc import Sequence
+
+from detectron2.layers import ShapeSpec
+from detectron2.modeling import Backbone
+from detectron2.modeling.backbone import ResNet
+from torch import Tensor, nn
+
+from .connections import CompositeConnection
+from .feature_refinement import FeatureRefinement
+
+__all__ = ["LEVELS", "CompositeResNet", "RefinedResNet"]
+
+LEVELS = ("stem", "res2", "res3", "res4")  # L1, L2, L3, L4
+_CONNECTIONS = {"plain": CompositeConnection, "refine": FeatureRefinement}
+_INJECTIONS = ("add", "replace")
+
+
+class CompositeResNet(Backbone):
+    """Two ResNets side by side: stage k of the lead also reads level k of the assistant.
+
+    Reference: paper, III-A, Fig. 2.
+    """
+
+    def __init__(
+        self,
+        *,
+        lead: ResNet,
+        assistant: ResNet,
+        out_features: Sequence[str] = ("res2", "res3", "res4"),
+        connection: str = "refine",
+        injection: str = "add",
+        norm: str = "BN",
+        zero_init: bool = True,
+        share_stem: bool = True,
+    ):
+        """
+        Args:
+            lead, assistant: ResNets of equal widths with stages up to res4 at least.
+            out_features: which of the lead's levels to return.
+            connection: "plain" for the composite backbone alone, "refine" for the feature refinement
+                module in its place.
+            injection: stage k of the lead reads `L[k-1] + g[k]` ("add") or `g[k]` alone ("replace").
+            norm: normalisation of the new layers.
+            zero_init: new layers start by leaving the lead untouched. Only for "add".
+            share_stem: one stem serves both while it is frozen, and so equal in both.
+
+        Raises:
+            ValueError: for an unknown name, a missing stage, or widths that differ.
+        """
+        super().__init__()
+        _check_choice("connection", connection, tuple(_CONNECTIONS))
+        _check_choice("injection", injection, _INJECTIONS)
+        _check_out_features(out_features)
+        lead_shapes, assistant_shapes = _level_shapes(lead), _level_shapes(assistant)
+        if lead_shapes != assistant_shapes:
+            raise ValueError(
+                "Lead and assistant are added level by level, so their channels and strides must be "
+                f"equal. Received {lead_shapes} and {assistant_shapes}; build both alike."
+            )
+        if injection == "replace" and zero_init:
+            raise ValueError(
+                "injection='replace' with zero_init=True would feed zeros to the lead; "
+                "set zero_init=False."
+            )
+        self.lead = lead
+        self.assistant = assistant
+        if share_stem and _is_frozen(lead.stem) and _is_frozen(assistant.stem):
+            self.assistant.stem = self.lead.stem
+        self.injection = injection
+        self.connections = _build_connections(
+            _CONNECTIONS[connection], lead_shapes, norm, zero_init
+        )
+        self._shapes = lead_shapes
+        self._out_features = list(out_features)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """
+        Args:
+            image: (B, 3, H, W), normalised.
+
+        Returns:
+            The lead's levels named in `out_features`, each (B, C, H / stride, W / stride).
+        """
+        stem = self.lead.stem(image)
+        is_shared = self.assistant.stem is self.lead.stem
+        assistant = _run_stages(self.assistant, stem if is_shared else self.assistant.stem(image))
+        levels = {"stem": stem}
+        for low, high in zip(LEVELS, LEVELS[1:], strict=False):
+            term = self.connections[high](assistant[high], assistant[low], levels[low])
+            fed = levels[low] + term if self.injection == "add" else term
+            levels[high] = getattr(self.lead, high)(fed)
+        return {name: levels[name] for name in self._out_features}
+
+    def output_shape(self) -> dict[str, ShapeSpec]:
+        return {name: self._shapes[name] for name in self._out_features}
+
+    @property
+    def size_divisibility(self) -> int:
+        return self._shapes[LEVELS[-1]].stride
+
+
+class RefinedResNet(Backbone):
+    """Feature refinement without a second backbone: row (a) of Table II.
+
+    The one ResNet plays lead and assistant. Level k-1 becomes `L[k-1] + g[k]` where it is tapped; the
+    ResNet's own stages go on reading the unrefined level. The deepest level has no deeper one to
+    learn from and stays as it is.
+
+    NOT IN PAPER: how the module is applied to a single backbone.
+    """
+
+    def __init__(
+        self,
+        *,
+        bottom_up: ResNet,
+        out_features: Sequence[str] = ("res2", "res3", "res4"),
+        norm: str = "BN",
+        zero_init: bool = True,
+    ):
+        """
+        Args:
+            bottom_up: a ResNet with stages up to res4 at least.
+            out_features: which levels to return.
+            norm, zero_init: see `FeatureRefinement`.
+        """
+        super().__init__()
+        _check_out_features(out_features)
+        self.bottom_up = bottom_up
+        self._shapes = _level_shapes(bottom_up)
+        self._out_features = list(out_features)
+        refined = [
+            high for low, high in zip(LEVELS, LEVELS[1:], strict=False) if low in out_features
+        ]
+        self.connections = _build_connections(
+            FeatureRefinement, self._shapes, norm, zero_init, levels=refined
+        )
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Same as `CompositeResNet.forward`."""
+        plain = _run_stages(self.bottom_up, self.bottom_up.stem(image))
+        levels = dict(plain)
+        for low, high in zip(LEVELS, LEVELS[1:], strict=False):
+            if high in self.connections:
+                term = self.connections[high](plain[high], plain[low], plain[low])
+                levels[low] = plain[low] + term
+        return {name: levels[name] for name in self._out_features}
+
+    def output_shape(self) -> dict[str, ShapeSpec]:
+        return {name: self._shapes[name] for name in self._out_features}
+
+    @property
+    def size_divisibility(self) -> int:
+        return self._shapes[LEVELS[-1]].stride
+
+
+def _run_stages(resnet: ResNet, stem: Tensor) -> dict[str, Tensor]:
+    """The levels of a ResNet, from the output of its stem up to res4."""
+    levels = {"stem": stem}
+    for low, high in zip(LEVELS, LEVELS[1:], strict=False):
+        levels[high] = getattr(resnet, high)(levels[low])
+    return levels
+
+
+def _build_connections(
+    connection: type[nn.Module],
+    shapes: dict[str, ShapeSpec],
+    norm: str,
+    zero_init: bool,
+    levels: Sequence[str] = LEVELS[1:],
+) -> nn.ModuleDict:
+    """One connection for each level, keyed by the level that it reads."""
+    return nn.ModuleDict(
+        {
+            high: connection(
+                high_channels=shapes[high].channels,
+                low_channels=shapes[low].channels,
+                norm=norm,
+                zero_init=zero_init,
+            )
+            for low, high in zip(LEVELS, LEVELS[1:], strict=False)
+            if high in levels
+        }
+    )
+
+
+def _level_shapes(resnet: ResNet) -> dict[str, ShapeSpec]:
+    """Channels and stride of L1 to L4."""
+    missing = [name for name in LEVELS if not hasattr(resnet, name)]
+    if missing:
+        raise ValueError(
+            f"A composite backbone joins the levels {LEVELS}. Received a ResNet without {missing}; "
+            'build it with out_features=["res4"].'
+        )
+    shapes, stride = {"stem": ShapeSpec(channels=resnet.stem.out_channels, stride=4)}, 4
+    for name in LEVELS[1:]:
+        blocks = getattr(resnet, name)
+        for block in blocks:
+            stride *= block.stride
+        shapes[name] = ShapeSpec(channels=blocks[-1].out_channels, stride=stride)
+    return shapes
+
+
+def _is_frozen(module: nn.Module) -> bool:
+    return not any(parameter.requires_grad for parameter in module.parameters())
+
+
+def _check_choice(what: str, received: str, known: Sequence[str]) -> None:
+    if received not in known:
+        raise ValueError(f"{what} must be one of {tuple(known)}. Received {received!r}.")
+
+
+def _check_out_features(out_features: Sequence[str]) -> None:
+    unknown = sorted(set(out_features) - set(LEVELS))
+    if unknown or not out_features:
+        raise ValueError(
+            f"out_features names levels to return. Received {list(out_features)}; choose from {LEVELS}."
+        )

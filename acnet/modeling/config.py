@@ -1,0 +1,141 @@
+"""ACNet for users of yaml configs: keys, and the backbone that they describe."""
+
+from detectron2.config import CfgNode
+from detectron2.layers import ShapeSpec
+from detectron2.modeling import BACKBONE_REGISTRY, Backbone
+from detectron2.modeling.backbone import ResNet
+from detectron2.modeling.backbone.resnet import BasicStem
+
+from .composite_backbone import LEVELS, CompositeResNet, RefinedResNet
+from .dynamic_context_enhancement import DynamicContextEnhancement
+from .mask_aware_multi_attention import ChannelProjection, MaskAwareMultiAttention
+from .resnet import make_resnet_stages
+
+__all__ = ["add_acnet_config", "build_acnet_backbone"]
+
+
+def add_acnet_config(cfg: CfgNode) -> None:
+    """Add ACNet's keys to a config of detectron2 and set the paper's model.
+
+    Args:
+        cfg: as `detectron2.config.get_cfg()` returns it; changed in place.
+    """
+    acnet = cfg.MODEL.ACNET = CfgNode()
+    acnet.COMPOSITE = True  # the second backbone (CB)
+    acnet.REFINEMENT = True  # FRM
+    acnet.INJECTION = "add"
+    acnet.ZERO_INIT = True
+    acnet.NORM = "BN"  # of the new layers
+    acnet.CHANNELS_LAST = False
+
+    acnet.DCE = CfgNode()
+    acnet.DCE.ENABLED = True  # False adds the resized levels up
+    acnet.DCE.IN_FEATURES = ["res2", "res3", "res4"]
+    acnet.DCE.OUT_CHANNELS = 512
+    acnet.DCE.DILATIONS = [1, 2, 3]
+    acnet.DCE.REDUCTION = 16
+
+    acnet.MAMA = CfgNode()
+    acnet.MAMA.ENABLED = True  # False puts a 1x1 convolution to 1024 channels in its place
+    acnet.MAMA.WIDTH = 1.0
+    acnet.MAMA.MASK_CHANNELS = 256
+    acnet.MAMA.GATE = "product"
+    acnet.MAMA.LOSS_WEIGHT = 1.0
+
+    acnet.SOFT_NMS = CfgNode()
+    acnet.SOFT_NMS.METHOD = "linear"
+    acnet.SOFT_NMS.SIGMA = 0.5
+    acnet.SOFT_NMS.SCORE_FLOOR = 1e-3
+
+    _set_paper_values(cfg)
+
+
+def _set_paper_values(cfg: CfgNode) -> None:
+    """Keys of detectron2 that the paper fixes (IV-A.1)."""
+    cfg.MODEL.META_ARCHITECTURE = "ACNet"
+    cfg.MODEL.BACKBONE.NAME = "build_acnet_backbone"
+    cfg.MODEL.RESNETS.DEPTH = 101
+    cfg.MODEL.ANCHOR_GENERATOR.SIZES = [[32, 64, 128, 256]]
+    cfg.MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS = [[0.5, 1.0, 2.0]]
+    cfg.MODEL.RPN.IN_FEATURES = ["p3"]
+    cfg.MODEL.RPN.HEAD_NAME = "Float32RPNHead"
+    cfg.MODEL.RPN.CONV_DIMS = [512]
+    cfg.MODEL.RPN.SMOOTH_L1_BETA = 1.0 / 9
+    cfg.MODEL.RPN.PRE_NMS_TOPK_TRAIN = 12000
+    cfg.MODEL.RPN.PRE_NMS_TOPK_TEST = 6000
+    cfg.MODEL.RPN.POST_NMS_TOPK_TRAIN = 2000
+    cfg.MODEL.RPN.POST_NMS_TOPK_TEST = 300
+    cfg.MODEL.ROI_HEADS.NAME = "SoftNMSRes5ROIHeads"
+    cfg.MODEL.ROI_HEADS.IN_FEATURES = ["p3"]
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = 1
+    cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = 1e-3
+    cfg.MODEL.ROI_HEADS.NMS_THRESH_TEST = 0.3
+    cfg.MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION = 14
+    cfg.MODEL.ROI_BOX_HEAD.POOLER_TYPE = "ROIAlignV2"
+    cfg.MODEL.ROI_BOX_HEAD.SMOOTH_L1_BETA = 1.0
+    cfg.TEST.DETECTIONS_PER_IMAGE = 300
+
+
+@BACKBONE_REGISTRY.register()
+def build_acnet_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> Backbone:
+    """Build what `cfg.MODEL.ACNET` describes, up to the map that the RPN reads.
+
+    Args:
+        cfg: a config that `add_acnet_config` has seen.
+        input_shape: of the image.
+
+    Returns:
+        A backbone with the one output "p3" (stride 8).
+    """
+    acnet = cfg.MODEL.ACNET
+    merged = DynamicContextEnhancement(
+        bottom_up=_build_levels(cfg, input_shape),
+        in_features=acnet.DCE.IN_FEATURES,
+        out_channels=acnet.DCE.OUT_CHANNELS,
+        dilations=acnet.DCE.DILATIONS,
+        reduction=acnet.DCE.REDUCTION,
+        enhance=acnet.DCE.ENABLED,
+    )
+    if not acnet.MAMA.ENABLED:
+        return ChannelProjection(bottom_up=merged)
+    return MaskAwareMultiAttention(
+        bottom_up=merged,
+        width=acnet.MAMA.WIDTH,
+        mask_channels=acnet.MAMA.MASK_CHANNELS,
+        norm=acnet.NORM,
+        gate=acnet.MAMA.GATE,
+        loss_weight=acnet.MAMA.LOSS_WEIGHT,
+    )
+
+
+def _build_levels(cfg: CfgNode, input_shape: ShapeSpec) -> Backbone:
+    """One or two ResNets, with or without feature refinement."""
+    acnet = cfg.MODEL.ACNET
+    new_layers = {
+        "out_features": acnet.DCE.IN_FEATURES,
+        "norm": acnet.NORM,
+        "zero_init": acnet.ZERO_INIT,
+    }
+    lead = _build_resnet(cfg, input_shape)
+    if acnet.COMPOSITE:
+        return CompositeResNet(
+            lead=lead,
+            assistant=_build_resnet(cfg, input_shape),
+            connection="refine" if acnet.REFINEMENT else "plain",
+            injection=acnet.INJECTION,
+            **new_layers,
+        )
+    return RefinedResNet(bottom_up=lead, **new_layers) if acnet.REFINEMENT else lead
+
+
+def _build_resnet(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
+    resnets = cfg.MODEL.RESNETS
+    blocks = {"norm": resnets.NORM}
+    if resnets.DEPTH >= 50:
+        blocks["stride_in_1x1"] = resnets.STRIDE_IN_1X1
+    return ResNet(
+        BasicStem(input_shape.channels, resnets.STEM_OUT_CHANNELS, resnets.NORM),
+        make_resnet_stages(resnets.DEPTH, stem_channels=resnets.STEM_OUT_CHANNELS, **blocks),
+        out_features=list(LEVELS),
+        freeze_at=cfg.MODEL.BACKBONE.FREEZE_AT,
+    )

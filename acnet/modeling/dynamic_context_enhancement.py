@@ -1,0 +1,164 @@
+"""Dynamic Context Enhancement (DCE): levels of one shape, each with a receptive field of its own choice.
+
+Shape shorthand:
+    B, H, W: batch, height and width of the reference level (stride 8 in the paper)
+    C: channels of the resized levels (512)
+    d: one of the dilation rates (1, 2, 3)
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from detectron2.layers import Conv2d, ShapeSpec
+from detectron2.modeling import Backbone
+from fvcore.nn import weight_init
+from torch import Tensor, nn
+
+__all__ = ["DynamicContextEnhancement", "DynamicFeatureFusion"]
+
+
+class DynamicFeatureFusion(nn.Module):
+    """Mix three receptive fields of one level by channel attention (H in the paper).
+
+    Reference: paper, III-B.2, Eq. (3) to (5), Fig. 3; the channel attention is SENet's [17].
+    """
+
+    def __init__(self, *, channels: int, dilations: Sequence[int] = (1, 2, 3), reduction: int = 16):
+        """
+        Args:
+            channels: C, of the input and of the output.
+            dilations: rates of the 3x3 convolutions.
+            reduction: r, by which the attention's hidden layer is narrower than the concatenated map.
+        """
+        super().__init__()
+        self.convs = nn.ModuleList(
+            # NOT IN PAPER: no normalisation or activation follows; Eq. (4) has none either.
+            Conv2d(channels, channels, kernel_size=3, padding=rate, dilation=rate)
+            for rate in dilations
+        )
+        concatenated = channels * len(dilations)
+        self.fc1 = nn.Linear(concatenated, concatenated // reduction)
+        self.fc2 = nn.Linear(concatenated // reduction, concatenated)
+        for conv in self.convs:
+            weight_init.c2_xavier_fill(conv)
+        for layer in (self.fc1, self.fc2):
+            weight_init.c2_xavier_fill(layer)
+
+    def forward(self, level: Tensor) -> Tensor:
+        """
+        Args:
+            level: (B, C, H, W).
+
+        Returns:
+            (B, C, H, W), D_i.
+        """
+        maps = [conv(level) for conv in self.convs]  # Eq. (4), never concatenated
+        scores = self._attend(maps)
+        return sum(score * one for score, one in zip(scores, maps, strict=True))  # Eq. (3)
+
+    def _attend(self, maps: list[Tensor]) -> tuple[Tensor, ...]:
+        """Scores alpha in (0, 1), one (B, C, 1, 1) for each dilation."""
+        pooled = torch.cat([one.mean(dim=(2, 3)) for one in maps], dim=1)  # (B, 3C)
+        alpha = torch.sigmoid(self.fc2(F.relu(self.fc1(pooled))))  # Eq. (5)
+        return alpha[:, :, None, None].chunk(len(maps), dim=1)
+
+
+class DynamicContextEnhancement(Backbone):
+    """Bring the levels of a backbone to one shape, enhance each, and add them up.
+
+    Wraps a backbone as detectron2's `FPN` does. Its one output is called "p3".
+
+    Reference: paper, III-B, Fig. 3; Table III for `in_features` and `enhance`.
+    """
+
+    def __init__(
+        self,
+        *,
+        bottom_up: Backbone,
+        in_features: Sequence[str] = ("res2", "res3", "res4"),
+        reference: str = "res3",
+        out_channels: int = 512,
+        dilations: Sequence[int] = (1, 2, 3),
+        reduction: int = 16,
+        enhance: bool = True,
+    ):
+        """
+        Args:
+            bottom_up: gives the levels named in `in_features`.
+            in_features: levels to merge, `reference` among them.
+            reference: the level whose size all others take (L3, stride 8).
+            out_channels: C, of the output.
+            dilations, reduction: see `DynamicFeatureFusion`.
+            enhance: False adds the resized levels up as they are, the paper's "DCE (w/o)".
+
+        Raises:
+            ValueError: if a level is not there.
+        """
+        super().__init__()
+        shapes = bottom_up.output_shape()
+        missing = sorted({reference, *in_features} - set(shapes))
+        if missing or reference not in in_features:
+            raise ValueError(
+                f"in_features={list(in_features)} and reference={reference!r} must name levels of the "
+                f"backbone, the reference among them. The backbone gives {sorted(shapes)}."
+            )
+        self.bottom_up = bottom_up
+        self.in_features = tuple(in_features)
+        self.reference = reference
+        self.resize = nn.ModuleDict(
+            {name: _projection(shapes[name].channels, out_channels) for name in in_features}
+        )
+        self.enhance = nn.ModuleDict(
+            {
+                name: DynamicFeatureFusion(
+                    channels=out_channels, dilations=dilations, reduction=reduction
+                )
+                for name in in_features
+                if enhance
+            }
+        )
+        self._strides = {name: shapes[name].stride for name in in_features}
+        self._output_shape = ShapeSpec(channels=out_channels, stride=shapes[reference].stride)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """
+        Args:
+            image: (B, 3, 8H, 8W), normalised; sides divisible by `size_divisibility`.
+
+        Returns:
+            {"p3": (B, out_channels, H, W)}, D.
+        """
+        levels = self.bottom_up(image)
+        size_hw = levels[self.reference].shape[-2:]
+        resized = {name: self._resize(name, levels[name], size_hw) for name in self.in_features}
+        return {"p3": sum(self._enhance(name, level) for name, level in resized.items())}
+
+    def _resize(self, name: str, level: Tensor, size_hw: torch.Size) -> Tensor:
+        """(B, C, H, W) from a level of any size (III-B.1)."""
+        if self._strides[name] < self._output_shape.stride:
+            return self.resize[name](F.adaptive_avg_pool2d(level, size_hw))
+        level = self.resize[name](level)
+        if level.shape[-2:] == size_hw:
+            return level
+        # The 1x1 convolution and the interpolation commute; convolving first is the cheaper order.
+        return F.interpolate(level, size=size_hw, mode="bilinear", align_corners=False)
+
+    def _enhance(self, name: str, level: Tensor) -> Tensor:
+        return self.enhance[name](level) if name in self.enhance else level
+
+    def output_shape(self) -> dict[str, ShapeSpec]:
+        return {"p3": self._output_shape}
+
+    @property
+    def size_divisibility(self) -> int:
+        return max(self.bottom_up.size_divisibility, *self._strides.values())
+
+
+def _projection(in_channels: int, out_channels: int) -> nn.Module:
+    """A 1x1 convolution, or nothing where the level has the wanted channels already."""
+    if in_channels == out_channels:
+        return nn.Identity()
+    conv = Conv2d(in_channels, out_channels, kernel_size=1)
+    weight_init.c2_xavier_fill(conv)
+    return conv

@@ -1,0 +1,57 @@
+"""Feature refinement module (FRM): the second half of Composite Feature Refinement."""
+
+import torch.nn.functional as F
+from detectron2.layers import Conv2d, get_norm
+from fvcore.nn import weight_init
+from torch import Tensor, nn
+
+__all__ = ["FeatureRefinement"]
+
+
+class FeatureRefinement(nn.Module):
+    """Fuse a deep and a shallow level of the assistant and let them modulate the lead's shallow one.
+
+    Reference: paper, III-A.2, Eq. (1) and (2), Fig. 2.
+    """
+
+    def __init__(
+        self, *, high_channels: int, low_channels: int, norm: str = "BN", zero_init: bool = True
+    ):
+        """
+        Args:
+            high_channels: channels of the assistant's level k.
+            low_channels: channels of level k-1, in assistant and lead alike.
+            norm: detectron2's name of the normalisation. A real one is needed: a product of two
+                maps that nothing normalises has no control of its scale.
+            zero_init: start the last convolution at zero, so that the lead starts untouched.
+        """
+        super().__init__()
+        self.phi = Conv2d(high_channels, low_channels, kernel_size=1)
+        self.fused_norm = get_norm(norm, low_channels)
+        self.lead_norm = get_norm(norm, low_channels)
+        self.output = Conv2d(low_channels, low_channels, kernel_size=3, padding=1)
+        weight_init.c2_xavier_fill(self.phi)
+        weight_init.c2_msra_fill(self.output)
+        if zero_init:
+            # NOT IN PAPER: a pretrained lead computes at step 0 what it was trained to compute.
+            nn.init.zeros_(self.output.weight)
+
+    def forward(self, assistant_high: Tensor, assistant_low: Tensor, lead_low: Tensor) -> Tensor:
+        """
+        Args:
+            assistant_high: (B, high_channels, h, w), A_k.
+            assistant_low: (B, low_channels, H, W), A_{k-1}.
+            lead_low: (B, low_channels, H, W), L_{k-1}.
+
+        Returns:
+            (B, low_channels, H, W), g_k.
+        """
+        # The 1x1 convolution and the interpolation commute; convolving first is the cheaper order.
+        high = F.interpolate(
+            self.phi(assistant_high),
+            size=assistant_low.shape[-2:],
+            mode="bilinear",
+            align_corners=False,
+        )
+        fused = F.relu(self.fused_norm(assistant_low + high))  # Eq. (1)
+        return self.output(F.relu(self.lead_norm(lead_low) * fused))  # Eq. (2)

@@ -1,0 +1,44 @@
+"""Parts of detectron2 that must stay in float32 when the rest of the model runs in mixed precision.
+
+bfloat16 keeps 8 bits: at x = 640 its grid is 4 pixels wide, and thousands of scores become equal.
+detectron2 hands boxes to RoIAlign in the precision of the features, and ranks proposals by logits in
+the precision of autocast. Both cost little in float32.
+"""
+
+import torch
+from detectron2.modeling.poolers import ROIPooler
+from detectron2.modeling.proposal_generator.rpn import RPN_HEAD_REGISTRY, StandardRPNHead
+from detectron2.structures import Boxes
+from torch import Tensor
+
+__all__ = ["Float32ROIPooler", "Float32RPNHead", "float32_region"]
+
+
+def float32_region(tensor: Tensor) -> torch.autocast:
+    """A context in which autocast is off for the device of the tensor."""
+    return torch.autocast(device_type=tensor.device.type, enabled=False)
+
+
+class Float32ROIPooler(ROIPooler):
+    """`ROIPooler` that reads boxes in float32, whatever the precision of the features."""
+
+    def forward(self, x: list[Tensor], box_lists: list[Boxes]) -> Tensor:
+        """Same as `ROIPooler.forward`; the result has the precision of the features."""
+        with float32_region(x[0]):
+            pooled = super().forward([features.float() for features in x], box_lists)
+        return pooled.to(x[0].dtype)
+
+
+@RPN_HEAD_REGISTRY.register()
+class Float32RPNHead(StandardRPNHead):
+    """`StandardRPNHead` whose hidden convolution follows autocast and whose predictions do not."""
+
+    def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Same as `StandardRPNHead.forward`, in float32."""
+        logits, deltas = [], []
+        for level in features:
+            hidden = self.conv(level)
+            with float32_region(hidden):
+                logits.append(self.objectness_logits(hidden.float()))
+                deltas.append(self.anchor_deltas(hidden.float()))
+        return logits, deltas

@@ -1,0 +1,167 @@
+"""Mask-Aware Multi-Attention (MAMA), the last stop before the RPN, and its stand-in for ablations."""
+
+from detectron2.layers import Conv2d, ShapeSpec
+from detectron2.modeling import Backbone
+from detectron2.structures import ImageList, Instances
+from fvcore.nn import weight_init
+from torch import Tensor
+
+from .attention_loss import mask_attention_loss
+from .context_attention import ContextAttention
+from .mask_attention import MaskAttention
+from .streamlined_inception import StreamlinedInception
+
+__all__ = ["ChannelProjection", "MaskAwareMultiAttention"]
+
+_GATES = ("product", "residual")
+
+
+class MaskAwareMultiAttention(Backbone):
+    """Suppress the background and raise probable lesions on the merged map.
+
+    Reference: paper, III-C, Fig. 4.
+    """
+
+    def __init__(
+        self,
+        *,
+        bottom_up: Backbone,
+        in_feature: str = "p3",
+        width: float = 1.0,
+        mask_channels: int = 256,
+        context_reduction: int = 16,
+        norm: str = "BN",
+        gate: str = "product",
+        loss_weight: float = 1.0,
+    ):
+        """
+        Args:
+            bottom_up: gives the merged map under the name `in_feature`.
+            in_feature: which map to attend to; the output keeps the name.
+            width: see `StreamlinedInception`.
+            mask_channels: hidden channels of the mask attention block.
+            context_reduction: r of the context attention block.
+            norm: normalisation of the inception network.
+            gate: "product" is the paper's `sigmoid(m) * GC(X)`; "residual" is
+                `(1 + sigmoid(m)) * GC(X)`, which never erases the surroundings of a lesion.
+            loss_weight: weight of the attention loss; 0 leaves the mask unsupervised.
+
+        Raises:
+            ValueError: for an unknown gate.
+        """
+        super().__init__()
+        if gate not in _GATES:
+            raise ValueError(f"gate must be one of {_GATES}. Received {gate!r}.")
+        shape = bottom_up.output_shape()[in_feature]
+        self.bottom_up = bottom_up
+        self.in_feature = in_feature
+        self.gate = gate
+        self.loss_weight = loss_weight
+        self.inception = StreamlinedInception(in_channels=shape.channels, width=width, norm=norm)
+        channels = self.inception.out_channels
+        self.mask_attention = MaskAttention(in_channels=channels, hidden_channels=mask_channels)
+        self.context_attention = ContextAttention(channels=channels, reduction=context_reduction)
+        self._output_shape = ShapeSpec(channels=channels, stride=shape.stride)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """
+        Args:
+            image: (B, 3, H, W), normalised and padded to `size_divisibility`.
+
+        Returns:
+            {in_feature: (B, out_channels, H / stride, W / stride)}, I.
+        """
+        attended, _ = self.attend(self.bottom_up(image)[self.in_feature])
+        return {self.in_feature: attended}
+
+    def forward_with_losses(
+        self, images: ImageList, gt_instances: list[Instances]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """`forward` for training: also what supervises the mask.
+
+        Args:
+            images: the padded batch; its `image_sizes` say what is not padding.
+            gt_instances: for each image the ground truth, with `gt_boxes`.
+
+        Returns:
+            The features of `forward`, and {"loss_attention": scalar} unless its weight is 0.
+        """
+        attended, mask_logits = self.attend(self.bottom_up(images.tensor)[self.in_feature])
+        features = {self.in_feature: attended}
+        if self.loss_weight == 0:
+            return features, {}
+        loss = mask_attention_loss(
+            mask_logits,
+            [instances.gt_boxes.tensor for instances in gt_instances],
+            images.image_sizes,
+            self._output_shape.stride,
+        )
+        return features, {"loss_attention": self.loss_weight * loss}
+
+    def attend(self, merged: Tensor) -> tuple[Tensor, Tensor]:
+        """Apply the attention to the merged map.
+
+        Args:
+            merged: (B, C, H, W), D.
+
+        Returns:
+            The attended map I (B, out_channels, H, W) and the mask's logits (B, 1, H, W).
+        """
+        features = self.inception(merged)
+        mask_logits = self.mask_attention(features)
+        saliency = mask_logits.sigmoid()
+        # NOT IN PAPER: "residual"; the paper multiplies by the saliency alone.
+        factor = saliency if self.gate == "product" else 1 + saliency
+        return factor * self.context_attention(features), mask_logits
+
+    def saliency(self, image: Tensor) -> Tensor:
+        """The mask attention's probabilities, to look at.
+
+        Args:
+            image: as in `forward`.
+
+        Returns:
+            (B, 1, H / stride, W / stride), in [0, 1].
+        """
+        _, mask_logits = self.attend(self.bottom_up(image)[self.in_feature])
+        return mask_logits.float().sigmoid()
+
+    def output_shape(self) -> dict[str, ShapeSpec]:
+        return {self.in_feature: self._output_shape}
+
+    @property
+    def size_divisibility(self) -> int:
+        return self.bottom_up.size_divisibility
+
+
+class ChannelProjection(Backbone):
+    """A 1x1 convolution in the place of MAMA, so that all heads stay the same in ablations.
+
+    NOT IN PAPER: Table II does not say what feeds the RPN where MAMA is absent.
+    """
+
+    def __init__(self, *, bottom_up: Backbone, in_feature: str = "p3", out_channels: int = 1024):
+        """
+        Args:
+            bottom_up: gives the merged map under the name `in_feature`.
+            in_feature: which map to project; the output keeps the name.
+            out_channels: channels that MAMA would give.
+        """
+        super().__init__()
+        shape = bottom_up.output_shape()[in_feature]
+        self.bottom_up = bottom_up
+        self.in_feature = in_feature
+        self.project = Conv2d(shape.channels, out_channels, kernel_size=1)
+        weight_init.c2_xavier_fill(self.project)
+        self._output_shape = ShapeSpec(channels=out_channels, stride=shape.stride)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Same as `MaskAwareMultiAttention.forward`."""
+        return {self.in_feature: self.project(self.bottom_up(image)[self.in_feature])}
+
+    def output_shape(self) -> dict[str, ShapeSpec]:
+        return {self.in_feature: self._output_shape}
+
+    @property
+    def size_divisibility(self) -> int:
+        return self.bottom_up.size_divisibility

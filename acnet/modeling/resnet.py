@@ -1,0 +1,70 @@
+"""ResNets of any width: detectron2's stages, scaled down for a CPU."""
+
+from detectron2.layers import CNNBlockBase
+from detectron2.modeling.backbone import ResNet
+from detectron2.modeling.backbone.resnet import BasicBlock, BottleneckBlock
+
+__all__ = ["make_resnet_stage", "make_resnet_stages"]
+
+_BLOCKS_PER_STAGE = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+
+
+def make_resnet_stages(
+    depth: int, *, stem_channels: int = 64, num_stages: int = 3, **kwargs
+) -> list[list[CNNBlockBase]]:
+    """The first stages (res2 and on) of a ResNet.
+
+    `ResNet.make_default_stages` fixes the widths; here they follow the stem.
+
+    Args:
+        depth: 18, 34, 50 or 101.
+        stem_channels: channels of the stem; res2 has as many (18, 34) or four times (50, 101).
+        num_stages: how many stages; 3 ends with res4.
+        kwargs: for each block, such as `norm` or `stride_in_1x1`.
+
+    Returns:
+        For each stage its blocks.
+
+    Raises:
+        ValueError: for an unknown depth.
+    """
+    return [
+        make_resnet_stage(depth, stage, stem_channels=stem_channels, **kwargs)
+        for stage in range(2, 2 + num_stages)
+    ]
+
+
+def make_resnet_stage(
+    depth: int, stage: int, *, stem_channels: int = 64, **kwargs
+) -> list[CNNBlockBase]:
+    """One stage of a ResNet: `make_resnet_stage(101, 5)` is the box head of a C4 detector.
+
+    Args:
+        depth, stem_channels, kwargs: see `make_resnet_stages`.
+        stage: 2 to 5.
+
+    Returns:
+        Its blocks; the first one halves the size, but for stage 2.
+
+    Raises:
+        ValueError: for an unknown depth or stage.
+    """
+    if depth not in _BLOCKS_PER_STAGE or stage not in (2, 3, 4, 5):
+        raise ValueError(
+            f"Depths are {tuple(_BLOCKS_PER_STAGE)} and stages 2 to 5. "
+            f"Received depth={depth}, stage={stage}."
+        )
+    is_basic = depth < 50
+    expansion = 1 if is_basic else 4
+    bottleneck_channels = stem_channels * 2 ** (stage - 2)
+    num_blocks = _BLOCKS_PER_STAGE[depth][stage - 2]
+    if not is_basic:
+        kwargs["bottleneck_channels"] = bottleneck_channels
+    return ResNet.make_stage(
+        BasicBlock if is_basic else BottleneckBlock,
+        num_blocks,
+        stride_per_block=[1 if stage == 2 else 2] + [1] * (num_blocks - 1),
+        in_channels=stem_channels if stage == 2 else bottleneck_channels // 2 * expansion,
+        out_channels=bottleneck_channels * expansion,
+        **kwargs,
+    )
