@@ -1,0 +1,30 @@
+# One line a command. Each prepares its own environment: .venv, or the given PYTHON's where that
+# has detectron2 already, as in `make demo PYTHON=/opt/conda/bin/python`.
+PYTHON ?= python3
+READY := $(PYTHON) scripts/bootstrap.py
+export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
+.PHONY: help demo test test-all lint format env clean
+
+help:  ## list the commands
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+
+demo:  ## train a small ACNet on generated photos and show what it finds, in output/demo
+	@python=$$($(READY)) && exec $$python scripts/demo.py
+
+test:  ## check the style and run the tests
+	@python=$$($(READY) --dev) && $$python -m ruff check . && exec $$python -m pytest
+
+test-all:  ## run the slow tests too
+	@python=$$($(READY) --dev) && exec $$python -m pytest -m ""
+
+lint:  ## check the style and the format
+	@python=$$($(READY) --dev) && $$python -m ruff check . && exec $$python -m ruff format --check .
+
+format:  ## mend the style and the format
+	@python=$$($(READY) --dev) && $$python -m ruff check --fix . && exec $$python -m ruff format .
+
+env:  ## only prepare the environment
+	@$(READY) --dev
+
+clean:  ## remove what the commands above made, except .venv
+	rm -rf output build *.egg-info .pytest_cache .ruff_cache .hypothesis
