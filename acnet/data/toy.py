@@ -1,0 +1,72 @@
+"""Generated acne photos: skin, lesions and distractors from a seed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from acnet.data import toy_distractors, toy_lesions, toy_skin
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToyOptions:
+    """What decides the pixels of photo i, together with i itself.
+
+    Args:
+        seed: any whole number from 0.
+        sizes_px: sides of the square photos; each photo takes one of them by chance.
+        lesion_px: smallest and largest lesion diameter in pixels.
+        colour_shift: strength of colour casts, 0 for white light, 1 as usual.
+        scale_spread: share of the size range that is used, in log scale; 0 for one size.
+        density: factor on the number of lesions.
+    """
+
+    seed: int = 0
+    sizes_px: tuple[int, ...] = (320,)
+    lesion_px: tuple[float, float] = (6.0, 80.0)
+    colour_shift: float = 1.0
+    scale_spread: float = 1.0
+    density: float = 1.0
+
+
+@dataclass(frozen=True)
+class ToyPhoto:
+    """One generated photo.
+
+    Args:
+        image_bgr: (H, W, 3) uint8.
+        boxes_xyxy: (N, 4) whole pixels, end exclusive, tight around the lesions, inside the photo.
+    """
+
+    image_bgr: np.ndarray
+    boxes_xyxy: np.ndarray
+
+
+def draw_photo(options: ToyOptions, index: int) -> ToyPhoto:
+    """Draws one photo; it depends on the options and its own index only.
+
+    Args:
+        options: the seed and the knobs.
+        index: from 0; the set may grow later without changing the photos it has.
+
+    Returns:
+        The picture and its boxes, sorted by top, then left.
+    """
+    rng = np.random.default_rng(np.random.SeedSequence([options.seed, index]))
+    side = int(options.sizes_px[rng.integers(len(options.sizes_px))])
+    image_hw = (side, side)
+    count = toy_lesions.sample_count(rng, options.density)
+    diameters = toy_lesions.sample_diameters(rng, count, options.lesion_px, options.scale_spread)
+    lesions = toy_lesions.place_lesions(rng, image_hw, diameters)
+    boxes = np.array([lesion.blob.box_xyxy() for lesion in lesions], np.float32).reshape(-1, 4)
+
+    maps = toy_skin.bare_skin(rng, image_hw)
+    toy_distractors.paint_blush(rng, maps)
+    toy_distractors.paint_freckles(rng, maps)
+    toy_distractors.paint_moles(rng, maps, boxes)
+    for lesion in lesions:
+        toy_lesions.paint_lesion(rng, maps, lesion)
+    toy_distractors.paint_hair(rng, maps)
+    light = toy_skin.uneven_light(rng, image_hw, options.colour_shift)
+    image_bgr = toy_skin.picture(rng, maps, light)
+    left, top, right, bottom = boxes.T
+    return ToyPhoto(image_bgr, boxes[np.lexsort((right, bottom, left, top))])

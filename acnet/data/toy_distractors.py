@@ -1,0 +1,102 @@
+"""What is on skin and is no acne: moles, freckles, blush and hair."""
+
+import cv2
+import numpy as np
+
+from acnet.data.toy_shapes import add_patch, draw_blob, is_clear, soft_edge
+from acnet.data.toy_skin import SkinMaps
+
+HAIR_POINTS = 24  # of each hair's curve
+SUBPIXEL_BITS = 4  # cv2 draws between pixels at this many fractional bits
+
+
+def paint_moles(rng: np.random.Generator, maps: SkinMaps, lesion_boxes: np.ndarray) -> None:
+    """Paints moles of the sizes and shapes of lesions: brown, often with a crisp or dark rim.
+
+    Args:
+        rng: where they come from.
+        maps: the skin, changed in place.
+        lesion_boxes: (N, 4) XYXY; a mole hides none of them.
+    """
+    height, width = maps.melanin.shape
+    for _ in range(rng.poisson(3.0)):
+        blob = draw_blob(
+            rng,
+            center_xy=(rng.uniform(0, width), rng.uniform(0, height)),
+            diameter=float(np.exp(rng.uniform(np.log(5), np.log(50)))),
+        )
+        if not is_clear(blob.box_xyxy(), lesion_boxes):
+            continue
+        strength = rng.uniform(0.2, 1.1)
+        body = soft_edge(blob.rho, rng.uniform(0.06, 0.35))
+        rim = rng.uniform(-0.4, 0.5) * np.exp(-(((blob.rho - 0.8) / 0.2) ** 2))
+        add_patch(maps.melanin, strength * body * (1.0 + rim), blob)
+        add_patch(maps.blood, rng.uniform(0.0, 0.18) * strength * body, blob)  # reddish brown
+        if rng.uniform() < 0.4:  # a raised mole shades and shines as a papule does
+            dome = np.clip(1.0 - (blob.rho / 1.1) ** 2, 0.0, None) ** 1.5
+            add_patch(maps.height, rng.uniform(0.06, 0.25) * blob.diameter * dome, blob)
+
+
+def paint_freckles(rng: np.random.Generator, maps: SkinMaps) -> None:
+    """Paints freckles, in some photos many.
+
+    Args:
+        rng: where they come from.
+        maps: the skin, changed in place.
+    """
+    height, width = maps.melanin.shape
+    for _ in range(rng.poisson(rng.choice([0.0, 6.0, 30.0], p=[0.5, 0.35, 0.15]))):
+        blob = draw_blob(
+            rng,
+            center_xy=(rng.uniform(0, width), rng.uniform(0, height)),
+            diameter=rng.uniform(2.5, 7.0),
+        )
+        add_patch(maps.melanin, rng.uniform(0.08, 0.3) * soft_edge(blob.rho, 0.5), blob)
+
+
+def paint_blush(rng: np.random.Generator, maps: SkinMaps) -> None:
+    """Paints flat redness without a rim and pale scars: blood alone does not make a lesion.
+
+    Args:
+        rng: where they come from.
+        maps: the skin, changed in place.
+    """
+    height, width = maps.blood.shape
+    for _ in range(rng.poisson(2.0)):
+        blob = draw_blob(
+            rng,
+            center_xy=(rng.uniform(0, width), rng.uniform(0, height)),
+            diameter=rng.uniform(15.0, 70.0),
+            roughness=0.15,
+        )
+        add_patch(maps.blood, rng.uniform(-0.08, 0.14) * soft_edge(blob.rho, 0.85), blob)
+
+
+def paint_hair(rng: np.random.Generator, maps: SkinMaps) -> None:
+    """Paints bent hairs over everything, in some photos none.
+
+    Args:
+        rng: where they come from.
+        maps: the skin, changed in place.
+    """
+    height, width = maps.hair.shape
+    layer = np.zeros((height, width), np.uint8)
+    t = np.linspace(0.0, 1.0, HAIR_POINTS)
+    for _ in range(rng.poisson(rng.choice([0.0, 4.0, 14.0], p=[0.35, 0.45, 0.2]))):
+        angle, length = (
+            rng.uniform(0.0, 2.0 * np.pi),
+            np.exp(rng.uniform(np.log(30.0), np.log(260.0))),
+        )
+        bend = angle + rng.normal(0.0, 0.9) * t
+        steps = length / HAIR_POINTS * np.stack([np.cos(bend), np.sin(bend)], axis=1)
+        points = np.cumsum(steps, axis=0) + rng.uniform((0, 0), (width, height))
+        cv2.polylines(
+            layer,
+            [np.round(points * (1 << SUBPIXEL_BITS)).astype(np.int32)],
+            False,
+            int(rng.integers(90, 256)),
+            1 if rng.uniform() < 0.85 else 2,
+            cv2.LINE_AA,
+            SUBPIXEL_BITS,
+        )
+    np.maximum(maps.hair, layer.astype(np.float32) / 255.0, out=maps.hair)

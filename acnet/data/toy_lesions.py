@@ -1,0 +1,153 @@
+"""Generated acne: where lesions sit, how large they are and how each kind looks."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from acnet.data.toy_shapes import Blob, add_patch, draw_blob, is_clear, soft_edge
+from acnet.data.toy_skin import SkinMaps
+
+PLACING_TRIES = 40
+CLUSTER_SHARE = 0.55  # of lesions that sit beside another one
+BARE_SHARE = 0.03  # of photos without any lesion
+FAINT_SHARE = 0.04  # of lesions that are barely visible
+FAINT_REDNESS = (0.10, 0.16)  # optical density of blood; blotches of bare skin deviate by 0.06
+REDNESS = (0.17, 0.75)
+TYPICAL_COUNT = 7.0  # the median of ACNE04
+COUNT_SIGMA = 0.75  # of the logarithm: 2 to 24 lesions in nine photos of ten
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """One lesion to be painted.
+
+    Args:
+        blob: its shape and place.
+        kind: "papule", "pustule", "nodule" or "whitehead".
+        redness: its optical density of blood.
+    """
+
+    blob: Blob
+    kind: str
+    redness: float
+
+
+def sample_count(rng: np.random.Generator, density: float) -> int:
+    """Draws how many lesions a photo has: heavy-tailed, sometimes none.
+
+    Args:
+        rng: where the number comes from.
+        density: factor on the typical count.
+
+    Returns:
+        A count that placing may not reach where the photo is full.
+    """
+    bare = rng.uniform() < BARE_SHARE
+    count = round(density * TYPICAL_COUNT * float(np.exp(COUNT_SIGMA * rng.standard_normal())))
+    return 0 if bare else max(count, 1 if density > 0 else 0)
+
+
+def sample_diameters(
+    rng: np.random.Generator, count: int, lesion_px: tuple[float, float], scale_spread: float
+) -> np.ndarray:
+    """Draws sizes log-uniformly, largest first, so that the large ones still find a place.
+
+    Args:
+        rng: where the sizes come from.
+        count: how many.
+        lesion_px: smallest and largest diameter at a spread of 1, in pixels.
+        scale_spread: 0 gives every lesion the middle size; 1 the whole range, in log scale.
+
+    Returns:
+        (count,) diameters in pixels, falling.
+    """
+    low, high = np.log(lesion_px)
+    middle, half = (low + high) / 2, (high - low) / 2
+    return np.sort(np.exp(middle + half * scale_spread * rng.uniform(-1.0, 1.0, count)))[::-1]
+
+
+def place_lesions(
+    rng: np.random.Generator, image_hw: tuple[int, int], diameters: np.ndarray
+) -> list[Lesion]:
+    """Places lesions, some in clusters, without hiding one under another.
+
+    Args:
+        rng: where places and forms come from.
+        image_hw: size of the photo in pixels; every box lies inside.
+        diameters: pixels; one for which there is no place left is dropped.
+
+    Returns:
+        The lesions in order of their diameters, falling.
+    """
+    lesions: list[Lesion] = []
+    boxes = np.zeros((0, 4), np.float32)
+    for diameter in diameters:
+        for _ in range(PLACING_TRIES):
+            center_xy = _sample_center(rng, image_hw, diameter, boxes)
+            blob = draw_blob(rng, center_xy=center_xy, diameter=float(diameter))
+            box = blob.box_xyxy()
+            if _is_inside(box, image_hw) and is_clear(box, boxes):
+                boxes = np.concatenate([boxes, np.array([box], np.float32)])
+                lesions.append(Lesion(blob, _sample_kind(rng, diameter), _sample_redness(rng)))
+                break
+    return lesions
+
+
+def _sample_center(
+    rng: np.random.Generator, image_hw: tuple[int, int], diameter: float, boxes: np.ndarray
+) -> tuple[float, float]:
+    height, width = image_hw
+    if len(boxes) == 0 or rng.uniform() > CLUSTER_SHARE:
+        return rng.uniform(0, width), rng.uniform(0, height)
+    x0, y0, x1, y1 = boxes[rng.integers(len(boxes))]
+    distance = (diameter + np.sqrt((x1 - x0) * (y1 - y0))) / 2 * rng.uniform(0.9, 1.6)
+    angle = rng.uniform(0.0, 2.0 * np.pi)
+    return (x0 + x1) / 2 + distance * np.cos(angle), (y0 + y1) / 2 + distance * np.sin(angle)
+
+
+def _is_inside(box: tuple[int, int, int, int], image_hw: tuple[int, int]) -> bool:
+    height, width = image_hw
+    return box[0] >= 0 and box[1] >= 0 and box[2] <= width and box[3] <= height
+
+
+def _sample_kind(rng: np.random.Generator, diameter: float) -> str:
+    draw = rng.uniform()
+    if diameter > 30:
+        return "nodule" if draw < 0.6 else "papule" if draw < 0.85 else "pustule"
+    if diameter > 10:
+        return "papule" if draw < 0.55 else "pustule"
+    return "papule" if draw < 0.7 else "whitehead"
+
+
+def _sample_redness(rng: np.random.Generator) -> float:
+    faint = rng.uniform() < FAINT_SHARE
+    return rng.uniform(*FAINT_REDNESS) if faint else rng.uniform(*REDNESS)
+
+
+def paint_lesion(rng: np.random.Generator, maps: SkinMaps, lesion: Lesion) -> None:
+    """Paints one lesion on the maps, in place.
+
+    Args:
+        rng: where its details come from.
+        maps: the skin.
+        lesion: what to paint.
+    """
+    blob, rho = lesion.blob, lesion.blob.rho
+    deep = lesion.kind == "nodule"
+    softness = rng.uniform(0.3, 0.5) if deep else rng.uniform(0.12, 0.35)
+    pale = 0.45 if lesion.kind == "whitehead" else 1.0
+    core = soft_edge(rho, softness)
+    uneven = 1.0 + rng.uniform(-0.35, 0.25) * np.clip(1.0 - rho, 0.0, 1.0)
+    halo = rng.uniform(0.05, 0.22) * np.exp(-((rho / 1.25) ** 4))
+    add_patch(maps.blood, lesion.redness * pale * (core * uneven + halo), blob)
+    add_patch(maps.melanin, rng.uniform(0.0, 0.25) * lesion.redness * core, blob)
+
+    rise = rng.uniform(0.05, 0.16) if deep else rng.uniform(0.08, 0.28)
+    visible = min(1.0, lesion.redness / 0.3)  # a faint one is flat as well
+    dome = np.clip(1.0 - (rho / 1.1) ** 2, 0.0, None) ** 1.5
+    add_patch(maps.height, rise * visible * blob.diameter * dome, blob)
+
+    if lesion.kind in ("pustule", "whitehead"):
+        head = rng.uniform(0.3, 0.6) if lesion.kind == "pustule" else rng.uniform(0.55, 0.8)
+        cover = rng.uniform(0.3, 0.8) * visible
+        add_patch(maps.pus, cover * soft_edge(rho / head, rng.uniform(0.2, 0.45)), blob)
