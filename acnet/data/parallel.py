@@ -1,0 +1,71 @@
+"""Work on many photos on all cores, with a progress bar and results in order."""
+
+import concurrent.futures
+import functools
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import cv2
+from tqdm import tqdm
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+LOG_INTERVAL_SECONDS = 30.0  # between progress lines where stderr is a file
+
+
+def default_workers() -> int:
+    """Returns the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def map_photos(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    workers: int,
+    description: str,
+) -> list[Result]:
+    """Applies a function to every item; the result does not depend on the number of workers.
+
+    Args:
+        function: a function of a module, or a partial of one: it travels to other processes.
+        items: its arguments.
+        workers: processes; 1 works in this one.
+        description: the progress bar's title, on stderr.
+
+    Returns:
+        One result per item, in the items' order.
+
+    Raises:
+        Whatever the function raises first; the rest is then abandoned.
+    """
+    progress = functools.partial(
+        tqdm,
+        total=len(items),
+        desc=description,
+        unit="photo",
+        mininterval=0.1 if sys.stderr.isatty() else LOG_INTERVAL_SECONDS,
+    )
+    workers = min(workers, len(items))
+    if workers <= 1:
+        return list(progress(map(function, items)))
+    # Forking a process whose libraries run threads can hang, so workers start afresh. Their
+    # libraries keep to one thread each: the photos already fill the cores.
+    with concurrent.futures.ProcessPoolExecutor(
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=cv2.setNumThreads,
+        initargs=(1,),
+    ) as pool:
+        futures = [pool.submit(function, item) for item in items]
+        try:
+            return [future.result() for future in progress(futures)]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

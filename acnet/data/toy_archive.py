@@ -1,0 +1,190 @@
+"""Generated photos on disk, in ACNE04's own layout, so that all that follows is the real pipeline.
+
+Classification/JPEGImages/levle{grade}_{index}.jpg   the photos ("levle" is the data set's spelling)
+Classification/NNEW_{trainval,test}_{fold}.txt       lines of name, grade and count
+Detection/VOC2007/Annotations/levle*.xml             boxes named `fore`, 1-based as in VOC
+Detection/VOC2007/ImageSets/Main/NNEW_*.txt          the same folds, names without suffix
+toy.json                                             the options that made the photos
+"""
+
+import dataclasses
+import functools
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from acnet.data.files import atomic_write, write_json, write_text
+from acnet.data.grade import hayashi_grade
+from acnet.data.layout import NUM_FOLDS
+from acnet.data.parallel import map_photos
+from acnet.data.toy import ToyOptions, draw_photo
+from acnet.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+JPEG_QUALITY = 92
+FORMAT_VERSION = 1  # rises when the same options give other pixels
+OBJECT_XML = """\t<object>
+\t\t<name>fore</name>
+\t\t<pose>Unspecified</pose>
+\t\t<truncated>0</truncated>
+\t\t<difficult>0</difficult>
+\t\t<bndbox>
+\t\t\t<xmin>{}</xmin>
+\t\t\t<ymin>{}</ymin>
+\t\t\t<xmax>{}</xmax>
+\t\t\t<ymax>{}</ymax>
+\t\t</bndbox>
+\t</object>
+"""
+PHOTO_XML = """<annotation>
+\t<folder>JPEGImages</folder>
+\t<filename>{name}.jpg</filename>
+\t<size>
+\t\t<width>{width}</width>
+\t\t<height>{height}</height>
+\t\t<depth>3</depth>
+\t</size>
+\t<segmented>0</segmented>
+{objects}</annotation>
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class WrittenPhoto:
+    """What the lists say about a photo.
+
+    Args:
+        name: file name without suffix.
+        count: its lesions.
+    """
+
+    name: str
+    count: int
+
+
+def write_toy_set(
+    dst: Path, options: ToyOptions, *, photos: int, workers: int, overwrite: bool = False
+) -> list[WrittenPhoto]:
+    """Writes the photos, their boxes and five folds of 80/20 %.
+
+    A set that is complete already is left as it is; one that was interrupted, or that is to grow,
+    is finished. Photo i is in the test list of fold i mod 5.
+
+    Args:
+        dst: the set's folder: missing, empty or an earlier toy set.
+        options: what decides the pixels.
+        photos: how many, at least 5 so that no fold's test list is empty.
+        workers: processes.
+        overwrite: replace an earlier toy set that was made otherwise.
+
+    Returns:
+        The photos in order of their index; an empty list where the set was complete.
+
+    Raises:
+        UserError: too few photos, or `dst` holds something else.
+    """
+    if photos < NUM_FOLDS:
+        raise UserError(
+            f"A toy set needs at least {NUM_FOLDS} photos, one for each fold's test list. "
+            f"Received {photos}. Ask for {NUM_FOLDS} or more."
+        )
+    wanted = _marker(options, photos)
+    found = _read_marker(dst)
+    if found == {**wanted, "complete": True}:
+        logger.info("%s is complete already", dst)
+        return []
+    if not _continues(found, wanted):
+        _clear(dst, found, overwrite)
+    write_json(dst / "toy.json", {**wanted, "complete": False})
+    written = map_photos(
+        functools.partial(_write_photo, dst, options),
+        range(photos),
+        workers=workers,
+        description="drawing",
+    )
+    _write_lists(dst, written)
+    write_json(dst / "toy.json", {**wanted, "complete": True})
+    return written
+
+
+def _marker(options: ToyOptions, photos: int) -> dict:
+    made_with = json.loads(json.dumps(dataclasses.asdict(options)))  # tuples become lists
+    return {"format": FORMAT_VERSION, "photos": photos, "options": made_with}
+
+
+def _read_marker(dst: Path) -> dict | None:
+    path = dst / "toy.json"
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(
+            f"{path} says which options made the toy set, and must be JSON. Received: {error}. "
+            "Choose another folder."
+        ) from error
+
+
+def _continues(found: dict | None, wanted: dict) -> bool:
+    same = ("format", "options")
+    return (
+        found is not None
+        and all(found.get(key) == wanted[key] for key in same)
+        and found.get("photos", 0) <= wanted["photos"]
+    )
+
+
+def _clear(dst: Path, found: dict | None, overwrite: bool) -> None:
+    if dst.exists() and not dst.is_dir():
+        raise UserError(f"A toy set is a folder. Received the file {dst}. Choose another folder.")
+    if not dst.exists() or not any(dst.iterdir()):
+        return
+    if found is None:
+        raise UserError(
+            f"A toy set is written to an empty folder, lest other files are lost or mixed in. "
+            f"Received {dst}, which holds files that are no toy set. Choose another folder."
+        )
+    if not overwrite:
+        raise UserError(
+            f"A toy set is never mixed with photos that other options made. Received {dst}, made "
+            f"with {json.dumps(found)}. Choose another folder, or replace it with --overwrite."
+        )
+    write_json(dst / "toy.json", {**found, "complete": False})  # a kill from here on is noticed
+    for part in ("Classification", "Detection"):
+        if (dst / part).exists():
+            shutil.rmtree(dst / part)
+
+
+def _write_photo(dst: Path, options: ToyOptions, index: int) -> WrittenPhoto:
+    photo = draw_photo(options, index)
+    count = len(photo.boxes_xyxy)
+    name = f"levle{hayashi_grade(count)}_{index}"
+    with atomic_write(dst / "Classification" / "JPEGImages" / f"{name}.jpg") as temporary:
+        cv2.imwrite(str(temporary), photo.image_bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    xml = dst / "Detection" / "VOC2007" / "Annotations" / f"{name}.xml"
+    write_text(xml, _annotation_xml(name, photo.image_bgr.shape[:2], photo.boxes_xyxy))
+    return WrittenPhoto(name, count)
+
+
+def _annotation_xml(name: str, image_hw: tuple[int, int], boxes_xyxy: np.ndarray) -> str:
+    # VOC counts pixels from 1 and includes the last one, so only the start moves.
+    voc_boxes = boxes_xyxy.astype(int) + np.array([1, 1, 0, 0])
+    objects = "".join(OBJECT_XML.format(*box) for box in voc_boxes)
+    return PHOTO_XML.format(name=name, width=image_hw[1], height=image_hw[0], objects=objects)
+
+
+def _write_lists(dst: Path, written: list[WrittenPhoto]) -> None:
+    main = dst / "Detection" / "VOC2007" / "ImageSets" / "Main"
+    for fold in range(NUM_FOLDS):
+        parts = {"trainval": [], "test": []}
+        for index, photo in enumerate(written):
+            parts["test" if index % NUM_FOLDS == fold else "trainval"].append(photo)
+        for split, members in parts.items():
+            lines = [f"{p.name}.jpg  {hayashi_grade(p.count)}  {p.count}\n" for p in members]
+            write_text(dst / "Classification" / f"NNEW_{split}_{fold}.txt", "".join(lines))
+            write_text(main / f"NNEW_{split}_{fold}.txt", "".join(f"{p.name}\n" for p in members))
