@@ -18,7 +18,7 @@ def boxes_to_mask(boxes_xyxy: Tensor, grid_hw: tuple[int, int], stride: int) -> 
         stride: pixels per cell, at least 1.
 
     Returns:
-        (H, W) float32 on the device of the boxes, 1 inside a box and 0 elsewhere; all 0 for no boxes.
+        (H, W) float32 on the device of the boxes: 1 inside a box, 0 elsewhere.
 
     Raises:
         ValueError: if the boxes are not (N, 4) or the stride is below 1.
@@ -28,9 +28,7 @@ def boxes_to_mask(boxes_xyxy: Tensor, grid_hw: tuple[int, int], stride: int) -> 
     if boxes_xyxy.dim() != 2 or boxes_xyxy.shape[1] != 4:
         raise ValueError(f"Boxes must have shape (N, 4). Received {tuple(boxes_xyxy.shape)}.")
     if stride < 1:
-        raise ValueError(
-            f"The stride counts pixels per cell, so it is at least 1. Received {stride}."
-        )
+        raise ValueError(f"The stride is in pixels per cell, so at least 1. Received {stride}.")
     height, width = grid_hw
     # NOT IN PAPER: how a box becomes cells. Outward rounding keeps lesions smaller than a cell.
     start = torch.div(boxes_xyxy[:, :2], stride, rounding_mode="floor")  # (N, 2): x, y

@@ -44,8 +44,8 @@ def soft_nms(
         max_detections: most picks wanted; None for all.
 
     Returns:
-        Indices into the input (K,) and their decayed scores (K,) in float32, in the order of picking.
-        Equal scores are picked in the order of the input.
+        Indices into the input (K,) and their decayed scores (K,) in float32, in the order of
+        picking. Equal scores are picked in the order of the input.
 
     Raises:
         ValueError: for an unknown method, a sigma not above 0, or inputs whose lengths differ.

@@ -5,6 +5,7 @@ Levels of the paper and their names in detectron2, with stride and the channels 
     L3 = "res3" (8, 512)                       L4 = "res4" (16, 1024)
 """
 
+import itertools
 from collections.abc import Sequence
 
 from detectron2.layers import ShapeSpec
@@ -44,9 +45,9 @@ class CompositeResNet(Backbone):
         Args:
             lead, assistant: ResNets of equal widths with stages up to res4 at least.
             out_features: which of the lead's levels to return.
-            connection: "plain" for the composite backbone alone, "refine" for the feature refinement
-                module in its place.
-            injection: stage k of the lead reads `L[k-1] + g[k]` ("add") or `g[k]` alone ("replace").
+            connection: "plain" for the composite backbone alone, "refine" for the feature
+                refinement module in its place.
+            injection: stage k of the lead reads `L[k-1] + g[k]` ("add") or `g[k]` ("replace").
             norm: normalisation of the new layers.
             zero_init: new layers start by leaving the lead untouched. Only for "add".
             share_stem: one stem serves both while it is frozen, and so equal in both.
@@ -61,8 +62,8 @@ class CompositeResNet(Backbone):
         lead_shapes, assistant_shapes = _level_shapes(lead), _level_shapes(assistant)
         if lead_shapes != assistant_shapes:
             raise ValueError(
-                "Lead and assistant are added level by level, so their channels and strides must be "
-                f"equal. Received {lead_shapes} and {assistant_shapes}; build both alike."
+                "Lead and assistant are added level by level, so their channels and strides must "
+                f"be equal. Received {lead_shapes} and {assistant_shapes}; build both alike."
             )
         if injection == "replace" and zero_init:
             raise ValueError(
@@ -92,7 +93,7 @@ class CompositeResNet(Backbone):
         is_shared = self.assistant.stem is self.lead.stem
         assistant = _run_stages(self.assistant, stem if is_shared else self.assistant.stem(image))
         levels = {"stem": stem}
-        for low, high in zip(LEVELS, LEVELS[1:], strict=False):
+        for low, high in itertools.pairwise(LEVELS):
             term = self.connections[high](assistant[high], assistant[low], levels[low])
             fed = levels[low] + term if self.injection == "add" else term
             levels[high] = getattr(self.lead, high)(fed)
@@ -109,9 +110,9 @@ class CompositeResNet(Backbone):
 class RefinedResNet(Backbone):
     """Feature refinement without a second backbone: row (a) of Table II.
 
-    The one ResNet plays lead and assistant. Level k-1 becomes `L[k-1] + g[k]` where it is tapped; the
-    ResNet's own stages go on reading the unrefined level. The deepest level has no deeper one to
-    learn from and stays as it is.
+    The one ResNet plays lead and assistant. Level k-1 becomes `L[k-1] + g[k]` where it is tapped;
+    the ResNet's own stages go on reading the unrefined level. The deepest level has no deeper one
+    to learn from and stays as it is.
 
     NOT IN PAPER: how the module is applied to a single backbone.
     """
@@ -135,9 +136,7 @@ class RefinedResNet(Backbone):
         self.bottom_up = bottom_up
         self._shapes = _level_shapes(bottom_up)
         self._out_features = list(out_features)
-        refined = [
-            high for low, high in zip(LEVELS, LEVELS[1:], strict=False) if low in out_features
-        ]
+        refined = [high for low, high in itertools.pairwise(LEVELS) if low in out_features]
         self.connections = _build_connections(
             FeatureRefinement, self._shapes, norm, zero_init, levels=refined
         )
@@ -146,7 +145,7 @@ class RefinedResNet(Backbone):
         """Same as `CompositeResNet.forward`."""
         plain = _run_stages(self.bottom_up, self.bottom_up.stem(image))
         levels = dict(plain)
-        for low, high in zip(LEVELS, LEVELS[1:], strict=False):
+        for low, high in itertools.pairwise(LEVELS):
             if high in self.connections:
                 term = self.connections[high](plain[high], plain[low], plain[low])
                 levels[low] = plain[low] + term
@@ -163,7 +162,7 @@ class RefinedResNet(Backbone):
 def _run_stages(resnet: ResNet, stem: Tensor) -> dict[str, Tensor]:
     """The levels of a ResNet, from the output of its stem up to res4."""
     levels = {"stem": stem}
-    for low, high in zip(LEVELS, LEVELS[1:], strict=False):
+    for low, high in itertools.pairwise(LEVELS):
         levels[high] = getattr(resnet, high)(levels[low])
     return levels
 
@@ -184,7 +183,7 @@ def _build_connections(
                 norm=norm,
                 zero_init=zero_init,
             )
-            for low, high in zip(LEVELS, LEVELS[1:], strict=False)
+            for low, high in itertools.pairwise(LEVELS)
             if high in levels
         }
     )
@@ -220,5 +219,6 @@ def _check_out_features(out_features: Sequence[str]) -> None:
     unknown = sorted(set(out_features) - set(LEVELS))
     if unknown or not out_features:
         raise ValueError(
-            f"out_features names levels to return. Received {list(out_features)}; choose from {LEVELS}."
+            f"out_features names levels to return. Received {list(out_features)}; "
+            f"choose from {LEVELS}."
         )

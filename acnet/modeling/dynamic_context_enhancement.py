@@ -1,4 +1,4 @@
-"""Dynamic Context Enhancement (DCE): levels of one shape, each with a receptive field of its own choice.
+"""Dynamic Context Enhancement (DCE): levels of one shape, each with receptive fields of its choice.
 
 Shape shorthand:
     B, H, W: batch, height and width of the reference level (stride 8 in the paper)
@@ -29,7 +29,7 @@ class DynamicFeatureFusion(nn.Module):
         Args:
             channels: C, of the input and of the output.
             dilations: rates of the 3x3 convolutions.
-            reduction: r, by which the attention's hidden layer is narrower than the concatenated map.
+            reduction: r, by which the attention's hidden layer is narrower than its input.
         """
         super().__init__()
         self.convs = nn.ModuleList(
@@ -100,8 +100,8 @@ class DynamicContextEnhancement(Backbone):
         missing = sorted({reference, *in_features} - set(shapes))
         if missing or reference not in in_features:
             raise ValueError(
-                f"in_features={list(in_features)} and reference={reference!r} must name levels of the "
-                f"backbone, the reference among them. The backbone gives {sorted(shapes)}."
+                f"in_features={list(in_features)} and reference={reference!r} must name levels of "
+                f"the backbone, the reference among them. The backbone gives {sorted(shapes)}."
             )
         self.bottom_up = bottom_up
         self.in_features = tuple(in_features)

@@ -9,7 +9,7 @@ __all__ = ["FeatureRefinement"]
 
 
 class FeatureRefinement(nn.Module):
-    """Fuse a deep and a shallow level of the assistant and let them modulate the lead's shallow one.
+    """Fuse a deep and a shallow level of the assistant; let them modulate the lead's shallow one.
 
     Reference: paper, III-A.2, Eq. (1) and (2), Fig. 2.
     """

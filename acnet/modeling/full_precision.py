@@ -1,8 +1,8 @@
 """Parts of detectron2 that must stay in float32 when the rest of the model runs in mixed precision.
 
 bfloat16 keeps 8 bits: at x = 640 its grid is 4 pixels wide, and thousands of scores become equal.
-detectron2 hands boxes to RoIAlign in the precision of the features, and ranks proposals by logits in
-the precision of autocast. Both cost little in float32.
+detectron2 hands boxes to RoIAlign in the precision of the features, and ranks proposals by logits
+in the precision of autocast. Both cost little in float32.
 """
 
 import torch

@@ -1,4 +1,4 @@
-"""Mask-Aware Multi-Attention (MAMA), the last stop before the RPN, and its stand-in for ablations."""
+"""Mask-Aware Multi-Attention (MAMA), the last stop before the RPN, and its stand-in."""
 
 from detectron2.layers import Conv2d, ShapeSpec
 from detectron2.modeling import Backbone

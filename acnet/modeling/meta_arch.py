@@ -14,8 +14,8 @@ __all__ = ["ACNet"]
 class ACNet(GeneralizedRCNN):
     """`GeneralizedRCNN` whose backbone may add losses of its own.
 
-    A backbone with a method `forward_with_losses(images, gt_instances)` is supervised through it; any
-    other is called as usual, so that every row of the ablations is this class. Inference is
+    A backbone with a method `forward_with_losses(images, gt_instances)` is supervised through it;
+    any other is called as usual, so that every row of the ablations is this class. Inference is
     inherited: whatever takes a `GeneralizedRCNN` takes this.
 
     Reference: paper, Fig. 1, III-D.

@@ -1,7 +1,7 @@
 """ROI heads of detectron2 with Soft-NMS and boxes that stay in float32.
 
-For LazyConfig these are detectron2's heads with the parts of ours put in. The classes exist for yaml
-users, whose heads build their own parts.
+For LazyConfig these are detectron2's heads with the parts of ours put in. The classes exist for
+yaml users, whose heads build their own parts.
 """
 
 from detectron2.config import configurable

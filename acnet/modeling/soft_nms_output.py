@@ -1,6 +1,5 @@
 """The last layers of the detector: class scores and boxes, thinned out by Soft-NMS."""
 
-import torch
 from detectron2.config import configurable
 from detectron2.modeling.roi_heads.fast_rcnn import FastRCNNOutputLayers
 from detectron2.structures import Boxes, Instances

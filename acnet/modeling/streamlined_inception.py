@@ -18,12 +18,12 @@ class StreamlinedInception(nn.Module):
         """
         Args:
             in_channels: channels of the input.
-            width: factor on every channel count, above 0; 1 gives the 1024 channels of Inception-v4.
+            width: factor on every channel count, above 0; 1 gives Inception-v4's 1024 channels.
             norm: detectron2's name of the normalisation after each convolution.
         """
         super().__init__()
-        # NOT IN PAPER: which inception block is meant. Block B, as in SCRDet, whose feature path the
-        # paper follows.
+        # NOT IN PAPER: which inception block is meant. Block B, as in SCRDet, whose feature path
+        # the paper follows.
         self.branch_1x1 = _branch(in_channels, [(384, 1, 1)], width, norm)
         self.branch_7x7 = _branch(in_channels, [(192, 1, 1), (224, 1, 7), (256, 7, 1)], width, norm)
         self.branch_double_7x7 = _branch(
