@@ -1,0 +1,1 @@
+"""Pictures for people: boxes, saliency, pages of photos."""

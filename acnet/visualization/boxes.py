@@ -1,0 +1,172 @@
+"""Boxes on photos, drawn by detectron2's Visualizer so thin that a lesion of 20 px stays visible.
+
+Shape shorthand: (H, W, 3) is an RGB picture in uint8.
+"""
+
+import cv2
+import numpy as np
+from detectron2.structures import Instances
+from detectron2.utils.visualizer import Visualizer
+
+# Neither colour occurs in skin, and both differ in brightness too, for readers who see few colours.
+PREDICTION_COLOR = (0.0, 0.9, 1.0)
+GROUND_TRUTH_COLOR = (1.0, 1.0, 0.25)
+
+MAX_LABELLED_BOXES = 20  # more labels than this hide the lesions beside them
+CRISP_SIDE = 960  # px: photos whose long side is much shorter are enlarged, for crisp lines
+POINTS_PER_INCH = 72
+LABEL_CHOICES = ("auto", "always", "never")
+
+
+class BoxPainter(Visualizer):
+    """detectron2's Visualizer with thin lines around the lesions and labels above them.
+
+    Boxes are given in the photo's pixels, whatever the enlargement.
+
+    Args:
+        photo_rgb: (H, W, 3).
+    """
+
+    def __init__(self, photo_rgb: np.ndarray):
+        picture, self.enlargement = enlarge_small(photo_rgb)
+        super().__init__(picture)
+        self.widest_line_px = max(1.0, np.hypot(self.output.width, self.output.height) / 900)
+
+    def paint(
+        self,
+        boxes_xyxy: np.ndarray,
+        *,
+        color: tuple[float, float, float],
+        labels: list[str] | None = None,
+    ) -> None:
+        """Draw boxes of one colour.
+
+        Args:
+            boxes_xyxy: (N, 4), in pixels of the photo.
+            color: RGB from 0 to 1.
+            labels: One text a box, or None for none.
+        """
+        boxes = np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 4) * self.enlargement
+        self.overlay_instances(boxes=boxes, assigned_colors=[color] * len(boxes))
+        for box, label in zip(boxes, labels or [], strict=labels is not None):
+            self._draw_label(box, label, color)
+
+    def draw_box(self, box_coord, alpha=0.9, edge_color="g", line_style="-"):
+        """Draw one box as the Visualizer does, but with its line outside, and thin for small boxes.
+
+        A line of the Visualizer's own width would hide half of a lesion of 20 px.
+        """
+        x0, y0, x1, y1 = box_coord
+        line_px = float(np.clip(min(x1 - x0, y1 - y0) / 10, 1.0, self.widest_line_px))
+        outside = np.array([-1, -1, 1, 1]) * line_px / 2
+        output = super().draw_box(box_coord + outside, alpha, edge_color, line_style)
+        output.ax.patches[-1].set_linewidth(line_px * POINTS_PER_INCH / output.dpi)
+        return output
+
+    def picture(self) -> np.ndarray:
+        """Return what was drawn, (H * enlargement, W * enlargement, 3)."""
+        return self.output.get_image()
+
+    def _draw_label(self, box_xyxy, label, color):
+        """Write above the box, or below it where the picture ends."""
+        x0, y0, _, y1 = box_xyxy
+        size = self._default_font_size * 0.6
+        text_height = 1.6 * size * self.output.dpi / POINTS_PER_INCH
+        top = y0 - text_height if y0 >= text_height else y1 + self.widest_line_px
+        self.draw_text(label, (x0, top), font_size=size, color=color, horizontal_alignment="left")
+
+
+def enlarge_small(photo_rgb: np.ndarray) -> tuple[np.ndarray, int]:
+    """Enlarge a small photo by an integer factor, so that thin lines on it look thin.
+
+    Args:
+        photo_rgb: (H, W, 3).
+
+    Returns:
+        The photo, smoothly interpolated where it was small, and the factor, which is 1 where not.
+    """
+    factor = max(1, round(CRISP_SIDE / max(photo_rgb.shape[:2])))
+    if factor == 1:
+        return photo_rgb, 1
+    larger = cv2.resize(photo_rgb, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+    return larger, factor
+
+
+def draw_predictions(
+    photo_rgb: np.ndarray,
+    instances: Instances,
+    *,
+    score_threshold: float = 0.5,
+    labels: str = "auto",
+    class_names: list[str] | None = None,
+    ground_truth_xyxy: np.ndarray | None = None,
+) -> np.ndarray:
+    """Draw the detections on the photo, and the ground truth under them where it is known.
+
+    Args:
+        photo_rgb: (H, W, 3).
+        instances: Boxes in the photo's pixels with `scores` and `pred_classes`, on the CPU.
+        score_threshold: Lowest score that is drawn, 0 to 1.
+        labels: "always", "never", or "auto": only where at most 20 boxes are drawn.
+        class_names: Names by class index, written before the score; None or a single name writes
+            the score alone.
+        ground_truth_xyxy: (M, 4), in the photo's pixels.
+
+    Returns:
+        The picture, an integer factor larger than the photo where that is small.
+
+    Raises:
+        ValueError: `labels` is none of the three.
+    """
+    if labels not in LABEL_CHOICES:
+        raise ValueError(f"labels must be one of {LABEL_CHOICES}. Received {labels!r}.")
+    kept = above_threshold(instances, score_threshold)
+    painter = BoxPainter(photo_rgb)
+    if ground_truth_xyxy is not None:
+        painter.paint(ground_truth_xyxy, color=GROUND_TRUTH_COLOR)
+    labelled = labels == "always" or (labels == "auto" and len(kept) <= MAX_LABELLED_BOXES)
+    painter.paint(
+        kept.pred_boxes.tensor.numpy(),
+        color=PREDICTION_COLOR,
+        labels=_texts(kept, class_names) if labelled else None,
+    )
+    return painter.picture()
+
+
+def draw_comparison(
+    photo_rgb: np.ndarray,
+    instances: Instances,
+    ground_truth_xyxy: np.ndarray,
+    *,
+    score_threshold: float = 0.5,
+) -> np.ndarray:
+    """Put the photo with its ground truth (left) beside the photo with its detections (right).
+
+    Args:
+        photo_rgb: (H, W, 3).
+        instances: As in `draw_predictions`.
+        ground_truth_xyxy: (M, 4), in the photo's pixels.
+        score_threshold: Lowest score that is drawn, 0 to 1.
+
+    Returns:
+        A picture more than twice as wide as each of its halves, which a white bar separates.
+    """
+    left = BoxPainter(photo_rgb)
+    left.paint(ground_truth_xyxy, color=GROUND_TRUTH_COLOR)
+    right = draw_predictions(photo_rgb, instances, score_threshold=score_threshold, labels="never")
+    bar = np.full((len(right), 8, 3), 255, np.uint8)
+    return np.concatenate([left.picture(), bar, right], axis=1)
+
+
+def above_threshold(instances: Instances, score_threshold: float) -> Instances:
+    """Return the detections whose score is at least the threshold, best first."""
+    kept = instances[instances.scores >= score_threshold]
+    return kept[kept.scores.argsort(descending=True, stable=True)]
+
+
+def _texts(instances: Instances, class_names: list[str] | None) -> list[str]:
+    scores = [f"{score:.2f}" for score in instances.scores.tolist()]
+    if class_names is None or len(class_names) == 1:
+        return scores
+    names = [class_names[index] for index in instances.pred_classes.tolist()]
+    return [f"{name} {score}" for name, score in zip(names, scores, strict=True)]
