@@ -1,0 +1,103 @@
+"""Photos from files and folders, and their names in the outputs."""
+
+from pathlib import Path
+
+import pytest
+
+from acnet.errors import UserError
+from acnet.inference.sources import find_photos
+
+
+def make_files(folder: Path, *names: str) -> Path:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    return folder
+
+
+def names_of(*arguments) -> list[str]:
+    return [source.name for source in find_photos(arguments)]
+
+
+def stems_of(*arguments) -> list[str]:
+    return [source.stem for source in find_photos(arguments)]
+
+
+def test_folder_gives_its_photos_sorted_and_nothing_else(tmp_path):
+    make_files(tmp_path, "b.JPG", "a.png", "notes.txt", "._a.png", "deeper/c.jpg")
+    assert names_of(tmp_path) == ["a.png", "b.JPG"]
+
+
+def test_folder_whose_name_ends_like_a_photo_is_no_photo(tmp_path):
+    make_files(tmp_path, "a.png", "folder.jpg/b.txt")
+    assert names_of(tmp_path) == ["a.png"]
+
+
+def test_named_file_may_end_in_anything(tmp_path):
+    make_files(tmp_path, "photo.dat")
+    assert names_of(tmp_path / "photo.dat") == ["photo.dat"]
+
+
+def test_order_is_that_of_the_arguments(tmp_path):
+    make_files(tmp_path, "z.jpg", "folder/b.jpg", "folder/a.jpg")
+    assert names_of(tmp_path / "z.jpg", tmp_path / "folder") == ["z.jpg", "a.jpg", "b.jpg"]
+
+
+def test_photo_given_twice_is_predicted_once(tmp_path, monkeypatch):
+    make_files(tmp_path, "a.jpg")
+    monkeypatch.chdir(tmp_path)
+    assert names_of("a.jpg", tmp_path, "./a.jpg") == ["a.jpg"]
+
+
+def test_link_is_called_by_its_own_name(tmp_path):
+    make_files(tmp_path, "store/4f2a", "photos/b.jpg")
+    (tmp_path / "photos" / "a.jpg").symlink_to(tmp_path / "store" / "4f2a")
+    assert names_of(tmp_path / "photos") == ["a.jpg", "b.jpg"]
+
+
+def test_same_name_in_two_folders_takes_the_folder_in(tmp_path):
+    make_files(tmp_path, "a/x.jpg", "b/x.jpg", "b/y.jpg")
+    assert names_of(tmp_path / "a", tmp_path / "b") == ["a/x.jpg", "b/x.jpg", "y.jpg"]
+    assert stems_of(tmp_path / "a", tmp_path / "b") == ["a_x", "b_x", "y"]
+
+
+def test_as_many_folders_as_needed(tmp_path):
+    make_files(tmp_path, "one/day/x.jpg", "two/day/x.jpg", "two/night/x.jpg")
+    folders = [tmp_path / name for name in ("one/day", "two/day", "two/night")]
+    assert names_of(*folders) == ["one/day/x.jpg", "two/day/x.jpg", "night/x.jpg"]
+
+
+def test_same_stem_keeps_the_ending_in_picture_names(tmp_path):
+    make_files(tmp_path, "x.jpg", "x.png", "y.png")
+    assert stems_of(tmp_path) == ["x.jpg", "x.png", "y"]
+
+
+def test_pictures_stay_apart_where_the_file_system_ignores_case(tmp_path):
+    make_files(tmp_path, "a/IMG.JPG", "a/img.jpg", "a_img.jpg")
+    if len(list((tmp_path / "a").iterdir())) == 1:
+        pytest.skip("this file system ignores case itself")
+    stems = stems_of(tmp_path / "a", tmp_path)
+    assert stems == ["IMG.JPG", "img.jpg-2", "a_img"]
+
+
+def test_flattened_folder_does_not_meet_a_name_with_the_same_letters(tmp_path):
+    make_files(tmp_path, "a/x.jpg", "b/x.jpg", "a_x.jpg")
+    stems = stems_of(tmp_path / "a", tmp_path / "b", tmp_path)
+    assert stems == ["a_x.jpg", "b_x", "a_x.jpg-2"]
+
+
+def test_names_hold_no_absolute_path(tmp_path):
+    make_files(tmp_path, "a/x.jpg", "b/x.jpg")
+    assert not any(str(tmp_path) in name for name in names_of(tmp_path / "a", tmp_path / "b"))
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"Received .*nothing\.jpg, which does not exist"):
+        find_photos([tmp_path / "nothing.jpg"])
+
+
+def test_folders_without_photos_are_named(tmp_path):
+    make_files(tmp_path, "notes.txt")
+    with pytest.raises(UserError, match=rf"Received {tmp_path}; give photo files"):
+        find_photos([tmp_path])
