@@ -1,0 +1,10 @@
+"""Table II (c): CB and FRM. Paper: 15.7 mAP.
+
+python projects/ACNet/train_net.py --config-file acne04/table2/cb_frm --num-gpus 2
+"""
+
+from ..acnet_r101 import dataloader, lr_multiplier, model, optimizer, train
+from ...common.models.backbone import acnet_backbone
+
+model.backbone = acnet_backbone(enhancement=False, attention=False)
+train.output_dir = "output/acne04/table2/cb_frm"

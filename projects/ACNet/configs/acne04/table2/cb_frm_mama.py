@@ -1,0 +1,10 @@
+"""Table II (g): CB, FRM and MAMA. Paper: 18.5 mAP.
+
+python projects/ACNet/train_net.py --config-file acne04/table2/cb_frm_mama --num-gpus 2
+"""
+
+from ..acnet_r101 import dataloader, lr_multiplier, model, optimizer, train
+from ...common.models.backbone import acnet_backbone
+
+model.backbone = acnet_backbone(enhancement=False)
+train.output_dir = "output/acne04/table2/cb_frm_mama"
