@@ -1,0 +1,134 @@
+"""Finding, loading and overriding the LazyConfig files of `projects/ACNet/configs`."""
+
+import difflib
+import inspect
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from pydoc import locate
+from typing import Any
+
+from detectron2.config import LazyConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from acnet.errors import UserError
+
+CONFIG_ROOT = Path(__file__).resolve().parents[1] / "projects" / "ACNet" / "configs"
+_SUFFIXES = (".py", ".yaml", ".yml")
+
+
+def available_configs() -> list[str]:
+    """List the names that `resolve_config` knows, such as "toy/acnet_r18".
+
+    Returns:
+        Names in sorted order, without the shared parts in `common/`.
+    """
+    names = (path.relative_to(CONFIG_ROOT).with_suffix("") for path in CONFIG_ROOT.rglob("*.py"))
+    return sorted(name.as_posix() for name in names if name.parts[0] != "common")
+
+
+def resolve_config(name_or_path: str | Path) -> Path:
+    """Find a config file.
+
+    Args:
+        name_or_path: a path to a .py or .yaml file, or a name below `projects/ACNet/configs`, with
+            or without ".py". A file of that path comes first.
+
+    Returns:
+        Path of the file.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    path = Path(name_or_path)
+    if path.suffix in _SUFFIXES and path.is_file():
+        return path
+    name = (path.parent / path.stem).as_posix()
+    named = CONFIG_ROOT / f"{name}.py"
+    if named.is_file():
+        return named
+    raise UserError(
+        "--config-file takes a .py or .yaml file, or a name below projects/ACNet/configs. "
+        f"Received {str(name_or_path)!r}.{_suggest(name, available_configs())}"
+    )
+
+
+def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> DictConfig:
+    """Load a config and change some of its values.
+
+    detectron2 adds a misspelt key without a word, and the run ignores it; here it is an error.
+
+    Args:
+        name_or_path: as `resolve_config` takes it; a run's saved `config.yaml` works too.
+        overrides: "path.key=value", in Hydra's grammar. The key must be in the config, or be an
+            argument of the object it belongs to; "+path.key=value" adds any key.
+
+    Returns:
+        The config.
+
+    Raises:
+        UserError: no such config, a malformed override or an unknown key.
+    """
+    cfg = LazyConfig.load(str(resolve_config(name_or_path)))
+    for override in _parse(overrides):
+        if not override.is_add():
+            _check_key(cfg, override.key_or_group)
+    return LazyConfig.apply_overrides(cfg, list(overrides))
+
+
+def _parse(overrides: Sequence[str]) -> list[Override]:
+    for text in overrides:
+        if text.startswith("-"):
+            raise UserError(
+                "Options come before the first key=value, since all that follows it is taken for "
+                f"config. Received {text!r} after it. Move {text} to the front."
+            )
+    try:
+        return OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise UserError(
+            f"Config values are changed by path.key=value. Received {' '.join(overrides)!r}: "
+            f"{str(error).splitlines()[0]} Write, for example, train.max_iter=100."
+        ) from error
+
+
+def _check_key(cfg: DictConfig, key: str) -> None:
+    parent_key, _, name = key.rpartition(".")
+    parent = OmegaConf.select(cfg, parent_key) if parent_key else cfg
+    if OmegaConf.is_list(parent):
+        return  # apply_overrides checks the index
+    if isinstance(parent, DictConfig) and (name in parent or name in _arguments(parent)):
+        return
+    raise UserError(
+        f"An override must name a key of the config. Received {key!r}, which it does not have."
+        f"{_suggest(key, _keys(cfg))} To add a key on purpose, write +{key}=VALUE."
+    )
+
+
+def _arguments(node: DictConfig) -> Iterable[str]:
+    """What the object that a node describes takes besides the keys that the config spells out."""
+    target = node.get("_target_")
+    target = locate(target) if isinstance(target, str) else target
+    return inspect.signature(target).parameters if callable(target) else ()
+
+
+def _keys(node: Any, prefix: str = "") -> list[str]:
+    if not isinstance(node, DictConfig):
+        return []
+    found = []
+    for name in node:
+        if name == "_target_":
+            continue
+        found.append(f"{prefix}{name}")
+        if not OmegaConf.is_interpolation(node, name):
+            found += _keys(node[name], f"{prefix}{name}.")
+    return found
+
+
+def _suggest(wanted: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(wanted, known, n=3, cutoff=0.6)
+    if close:
+        return f" Did you mean {' or '.join(close)}?"
+    return f" There are: {', '.join(known)}."

@@ -1,0 +1,134 @@
+"""Evaluation of a model on the config's test set, in training and on its own."""
+
+import logging
+import math
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from detectron2.config import instantiate
+from detectron2.evaluation import inference_context, inference_on_dataset, print_csv_format
+from detectron2.utils import comm
+from omegaconf import DictConfig
+
+from acnet.checkpoint import ACNetCheckpointer
+from acnet.data.files import write_json
+from acnet.engine.device import resolve_device
+from acnet.engine.distributed import broadcast_buffers, unwrap
+from acnet.engine.precision import Precision, choose_precision
+from acnet.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+FAST_DEV_RUN_BATCHES = 2
+
+
+def default_eval(
+    cfg: DictConfig,
+    model: torch.nn.Module,
+    *,
+    before_batch: Callable[[], None] | None = None,
+) -> dict[str, dict[str, float]]:
+    """Evaluate a model on `dataloader.test` by `dataloader.evaluator` and log the table.
+
+    It computes in the precision of the training (`train.amp`). With `train.fast_dev_run` it stops
+    after a few images.
+
+    Args:
+        cfg: the run's config.
+        model: on its device, in any mode, wrapped for several processes or not.
+        before_batch: called before each batch; what it raises ends the evaluation.
+
+    Returns:
+        The evaluator's results, task by task, in the first process; {} in the others.
+    """
+    model = unwrap(model)
+    broadcast_buffers(model)
+    device = next(model.parameters()).device
+    loader = instantiate(cfg.dataloader.test)
+    if cfg.train.fast_dev_run:
+        loader = _FirstBatches(loader, FAST_DEV_RUN_BATCHES)
+    with inference_context(model):
+        results = inference_on_dataset(
+            partial(_predict, model, choose_precision(cfg.train.amp, device)),
+            loader,
+            instantiate(cfg.dataloader.evaluator),
+            callbacks={"before_inference": before_batch} if before_batch else None,
+        )
+    print_csv_format(results)
+    return results
+
+
+def evaluate_only(cfg: DictConfig, args: Namespace) -> dict[str, dict[str, float]]:
+    """Evaluate the weights that the config or the run's folder gives, and write the results.
+
+    Args:
+        cfg: the run's config; `train.init_checkpoint` names the weights.
+        args: of the command line; with `resume`, the last checkpoint in `train.output_dir` is used.
+
+    Returns:
+        As `default_eval`. The first process writes them to `evaluation.json` in the output folder.
+
+    Raises:
+        UserError: there are no weights to evaluate, or they do not fill the model.
+    """
+    model = instantiate(cfg.model).to(resolve_device(cfg.train.device))
+    weights = _load_trained_weights(cfg, args, model)
+    results = default_eval(cfg, model)
+    if comm.is_main_process():
+        path = Path(cfg.train.output_dir) / "evaluation.json"
+        write_json(path, {"weights": weights, "results": _without_nan(results)})
+        logger.info("Results written to %s", path)
+    return results
+
+
+def _load_trained_weights(cfg: DictConfig, args: Namespace, model: torch.nn.Module) -> str:
+    checkpointer = ACNetCheckpointer(model, cfg.train.output_dir)
+    weights = cfg.train.init_checkpoint
+    if args.resume and checkpointer.has_checkpoint():
+        weights = checkpointer.get_checkpoint_file()
+    if not weights:
+        raise UserError(
+            "An evaluation needs trained weights, since random ones say nothing. Received "
+            f"train.init_checkpoint='' and {'no' if args.resume else 'not asked for a'} checkpoint "
+            f"in {cfg.train.output_dir}. Add train.init_checkpoint=FILE, or --resume for the last "
+            "checkpoint of a run in train.output_dir."
+        )
+    checkpointer.load(weights, checkpointables=[])
+    if checkpointer.report.random:
+        parts = ", ".join(part.group for part in checkpointer.report.random)
+        raise UserError(
+            "An evaluation needs weights for the whole model, since random ones say nothing. "
+            f"Received {weights}, which leaves these parts random: {parts}. Set "
+            "train.init_checkpoint to a checkpoint of a training with this config."
+        )
+    return weights
+
+
+class _FirstBatches:
+    """The first few batches of a loader, with the length that detectron2 asks for."""
+
+    def __init__(self, loader: Any, num_batches: int):
+        self._loader = loader
+        self._num_batches = min(num_batches, len(loader))
+
+    def __len__(self) -> int:
+        return self._num_batches
+
+    def __iter__(self) -> Iterator[Any]:
+        return islice(iter(self._loader), self._num_batches)
+
+
+def _predict(model: torch.nn.Module, precision: Precision, inputs: list[dict]) -> Any:
+    with precision.autocast():
+        return model(inputs)
+
+
+def _without_nan(results: Any) -> Any:
+    if isinstance(results, dict):
+        return {name: _without_nan(value) for name, value in results.items()}
+    return float(results) if math.isfinite(results) else None  # JSON has no NaN

@@ -1,0 +1,118 @@
+"""Starting the processes of a run: by torchrun's environment, or by detectron2's `launch`."""
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+
+import torch
+from detectron2.engine import launch as detectron2_launch
+from detectron2.engine.launch import DEFAULT_TIMEOUT
+from detectron2.utils import comm
+from detectron2.utils.logger import setup_logger
+from torch import distributed as dist
+from torch.multiprocessing import ProcessExitedException
+
+from acnet.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+_TORCHRUN_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR")
+
+
+def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
+    """Run a function in as many processes as the command line or torchrun asks for.
+
+    Under torchrun its environment decides the ranks. Otherwise `args.num_gpus` processes are
+    started on each of `args.num_machines` machines; on a machine without a GPU they share the CPU.
+
+    Args:
+        main: takes `args`; importable, since new processes import it.
+        args: of detectron2's argument parser.
+
+    Raises:
+        SystemExit: with 2 after a UserError, whose message is printed without a traceback, and
+            with the code of a process that ended itself by one.
+    """
+    try:
+        if all(name in os.environ for name in _TORCHRUN_VARIABLES):
+            _join_torchrun(main, args)
+        else:
+            _start_processes(main, args)
+    except UserError as error:
+        _exit_with(error)
+
+
+def _join_torchrun(main: Callable[[Namespace], None], args: Namespace) -> None:
+    world_size = int(os.environ["WORLD_SIZE"])
+    local_rank, local_size = (int(os.environ[f"LOCAL_{name}"]) for name in ("RANK", "WORLD_SIZE"))
+    _check_gpu_count(local_size, "torchrun --nproc-per-node")
+    if torch.cuda.is_available():
+        torch.cuda.set_device(local_rank)
+    if world_size > 1:
+        backend = "nccl" if torch.cuda.is_available() else "gloo"
+        dist.init_process_group(backend, init_method="env://", timeout=DEFAULT_TIMEOUT)
+        comm.create_local_process_group(local_size)
+    _run_in_process(main, args)
+    if world_size > 1:
+        dist.destroy_process_group()
+
+
+def _start_processes(main: Callable[[Namespace], None], args: Namespace) -> None:
+    num_processes = max(1, args.num_gpus)  # detectron2's users write 0 for a CPU
+    _check_gpu_count(num_processes, "--num-gpus")
+    if num_processes * args.num_machines > 1:
+        signal.signal(signal.SIGTERM, _pass_on)
+        if not torch.cuda.is_available():
+            setup_logger(name="acnet")
+            logger.info("No GPU here: %d processes share the CPU (gloo).", num_processes)
+    try:
+        detectron2_launch(
+            _run_in_process,
+            num_processes,
+            num_machines=args.num_machines,
+            machine_rank=args.machine_rank,
+            dist_url=args.dist_url,
+            args=(main, args),
+        )
+    except ProcessExitedException as error:
+        raise SystemExit(error.exit_code) from error
+
+
+def _check_gpu_count(num_processes: int, option: str) -> None:
+    if torch.cuda.is_available() and num_processes > torch.cuda.device_count():
+        raise UserError(
+            "Each process needs a GPU of its own, and this machine shows "
+            f"{torch.cuda.device_count()}. Received {option}={num_processes}. Ask for at most "
+            f"{torch.cuda.device_count()}, or check CUDA_VISIBLE_DEVICES."
+        )
+
+
+def _pass_on(signum: int, frame: object) -> None:
+    """Let the processes end in their own way; the parent waits for them and takes their code."""
+    for process in multiprocessing.active_children():
+        process.terminate()
+
+
+def _run_in_process(main: Callable[[Namespace], None], args: Namespace) -> None:
+    _share_cpu()
+    try:
+        main(args)
+    except UserError as error:
+        _exit_with(error)
+
+
+def _share_cpu() -> None:
+    """Split the CPU's cores among the processes that compute on it, or they slow each other."""
+    processes = comm.get_local_size()
+    if processes > 1 and not torch.cuda.is_available() and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, torch.get_num_threads() // processes))
+
+
+def _exit_with(error: UserError) -> None:
+    name = "error" if comm.is_main_process() else f"error in process {comm.get_rank()}"
+    sys.stderr.write(f"{name}: {error}\n")
+    raise SystemExit(2) from error

@@ -1,0 +1,86 @@
+"""The folder of a run: whose it is, what is written at its start."""
+
+import logging
+import re
+from argparse import Namespace
+from pathlib import Path
+
+from detectron2.config import LazyConfig
+from detectron2.utils import comm
+from detectron2.utils.collect_env import collect_env_info
+from detectron2.utils.env import seed_all_rng
+from detectron2.utils.logger import setup_logger
+from omegaconf import DictConfig
+
+from acnet.data.files import atomic_write
+from acnet.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+FAST_DEV_RUN_ITERATIONS = 3
+# What a run writes and a later one would take for its own.
+_RUN_FILES = re.compile(
+    r"last_checkpoint|metrics\.json|model_(best|final|\d{7})\.pth|events\.out\.tfevents\..*"
+)
+
+
+def prepare_run(cfg: DictConfig, args: Namespace) -> None:
+    """Do what comes before training and evaluation alike, as detectron2's `default_setup` does.
+
+    It shortens the run where `train.fast_dev_run` is set, checks the output folder, sets up the
+    loggers, logs environment, command line and config, saves `config.yaml` (for a training) and
+    seeds the random numbers that initialize the model.
+
+    Args:
+        cfg: the run's config; changed in place by `train.fast_dev_run`.
+        args: of the command line.
+
+    Raises:
+        UserError: the output folder holds another run.
+    """
+    if cfg.train.fast_dev_run:
+        _shorten(cfg)
+    if not (args.eval_only or args.resume):
+        _claim_output_dir(cfg)
+    _setup_loggers(cfg.train.output_dir)
+    logger.info("Process %d of %d.", comm.get_rank(), comm.get_world_size())
+    logger.info("Environment:\n%s", collect_env_info())
+    logger.info("Command line: %s", args)
+    if cfg.train.fast_dev_run:
+        logger.warning("train.fast_dev_run: a few steps of everything; the numbers mean nothing.")
+    if comm.is_main_process() and not args.eval_only:
+        with atomic_write(Path(cfg.train.output_dir) / "config.yaml") as temporary:
+            LazyConfig.save(cfg, str(temporary))
+        logger.info("Whole config saved to %s/config.yaml", cfg.train.output_dir)
+    seed_all_rng(None if cfg.train.seed < 0 else cfg.train.seed + comm.get_rank())
+
+
+def _shorten(cfg: DictConfig) -> None:
+    train = cfg.train
+    train.max_iter = FAST_DEV_RUN_ITERATIONS
+    train.log_period = 1
+    train.eval_period = train.checkpointer.period = 2
+    # A folder of its own, or it would stand in the way of the real run, or spoil it.
+    train.output_dir = str(Path(train.output_dir) / "fast_dev_run")
+    train.overwrite = True
+
+
+def _claim_output_dir(cfg: DictConfig) -> None:
+    folder = Path(cfg.train.output_dir)
+    occupied = (folder / "last_checkpoint").exists()
+    if occupied and not cfg.train.overwrite:
+        raise UserError(
+            "A new run needs a folder of its own, since it would mix its files with another's. "
+            f"Received train.output_dir={folder}, which holds a checkpoint. Add --resume to go on "
+            "with that run, train.overwrite=true to delete it, or another train.output_dir=FOLDER."
+        )
+    comm.synchronize()  # every process has looked before the first one deletes
+    if comm.is_main_process() and folder.is_dir():
+        for path in sorted(folder.iterdir()):  # last_checkpoint comes before what it points to
+            if _RUN_FILES.fullmatch(path.name):
+                path.unlink()
+
+
+def _setup_loggers(output_dir: str) -> None:
+    for name in ("fvcore", "detectron2", "acnet"):
+        setup_logger(output_dir, distributed_rank=comm.get_rank(), name=name)

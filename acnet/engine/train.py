@@ -1,0 +1,179 @@
+"""Training as a config describes it."""
+
+import copy
+import logging
+import math
+from argparse import Namespace
+from functools import partial
+from pathlib import Path
+
+import torch
+from detectron2.config import instantiate
+from detectron2.engine import hooks
+from detectron2.utils import comm
+from detectron2.utils.events import CommonMetricPrinter, TensorboardXWriter
+from omegaconf import DictConfig
+
+from acnet.checkpoint import ACNetCheckpointer
+from acnet.engine.device import resolve_device
+from acnet.engine.distributed import synchronize_batch_norm, wrap_for_processes
+from acnet.engine.evaluate import default_eval
+from acnet.engine.hooks import (
+    BestCheckpoint,
+    PeriodicCheckpointer,
+    Report,
+    SeedEveryStep,
+    StopOnSigterm,
+)
+from acnet.engine.loader import TrainLoader
+from acnet.engine.metrics_file import MetricsFile, cut_metrics
+from acnet.engine.precision import choose_precision
+from acnet.engine.trainer import Trainer
+from acnet.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+def default_train(cfg: DictConfig, args: Namespace) -> None:
+    """Train, evaluate and save as the config says, from the start or from the last checkpoint.
+
+    Args:
+        cfg: `model`, `dataloader`, `optimizer`, `lr_multiplier` and `train`, as in detectron2's
+            LazyConfig training; see `projects/ACNet/configs/common/train.py`.
+        args: of the command line; `resume` goes on from the last checkpoint in
+            `train.output_dir`, if there is one, exactly as if the run had not been interrupted.
+    """
+    trainer = build_trainer(cfg, build_model(cfg))
+    max_iter = count_iterations(cfg, trainer.data_loader)
+    checkpointer = ACNetCheckpointer(trainer.model, cfg.train.output_dir, trainer=trainer)
+    stop = StopOnSigterm(checkpointer)
+    trainer.register_hooks(
+        [
+            hooks.IterationTimer(),
+            SeedEveryStep(cfg.train.seed) if cfg.train.seed >= 0 else None,
+            hooks.LRScheduler(scheduler=instantiate(cfg.lr_multiplier)),
+            PeriodicCheckpointer(checkpointer, **cfg.train.checkpointer)
+            if comm.is_main_process()
+            else None,
+            stop,
+        ]
+    )
+    checkpointer.resume_or_load(cfg.train.init_checkpoint, resume=args.resume)
+    start_iter = trainer.next_iter
+    report = build_report(cfg, trainer, max_iter=max_iter, resume=args.resume, stop=stop)
+    if start_iter >= max_iter and not report.is_unfinished(start_iter - 1, max_iter):
+        logger.info(
+            "Nothing to do: this run has finished its %d iterations. Raise train.max_iter=%d to "
+            "train on, or use --eval-only.",
+            *(start_iter, max_iter),
+        )
+        return
+    trainer.register_hooks([report])
+    trainer.data_loader.start_at(start_iter)
+    trainer.train(start_iter, max_iter)
+
+
+def count_iterations(cfg: DictConfig, loader: TrainLoader) -> int:
+    """Tell how long the config's training is.
+
+    Args:
+        cfg: `train.max_iter` decides if it is given, else `train.epochs`.
+        loader: of the training set.
+
+    Returns:
+        The number of iterations; that which ends the last epoch counts in full.
+
+    Raises:
+        UserError: neither is given.
+    """
+    if cfg.train.max_iter is not None:
+        return cfg.train.max_iter
+    if cfg.train.epochs is None:
+        raise UserError(
+            "A training needs a length. Received neither train.max_iter nor train.epochs. "
+            "Set one of them, such as train.epochs=30."
+        )
+    num_images, batch_size = len(loader.dataset), cfg.dataloader.train.total_batch_size
+    max_iter = math.ceil(cfg.train.epochs * num_images / batch_size)
+    logger.info(
+        "%s epochs of %d images in batches of %d: %s * %d / %d = %d iterations.",
+        *(cfg.train.epochs, num_images, batch_size, cfg.train.epochs, num_images, batch_size),
+        max_iter,
+    )
+    return max_iter
+
+
+def build_model(cfg: DictConfig) -> torch.nn.Module:
+    """Build the config's model on its device, ready for several processes.
+
+    Args:
+        cfg: the run's config.
+
+    Returns:
+        The model, not yet wrapped; its BN is synchronized if `train.sync_bn` and the device allow.
+    """
+    device = resolve_device(cfg.train.device)
+    model = instantiate(cfg.model).to(device)
+    if cfg.train.sync_bn:
+        model = synchronize_batch_norm(model, device=device)
+    if cfg.train.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    return model
+
+
+def build_trainer(cfg: DictConfig, model: torch.nn.Module) -> Trainer:
+    """Build optimizer, loader and trainer around a model.
+
+    Args:
+        cfg: the run's config.
+        model: on its device.
+
+    Returns:
+        A trainer without hooks.
+    """
+    device = resolve_device(cfg.train.device)
+    optimizer_cfg = copy.deepcopy(cfg.optimizer)
+    optimizer_cfg.params.model = model
+    return Trainer(
+        model=wrap_for_processes(model, device=device, ddp=cfg.train.ddp),
+        data_loader=instantiate(cfg.dataloader.train),
+        optimizer=instantiate(optimizer_cfg),
+        precision=choose_precision(cfg.train.amp, device),
+    )
+
+
+def build_report(
+    cfg: DictConfig, trainer: Trainer, *, max_iter: int, resume: bool, stop: StopOnSigterm
+) -> Report:
+    """Build the hook that evaluates and writes, over metrics that end where the training starts.
+
+    Args:
+        cfg: the run's config.
+        trainer: with its checkpoint loaded.
+        max_iter: of the run.
+        resume: whether the best checkpoint in the output folder belongs to this run.
+        stop: asked before each batch of an evaluation.
+
+    Returns:
+        The hook; in the first process it has the writers.
+    """
+    writers, best, last_reported = [], None, -1
+    if comm.is_main_process():
+        path = Path(cfg.train.output_dir) / "metrics.json"
+        last_reported = cut_metrics(path, start_iter=trainer.next_iter)
+        writers = [
+            CommonMetricPrinter(max_iter),
+            MetricsFile(path, last_iteration=last_reported),
+            TensorboardXWriter(cfg.train.output_dir, purge_step=trainer.next_iter),
+        ]
+        best = BestCheckpoint(
+            trainer, output_dir=cfg.train.output_dir, metric=cfg.train.best_metric, resume=resume
+        )
+    return Report(
+        evaluate=partial(default_eval, cfg, trainer.model, before_batch=stop.stop_if_requested),
+        eval_period=cfg.train.eval_period,
+        log_period=cfg.train.log_period,
+        writers=writers,
+        best=best,
+        last_reported=comm.all_gather(last_reported)[0],
+    )

@@ -1,0 +1,97 @@
+"""The training step: detectron2's SimpleTrainer with autocast, and state that resumes exactly."""
+
+import math
+import time
+from typing import Any
+
+import torch
+from detectron2.engine import SimpleTrainer
+
+from acnet.engine.loader import TrainLoader
+from acnet.engine.precision import Precision
+from acnet.engine.scalars import recent_scalars, restore_scalars
+
+
+class Trainer(SimpleTrainer):
+    """Trains in fp32, float16 with gradient scaling or bfloat16, on any device.
+
+    detectron2's AMPTrainer insists on CUDA. This one also saves the gradient scaler and the recent
+    scalars, and names the images of a batch whose loss is not finite.
+
+    Args:
+        model: returns a dict of scalar losses in training; may be wrapped for several processes.
+        data_loader: endless.
+        optimizer: of the model's parameters.
+        precision: of the forward pass.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: torch.nn.Module,
+        data_loader: TrainLoader,
+        optimizer: torch.optim.Optimizer,
+        precision: Precision,
+    ):
+        super().__init__(model, data_loader, optimizer)
+        self._precision = precision
+        self._grad_scaler = precision.grad_scaler()
+        self._saved_scalars: dict[str, Any] = {}
+        self.next_iter = 0  # where to start: after a checkpoint's iteration, if one was loaded
+
+    def run_step(self) -> None:
+        """Train on one batch.
+
+        Raises:
+            FloatingPointError: a loss is infinite or NaN.
+        """
+        start = time.perf_counter()
+        batch = next(self._data_loader_iter)
+        data_time = time.perf_counter() - start
+        with self._precision.autocast():
+            losses = self.model(batch)
+            total_loss = sum(losses.values())
+        self.optimizer.zero_grad()
+        self._grad_scaler.scale(total_loss).backward()
+        self.after_backward()
+        self._record(losses, data_time, batch)
+        self._grad_scaler.step(self.optimizer)
+        self._grad_scaler.update()
+
+    def _record(self, losses: dict[str, torch.Tensor], data_time: float, batch: list[dict]) -> None:
+        # One transfer for all losses: each would stop the host until the GPU has caught up.
+        values = torch.stack([loss.detach().float() for loss in losses.values()]).cpu()
+        losses = dict(zip(losses, values, strict=True))
+        if not math.isfinite(sum(values.tolist())):
+            images = ", ".join(str(d.get("file_name", "an unnamed image")) for d in batch)
+            raise FloatingPointError(
+                f"The loss became infinite or NaN at iteration {self.iter} on the images {images}; "
+                f"losses: { {name: value.item() for name, value in losses.items()} }. Lower "
+                "optimizer.lr, lengthen the warm-up, or look at these images and their boxes."
+            )
+        self._write_metrics(losses, data_time)
+
+    def before_train(self) -> None:
+        """Give the storage its past back, then let the hooks begin."""
+        restore_scalars(self.storage, self._saved_scalars)
+        super().before_train()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Collect all that a resumed run needs besides the model; random numbers are not state."""
+        state = super().state_dict()
+        state["grad_scaler"] = self._grad_scaler.state_dict()
+        state["scalars"] = recent_scalars(self.storage)
+        return state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave.
+
+        Args:
+            state_dict: of a run with the same model and optimizer. Its gradient scale is used
+                only if both runs scale gradients.
+        """
+        super().load_state_dict(state_dict)
+        self.next_iter = self.iter + 1
+        if self._grad_scaler.is_enabled() and state_dict["grad_scaler"]:
+            self._grad_scaler.load_state_dict(state_dict["grad_scaler"])
+        self._saved_scalars = state_dict["scalars"]
