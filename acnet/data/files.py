@@ -43,11 +43,13 @@ def write_text(path: str | os.PathLike, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def write_json(path: str | os.PathLike, content: Any) -> None:
+def write_json(path: str | os.PathLike, content: Any, *, indent: int | None = None) -> None:
     """Writes JSON atomically; equal content gives equal bytes.
 
     Args:
         path: the file to write.
         content: anything that `json` takes; NaN is refused, since JSON has none.
+        indent: spaces per level for files that people read; None for one line.
     """
-    write_text(path, json.dumps(content, allow_nan=False, ensure_ascii=False) + "\n")
+    text = json.dumps(content, allow_nan=False, ensure_ascii=False, indent=indent)
+    write_text(path, text + "\n")

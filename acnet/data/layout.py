@@ -42,6 +42,11 @@ class PreparedLayout:
         return self.folder / "tiles"
 
     @property
+    def annotations_folder(self) -> Path:
+        """The folder of the COCO files."""
+        return self.folder / "annotations"
+
+    @property
     def manifest(self) -> Path:
         """The file that says how the set was made and where its photos are."""
         return self.folder / "manifest.json"
@@ -59,7 +64,7 @@ class PreparedLayout:
             fold: 0 to 4.
             tiles: the file of the tiles rather than of the whole photos.
         """
-        return self.folder / "annotations" / f"{split}_{fold}{'_tiles' if tiles else ''}.json"
+        return self.annotations_folder / f"{split}_{fold}{'_tiles' if tiles else ''}.json"
 
     def dataset_name(self, split: str, fold: int, *, tiles: bool = False) -> str:
         """The name under which detectron2 knows the same split.

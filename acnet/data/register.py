@@ -78,16 +78,14 @@ def _register(layout: PreparedLayout, split: str, fold: int, *, tiles: bool) -> 
 
 
 def _load_photos(layout: PreparedLayout, json_file: Path, name: str) -> list[dict]:
-    _require(json_file, layout)
-    _require(layout.manifest, layout)
-    manifest = json.loads(layout.manifest.read_text(encoding="utf-8"))
+    manifest = _require_complete(json_file, layout)
     image_root = os.path.normpath(layout.folder / manifest["image_root"])
     MetadataCatalog.get(name).image_root = image_root
     return load_coco_json(str(json_file), image_root, name)
 
 
 def _load_tiles(layout: PreparedLayout, json_file: Path, name: str) -> list[dict]:
-    _require(json_file, layout)
+    _require_complete(json_file, layout)
     records = load_coco_json(str(json_file), str(layout.tiles), name)
     images = json.loads(json_file.read_text(encoding="utf-8"))["images"]
     tile_of_id = {image["id"]: image for image in images}
@@ -96,12 +94,17 @@ def _load_tiles(layout: PreparedLayout, json_file: Path, name: str) -> list[dict
     return records
 
 
-def _require(path: Path, layout: PreparedLayout) -> None:
-    if path.is_file():
-        return
-    source = "--src PHOTOS" if layout.prefix == "acne04" else "--src TOY_PHOTOS"
+def _require_complete(json_file: Path, layout: PreparedLayout) -> dict:
+    """Returns the manifest; a set that was never or only half prepared is the user's to prepare."""
+    if json_file.is_file() and layout.manifest.is_file():
+        manifest = json.loads(layout.manifest.read_text(encoding="utf-8"))
+        if manifest["complete"]:
+            return manifest
+        fault = f"a preparation that did not finish, in {layout.folder}"
+    else:
+        fault = f"a root without {json_file}"
     raise UserError(
         f"The data set {layout.prefix} must be prepared before it is used, since detectron2 reads "
-        f"its COCO files. Received a root without {path}. Make it with: "
-        f"python datasets/prepare_acne04.py {source} --dst {layout.root} --prefix {layout.prefix}"
+        f"its COCO files. Received {fault}. Make it with: python datasets/prepare_acne04.py "
+        f"--src SOURCE --dst {layout.root} --prefix {layout.prefix}"
     )

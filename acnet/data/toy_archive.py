@@ -14,11 +14,11 @@ import logging
 import shutil
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from acnet.data.files import atomic_write, write_json, write_text
+from acnet.data.files import write_json, write_text
 from acnet.data.grade import hayashi_grade
+from acnet.data.images import write_jpeg
 from acnet.data.layout import NUM_FOLDS
 from acnet.data.parallel import map_photos
 from acnet.data.toy import ToyOptions, draw_photo
@@ -27,6 +27,7 @@ from acnet.errors import UserError
 logger = logging.getLogger(__name__)
 
 JPEG_QUALITY = 92
+MARKER = "toy.json"
 FORMAT_VERSION = 1  # rises when the same options give other pixels
 OBJECT_XML = """\t<object>
 \t\t<name>fore</name>
@@ -100,7 +101,7 @@ def write_toy_set(
         return []
     if not _continues(found, wanted):
         _clear(dst, found, overwrite)
-    write_json(dst / "toy.json", {**wanted, "complete": False})
+    _write_marker(dst, wanted, complete=False)
     written = map_photos(
         functools.partial(_write_photo, dst, options),
         range(photos),
@@ -108,7 +109,7 @@ def write_toy_set(
         description="drawing",
     )
     _write_lists(dst, written)
-    write_json(dst / "toy.json", {**wanted, "complete": True})
+    _write_marker(dst, wanted, complete=True)
     return written
 
 
@@ -117,8 +118,12 @@ def _marker(options: ToyOptions, photos: int) -> dict:
     return {"format": FORMAT_VERSION, "photos": photos, "options": made_with}
 
 
+def _write_marker(dst: Path, marker: dict, *, complete: bool) -> None:
+    write_json(dst / MARKER, {**marker, "complete": complete}, indent=2)
+
+
 def _read_marker(dst: Path) -> dict | None:
-    path = dst / "toy.json"
+    path = dst / MARKER
     if not path.is_file():
         return None
     try:
@@ -154,7 +159,7 @@ def _clear(dst: Path, found: dict | None, overwrite: bool) -> None:
             f"A toy set is never mixed with photos that other options made. Received {dst}, made "
             f"with {json.dumps(found)}. Choose another folder, or replace it with --overwrite."
         )
-    write_json(dst / "toy.json", {**found, "complete": False})  # a kill from here on is noticed
+    _write_marker(dst, found, complete=False)  # a kill from here on is noticed
     for part in ("Classification", "Detection"):
         if (dst / part).exists():
             shutil.rmtree(dst / part)
@@ -164,8 +169,8 @@ def _write_photo(dst: Path, options: ToyOptions, index: int) -> WrittenPhoto:
     photo = draw_photo(options, index)
     count = len(photo.boxes_xyxy)
     name = f"levle{hayashi_grade(count)}_{index}"
-    with atomic_write(dst / "Classification" / "JPEGImages" / f"{name}.jpg") as temporary:
-        cv2.imwrite(str(temporary), photo.image_bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    jpeg = dst / "Classification" / "JPEGImages" / f"{name}.jpg"
+    write_jpeg(jpeg, photo.image_bgr, JPEG_QUALITY)
     xml = dst / "Detection" / "VOC2007" / "Annotations" / f"{name}.xml"
     write_text(xml, _annotation_xml(name, photo.image_bgr.shape[:2], photo.boxes_xyxy))
     return WrittenPhoto(name, count)

@@ -1,0 +1,98 @@
+"""Records as COCO JSON, which detectron2 and pycocotools read.
+
+Ids count from 1 within a file: pycocotools takes an annotation id of 0 for "no match".
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from acnet.data.files import write_json
+from acnet.data.records import ImageRecord, TileRecord
+
+NO_PHOTO_IDS: Mapping[str, int] = MappingProxyType({})
+
+
+def coco_dict(
+    records: Sequence[ImageRecord],
+    class_names: Sequence[str],
+    *,
+    photo_ids: Mapping[str, int] = NO_PHOTO_IDS,
+) -> dict[str, Any]:
+    """Makes the content of a COCO file.
+
+    Args:
+        records: pictures; ids follow the order of their file names, then that of their boxes.
+        class_names: in order of the records' class indices; category ids are one more.
+        photo_ids: for tiles, the ids of their photos by file name.
+
+    Returns:
+        A dictionary for JSON. A tile's picture also has `photo_file_name`, `photo_id` and
+        `offset_xy`, the photo pixel of its left top corner.
+
+    Raises:
+        ValueError: two pictures have the same name.
+    """
+    ordered = sorted(records, key=lambda record: record.file_name)
+    for before, after in itertools.pairwise(ordered):
+        if before.file_name == after.file_name:
+            raise ValueError(f"File names must differ. Received {after.file_name} twice.")
+    images, annotations = [], []
+    for image_id, record in enumerate(ordered, start=1):
+        images.append({"id": image_id, **_image_fields(record, photo_ids)})
+        for box, class_index in zip(record.boxes_xyxy.tolist(), record.classes, strict=True):
+            x0, y0, x1, y1 = box
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": int(class_index) + 1,
+                    "bbox": [x0, y0, x1 - x0, y1 - y0],
+                    "area": (x1 - x0) * (y1 - y0),
+                    "iscrowd": 0,
+                }
+            )
+    categories = [{"id": i, "name": name} for i, name in enumerate(class_names, start=1)]
+    return {
+        "info": {"description": "written by acnet.data"},
+        "licenses": [],
+        "images": images,
+        "annotations": annotations,
+        "categories": categories,
+    }
+
+
+def write_coco(
+    path: Path,
+    records: Sequence[ImageRecord],
+    class_names: Sequence[str],
+    *,
+    photo_ids: Mapping[str, int] = NO_PHOTO_IDS,
+) -> dict[str, int]:
+    """Writes a COCO file atomically.
+
+    Args:
+        path: the file.
+        records: see `coco_dict`.
+        class_names: see `coco_dict`.
+        photo_ids: see `coco_dict`.
+
+    Returns:
+        The pictures' ids by file name.
+    """
+    content = coco_dict(records, class_names, photo_ids=photo_ids)
+    write_json(path, content)
+    return {image["file_name"]: image["id"] for image in content["images"]}
+
+
+def _image_fields(
+    record: ImageRecord, photo_ids: Mapping[str, int]
+) -> dict[str, str | int | list[int]]:
+    fields = {"file_name": record.file_name, "width": record.width, "height": record.height}
+    if isinstance(record, TileRecord):
+        fields["photo_file_name"] = record.photo_file_name
+        fields["photo_id"] = photo_ids[record.photo_file_name]
+        fields["offset_xy"] = list(record.offset_xy)
+    return fields

@@ -1,0 +1,107 @@
+"""Reading and writing pictures: sizes as decoded, orientation applied, no half picture accepted."""
+
+import contextlib
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from acnet.data.files import atomic_write
+from acnet.errors import UserError
+
+EXIF_ORIENTATION = 274
+# The pictures' way to upright, by the EXIF tag; 1 and unknown values need nothing.
+UPRIGHT_BY_ORIENTATION = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+SIDEWAYS = (5, 6, 7, 8)
+
+
+class UnreadableFileError(UserError):
+    """A file is there and is not what its name says: truncated, corrupt or hostile."""
+
+
+def read_size(path: str | os.PathLike) -> tuple[int, int]:
+    """Reads the size that `read_bgr` would give, from the header alone.
+
+    Args:
+        path: a picture of any format that Pillow knows.
+
+    Returns:
+        Height and width in pixels, with the EXIF orientation applied.
+
+    Raises:
+        UnreadableFileError: it is no picture, or larger than Pillow deems safe.
+    """
+    with _opened(path) as image:
+        width, height = image.size
+        return (width, height) if _orientation(image) in SIDEWAYS else (height, width)
+
+
+def read_bgr(path: str | os.PathLike) -> np.ndarray:
+    """Reads a picture whole; the same pixels as detectron2's `read_image(path, "BGR")`.
+
+    Args:
+        path: a picture of any format that Pillow knows.
+
+    Returns:
+        (H, W, 3) uint8, with the EXIF orientation applied.
+
+    Raises:
+        UnreadableFileError: it is truncated, corrupt, no picture, or larger than Pillow deems safe.
+    """
+    with _opened(path) as image:
+        upright = UPRIGHT_BY_ORIENTATION.get(_orientation(image))
+        rgb = (image if upright is None else image.transpose(upright)).convert("RGB")
+        return cv2.cvtColor(np.asarray(rgb), cv2.COLOR_RGB2BGR)
+
+
+def write_jpeg(path: str | os.PathLike, image_bgr: np.ndarray, quality: int) -> None:
+    """Writes a JPEG atomically.
+
+    Args:
+        path: the file to write.
+        image_bgr: (H, W, 3) uint8, may be a window of a larger picture.
+        quality: 1 to 100.
+    """
+    _, encoded = cv2.imencode(".jpg", image_bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(encoded.data)
+
+
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike) -> Iterator[Image.Image]:
+    try:
+        with Image.open(path) as image:
+            yield image
+    except FileNotFoundError:
+        raise
+    # Pillow's decoders report broken content by any of these, see its docs on Image.open.
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+        raise _unreadable(path, error) from error
+    except Image.DecompressionBombError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: str | os.PathLike, error: Exception) -> UnreadableFileError:
+    return UnreadableFileError(
+        f"A picture must decode whole, since its boxes refer to all of it. "
+        f"Received {Path(path)}: {error}. Replace the file by an intact copy."
+    )
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(EXIF_ORIENTATION, 1))
+    except (SyntaxError, ValueError, TypeError, OSError, struct.error):
+        return 1  # as detectron2: a picture whose EXIF block is broken is taken as it is

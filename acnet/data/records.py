@@ -1,0 +1,83 @@
+"""What every reader makes and every writer takes: a picture with its boxes, and notes on it."""
+
+import collections
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageRecord:
+    """A picture and its boxes.
+
+    Args:
+        file_name: below the folder of the pictures, with forward slashes.
+        width: pixels, of the picture as decoded with its EXIF orientation.
+        height: pixels, likewise.
+        boxes_xyxy: (N, 4) float64 in pixels from the picture's left and top edge, inside it, each
+            with an area.
+        classes: (N,) int64 indices into the names of the classes.
+    """
+
+    file_name: str
+    width: int
+    height: int
+    boxes_xyxy: np.ndarray
+    classes: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class TileRecord(ImageRecord):
+    """A tile, which knows where it comes from.
+
+    Args:
+        photo_file_name: the `file_name` of the photo that it was cut from.
+        offset_xy: the photo pixel of the tile's left top corner.
+    """
+
+    photo_file_name: str
+    offset_xy: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that was left out or changed.
+
+    Args:
+        kind: the same words for all of one sort; they are counted by it.
+        file_name: where.
+        detail: what exactly.
+    """
+
+    kind: str
+    file_name: str
+    detail: str = ""
+
+
+@dataclass
+class Notes:
+    """All that was left out or changed, in the order of the files.
+
+    Args:
+        items: the notes so far.
+    """
+
+    items: list[Note] = field(default_factory=list)
+
+    def extend(self, notes: Iterable[Note]) -> None:
+        """Adds notes at the end.
+
+        Args:
+            notes: in the order in which they are to be listed.
+        """
+        self.items.extend(notes)
+
+    def counts(self) -> dict[str, int]:
+        """Returns how many notes there are of each kind, sorted by kind."""
+        return dict(sorted(collections.Counter(note.kind for note in self.items).items()))
+
+    def text(self) -> str:
+        """Returns one line per note: kind, file and detail, separated by tabs."""
+        lines = (f"{note.kind}\t{note.file_name}\t{note.detail}\n" for note in self.items)
+        return "".join(lines)
