@@ -1,0 +1,229 @@
+"""detectron2's checkpointer, made safe against kills, hostile files and silent mismatches."""
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from detectron2.checkpoint import DetectionCheckpointer
+from detectron2.utils import comm
+from fvcore.common.checkpoint import Checkpointer
+from torch import nn
+
+from .conventions import CONVENTIONS_KEY, conventions_of_model
+from .durable import durable_write, remove_stale
+from .errors import CheckpointError, UnreadableFileError, UnsafeFileError, WeightsFileError
+from .matching import LoadPlan, plan_loading
+from .report import LoadReport
+from .safe_load import fetch, read_checkpoint, read_torch
+
+__all__ = ["ACNetCheckpointer"]
+
+
+class ACNetCheckpointer(DetectionCheckpointer):
+    """Saves so that a kill leaves a loadable checkpoint, loads without running code, and reports.
+
+    Works wherever detectron2's `DetectionCheckpointer` does, hooks included. `report` tells what
+    became of the file that was loaded last.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        save_dir: str | os.PathLike = "",
+        *,
+        save_to_disk: bool | None = None,
+        **checkpointables: Any,
+    ):
+        """
+        Args:
+            model: the model; of a DistributedDataParallel the module inside.
+            save_dir: a local folder, to which no other training is saving; "" never saves.
+            save_to_disk: whether this process saves; None for the main process only.
+            checkpointables: what else to save and resume, by name: objects with `state_dict()` and
+                `load_state_dict()`.
+        """
+        super().__init__(model, os.fspath(save_dir), save_to_disk=save_to_disk, **checkpointables)
+        self.logger = logging.getLogger(__name__)
+        self.report: LoadReport | None = None
+        self._source = ""
+        self._is_resuming = False
+
+    def save(self, name: str, **extra: Any) -> None:
+        """Saves model and checkpointables to `{save_dir}/{name}.pth` and tags it as the last one.
+
+        Neither the file nor the tag is ever seen half written.
+
+        Args:
+            name: file name without its suffix.
+            extra: more to save, such as `iteration`: tensors, numbers, strings, plain containers.
+
+        Raises:
+            UnsafeFileError: something in it could not be loaded again without running code.
+        """
+        if not self.save_dir or not self.save_to_disk:
+            return
+        path = Path(self.save_dir) / f"{name}.pth"
+        if path.name != f"{name}.pth":
+            raise ValueError(f"A checkpoint's name has no folder in it. Received {name!r}.")
+        content = {"model": self.model.state_dict()}
+        content |= {key: part.state_dict() for key, part in self.checkpointables.items()}
+        conventions = conventions_of_model(self.model)
+        if conventions is not None:
+            content[CONVENTIONS_KEY] = conventions
+        self.logger.info("Saving checkpoint to %s", path)
+        with durable_write(path) as temporary:
+            torch.save({**content, **extra}, temporary)
+            _check_loadable(temporary, path)
+        self.tag_last_checkpoint(path.name)
+
+    def tag_last_checkpoint(self, last_filename_basename: str) -> None:
+        """Names the checkpoint to resume from, in the file `last_checkpoint`.
+
+        Args:
+            last_filename_basename: its file name.
+        """
+        with durable_write(Path(self.save_dir) / "last_checkpoint") as temporary:
+            temporary.write_text(last_filename_basename, encoding="utf-8")
+
+    def has_checkpoint(self) -> bool:
+        """Whether there is something in `save_dir` to resume from, tagged or not."""
+        return bool(self.save_dir) and (super().has_checkpoint() or bool(self._model_files()))
+
+    def get_all_checkpoint_files(self) -> list[str]:
+        """The checkpoints in `save_dir`, sorted by name."""
+        folder = Path(self.save_dir)
+        return sorted(str(path) for path in folder.glob("*.pth") if not path.name.startswith("."))
+
+    def resume_or_load(self, path: str, *, resume: bool = True) -> dict[str, Any]:
+        """Resumes from the last checkpoint in `save_dir`, or else loads weights only.
+
+        Where the last checkpoint is missing or unreadable, the newest older one that can be read is
+        resumed from, with a warning.
+
+        Args:
+            path: weights to start from where there is nothing to resume; "" for none.
+            resume: whether to look for a checkpoint in `save_dir` first.
+
+        Returns:
+            What the file holds beside the model and the checkpointables.
+
+        Raises:
+            UnreadableFileError: there are checkpoints, but none can be read.
+            WeightsMismatchError: the checkpoint is of another model.
+            CheckpointError: the processes of a distributed training found different checkpoints.
+        """
+        if self.save_dir and self.save_to_disk:
+            for stale in remove_stale(self.save_dir):
+                self.logger.warning("Removed %s, which an interrupted save left behind", stale)
+        resumes = resume and self.has_checkpoint()
+        rest = self._resume() if resumes else self.load(path, checkpointables=[])
+        self._check_ranks_agree()
+        return rest
+
+    def load(self, path: str, checkpointables: list[str] | None = None) -> dict[str, Any]:
+        """Loads a checkpoint, or ImageNet weights into every ResNet of the model.
+
+        Args:
+            path: file or address; "" loads nothing.
+            checkpointables: which of them to load; None for all that the file holds.
+
+        Returns:
+            What the file holds beside the model and the checkpointables.
+
+        Raises:
+            WeightsFileError: the file cannot be had, read or trusted.
+            WeightsMismatchError: it does not fit the model or its input settings.
+        """
+        self.report, self._source = None, path
+        local = fetch(path, self.path_manager) if path else path
+        # Past DetectionCheckpointer.load, which takes a "?" in a path for the start of a query.
+        return Checkpointer.load(self, local, checkpointables)
+
+    def _load_file(self, filename: str) -> dict[str, Any]:
+        return read_checkpoint(filename)
+
+    def _load_model(self, checkpoint: dict[str, Any]) -> LoadPlan:
+        plan = plan_loading(self.model, checkpoint, source=self._source)
+        if self._is_resuming:
+            plan.require_complete()
+        self.model.load_state_dict(plan.state, strict=False)
+        del checkpoint["model"]
+        self.report = plan.report
+        return plan
+
+    def _log_incompatible_keys(self, incompatible: LoadPlan) -> None:
+        incompatible.report.log(self.logger)
+
+    def _resume(self) -> dict[str, Any]:
+        failed = []
+        for path in self._resume_candidates():
+            try:
+                rest = self._load_for_resuming(path)
+            except WeightsFileError as error:
+                self.logger.warning("Cannot resume from %s: %s", path, error)
+                failed.append(path)
+                continue
+            if failed:
+                self.logger.warning(
+                    "Resumed from %s in place of %s; what was trained in between is lost.",
+                    path,
+                    failed[0],
+                )
+            return rest
+        raise UnreadableFileError(
+            "Resuming needs a readable checkpoint. Received "
+            f"{', '.join(failed)}, none of which can be read; bring one back, or train into a new "
+            "train.output_dir."
+        )
+
+    def _resume_candidates(self) -> Iterator[str]:
+        """The tagged checkpoint, then the others from the newest to the oldest."""
+        tagged = self.get_checkpoint_file()
+        if tagged:
+            yield tagged
+        else:
+            self.logger.warning("No last_checkpoint in %s; taking the newest one", self.save_dir)
+        others = [path for path in self._model_files() if path != tagged]
+        yield from sorted(others, key=_age)
+
+    def _model_files(self) -> list[str]:
+        files = self.get_all_checkpoint_files()
+        return [path for path in files if Path(path).name.startswith("model_")]
+
+    def _load_for_resuming(self, path: str) -> dict[str, Any]:
+        self._is_resuming = True
+        try:
+            return self.load(path)
+        finally:
+            self._is_resuming = False
+
+    def _check_ranks_agree(self) -> None:
+        sources = comm.all_gather(self._source)
+        if len(set(sources)) > 1:
+            raise CheckpointError(
+                "All processes must start from the same weights. Received, rank by rank, "
+                f"{sources}; put train.output_dir on a file system that all machines share."
+            )
+
+
+def _check_loadable(temporary: Path, path: Path) -> None:
+    """Refuses at the first save what would otherwise be refused when resuming."""
+    try:
+        read_torch(temporary, mmap=True)
+    except UnsafeFileError as error:
+        raise UnsafeFileError(
+            f"{path} could not be loaded again: {error.__cause__}. Let state dicts and extra "
+            "values be tensors, numbers, strings and plain containers."
+        ) from error
+
+
+def _age(path: str) -> tuple[int, float, str]:
+    """Sorts newest first: by the iteration in the file, then by the time of saving."""
+    try:
+        iteration = read_checkpoint(path, mmap=True).get("iteration", -1)
+    except WeightsFileError:
+        iteration = -1  # tried last, and then reported
+    return -iteration, -Path(path).stat().st_mtime, path

@@ -1,0 +1,261 @@
+"""One ImageNet file fills lead, assistant and box head, whatever its format."""
+
+import logging
+import pickle
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from detectron2.layers import FrozenBatchNorm2d
+from detectron2.modeling.backbone import ResNet
+from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem, BottleneckBlock
+from safetensors.torch import save_file
+from torch import nn
+
+from acnet.checkpoint import ACNetCheckpointer, WeightsMismatchError
+from tests.checkpoint.weights_files import (
+    TORCHVISION_INPUT,
+    Detector,
+    assert_all_filled,
+    make_resnet,
+    random_weights,
+    torchvision_state,
+    write_msra_pickle,
+)
+
+
+def torchvision_detector(block=BottleneckBlock, **kwargs) -> Detector:
+    settings = {} if block is BasicBlock else {"stride_in_1x1": False}
+    return Detector(block, input_settings=TORCHVISION_INPUT, **settings, **kwargs)
+
+
+def test_msra_pickle_with_running_statistics(tmp_path):
+    weights, model = random_weights(), Detector()
+    path = write_msra_pickle(tmp_path / "R-101.pkl", weights, affine=False)
+    ACNetCheckpointer(model).load(str(path))
+    assert_all_filled(model, weights)
+
+
+def test_msra_pickle_with_affine_norms(tmp_path):
+    """Caffe2 folds mean and variance into `s` and `b`: the norm must compute exactly s x + b.
+
+    FrozenBatchNorm2d computes (x - mean) / sqrt(var + eps) s + b, so mean = 0 and var = 1 - eps.
+    """
+    weights, model = random_weights(), Detector()
+    path = write_msra_pickle(tmp_path / "R-101.pkl", weights, affine=True)
+    for norm in (module for module in model.modules() if isinstance(module, FrozenBatchNorm2d)):
+        norm.running_mean.fill_(5.0)  # as an earlier load might have left it
+        norm.running_var.fill_(5.0)
+    ACNetCheckpointer(model).load(str(path))
+    for stage, module in (("stem", model.lead.stem), ("stem", model.assistant.stem)):
+        norm, features = module.conv1.norm, torch.randn(2, 4, 3, 3)
+        gain, bias = weights[f"{stage}.conv1.norm.weight"], weights[f"{stage}.conv1.norm.bias"]
+        expected = features * gain.view(1, -1, 1, 1) + bias.view(1, -1, 1, 1)
+        torch.testing.assert_close(norm(features), expected)
+    head = model.roi_heads.res5[0].conv3
+    torch.testing.assert_close(head.weight, weights["res5.0.conv3.weight"], rtol=0, atol=0)
+    torch.testing.assert_close(head.norm.running_mean, torch.zeros_like(head.norm.running_mean))
+
+
+@pytest.mark.parametrize("affine", [False, True])
+def test_the_bias_of_the_stem_is_folded_into_its_norm(tmp_path, affine):
+    """MSRA's ResNet-50 has a `conv1_b`: norm(conv(x) + b), while detectron2's stem adds no b."""
+    weights, model = random_weights(), Detector()
+    path = write_msra_pickle(tmp_path / "R-50.pkl", weights, affine=affine)
+    content = pickle.loads(path.read_bytes())
+    content["conv1_b"] = np.array([1.0, -2.0, 3.0, 0.5], dtype=np.float32)
+    path.write_bytes(pickle.dumps(content))
+    checkpointer = ACNetCheckpointer(model)
+    checkpointer.load(str(path))
+
+    image, norm = torch.randn(1, 3, 8, 8), FrozenBatchNorm2d(4)
+    fields = ("weight", "bias", "running_mean", "running_var")
+    state = {field: weights[f"stem.conv1.norm.{field}"] for field in fields}
+    if affine:
+        state |= {"running_mean": torch.zeros(4), "running_var": torch.ones(4) - norm.eps}
+    norm.load_state_dict(state)
+    bias = torch.from_numpy(content["conv1_b"])
+    conv = nn.functional.conv2d(image, weights["stem.conv1.weight"], bias, stride=2, padding=3)
+    torch.testing.assert_close(model.lead.stem.conv1(image), norm(conv), rtol=1e-4, atol=1e-4)
+    assert "folded" in checkpointer.report.table()
+
+
+@pytest.mark.parametrize("block", [BasicBlock, BottleneckBlock])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_torchvision_file(tmp_path, block, suffix):
+    weights, model = random_weights(block), torchvision_detector(block)
+    path = tmp_path / f"resnet{suffix}"
+    if suffix == ".pth":
+        torch.save(torchvision_state(weights), path)
+    else:
+        save_file(torchvision_state(weights), path)
+    ACNetCheckpointer(model).load(str(path))
+    assert_all_filled(model, weights)
+
+
+def test_msra_names_in_safetensors(tmp_path):
+    weights, model = random_weights(), Detector()
+    pickled = write_msra_pickle(tmp_path / "R-101.pkl", weights, affine=False)
+    content = pickle.loads(pickled.read_bytes())
+    path = tmp_path / "R-101.safetensors"
+    save_file({name: torch.from_numpy(value) for name, value in content.items()}, path)
+    ACNetCheckpointer(model).load(str(path))
+    assert_all_filled(model, weights)
+
+
+def test_file_of_detectron2s_torchvision_converter(tmp_path):
+    """tools/convert-torchvision-to-d2.py puts `stem.` before fc, and writes its author."""
+    weights, model = random_weights(), torchvision_detector()
+    arrays = {name: value.numpy() for name, value in weights.items()}
+    arrays["stem.fc.weight"] = np.zeros((10, 4), dtype=np.float32)
+    arrays["stem.conv1.norm.num_batches_tracked"] = np.array(3)
+    content = {"model": arrays, "__author__": "torchvision", "matching_heuristics": True}
+    path = tmp_path / "r50.pkl"
+    path.write_bytes(pickle.dumps(content))
+    checkpointer = ACNetCheckpointer(model)
+    checkpointer.load(str(path))
+    assert_all_filled(model, weights)
+    assert checkpointer.report.unused == ("*.num_batches_tracked", "stem.fc.weight")
+
+
+def test_real_batch_norm_takes_running_statistics(tmp_path):
+    weights, model = random_weights(), torchvision_detector(norm="BN")
+    torch.save(torchvision_state(weights), tmp_path / "r50.pth")
+    ACNetCheckpointer(model).load(str(tmp_path / "r50.pth"))
+    assert_all_filled(model, weights)
+
+
+def torchvision_peer(*, is_bottleneck: bool) -> torchvision.models.ResNet:
+    """A shallow ResNet of torchvision's own, with norms that do something."""
+    blocks = torchvision.models.resnet
+    block, kwargs = (
+        (blocks.Bottleneck, {"width_per_group": 8}) if is_bottleneck else (blocks.BasicBlock, {})
+    )
+    peer = torchvision.models.ResNet(block, [1, 2, 1, 1], **kwargs)
+    for norm in (module for module in peer.modules() if isinstance(module, nn.BatchNorm2d)):
+        nn.init.uniform_(norm.running_mean, -0.1, 0.1)
+        nn.init.uniform_(norm.running_var, 0.5, 1.5)
+        nn.init.uniform_(norm.weight, 0.5, 1.5)
+    peer.fc, peer.avgpool = nn.Identity(), nn.Identity()
+    return peer.eval()
+
+
+def detectron2_twin(*, is_bottleneck: bool) -> ResNet:
+    """detectron2's ResNet of the same depth and widths."""
+    in_channels, stages = 64, []
+    for index, count in enumerate([1, 2, 1, 1]):
+        out_channels = 64 * 2**index * (4 if is_bottleneck else 1)
+        stages.append(
+            ResNet.make_stage(
+                BottleneckBlock if is_bottleneck else BasicBlock,
+                count,
+                stride_per_block=[1 if index == 0 else 2] + [1] * (count - 1),
+                in_channels=in_channels,
+                out_channels=out_channels,
+                norm="FrozenBN",
+                **({"bottleneck_channels": 8 * 2**index} if is_bottleneck else {}),
+            )
+        )
+        in_channels = out_channels
+    return ResNet(BasicStem(3, 64, norm="FrozenBN"), stages, out_features=["res5"]).eval()
+
+
+@pytest.mark.parametrize("is_bottleneck", [False, True])
+def test_loaded_network_computes_what_torchvisions_does(tmp_path, is_bottleneck):
+    """Names, strides and norms together: the same features from the same image."""
+    peer = torchvision_peer(is_bottleneck=is_bottleneck)
+    model = detectron2_twin(is_bottleneck=is_bottleneck)
+    torch.save(peer.state_dict(), tmp_path / "peer.pth")
+    ACNetCheckpointer(model).load(str(tmp_path / "peer.pth"))
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        expected = peer(image).view(1, -1, 2, 2)
+        torch.testing.assert_close(model(image)["res5"], expected, rtol=1e-3, atol=1e-3)
+
+
+def test_report_says_what_went_where(tmp_path, caplog):
+    """A narrow stem has 7*7*3*4 = 588 weights and 4 norm values for each of 4 channels: 604."""
+    model = Detector()
+    path = write_msra_pickle(tmp_path / "R-101.pkl", random_weights(), affine=False)
+    checkpointer = ACNetCheckpointer(model)
+    with caplog.at_level(logging.INFO):
+        checkpointer.load(str(path))
+    report = checkpointer.report
+    up = "backbone.bottom_up"
+    assert [(part.place, part.source) for part in report.loaded] == [
+        (f"{up}.lead.stem = {up}.assistant.stem", "stem"),
+        *((f"{up}.lead.{stage}", stage) for stage in ("res2", "res3", "res4")),
+        *((f"{up}.assistant.{stage}", stage) for stage in ("res2", "res3", "res4")),
+        ("roi_heads.res5", "res5"),
+    ]
+    assert (report.loaded[0].tensors, report.loaded[0].values) == (5, 604)
+    assert [(part.group, len(part.names)) for part in report.random] == [
+        ("FRM", 2),
+        ("roi_heads", 4),
+    ]
+    assert report.unused == ("fc1000_b", "fc1000_w")
+    assert "roi_heads.res5" in caplog.text
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_stems_of_their_own_are_filled_and_reported_both(tmp_path):
+    weights, model = random_weights(), Detector(share_stem=False)
+    path = write_msra_pickle(tmp_path / "R-101.pkl", weights, affine=False)
+    checkpointer = ACNetCheckpointer(model)
+    checkpointer.load(str(path))
+    assert_all_filled(model, weights)
+    assert [part.source for part in checkpointer.report.loaded].count("stem") == 2
+
+
+def test_a_stage_that_the_model_does_not_have_is_reported(tmp_path):
+    model = make_resnet()  # up to res4, no box head
+    path = write_msra_pickle(tmp_path / "R-101.pkl", random_weights(), affine=False)
+    checkpointer = ACNetCheckpointer(model)
+    checkpointer.load(str(path))
+    assert checkpointer.report.unused == ("fc1000_b", "fc1000_w", "res5.*")
+
+
+def load_and_fail(model, weights, tmp_path, *, affine=False) -> str:
+    """Returns the message; the model must be left as it was."""
+    path = write_msra_pickle(tmp_path / "R-101.pkl", weights, affine=affine)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(WeightsMismatchError) as error:
+        ACNetCheckpointer(model).load(str(path))
+    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+    assert str(path) in str(error.value)
+    return str(error.value)
+
+
+def test_other_width_names_parameter_and_both_shapes(tmp_path):
+    message = load_and_fail(Detector(width=4), random_weights(width=8), tmp_path)
+    assert "lead.stem.conv1.weight is (4, 3, 7, 7)" in message
+    assert "stem.conv1.weight in the file (8, 3, 7, 7)" in message
+
+
+def test_deeper_file_is_refused(tmp_path):
+    message = load_and_fail(Detector(), random_weights(blocks=(1, 2, 2, 1)), tmp_path)
+    assert "res4.1.conv1.weight of the file has no place in backbone.bottom_up.lead.res4" in message
+
+
+def test_shallower_file_is_refused(tmp_path):
+    message = load_and_fail(Detector(blocks=(1, 2, 2, 1)), random_weights(), tmp_path)
+    assert "lead.res4.1.conv1.weight (16, 64, 1, 1) has no res4.1.conv1.weight" in message
+
+
+def test_affine_norms_are_refused_by_norms_that_go_on_counting(tmp_path):
+    message = load_and_fail(Detector(norm="BN"), random_weights(), tmp_path, affine=True)
+    assert "has no stem.conv1.norm.running_mean in the file" in message
+    assert "norm=FrozenBN" in message
+
+
+def test_unknown_backbone_weight_is_refused(tmp_path):
+    weights = random_weights()
+    weights["res2.0.se.weight"] = torch.zeros(3)
+    torch.save(weights, tmp_path / "se_resnet.pth")
+    with pytest.raises(WeightsMismatchError, match=r"res2\.0\.se\.weight of the file has no place"):
+        ACNetCheckpointer(Detector()).load(str(tmp_path / "se_resnet.pth"))
+
+
+def test_a_model_without_a_resnet_is_refused(tmp_path):
+    assert "no detectron2 ResNet" in load_and_fail(nn.Linear(2, 2), random_weights(), tmp_path)
