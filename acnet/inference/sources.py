@@ -56,7 +56,8 @@ def find_photos(arguments: Iterable[str | os.PathLike]) -> list[Source]:
             f"{', '.join(PHOTO_SUFFIXES)}."
         )
     # abspath, not resolve: a link is called by its own name.
-    names = _shortest_distinct_tails([Path(os.path.abspath(path)) for path in found.values()])
+    absolute = [Path(os.path.abspath(path)) for path in found.values()]  # noqa: PTH100
+    names = _shortest_distinct_tails(absolute)
     stems = _distinct_stems(names)
     return [Source(*row) for row in zip(found.values(), names, stems, strict=True)]
 
@@ -85,8 +86,8 @@ def _shortest_distinct_tails(paths: Sequence[Path]) -> list[str]:
         tails = ["/".join(path.parts[-depth:]) for path, depth in zip(paths, depths, strict=True)]
         uses = Counter(tails)
         longer = [
-            depth + 1 if uses[tail] > 1 else depth
-            for tail, depth in zip(tails, depths, strict=True)
+            depth + 1 if uses[tail] > 1 and depth < len(path.parts) else depth
+            for path, tail, depth in zip(paths, tails, depths, strict=True)
         ]
         if longer == depths:
             return tails
