@@ -77,10 +77,11 @@ def write_text(path, text):
 
 @contextlib.contextmanager
 def only_one(path):
-    """Let a second set-up of the same checkout wait for the first."""
+    """Let a second set-up of the same checkout wait for the first, and for the pip it started."""
     import fcntl  # absent on Windows, where there is no make either
 
     with open(path, "w") as file:
+        os.set_inheritable(file.fileno(), True)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -117,7 +118,8 @@ class Environment:
     def complete(self, python):
         """Make or update the environment; safe to interrupt at any moment and run again."""
         version = checks.interpreter_version(python)
-        if read_text(self.stamp).endswith(" {}\n".format(checks.dotted(version))):
+        same_python = read_text(self.stamp).endswith(" {}\n".format(checks.dotted(version)))
+        if same_python and os.path.exists(self.python):
             os.replace(self.stamp, self.unfinished)
         else:
             self.create(python)
@@ -179,7 +181,12 @@ class Environment:
             log.flush()
             start = log.tell()
             status = subprocess.call(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.root
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.root,
+                close_fds=False,  # so that the lock outlives this process while pip goes on
             )
             log.seek(start)
             text = log.read()
@@ -214,9 +221,9 @@ def prepare(root, dev):
         wanted = MODULES + (DEV_MODULES if dev else [])
         checks.check_existing_environment(version, checks.missing_modules(wanted))
         return sys.executable
-    if environment.is_foreign():
-        ask_foreign(environment, inside)
     with only_one(environment.folder + ".lock"):
+        if environment.is_foreign():
+            ask_foreign(environment, inside)
         if not environment.is_current():
             own = getattr(sys, "_base_executable", sys.executable)
             environment.complete(check_machine(root, own, version))
@@ -240,7 +247,7 @@ def main():
     arguments = parser.parse_args()
     try:
         python = prepare(ROOT, arguments.dev)
-    except SetupError as error:
+    except (SetupError, OSError) as error:
         say("Error: {}".format(error))
         return 1
     except KeyboardInterrupt:
