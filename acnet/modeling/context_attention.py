@@ -21,7 +21,8 @@ class ContextAttention(nn.Module):
         """
         super().__init__()
         hidden_channels = max(1, channels // reduction)
-        self.key = Conv2d(channels, 1, kernel_size=1)
+        # A softmax takes no notice of a bias, which would never learn anything.
+        self.key = Conv2d(channels, 1, kernel_size=1, bias=False)
         self.transform = nn.Sequential(
             Conv2d(channels, hidden_channels, kernel_size=1),
             nn.LayerNorm([hidden_channels, 1, 1]),

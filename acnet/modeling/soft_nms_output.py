@@ -98,7 +98,8 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
         """
         scores = scores[:, :-1]
         num_proposals, num_classes = scores.shape
-        boxes = boxes.reshape(num_proposals, -1, 4).expand(num_proposals, num_classes, 4)
+        boxes = boxes.reshape(num_proposals, boxes.shape[1] // 4, 4)
+        boxes = boxes.expand(num_proposals, num_classes, 4)  # a no-op unless class-agnostic
         finite = boxes.isfinite().all(dim=2) & scores.isfinite()
         proposal_index, classes = ((scores > self.test_score_thresh) & finite).nonzero().unbind(1)
         candidates = Boxes(boxes[proposal_index, classes])

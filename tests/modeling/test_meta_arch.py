@@ -1,0 +1,201 @@
+import copy
+
+import pytest
+import torch
+from detectron2.config import get_cfg
+from detectron2.modeling import build_model
+from detectron2.modeling.meta_arch import GeneralizedRCNN
+
+from acnet.modeling import ACNet, add_acnet_config
+
+LOSSES = {"loss_cls", "loss_box_reg", "loss_rpn_cls", "loss_rpn_loc"}
+
+
+def _yaml_config(*overrides):
+    """A whole ACNet on ResNet-18 with narrow parts, as a user of yaml would ask for it."""
+    cfg = get_cfg()
+    add_acnet_config(cfg)
+    cfg.merge_from_list(
+        [
+            "MODEL.DEVICE", "cpu",
+            "MODEL.RESNETS.DEPTH", 18,
+            "MODEL.RESNETS.STEM_OUT_CHANNELS", 8,
+            "MODEL.RESNETS.NORM", "BN",
+            "MODEL.BACKBONE.FREEZE_AT", 0,
+            "MODEL.ACNET.DCE.OUT_CHANNELS", 16,
+            "MODEL.ACNET.DCE.REDUCTION", 4,
+            "MODEL.ACNET.MAMA.WIDTH", 0.0625,
+            "MODEL.ACNET.MAMA.MASK_CHANNELS", 8,
+            "MODEL.ANCHOR_GENERATOR.SIZES", [[8, 16, 32]],
+            "MODEL.RPN.CONV_DIMS", [16],
+            "MODEL.ROI_HEADS.NAME", "SoftNMSROIHeads",
+            "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE", 16,
+            "MODEL.ROI_BOX_HEAD.NAME", "FastRCNNConvFCHead",
+            "MODEL.ROI_BOX_HEAD.NUM_FC", 1,
+            "MODEL.ROI_BOX_HEAD.FC_DIM", 16,
+            "MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION", 4,
+            *overrides,
+        ]
+    )  # fmt: skip
+    return cfg
+
+
+@pytest.fixture
+def model():
+    return build_model(_yaml_config())
+
+
+@pytest.fixture
+def batch(training_input):
+    """Mixed sizes, odd sides, and an image without boxes."""
+    return [
+        training_input(64, 80, [[4, 6, 20, 25], [40, 30, 52, 41]]),
+        training_input(50, 61, []),
+    ]
+
+
+def _train_step(model, batch):
+    model.train()
+    losses = model(batch)
+    sum(losses.values()).backward()
+    return losses
+
+
+def test_losses_of_equation_six(model, batch, event_storage):
+    losses = _train_step(model, batch)
+    assert set(losses) == LOSSES | {"loss_attention"}
+    assert all(loss.isfinite() and loss.dtype == torch.float32 for loss in losses.values())
+
+
+def test_every_parameter_gets_a_gradient_after_a_step(
+    model, batch, event_storage, assert_every_gradient
+):
+    # Layers that start at zero pass no gradient on before the first step.
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    for _ in range(2):
+        optimizer.zero_grad()
+        _train_step(model, batch)
+        optimizer.step()
+    assert_every_gradient(model)
+
+
+def test_a_batch_without_any_box_trains(model, training_input, event_storage):
+    losses = _train_step(model, [training_input(48, 48, []), training_input(32, 64, [])])
+    assert losses["loss_box_reg"] == losses["loss_rpn_loc"] == 0
+    assert all(p.grad is not None for p in model.parameters())
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_bfloat16_trains_and_agrees_with_float32(batch, event_storage, channels_last):
+    model = build_model(_yaml_config("MODEL.ACNET.CHANNELS_LAST", channels_last))
+    torch.manual_seed(0)
+    exact = _train_step(model, batch)
+    torch.manual_seed(0)
+    model.zero_grad()
+    model.train()
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = model(batch)
+    sum(losses.values()).backward()
+    for name, loss in losses.items():
+        assert loss.dtype == torch.float32
+        torch.testing.assert_close(loss, exact[name], rtol=0.1, atol=0.05)
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_channels_last_changes_the_memory_and_not_the_result(model, batch):
+    model.eval()
+    last = build_model(_yaml_config("MODEL.ACNET.CHANNELS_LAST", True)).eval()
+    last.load_state_dict(model.state_dict())
+    images = last.preprocess_image(batch).tensor
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(
+        last.backbone(images)["p3"],
+        model.backbone(model.preprocess_image(batch).tensor)["p3"],
+        rtol=1e-3,
+        atol=1e-3,
+    )
+
+
+def test_inference_is_inherited(model, batch):
+    model.eval()
+    with torch.no_grad():
+        ours = model(batch)
+        theirs = GeneralizedRCNN.forward(model, batch)
+    assert isinstance(model, ACNet)
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one["instances"].scores, other["instances"].scores)
+
+
+@pytest.mark.parametrize("size", [(33, 47), (16, 16), (65, 130)])
+def test_any_size_of_image(model, size):
+    model.eval()
+    image = torch.randint(0, 256, (3, *size))
+    with torch.no_grad():
+        found = model([{"image": image, "height": size[0], "width": size[1]}])[0]["instances"]
+    assert found.image_size == size
+    if len(found):
+        assert found.pred_boxes.tensor[:, 0::2].max() <= size[1]
+        assert found.pred_boxes.tensor[:, 1::2].max() <= size[0]
+
+
+def test_an_image_is_found_the_same_in_a_padded_batch(model, training_input):
+    # Padding is the only difference, so rows and columns at the border may see zeros instead of the
+    # convolutions' own zero padding; a map far from them must not change.
+    model.eval()
+    small, large = training_input(64, 64, []), training_input(64, 160, [])
+    with torch.no_grad():
+        alone = model.backbone.bottom_up.bottom_up(model.preprocess_image([small]).tensor)["res2"]
+        both = model.backbone.bottom_up.bottom_up(model.preprocess_image([small, large]).tensor)[
+            "res2"
+        ]
+    torch.testing.assert_close(both[:1, :, :, :2], alone[:, :, :, :2], rtol=1e-3, atol=1e-3)
+
+
+def test_training_without_ground_truth_is_an_error(model, batch):
+    del batch[1]["instances"]
+    with pytest.raises(ValueError, match="is_train=True"):
+        model(batch)
+
+
+@pytest.mark.parametrize(
+    ("composite", "refinement", "enhancement", "attention"),
+    [
+        (False, False, False, False),
+        (False, True, True, True),
+        (True, False, False, False),
+        (True, True, False, True),
+    ],
+)
+def test_yaml_switches(batch, event_storage, composite, refinement, enhancement, attention):
+    cfg = _yaml_config(
+        "MODEL.ACNET.COMPOSITE", composite,
+        "MODEL.ACNET.REFINEMENT", refinement,
+        "MODEL.ACNET.DCE.ENABLED", enhancement,
+        "MODEL.ACNET.MAMA.ENABLED", attention,
+    )  # fmt: skip
+    model = build_model(cfg)
+    names = " ".join(name for name, _ in model.named_parameters())
+    assert ("assistant" in names) == composite
+    assert ("connections" in names) == (composite or refinement)
+    assert ("phi" in names) == refinement
+    assert ("enhance" in names) == enhancement
+    assert ("mask_attention" in names) == attention
+    losses = _train_step(model, batch)
+    assert set(losses) == (LOSSES | {"loss_attention"} if attention else LOSSES)
+
+
+def test_res5_heads_train_and_find(batch, event_storage):
+    cfg = _yaml_config(
+        "MODEL.RESNETS.DEPTH", 50,
+        "MODEL.RESNETS.RES2_OUT_CHANNELS", 32,
+        "MODEL.RESNETS.WIDTH_PER_GROUP", 8,
+        "MODEL.ACNET.MAMA.WIDTH", 0.125,
+        "MODEL.ROI_HEADS.NAME", "SoftNMSRes5ROIHeads",
+    )  # fmt: skip
+    model = build_model(cfg)
+    losses = _train_step(model, batch)
+    assert set(losses) == LOSSES | {"loss_attention"}
+    assert model.roi_heads.res5[0].conv1.weight.grad is not None
+    model.eval()
+    with torch.no_grad():
+        assert len(model(copy.deepcopy(batch))) == 2

@@ -1,0 +1,101 @@
+import pytest
+import torch
+from detectron2.layers import ShapeSpec
+from detectron2.modeling.box_regression import Box2BoxTransform
+from detectron2.modeling.roi_heads.fast_rcnn import FastRCNNOutputLayers
+from detectron2.structures import Boxes, Instances
+
+from acnet.layers import soft_nms
+from acnet.modeling import SoftNMSOutputLayers
+
+
+def _layers(num_classes=2, cls=SoftNMSOutputLayers, **kwargs):
+    return cls(
+        ShapeSpec(channels=4),
+        box2box_transform=Box2BoxTransform(weights=(10.0, 10.0, 5.0, 5.0)),
+        num_classes=num_classes,
+        **kwargs,
+    )
+
+
+def _proposals(boxes, size=(100, 120)):
+    proposals = Instances(size)
+    proposals.proposal_boxes = Boxes(boxes)
+    return proposals
+
+
+def _logits(probabilities):
+    return torch.tensor(probabilities).log()
+
+
+def test_decayed_boxes_stay_with_their_lower_score():
+    # IoU of the two boxes is 1/3, above 0.3: hard NMS at 0.3 drops the second, Soft-NMS keeps it
+    # at 0.6 * 2/3 = 0.4.
+    boxes = torch.tensor([[0.0, 0, 20, 20], [10, 0, 30, 20]])
+    predictions = (_logits([[0.9, 0.1], [0.6, 0.4]]), torch.zeros(2, 4))
+    ours, index = _layers(num_classes=1).inference(predictions, [_proposals(boxes)])
+    torch.testing.assert_close(ours[0].scores, torch.tensor([0.9, 0.4]))
+    torch.testing.assert_close(ours[0].pred_boxes.tensor, boxes)
+    assert index[0].tolist() == [0, 1]
+    hard = _layers(num_classes=1, cls=FastRCNNOutputLayers, test_nms_thresh=0.3)
+    assert len(hard.inference(predictions, [_proposals(boxes)])[0][0]) == 1
+
+
+def test_without_overlap_it_equals_detectron2_s_layers():
+    torch.manual_seed(1)
+    corners = torch.arange(8.0)[:, None] * 12
+    boxes = torch.cat([corners, corners, corners + 9, corners + 9], dim=1)
+    predictions = (torch.randn(8, 3), torch.randn(8, 8) * 0.1)
+    kwargs = {"test_score_thresh": 0.2, "test_topk_per_image": 6}
+    ours = _layers(**kwargs).inference(predictions, [_proposals(boxes)])
+    theirs = _layers(cls=FastRCNNOutputLayers, **kwargs).inference(predictions, [_proposals(boxes)])
+    torch.testing.assert_close(ours[0][0].scores, theirs[0][0].scores)
+    torch.testing.assert_close(ours[0][0].pred_boxes.tensor, theirs[0][0].pred_boxes.tensor)
+    assert ours[0][0].pred_classes.tolist() == theirs[0][0].pred_classes.tolist()
+    assert ours[1][0].tolist() == theirs[1][0].tolist()
+
+
+@pytest.mark.parametrize("agnostic", [False, True])
+def test_equals_soft_nms_over_all_classes(agnostic):
+    corners = torch.rand(30, 2) * 60
+    boxes = torch.cat([corners, corners + 20], dim=1)
+    logits = torch.randn(30, 3)
+    layers = _layers(cls_agnostic_bbox_reg=agnostic, soft_nms_method="gaussian")
+    deltas = torch.zeros(30, 4 if agnostic else 8)
+    found = layers.inference((logits, deltas), [_proposals(boxes)])[0][0]
+    scores = logits.softmax(dim=1)[:, :2].flatten()
+    classes = torch.tensor([0, 1]).repeat(30)
+    keep, decayed = soft_nms(
+        boxes.repeat_interleave(2, dim=0), scores, classes, method="gaussian", max_detections=100
+    )
+    torch.testing.assert_close(found.scores, decayed)
+    assert found.pred_classes.tolist() == classes[keep].tolist()
+
+
+def test_boxes_are_clipped_and_non_finite_ones_dropped():
+    boxes = torch.tensor([[-5.0, 90, 30, 130], [10, 10, 20, 20]])
+    deltas = torch.tensor([[0.0, 0, 0, 0], [float("nan"), 0, 0, 0]])
+    found = _layers(num_classes=1).inference(
+        (_logits([[0.9, 0.1], [0.8, 0.2]]), deltas), [_proposals(boxes)]
+    )[0][0]
+    torch.testing.assert_close(found.pred_boxes.tensor, torch.tensor([[0.0, 90, 30, 100]]))
+
+
+def test_predictions_and_losses_are_float32_under_autocast(event_storage):
+    layers = _layers()
+    with torch.autocast("cpu", torch.bfloat16):
+        predictions = layers(torch.randn(5, 4, dtype=torch.bfloat16))
+        proposals = _proposals(torch.rand(5, 4).cumsum(dim=1) * 20)
+        proposals.gt_boxes = proposals.proposal_boxes
+        proposals.gt_classes = torch.tensor([0, 1, 2, 2, 2])
+        losses = layers.losses(predictions, [proposals])
+    assert all(one.dtype == torch.float32 for one in predictions)
+    assert all(loss.dtype == torch.float32 for loss in losses.values())
+
+
+def test_no_proposals():
+    found, index = _layers().inference(
+        (torch.zeros(0, 3), torch.zeros(0, 8)), [_proposals(torch.zeros(0, 4))]
+    )
+    assert len(found[0]) == len(index[0]) == 0
+    assert found[0].pred_classes.dtype == torch.long
