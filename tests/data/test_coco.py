@@ -1,0 +1,87 @@
+"""COCO files: ids, order, and pycocotools' opinion of them."""
+
+import json
+
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from acnet.data.coco import coco_dict, write_coco
+from acnet.data.records import ImageRecord, TileRecord
+
+
+def photo(name: str, *boxes) -> ImageRecord:
+    return ImageRecord(
+        file_name=name,
+        width=100,
+        height=80,
+        boxes_xyxy=np.array(boxes, np.float64).reshape(-1, 4),
+        classes=np.zeros(len(boxes), np.int64),
+    )
+
+
+PHOTOS = [
+    photo("b.jpg", (5, 6, 15, 26), (0, 0, 10, 10)),
+    photo("c.jpg"),
+    photo("a.jpg", (1, 2, 4, 8.5)),
+]
+
+
+def test_by_hand():
+    content = coco_dict(PHOTOS, ["acne"])
+    assert content["images"] == [
+        {"id": 1, "file_name": "a.jpg", "width": 100, "height": 80},
+        {"id": 2, "file_name": "b.jpg", "width": 100, "height": 80},
+        {"id": 3, "file_name": "c.jpg", "width": 100, "height": 80},
+    ]
+    common = {"category_id": 1, "iscrowd": 0}
+    assert content["annotations"] == [
+        # 4 - 1 = 3 wide, 8.5 - 2 = 6.5 high, area 19.5
+        {"id": 1, "image_id": 1, "bbox": [1.0, 2.0, 3.0, 6.5], "area": 19.5, **common},
+        {"id": 2, "image_id": 2, "bbox": [5.0, 6.0, 10.0, 20.0], "area": 200.0, **common},
+        {"id": 3, "image_id": 2, "bbox": [0.0, 0.0, 10.0, 10.0], "area": 100.0, **common},
+    ]
+    assert content["categories"] == [{"id": 1, "name": "acne"}]
+
+
+def test_a_tile_tells_photo_and_offset():
+    tile = TileRecord(
+        **vars(photo("b_tile.jpg", (0, 0, 5, 5))), photo_file_name="b.jpg", offset_xy=(40, 30)
+    )
+    image = coco_dict([tile], ["acne"], photo_ids={"b.jpg": 2})["images"][0]
+    assert (image["photo_file_name"], image["photo_id"]) == ("b.jpg", 2)
+    assert image["offset_xy"] == [40, 30]
+
+
+def test_the_order_of_the_records_does_not_matter():
+    assert coco_dict(PHOTOS, ["acne"]) == coco_dict(PHOTOS[::-1], ["acne"])
+
+
+def test_a_name_occurs_once():
+    with pytest.raises(ValueError, match=r"b\.jpg twice"):
+        coco_dict([*PHOTOS, photo("b.jpg")], ["acne"])
+
+
+def test_no_photos():
+    content = coco_dict([], ["acne"])
+    assert content["images"] == content["annotations"] == []
+
+
+def test_pycocotools_gives_perfect_predictions_an_ap_of_one(tmp_path, capsys):
+    ids = write_coco(tmp_path / "a.json", PHOTOS, ["acne"])
+    assert ids == {"a.jpg": 1, "b.jpg": 2, "c.jpg": 3}
+    truth = COCO(str(tmp_path / "a.json"))
+    found = [{**annotation, "score": 0.9} for annotation in truth.dataset["annotations"]]
+    evaluation = COCOeval(truth, truth.loadRes(json.loads(json.dumps(found))), "bbox")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    assert evaluation.stats[0] == 1.0  # an annotation id of 0 would count as unmatched
+    capsys.readouterr()
+
+
+def test_equal_records_give_equal_bytes(tmp_path):
+    write_coco(tmp_path / "a.json", PHOTOS, ["acne"])
+    write_coco(tmp_path / "b.json", PHOTOS[::-1], ["acne"])
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()

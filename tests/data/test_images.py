@@ -1,0 +1,106 @@
+"""Pictures: orientation, sizes as decoded, and files that are no pictures."""
+
+import numpy as np
+import pytest
+from detectron2.data.detection_utils import read_image
+from numpy.testing import assert_array_equal
+from PIL import Image
+
+from acnet.data.images import UnreadableFileError, read_bgr, read_size, write_jpeg
+
+
+def picture(height: int = 12, width: int = 20) -> np.ndarray:
+    """RGB without symmetry, so that each of the eight orientations looks different."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([x * 12, y * 20, (x + 2 * y) * 4], axis=-1).astype(np.uint8)
+
+
+def save_oriented(path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[274] = orientation
+    Image.fromarray(picture()).save(path, exif=exif, quality=95)
+
+
+def test_pixels_are_bgr(tmp_path):
+    Image.fromarray(picture()).save(tmp_path / "a.png")
+    assert_array_equal(read_bgr(tmp_path / "a.png"), picture()[..., ::-1])
+    assert read_size(tmp_path / "a.png") == (12, 20)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_exif_orientation_is_read_as_detectron2_reads_it(tmp_path, orientation):
+    path = tmp_path / "a.jpg"
+    save_oriented(path, orientation)
+    image = read_bgr(path)
+    assert_array_equal(image, read_image(str(path), "BGR"))
+    # Tags 5 to 8 turn the picture by a quarter, so height and width change places.
+    assert image.shape[:2] == read_size(path) == ((20, 12) if orientation >= 5 else (12, 20))
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "1", "I;16"])
+def test_other_colour_modes_are_read_as_detectron2_reads_them(tmp_path, mode):
+    suffix = "tif" if mode in ("CMYK", "I;16") else "png"
+    source = Image.fromarray(picture())
+    if mode == "I;16":
+        image = Image.fromarray((picture()[..., 0]).astype(np.uint16) * 100)
+    elif mode == "LA":
+        image = source.convert("L").convert("LA")
+    else:
+        image = source.convert(mode)
+    image.save(tmp_path / f"a.{suffix}")
+    ours = read_bgr(tmp_path / f"a.{suffix}")
+    assert_array_equal(ours, read_image(str(tmp_path / f"a.{suffix}"), "BGR"))
+    assert ours.shape == (12, 20, 3)
+
+
+def test_a_broken_exif_block_does_not_hide_the_picture(tmp_path):
+    path = tmp_path / "a.jpg"
+    save_oriented(path, 6)
+    path.write_bytes(
+        path.read_bytes()
+        .replace(b"Exif\0\0II", b"Exif\0\0QQ")
+        .replace(b"Exif\0\0MM", b"Exif\0\0QQ")
+    )
+    assert_array_equal(read_bgr(path), read_image(str(path), "BGR"))
+    assert read_size(path) == read_bgr(path).shape[:2] == (12, 20)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+def test_a_truncated_picture_is_refused_by_name(tmp_path, name):
+    path = tmp_path / name
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert read_size(path) == (64, 64)  # the header is whole
+    with pytest.raises(UnreadableFileError, match=rf"{name}.*intact copy\.$"):
+        read_bgr(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a picture", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"])
+def test_what_is_no_picture_is_refused_by_name(tmp_path, content):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(content)
+    for read in (read_bgr, read_size):
+        with pytest.raises(UnreadableFileError, match=r"a\.jpg"):
+            read(path)
+
+
+def test_a_decompression_bomb_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # the picture has 240, more than twice
+    Image.fromarray(picture()).save(tmp_path / "a.png")
+    with pytest.raises(UnreadableFileError, match="decompression bomb"):
+        read_bgr(tmp_path / "a.png")
+
+
+def test_a_missing_file_is_called_missing(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_bgr(tmp_path / "a.jpg")
+
+
+def test_a_jpeg_of_a_window_holds_the_window(tmp_path):
+    image = np.zeros((40, 60, 3), np.uint8)
+    image[8:24, 16:48] = (10, 200, 100)
+    write_jpeg(tmp_path / "a.jpg", image[8:24, 16:48], 95)
+    read = read_bgr(tmp_path / "a.jpg")
+    assert read.shape == (16, 32, 3)
+    assert np.abs(read.astype(int) - [10, 200, 100]).max() <= 3
