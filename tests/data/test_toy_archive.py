@@ -1,0 +1,162 @@
+"""The toy set on disk: ACNE04's layout, the same bytes each time, and no mixing."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from acnet.cli import main
+from acnet.data import toy_archive
+from acnet.data.acne04 import find_source, read_folds, read_photo
+from acnet.data.grade import hayashi_grade
+from acnet.data.toy import draw_photo
+from acnet.data.toy_archive import write_toy_set
+from acnet.errors import UserError
+from tests.data.samples import TOY_COUNT, TOY_OPTIONS
+
+COMMAND = ["data", "toy", "--size", "64", "--lesion-px", "6", "20", "--workers", "1"]
+
+
+def contents(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_what_is_read_is_what_was_drawn(toy_photos):
+    source = find_source(toy_photos)
+    names = {name for members in read_folds(source).values() for name in members}
+    assert len(names) == TOY_COUNT
+    for name in names:
+        index = int(name.split("_")[1].split(".")[0])
+        drawn = draw_photo(TOY_OPTIONS, index)
+        record, notes = read_photo(source, name)
+        assert notes == []
+        assert record.boxes_xyxy.tolist() == drawn.boxes_xyxy.tolist()
+        assert (record.height, record.width) == drawn.image_bgr.shape[:2]
+        assert name == f"levle{hayashi_grade(len(drawn.boxes_xyxy))}_{index}.jpg"
+
+
+def test_lists_have_name_grade_and_count(toy_photos):
+    source = find_source(toy_photos)
+    for split, size in (("trainval", 8), ("test", 2)):
+        lines = (toy_photos / "Classification" / f"NNEW_{split}_3.txt").read_text().splitlines()
+        assert len(lines) == size
+        for line in lines:
+            name, grade, count = line.split()
+            record, _ = read_photo(source, name)
+            assert int(count) == len(record.boxes_xyxy)
+            assert int(grade) == hayashi_grade(int(count))
+
+
+def test_the_same_bytes_again_from_more_processes(toy_photos, tmp_path):
+    write_toy_set(tmp_path / "b", TOY_OPTIONS, photos=TOY_COUNT, workers=2)
+    assert contents(tmp_path / "b") == contents(toy_photos)
+
+
+def test_a_smaller_set_has_the_same_photos(toy_photos, tmp_path):
+    write_toy_set(tmp_path / "b", TOY_OPTIONS, photos=6, workers=1)
+    small, large = contents(tmp_path / "b"), contents(toy_photos)
+    pictures = [name for name in small if name.endswith((".jpg", ".xml"))]
+    assert len(pictures) == 12
+    assert all(small[name] == large[name] for name in pictures)
+    write_toy_set(tmp_path / "b", TOY_OPTIONS, photos=TOY_COUNT, workers=1)  # and it grows
+    assert contents(tmp_path / "b") == large
+
+
+def test_a_complete_set_is_left_as_it_is(toy_photos, tmp_path):
+    shutil.copytree(toy_photos, tmp_path / "b")
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "b").rglob("*")}
+    assert write_toy_set(tmp_path / "b", TOY_OPTIONS, photos=TOY_COUNT, workers=1) == []
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "b").rglob("*")} == times
+
+
+def test_an_interrupted_set_is_finished(toy_photos, tmp_path, monkeypatch):
+    dst = tmp_path / "b"
+
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(toy_archive, "_write_lists", stop)
+        with pytest.raises(KeyboardInterrupt):
+            write_toy_set(dst, TOY_OPTIONS, photos=TOY_COUNT, workers=1)
+    assert json.loads((dst / "toy.json").read_text())["complete"] is False
+    write_toy_set(dst, TOY_OPTIONS, photos=TOY_COUNT, workers=1)
+    assert contents(dst) == contents(toy_photos)
+
+
+def test_other_options_are_refused_unless_they_replace(toy_photos, tmp_path):
+    dst = tmp_path / "b"
+    shutil.copytree(toy_photos, dst)
+    other = dataclasses.replace(TOY_OPTIONS, density=0.5)
+    for options, photos in ((other, TOY_COUNT), (TOY_OPTIONS, TOY_COUNT - 1)):
+        with pytest.raises(UserError, match=r"Choose another folder, or .* --overwrite\.$"):
+            write_toy_set(dst, options, photos=photos, workers=1)
+    assert contents(dst) == contents(toy_photos)
+    (dst / "notes.txt").write_text("mine")
+    write_toy_set(dst, other, photos=5, workers=1, overwrite=True)
+    assert len(list((dst / "Classification" / "JPEGImages").iterdir())) == 5
+    assert (dst / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_of_other_files_is_never_touched(tmp_path, overwrite):
+    (tmp_path / "Classification").mkdir()
+    (tmp_path / "Classification" / "real.jpg").write_bytes(b"x")
+    with pytest.raises(UserError, match=r"no toy set\. Choose another folder\.$"):
+        write_toy_set(tmp_path, TOY_OPTIONS, photos=5, workers=1, overwrite=overwrite)
+    assert contents(tmp_path) == {"Classification/real.jpg": b"x"}
+
+
+def test_a_file_and_a_broken_marker_are_refused(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match="Received the file"):
+        write_toy_set(tmp_path / "file", TOY_OPTIONS, photos=5, workers=1)
+    (tmp_path / "toy.json").write_text("{")
+    with pytest.raises(UserError, match=r"toy\.json.*must be JSON"):
+        write_toy_set(tmp_path, TOY_OPTIONS, photos=5, workers=1)
+
+
+def test_fewer_photos_than_folds(tmp_path):
+    with pytest.raises(UserError, match="at least 5"):
+        write_toy_set(tmp_path, TOY_OPTIONS, photos=4, workers=1)
+
+
+def test_the_command(tmp_path, capsys):
+    dst = str(tmp_path / "toy")
+    assert main.main([*COMMAND, dst, "--photos", "5", "--seed", "2"]) == 0
+    assert "5 photos with" in capsys.readouterr().out
+    assert main.main([*COMMAND, dst, "--photos", "5", "--seed", "2"]) == 0
+    assert "complete" in capsys.readouterr().out
+    assert main.main([*COMMAND, dst, "--photos", "5", "--seed", "3"]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert main.main([*COMMAND, dst, "--photos", "5", "--seed", "3", "--overwrite"]) == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--size", "0"],
+        ["--photos", "x"],
+        ["--density", "-1"],
+        ["--colour-shift", "nan"],
+        ["--seed", "-1"],
+    ],
+)
+def test_numbers_that_make_no_sense(tmp_path, capsys, wrong):
+    with pytest.raises(SystemExit) as exit_info:
+        main.main([*COMMAND, str(tmp_path / "toy"), *wrong])
+    assert exit_info.value.code == 2
+    assert wrong[0] in capsys.readouterr().err
+    assert not (tmp_path / "toy").exists()
+
+
+def test_moles_are_there_to_confuse(toy_photos):
+    """Without lesions there still are dark spots: darkness alone finds no acne."""
+    bare = dataclasses.replace(TOY_OPTIONS, density=0.0)
+    darkest = [
+        np.percentile(image, 0.5) / np.median(image)
+        for image in (draw_photo(bare, index).image_bgr.mean(axis=2) for index in range(12))
+    ]
+    assert np.median(darkest) < 0.8
