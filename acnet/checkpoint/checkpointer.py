@@ -215,8 +215,8 @@ def _check_loadable(temporary: Path, path: Path) -> None:
         read_torch(temporary, mmap=True)
     except UnsafeFileError as error:
         raise UnsafeFileError(
-            f"{path} could not be loaded again: {error.__cause__}. Let state dicts and extra "
-            "values be tensors, numbers, strings and plain containers."
+            f"{path} is not written, since it could not be loaded again. {error} Look at what "
+            "state dicts and extra values hold; numpy's numbers have item()."
         ) from error
 
 

@@ -5,12 +5,13 @@ a stand-in of ours that checks its arguments and only copies numbers; any other 
 even numpy's constructors are reached, since their C code trusts the dtypes and sizes it is given.
 """
 
+import io
 import math
 import os
 import pickle
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -42,8 +43,8 @@ def load_pickle(path: str | os.PathLike) -> dict[str, Any]:
         UnreadableFileError: it is cut short, damaged, or holds no dict.
     """
     try:
-        with Path(path).open("rb") as file:
-            content = _RestrictedUnpickler(file, encoding="latin1").load()
+        file = io.BytesIO(Path(path).read_bytes())
+        content = _RestrictedUnpickler(file, encoding="latin1").load()
         if not isinstance(content, dict):
             raise ValueError(f"it holds a {type(content).__name__}, not a dict")
         return _unwrap(content)
@@ -118,6 +119,10 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
+def _empty_bytes() -> bytes:
+    return b""
+
+
 def _build(raw: bytes | str, dtype: _Dtype, shape: tuple, order: str) -> np.ndarray:
     """A native copy of raw numbers, once their count is known to be right."""
     if not isinstance(dtype, _Dtype) or dtype.value is None:
@@ -150,17 +155,33 @@ _ALLOWED: dict[tuple[str, str], Any] = {
         for module in ("builtins", "__builtin__")  # Python 3 and 2
         for container in (dict, frozenset, list, set, tuple)
     },
+    ("builtins", "bytes"): _empty_bytes,  # how protocols 0 to 2 write the bytes of an empty array
+    ("__builtin__", "bytes"): _empty_bytes,
 }
 
 
-class _RestrictedUnpickler(pickle.Unpickler):
-    """Looks names up in the list above instead of importing them."""
+class _RestrictedUnpickler(pickle._Unpickler):
+    """Looks names up in the list above instead of importing them.
+
+    The base is pickle's reader in Python: its twin in C reserves memory for any index that a file
+    mentions, so that four damaged bytes can claim 32 GiB. There is little to do for each array.
+    """
+
+    dispatch: ClassVar[dict] = dict(pickle._Unpickler.dispatch)
 
     def find_class(self, module: str, name: str) -> Any:
         try:
             return _ALLOWED[module, name]
         except KeyError:
             raise _RefusedGlobalError(f"{module}.{name}") from None
+
+    def load_build(self) -> None:
+        """Gives a state to what may have one, and never to a stand-in itself."""
+        if not isinstance(self.stack[-2], _Array | _Dtype | OrderedDict):
+            raise ValueError("a state for something that has none")
+        super().load_build()
+
+    dispatch[pickle.BUILD[0]] = load_build
 
 
 def _unwrap(content: dict, depth: int = 2) -> dict:

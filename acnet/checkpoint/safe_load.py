@@ -113,8 +113,8 @@ def _reading(path: str | os.PathLike, load: Callable[[], Any]) -> Any:
         what = f"asks for {refused[1]}" if refused else "holds something else, or is damaged"
         raise UnsafeFileError(
             "A checkpoint may hold only tensors, numbers, strings and plain containers, since "
-            f"anything else can run code while it is read. Received {path}, which {what}; save its "
-            "state dict alone, as tensors, where you trust it."
+            f"anything else can run code while it is read. Received {path}, which {what}; save "
+            "its state dict alone, as tensors, where you trust it."
         ) from error
     except Exception as error:  # damaged bytes can raise anything
         reason = (str(error).splitlines() or [""])[0]

@@ -1,0 +1,146 @@
+"""A kill at any moment of saving leaves a loadable last checkpoint."""
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from fvcore.common.checkpoint import PeriodicCheckpointer
+from torch import nn
+
+from acnet.checkpoint import ACNetCheckpointer
+from acnet.checkpoint.durable import durable_write, remove_stale
+
+SIZE = 300  # large enough that a save takes longer than the gaps between two
+
+# A forked child has torch imported already; the first one alone would take seconds.
+CONTEXT = multiprocessing.get_context("fork")
+
+
+def save_forever(folder: Path) -> None:
+    """Resumes and goes on, one checkpoint an iteration, whose weights all equal the iteration."""
+    model = nn.Linear(SIZE, SIZE)
+    checkpointer = ACNetCheckpointer(model, folder)
+    start = checkpointer.resume_or_load("", resume=True).get("iteration", -1) + 1
+    periodic = PeriodicCheckpointer(checkpointer, period=1, max_to_keep=2)
+    for iteration in range(start, 1_000_000):
+        nn.init.constant_(model.weight, iteration)
+        periodic.step(iteration)
+
+
+def save_until_call(folder: Path, calls: int) -> None:
+    """Saves iteration 1 and dies just before the given call of what touches the disk."""
+    left = calls
+
+    def dying(function):
+        def call(*args, **kwargs):
+            nonlocal left
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            left -= 1
+            return function(*args, **kwargs)
+
+        return call
+
+    for name in ("fsync", "replace", "unlink", "open"):
+        setattr(os, name, dying(getattr(os, name)))
+    torch.save = dying(torch.save)
+    model = nn.Linear(SIZE, SIZE)
+    nn.init.constant_(model.weight, 1)
+    ACNetCheckpointer(model, folder).save("model_0000001", iteration=1)
+
+
+def resume(folder: Path) -> int:
+    """The iteration that a fresh start resumes at, whose weights must be whole."""
+    model = nn.Linear(SIZE, SIZE)
+    rest = ACNetCheckpointer(model, folder).resume_or_load("", resume=True)
+    expected = torch.full((SIZE, SIZE), float(rest["iteration"]))
+    torch.testing.assert_close(model.weight.detach(), expected, rtol=0, atol=0)
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+    return rest["iteration"]
+
+
+def test_killed_at_random_moments_it_always_resumes(tmp_path, caplog):
+    moments, reached = random.Random(0), -1
+    for _ in range(10):
+        child = CONTEXT.Process(target=save_forever, args=(tmp_path,))
+        child.start()
+        deadline = time.monotonic() + 30
+        while not any(tmp_path.glob("model_*.pth")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(moments.uniform(0.05, 0.3))
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        assert child.exitcode == -signal.SIGKILL
+        last = (tmp_path / "last_checkpoint").read_text()
+        assert (tmp_path / last).is_file()
+        now = resume(tmp_path)
+        assert now >= reached
+        reached = now
+        assert "in place of" not in caplog.text  # never a need to fall back
+    assert reached >= 10
+
+
+def test_killed_before_each_step_of_a_save_it_resumes(tmp_path):
+    """Every call that touches the disk, one by one, until a save gets through."""
+    for calls in range(100):
+        folder = tmp_path / str(calls)
+        model = nn.Linear(SIZE, SIZE)
+        nn.init.constant_(model.weight, 0)
+        ACNetCheckpointer(model, folder).save("model_0000000", iteration=0)
+        child = CONTEXT.Process(target=save_until_call, args=(folder, calls))
+        child.start()
+        child.join()
+        iteration = resume(folder)
+        if child.exitcode == 0:
+            assert iteration == 1
+            assert calls >= 6  # two files, each written, synced and renamed
+            return
+        assert child.exitcode == -signal.SIGKILL
+        assert iteration in (0, 1)
+    pytest.fail("no save ever got through")
+
+
+def test_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "last_checkpoint"
+    path.write_text("old")
+
+    def write_half() -> None:
+        with durable_write(path) as temporary:
+            temporary.write_text("ne")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_half()
+    assert path.read_text() == "old"
+    assert [one.name for one in tmp_path.iterdir()] == ["last_checkpoint"]
+
+
+def test_only_our_temporary_files_are_removed(tmp_path):
+    stale = [".model_0000001.0123456789ab.tmp.pth", ".last_checkpoint.0123456789ab.tmp"]
+    kept = ["model_0000001.pth", "last_checkpoint", ".hidden.pth", "notes.tmp", ".x.tmp.jpg"]
+    for name in stale + kept:
+        (tmp_path / name).touch()
+    assert [path.name for path in remove_stale(tmp_path)] == sorted(stale)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+
+
+def test_a_folder_that_is_not_there_has_nothing_stale(tmp_path):
+    assert remove_stale(tmp_path / "none") == []
+
+
+def test_evaluating_leaves_another_process_files_alone(tmp_path):
+    """Only who resumes or starts a training cleans up, not who merely loads."""
+    ACNetCheckpointer(nn.Linear(2, 2), tmp_path).save("model_final")
+    stale = tmp_path / ".model_final.0123456789ab.tmp.pth"
+    stale.touch()
+    ACNetCheckpointer(nn.Linear(2, 2), tmp_path).load(str(tmp_path / "model_final.pth"))
+    assert stale.exists()
+    ACNetCheckpointer(nn.Linear(2, 2), tmp_path, save_to_disk=False).resume_or_load("", resume=True)
+    assert stale.exists()
+    ACNetCheckpointer(nn.Linear(2, 2), tmp_path).resume_or_load("", resume=True)
+    assert not stale.exists()

@@ -1,0 +1,219 @@
+"""Arrays come out of any pickle of arrays; nothing else does, and no code runs."""
+
+import contextlib
+import os
+import pickle
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from acnet.checkpoint import UnreadableFileError, UnsafeFileError, WeightsFileError
+from acnet.checkpoint.restricted_pickle import load_pickle
+
+ARRAYS = {
+    "matrix": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "half": np.array([1.5, -2.0], dtype=np.float16),
+    "columns first": np.asfortranarray(np.arange(6, dtype=np.float64).reshape(2, 3)),
+    "transposed": np.arange(24, dtype=np.int64).reshape(2, 3, 4).transpose(1, 2, 0),
+    "strided": np.arange(10, dtype=np.int32)[::3],
+    "big end first": np.array([1, 256], dtype=">i2"),
+    "flag": np.array([True, False]),
+    "no axis": np.array(7, dtype=np.int64),
+    "empty": np.zeros((0, 3), dtype=np.float32),
+}
+
+
+def write(path, content: bytes):
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("core", [b"numpy._core", b"numpy.core"])
+def test_arrays_survive_every_protocol_and_both_numpys(tmp_path, protocol, core):
+    content = pickle.dumps(OrderedDict(ARRAYS), protocol)
+    if protocol < 4:  # names are plain lines, so another length does no harm
+        content = content.replace(b"numpy._core", core)
+    loaded = load_pickle(write(tmp_path / "arrays.pkl", content))
+    assert list(loaded) == list(ARRAYS)
+    for name, array in ARRAYS.items():
+        np.testing.assert_array_equal(loaded[name], array)
+        assert loaded[name].dtype == array.dtype.newbyteorder("=")
+        torch.from_numpy(loaded[name]).zero_()  # memory of its own, writable, native
+
+
+def test_pickle_of_python_2(tmp_path):
+    """Written out by hand: protocol 2 with byte strings, {"conv1_w": float32 [1.0]}.
+
+    1.0 in float32 is 00 00 80 3f, little end first; Python 3 must read it as latin1.
+    """
+    content = (
+        b"\x80\x02}U\x07conv1_w"
+        b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+        b"(K\x01K\x01\x85cnumpy\ndtype\nU\x02f4K\x00K\x01\x87R"
+        b"(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+        b"\x89U\x04\x00\x00\x80\x3ftbs."
+    )
+    loaded = load_pickle(write(tmp_path / "R-101.pkl", content))
+    np.testing.assert_array_equal(loaded["conv1_w"], np.array([1.0], dtype=np.float32))
+
+
+def test_plain_values_and_inner_dicts_are_kept(tmp_path):
+    content = {
+        "model": {"w": np.ones(2, dtype=np.float32)},
+        "__author__": "torchvision",
+        "matching_heuristics": True,
+        "accuracy": np.float64(0.77),
+        "raw": b"\x00\xff",
+        "depths": [1, (2, 3), {4}, frozenset({5})],
+    }
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        loaded = load_pickle(write(tmp_path / "a.pkl", pickle.dumps(content, protocol)))
+        np.testing.assert_array_equal(loaded.pop("model")["w"], [1, 1])
+        assert loaded == {key: value for key, value in content.items() if key != "model"}
+
+
+class Call:
+    """Pickles as a call of anything with anything."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("place", ["top", "value", "nested"])
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (os.system, "system"),
+        (eval, "eval"),
+        (exec, "exec"),
+        (getattr, "getattr"),
+        (np.fromfile, "fromfile"),
+        (torch.load, "load"),
+    ],
+)
+def test_calls_are_refused_and_not_made(tmp_path, protocol, place, function, name):
+    canary = tmp_path / "canary"
+    code = {eval: f"open({str(canary)!r}, 'w')", exec: f"open({str(canary)!r}, 'w')"}
+    call = Call(function, code.get(function, f"touch {canary}"))
+    content = {
+        "top": call,
+        "value": {"w": np.ones(2), "x": call},
+        "nested": {"model": {"w": [(call,)]}},
+    }[place]
+    path = write(tmp_path / "evil.pkl", pickle.dumps(content, protocol))
+    with pytest.raises(UnsafeFileError, match=rf"evil\.pkl, which asks for \S*{name}; convert"):
+        load_pickle(path)
+    assert not canary.exists()
+
+
+def test_objects_in_an_array_are_refused(tmp_path):
+    canary = tmp_path / "canary"
+    content = {"w": np.array([Call(os.system, f"touch {canary}")], dtype=object)}
+    with pytest.raises(WeightsFileError, match="dtype 'O8' is not numeric"):
+        load_pickle(write(tmp_path / "evil.pkl", pickle.dumps(content)))
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"builtins\neval",
+        b"__builtin__\neval",
+        b"numpy\nload",
+        b"numpy\nndarray.tofile",  # an attribute of an allowed class
+        b"numpy.core.multiarray\nfromfile",
+        b"numpy.core.multiarray\n_reconstruct.__globals__",
+        b"_codecs\nlookup",
+        b"collections\nOrderedDict.__init__.__globals__",
+        b"copyreg\n_reconstructor",
+        b"os\nsystem",
+    ],
+)
+def test_names_beside_the_list_are_refused(tmp_path, name):
+    path = write(tmp_path / "evil.pkl", b"c" + name + b"\n)R.")
+    with pytest.raises(UnsafeFileError, match="which asks for " + name.decode().replace("\n", ".")):
+        load_pickle(path)
+
+
+def test_dotted_names_of_protocol_4_are_refused(tmp_path):
+    """STACK_GLOBAL splits names at dots: `numpy` and `ndarray.tofile.__class__`."""
+    name = b"ndarray.__class__"
+    content = b"\x80\x04\x8c\x05numpy\x8c" + bytes([len(name)]) + name + b"\x93."
+    with pytest.raises(UnsafeFileError):
+        load_pickle(write(tmp_path / "evil.pkl", content))
+
+
+DTYPE = (
+    b"cnumpy\ndtype\n(U\x02f4K\x00K\x01tR(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+)
+EMPTY = b"cnumpy._core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tU\x01btR"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty file"),
+        pytest.param(b"not a pickle", id="text"),
+        pytest.param(b"\x80\x02]q\x00.", id="a list"),
+        pytest.param(b"\x80\x02K\x01.", id="a number"),
+        pytest.param(b"\x80\x04\x8e" + b"\xff" * 7 + b"\x7f.", id="2^63 bytes announced"),
+        pytest.param(b"\x80\x05\x96" + b"\xff" * 7 + b"\x7f.", id="2^63 bytes of array announced"),
+        pytest.param(b"\x80\x02}U\x01w" + EMPTY + b"s.", id="array without a state"),
+        pytest.param(
+            b"\x80\x02}U\x01w" + EMPTY + b"(K\x01(J\xff\xff\xff\x7ft" + DTYPE + b"\x89U\x00tbs.",
+            id="shape beyond its bytes",
+        ),
+        pytest.param(
+            b"\x80\x02}U\x01w" + EMPTY + b"(K\x01(J\xff\xff\xff\xfft" + DTYPE + b"\x89U\x00tbs.",
+            id="negative shape",
+        ),
+        pytest.param(
+            b"\x80\x02}U\x01wcnumpy._core.multiarray\n_reconstruct\n(cnumpy\nndarray\n"
+            b"(J\xff\xff\xff\x7ftU\x01btRs.",
+            id="huge array to reconstruct",
+        ),
+        pytest.param(b"\x80\x02}U\x01wcnumpy\ndtype\n(U\x01OtRs.", id="objects"),
+        pytest.param(b"\x80\x02}U\x01wcnumpy\ndtype\n(U\x05f4,f4tRs.", id="a structure"),
+        pytest.param(b"\x80\x02P0\n.", id="persistent id"),
+        pytest.param(b"\x80\x02\x82\x01.", id="unregistered extension"),
+        pytest.param(b"\x80\x02}r\xff\xff\xff\x7fU\x01wK\x01s", id="2^31 things to remember"),
+        pytest.param(b"\x80\x02c_codecs\nencode\n}b.", id="a state for a function"),
+        pytest.param(b"\x80\x02cnumpy\nndarray\n}b.", id="a state for a class"),
+        pytest.param(b"\x80\x02" + b"]" * 5 + b"\x85" * 200_000 + b".", id="deep nesting"),
+        pytest.param(
+            b"\x80\x02c_codecs\nencode\n(X\x01\x00\x00\x00aX\x04\x00\x00\x00zliptR.", id="zip"
+        ),
+    ],
+)
+def test_damaged_and_hostile_bytes_are_unreadable(tmp_path, content):
+    with pytest.raises(UnreadableFileError, match=r"bad\.pkl"):
+        load_pickle(write(tmp_path / "bad.pkl", content))
+
+
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+def test_every_truncation_is_refused(tmp_path, protocol):
+    content = pickle.dumps(ARRAYS, protocol)
+    for length in range(0, len(content), 7):
+        with pytest.raises(WeightsFileError, match=r"cut\.pkl"):
+            load_pickle(write(tmp_path / "cut.pkl", content[:length]))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data(), st.sampled_from([2, 4, 5]))
+def test_random_damage_ends_in_arrays_or_in_our_error(tmp_path_factory, data, protocol):
+    content = bytearray(pickle.dumps({"w": ARRAYS["matrix"], "x": ARRAYS["flag"]}, protocol))
+    for _ in range(data.draw(st.integers(1, 4))):
+        position = data.draw(st.integers(0, len(content) - 1))
+        content[position] = data.draw(st.integers(0, 255))
+    path = write(tmp_path_factory.getbasetemp() / "damaged.pkl", bytes(content))
+    with contextlib.suppress(WeightsFileError):  # and no other error
+        assert isinstance(load_pickle(path), dict)
