@@ -2,6 +2,7 @@
 
 import os
 import random
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,14 @@ import pytest
 import torch
 
 REPO_ROOT = Path(__file__).resolve().parents[1]
+LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1", "0.0.0.0", socket.gethostname()}
 
 
 def pytest_configure() -> None:
     """Fix what libraries read from the environment, before any test module is imported."""
     os.environ["MPLBACKEND"] = "Agg"
-    os.environ["FVCORE_CACHE"] = os.devnull  # a download could not be stored, so it fails at once
+    os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
+    os.environ["DETECTRON2_DATASETS"] = os.devnull  # detectron2 reads it once, when imported
     torch.set_num_threads(1)
 
 
@@ -26,9 +29,23 @@ def _seeds() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _own_datasets_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the user's data sets out of the tests."""
+def _nothing_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the user's data sets and downloads out of the tests."""
     monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path / "datasets"))
+    monkeypatch.setenv("FVCORE_CACHE", str(tmp_path / "downloads"))
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let sockets reach this machine only, for the processes of distributed training."""
+    connect = socket.socket.connect
+
+    def connect_locally(self: socket.socket, address: tuple | str) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in LOCAL_HOSTS:
+            pytest.fail(f"a test wants the network: {address}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect_locally)
 
 
 @pytest.fixture

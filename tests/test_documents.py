@@ -1,0 +1,103 @@
+"""Every command and link of the documents works: made of real files, targets and options."""
+
+import importlib.util
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from acnet.cli.main import build_parser
+
+REPO_ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = sorted(
+    path
+    for pattern in ("*.md", "docs/**/*.md", "projects/**/*.md", "datasets/*.md", "benchmarks/*.md")
+    for path in REPO_ROOT.glob(pattern)
+)
+VARIABLE = re.compile(r"[A-Z_]+=\S*")
+
+
+def commands(markdown: str) -> Iterator[list[str]]:
+    """Yield the words of each command in the fenced blocks that start with one of our programs."""
+    for block in re.findall(r"^```\w*\n(.*?)^```", markdown, flags=re.DOTALL | re.MULTILINE):
+        for line in block.replace("\\\n", " ").splitlines():
+            line = line.strip().removeprefix("$ ")
+            if re.match(r"([A-Z_]+=\S* )*(make|acnet|torchrun|\S*python3?) ", line):
+                words = shlex.split(line, comments=True)
+                while VARIABLE.fullmatch(words[0]):
+                    words.pop(0)
+                yield words
+
+
+def check_make(arguments: list[str]) -> None:
+    targets = re.findall(r"^([a-z-]+):", (REPO_ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    wanted = {word for word in arguments if not VARIABLE.fullmatch(word)}
+    assert wanted <= set(targets)
+
+
+def check_acnet(arguments: list[str]) -> None:
+    build_parser().parse_args(arguments)
+
+
+def check_script(arguments: list[str]) -> None:
+    """Check that the script exists and its own parser takes the options after it."""
+    index = next(i for i, word in enumerate(arguments) if word.endswith(".py"))
+    path = REPO_ROOT / arguments[index]
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    script.build_parser().parse_args(arguments[index + 1 :])
+
+
+def check(words: list[str]) -> None:
+    program, *arguments = words
+    if program == "make":
+        check_make(arguments)
+    elif program == "acnet":
+        check_acnet(arguments)
+    elif "-m" not in arguments and "-c" not in arguments:
+        check_script(arguments)
+
+
+def test_commands_are_found_in_blocks_only() -> None:
+    text = "`make no`\n```bash\n$ A=1 make yes \\\n  B=2  # why\ncd x\n```\nmake no\n"
+    assert list(commands(text)) == [["make", "yes", "B=2"]]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "make nonsense",
+        "acnet nonsense",
+        "acnet data toy x --nonsense 1",
+        "python projects/ACNet/nonsense.py",
+        "python projects/ACNet/train_net.py --nonsense",
+    ],
+)
+def test_a_wrong_command_is_noticed(command: str) -> None:
+    with pytest.raises((AssertionError, SystemExit, FileNotFoundError)):
+        check(command.split())
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_exist(document: Path) -> None:
+    for words in commands(document.read_text()):
+        check(words)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_to_files(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text())
+    missing = [
+        link
+        for link in links
+        if "://" not in link and not (document.parent / link).resolve().exists()
+    ]
+    assert missing == []
+
+
+def test_the_readmes_test_command_is_what_ci_runs() -> None:
+    assert ["make", "test"] in list(commands((REPO_ROOT / "README.md").read_text()))
+    assert "make test" in (REPO_ROOT / ".ci" / "run").read_text()
