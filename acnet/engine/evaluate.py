@@ -76,8 +76,9 @@ def evaluate_only(cfg: DictConfig, args: Namespace) -> dict[str, dict[str, float
     Raises:
         UserError: there are no weights to evaluate, or they do not fill the model.
     """
+    weights = _find_trained_weights(cfg, args)
     model = instantiate(cfg.model).to(resolve_device(cfg.train.device))
-    weights = _load_trained_weights(cfg, args, model)
+    _load_all_of(model, weights)
     results = default_eval(cfg, model)
     if comm.is_main_process():
         path = Path(cfg.train.output_dir) / "evaluation.json"
@@ -86,18 +87,21 @@ def evaluate_only(cfg: DictConfig, args: Namespace) -> dict[str, dict[str, float
     return results
 
 
-def _load_trained_weights(cfg: DictConfig, args: Namespace, model: torch.nn.Module) -> str:
-    checkpointer = ACNetCheckpointer(model, cfg.train.output_dir)
-    weights = cfg.train.init_checkpoint
-    if args.resume and checkpointer.has_checkpoint():
-        weights = checkpointer.get_checkpoint_file()
-    if not weights:
-        raise UserError(
-            "An evaluation needs trained weights, since random ones say nothing. Received "
-            f"train.init_checkpoint='' and {'no' if args.resume else 'not asked for a'} checkpoint "
-            f"in {cfg.train.output_dir}. Add train.init_checkpoint=FILE, or --resume for the last "
-            "checkpoint of a run in train.output_dir."
-        )
+def _find_trained_weights(cfg: DictConfig, args: Namespace) -> str:
+    tag = Path(cfg.train.output_dir) / "last_checkpoint"
+    if args.resume and tag.is_file():
+        return str(tag.with_name(tag.read_text(encoding="utf-8").strip()))
+    if cfg.train.init_checkpoint:
+        return cfg.train.init_checkpoint
+    raise UserError(
+        "An evaluation needs trained weights, since random ones say nothing. Received an empty "
+        f"train.init_checkpoint{f' and no checkpoint in {tag.parent}' if args.resume else ''}. Add "
+        "train.init_checkpoint=FILE, or --resume for the last checkpoint in train.output_dir."
+    )
+
+
+def _load_all_of(model: torch.nn.Module, weights: str) -> None:
+    checkpointer = ACNetCheckpointer(model)
     checkpointer.load(weights, checkpointables=[])
     if checkpointer.report.random:
         parts = ", ".join(part.group for part in checkpointer.report.random)
@@ -106,7 +110,6 @@ def _load_trained_weights(cfg: DictConfig, args: Namespace, model: torch.nn.Modu
             f"Received {weights}, which leaves these parts random: {parts}. Set "
             "train.init_checkpoint to a checkpoint of a training with this config."
         )
-    return weights
 
 
 class _FirstBatches:

@@ -1,7 +1,9 @@
 """The training loader: detectron2's data set dicts and mappers, in an order that can be resumed."""
 
 import logging
+import os
 import signal
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -125,6 +127,17 @@ def _shape_groups(dataset: list[dict] | torchdata.Dataset) -> list[int]:
 
 
 def _init_worker(worker_id: int) -> None:
-    # A cluster's SIGTERM reaches every process; the training process still needs its data to
-    # finish the step, and tells its workers when to end.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    """Let only the training process end this worker.
+
+    A cluster's SIGTERM reaches every process, and the training process still needs its data to
+    finish the step.
+    """
+    if hasattr(signal, "sigwaitinfo"):  # not on macOS
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_exit_with_parent, daemon=True).start()
+
+
+def _exit_with_parent() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)

@@ -76,6 +76,11 @@ class Trainer(SimpleTrainer):
         restore_scalars(self.storage, self._saved_scalars)
         super().before_train()
 
+    def after_train(self) -> None:
+        """Let the hooks end, then the processes that read images."""
+        super().after_train()
+        self._data_loader_iter_obj = None
+
     def state_dict(self) -> dict[str, Any]:
         """Collect all that a resumed run needs besides the model; random numbers are not state."""
         state = super().state_dict()

@@ -1,5 +1,7 @@
 """The tiny task as a LazyConfig, with the keys of projects/ACNet/configs/common/train.py."""
 
+# ruff: noqa: C408 - LazyConfig files are written with dict(...)
+
 from detectron2.config import LazyCall as L
 from detectron2.data import build_detection_test_loader
 from detectron2.solver import WarmupParamScheduler

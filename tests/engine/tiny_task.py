@@ -78,7 +78,7 @@ class TinyEvaluator(DatasetEvaluator):
 
     def evaluate(self) -> dict | None:
         """Reduce them in the first process."""
-        errors = sum(comm.gather(self._errors), [])
+        errors = [error for part in comm.gather(self._errors) for error in part]
         if not comm.is_main_process():
             return None
         return {"bbox": {"AP50": 100 - float(np.mean(errors)), "APs": float("nan")}}
