@@ -1,0 +1,154 @@
+"""Photos of every mode, orientation and kind of damage."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from acnet.data.images import UnreadableFileError, read_bgr
+from acnet.inference.photos import read_photo, to_rgb
+
+RED_BGR = [0, 0, 255]
+
+
+def save(image: Image.Image, path: Path, **options) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def noise(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def test_rgb_comes_as_bgr(tmp_path):
+    path = save(Image.new("RGB", (3, 2), "red"), tmp_path / "red.png")
+    np.testing.assert_array_equal(read_photo(path), np.full((2, 3, 3), RED_BGR))
+
+
+def test_usual_photos_read_as_in_training(voc100):
+    for path in sorted((voc100 / "JPEGImages").iterdir())[:5]:
+        np.testing.assert_array_equal(read_photo(path), read_bgr(path))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_each_exif_orientation_shows_the_same_upright_photo(tmp_path, orientation):
+    # What a camera stores so that a viewer's correction gives the photo back: the inverse of it.
+    upright = Image.fromarray(noise(2, 3))
+    stored = {
+        1: lambda image: image,
+        2: lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+        3: lambda image: image.transpose(Image.Transpose.ROTATE_180),
+        4: lambda image: image.transpose(Image.Transpose.FLIP_TOP_BOTTOM),
+        5: lambda image: image.transpose(Image.Transpose.TRANSPOSE),
+        6: lambda image: image.transpose(Image.Transpose.ROTATE_90),
+        7: lambda image: image.transpose(Image.Transpose.TRANSVERSE),
+        8: lambda image: image.transpose(Image.Transpose.ROTATE_270),
+    }[orientation](upright)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(stored, tmp_path / "photo.png", exif=exif)
+    np.testing.assert_array_equal(read_photo(path)[:, :, ::-1], np.asarray(upright))
+
+
+def test_transparent_parts_are_white(tmp_path):
+    # Half-transparent black on white: 255 * (1 - 128 / 255) = 127.
+    rgba = np.array([[[255, 0, 0, 0], [255, 0, 0, 255], [0, 0, 0, 128]]], np.uint8)
+    path = save(Image.fromarray(rgba), tmp_path / "photo.png")
+    np.testing.assert_array_equal(read_photo(path), [[[255] * 3, RED_BGR, [127] * 3]])
+
+
+def test_transparent_palette_colour_is_white(tmp_path):
+    image = Image.fromarray(np.array([[0, 1]], np.uint8)).convert("P")
+    image.putpalette([0, 255, 0, 255, 0, 0])
+    path = save(image, tmp_path / "photo.png", transparency=0)
+    np.testing.assert_array_equal(read_photo(path), [[[255] * 3, RED_BGR]])
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        (np.array([[0, 32768, 65535]], np.uint16), [0, 128, 255]),  # 32768 / 65535 * 255 = 127.5
+        (np.array([[0, 2048, 4095]], np.uint16), [0, 128, 255]),  # 12 bits: 127.5
+        (np.array([[0, 100, 255]], np.uint16), [0, 100, 255]),
+        (np.array([[0, 32768, 65535]], np.int32), [0, 128, 255]),
+        (np.array([[0, 0.5, 1]], np.float32), [0, 128, 255]),
+        (np.array([[-5, 100, 255]], np.float32), [0, 100, 255]),
+        (np.array([[np.nan, np.nan, 1]], np.float32), [0, 0, 255]),
+        (np.array([[0, 0, 0]], np.uint16), [0, 0, 0]),
+    ],
+)
+def test_deep_grey_is_scaled_to_8_bits(tmp_path, stored, expected):
+    path = save(Image.fromarray(stored), tmp_path / "photo.tif")
+    np.testing.assert_array_equal(read_photo(path)[0], np.transpose([expected] * 3))
+
+
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr", "HSV", "LAB"]
+)
+def test_every_mode_of_8_bits_becomes_rgb(mode):
+    grey = Image.new("L", (3, 2), 255)
+    white = grey.convert(mode) if mode in ("1", "P") else Image.new(mode, (3, 2), _white(mode))
+    rgb = to_rgb(white)
+    assert rgb.mode == "RGB"
+    assert np.asarray(rgb).min() >= 250
+
+
+def _white(mode: str):
+    return {
+        "L": 255,
+        "LA": (255, 255),
+        "PA": (255, 0),
+        "RGB": (255, 255, 255),
+        "RGBA": (255, 255, 255, 255),
+        "RGBa": (255, 255, 255, 255),
+        "CMYK": (0, 0, 0, 0),
+        "YCbCr": (255, 128, 128),
+        "HSV": (0, 0, 255),
+        "LAB": (255, 128, 128),
+    }[mode]
+
+
+def test_cmyk_jpeg_keeps_its_colours(tmp_path):
+    path = save(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), tmp_path / "red.jpg", quality=95)
+    assert read_photo(path)[8, 8] == pytest.approx(RED_BGR, abs=5)
+
+
+def test_first_frame_of_several_is_taken(tmp_path):
+    frames = [Image.new("RGB", (3, 2), colour) for colour in ("red", "blue")]
+    path = save(frames[0], tmp_path / "photo.gif", save_all=True, append_images=frames[1:])
+    np.testing.assert_array_equal(read_photo(path)[0, 0], RED_BGR)
+
+
+def test_wrong_ending_does_not_matter(tmp_path):
+    path = save(Image.new("RGB", (3, 2), "red"), tmp_path / "photo.jpg", format="PNG")
+    np.testing.assert_array_equal(read_photo(path)[0, 0], RED_BGR)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.2, 0.5, 0.9])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp", ".gif", ".bmp"])
+def test_truncated_photo_is_refused_by_name(tmp_path, suffix, share):
+    path = save(Image.fromarray(noise(64, 64)), tmp_path / f"photo{suffix}")
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(UnreadableFileError, match=rf"photo\{suffix}"):
+        read_photo(path)
+
+
+def test_file_that_is_no_picture_is_refused(tmp_path):
+    path = tmp_path / "notes.jpg"
+    path.write_text("no picture")
+    with pytest.raises(UnreadableFileError, match=r"notes\.jpg"):
+        read_photo(path)
+
+
+def test_broken_exif_block_is_ignored(tmp_path):
+    path = save(Image.new("RGB", (3, 2), "red"), tmp_path / "photo.png", exif=b"Exif\x00\x00MM\x00")
+    np.testing.assert_array_equal(read_photo(path), np.full((2, 3, 3), RED_BGR))
+
+
+def test_photo_above_the_limit_is_refused_by_its_header(tmp_path):
+    path = save(Image.new("RGB", (2000, 1000)), tmp_path / "photo.png")
+    read_photo(path, max_megapixels=2)
+    with pytest.raises(UnreadableFileError, match=r"2000 x 1000, 2\.0 megapixels, above the limit"):
+        read_photo(path, max_megapixels=1.99)
