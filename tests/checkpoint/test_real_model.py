@@ -1,0 +1,122 @@
+"""The paper's model, narrow, from the config that users start from."""
+
+import shlex
+
+import pytest
+import torch
+from detectron2.config import instantiate
+from detectron2.modeling.backbone import ResNet
+from detectron2.modeling.backbone.resnet import BasicStem
+
+from acnet.checkpoint import ACNetCheckpointer, WeightsMismatchError
+from acnet.config_files import load_config
+from acnet.modeling import make_resnet_stages
+from tests.checkpoint.weights_files import assert_filled, torchvision_state, write_msra_pickle
+
+LEVELS = "model.backbone.bottom_up.bottom_up"  # what gives L1 to L4
+
+
+def narrow(*resnets: str) -> list[str]:
+    """Overrides that make ResNet-50s of 8 channels of these, and the rest as narrow."""
+    return [
+        *(f"{resnet}.stem.out_channels=8" for resnet in resnets),
+        *(
+            f"{resnet}.stages.{field}"
+            for resnet in resnets
+            for field in ("depth=50", "stem_channels=8")
+        ),
+        "model.backbone.bottom_up.out_channels=32",
+        "model.proposal_generator.head.in_channels=128",
+        "model.proposal_generator.head.conv_dims=[16]",
+        "model.roi_heads.res5.depth=50",
+        "model.roi_heads.res5.stem_channels=8",
+        "model.roi_heads.box_predictor.input_shape.channels=256",
+    ]
+
+
+COMPOSITE = narrow(f"{LEVELS}.lead", f"{LEVELS}.assistant")
+ATTENTION = ["model.backbone.width=0.125", "model.backbone.mask_channels=8"]
+PROJECTION = ["model.backbone.out_channels=128"]
+
+
+def build(*overrides: str, config: str = "acne04/acnet_r101"):
+    return instantiate(load_config(config, overrides or [*COMPOSITE, *ATTENTION]).model)
+
+
+@pytest.fixture(scope="module")
+def weights() -> dict[str, torch.Tensor]:
+    """A ResNet-50 of 8 channels by canonical names, with statistics that do something."""
+    stages = make_resnet_stages(50, stem_channels=8, num_stages=4, norm="FrozenBN")
+    resnet = ResNet(BasicStem(3, 8, norm="FrozenBN"), stages, out_features=["res5"])
+    return {name: torch.rand(value.shape) + 0.1 for name, value in resnet.state_dict().items()}
+
+
+def assert_whole_model_filled(model, weights, num_resnets: int = 2) -> None:
+    resnets = [module for module in model.modules() if isinstance(module, ResNet)]
+    assert len(resnets) == num_resnets
+    for resnet in resnets:
+        for stage in ("stem", "res2", "res3", "res4"):
+            assert_filled(getattr(resnet, stage), weights, stage)
+    assert_filled(model.roi_heads.res5, weights, "res5")
+
+
+def test_one_file_fills_lead_assistant_and_head(tmp_path, weights):
+    """ResNet-50 has 3, 4, 6, 3 blocks; each conv has 1 weight and 4 norm values, so 5 tensors.
+
+    res2: 3 blocks of 3 convs and a shortcut = 10 convs = 50; res3: 13 convs = 65; res4: 19 = 95;
+    res5: 10 = 50.
+    """
+    model = build()
+    path = write_msra_pickle(tmp_path / "R-50.pkl", weights, affine=False)
+    checkpointer = ACNetCheckpointer(model)
+    checkpointer.load(str(path))
+    assert_whole_model_filled(model, weights)
+    report = checkpointer.report
+    assert [part.tensors for part in report.loaded] == [5, 50, 65, 95, 50, 65, 95, 50]
+    random = ["DCE", "FRM", "MAMA", "ROI heads", "RPN"]
+    assert [part.group for part in report.random] == random
+    assert report.unused == ("fc1000_b", "fc1000_w")
+
+
+def test_the_overrides_that_the_error_names_mend_it(tmp_path, weights):
+    torch.save(torchvision_state(weights), tmp_path / "r50.pth")
+    with pytest.raises(WeightsMismatchError) as error:
+        ACNetCheckpointer(build()).load(str(tmp_path / "r50.pth"))
+    overrides = shlex.split(str(error.value).rpartition("override ")[2])
+    model = build(*COMPOSITE, *ATTENTION, *overrides)
+    ACNetCheckpointer(model).load(str(tmp_path / "r50.pth"))
+    assert_whole_model_filled(model, weights)
+
+
+@pytest.mark.parametrize(
+    ("row", "overrides", "num_resnets", "random"),
+    [
+        ("baseline", [*narrow(LEVELS), *PROJECTION], 1, {"channel projection"}),
+        ("frm_dce_mama", [*narrow(f"{LEVELS}.bottom_up"), *ATTENTION], 1, {"FRM", "MAMA"}),
+        ("cb", [*COMPOSITE, *PROJECTION], 2, {"channel projection", "composite connections"}),
+    ],
+)
+def test_other_rows_of_table_2(tmp_path, weights, row, overrides, num_resnets, random):
+    """ResNets are found by their class, so no row needs a rule of its own."""
+    model = build(*overrides, config=f"acne04/table2/{row}")
+    path = write_msra_pickle(tmp_path / "R-50.pkl", weights, affine=True)
+    checkpointer = ACNetCheckpointer(model)
+    checkpointer.load(str(path))
+    means = {k: torch.zeros_like(v) for k, v in weights.items() if k.endswith("running_mean")}
+    variances = {k: torch.ones_like(v) for k, v in weights.items() if k.endswith("running_var")}
+    affine = weights | means | {name: value - 1e-5 for name, value in variances.items()}
+    assert_whole_model_filled(model, affine, num_resnets)
+    assert {part.group for part in checkpointer.report.random} == random | {
+        "DCE",
+        "ROI heads",
+        "RPN",
+    }
+
+
+def test_a_checkpoint_of_the_whole_model_comes_back_complete(tmp_path):
+    model, fresh = build(), build()
+    ACNetCheckpointer(model, tmp_path).save("model_final", iteration=4)
+    checkpointer = ACNetCheckpointer(fresh, tmp_path)
+    assert checkpointer.resume_or_load("", resume=True) == {"iteration": 4}
+    assert checkpointer.report.is_complete
+    torch.testing.assert_close(fresh.state_dict(), model.state_dict(), rtol=0, atol=0)
