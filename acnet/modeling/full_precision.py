@@ -5,6 +5,8 @@ detectron2 hands boxes to RoIAlign in the precision of the features, and ranks p
 in the precision of autocast. Both cost little in float32.
 """
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from detectron2.modeling.poolers import ROIPooler
 from detectron2.modeling.proposal_generator.rpn import RPN_HEAD_REGISTRY, StandardRPNHead
@@ -14,8 +16,10 @@ from torch import Tensor
 __all__ = ["Float32ROIPooler", "Float32RPNHead", "float32_region"]
 
 
-def float32_region(tensor: Tensor) -> torch.autocast:
+def float32_region(tensor: Tensor) -> AbstractContextManager:
     """A context in which autocast is off for the device of the tensor."""
+    if not torch.amp.is_autocast_available(tensor.device.type):
+        return nullcontext()  # torch's meta device, on which sizes are counted
     return torch.autocast(device_type=tensor.device.type, enabled=False)
 
 

@@ -1,0 +1,117 @@
+"""How large a detector is and how much it computes, part by part, without computing it."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .composite_backbone import CompositeResNet
+from .mask_aware_multi_attention import MaskAwareMultiAttention
+from .meta_arch import ACNet
+
+__all__ = ["PartComplexity", "count_complexity"]
+
+
+@dataclass(frozen=True)
+class PartComplexity:
+    """Size and work of one part of the paper's Fig. 1.
+
+    Args:
+        name: of the part.
+        parameters: learnable and frozen ones; what two parts share counts for the first.
+        macs: multiply-accumulates of its convolutions and linear layers.
+    """
+
+    name: str
+    parameters: int
+    macs: int
+
+
+def count_complexity(
+    model: ACNet, *, image_hw: tuple[int, int], num_proposals: int
+) -> list[PartComplexity]:
+    """Count parameters and multiply-accumulates of a detector for one image.
+
+    Normalisations, activations, resizing, the product of features and weights in the context
+    attention block, and Soft-NMS are not counted: together they are below 1 %.
+
+    Args:
+        model: on torch's meta device, so that nothing is computed:
+            `with torch.device("meta"): model = instantiate(cfg.model)`.
+        image_hw: height and width in pixels, divisible by the backbone's `size_divisibility`.
+        num_proposals: boxes that reach the ROI heads.
+
+    Returns:
+        The parts in the order of the data, those that the model has.
+    """
+    macs = _count_macs(model, image_hw, num_proposals)
+    counted: set[nn.Module | nn.Parameter] = set()
+    parts = []
+    for name, module in _named_parts(model).items():
+        parameters = set(module.parameters()) - counted
+        layers = set(module.modules()) - counted
+        counted |= parameters | layers
+        parts.append(
+            PartComplexity(
+                name,
+                sum(parameter.numel() for parameter in parameters),
+                sum(macs[layer] for layer in layers),
+            )
+        )
+    return parts
+
+
+def _named_parts(model: ACNet) -> dict[str, nn.Module]:
+    """The boxes of Fig. 1, in the order of the data."""
+    attention = model.backbone
+    merged = attention.bottom_up
+    levels = merged.bottom_up
+    parts: dict[str, nn.Module] = {}
+    if isinstance(levels, CompositeResNet):
+        parts["lead ResNet"] = levels.lead
+        parts["assistant ResNet"] = levels.assistant
+    else:
+        parts["ResNet"] = getattr(levels, "bottom_up", levels)
+    if hasattr(levels, "connections"):
+        parts["connections (FRM or plain)"] = levels.connections
+    parts["DCE: resizing"] = merged.resize
+    if len(merged.enhance):
+        parts["DCE: dynamic fusion"] = merged.enhance
+    if isinstance(attention, MaskAwareMultiAttention):
+        parts["MAMA: inception"] = attention.inception
+        parts["MAMA: mask attention"] = attention.mask_attention
+        parts["MAMA: context attention"] = attention.context_attention
+    else:
+        parts["projection"] = attention.project
+    parts["RPN"] = model.proposal_generator.rpn_head
+    parts["ROI heads"] = model.roi_heads
+    return parts
+
+
+def _count_macs(model: ACNet, image_hw: tuple[int, int], num_proposals: int) -> Counter[nn.Module]:
+    """Multiply-accumulates of every convolution and linear layer, over one pass."""
+    macs: Counter[nn.Module] = Counter()
+
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        # Each output number is a dot product with the weights of its channel.
+        macs[layer] += output.numel() * layer.weight[0].numel()
+
+    layers = [layer for layer in model.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
+    handles = [layer.register_forward_hook(count) for layer in layers]
+    with torch.no_grad():
+        features = model.eval().backbone(torch.empty(1, 3, *image_hw, device=model.device))["p3"]
+        model.proposal_generator.rpn_head([features])
+        _run_roi_heads(model.roi_heads, features, num_proposals)
+    for handle in handles:
+        handle.remove()
+    return macs
+
+
+def _run_roi_heads(heads: nn.Module, features: Tensor, num_proposals: int) -> None:
+    """The ROI heads from the pooled maps on; pooling needs boxes and has no weights."""
+    uses_res5 = hasattr(heads, "res5")
+    size = (heads.pooler if uses_res5 else heads.box_pooler).output_size
+    pooled = features.new_empty(num_proposals, features.shape[1], *size)
+    box_features = heads.res5(pooled).mean(dim=(2, 3)) if uses_res5 else heads.box_head(pooled)
+    heads.box_predictor(box_features)
