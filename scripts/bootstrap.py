@@ -10,6 +10,7 @@ one line, the interpreter; all else goes to standard error, and pip's output to 
 """
 
 import argparse
+import configparser
 import contextlib
 import hashlib
 import os
@@ -52,12 +53,13 @@ def hash_pinned(constraints_text):
     return lines
 
 
-def stamp_text(root, version):
-    """Return what a finished environment is known by: pins, metadata, place and Python."""
-    digest = hashlib.sha256(root.encode())
-    for name in ("constraints.txt", "setup.cfg", "pyproject.toml"):
-        digest.update(read_text(os.path.join(root, name)).encode())
-    return "{} {}\n".format(digest.hexdigest(), checks.dotted(version))
+def stamp_text(root):
+    """Return what a finished environment is known by: its requirements and its place."""
+    setup_cfg = configparser.ConfigParser()
+    setup_cfg.read(os.path.join(root, "setup.cfg"), encoding="utf-8")
+    options = [setup_cfg.items(name) for name in setup_cfg.sections() if "options" in name]
+    pins = read_text(os.path.join(root, "constraints.txt"))
+    return hashlib.sha256(repr((root, options, pins)).encode()).hexdigest() + "\n"
 
 
 def read_text(path):
@@ -105,9 +107,7 @@ class Environment:
 
     def is_current(self):
         """Tell whether the environment is finished and made from the files as they are now."""
-        recorded = read_text(self.stamp)
-        version = recorded.strip().rpartition(" ")[2].split(".")
-        return os.path.exists(self.python) and recorded == stamp_text(self.root, version)
+        return os.path.exists(self.python) and read_text(self.stamp) == stamp_text(self.root)
 
     def is_foreign(self):
         """Tell whether somebody else made the folder; then nothing is written to it."""
@@ -115,14 +115,16 @@ class Environment:
             return False
         return not os.path.exists(self.stamp) and not os.path.exists(self.unfinished)
 
-    def complete(self, python):
-        """Make or update the environment; safe to interrupt at any moment and run again."""
-        version = checks.interpreter_version(python)
-        same_python = read_text(self.stamp).endswith(" {}\n".format(checks.dotted(version)))
-        if same_python and os.path.exists(self.python):
+    def complete(self, find_python):
+        """Make or update the environment; safe to interrupt at any moment and run again.
+
+        Args:
+            find_python: Returns the interpreter to build with; called where there is none yet.
+        """
+        if os.path.exists(self.stamp) and checks.interpreter_version(self.python):
             os.replace(self.stamp, self.unfinished)
         else:
-            self.create(python)
+            self.create(find_python())
         self.stage("pip (output: {})".format(self.log))
         self.pip("pip", "--constraint", self.constraints)
         self.stage("PyTorch and the other packages (downloads up to 3 GB)")
@@ -136,7 +138,7 @@ class Environment:
         )
         self.stage("detectron2")
         self.install_detectron2()
-        write_text(self.unfinished, stamp_text(self.root, version))
+        write_text(self.unfinished, stamp_text(self.root))
         os.replace(self.unfinished, self.stamp)
         self.stage("the environment is ready in {}".format(self.folder))
 
@@ -226,7 +228,7 @@ def prepare(root, dev):
             ask_foreign(environment, inside)
         if not environment.is_current():
             own = getattr(sys, "_base_executable", sys.executable)
-            environment.complete(check_machine(root, own, version))
+            environment.complete(lambda: check_machine(root, own, version))
     return environment.python
 
 

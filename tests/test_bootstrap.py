@@ -185,7 +185,7 @@ def environment(checkout: Path, monkeypatch) -> bootstrap.Environment:
 
 def test_a_finished_environment_is_recognised(environment) -> None:
     assert not environment.is_current()
-    environment.complete(sys.executable)
+    environment.complete(lambda: sys.executable)
     assert environment.is_current()
     assert not environment.is_foreign()
     made, pip, packages, detectron2 = environment.steps
@@ -196,14 +196,23 @@ def test_a_finished_environment_is_recognised(environment) -> None:
 
 
 def test_changed_pins_update_the_environment_in_place(environment, checkout: Path) -> None:
-    environment.complete(sys.executable)
+    environment.complete(lambda: sys.executable)
     with (checkout / "constraints.txt").open("a") as file:
         file.write("# changed\n")
     assert not environment.is_current()
     environment.steps.clear()
-    environment.complete(sys.executable)
+    environment.complete(find_python=None)  # the environment keeps the Python it was made with
     assert environment.is_current()
     assert not any("venv" in step for step in environment.steps)
+
+
+def test_settings_of_the_tests_are_no_reason_to_install(environment, checkout: Path) -> None:
+    environment.complete(lambda: sys.executable)
+    setup_cfg = checkout / "setup.cfg"
+    setup_cfg.write_text(setup_cfg.read_text() + "\n[tool:other]\nx = 1\n")
+    assert environment.is_current()
+    setup_cfg.write_text(setup_cfg.read_text().replace("pycocotools", "pycocotools\n    lvis"))
+    assert not environment.is_current()
 
 
 def test_an_interrupted_setup_begins_again(environment, checkout: Path, monkeypatch) -> None:
@@ -213,25 +222,25 @@ def test_an_interrupted_setup_begins_again(environment, checkout: Path, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(environment, "install_detectron2", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            environment.complete(sys.executable)
+            environment.complete(lambda: sys.executable)
     (checkout / ".venv" / "half-written").touch()
     assert not environment.is_current()
     assert not environment.is_foreign()
-    environment.complete(sys.executable)
+    environment.complete(lambda: sys.executable)
     assert environment.is_current()
     assert not (checkout / ".venv" / "half-written").exists()
 
 
 def test_an_environment_without_its_python_is_made_anew(environment) -> None:
-    environment.complete(sys.executable)
+    environment.complete(lambda: sys.executable)
     Path(environment.python).unlink()
     assert not environment.is_current()
-    environment.complete(sys.executable)
+    environment.complete(lambda: sys.executable)
     assert environment.is_current()
 
 
 def test_a_checkout_that_moved_is_not_current(environment, checkout: Path) -> None:
-    environment.complete(sys.executable)
+    environment.complete(lambda: sys.executable)
     moved = checkout.rename(checkout.with_name("moved"))
     assert not bootstrap.Environment(str(moved)).is_current()
 
