@@ -126,13 +126,17 @@ def _read_marker(dst: Path) -> dict | None:
     path = dst / MARKER
     if not path.is_file():
         return None
+    text = path.read_text(encoding="utf-8", errors="replace")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        marker = json.loads(text)
+    except ValueError:
+        marker = None
+    if not isinstance(marker, dict):
         raise UserError(
-            f"{path} says which options made the toy set, and must be JSON. Received: {error}. "
-            "Choose another folder."
-        ) from error
+            f"{path} says which options made the toy set, and must be a JSON object. "
+            f"Received {text[:60]!r}. Choose another folder."
+        )
+    return marker
 
 
 def _continues(found: dict | None, wanted: dict) -> bool:

@@ -70,6 +70,13 @@ def test_vocs_own_lists_count_as_fold_0(voc100):
     assert all(name.endswith(".jpg") for names in folds.values() for name in names)
 
 
+def test_acne04s_own_lists_come_before_vocs(toy_photos, tmp_path):
+    root = as_vocdevkit(toy_photos, tmp_path)
+    for split in ("trainval", "test"):
+        (root / "ImageSets" / "Main" / f"{split}.txt").write_text("levle0_99\n")
+    assert read_folds(find_source(tmp_path)) == read_folds(find_source(toy_photos))
+
+
 def test_photos_and_annotations_may_be_elsewhere(tmp_path):
     src = archives(tmp_path, levle0_1=ONE_BOX, levle0_2=ONE_BOX)
     (src / "Classification" / "JPEGImages").rename(tmp_path / "photos")

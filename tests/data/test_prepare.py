@@ -10,7 +10,7 @@ import pytest
 
 from acnet.data import prepare
 from acnet.data.acne04 import find_source, read_folds
-from acnet.data.layout import PreparedLayout
+from acnet.data.layout import SPLITS, PreparedLayout
 from acnet.data.prepare import PrepareOptions, portable_path, prepare_acne04
 from acnet.data.tile_coco import TileOptions
 from acnet.errors import UserError
@@ -104,6 +104,8 @@ def test_other_options_leave_nothing_of_the_first_run(toy_photos, layout, tmp_pa
     fresh = PreparedLayout(tmp_path / "fresh", "toy")
     prepare_acne04(source, fresh, PrepareOptions(folds=[2]))
     assert contents(layout.folder) == contents(fresh.folder)
+    names = {path.name for path in layout.annotations_folder.iterdir()}
+    assert names == {f"{split}_2{tiles}.json" for split in SPLITS for tiles in ("", "_tiles")}
     assert len(list(layout.tiles.iterdir())) == TOY_COUNT  # each photo is one tile of 640
 
 

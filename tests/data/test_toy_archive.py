@@ -86,7 +86,7 @@ def test_an_interrupted_set_is_finished(toy_photos, tmp_path, monkeypatch):
     assert contents(dst) == contents(toy_photos)
 
 
-def test_other_options_are_refused_unless_they_replace(toy_photos, tmp_path):
+def test_other_options_are_refused_unless_they_replace(toy_photos, tmp_path, monkeypatch):
     dst = tmp_path / "b"
     shutil.copytree(toy_photos, dst)
     other = dataclasses.replace(TOY_OPTIONS, density=0.5)
@@ -95,6 +95,15 @@ def test_other_options_are_refused_unless_they_replace(toy_photos, tmp_path):
             write_toy_set(dst, options, photos=photos, workers=1)
     assert contents(dst) == contents(toy_photos)
     (dst / "notes.txt").write_text("mine")
+
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(toy_archive.shutil, "rmtree", stop)
+        with pytest.raises(KeyboardInterrupt):
+            write_toy_set(dst, other, photos=5, workers=1, overwrite=True)
+    assert json.loads((dst / "toy.json").read_text())["complete"] is False
     write_toy_set(dst, other, photos=5, workers=1, overwrite=True)
     assert len(list((dst / "Classification" / "JPEGImages").iterdir())) == 5
     assert (dst / "notes.txt").read_text() == "mine"
@@ -113,9 +122,10 @@ def test_a_file_and_a_broken_marker_are_refused(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match="Received the file"):
         write_toy_set(tmp_path / "file", TOY_OPTIONS, photos=5, workers=1)
-    (tmp_path / "toy.json").write_text("{")
-    with pytest.raises(UserError, match=r"toy\.json.*must be JSON"):
-        write_toy_set(tmp_path, TOY_OPTIONS, photos=5, workers=1)
+    for broken in ("{", "[]"):
+        (tmp_path / "toy.json").write_text(broken)
+        with pytest.raises(UserError, match=r"toy\.json.*must be a JSON object"):
+            write_toy_set(tmp_path, TOY_OPTIONS, photos=5, workers=1)
 
 
 def test_fewer_photos_than_folds(tmp_path):
