@@ -1,0 +1,201 @@
+"""The predictor: the model's own answer, in the photo's pixels, whatever the photo came as."""
+
+import numpy as np
+import pytest
+import torch
+from detectron2.config import LazyCall, instantiate
+from detectron2.data import transforms as T
+from PIL import Image
+
+from acnet.checkpoint import ACNetCheckpointer, WeightsMismatchError
+from acnet.config_files import load_config
+from acnet.data.images import UnreadableFileError
+from acnet.engine.train import build_model
+from acnet.errors import UserError
+from acnet.inference import Predictor
+
+CONFIG = "toy/acnet_r18"
+IN_FP32 = "train.amp.enabled=false"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Return a checkpoint of the toy model with random weights."""
+    folder = tmp_path_factory.mktemp("run")
+    torch.manual_seed(0)
+    ACNetCheckpointer(build_model(load_config(CONFIG)), folder).save("model_final")
+    return folder / "model_final.pth"
+
+
+@pytest.fixture(scope="module")
+def predictor(weights):
+    """Return a predictor in fp32."""
+    return Predictor(load_config(CONFIG, [IN_FP32]), weights)
+
+
+def photo(height: int = 64, width: int = 96) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def save_bgr(path, image_bgr, **options):
+    Image.fromarray(image_bgr[:, :, ::-1]).save(path, **options)
+    return path
+
+
+def assert_same(ours, theirs):
+    assert ours.image_size == theirs.image_size
+    torch.testing.assert_close(ours.pred_boxes.tensor, theirs.pred_boxes.tensor)
+    torch.testing.assert_close(ours.scores, theirs.scores)
+
+
+def test_same_answer_as_detectron2s_own_loader_and_model(tmp_path, weights, predictor):
+    path = save_bgr(tmp_path / "photo.png", photo())
+    cfg = load_config(CONFIG, [IN_FP32])
+    record = instantiate(cfg.dataloader.test.mapper)({"file_name": str(path), "image_id": 1})
+    model = build_model(cfg).eval()
+    ACNetCheckpointer(model).load(str(weights))
+    with torch.no_grad():
+        expected = model([{**record, "height": 64, "width": 96}])[0]["instances"]
+    assert len(expected) > 0
+    assert_same(predictor(path), expected)
+
+
+def test_array_file_and_list_agree(tmp_path, predictor):
+    path = save_bgr(tmp_path / "photo.png", photo())
+    from_array = predictor(photo())
+    from_list = predictor([photo(), str(path), path])
+    assert len(from_list) == 3
+    for result in from_list:
+        assert_same(result, from_array)
+
+
+def test_boxes_refer_to_the_upright_photo(tmp_path, predictor):
+    # A camera held upright stores the photo lying on its side, and says so (orientation 6).
+    upright = photo(96, 64)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = save_bgr(tmp_path / "photo.png", np.rot90(upright), exif=exif)
+    result = predictor(path)
+    assert result.image_size == (96, 64)
+    assert_same(result, predictor(upright))
+
+
+def test_boxes_are_in_the_photos_pixels_when_the_config_resizes(weights):
+    cfg = load_config(CONFIG, [IN_FP32])
+    small, doubled = photo(64, 96), np.repeat(np.repeat(photo(64, 96), 2, 0), 2, 1)
+    at_size = Predictor(cfg, weights)(doubled)
+    resize = LazyCall(T.ResizeShortestEdge)(short_edge_length=128, max_size=1000, interp=0)
+    cfg.dataloader.test.mapper.augmentations = [resize]  # 0 repeats pixels, as np.repeat
+    resized = Predictor(cfg, weights)(small)
+    assert resized.image_size == (64, 96)
+    torch.testing.assert_close(resized.pred_boxes.tensor, at_size.pred_boxes.tensor / 2)
+
+
+def test_model_gets_the_channels_in_its_own_order(weights):
+    class Recorder(torch.nn.Module):
+        def forward(self, batch):
+            self.image = batch[0]["image"]
+            return [{"instances": torch.zeros(0)}]
+
+    blue = np.zeros((2, 3, 3), np.uint8)
+    blue[:, :, 0] = 255
+    for input_format, channel in (("BGR", 0), ("RGB", 2)):
+        predictor = Predictor(load_config(CONFIG), weights)
+        predictor._input_format = input_format
+        predictor.model = Recorder()
+        predictor(blue)
+        expected = [255 if index == channel else 0 for index in range(3)]
+        assert predictor.model.image.amax((1, 2)).tolist() == expected
+
+
+def test_result_is_on_the_cpu_and_needs_no_gradient(predictor):
+    result = predictor(photo())
+    assert result.scores.device.type == "cpu"
+    assert not result.scores.requires_grad
+
+
+def test_given_config_is_not_changed(weights):
+    cfg = load_config(CONFIG, ["train.device=nonsense"])
+    Predictor(cfg, weights, "cpu")
+    assert cfg.train.device == "nonsense"
+
+
+def test_names_come_from_the_test_set_even_before_it_exists(predictor):
+    assert predictor.class_names == ["acne"]
+
+
+def test_unknown_classes_are_called_by_number(weights, caplog):
+    cfg = load_config(CONFIG, ["dataloader.test.dataset.names=unknown_set"])
+    assert Predictor(cfg, weights).class_names == ["class 1"]
+    assert "'unknown_set' names 0" in caplog.text
+
+
+def test_saliency_covers_the_photo_and_is_a_probability(predictor):
+    # 64 x 96 fits the stride, 61 x 90 is padded and cut again.
+    for height, width in ((64, 96), (61, 90)):
+        saliency = predictor.saliency(photo(height, width))
+        assert saliency.shape == (height, width)
+        assert saliency.dtype == np.float32
+        assert 0 <= saliency.min() < saliency.max() <= 1
+
+
+def test_saliency_is_what_the_mask_attention_computes(predictor):
+    images = predictor.model.preprocess_image([predictor._prepare(photo())])
+    with torch.no_grad():
+        grid = predictor.model.backbone.saliency(images.tensor)[0, 0]  # (8, 12)
+    # Bilinear enlargement by 8 about keeps the mean and the value near the middle of a cell.
+    saliency = predictor.saliency(photo())
+    assert saliency.mean() == pytest.approx(grid.mean().item(), abs=0.01)
+    assert np.corrcoef(saliency[4::8, 4::8].ravel(), grid.numpy().ravel())[0, 1] > 0.9
+
+
+def test_model_without_mask_attention_has_no_saliency(weights):
+    predictor = Predictor(CONFIG, weights)
+    predictor.model.backbone = predictor.model.backbone.bottom_up
+    assert not predictor.has_saliency
+    with pytest.raises(ValueError, match="without it"):
+        predictor.saliency(photo())
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        np.zeros((8, 8), np.uint8),
+        np.zeros((8, 8, 4), np.uint8),
+        np.zeros((8, 8, 3), np.float32),
+        np.zeros((0, 8, 3), np.uint8),
+    ],
+)
+def test_other_arrays_are_refused(predictor, bad):
+    with pytest.raises(ValueError, match=r"as cv2\.imread gives it"):
+        predictor(bad)
+
+
+def test_damaged_file_is_refused(tmp_path, predictor):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(UnreadableFileError):
+        predictor(path)
+
+
+def test_one_pixel_is_a_photo(predictor):
+    assert predictor(photo(1, 1)).image_size == (1, 1)
+
+
+def test_weights_of_another_model_are_refused(weights):
+    cfg = load_config(CONFIG, ["model.backbone.bottom_up.enhance=false"])
+    with pytest.raises(WeightsMismatchError, match=r"not in the model: backbone\.bottom_up\.enh"):
+        Predictor(cfg, weights)
+
+
+def test_weights_that_leave_a_part_random_are_refused(tmp_path, weights):
+    content = torch.load(weights, weights_only=True)
+    del content["model"]["roi_heads.box_predictor.cls_score.bias"]
+    torch.save(content, tmp_path / "part.pth")
+    with pytest.raises(WeightsMismatchError, match=r"missing .*: roi_heads.*cls_score\.bias;"):
+        Predictor(CONFIG, tmp_path / "part.pth")
+
+
+def test_unknown_config_is_a_mistake_of_the_user(weights):
+    with pytest.raises(UserError, match="Did you mean toy/acnet_r18"):
+        Predictor("toy/acnet_r81", weights)
