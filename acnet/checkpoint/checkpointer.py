@@ -186,7 +186,7 @@ class ACNetCheckpointer(DetectionCheckpointer):
             yield tagged
         else:
             self.logger.warning("No last_checkpoint in %s; taking the newest one", self.save_dir)
-        others = [path for path in self._model_files() if path != tagged]
+        others = [path for path in self._model_files() if Path(path) != Path(tagged)]
         yield from sorted(others, key=_age)
 
     def _model_files(self) -> list[str]:

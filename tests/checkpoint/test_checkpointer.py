@@ -9,6 +9,7 @@ import pytest
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.engine.hooks import PeriodicCheckpointer
+from detectron2.layers import FrozenBatchNorm2d
 from detectron2.utils import comm
 from safetensors.torch import save_model
 from torch import nn
@@ -166,6 +167,19 @@ def test_skips_more_than_one_damaged_checkpoint(tmp_path, caplog):
         assert resumed_iteration(tmp_path) == 1
 
 
+def test_each_checkpoint_is_tried_once(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    save_iterations(Path("run"), 1, 2)
+    Path("run/model_0000002.pth").write_bytes(b"")
+    with caplog.at_level(logging.WARNING, NAME):
+        ACNetCheckpointer(nn.Linear(4, 4), "./run").resume_or_load("", resume=True)
+    assert [message.split(":")[0] for message in caplog.messages] == [
+        "Cannot resume from ./run/model_0000002.pth",
+        "Resumed from run/model_0000001.pth in place of ./run/model_0000002.pth; what was trained in "
+        "between is lost.",
+    ]
+
+
 def test_no_readable_checkpoint_is_an_error_with_a_remedy(tmp_path):
     save_iterations(tmp_path, 1, 2)
     for path in tmp_path.glob("*.pth"):
@@ -177,6 +191,7 @@ def test_no_readable_checkpoint_is_an_error_with_a_remedy(tmp_path):
 def test_a_lost_tag_falls_back_to_the_newest(tmp_path, caplog):
     save_iterations(tmp_path, 1, 2)
     (tmp_path / "last_checkpoint").unlink()
+    torch.save({"model": {}, "iteration": 9}, tmp_path / "features.pth")  # no checkpoint of a run
     with caplog.at_level(logging.WARNING, NAME):
         assert resumed_iteration(tmp_path) == 2
     assert "No last_checkpoint" in caplog.text
@@ -241,6 +256,18 @@ def test_partly_matching_checkpoint_is_reported_both_ways(tmp_path, caplog):
     assert "old.weight" in caplog.text
     assert "1.bias" in caplog.text
     torch.testing.assert_close(model[0].weight.detach(), torch.ones(2, 2))
+
+
+def test_what_is_reported_as_random_is_left_as_it_is(tmp_path):
+    """Of a state dict without versions, FrozenBatchNorm2d sets missing statistics to 0 and 1."""
+    norm = FrozenBatchNorm2d(2)
+    torch.save({"weight": torch.ones(2), "bias": torch.ones(2)}, tmp_path / "affine.pth")
+    nn.init.constant_(norm.running_mean, 5)
+    checkpointer = ACNetCheckpointer(norm)
+    checkpointer.load(str(tmp_path / "affine.pth"))
+    names = [name for part in checkpointer.report.random for name in part.names]
+    assert names == ["running_mean", "running_var"]
+    torch.testing.assert_close(norm.running_mean, torch.full((2,), 5.0))
 
 
 def test_a_checkpoint_of_something_else_is_refused(tmp_path):

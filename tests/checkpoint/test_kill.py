@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import random
 import signal
+import stat
 import time
 from pathlib import Path
 
@@ -118,6 +119,22 @@ def test_failed_write_leaves_the_old_file(tmp_path):
         write_half()
     assert path.read_text() == "old"
     assert [one.name for one in tmp_path.iterdir()] == ["last_checkpoint"]
+
+
+def test_content_is_on_the_disk_before_the_name_and_the_name_before_the_end(tmp_path, monkeypatch):
+    steps, replace = [], os.replace
+
+    def record_sync(descriptor: int) -> None:
+        steps.append("sync folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "sync file")
+
+    def record_replace(source: Path, target: Path) -> None:
+        steps.append("name")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", record_sync)
+    monkeypatch.setattr(os, "replace", record_replace)
+    ACNetCheckpointer(nn.Linear(2, 2), tmp_path).save("model_final")
+    assert steps == ["sync file", "name", "sync folder"] * 2  # the checkpoint, then its tag
 
 
 def test_only_our_temporary_files_are_removed(tmp_path):

@@ -186,8 +186,7 @@ EMPTY = b"cnumpy._core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tU\x01b
         pytest.param(b"\x80\x02P0\n.", id="persistent id"),
         pytest.param(b"\x80\x02\x82\x01.", id="unregistered extension"),
         pytest.param(b"\x80\x02}r\xff\xff\xff\x7fU\x01wK\x01s", id="2^31 things to remember"),
-        pytest.param(b"\x80\x02c_codecs\nencode\n}b.", id="a state for a function"),
-        pytest.param(b"\x80\x02cnumpy\nndarray\n}b.", id="a state for a class"),
+        pytest.param(b"\x80\x02}U\x01wc_codecs\nencode\n}U\x01xK\x01sbs.", id="function state"),
         pytest.param(b"\x80\x02" + b"]" * 5 + b"\x85" * 200_000 + b".", id="deep nesting"),
         pytest.param(
             b"\x80\x02c_codecs\nencode\n(X\x01\x00\x00\x00aX\x04\x00\x00\x00zliptR.", id="zip"
