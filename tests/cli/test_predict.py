@@ -1,0 +1,258 @@
+"""`acnet predict` as a user runs it, with a toy model of random weights."""
+
+import contextlib
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from detectron2.config import LazyConfig
+from PIL import Image
+from pycocotools.coco import COCO
+
+from acnet.checkpoint import ACNetCheckpointer
+from acnet.cli.main import main
+from acnet.config_files import load_config
+from acnet.engine.train import build_model
+from acnet.inference import Predictor
+
+CONFIG = "toy/acnet_r18"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    """Return random weights with the config beside them, as a training leaves them."""
+    folder = tmp_path_factory.mktemp("run")
+    cfg = load_config(CONFIG, ["train.amp.enabled=false"])
+    LazyConfig.save(cfg, str(folder / "config.yaml"))
+    torch.manual_seed(0)
+    ACNetCheckpointer(build_model(cfg), folder).save("model_final")
+    return folder / "model_final.pth"
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    """Return a folder with two photos."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    save_noise(folder / "a.png", 64, 96)
+    save_noise(folder / "b.jpg", 96, 64)
+    return folder
+
+
+def save_noise(path: Path, height: int, width: int, **options) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(len(path.name)).integers(0, 256, (height, width, 3), np.uint8)
+    Image.fromarray(pixels).save(path, **options)
+
+
+def predict(*arguments) -> int:
+    return main(["predict", *map(str, arguments)])
+
+
+def read_counts(folder: Path) -> list[dict[str, str]]:
+    with (folder / "counts.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def files_below(folder: Path) -> list[str]:
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+def test_folder_of_photos_becomes_pictures_and_tables(tmp_path, photos, weights, capsys):
+    out = tmp_path / "out"
+    assert predict(photos, "--weights", weights, "--output", out, "--score-threshold", 0.4) == 0
+    assert files_below(out) == [
+        "counts.csv",
+        "images.json",
+        "pictures/a.jpg",
+        "pictures/b.jpg",
+        "predictions.json",
+    ]
+    with Image.open(out / "pictures" / "a.jpg") as picture:
+        assert picture.size == (960, 640)  # 96 x 64, ten times as large
+    shown = capsys.readouterr()
+    total = sum(int(row["lesions"]) for row in read_counts(out))
+    assert f"{total} lesions (score 0.4 or more) in 2 photos\n" in shown.out
+    assert "predicting: 100%" in shown.err
+
+
+def test_predictions_are_coco_results_about_the_images_file(tmp_path, photos, weights):
+    out = tmp_path / "out"
+    predict(photos, "--weights", weights, "--output", out)
+    with contextlib.redirect_stdout(io.StringIO()):
+        loaded = COCO(str(out / "images.json")).loadRes(str(out / "predictions.json"))
+    images = [(i["id"], i["file_name"], i["width"], i["height"]) for i in loaded.imgs.values()]
+    assert images == [(1, "a.png", 96, 64), (2, "b.jpg", 64, 96)]
+    assert loaded.cats == {1: {"id": 1, "name": "acne"}}
+    assert {row["category_id"] for row in loaded.anns.values()} == {1}
+
+
+def test_rows_hold_what_the_predictor_finds(tmp_path, photos, weights):
+    # Counts are of scores at or above the threshold; the rows hold the lower scores too.
+    out = tmp_path / "out"
+    instances = Predictor(weights.with_name("config.yaml"), weights)(photos / "a.png")
+    threshold = float(instances.scores.median())
+    predict(photos, "--weights", weights, "--output", out, "--score-threshold", threshold)
+    rows = [r for r in json.loads((out / "predictions.json").read_text()) if r["image_id"] == 1]
+    x0, y0, x1, y1 = instances.pred_boxes.tensor[0].tolist()
+    assert rows[0]["bbox"] == pytest.approx([x0, y0, x1 - x0, y1 - y0])
+    assert [row["score"] for row in rows] == pytest.approx(instances.scores.tolist())
+    counted = (instances.scores >= threshold).sum().item()
+    assert 0 < counted < len(rows)
+    assert read_counts(out)[0]["lesions"] == str(counted)
+
+
+def test_nothing_found_is_a_result_too(tmp_path, photos, weights):
+    out = tmp_path / "out"
+    assert predict(photos, "--weights", weights, "--output", out, "--score-threshold", 1) == 0
+    assert [row["lesions"] for row in read_counts(out)] == ["0", "0"]
+
+
+def test_unreadable_photos_are_left_out_and_listed(tmp_path, photos, weights, capsys):
+    out = tmp_path / "out"
+    (photos / "empty.jpg").write_bytes(b"")
+    (photos / "aa_truncated.jpg").write_bytes((photos / "b.jpg").read_bytes()[:500])
+    assert predict(photos, "--weights", weights, "--output", out) == 1
+    assert [row["file"] for row in read_counts(out)] == ["a.png", "b.jpg"]
+    assert files_below(out / "pictures") == ["a.jpg", "b.jpg"]
+    errors = capsys.readouterr().err
+    assert errors.endswith("left out, 2 unreadable:\n  aa_truncated.jpg\n  empty.jpg\n")
+
+
+def test_ids_do_not_move_when_a_photo_is_unreadable(tmp_path, photos, weights):
+    (photos / "aa.jpg").write_bytes(b"")
+    predict(photos, "--weights", weights, "--output", tmp_path / "out")
+    images = json.loads((tmp_path / "out" / "images.json").read_text())["images"]
+    assert [(image["id"], image["file_name"]) for image in images] == [(1, "a.png"), (3, "b.jpg")]
+
+
+def test_only_unreadable_photos_give_empty_tables(tmp_path, weights):
+    (tmp_path / "bad.jpg").write_bytes(b"")
+    out = tmp_path / "out"
+    assert predict(tmp_path / "bad.jpg", "--weights", weights, "--output", out) == 1
+    assert json.loads((out / "predictions.json").read_text()) == []
+    assert read_counts(out) == []
+
+
+def test_same_names_in_two_folders_stay_apart(tmp_path, weights):
+    save_noise(tmp_path / "left" / "x.jpg", 64, 64)
+    save_noise(tmp_path / "right" / "x.jpg", 64, 64)
+    out = tmp_path / "out"
+    predict(tmp_path / "left", tmp_path / "right", "--weights", weights, "--output", out)
+    assert [row["file"] for row in read_counts(out)] == ["left/x.jpg", "right/x.jpg"]
+    assert files_below(out / "pictures") == ["left_x.jpg", "right_x.jpg"]
+
+
+@pytest.mark.parametrize("picture_format", ["jpg", "png"])
+def test_outputs_say_nothing_about_where_and_by_whom(tmp_path, weights, picture_format):
+    exif = Image.Exif()
+    exif[0x010E] = "SECRET description"
+    exif.get_ifd(0x8825)[29] = "SECRET date of GPS"
+    save_noise(tmp_path / "photo.jpg", 64, 64, exif=exif, comment=b"SECRET comment")
+    out = tmp_path / "out"
+    save = ["--output", out, "--picture-format", picture_format, "--attention"]
+    assert predict(tmp_path / "photo.jpg", "--weights", weights, *save) == 0
+    assert b"SECRET" in (tmp_path / "photo.jpg").read_bytes()
+    for name in files_below(out):
+        content = (out / name).read_bytes()
+        assert b"SECRET" not in content, name
+        assert str(tmp_path).encode() not in content, name
+        assert b"exif" not in content.lower(), name
+
+
+def test_attention_is_drawn_when_asked_for(tmp_path, photos, weights):
+    out = tmp_path / "out"
+    predict(photos / "a.png", "--weights", weights, "--output", out, "--attention")
+    with Image.open(out / "attention" / "a.jpg") as picture:
+        assert picture.size == (960, 640)
+
+
+def test_attention_of_a_model_without_it_is_refused(tmp_path, photos, weights, monkeypatch, capsys):
+    monkeypatch.setattr(Predictor, "has_saliency", False)
+    status = predict(photos, "--weights", weights, "--output", tmp_path / "out", "--attention")
+    assert status == 2
+    assert capsys.readouterr().err.rstrip().endswith("leave --attention out.")
+
+
+def test_large_photo_is_left_out_with_the_remedy(tmp_path, photos, weights, caplog):
+    limit = ["--max-megapixels", "0.006"]  # 96 x 64 = 6,144 pixels
+    assert predict(photos, "--weights", weights, "--output", tmp_path / "out", *limit) == 1
+    assert "raise --max-megapixels" in caplog.text
+    assert read_counts(tmp_path / "out") == []
+
+
+def test_config_can_be_named_and_changed(tmp_path, photos, weights):
+    out = tmp_path / "out"
+    keep_one = "model.roi_heads.box_predictor.test_topk_per_image=1"
+    options = ["--config-file", CONFIG, "--opts", keep_one, "train.amp.enabled=false"]
+    assert predict(photos, "--weights", weights, "--output", out, *options) == 0
+    assert len(json.loads((out / "predictions.json").read_text())) == 2
+
+
+def test_config_beside_the_weights_is_said_to_be_used(tmp_path, photos, weights, caplog):
+    with caplog.at_level("INFO", logger="acnet"):
+        predict(photos, "--weights", weights, "--output", tmp_path / "out")
+    assert f"Config: {weights.with_name('config.yaml')}, beside the weights" in caplog.text
+
+
+def lonely(weights: Path, folder: Path) -> Path:
+    """Return the weights without the config beside them."""
+    alone = folder / "alone" / "model.pth"
+    alone.parent.mkdir()
+    alone.write_bytes(weights.read_bytes())
+    return alone
+
+
+@pytest.mark.parametrize(
+    ("mistake", "remedy"),
+    [
+        ("photo", "check its spelling."),
+        ("folder", ".webp."),
+        ("weights", "give the model_best.pth of a training."),
+        ("config", "Add --config-file NAME, such as toy/acnet_r18."),
+        ("output", "name another place."),
+    ],
+)
+def test_mistakes_end_with_their_remedy(tmp_path, photos, weights, mistake, remedy, capsys):
+    (tmp_path / "no_photos").mkdir()
+    (tmp_path / "a_file").write_text("text")
+    arguments = {
+        "photo": [photos / "c.jpg", "--weights", weights],
+        "folder": [tmp_path / "no_photos", "--weights", weights],
+        "weights": [photos, "--weights", weights.with_name("nothing.pth")],
+        "config": [photos, "--weights", lonely(weights, tmp_path)],
+        "output": [photos, "--weights", weights],
+    }[mistake]
+    output = tmp_path / ("a_file" if mistake == "output" else "out")
+    assert predict(*arguments, "--output", output) == 2
+    assert capsys.readouterr().err.rstrip().endswith(remedy)
+    assert not (tmp_path / "out").exists()
+
+
+def test_file_that_holds_no_weights_is_refused_by_name(tmp_path, photos, capsys):
+    (tmp_path / "notes.pth").write_text("no weights")
+    weights = ["--weights", tmp_path / "notes.pth", "--config-file", CONFIG]
+    assert predict(photos, *weights, "--output", tmp_path / "out") == 2
+    assert "notes.pth" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        ["--score-threshold", "1.5"],
+        ["--score-threshold", "nan"],
+        ["--score-threshold", "half"],
+        ["--max-megapixels", "0"],
+        ["--device", "gpu"],
+        ["--labels", "some"],
+    ],
+)
+def test_impossible_values_are_refused_before_anything_is_loaded(tmp_path, photos, bad, capsys):
+    with pytest.raises(SystemExit) as stop:
+        predict(photos, "--weights", "x.pth", "--output", tmp_path / "out", *bad)
+    assert stop.value.code == 2
+    assert bad[0] in capsys.readouterr().err
