@@ -17,35 +17,16 @@ from torch import nn
 from acnet.checkpoint import (
     ACNetCheckpointer,
     CheckpointError,
-    UnreadableFileError,
     UnsafeFileError,
     WeightsMismatchError,
 )
-from tests.checkpoint.weights_files import Detector
+from tests.checkpoint.weights_files import Detector, resumed_iteration, save_iterations
 
 NAME = "acnet.checkpoint.checkpointer"
 
 
 def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
-
-
-def save_iterations(folder: Path, *iterations: int, model: nn.Module | None = None) -> None:
-    """Checkpoints whose weights all equal the iteration."""
-    model = model or nn.Linear(4, 4)
-    checkpointer = ACNetCheckpointer(model, folder)
-    for iteration in iterations:
-        for parameter in model.parameters():
-            nn.init.constant_(parameter, iteration)
-        checkpointer.save(f"model_{iteration:07d}", iteration=iteration)
-
-
-def resumed_iteration(folder: Path) -> int:
-    """Resumes a fresh model; its weights must be those of the iteration that it is told."""
-    model = nn.Linear(4, 4)
-    rest = ACNetCheckpointer(model, folder).resume_or_load("", resume=True)
-    torch.testing.assert_close(model.weight.detach(), torch.full((4, 4), float(rest["iteration"])))
-    return rest["iteration"]
 
 
 def train_step(model: nn.Module, optimizer: torch.optim.Optimizer) -> float:
@@ -130,71 +111,6 @@ def test_what_could_not_be_loaded_again_is_refused_when_saving(tmp_path):
 def test_a_name_with_a_folder_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no folder"):
         ACNetCheckpointer(nn.Linear(1, 1), tmp_path).save("sub/model")
-
-
-@pytest.mark.parametrize("damage", ["missing", "truncated", "empty", "hostile"])
-def test_falls_back_loudly_to_the_newest_older_checkpoint(tmp_path, caplog, damage):
-    save_iterations(tmp_path, 9, 10, 100)
-    last = tmp_path / "model_0000100.pth"
-    if damage == "missing":
-        last.unlink()
-    elif damage == "hostile":
-        torch.save({"model": {}, "x": Path}, last)
-    else:
-        last.write_bytes(last.read_bytes()[: 700 if damage == "truncated" else 0])
-    with caplog.at_level(logging.WARNING, NAME):
-        assert resumed_iteration(tmp_path) == 10
-    message = caplog.messages[-1]
-    assert "model_0000010.pth" in message
-    assert "model_0000100.pth" in message
-
-
-def test_newest_is_by_iteration_not_by_name_or_time(tmp_path):
-    save_iterations(tmp_path, 20, 3)
-    model = nn.Linear(4, 4)
-    nn.init.constant_(model.weight, 30)
-    ACNetCheckpointer(model, tmp_path).save("model_best", iteration=30)
-    save_iterations(tmp_path, 5)
-    (tmp_path / "model_0000005.pth").unlink()
-    assert resumed_iteration(tmp_path) == 30
-
-
-def test_skips_more_than_one_damaged_checkpoint(tmp_path, caplog):
-    save_iterations(tmp_path, 1, 2, 3)
-    for iteration in (2, 3):
-        (tmp_path / f"model_{iteration:07d}.pth").write_bytes(b"PK\x03\x04")
-    with caplog.at_level(logging.WARNING, NAME):
-        assert resumed_iteration(tmp_path) == 1
-
-
-def test_each_checkpoint_is_tried_once(tmp_path, monkeypatch, caplog):
-    monkeypatch.chdir(tmp_path)
-    save_iterations(Path("run"), 1, 2)
-    Path("run/model_0000002.pth").write_bytes(b"")
-    with caplog.at_level(logging.WARNING, NAME):
-        ACNetCheckpointer(nn.Linear(4, 4), "./run").resume_or_load("", resume=True)
-    assert [message.split(":")[0] for message in caplog.messages] == [
-        "Cannot resume from ./run/model_0000002.pth",
-        "Resumed from run/model_0000001.pth in place of ./run/model_0000002.pth; what was trained in "
-        "between is lost.",
-    ]
-
-
-def test_no_readable_checkpoint_is_an_error_with_a_remedy(tmp_path):
-    save_iterations(tmp_path, 1, 2)
-    for path in tmp_path.glob("*.pth"):
-        path.write_bytes(b"")
-    with pytest.raises(UnreadableFileError, match=r"model_0000002.*model_0000001.*output_dir"):
-        ACNetCheckpointer(nn.Linear(4, 4), tmp_path).resume_or_load("", resume=True)
-
-
-def test_a_lost_tag_falls_back_to_the_newest(tmp_path, caplog):
-    save_iterations(tmp_path, 1, 2)
-    (tmp_path / "last_checkpoint").unlink()
-    torch.save({"model": {}, "iteration": 9}, tmp_path / "features.pth")  # no checkpoint of a run
-    with caplog.at_level(logging.WARNING, NAME):
-        assert resumed_iteration(tmp_path) == 2
-    assert "No last_checkpoint" in caplog.text
 
 
 def test_a_first_run_starts_from_nothing(tmp_path):

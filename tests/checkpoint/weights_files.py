@@ -9,6 +9,8 @@ from detectron2.modeling.backbone import ResNet
 from detectron2.modeling.backbone.resnet import BasicStem, BottleneckBlock
 from torch import Tensor, nn
 
+from acnet.checkpoint import ACNetCheckpointer
+
 MSRA_INPUT = {
     "input_format": "BGR",
     "pixel_mean": (103.53, 116.28, 123.675),
@@ -181,3 +183,21 @@ def assert_all_filled(model: Detector, weights: dict[str, Tensor]) -> None:
         for stage in ("stem", "res2", "res3", "res4"):
             assert_filled(getattr(resnet, stage), weights, stage)
     assert_filled(model.roi_heads.res5, weights, "res5")
+
+
+def save_iterations(folder: Path, *iterations: int, model: nn.Module | None = None) -> None:
+    """Checkpoints whose weights all equal the iteration."""
+    model = model or nn.Linear(4, 4)
+    checkpointer = ACNetCheckpointer(model, folder)
+    for iteration in iterations:
+        for parameter in model.parameters():
+            nn.init.constant_(parameter, iteration)
+        checkpointer.save(f"model_{iteration:07d}", iteration=iteration)
+
+
+def resumed_iteration(folder: Path) -> int:
+    """Resumes a fresh model; its weights must be those of the iteration that it is told."""
+    model = nn.Linear(4, 4)
+    rest = ACNetCheckpointer(model, folder).resume_or_load("", resume=True)
+    torch.testing.assert_close(model.weight.detach(), torch.full((4, 4), float(rest["iteration"])))
+    return rest["iteration"]
