@@ -56,6 +56,7 @@ def test_interpreter_version_of_this_one_and_of_none() -> None:
 
 
 def test_a_python_without_venv_names_the_package_to_install(monkeypatch) -> None:
+    monkeypatch.setattr(checks.subprocess, "call", lambda *args, **kwargs: 0)
     checks.check_venv_module(sys.executable)
     monkeypatch.setattr(checks.subprocess, "call", lambda *args, **kwargs: 1)
     with pytest.raises(SetupError, match=r"lacks the modules venv .*apt install python3\.\d+-venv"):
@@ -105,6 +106,14 @@ def test_any_compiler_counts(monkeypatch) -> None:
     monkeypatch.delenv("CC", raising=False)
     assert checks.has_compiler(which={"clang": "/usr/bin/clang"}.get)
     assert not checks.has_compiler(which={}.get)
+
+
+def test_no_compiler_is_a_warning_and_no_error(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(checks, "has_compiler", lambda: False)
+    monkeypatch.setattr(checks, "check_disk", lambda folder, needed: None)
+    monkeypatch.setattr(checks, "check_venv_module", lambda python: None)
+    assert bootstrap.check_machine("/", sys.executable, TESTED) == sys.executable
+    assert capsys.readouterr().err == checks.NO_COMPILER + "\n"
 
 
 @pytest.mark.parametrize(

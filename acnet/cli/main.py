@@ -11,6 +11,11 @@ from acnet import cli
 from acnet.errors import UserError
 
 EXIT_USER_ERROR = 2
+NO_DETECTRON2 = (
+    "detectron2 is not installed; pip cannot bring it along, because it has no release on the "
+    "package index: run `make env` in a clone of this repository, or install it from "
+    "https://github.com/facebookresearch/detectron2"
+)
 
 
 def subcommand_names() -> list[str]:
@@ -42,8 +47,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return args.run(args)
     except UserError as error:
-        sys.stderr.write(f"acnet: error: {error}\n")
-        return EXIT_USER_ERROR
+        return _complain(str(error))
+    except ModuleNotFoundError as error:
+        if error.name != "detectron2":
+            raise
+        return _complain(NO_DETECTRON2)
+
+
+def _complain(message: str) -> int:
+    sys.stderr.write(f"acnet: error: {message}\n")
+    return EXIT_USER_ERROR
 
 
 if __name__ == "__main__":

@@ -1,0 +1,63 @@
+"""The frame of the command line: exit codes and what reaches the user."""
+
+import argparse
+
+import pytest
+
+import acnet
+from acnet.cli import main as cli
+from acnet.errors import UserError
+
+
+def run_with(monkeypatch: pytest.MonkeyPatch, run) -> int:
+    """Run the command line with one sub-command, whose action is `run`."""
+    parser = argparse.ArgumentParser()
+    parser.set_defaults(run=run)
+    monkeypatch.setattr(cli, "build_parser", lambda: parser)
+    return cli.main([])
+
+
+def raiser(error: Exception):
+    def run(args: argparse.Namespace) -> int:
+        raise error
+
+    return run
+
+
+def test_the_status_of_the_subcommand_is_returned(monkeypatch) -> None:
+    assert run_with(monkeypatch, lambda args: 0) == 0
+    assert run_with(monkeypatch, lambda args: 7) == 7
+
+
+def test_a_users_mistake_is_one_line_without_traceback(monkeypatch, capsys) -> None:
+    assert run_with(monkeypatch, raiser(UserError("x.jpg is no photo: name another"))) == 2
+    assert capsys.readouterr().err == "acnet: error: x.jpg is no photo: name another\n"
+
+
+def test_a_missing_detectron2_names_the_remedy(monkeypatch, capsys) -> None:
+    error = ModuleNotFoundError("No module named 'detectron2'", name="detectron2")
+    assert run_with(monkeypatch, raiser(error)) == 2
+    assert "run `make env`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [ModuleNotFoundError(name="other"), ValueError("a bug")])
+def test_a_bug_keeps_its_traceback(monkeypatch, error: Exception) -> None:
+    with pytest.raises(type(error)):
+        run_with(monkeypatch, raiser(error))
+
+
+def test_version(capsys) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--version"])
+    assert capsys.readouterr().out == f"acnet {acnet.__version__}\n"
+
+
+def test_no_command_shows_the_usage(capsys) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.main([])
+    assert "usage: acnet" in capsys.readouterr().err
+
+
+def test_every_module_beside_main_is_a_subcommand() -> None:
+    assert "data" in cli.subcommand_names()
+    assert "main" not in cli.subcommand_names()
