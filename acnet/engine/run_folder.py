@@ -18,10 +18,8 @@ from acnet.errors import UserError
 logger = logging.getLogger(__name__)
 
 FAST_DEV_RUN_ITERATIONS = 3
-# What a run writes and a later one would take for its own.
-_RUN_FILES = re.compile(
-    r"last_checkpoint|metrics\.json|model_(best|final|\d{7})\.pth|events\.out\.tfevents\..*"
-)
+_CHECKPOINTS = re.compile(r"last_checkpoint|model_(best|final|\d{7})\.pth")
+_RECORDS = re.compile(r"metrics\.json|events\.out\.tfevents\..*")
 
 
 def prepare_run(cfg: DictConfig, args: Namespace) -> None:
@@ -67,18 +65,25 @@ def _shorten(cfg: DictConfig) -> None:
 
 def _claim_output_dir(cfg: DictConfig) -> None:
     folder = Path(cfg.train.output_dir)
-    occupied = (folder / "last_checkpoint").exists()
-    if occupied and not cfg.train.overwrite:
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    checkpoints = [path for path in files if _CHECKPOINTS.fullmatch(path.name)]
+    if checkpoints and not cfg.train.overwrite:
         raise UserError(
             "A new run needs a folder of its own, since it would mix its files with another's. "
-            f"Received train.output_dir={folder}, which holds a checkpoint. Add --resume to go on "
-            "with that run, train.overwrite=true to delete it, or another train.output_dir=FOLDER."
+            f"Received train.output_dir={folder}, which holds {checkpoints[0].name}. Add --resume "
+            "to go on with that run, train.overwrite=true to delete it, or another "
+            "train.output_dir=FOLDER."
+        )
+    if Path(cfg.train.init_checkpoint).resolve() in [path.resolve() for path in checkpoints]:
+        raise UserError(
+            "A run cannot start from weights that it is told to delete. Received train.overwrite="
+            f"true with train.init_checkpoint={cfg.train.init_checkpoint}. Use another "
+            "train.output_dir=FOLDER."
         )
     comm.synchronize()  # every process has looked before the first one deletes
-    if comm.is_main_process() and folder.is_dir():
-        for path in sorted(folder.iterdir()):  # last_checkpoint comes before what it points to
-            if _RUN_FILES.fullmatch(path.name):
-                path.unlink()
+    if comm.is_main_process() and checkpoints:
+        for path in checkpoints + [path for path in files if _RECORDS.fullmatch(path.name)]:
+            path.unlink()  # last_checkpoint goes first
 
 
 def _setup_loggers(output_dir: str) -> None:

@@ -7,10 +7,10 @@ from detectron2.data import build_detection_test_loader
 from detectron2.solver import WarmupParamScheduler
 from detectron2.solver.build import get_default_optimizer_params
 from fvcore.common.param_scheduler import MultiStepParamScheduler
-from tiny_task import TinyDetector, TinyEvaluator, draw, look, make_dicts
 from torch.optim import SGD
 
 from acnet.engine.loader import build_train_loader
+from tests.engine.tiny_task import TinyDetector, TinyEvaluator, draw, look, make_dicts
 
 train = dict(
     output_dir="",

@@ -3,6 +3,9 @@
 Shape shorthand: B images, S = 16 pixels a side.
 """
 
+import os
+import signal
+
 import numpy as np
 import torch
 from detectron2.evaluation import DatasetEvaluator
@@ -40,18 +43,38 @@ def look(record: dict) -> dict:
 
 
 class TinyDetector(nn.Module):
-    """Convolution, BN and dropout: parameters, buffers and random numbers as in a real model."""
+    """Convolution, BN and dropout: parameters, buffers and random numbers as in a real model.
 
-    def __init__(self, *, nan_at_image: int | None = None, zero: bool = False):
+    Args:
+        nan_at_image: an image whose loss is NaN.
+        error_at_step: the step, counted from 1 in this process, at which it raises.
+        sigterm_at_step: the step at which this process gets SIGTERM.
+        sigterm_at_test: the image of the evaluations at which it gets SIGTERM.
+    """
+
+    def __init__(
+        self,
+        *,
+        nan_at_image: int | None = None,
+        error_at_step: int | None = None,
+        sigterm_at_step: int | None = None,
+        sigterm_at_test: int | None = None,
+    ):
         super().__init__()
         self.conv = nn.Conv2d(3, 4, 3, padding=1)
         self.bn = nn.BatchNorm2d(4)
         self.head = nn.Linear(4, 1)
         self.nan_at_image = nan_at_image
-        self.zero = zero
+        self.disturbances = {
+            ("step", error_at_step): self._raise,
+            ("step", sigterm_at_step): self._terminate,
+            ("test", sigterm_at_test): self._terminate,
+        }
+        self.counts = {"step": 0, "test": 0}
 
     def forward(self, batch: list[dict]):
         """Give losses in training, and one number per image in evaluation."""
+        self._count("step" if self.training else "test")
         images = torch.stack([d["image"] for d in batch]).to(self.head.weight.device)
         features = self.bn(self.conv(images)).relu().mean(dim=(2, 3))  # (B, 4)
         if not self.training:
@@ -62,6 +85,16 @@ class TinyDetector(nn.Module):
         if any(d["image_id"] == self.nan_at_image for d in batch):
             loss = loss * torch.nan
         return {"loss_score": loss, "loss_size": 0.01 * self.head.weight.square().sum()}
+
+    def _count(self, what: str) -> None:
+        self.counts[what] += 1
+        self.disturbances.get((what, self.counts[what]), lambda: None)()
+
+    def _raise(self) -> None:
+        raise RuntimeError("stands for a kill")
+
+    def _terminate(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 class TinyEvaluator(DatasetEvaluator):

@@ -1,0 +1,82 @@
+"""Starting processes, as far as it can be seen without starting any; see test_train_net.py too."""
+
+import sys
+from argparse import Namespace
+
+import pytest
+import torch
+from torch.multiprocessing import ProcessExitedException
+
+from acnet.engine.launch import launch
+from acnet.errors import UserError
+
+MODULE = sys.modules[launch.__module__]  # its name in the package is the function's
+ARGS = Namespace(num_gpus=1, num_machines=1, machine_rank=0, dist_url="auto")
+
+
+@pytest.fixture
+def _four_gpus(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+
+
+@pytest.mark.parametrize("num_gpus", [0, 1])
+def test_one_process_calls_the_function_here(num_gpus: int):
+    calls = []
+    args = Namespace(**{**vars(ARGS), "num_gpus": num_gpus})
+    launch(calls.append, args)
+    assert calls == [args]
+
+
+def test_a_user_error_is_printed_without_a_traceback(capsys: pytest.CaptureFixture):
+    def fail(args: Namespace) -> None:
+        raise UserError("Do this.")
+
+    with pytest.raises(SystemExit) as ended:
+        launch(fail, ARGS)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "error: Do this.\n"
+
+
+def test_other_errors_keep_their_traceback():
+    def fail(args: Namespace) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        launch(fail, ARGS)
+
+
+@pytest.mark.usefixtures("_four_gpus")
+def test_more_gpus_than_there_are_is_an_error(
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    with pytest.raises(SystemExit):
+        launch(print, Namespace(**{**vars(ARGS), "num_gpus": 5}))
+    assert "Received --num-gpus=5. Ask for at most 4" in capsys.readouterr().err
+    for name, value in {"RANK": 4, "LOCAL_RANK": 4, "WORLD_SIZE": 5, "LOCAL_WORLD_SIZE": 5}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setenv("MASTER_ADDR", "localhost")
+    with pytest.raises(SystemExit):
+        launch(print, ARGS)
+    assert "Received torchrun --nproc-per-node=5" in capsys.readouterr().err
+
+
+def test_torchruns_environment_decides(monkeypatch: pytest.MonkeyPatch):
+    environment = {"RANK": 0, "LOCAL_RANK": 0, "WORLD_SIZE": 1, "LOCAL_WORLD_SIZE": 1}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setenv("MASTER_ADDR", "localhost")
+    monkeypatch.setattr(MODULE, "detectron2_launch", None)  # would be an error to call
+    calls = []
+    launch(calls.append, Namespace(**{**vars(ARGS), "num_gpus": 8}))
+    assert len(calls) == 1
+
+
+def test_the_exit_code_of_a_process_becomes_ours(monkeypatch: pytest.MonkeyPatch):
+    def end(*args, **kwargs) -> None:
+        raise ProcessExitedException("ended", 0, 0, exit_code=143)
+
+    monkeypatch.setattr(MODULE, "detectron2_launch", end)
+    with pytest.raises(SystemExit) as ended:
+        launch(print, ARGS)
+    assert ended.value.code == 143

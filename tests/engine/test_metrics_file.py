@@ -1,0 +1,96 @@
+"""metrics.json: strict JSON, one row a report, and no trace of a kill."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from detectron2.utils.events import EventStorage
+
+from acnet.engine.metrics_file import MetricsFile, cut_metrics, read_metrics
+from acnet.engine.scalars import recent_scalars, restore_scalars
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "metrics.json"
+
+
+def put(storage: EventStorage, iteration: int, **scalars: float) -> None:
+    storage.iter = iteration
+    storage.put_scalars(**scalars)
+
+
+def test_a_row_holds_the_median_of_what_is_new(path: Path):
+    file = MetricsFile(path)
+    with EventStorage() as storage:
+        put(storage, 0, loss=1.0, early=7.0)
+        put(storage, 1, loss=3.0)
+        put(storage, 2, loss=8.0)
+        file.write()
+        put(storage, 3, loss=5.0)
+        file.write()
+    # Medians over at most 20 iterations: of 1, 3, 8 and then of 1, 3, 8, 5, which is (3 + 5) / 2.
+    # "early" came before the first row, so it is in it, and in no later one.
+    assert read_metrics(path) == [
+        {"iteration": 2, "loss": 3.0, "early": 7.0},
+        {"iteration": 3, "loss": 4.0},
+    ]
+
+
+def test_what_is_not_finite_is_left_out_since_json_has_no_nan(path: Path):
+    with EventStorage() as storage:
+        put(storage, 0, good=1.0, bad=math.nan, huge=math.inf)
+        MetricsFile(path).write()
+    assert json.loads(path.read_text()) == {"iteration": 0, "good": 1.0}
+
+
+def test_cut_keeps_what_will_not_be_written_again(path: Path):
+    rows = [{"iteration": i, "loss": float(i)} for i in (4, 9, 14)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"iteration": 19, "lo')
+    assert read_metrics(path) == rows
+    assert cut_metrics(path, start_iter=10) == 9
+    assert path.read_text() == "".join(json.dumps(row) + "\n" for row in rows[:2])
+    assert cut_metrics(path, start_iter=0) == -1
+    assert path.read_text() == ""
+
+
+def test_no_file_has_no_rows(path: Path):
+    assert read_metrics(path) == []
+    assert cut_metrics(path, start_iter=5) == -1
+    assert not path.exists()
+
+
+def test_a_broken_line_in_the_middle_is_an_error(path: Path):
+    path.write_text('{"iteration": 0}\n{"itera\n{"iteration": 2}\n')
+    with pytest.raises(json.JSONDecodeError):
+        read_metrics(path)
+
+
+def test_restored_scalars_go_on_as_if_nothing_had_happened(path: Path, tmp_path: Path):
+    values = [5.0, 1.0, 4.0, 2.0, 3.0] * 8
+    unbroken = MetricsFile(path)
+    with EventStorage() as storage:
+        for i, value in enumerate(values):
+            put(storage, i, loss=value)
+            if i == 29:
+                saved = json.loads(json.dumps(recent_scalars(storage)))  # plain data
+        unbroken.write()
+    resumed = MetricsFile(tmp_path / "resumed.json", last_iteration=29)
+    with EventStorage(30) as storage:
+        restore_scalars(storage, saved)
+        for i, value in enumerate(values[30:], start=30):
+            put(storage, i, loss=value)
+        resumed.write()
+    assert read_metrics(tmp_path / "resumed.json") == read_metrics(path)
+
+
+def test_restored_hints_and_an_empty_storage():
+    with EventStorage() as storage:
+        assert recent_scalars(storage) == {}
+        storage.put_scalar("lr", 0.1, smoothing_hint=False)
+        saved = recent_scalars(storage)
+    with EventStorage(1) as storage:
+        restore_scalars(storage, saved)
+        assert storage.latest() == {"lr": (0.1, 0)}
+        assert storage.smoothing_hints() == {"lr": False}

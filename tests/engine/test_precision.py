@@ -1,0 +1,71 @@
+"""Which precision a config means on which device."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from acnet.engine import precision
+from acnet.engine.precision import Precision, choose_precision, cpu_has_bfloat16
+from acnet.errors import UserError
+
+CPU = torch.device("cpu")
+CUDA = torch.device("cuda")
+
+
+def amp(enabled, dtype="auto") -> SimpleNamespace:
+    return SimpleNamespace(enabled=enabled, dtype=dtype)
+
+
+def test_disabled_is_plain_float32():
+    chosen = choose_precision(amp(False), CPU)
+    assert chosen == Precision("cpu", None)
+    with chosen.autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+
+
+def test_enabled_on_a_cpu_computes_in_bfloat16():
+    chosen = choose_precision(amp(True), CPU)
+    assert chosen.dtype == torch.bfloat16
+    with chosen.autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
+    assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_auto_on_a_cpu_asks_whether_bfloat16_is_native(
+    native: bool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(precision, "cpu_has_bfloat16", lambda: native)
+    assert choose_precision(amp("auto"), CPU).dtype == (torch.bfloat16 if native else None)
+
+
+def test_a_torch_that_cannot_tell_means_no(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch, "cpu", SimpleNamespace())
+    assert cpu_has_bfloat16() is False
+
+
+@pytest.mark.parametrize(("supported", "dtype"), [(True, torch.bfloat16), (False, torch.float16)])
+def test_auto_on_a_gpu(supported: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: supported)
+    assert choose_precision(amp("auto"), CUDA).dtype == dtype
+
+
+def test_only_float16_scales_gradients():
+    # A GradScaler for CUDA turns itself off where there is no GPU, so this one is for the CPU.
+    assert Precision("cpu", torch.float16).grad_scaler().is_enabled()
+    assert not Precision("cpu", torch.bfloat16).grad_scaler().is_enabled()
+    assert not Precision("cpu", None).grad_scaler().is_enabled()
+
+
+@pytest.mark.parametrize(
+    ("config", "remedy"),
+    [
+        (amp("yes"), "train.amp.enabled=auto"),
+        (amp(True, "half"), "train.amp.dtype=auto"),
+        (amp(True, "float16"), "train.amp.enabled=false"),
+    ],
+)
+def test_errors_end_with_the_remedy(config: SimpleNamespace, remedy: str):
+    with pytest.raises(UserError, match=rf"{remedy}\.$"):
+        choose_precision(config, CPU)

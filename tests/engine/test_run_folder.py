@@ -1,0 +1,105 @@
+"""Whose folder it is, and what the start of a run leaves in it."""
+
+import logging
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+import torch
+from detectron2.config import LazyConfig
+from detectron2.utils import logger as detectron2_logger
+
+from acnet.engine.run_folder import prepare_run
+from acnet.errors import UserError
+
+NEW = Namespace(resume=False, eval_only=False)
+RESUME = Namespace(resume=True, eval_only=False)
+EVAL = Namespace(resume=False, eval_only=True)
+
+
+@pytest.fixture(autouse=True)
+def _own_loggers():
+    """Undo what detectron2's setup_logger does to the loggers of the whole process."""
+    loggers = [logging.getLogger(name) for name in ("fvcore", "detectron2", "acnet")]
+    before = [(one.handlers[:], one.propagate, one.level) for one in loggers]
+    yield
+    for one, (handlers, propagate, level) in zip(loggers, before, strict=True):
+        one.handlers[:], one.propagate = handlers, propagate
+        one.setLevel(level)
+    detectron2_logger.setup_logger.cache_clear()
+
+
+@pytest.fixture
+def occupied(tiny_cfg) -> Path:
+    folder = Path(tiny_cfg().train.output_dir)
+    folder.mkdir()
+    names = ("last_checkpoint", "metrics.json", "model_0000002.pth", "model_best.pth", "notes.txt")
+    for name in names:
+        (folder / name).write_text("model_0000002.pth")
+    return folder
+
+
+def test_a_new_run_writes_its_config_and_log(tiny_cfg):
+    cfg = tiny_cfg("optimizer.lr=0.25")
+    prepare_run(cfg, NEW)
+    folder = Path(cfg.train.output_dir)
+    saved = LazyConfig.load(str(folder / "config.yaml"))
+    assert saved.optimizer.lr == 0.25
+    assert saved == LazyConfig.load(str(folder / "config.yaml"))
+    assert "Command line: Namespace" in (folder / "log.txt").read_text()
+
+
+def test_the_seed_is_set_before_the_model_is_built(tiny_cfg):
+    draws = []
+    for name in ("a", "b"):
+        prepare_run(tiny_cfg(name=name), NEW)
+        draws.append(torch.rand(()))
+    prepare_run(tiny_cfg("train.seed=43", name="c"), NEW)
+    assert draws[0] == draws[1] != torch.rand(())
+
+
+def test_a_folder_with_another_run_is_an_error_with_three_remedies(tiny_cfg, occupied: Path):
+    before = sorted(occupied.iterdir())
+    with pytest.raises(UserError, match=r"--resume .*train\.overwrite=true .*train\.output_dir="):
+        prepare_run(tiny_cfg(), NEW)
+    assert sorted(occupied.iterdir()) == before
+
+
+def test_overwrite_removes_the_other_run_and_nothing_else(tiny_cfg, occupied: Path):
+    prepare_run(tiny_cfg("train.overwrite=true"), NEW)
+    assert sorted(path.name for path in occupied.iterdir()) == [
+        "config.yaml",
+        "log.txt",
+        "notes.txt",
+    ]
+
+
+@pytest.mark.parametrize("name", ["model_best.pth", "model_final.pth"])
+def test_weights_without_a_tag_are_not_deleted_either(tiny_cfg, tmp_path: Path, name: str):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / name).touch()
+    with pytest.raises(UserError, match=f"which holds {name}"):
+        prepare_run(tiny_cfg(), NEW)
+
+
+def test_overwrite_does_not_delete_what_the_run_starts_from(tiny_cfg, occupied: Path):
+    start = f"train.init_checkpoint={occupied / 'model_best.pth'}"
+    with pytest.raises(UserError, match=r"told to delete.*another train\.output_dir"):
+        prepare_run(tiny_cfg("train.overwrite=true", start), NEW)
+    assert (occupied / "model_best.pth").exists()
+
+
+@pytest.mark.parametrize("args", [RESUME, EVAL])
+def test_resuming_and_evaluating_leave_the_run_alone(tiny_cfg, occupied: Path, args: Namespace):
+    prepare_run(tiny_cfg("train.overwrite=true"), args)
+    assert (occupied / "model_best.pth").exists()
+    assert (occupied / "config.yaml").exists() == (args is RESUME)
+
+
+def test_fast_dev_run_is_short_and_in_a_folder_of_its_own(tiny_cfg, occupied: Path, capsys):
+    cfg = tiny_cfg("train.fast_dev_run=true", "train.max_iter=1000")
+    prepare_run(cfg, NEW)
+    assert cfg.train.max_iter == 3
+    assert Path(cfg.train.output_dir) == occupied / "fast_dev_run"
+    assert (occupied / "metrics.json").exists()
+    assert "the numbers mean nothing" in capsys.readouterr().out

@@ -1,0 +1,152 @@
+"""projects/ACNet/train_net.py as a user starts it: one process, two, torchrun, and mistakes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from acnet.engine.metrics_file import read_metrics
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+SHORT = ["train.max_iter=4", "train.eval_period=0", "train.checkpointer.period=2"]
+
+
+@pytest.fixture
+def train_net(repo_root: Path, tiny_config_path: Path, tmp_path: Path) -> Callable:
+    """Return a function that starts train_net.py on the tiny config, in a process group."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(repo_root),
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "PYTHONWARNINGS": "ignore",
+    }
+
+    def start(*options: str, launcher: list[str] | None = None) -> subprocess.Popen:
+        command = launcher or [sys.executable]
+        command = [*command, str(repo_root / "projects" / "ACNet" / "train_net.py")]
+        return subprocess.Popen(
+            [*command, "--config-file", str(tiny_config_path), *options],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    return start
+
+
+def finish(process: subprocess.Popen) -> str:
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, output + errors
+    return output
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} did not appear"
+        time.sleep(0.02)
+
+
+def test_help_works_in_a_clone_that_is_not_installed(repo_root: Path, tmp_path: Path):
+    script = repo_root / "projects" / "ACNet" / "train_net.py"
+    words = [sys.executable, "-W", "ignore", str(script), "--help"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--config-file toy/acnet_r18 train.fast_dev_run=true" in done.stdout
+
+
+def test_fast_dev_run_does_a_little_of_everything(train_net: Callable, tmp_path: Path):
+    output = finish(train_net("train.output_dir=out", "train.fast_dev_run=true"))
+    assert "the numbers mean nothing" in output
+    folder = tmp_path / "out" / "fast_dev_run"
+    names = {path.name for path in folder.iterdir()}
+    assert {"config.yaml", "log.txt", "model_best.pth", "model_final.pth"} <= names
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    assert [row["iteration"] for row in read_metrics(folder / "metrics.json")] == [0, 1, 2]
+
+
+def test_a_mistake_is_one_line_and_exit_code_2(train_net: Callable):
+    process = train_net("train.output_dir=out", "train.max_itr=5")
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert output == ""
+    assert errors.startswith("error: An override must name a key")
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_two_processes_train_alike_however_started_and_evaluate_as_one(
+    train_net: Callable, tmp_path: Path
+):
+    spawned = train_net("--num-gpus", "2", "--dist-url", "auto", "train.output_dir=spawned", *SHORT)
+    by_torchrun = train_net("train.output_dir=torchrun", *SHORT, launcher=TORCHRUN)
+    output = finish(spawned)
+    assert "No GPU here: 2 processes share the CPU (gloo)" in output
+    finish(by_torchrun)
+    rows, rows_torchrun = (
+        [
+            {key: row[key] for key in ("iteration", "total_loss", "lr")}
+            for row in read_metrics(tmp_path / name / "metrics.json")
+        ]
+        for name in ("spawned", "torchrun")
+    )
+    assert rows == rows_torchrun
+    final, final_torchrun = (
+        torch.load(tmp_path / name / "model_final.pth", weights_only=True)["model"]
+        for name in ("spawned", "torchrun")
+    )
+    torch.testing.assert_close(final, final_torchrun, rtol=0, atol=0)
+
+    weights = "train.init_checkpoint=spawned/model_final.pth"
+    finish(train_net("--eval-only", "train.output_dir=spawned", weights))
+    alone = json.loads((tmp_path / "spawned" / "evaluation.json").read_text())["results"]
+    last_row = read_metrics(tmp_path / "spawned" / "metrics.json")[-1]
+    assert alone["bbox"]["AP50"] == last_row["bbox/AP50"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_processes", [1, 2])
+@pytest.mark.parametrize("to_all", [True, False])
+def test_sigterm_saves_and_exits_with_143(
+    train_net: Callable, tmp_path: Path, num_processes: int, to_all: bool
+):
+    options = ("--num-gpus", str(num_processes), "--dist-url", "auto", "train.output_dir=out")
+    long = ("train.max_iter=1000000", "train.checkpointer.period=1000000", "train.eval_period=0")
+    workers = "dataloader.train.num_workers=1"
+    process = train_net(*options, *long, workers)
+    wait_for(tmp_path / "out" / "metrics.json")
+    time.sleep(0.5)
+    if to_all:  # a cluster tells every process, a user often the first one
+        os.killpg(process.pid, signal.SIGTERM)
+    else:
+        process.terminate()
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 143, output + errors
+    last = (tmp_path / "out" / "last_checkpoint").read_text()
+    content = torch.load(tmp_path / "out" / last, weights_only=True)
+    assert content["trainer"]["iteration"] == content["iteration"] > 0
+    assert f"after iteration {content['iteration']}" in output
+
+
+@pytest.mark.slow
+def test_kill_9_leaves_no_trace(repo_root: Path, tiny_config_path: Path):
+    script = repo_root / "scripts" / "kill_resume_check.py"
+    words = [sys.executable, "-W", "ignore", str(script), "--config-file", str(tiny_config_path)]
+    words += ["--kills", "3", "train.max_iter=1500", "train.checkpointer.period=20"]
+    words += ["train.eval_period=100", "dataloader.train.num_workers=1"]
+    environment = {**os.environ, "PYTHONPATH": str(repo_root), "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("PASS: 3 kills")

@@ -1,0 +1,110 @@
+"""The training step against detectron2's own, in each precision, and its errors."""
+
+import copy
+import itertools
+
+import pytest
+import torch
+from detectron2.engine import SimpleTrainer
+
+from acnet.engine.precision import Precision
+from acnet.engine.seeding import seed_everything
+from acnet.engine.trainer import Trainer
+from tests.engine import tiny_task
+
+FP32 = Precision("cpu", None)
+
+
+def batches(size: int = 4):
+    images = itertools.cycle(tiny_task.make_dicts())
+    while True:
+        yield [tiny_task.look(d) for d in itertools.islice(images, size)]
+
+
+def build(precision: Precision = FP32, model=None, trainer_class=Trainer) -> SimpleTrainer:
+    seed_everything(0)
+    model = model or tiny_task.TinyDetector()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    if trainer_class is SimpleTrainer:
+        return SimpleTrainer(model, batches(), optimizer)
+    return trainer_class(
+        model=model, data_loader=batches(), optimizer=optimizer, precision=precision
+    )
+
+
+def test_float32_is_detectron2s_simple_trainer():
+    ours, theirs = build(), build(trainer_class=SimpleTrainer)
+    for trainer in (ours, theirs):
+        seed_everything(1)
+        trainer.train(0, 5)
+    torch.testing.assert_close(ours.model.state_dict(), theirs.model.state_dict(), rtol=0, atol=0)
+    names = ("total_loss", "loss_score", "loss_size")
+    for name in names:
+        assert ours.storage.history(name).values() == theirs.storage.history(name).values()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_low_precision_trains_every_parameter_in_float32(dtype: torch.dtype):
+    trainer = build(Precision("cpu", dtype))
+    before = [parameter.clone() for parameter in trainer.model.parameters()]
+    trainer.train(0, 3)
+    for old, new in zip(before, trainer.model.parameters(), strict=True):
+        assert new.dtype == new.grad.dtype == torch.float32
+        assert not torch.equal(old, new)
+
+
+def test_scaling_by_a_power_of_two_changes_no_step():
+    # Gradients come out 8 times as large in float16, whose exponent has room for that, and are
+    # divided by 8 again before the step: the same numbers as without scaling.
+    scaled, plain = (build(Precision("cpu", torch.float16)) for _ in range(2))
+    scaled._grad_scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    plain._grad_scaler = torch.amp.GradScaler("cpu", enabled=False)
+    for trainer in (scaled, plain):
+        seed_everything(1)
+        trainer.train(0, 3)
+    torch.testing.assert_close(scaled.model.state_dict(), plain.model.state_dict())
+
+
+def test_a_gradient_that_overflows_skips_the_step_and_lowers_the_scale():
+    trainer = build(Precision("cpu", torch.float16))
+    trainer._grad_scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40)
+    before = [parameter.clone() for parameter in trainer.model.parameters()]
+    trainer.train(0, 1)
+    torch.testing.assert_close(list(trainer.model.parameters()), before, rtol=0, atol=0)
+    assert trainer.state_dict()["grad_scaler"]["scale"] == 2.0**39
+
+
+def test_a_nan_names_iteration_and_images():
+    trainer = build(model=tiny_task.TinyDetector(nan_at_image=5))
+    with pytest.raises(FloatingPointError, match=r"iteration 1 on the images image_4.jpg, image_5"):
+        trainer.train(0, 5)
+    # Batches of four, so image 5 is in the second; the weights are those of the first step.
+    assert all(parameter.isfinite().all() for parameter in trainer.model.parameters())
+
+
+def test_state_goes_on_where_it_was():
+    first, second = (build(Precision("cpu", torch.float16)) for _ in range(2))
+    assert first.next_iter == 0
+    first.train(0, 2)
+    first.iter = 1  # as in a hook after the second step
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    second.model.load_state_dict(first.model.state_dict())
+    assert second.next_iter == 2
+    second.data_loader = itertools.islice(batches(), 2, None)
+    for trainer in (first, second):
+        seed_everything(2)
+        trainer.train(2, 4)
+    torch.testing.assert_close(first.model.state_dict(), second.model.state_dict(), rtol=0, atol=0)
+    history = second.storage.history("total_loss").values()
+    assert [iteration for _, iteration in history] == [0, 1, 2, 3]  # with the restored past
+    assert history[2:] == first.storage.history("total_loss").values()
+    assert second.state_dict()["grad_scaler"] == first.state_dict()["grad_scaler"]
+
+
+def test_state_of_a_run_without_scaling_loads_into_one_with_it():
+    first, second = build(), build(Precision("cpu", torch.float16))
+    first.train(0, 1)
+    assert first.state_dict()["grad_scaler"] == {}
+    second.load_state_dict(first.state_dict())
+    second.train(1, 2)
+    assert second.state_dict()["grad_scaler"]["scale"] > 0

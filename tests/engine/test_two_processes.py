@@ -1,0 +1,92 @@
+"""Two processes on a CPU, forked from the test: one batch, one model, one evaluation."""
+
+import json
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from detectron2.utils import comm
+from torch import distributed as dist
+from torch import multiprocessing
+
+from acnet.engine import build_train_loader, default_eval
+from acnet.engine.distributed import broadcast_buffers
+from acnet.engine.metrics_file import read_metrics
+from tests.engine import tiny_task
+
+
+def run_process(rank: int, world_size: int, store: Path, function: Callable, args: tuple) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world_size)
+    comm.create_local_process_group(world_size)
+    function(*args)
+    dist.destroy_process_group()
+
+
+@pytest.fixture
+def in_two_processes(tmp_path: Path) -> Callable:
+    """Return a function that calls another in two connected processes."""
+
+    def run(function: Callable, *args) -> None:
+        arguments = (2, tmp_path / "store", function, args)
+        # Forked, since a new Python would take seconds to import what this one has.
+        multiprocessing.start_processes(run_process, arguments, nprocs=2, start_method="fork")
+
+    return run
+
+
+def write_batches(folder: Path) -> None:
+    loader = build_train_loader(
+        dataset=tiny_task.make_dicts(), mapper=tiny_task.draw, total_batch_size=4, num_workers=0
+    )
+    read = [[(d["image_id"], d["image"].sum().item()) for d in b] for b in islice(loader, 6)]
+    (folder / f"{comm.get_rank()}.json").write_text(json.dumps(read))
+
+
+def test_two_processes_share_the_batches_of_one(in_two_processes: Callable, tmp_path: Path):
+    write_batches(tmp_path)
+    alone = json.loads((tmp_path / "0.json").read_text())
+    in_two_processes(write_batches, tmp_path)
+    halves = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
+    assert [first + second for first, second in zip(*halves, strict=True)] == alone
+
+
+def check_buffers() -> None:
+    model = tiny_task.TinyDetector()
+    model.bn.running_mean.fill_(comm.get_rank() + 5)
+    broadcast_buffers(model)
+    assert model.bn.running_mean.tolist() == [5.0] * 4
+
+
+def test_buffers_come_from_the_first_process(in_two_processes: Callable):
+    in_two_processes(check_buffers)
+
+
+def test_training_evaluates_the_one_model_that_it_saves(
+    in_two_processes: Callable, tiny_cfg: Callable, train: Callable
+):
+    cfg = tiny_cfg("train.eval_period=6")
+    in_two_processes(train, cfg)
+    folder = Path(cfg.train.output_dir)
+    model = tiny_task.TinyDetector()
+    model.load_state_dict(torch.load(folder / "model_final.pth", weights_only=True)["model"])
+    alone = default_eval(cfg, model)["bbox"]["AP50"]
+    assert read_metrics(folder / "metrics.json")[-1]["bbox/AP50"] == alone
+
+
+def test_two_processes_resume_exactly(
+    in_two_processes: Callable, tiny_cfg: Callable, train: Callable, metrics: Callable
+):
+    in_two_processes(train, tiny_cfg(name="unbroken"))
+    with pytest.raises(multiprocessing.ProcessExitedException) as ended:
+        in_two_processes(train, tiny_cfg("model.sigterm_at_step=8"))
+    assert ended.value.exit_code == 143
+    cfg = tiny_cfg()
+    in_two_processes(resume, train, cfg)
+    folder = Path(cfg.train.output_dir)
+    assert metrics(folder) == metrics(folder.with_name("unbroken"))
+
+
+def resume(train: Callable, cfg) -> None:
+    train(cfg, resume=True)

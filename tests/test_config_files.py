@@ -1,0 +1,85 @@
+"""Finding configs by name, and overrides that cannot be misspelt."""
+
+from pathlib import Path
+
+import pytest
+from detectron2.config import LazyConfig
+
+from acnet.config_files import CONFIG_ROOT, available_configs, load_config, resolve_config
+from acnet.errors import UserError
+
+TINY = Path(__file__).parent / "engine" / "tiny_config.py"
+
+
+def test_a_name_a_name_with_suffix_and_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    toy = CONFIG_ROOT / "toy" / "acnet_r18.py"
+    assert resolve_config("toy/acnet_r18") == toy
+    assert resolve_config("toy/acnet_r18.py") == toy
+    assert resolve_config(str(toy)) == toy
+    assert resolve_config(TINY) == TINY
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / "acnet_r18.py").touch()
+    monkeypatch.chdir(tmp_path)  # a file of that path comes first
+    assert resolve_config("toy/acnet_r18.py") == Path("toy/acnet_r18.py")
+    assert resolve_config("toy/acnet_r18") == toy
+
+
+def test_available_configs_are_sorted_and_can_be_resolved():
+    names = available_configs()
+    assert names == sorted(names)
+    assert "toy/acnet_r18" in names
+    assert not any(name.startswith("common/") for name in names)
+    assert all(resolve_config(name).is_file() for name in names)
+
+
+@pytest.mark.parametrize("wrong", ["toy/acnet_r81", "toy/acnet_r81.py"])
+def test_a_misspelt_name_is_answered_with_the_nearest(wrong: str):
+    with pytest.raises(UserError, match=rf"Received '{wrong}'. Did you mean toy/acnet_r18"):
+        resolve_config(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["", "README.md", "toy"])
+def test_what_is_near_to_nothing_is_answered_with_all(wrong: str):
+    with pytest.raises(UserError, match=r"There are: acne04/acnet_r101, .*voc07/acnet_r101"):
+        resolve_config(wrong)
+
+
+def test_overrides_change_values_and_what_follows_from_them():
+    cfg = load_config(TINY, ["train.max_iter=5", "train.amp.enabled=auto", "train.seed=7"])
+    assert (cfg.train.max_iter, cfg.train.amp.enabled) == (5, "auto")
+    assert cfg.dataloader.train.seed == 7  # interpolated
+    assert load_config(TINY).train.max_iter == 12  # nothing leaks into the next
+
+
+def test_overrides_may_name_arguments_that_the_config_leaves_out():
+    cfg = load_config(TINY, ["model.nan_at_image=3", "dataloader.test.batch_size=2"])
+    assert (cfg.model.nan_at_image, cfg.dataloader.test.batch_size) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("override", "remedy"),
+    [
+        ("train.max_itr=5", "Did you mean train.max_iter"),
+        ("trian.max_iter=5", "Did you mean train.max_iter"),
+        ("model.nan_at_imag=5", "write +model.nan_at_imag=VALUE"),
+        ("train.max_iter.x=5", "write +train.max_iter.x=VALUE"),
+        ("train.max_iter 5", "for example, train.max_iter=100"),
+        ("--resume", "Move --resume to the front"),
+    ],
+)
+def test_a_wrong_override_is_an_error_with_a_remedy(override: str, remedy: str):
+    with pytest.raises(UserError) as error:
+        load_config(TINY, ["train.seed=1", override])
+    assert remedy in str(error.value)
+
+
+def test_a_plus_adds_a_key():
+    assert load_config(TINY, ["+train.new.key=1"]).train.new.key == 1
+
+
+def test_a_saved_config_loads_as_the_file_it_came_from(tmp_path: Path):
+    LazyConfig.save(load_config(TINY), str(tmp_path / "config.yaml"))
+    cfg = load_config(tmp_path / "config.yaml", ["train.max_iter=7", "model.nan_at_image=2"])
+    assert cfg.train.max_iter == 7
+    assert cfg.dataloader.train.seed == 42
+    assert cfg.model["_target_"].endswith("tiny_task.TinyDetector")
