@@ -33,6 +33,7 @@ PARAMETERS = {
     "acne04/table3/l3_l4_sum": 83_760_387,
     "toy/acnet_r18": 7_976_377,
     "voc07/acnet_r101": 106_214_530,
+    "voc07/acnet_r18": 8_000_792,
 }
 
 
