@@ -4,9 +4,9 @@ import argparse
 import logging
 import re
 import sys
-import warnings
 from pathlib import Path
 
+from acnet.cli._library_noise import hide_library_noise
 from acnet.errors import UserError
 
 DESCRIPTION = """\
@@ -178,9 +178,7 @@ def _set_up_logging() -> None:
     logging.basicConfig(format="%(levelname)s: %(message)s")
     logging.getLogger("acnet").setLevel(logging.INFO)
     logging.getLogger("acnet.checkpoint").setLevel(logging.ERROR)  # its report is for training
-    # Not the user's to mend: detectron2 calls what newer versions of torch have deprecated.
-    warnings.filterwarnings("ignore", r".*torch\.(jit\.script|meshgrid)")
-    logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)
+    hide_library_noise()
 
 
 def _share(text: str) -> float:

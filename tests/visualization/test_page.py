@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import defusedxml.ElementTree as ET
+from defusedxml import ElementTree
 
 from acnet.visualization.page import Picture, Section, write_page
 
@@ -35,6 +35,6 @@ def test_names_cannot_break_the_page(tmp_path):
 def test_page_is_well_formed_and_asks_nobody(tmp_path):
     text = page(tmp_path, Section(title="Empty"))
     body = text[text.index("<body>") : text.index("</html>")]
-    assert [element.tag for element in ET.fromstring(body)] == ["h1", "section"]
+    assert [element.tag for element in ElementTree.fromstring(body)] == ["h1", "section"]
     assert "http" not in text
     assert "<table>" not in text

@@ -1,0 +1,239 @@
+"""The demo's numbers and pictures, from what its commands wrote."""
+
+import csv
+import json
+import os
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from detectron2.structures import Boxes, BoxMode, Instances
+
+from acnet.data.files import write_json, write_text
+from acnet.data.layout import PreparedLayout
+from acnet.engine.metrics_file import read_metrics
+from acnet.evaluation import count_by_image, count_errors
+from acnet.inference.batch import save_picture
+from acnet.inference.photos import read_photo
+from acnet.visualization.boxes import draw_comparison
+from acnet.visualization.contact_sheet import contact_sheet
+from acnet.visualization.loss_curve import draw_losses
+from acnet.visualization.page import Picture, Section, write_page
+
+SCORE_THRESHOLD = 0.5
+AP_NAMES = {
+    "AP": "AP (IoU 0.50 to 0.95)",
+    "AP50": "AP50",
+    "AP75": "AP75",
+    "APs": "AP, lesions below 32 x 32 px",
+    "APm": "AP, 32 x 32 to 96 x 96 px",
+    "APl": "AP, above 96 x 96 px",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folders:
+    """Where the demo's commands write.
+
+    Args:
+        output: All of it.
+        run: The training.
+        evaluation: Its evaluation on the test photos.
+    """
+
+    output: Path
+    run: Path
+    evaluation: Path
+
+    @property
+    def layout(self) -> PreparedLayout:
+        """The prepared data set."""
+        return PreparedLayout(self.output / "datasets", "toy")
+
+    @property
+    def photos(self) -> Path:
+        """The generated photos, in ACNE04's layout."""
+        return self.output / "toy_photos"
+
+    @property
+    def predictions(self) -> Path:
+        """What `acnet predict` wrote."""
+        return self.output / "predictions"
+
+    def photo(self, file_name: str) -> Path:
+        """Return the path of one generated photo."""
+        return self.photos / "Classification" / "JPEGImages" / file_name
+
+
+def choose_photos(layout: PreparedLayout, number: int) -> list[str]:
+    """Choose test photos to show, from the one with the fewest lesions to the one with the most.
+
+    Args:
+        layout: Of the prepared data set.
+        number: How many; fewer where the set is smaller.
+
+    Returns:
+        File names, evenly spaced in the order of their lesions.
+    """
+    truth = _read_json(layout.annotations("test", 0))
+    counts = count_by_image(truth["annotations"], [image["id"] for image in truth["images"]])
+    names = [image["file_name"] for image in truth["images"]]
+    ordered = sorted(zip(counts, names, strict=True))
+    places = np.linspace(0, len(ordered) - 1, min(number, len(ordered))).round().astype(int)
+    return [ordered[place][1] for place in places]
+
+
+def collect_results(folders: Folders, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Gather the demo's numbers.
+
+    Args:
+        folders: With all commands' outputs.
+        settings: Of the demo, to be kept beside the numbers.
+
+    Returns:
+        What becomes results.json: AP in percent, None where there is nothing to average.
+    """
+    truth = _read_json(folders.layout.annotations("test", 0, tiles=True))
+    image_ids = [image["id"] for image in truth["images"]]
+    rows = _read_json(folders.evaluation / "coco_instances_results.json")
+    counted = count_by_image(rows, image_ids, score_threshold=SCORE_THRESHOLD)
+    actual = count_by_image(truth["annotations"], image_ids)
+    metrics = [row for row in read_metrics(folders.run / "metrics.json") if "total_loss" in row]
+    iterations = metrics[-1]["iteration"] + 1
+    step_seconds = statistics.mean(row["time"] for row in metrics if "time" in row)
+    return {
+        **settings,
+        "iterations": iterations,
+        "training_minutes": round(iterations * step_seconds / 60, 2),
+        "test_photos": len(image_ids),
+        "test_lesions": len(truth["annotations"]),
+        "ap": _read_json(folders.evaluation / "evaluation.json")["results"]["bbox"],
+        "count": {"score_threshold": SCORE_THRESHOLD, **count_errors(counted, actual)},
+        "seconds_per_photo": statistics.median(_prediction_seconds(folders.predictions)),
+        "cpu_cores": os.cpu_count(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def write_report(folders: Folders, results: Mapping[str, Any], command: str) -> None:
+    """Write pictures, tables and the page that shows them.
+
+    Args:
+        folders: With all commands' outputs.
+        results: Of `collect_results`.
+        command: That repeats the demo.
+    """
+    output = folders.output
+    shown = _draw_comparisons(folders)
+    draw_losses(read_metrics(folders.run / "metrics.json"), output / "loss_curve.png")
+    table = _table(results)
+    write_json(output / "results.json", results, indent=2)
+    lines = [f"| {name} | {value} |" for name, value in table]
+    write_text(
+        output / "results.md",
+        "\n".join([f"`{command}`", "", "| | |", "|---|---|", *lines]) + "\n",
+    )
+    write_page(
+        output / "index.html",
+        "ACNet on generated photos",
+        [
+            Section(
+                title="What it found in photos it had not seen",
+                text="Left: where the lesions are. Right: where ACNet sees lesions, with a score "
+                f"of {SCORE_THRESHOLD:g} or more.",
+                pictures=[Picture(f"pictures/{name}.png", f"Photo {name}") for name in shown],
+            ),
+            Section(title="Numbers", rows=table),
+            Section(title="Losses in training", pictures=[Picture("loss_curve.png", "Losses")]),
+            Section(
+                title="Where the mask attention looks",
+                text="The saliency of the mask attention block, from none (the photo) to full "
+                "(yellow).",
+                pictures=[
+                    Picture(f"predictions/attention/{name}.jpg", f"Saliency in photo {name}")
+                    for name in shown
+                ],
+            ),
+            Section(
+                title="How to repeat this",
+                text=command,
+            ),
+        ],
+    )
+
+
+def _draw_comparisons(folders: Folders) -> list[str]:
+    """Draw ground truth beside predictions, also on one sheet, and return the photos' stems."""
+    truth = _read_json(folders.layout.annotations("test", 0))
+    id_of_name = {image["file_name"]: image["id"] for image in truth["images"]}
+    predicted = _read_json(folders.predictions / "predictions.json")
+    pictures = {}
+    for image in _read_json(folders.predictions / "images.json")["images"]:
+        boxes = [
+            row["bbox"]
+            for row in truth["annotations"]
+            if row["image_id"] == id_of_name[image["file_name"]]
+        ]
+        rows = [row for row in predicted if row["image_id"] == image["id"]]
+        photo_bgr = read_photo(folders.photo(image["file_name"]))
+        pictures[Path(image["file_name"]).stem] = draw_comparison(
+            photo_bgr[:, :, ::-1],
+            _instances(rows, photo_bgr.shape[:2]),
+            _xyxy(boxes),
+            score_threshold=SCORE_THRESHOLD,
+        )
+    for stem, picture in pictures.items():
+        save_picture(folders.output / "pictures" / f"{stem}.png", picture)
+    sheet = contact_sheet(list(pictures.values()), columns=2, cell_px=960)
+    save_picture(folders.output / "pictures" / "all.png", sheet)
+    return list(pictures)
+
+
+def _instances(rows: list[dict], image_hw: tuple[int, int]) -> Instances:
+    instances = Instances(image_hw)
+    instances.pred_boxes = Boxes(torch.as_tensor(_xyxy([row["bbox"] for row in rows])))
+    instances.scores = torch.tensor([row["score"] for row in rows])
+    instances.pred_classes = torch.tensor([row["category_id"] - 1 for row in rows])
+    return instances
+
+
+def _xyxy(boxes_xywh: list[list[float]]) -> np.ndarray:
+    boxes = np.asarray(boxes_xywh, dtype=np.float32).reshape(-1, 4)
+    return BoxMode.convert(boxes, BoxMode.XYWH_ABS, BoxMode.XYXY_ABS)
+
+
+def _table(results: Mapping[str, Any]) -> list[tuple[str, str]]:
+    ap, count = results["ap"], results["count"]
+    rows = [
+        (title, "no such lesions" if ap[name] is None else f"{ap[name]:.1f} %")
+        for name, title in AP_NAMES.items()
+    ]
+    return [
+        *rows,
+        (
+            f"count error (score {count['score_threshold']:g} or more)",
+            f"{count['MAE']:.2f} lesions a photo (mean absolute), bias {count['bias']:+.2f}",
+        ),
+        ("test", f"{results['test_photos']} unseen photos, {results['test_lesions']} lesions"),
+        (
+            "training",
+            f"{results['iterations']} iterations, {results['training_minutes']:.1f} minutes",
+        ),
+        ("time for a photo", f"{results['seconds_per_photo']:.2f} s"),
+        ("machine", results["gpu"] or f"{results['cpu_cores']} CPU cores"),
+        ("config", " ".join([results["config"], *results["overrides"]])),
+        ("seed", str(results["seed"])),
+    ]
+
+
+def _prediction_seconds(folder: Path) -> list[float]:
+    with (folder / "counts.csv").open(encoding="utf-8", newline="") as file:
+        return [float(row["seconds"]) for row in csv.DictReader(file)]
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
