@@ -188,7 +188,7 @@ def _draw_comparisons(folders: Folders) -> list[str]:
         )
     for stem, picture in pictures.items():
         save_picture(folders.output / "pictures" / f"{stem}.png", picture)
-    sheet = contact_sheet(list(pictures.values()), columns=2, cell_px=960)
+    sheet = contact_sheet(list(pictures.values()), columns=2, width_px=960)
     save_picture(folders.output / "pictures" / "all.png", sheet)
     return list(pictures)
 

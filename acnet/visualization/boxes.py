@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from detectron2.structures import Instances
 from detectron2.utils.visualizer import Visualizer
+from matplotlib.patheffects import Normal, Stroke
 
 # Neither colour occurs in skin, and both differ in brightness too, for readers who see few colours.
 PREDICTION_COLOR = (0.0, 0.9, 1.0)
@@ -14,6 +15,7 @@ GROUND_TRUTH_COLOR = (1.0, 1.0, 0.25)
 
 MAX_LABELLED_BOXES = 20  # more labels than this hide the lesions beside them
 CRISP_SIDE = 960  # px: photos whose long side is much shorter are enlarged, for crisp lines
+RIM_PX = 0.75  # of shade on both sides of a line, so that it is seen on any skin
 POINTS_PER_INCH = 72
 LABEL_CHOICES = ("auto", "always", "never")
 
@@ -58,9 +60,12 @@ class BoxPainter(Visualizer):
         """
         x0, y0, x1, y1 = box_coord
         line_px = float(np.clip(min(x1 - x0, y1 - y0) / 10, 1.0, self.widest_line_px))
-        outside = np.array([-1, -1, 1, 1]) * line_px / 2
+        outside = np.array([-1, -1, 1, 1]) * (line_px / 2 + RIM_PX)
         output = super().draw_box(box_coord + outside, alpha, edge_color, line_style)
-        output.ax.patches[-1].set_linewidth(line_px * POINTS_PER_INCH / output.dpi)
+        points = POINTS_PER_INCH / output.dpi
+        rim = Stroke(linewidth=(line_px + 2 * RIM_PX) * points, foreground="black", alpha=0.4)
+        line = output.ax.patches[-1]
+        line.set(linewidth=line_px * points, path_effects=[rim, Normal()])
         return output
 
     def picture(self) -> np.ndarray:

@@ -7,18 +7,19 @@ import numpy as np
 
 
 def contact_sheet(
-    pictures: Sequence[np.ndarray], *, columns: int, cell_px: int = 640, gap_px: int = 8
+    pictures: Sequence[np.ndarray], *, columns: int, width_px: int = 640, gap_px: int = 8
 ) -> np.ndarray:
-    """Put pictures on a white page, each scaled to fit its cell.
+    """Put pictures on a white page, all scaled to one width.
 
     Args:
         pictures: (H, W, 3) uint8 each, of any sizes; at least one.
-        columns: Cells in a row, at least 1.
-        cell_px: Side of the square cells.
-        gap_px: White between and around the cells.
+        columns: Pictures in a row, at least 1.
+        width_px: Width that each picture gets.
+        gap_px: White between and around the pictures.
 
     Returns:
-        (rows * (cell_px + gap_px) + gap_px, columns * (cell_px + gap_px) + gap_px, 3) uint8.
+        (H, columns * (width_px + gap_px) + gap_px, 3) uint8; a row is as high as its highest
+        picture.
 
     Raises:
         ValueError: There is no picture, or no column.
@@ -28,21 +29,22 @@ def contact_sheet(
             "A contact sheet shows at least one picture in at least one column. "
             f"Received {len(pictures)} pictures and {columns} columns; give one or more of both."
         )
-    pitch = cell_px + gap_px
-    rows = -(-len(pictures) // columns)
-    page = np.full((rows * pitch + gap_px, columns * pitch + gap_px, 3), 255, np.uint8)
-    for index, picture in enumerate(pictures):
-        cell = _fit(picture, cell_px)
-        row, column = divmod(index, columns)
-        top = gap_px + row * pitch + (cell_px - cell.shape[0]) // 2
-        left = gap_px + column * pitch + (cell_px - cell.shape[1]) // 2
-        page[top : top + cell.shape[0], left : left + cell.shape[1]] = cell
+    scaled = [_scale_to_width(picture, width_px) for picture in pictures]
+    rows = [scaled[start : start + columns] for start in range(0, len(scaled), columns)]
+    heights = [max(len(picture) for picture in row) for row in rows]
+    page_hw = (sum(heights) + (len(rows) + 1) * gap_px, columns * (width_px + gap_px) + gap_px)
+    page = np.full((*page_hw, 3), 255, np.uint8)
+    top = gap_px
+    for row, height in zip(rows, heights, strict=True):
+        for column, picture in enumerate(row):
+            left = gap_px + column * (width_px + gap_px)
+            page[top : top + len(picture), left : left + width_px] = picture
+        top += height + gap_px
     return page
 
 
-def _fit(picture, side_px):
+def _scale_to_width(picture: np.ndarray, width_px: int) -> np.ndarray:
     height, width = picture.shape[:2]
-    scale = side_px / max(height, width)
-    size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
-    smooth = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    smooth = cv2.INTER_AREA if width_px < width else cv2.INTER_CUBIC
+    size_wh = (width_px, max(1, round(height * width_px / width)))
     return cv2.resize(picture, size_wh, interpolation=smooth)
