@@ -16,8 +16,12 @@ and acnet.data.register knows the folds as acne04_trainval_0, acne04_trainval_0_
 """
 
 import argparse
+import importlib.util
 import sys
 from pathlib import Path
+
+if importlib.util.find_spec("acnet") is None:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a clone that is not installed
 
 from tabulate import tabulate
 

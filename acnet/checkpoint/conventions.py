@@ -89,7 +89,7 @@ def conventions_of_model(model: nn.Module) -> dict[str, Any] | None:
         return None
     strides = set(_strides_in_1x1(model).values())
     conventions = Conventions(
-        name="this training",
+        name="ACNet",
         input_format=model.input_format,
         pixel_mean=tuple(model.pixel_mean.flatten().tolist()),
         pixel_std=tuple(model.pixel_std.flatten().tolist()),
@@ -127,8 +127,8 @@ def check_conventions(model: nn.Module, expected: Conventions, source: str) -> N
             overrides += _stride_overrides(model, wrong, expected.stride_in_1x1)
     if problems:
         raise WeightsMismatchError(
-            "Weights work only on input like that which they were trained on. Received the "
-            f"{expected.name} weights {source} for a model with {'; '.join(problems)}; override "
+            "Weights work only on input like that which they were trained on. Received "
+            f"{expected.name} weights, {source}, for a model with {'; '.join(problems)}; override "
             + " ".join(overrides)
         )
 

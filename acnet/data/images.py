@@ -43,7 +43,7 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
     Raises:
         UnreadableFileError: it is no picture, or larger than Pillow deems safe.
     """
-    with _opened(path) as image:
+    with open_image(path) as image:
         width, height = image.size
         return (width, height) if _orientation(image) in SIDEWAYS else (height, width)
 
@@ -60,9 +60,8 @@ def read_bgr(path: str | os.PathLike) -> np.ndarray:
     Raises:
         UnreadableFileError: it is truncated, corrupt, no picture, or larger than Pillow deems safe.
     """
-    with _opened(path) as image:
-        upright = UPRIGHT_BY_ORIENTATION.get(_orientation(image))
-        rgb = (image if upright is None else image.transpose(upright)).convert("RGB")
+    with open_image(path) as image:
+        rgb = upright(image).convert("RGB")
         return cv2.cvtColor(np.asarray(rgb), cv2.COLOR_RGB2BGR)
 
 
@@ -80,7 +79,19 @@ def write_jpeg(path: str | os.PathLike, image_bgr: np.ndarray, quality: int) -> 
 
 
 @contextlib.contextmanager
-def _opened(path: str | os.PathLike) -> Iterator[Image.Image]:
+def open_image(path: str | os.PathLike) -> Iterator[Image.Image]:
+    """Opens a picture, and turns what decoders raise on broken content into one error.
+
+    Args:
+        path: a picture of any format that Pillow knows.
+
+    Yields:
+        The picture, its pixels not yet read; reading them in the context is guarded too.
+
+    Raises:
+        UnreadableFileError: it is truncated, corrupt, no picture, or larger than Pillow deems safe.
+        FileNotFoundError: there is no such file.
+    """
     try:
         with Image.open(path) as image:
             yield image
@@ -91,6 +102,19 @@ def _opened(path: str | os.PathLike) -> Iterator[Image.Image]:
         raise _unreadable(path, error) from error
     except Image.DecompressionBombError as error:
         raise _unreadable(path, error) from error
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Turns a picture as its EXIF orientation says.
+
+    Args:
+        image: as opened.
+
+    Returns:
+        The same picture where there is nothing to turn.
+    """
+    turn = UPRIGHT_BY_ORIENTATION.get(_orientation(image))
+    return image if turn is None else image.transpose(turn)
 
 
 def _unreadable(path: str | os.PathLike, error: Exception) -> UnreadableFileError:

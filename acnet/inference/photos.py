@@ -5,31 +5,17 @@ agrees with it on usual photos, and does better on two unusual kinds: `convert` 
 parts into whatever colour lies under them, and deep grey into white.
 """
 
-import contextlib
 import os
-import struct
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from acnet.data.images import (
-    EXIF_ORIENTATION,
-    UPRIGHT_BY_ORIENTATION,
-    UnreadableFileError,
-    read_size,
-)
+from acnet.data.images import UnreadableFileError, open_image, read_size, upright
 
 PIXELS_PER_MEGAPIXEL = 1_000_000
-SENSOR_BITS = (
-    8,
-    10,
-    12,
-    14,
-    16,
-    32,
-)  # what is stored in 16 or 32 bits was measured with one of them
+# What is stored in 16 or 32 bits was measured with one of these.
+SENSOR_BITS = (8, 10, 12, 14, 16, 32)
 
 
 def read_photo(path: str | os.PathLike, *, max_megapixels: float | None = None) -> np.ndarray:
@@ -55,8 +41,8 @@ def read_photo(path: str | os.PathLike, *, max_megapixels: float | None = None) 
             f"above the limit of {max_megapixels:g}. Make the photo smaller, or raise "
             "--max-megapixels where there is memory for it."
         )
-    with _reported(path), Image.open(path) as image:
-        rgb = to_rgb(_upright(image))
+    with open_image(path) as image:
+        rgb = to_rgb(upright(image))
     return np.ascontiguousarray(np.asarray(rgb)[:, :, ::-1])
 
 
@@ -85,24 +71,3 @@ def _deep_grey_to_8_bit(grey: np.ndarray) -> Image.Image:
     ranges = (1, *(2**bits - 1 for bits in SENSOR_BITS))
     full = next((top for top in ranges if highest <= top), highest)
     return Image.fromarray((grey / full * 255).round().clip(0, 255).astype(np.uint8))
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        orientation = int(image.getexif().get(EXIF_ORIENTATION, 1))
-    except (SyntaxError, ValueError, TypeError, OSError, struct.error):
-        return image  # as detectron2: a picture whose EXIF block is broken is taken as it is
-    turn = UPRIGHT_BY_ORIENTATION.get(orientation)
-    return image if turn is None else image.transpose(turn)
-
-
-@contextlib.contextmanager
-def _reported(path: str | os.PathLike) -> Iterator[None]:
-    """Turn what Pillow's decoders raise on broken content into one error."""
-    try:
-        yield
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-        raise UnreadableFileError(
-            "A photo must decode whole, since a lesion may be in any part of it. "
-            f"Received {Path(path).name}: {error}. Replace the file by an intact copy."
-        ) from error
