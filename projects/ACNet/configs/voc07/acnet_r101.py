@@ -1,10 +1,9 @@
 """ACNet on PASCAL VOC 2007: Table IV, 81.8 mAP.
 
-    DETECTRON2_DATASETS=/path/to/VOCdevkit/.. \\
+    DETECTRON2_DATASETS=/path/to/VOCdevkit \\
     python projects/ACNet/train_net.py --config-file voc07/acnet_r101 --num-gpus 2
 
-Not measured here: it needs GPUs. The same config with narrow ResNets trains on a CPU, see
-docs/training.md.
+Not measured here: it needs GPUs. `voc07/acnet_r18` is the same on narrow ResNets, for a CPU.
 """
 
 from ..common.data.voc07 import dataloader

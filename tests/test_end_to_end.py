@@ -1,0 +1,96 @@
+"""The commands of the README, one after the other, on toy photos and on real ones.
+
+A few steps of training mean nothing for the numbers; what counts is that each command takes over
+what the one before it left.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# Small pictures, one reader, no evaluation but where it is asked for.
+QUICK = [
+    "dataloader.train.num_workers=0",
+    "dataloader.test.num_workers=0",
+    "dataloader.train.total_batch_size=2",
+    "train.checkpointer.period=2",
+    "train.eval_period=0",
+    "train.amp.enabled=false",
+]
+
+
+@pytest.fixture
+def run(repo_root, tmp_path):
+    """Return a runner of commands that reads data sets from the test's own folder."""
+
+    def command(*args: object) -> str:
+        env = {
+            **os.environ,
+            "DETECTRON2_DATASETS": str(tmp_path / "datasets"),
+            "PYTHONPATH": str(repo_root),
+            "OMP_NUM_THREADS": "1",
+        }
+        result = subprocess.run(
+            [sys.executable, *map(str, args)],
+            cwd=repo_root,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
+        return result.stdout + result.stderr
+
+    return command
+
+
+def _iterations(folder: Path) -> list[int]:
+    lines = (folder / "metrics.json").read_text().splitlines()
+    return [row["iteration"] for row in map(json.loads, lines) if "total_loss" in row]
+
+
+def _train_resume_evaluate_predict(run, config, folder, photos, overrides):
+    train = ["projects/ACNet/train_net.py", "--config-file", config]
+    settings = [*QUICK, *overrides, f"train.output_dir={folder}", "train.log_period=1"]
+    run(*train, *settings, "train.max_iter=3")
+    assert (folder / "model_final.pth").is_file()
+
+    log = run(*train, "--resume", *settings, "train.max_iter=5")
+    assert "Starting training from iteration 3" in log
+    assert _iterations(folder) == [0, 1, 2, 3, 4]
+
+    weights = folder / "model_final.pth"
+    run(*train, "--eval-only", *settings, f"train.init_checkpoint={weights}")
+    results = json.loads((folder / "evaluation.json").read_text())["results"]
+    assert 0 <= results["bbox"]["AP50"] <= 100
+
+    output = folder / "predictions"
+    run(*("-m", "acnet.cli.main", "predict"), *photos, "--weights", weights, "--output", output)
+    images = json.loads((output / "images.json").read_text())["images"]
+    predictions = json.loads((output / "predictions.json").read_text())
+    assert len(images) == len(photos)
+    assert {one["image_id"] for one in predictions} <= {image["id"] for image in images}
+    assert len(list((output / "pictures").iterdir())) == len(photos)
+
+
+def test_generated_photos(run, tmp_path):
+    photos = tmp_path / "photos"
+    run("-m", "acnet.cli.main", "data", "toy", photos, "--photos", 10, "--size", 96)
+    run("datasets/prepare_acne04.py", "--src", photos, "--prefix", "toy", "--folds", 0)
+    shown = sorted(photos.rglob("*.jpg"))[:2]
+    _train_resume_evaluate_predict(run, "toy/acnet_r18", tmp_path / "run", shown, [])
+
+
+def test_real_photos(run, tmp_path, voc100):
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets" / "VOC2007").symlink_to(voc100)
+    shown = sorted((voc100 / "JPEGImages").glob("*.jpg"))[:2]
+    small = [
+        f"dataloader.{split}.mapper.augmentations.0.short_edge_length=96"
+        for split in ("train", "test")
+    ]
+    _train_resume_evaluate_predict(run, "voc07/acnet_r18", tmp_path / "run", shown, small)
