@@ -14,6 +14,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from acnet.errors import UserError
+from acnet.saved_config import load_saved_config
 
 CONFIG_ROOT = Path(__file__).resolve().parents[1] / "projects" / "ACNet" / "configs"
 _SUFFIXES = (".py", ".yaml", ".yml")
@@ -69,9 +70,11 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Dict
         The config.
 
     Raises:
-        UserError: no such config, a malformed override or an unknown key.
+        UserError: no such config, a malformed override, an unknown key, or a yaml that is no saved
+            config (see `acnet.saved_config`).
     """
-    cfg = LazyConfig.load(str(resolve_config(name_or_path)))
+    path = resolve_config(name_or_path)
+    cfg = LazyConfig.load(str(path)) if path.suffix == ".py" else load_saved_config(path)
     for override in _parse(overrides):
         if not override.is_add():
             _check_key(cfg, override.key_or_group)

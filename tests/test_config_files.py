@@ -78,8 +78,8 @@ def test_a_plus_adds_a_key():
 
 
 def test_a_saved_config_loads_as_the_file_it_came_from(tmp_path: Path):
-    LazyConfig.save(load_config(TINY), str(tmp_path / "config.yaml"))
-    cfg = load_config(tmp_path / "config.yaml", ["train.max_iter=7", "model.nan_at_image=2"])
+    LazyConfig.save(load_config("toy/acnet_r18"), str(tmp_path / "config.yaml"))
+    cfg = load_config(tmp_path / "config.yaml", ["train.max_iter=7", "model.vis_period=2"])
     assert cfg.train.max_iter == 7
     assert cfg.dataloader.train.seed == 42
-    assert cfg.model["_target_"].endswith("tiny_task.TinyDetector")
+    assert cfg.model["_target_"] == "acnet.modeling.ACNet"
