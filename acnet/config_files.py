@@ -114,7 +114,24 @@ def _arguments(node: DictConfig) -> Iterable[str]:
     """What the object that a node describes takes besides the keys that the config spells out."""
     target = node.get("_target_")
     target = locate(target) if isinstance(target, str) else target
-    return inspect.signature(target).parameters if callable(target) else ()
+    if not callable(target):
+        return ()
+    if not inspect.isclass(target):
+        return inspect.signature(target).parameters
+    return _constructor_arguments(target)
+
+
+def _constructor_arguments(cls: type) -> set[str]:
+    """Arguments of a class, and of its parents for as long as `**kwargs` hands them on."""
+    names: set[str] = set()
+    for parent in cls.__mro__:
+        if "__init__" not in vars(parent):
+            continue
+        parameters = inspect.signature(parent.__init__).parameters
+        names |= parameters.keys()
+        if all(one.kind is not inspect.Parameter.VAR_KEYWORD for one in parameters.values()):
+            break
+    return names
 
 
 def _keys(node: Any, prefix: str = "") -> list[str]:
