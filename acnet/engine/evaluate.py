@@ -20,6 +20,7 @@ from acnet.data.files import write_json
 from acnet.engine.device import resolve_device
 from acnet.engine.distributed import broadcast_buffers, unwrap
 from acnet.engine.precision import Precision, choose_precision
+from acnet.engine.workers import outlive_sigterm
 from acnet.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ def default_eval(
     broadcast_buffers(model)
     device = next(model.parameters()).device
     loader = instantiate(cfg.dataloader.test)
+    loader.worker_init_fn = outlive_sigterm
     if cfg.train.fast_dev_run:
         loader = _FirstBatches(loader, FAST_DEV_RUN_BATCHES)
     with inference_context(model):

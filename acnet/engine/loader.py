@@ -1,9 +1,6 @@
 """The training loader: detectron2's data set dicts and mappers, in an order that can be resumed."""
 
 import logging
-import os
-import signal
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +12,7 @@ from torch.utils import data as torchdata
 
 from acnet.engine.sampler import BatchStream, StreamBatchSampler
 from acnet.engine.seeding import isolated_rng
+from acnet.engine.workers import outlive_sigterm
 from acnet.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -110,7 +108,7 @@ def build_train_loader(
         batch_sampler=sampler,
         num_workers=num_workers,
         collate_fn=trivial_batch_collator,
-        worker_init_fn=_init_worker,
+        worker_init_fn=outlive_sigterm,
         # Its own generator, or each new iterator would draw from the training's random numbers.
         generator=torch.Generator().manual_seed(seed),
     )
@@ -124,20 +122,3 @@ def _shape_groups(dataset: list[dict] | torchdata.Dataset) -> list[int]:
             "dataloader.train.aspect_ratio_grouping=False."
         )
     return [0 if d["width"] > d["height"] else 1 for d in dataset]
-
-
-def _init_worker(worker_id: int) -> None:
-    """Let only the training process end this worker.
-
-    A cluster's SIGTERM reaches every process, and the training process still needs its data to
-    finish the step.
-    """
-    if hasattr(signal, "sigwaitinfo"):  # not on macOS
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        threading.Thread(target=_exit_with_parent, daemon=True).start()
-
-
-def _exit_with_parent() -> None:
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
-        pass
-    os._exit(0)

@@ -141,6 +141,19 @@ def test_sigterm_saves_and_exits_with_143(
 
 
 @pytest.mark.slow
+def test_sigterm_to_all_during_an_evaluation(train_net: Callable, tmp_path: Path):
+    # Each evaluation takes a hundred times as long as the training between two of them.
+    options = ("train.output_dir=out", "train.max_iter=1000000", "train.eval_period=2")
+    images = ("dataloader.test.dataset.num_images=2000", "dataloader.test.num_workers=1")
+    process = train_net(*options, *images)
+    wait_for(tmp_path / "out" / "model_best.pth")
+    time.sleep(0.5)
+    os.killpg(process.pid, signal.SIGTERM)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 143, output + errors
+
+
+@pytest.mark.slow
 def test_kill_9_leaves_no_trace(repo_root: Path, tiny_config_path: Path):
     script = repo_root / "scripts" / "kill_resume_check.py"
     words = [sys.executable, "-W", "ignore", str(script), "--config-file", str(tiny_config_path)]

@@ -1,6 +1,7 @@
 """Two processes on a CPU, forked from the test: one batch, one model, one evaluation."""
 
 import json
+import secrets
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -29,7 +30,8 @@ def in_two_processes(tmp_path: Path) -> Callable:
     """Return a function that calls another in two connected processes."""
 
     def run(function: Callable, *args) -> None:
-        arguments = (2, tmp_path / "store", function, args)
+        store = tmp_path / f"store_{secrets.token_hex(4)}"  # one that ended early leaves its own
+        arguments = (2, store, function, args)
         # Forked, since a new Python would take seconds to import what this one has.
         multiprocessing.start_processes(run_process, arguments, nprocs=2, start_method="fork")
 
