@@ -15,9 +15,9 @@ dataloader.test.dataset.names = "toy_test_0_tiles"
 dataloader.train.total_batch_size = 4
 
 optimizer.lr = 0.02
-train.max_iter = 700
+train.max_iter = 820  # of 0.65 s on two cores with AMX: 9 minutes
 train.output_dir = "output/toy/acnet_r18"
 train.amp.enabled = "auto"
 train.channels_last = True
 train.checkpointer.period = 100
-train.eval_period = 350
+train.eval_period = 410

@@ -23,6 +23,8 @@ small = dict(
     out_channels=256,
     attention_width=0.25,
     mask_channels=64,
+    # From random weights the paper's product starts by halving a map that has yet to learn anything.
+    attention_gate="residual",
 )
 
 model.backbone = acnet_backbone(**small)
@@ -35,8 +37,8 @@ model.proposal_generator.post_nms_topk = (500, 300)
 
 model.roi_heads = L(SoftNMSROIHeads)(
     num_classes=1,
-    batch_size_per_image=128,
-    positive_fraction=0.25,
+    batch_size_per_image=64,
+    positive_fraction=0.5,
     proposal_matcher=L(Matcher)(thresholds=[0.5], labels=[0, 1], allow_low_quality_matches=False),
     box_in_features=["p3"],
     box_pooler=L(Float32ROIPooler)(

@@ -55,6 +55,7 @@ def acnet_backbone(
     out_channels=1024,
     attention_width=1.0,
     mask_channels=256,
+    attention_gate="product",
 ):
     """Everything between the image and the RPN."""
     in_features = list(in_features)
@@ -72,6 +73,9 @@ def acnet_backbone(
     )
     if attention:
         return L(MaskAwareMultiAttention)(
-            bottom_up=merged, width=attention_width, mask_channels=mask_channels
+            bottom_up=merged,
+            width=attention_width,
+            mask_channels=mask_channels,
+            gate=attention_gate,
         )
     return L(ChannelProjection)(bottom_up=merged, out_channels=out_channels)
