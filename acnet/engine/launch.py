@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 
 import torch
 from detectron2.engine import launch as detectron2_launch
@@ -64,12 +65,11 @@ def _join_torchrun(main: Callable[[Namespace], None], args: Namespace) -> None:
 def _start_processes(main: Callable[[Namespace], None], args: Namespace) -> None:
     num_processes = max(1, args.num_gpus)  # detectron2's users write 0 for a CPU
     _check_gpu_count(num_processes, "--num-gpus")
-    if num_processes * args.num_machines > 1:
-        signal.signal(signal.SIGTERM, _pass_on)
-        if not torch.cuda.is_available():
-            setup_logger(name="acnet")
-            logger.info("No GPU here: %d processes share the CPU (gloo).", num_processes)
-    try:
+    spawns = num_processes * args.num_machines > 1
+    if spawns and not torch.cuda.is_available():
+        setup_logger(name="acnet")
+        logger.info("No GPU here: %d processes share the CPU (gloo).", num_processes)
+    with _pass_on_sigterm() if spawns else nullcontext():
         detectron2_launch(
             _run_in_process,
             num_processes,
@@ -78,8 +78,6 @@ def _start_processes(main: Callable[[Namespace], None], args: Namespace) -> None
             dist_url=args.dist_url,
             args=(main, args),
         )
-    except ProcessExitedException as error:
-        raise SystemExit(error.exit_code) from error
 
 
 def _check_gpu_count(num_processes: int, option: str) -> None:
@@ -91,10 +89,21 @@ def _check_gpu_count(num_processes: int, option: str) -> None:
         )
 
 
-def _pass_on(signum: int, frame: object) -> None:
-    """Let the processes end in their own way; the parent waits for them and takes their code."""
-    for process in multiprocessing.active_children():
-        process.terminate()
+@contextmanager
+def _pass_on_sigterm() -> Iterator[None]:
+    """Let processes that get SIGTERM end in their own way, and end with the code of the first."""
+
+    def pass_on(signum: int, frame: object) -> None:
+        for process in multiprocessing.active_children():
+            process.terminate()
+
+    previous = signal.signal(signal.SIGTERM, pass_on)
+    try:
+        yield
+    except ProcessExitedException as error:
+        raise SystemExit(error.exit_code) from error
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _run_in_process(main: Callable[[Namespace], None], args: Namespace) -> None:

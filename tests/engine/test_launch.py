@@ -1,10 +1,13 @@
 """Starting processes, as far as it can be seen without starting any; see test_train_net.py too."""
 
+import logging
+import signal
 import sys
 from argparse import Namespace
 
 import pytest
 import torch
+from detectron2.utils.logger import setup_logger
 from torch.multiprocessing import ProcessExitedException
 
 from acnet.engine.launch import launch
@@ -12,6 +15,15 @@ from acnet.errors import UserError
 
 MODULE = sys.modules[launch.__module__]  # its name in the package is the function's
 ARGS = Namespace(num_gpus=1, num_machines=1, machine_rank=0, dist_url="auto")
+
+
+@pytest.fixture(autouse=True)
+def _own_logger():
+    yield
+    logger = logging.getLogger("acnet")
+    logger.handlers.clear()
+    logger.propagate = True
+    setup_logger.cache_clear()
 
 
 @pytest.fixture
@@ -76,7 +88,10 @@ def test_the_exit_code_of_a_process_becomes_ours(monkeypatch: pytest.MonkeyPatch
     def end(*args, **kwargs) -> None:
         raise ProcessExitedException("ended", 0, 0, exit_code=143)
 
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(MODULE, "detectron2_launch", end)
     with pytest.raises(SystemExit) as ended:
-        launch(print, ARGS)
+        launch(print, Namespace(**{**vars(ARGS), "num_gpus": 2}))
     assert ended.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -8,6 +8,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from acnet.checkpoint import ACNetCheckpointer
 from acnet.errors import UserError
 
 # In epochs of ten images and batches of four; steps count from 1, iterations from 0.
@@ -110,6 +111,28 @@ def test_an_evaluation_that_was_cut_off_is_made_up_for(tiny_cfg, train, metrics,
     assert (Path(cfg.train.output_dir) / "last_checkpoint").read_text() == "model_0000003.pth"
     resumed = train(tiny_cfg("train.checkpointer.period=4"), resume=True)
     assert_same_run(resumed, unbroken, metrics)
+
+
+def test_a_kill_between_the_last_two_checkpoints_is_made_up_for(
+    tiny_cfg, train, metrics, monkeypatch
+):
+    unbroken = train(tiny_cfg(name="unbroken"))
+    save = ACNetCheckpointer.save
+
+    def save_all_but_the_final_one(self, name: str, **extra) -> None:
+        if name == "model_final":
+            raise ZeroDivisionError
+        save(self, name, **extra)
+
+    cfg = tiny_cfg()
+    monkeypatch.setattr(ACNetCheckpointer, "save", save_all_but_the_final_one)
+    with pytest.raises(ZeroDivisionError):
+        train(cfg)
+    monkeypatch.undo()
+    assert (Path(cfg.train.output_dir) / "last_checkpoint").read_text() == "model_0000011.pth"
+    resumed = train(tiny_cfg(), resume=True)
+    assert_same_run(resumed, unbroken, metrics)
+    assert (resumed / "last_checkpoint").read_text() == "model_final.pth"
 
 
 def test_sigterm_during_a_step_finishes_it_and_saves(tiny_cfg, train, metrics):

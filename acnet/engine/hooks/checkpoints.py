@@ -9,21 +9,26 @@ import torch
 from detectron2.engine import SimpleTrainer, hooks
 
 from acnet.checkpoint import ACNetCheckpointer
+from acnet.engine.hooks.past_iteration import past_iteration
 
 logger = logging.getLogger(__name__)
 
-BEST_NAME = "model_best"
+BEST_NAME, FINAL_NAME = "model_best", "model_final"
 _PERIODIC_NAME = re.compile(r"model_(\d{7})\.pth")
 
 
 class PeriodicCheckpointer(hooks.PeriodicCheckpointer):
-    """detectron2's hook, which here also counts the checkpoints from before a resume."""
+    """detectron2's hook, which here also minds what was saved, or not, before a resume."""
 
     def before_train(self) -> None:
-        """Find the checkpoints that are there, so that `max_to_keep` holds for the whole run."""
+        """Count older checkpoints for `max_to_keep`, and save the final one if a kill did not."""
         super().before_train()
+        trainer, folder = self.trainer, Path(self.checkpointer.save_dir)
         if self.max_to_keep is not None:
-            self.recent_checkpoints = self._checkpoints_before(self.trainer.start_iter)
+            self.recent_checkpoints = self._checkpoints_before(trainer.start_iter)
+        if trainer.start_iter == trainer.max_iter and not (folder / f"{FINAL_NAME}.pth").is_file():
+            with past_iteration(trainer, trainer.start_iter - 1):
+                self.after_step()
 
     def _checkpoints_before(self, iteration: int) -> list[str]:
         folder = Path(self.checkpointer.save_dir)

@@ -9,6 +9,7 @@ from detectron2.utils import comm
 from detectron2.utils.events import EventWriter
 
 from acnet.engine.hooks.checkpoints import BestCheckpoint
+from acnet.engine.hooks.past_iteration import past_iteration
 
 
 class Report(HookBase):
@@ -58,12 +59,10 @@ class Report(HookBase):
 
     def before_train(self) -> None:
         """Make the report that a kill prevented."""
-        trainer = self.trainer
-        start_iter, last = trainer.start_iter, trainer.start_iter - 1
-        if self.is_unfinished(last, trainer.max_iter):
-            trainer.iter = trainer.storage.iter = last
-            self.after_step()
-            trainer.iter = trainer.storage.iter = start_iter
+        last = self.trainer.start_iter - 1
+        if self.is_unfinished(last, self.trainer.max_iter):
+            with past_iteration(self.trainer, last):
+                self.after_step()
 
     def after_step(self) -> None:
         """Evaluate and write, each if it is due."""
