@@ -23,7 +23,7 @@ small = dict(
     out_channels=256,
     attention_width=0.25,
     mask_channels=64,
-    # From random weights the paper's product starts by halving a map that has yet to learn anything.
+    # From random weights the paper's product halves a map that has yet to learn anything.
     attention_gate="residual",
 )
 
