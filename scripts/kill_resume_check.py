@@ -52,28 +52,34 @@ class Training:
             )
 
     def finish(self) -> float:
-        """Run it to its end and tell how many seconds passed before its first row."""
-        start = time.monotonic()
+        """Run it to its end and tell how many seconds passed from its first row on."""
         process = self.start()
-        while process.poll() is None and not self.rows():
-            time.sleep(0.05)
-        first_row = time.monotonic() - start
+        self._wait_for_row(process, 0)
+        start = time.monotonic()
         if process.wait() != 0:
             raise SystemExit(f"FAIL: {self.folder} ended with {process.returncode}; see its .txt")
-        return first_row
+        return time.monotonic() - start
 
-    def kill_after(self, seconds: float) -> bool:
-        """Start it and kill it after some seconds; False if it had ended before."""
+    def kill_after(self, iteration: int, seconds: float) -> bool:
+        """Start it, and kill it some seconds after a row; False if it ended before."""
         process = self.start()
+        self._wait_for_row(process, iteration)
         try:
             process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             return True
-        if process.returncode != 0:
-            raise SystemExit(f"FAIL: {self.folder} ended with {process.returncode}; see its .txt")
         return False
+
+    def last_iteration(self) -> int:
+        """Tell the iteration of its last row, or -1."""
+        rows = self.rows()
+        return rows[-1]["iteration"] if rows else -1
+
+    def _wait_for_row(self, process: subprocess.Popen, iteration: int) -> None:
+        while process.poll() is None and self.last_iteration() < iteration:
+            time.sleep(0.05)
 
     def rows(self) -> list[dict]:
         """Read its metrics without the times."""
@@ -117,37 +123,38 @@ def main() -> int:
         output.mkdir(parents=True, exist_ok=True)
         unbroken = Training(output / "unbroken", args.config_file, args.opts)
         killed = Training(output / "killed", args.config_file, args.opts)
-        start = time.monotonic()
-        first_row = unbroken.finish()
-        training = time.monotonic() - start - first_row
-        moments = kill_repeatedly(killed, args.kills, random.Random(args.seed), first_row, training)
+        seconds = unbroken.finish()
+        length = unbroken.last_iteration() + 1
+        moments = kill_repeatedly(killed, args.kills, random.Random(args.seed), length, seconds)
         killed.finish()
         return report(unbroken, killed, moments, args.kills)
 
 
 def kill_repeatedly(
-    run: Training, kills: int, rng: random.Random, first_row: float, training: float
+    run: Training, kills: int, rng: random.Random, length: int, seconds: float
 ) -> list[int]:
-    """Kill a run at random moments, mostly while it trains.
+    """Kill a run at random moments of its training, and while it starts.
 
     Args:
         run: to be killed.
         kills: how many times.
         rng: draws the moments.
-        first_row: seconds from a start to the first row.
-        training: seconds from the first row to the end of an unbroken run.
+        length: iterations of the whole run.
+        seconds: that an unbroken run trains.
 
     Returns:
         The last iteration in the metrics at each kill.
     """
+    # Rows, and a moment after each: within a step, an evaluation, a checkpoint, or, where the row
+    # was there before the start, while Python is still importing. Not in the last steps, which
+    # might be over before the moment has come.
+    after_rows = sorted(rng.randrange(max(1, int(0.8 * length))) for _ in range(kills))
     moments = []
-    while len(moments) < kills:
-        seconds = first_row * rng.uniform(0.8, 1.0) + rng.uniform(0, 1.5 * training / kills)
-        if not run.kill_after(seconds):
+    for iteration in after_rows:
+        if not run.kill_after(iteration, rng.uniform(0, 0.1 * seconds)):
             break
         run.check_checkpoints()
-        rows = run.rows()
-        moments.append(rows[-1]["iteration"] if rows else -1)
+        moments.append(run.last_iteration())
     return moments
 
 
