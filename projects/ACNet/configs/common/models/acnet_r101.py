@@ -33,6 +33,7 @@ model = L(ACNet)(
             thresholds=[0.3, 0.7], labels=[0, -1, 1], allow_low_quality_matches=True
         ),
         box2box_transform=L(Box2BoxTransform)(weights=[1.0, 1.0, 1.0, 1.0]),
+        # NOT IN PAPER: from here to the end of the RPN, as in Faster R-CNN [1].
         batch_size_per_image=256,
         positive_fraction=0.5,
         pre_nms_topk=(12000, 6000),
@@ -42,6 +43,7 @@ model = L(ACNet)(
     ),
     roi_heads=L(SoftNMSRes5ROIHeads)(
         num_classes=1,
+        # NOT IN PAPER: 512 boxes, a quarter of them lesions, as in SCRDet and detectron2.
         batch_size_per_image=512,
         positive_fraction=0.25,
         proposal_matcher=L(Matcher)(
@@ -54,7 +56,7 @@ model = L(ACNet)(
         res5=L(make_resnet_stage)(depth=101, stage=5, norm="FrozenBN", stride_in_1x1=True),
         box_predictor=L(SoftNMSOutputLayers)(
             input_shape=L(ShapeSpec)(channels=2048),
-            test_topk_per_image=300,
+            test_topk_per_image=300,  # NOT IN PAPER: as many as there are proposals
             box2box_transform=L(Box2BoxTransform)(weights=(10.0, 10.0, 5.0, 5.0)),
             num_classes="${..num_classes}",
             smooth_l1_beta=1.0,
