@@ -43,7 +43,7 @@ def test_no_boxes_is_all_background():
 
 
 def test_box_outside_the_grid_is_ignored():
-    outside = torch.tensor([[-40.0, -40.0, -8.0, -8.0], [64.0, 0.0, 80.0, 8.0]])
+    outside = torch.tensor([[-40.0, -40, -8, -8], [-6.0, -6, -2, -2], [64.0, 0, 80, 8]])
     assert boxes_to_mask(outside, (4, 4), 8).sum() == 0
 
 
