@@ -98,6 +98,14 @@ def test_scores_of_picks_never_increase_and_no_box_is_picked_twice():
     assert (decayed[1:] <= decayed[:-1]).all()
 
 
+def test_a_picked_box_stays_picked_when_its_twin_decays_it():
+    # The twin's decay is 1 - 1 = 0, which must not lift the first box back to a score of 0.
+    boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 10], [50, 50, 60, 60]])
+    keep, scores = soft_nms(boxes, torch.tensor([0.9, 0.8, 0.0]), torch.zeros(3), score_floor=0.0)
+    assert keep.tolist() == [0, 1, 2]
+    torch.testing.assert_close(scores, torch.tensor([0.9, 0.0, 0.0]))
+
+
 def test_classes_leave_each_other_alone():
     boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 10]])
     _, scores = soft_nms(boxes, torch.tensor([0.9, 0.8]), torch.tensor([0, 1]))
