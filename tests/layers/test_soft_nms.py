@@ -136,9 +136,10 @@ def test_no_boxes(max_detections):
     assert keep.dtype == torch.long
 
 
-def test_boxes_without_area_do_not_make_nan():
+@pytest.mark.parametrize("method", ["linear", "gaussian"])
+def test_boxes_without_area_do_not_make_nan(method):
     boxes = torch.zeros(3, 4)
-    keep, scores = soft_nms(boxes, torch.tensor([0.3, 0.2, 0.1]), torch.zeros(3))
+    keep, scores = soft_nms(boxes, torch.tensor([0.3, 0.2, 0.1]), torch.zeros(3), method=method)
     assert keep.tolist() == [0, 1, 2]
     assert scores.isfinite().all()
 
