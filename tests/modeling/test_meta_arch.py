@@ -184,6 +184,13 @@ def test_yaml_switches(batch, event_storage, composite, refinement, enhancement,
     assert set(losses) == (LOSSES | {"loss_attention"} if attention else LOSSES)
 
 
+def test_yaml_chooses_the_levels_of_table_three(batch, event_storage):
+    levels = ["stem", "res2", "res3", "res4"]
+    model = build_model(_yaml_config("MODEL.ACNET.DCE.IN_FEATURES", levels))
+    assert list(model.backbone.bottom_up.enhance) == levels
+    assert set(_train_step(model, batch)) == LOSSES | {"loss_attention"}
+
+
 def test_res5_heads_train_and_find(batch, event_storage):
     cfg = _yaml_config(
         "MODEL.RESNETS.DEPTH", 50,
