@@ -141,13 +141,13 @@ def write_report(folders: Folders, results: Mapping[str, Any], command: str) -> 
         output / "index.html",
         "ACNet on generated photos",
         [
+            Section(title="Numbers", rows=table),
             Section(
                 title="What it found in photos it had not seen",
                 text="Left: where the lesions are. Right: where ACNet sees lesions, with a score "
                 f"of {SCORE_THRESHOLD:g} or more.",
                 pictures=[Picture(f"pictures/{name}.png", f"Photo {name}") for name in shown],
             ),
-            Section(title="Numbers", rows=table),
             Section(title="Losses in training", pictures=[Picture("loss_curve.png", "Losses")]),
             Section(
                 title="Where the mask attention looks",
