@@ -108,6 +108,10 @@ def _pass_on_sigterm() -> Iterator[None]:
 
 def _run_in_process(main: Callable[[Namespace], None], args: Namespace) -> None:
     _share_cpu()
+    if "fork" in multiprocessing.get_all_start_methods():
+        # detectron2's launch spawns, and Python hands that on: each new loader, thus each
+        # evaluation, would import everything anew in its workers, which takes many seconds.
+        multiprocessing.set_start_method("fork", force=True)
     try:
         main(args)
     except UserError as error:

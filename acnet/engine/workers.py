@@ -1,5 +1,6 @@
 """Processes that read images for a DataLoader."""
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -9,12 +10,14 @@ def outlive_sigterm(worker_id: int) -> None:
     """Let only the training process end this worker; a `worker_init_fn` of DataLoader.
 
     A cluster's SIGTERM reaches every process, and the training process still needs its data to
-    finish the step. Torch's own handler would end the worker, and with it the training.
+    finish the step. Torch's own handler would end the worker, and with it the training. Only for
+    forked workers: a spawned one that waits for signals does not get through Python's own exit.
 
     Args:
         worker_id: given by DataLoader; unused.
     """
-    if hasattr(signal, "sigwaitinfo"):  # not on macOS
+    can_wait = hasattr(signal, "sigwaitinfo")  # not on macOS
+    if can_wait and multiprocessing.get_start_method() == "fork":
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=_exit_with_parent, daemon=True).start()
 

@@ -1,6 +1,7 @@
 """Starting processes, as far as it can be seen without starting any; see test_train_net.py too."""
 
 import logging
+import multiprocessing
 import signal
 import sys
 from argparse import Namespace
@@ -38,6 +39,17 @@ def test_one_process_calls_the_function_here(num_gpus: int):
     args = Namespace(**{**vars(ARGS), "num_gpus": num_gpus})
     launch(calls.append, args)
     assert calls == [args]
+
+
+def test_workers_of_loaders_are_forked_though_processes_are_spawned():
+    multiprocessing.set_start_method("spawn", force=True)  # as in a process that was spawned
+    methods = []
+
+    def look(args: Namespace) -> None:
+        methods.append(multiprocessing.get_start_method())
+
+    launch(look, ARGS)
+    assert methods == ["fork"]
 
 
 def test_a_user_error_is_printed_without_a_traceback(capsys: pytest.CaptureFixture):

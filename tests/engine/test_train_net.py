@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +14,14 @@ import torch
 
 from acnet.engine.metrics_file import read_metrics
 
+PATIENCE_S = 300  # a busy machine may take long to start Python
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 SHORT = ["train.max_iter=4", "train.eval_period=0", "train.checkpointer.period=2"]
 
 
 @pytest.fixture
-def train_net(repo_root: Path, tiny_config_path: Path, tmp_path: Path) -> Callable:
-    """Return a function that starts train_net.py on the tiny config, in a process group."""
+def train_net(repo_root: Path, tiny_config_path: Path, tmp_path: Path) -> Iterator[Callable]:
+    """Yield a function that starts train_net.py on the tiny config, in a process group."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(repo_root),
@@ -28,11 +29,12 @@ def train_net(repo_root: Path, tiny_config_path: Path, tmp_path: Path) -> Callab
         "CUDA_VISIBLE_DEVICES": "",
         "PYTHONWARNINGS": "ignore",
     }
+    started = []
 
     def start(*options: str, launcher: list[str] | None = None) -> subprocess.Popen:
         command = launcher or [sys.executable]
         command = [*command, str(repo_root / "projects" / "ACNet" / "train_net.py")]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*command, "--config-file", str(tiny_config_path), *options],
             cwd=tmp_path,
             env=environment,
@@ -41,18 +43,24 @@ def train_net(repo_root: Path, tiny_config_path: Path, tmp_path: Path) -> Callab
             text=True,
             start_new_session=True,
         )
+        started.append(process)
+        return process
 
-    return start
+    yield start
+    for process in started:
+        if process.poll() is None:  # a test failed before its end
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
 
 
 def finish(process: subprocess.Popen) -> str:
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, output + errors
     return output
 
 
 def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while not path.exists():
         assert time.monotonic() < deadline, f"{path} did not appear"
         time.sleep(0.02)
@@ -79,7 +87,7 @@ def test_fast_dev_run_does_a_little_of_everything(train_net: Callable, tmp_path:
 
 def test_a_mistake_is_one_line_and_exit_code_2(train_net: Callable):
     process = train_net("train.output_dir=out", "train.max_itr=5")
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 2
     assert output == ""
     assert errors.startswith("error: An override must name a key")
@@ -132,7 +140,7 @@ def test_sigterm_saves_and_exits_with_143(
         os.killpg(process.pid, signal.SIGTERM)
     else:
         process.terminate()
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 143, output + errors
     last = (tmp_path / "out" / "last_checkpoint").read_text()
     content = torch.load(tmp_path / "out" / last, weights_only=True)
@@ -149,7 +157,7 @@ def test_sigterm_to_all_during_an_evaluation(train_net: Callable, tmp_path: Path
     wait_for(tmp_path / "out" / "model_best.pth")
     time.sleep(0.5)
     os.killpg(process.pid, signal.SIGTERM)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 143, output + errors
 
 
