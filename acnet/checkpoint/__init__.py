@@ -9,6 +9,7 @@ from .errors import (
     WeightsMismatchError,
 )
 from .report import LoadReport
+from .trained import load_trained_weights
 
 __all__ = [
     "ACNetCheckpointer",
@@ -18,4 +19,5 @@ __all__ = [
     "UnsafeFileError",
     "WeightsFileError",
     "WeightsMismatchError",
+    "load_trained_weights",
 ]

@@ -15,7 +15,7 @@ from detectron2.evaluation import inference_context, inference_on_dataset, print
 from detectron2.utils import comm
 from omegaconf import DictConfig
 
-from acnet.checkpoint import ACNetCheckpointer
+from acnet.checkpoint import load_trained_weights
 from acnet.data.files import write_json
 from acnet.engine.device import resolve_device
 from acnet.engine.distributed import broadcast_buffers, unwrap
@@ -80,7 +80,7 @@ def evaluate_only(cfg: DictConfig, args: Namespace) -> dict[str, dict[str, float
     """
     weights = _find_trained_weights(cfg, args)
     model = instantiate(cfg.model).to(resolve_device(cfg.train.device))
-    _load_all_of(model, weights)
+    load_trained_weights(model, weights)
     results = default_eval(cfg, model)
     if comm.is_main_process():
         path = Path(cfg.train.output_dir) / "evaluation.json"
@@ -100,18 +100,6 @@ def _find_trained_weights(cfg: DictConfig, args: Namespace) -> str:
         f"train.init_checkpoint{f' and no checkpoint in {tag.parent}' if args.resume else ''}. Add "
         "train.init_checkpoint=FILE, or --resume for the last checkpoint in train.output_dir."
     )
-
-
-def _load_all_of(model: torch.nn.Module, weights: str) -> None:
-    checkpointer = ACNetCheckpointer(model)
-    checkpointer.load(weights, checkpointables=[])
-    if checkpointer.report.random:
-        parts = ", ".join(part.group for part in checkpointer.report.random)
-        raise UserError(
-            "An evaluation needs weights for the whole model, since random ones say nothing. "
-            f"Received {weights}, which leaves these parts random: {parts}. Set "
-            "train.init_checkpoint to a checkpoint of a training with this config."
-        )
 
 
 class _FirstBatches:

@@ -14,8 +14,7 @@ from detectron2.data import transforms as T
 from detectron2.structures import Instances
 from omegaconf import DictConfig, OmegaConf
 
-from acnet.checkpoint import ACNetCheckpointer, WeightsMismatchError
-from acnet.checkpoint.report import shorten
+from acnet.checkpoint import load_trained_weights
 from acnet.config_files import load_config
 from acnet.data.register import register_all
 from acnet.engine.device import resolve_device
@@ -64,7 +63,7 @@ class Predictor:
         cfg.train.device = device
         self.device = resolve_device(device)
         self.model = build_model(cfg).eval()
-        _load_whole_model(self.model, weights)
+        load_trained_weights(self.model, weights)
         self.class_names = _class_names(cfg)
         self._precision = choose_precision(cfg.train.amp, self.device)
         self._input_format = cfg.model.input_format
@@ -137,21 +136,6 @@ class Predictor:
         self._resize(resized)
         chw = np.ascontiguousarray(resized.image.transpose(2, 0, 1))
         return {"image": torch.as_tensor(chw), "height": height, "width": width}
-
-
-def _load_whole_model(model: torch.nn.Module, weights: str | os.PathLike) -> None:
-    checkpointer = ACNetCheckpointer(model)
-    checkpointer.load(os.fspath(weights), checkpointables=[])
-    report = checkpointer.report
-    if report.is_complete:
-        return
-    missing = [name for part in report.random for name in part.names]
-    raise WeightsMismatchError(
-        "A prediction needs weights that fill the whole model and nothing else, or its boxes mean "
-        f"nothing. Received {weights}; missing or of another shape: {shorten(missing, 3)}; not in "
-        f"the model: {shorten(report.unused, 3)}. Give the config of its training, such as the "
-        "config.yaml beside it."
-    )
 
 
 def _class_names(cfg: DictConfig) -> list[str]:

@@ -60,8 +60,15 @@ def test_no_weights_are_an_error_rather_than_random_ones(tiny_cfg, args: Namespa
 def test_weights_of_a_part_are_an_error(tiny_cfg, tmp_path: Path):
     state = {name: value for name, value in TinyDetector().state_dict().items() if "bn" not in name}
     torch.save({"model": state}, tmp_path / "part.pth")
-    with pytest.raises(UserError, match=r"leaves these parts random: bn\."):
+    with pytest.raises(UserError, match=r"missing or of another shape: bn\."):
         evaluate_only(tiny_cfg(f"train.init_checkpoint={tmp_path / 'part.pth'}"), ALONE)
+
+
+def test_weights_of_a_larger_model_are_an_error(tiny_cfg, tmp_path: Path):
+    state = {**TinyDetector().state_dict(), "extra.weight": torch.zeros(1)}
+    torch.save({"model": state}, tmp_path / "larger.pth")
+    with pytest.raises(UserError, match=r"not in the model: extra\.weight"):
+        evaluate_only(tiny_cfg(f"train.init_checkpoint={tmp_path / 'larger.pth'}"), ALONE)
 
 
 def test_the_precision_of_the_training_is_used_and_the_mode_restored(tiny_cfg):
