@@ -25,7 +25,7 @@ if importlib.util.find_spec("acnet") is None:
 
 from tabulate import tabulate
 
-from acnet.data.acne04 import find_source
+from acnet.data.readers.acne04 import find_source
 from acnet.data.layout import NUM_FOLDS, PREFIXES, PreparedLayout, datasets_root
 from acnet.data.parallel import default_workers
 from acnet.data.prepare import PrepareOptions, SplitCounts, prepare_acne04

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from acnet.cli.main import subcommand_names
+from acnet.cli._modules import command_modules
 
 REPO_ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = REPO_ROOT / "projects" / "ACNet" / "configs"
@@ -145,7 +145,11 @@ def test_the_code_keeps_the_rules(rule: Rule, scope: str) -> None:
     assert breaches == [], rule.__doc__
 
 
-@pytest.mark.parametrize("command", ["", *subcommand_names()])
+COMMANDS = ["", *command_modules("acnet.cli")]
+COMMANDS += [f"data {name}" for name in command_modules("acnet.cli.data")]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_is_instant_because_it_imports_nothing_heavy(command: str) -> None:
     code = (
         "import sys; from acnet.cli.main import main\n"

@@ -1,13 +1,11 @@
 """The `acnet` command: finds the sub-commands, runs one and reports the user's mistakes."""
 
 import argparse
-import importlib
-import pkgutil
 import sys
 from collections.abc import Sequence
 
 import acnet
-from acnet import cli
+from acnet.cli._modules import add_module_parsers
 from acnet.errors import UserError
 
 EXIT_USER_ERROR = 2
@@ -18,19 +16,12 @@ NO_DETECTRON2 = (
 )
 
 
-def subcommand_names() -> list[str]:
-    """Return the names of the modules beside this one, sorted: each is a sub-command."""
-    names = (module.name for module in pkgutil.iter_modules(cli.__path__))
-    return sorted(name for name in names if name != "main" and not name.startswith("_"))
-
-
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line, without importing torch or detectron2."""
     parser = argparse.ArgumentParser(prog="acnet", description="Acne detection with ACNet.")
     parser.add_argument("--version", action="version", version=f"acnet {acnet.__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name in subcommand_names():
-        importlib.import_module(f"acnet.cli.{name}").add_parser(subparsers)
+    add_module_parsers("acnet.cli", subparsers)
     return parser
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from acnet.cli._library_noise import hide_library_noise
+from acnet.cli._numbers import positive_float, share
 from acnet.errors import UserError
 
 DESCRIPTION = """\
@@ -59,7 +60,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--score-threshold",
-        type=_share,
+        type=share,
         default=0.5,
         metavar="X",
         help="lowest score that is drawn and counted, 0 to 1; default 0.5",
@@ -93,7 +94,7 @@ def _add_picture_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-megapixels",
-        type=_positive,
+        type=positive_float,
         default=16.0,
         metavar="X",
         help="leave larger photos out, lest the memory run out; default 16",
@@ -179,21 +180,6 @@ def _set_up_logging() -> None:
     logging.getLogger("acnet").setLevel(logging.INFO)
     logging.getLogger("acnet.checkpoint").setLevel(logging.ERROR)  # its report is for training
     hide_library_noise()
-
-
-def _share(text: str) -> float:
-    return _number(text, "from 0 to 1", lowest=0.0, highest=1.0)
-
-
-def _positive(text: str) -> float:
-    return _number(text, "above 0", lowest=sys.float_info.min, highest=float("inf"))
-
-
-def _number(text: str, rule: str, *, lowest: float, highest: float) -> float:
-    value = float(text)  # argparse reports a ValueError with the text
-    if not lowest <= value <= highest:
-        raise argparse.ArgumentTypeError(f"a number {rule} is needed, received {text}")
-    return value
 
 
 def _device(text: str) -> str:

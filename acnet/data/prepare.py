@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from acnet.data.acne04 import Acne04Source, read_folds, read_photo
 from acnet.data.coco import write_coco
 from acnet.data.files import write_json, write_text
 from acnet.data.images import UnreadableFileError
 from acnet.data.layout import CLASS_NAMES, PreparedLayout
 from acnet.data.parallel import map_photos
+from acnet.data.readers.acne04 import Acne04Source, read_folds, read_photo
 from acnet.data.records import ImageRecord, Note, Notes, TileRecord
 from acnet.data.tile_coco import TileOptions, cut_photo, training_tiles
 from acnet.errors import UserError

@@ -7,6 +7,60 @@ from dataclasses import dataclass, field
 import numpy as np
 
 
+def _no_flags() -> np.ndarray:
+    return np.zeros(0, dtype=bool)
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that was left out or changed.
+
+    Args:
+        kind: the same words for all of one sort; they are counted by it.
+        file_name: where.
+        detail: what exactly.
+    """
+
+    kind: str
+    file_name: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Annotated:
+    """A picture as somebody annotated it: nothing is cleaned and nothing left out.
+
+    Readers make these; the import cleans them into an `ImageRecord`, the audit reports what is
+    wrong with them.
+
+    Args:
+        file_name: below the folder of the pictures, with forward slashes.
+        image_hw: height and width in pixels as decoded, with the EXIF orientation applied.
+        names: class of each object, as it is written.
+        boxes_xyxy: (N, 4) float64 in pixels from the picture's left and top edge, as written: may
+            be NaN, inverted or outside.
+        annotation_ids: N, where the format has them; else none.
+        declared_hw: the size that the annotation states, or None.
+        grade: the severity that a list states, or None.
+        count: the number of lesions that a list states, or None.
+        crowd: (N,) bool, COCO's `iscrowd`; empty where the format has none.
+        difficult: (N,) bool, VOC's flag; empty where the format has none.
+        notes: on what the reader could not take at all.
+    """
+
+    file_name: str
+    image_hw: tuple[int, int]
+    names: tuple[str, ...]
+    boxes_xyxy: np.ndarray
+    annotation_ids: tuple[int, ...] = ()
+    declared_hw: tuple[int, int] | None = None
+    grade: int | None = None
+    count: int | None = None
+    crowd: np.ndarray = field(default_factory=_no_flags)
+    difficult: np.ndarray = field(default_factory=_no_flags)
+    notes: tuple[Note, ...] = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImageRecord:
     """A picture and its boxes.
@@ -38,21 +92,6 @@ class TileRecord(ImageRecord):
 
     photo_file_name: str
     offset_xy: tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Note:
-    """Something that was left out or changed.
-
-    Args:
-        kind: the same words for all of one sort; they are counted by it.
-        file_name: where.
-        detail: what exactly.
-    """
-
-    kind: str
-    file_name: str
-    detail: str = ""
 
 
 @dataclass

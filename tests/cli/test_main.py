@@ -6,6 +6,7 @@ import pytest
 
 import acnet
 from acnet.cli import main as cli
+from acnet.cli._modules import command_modules
 from acnet.errors import UserError
 
 
@@ -58,6 +59,7 @@ def test_no_command_shows_the_usage(capsys) -> None:
     assert "usage: acnet" in capsys.readouterr().err
 
 
-def test_every_module_beside_main_is_a_subcommand() -> None:
-    assert "data" in cli.subcommand_names()
-    assert "main" not in cli.subcommand_names()
+def test_every_module_beside_main_is_a_command() -> None:
+    assert {"data", "predict"} <= set(command_modules("acnet.cli"))
+    assert "main" not in command_modules("acnet.cli")
+    assert "toy" in command_modules("acnet.cli.data")

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from acnet.data import prepare
-from acnet.data.acne04 import find_source, read_folds
 from acnet.data.layout import SPLITS, PreparedLayout
 from acnet.data.prepare import PrepareOptions, portable_path, prepare_acne04
+from acnet.data.readers.acne04 import find_source, read_folds
 from acnet.data.tile_coco import TileOptions
 from acnet.errors import UserError
 from tests.data.samples import TOY_COUNT, annotation_xml, write_archives

@@ -12,9 +12,9 @@ from detectron2.data import (
 )
 from numpy.testing import assert_allclose
 
-from acnet.data.acne04 import find_source, read_photo
 from acnet.data.layout import PreparedLayout
 from acnet.data.prepare import PrepareOptions, prepare_acne04
+from acnet.data.readers.acne04 import find_source, read_photo
 from acnet.data.register import register_all
 from acnet.data.tile_coco import TileOptions
 from acnet.errors import UserError

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from acnet.cli import main
-from acnet.data import toy_archive
-from acnet.data.acne04 import find_source, read_folds, read_photo
 from acnet.data.grade import hayashi_grade
-from acnet.data.toy import draw_photo
-from acnet.data.toy_archive import write_toy_set
+from acnet.data.readers.acne04 import find_source, read_folds, read_photo
+from acnet.data.toy import archive
+from acnet.data.toy.archive import write_toy_set
+from acnet.data.toy.photo import draw_photo
 from acnet.errors import UserError
 from tests.data.samples import TOY_COUNT, TOY_OPTIONS
 
@@ -78,7 +78,7 @@ def test_an_interrupted_set_is_finished(toy_photos, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(toy_archive, "_write_lists", stop)
+        patch.setattr(archive, "_write_lists", stop)
         with pytest.raises(KeyboardInterrupt):
             write_toy_set(dst, TOY_OPTIONS, photos=TOY_COUNT, workers=1)
     assert json.loads((dst / "toy.json").read_text())["complete"] is False
@@ -100,7 +100,7 @@ def test_other_options_are_refused_unless_they_replace(toy_photos, tmp_path, mon
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(toy_archive.shutil, "rmtree", stop)
+        patch.setattr(archive.shutil, "rmtree", stop)
         with pytest.raises(KeyboardInterrupt):
             write_toy_set(dst, other, photos=5, workers=1, overwrite=True)
     assert json.loads((dst / "toy.json").read_text())["complete"] is False

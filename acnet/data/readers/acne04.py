@@ -15,8 +15,8 @@ import numpy as np
 from acnet.data.boxes import clean_boxes
 from acnet.data.images import read_size
 from acnet.data.layout import NUM_FOLDS, SPLITS
+from acnet.data.readers.voc_xml import read_voc_xml
 from acnet.data.records import ImageRecord, Note
-from acnet.data.voc_xml import read_voc_xml
 from acnet.errors import UserError
 
 ACNE_NAME = "fore"

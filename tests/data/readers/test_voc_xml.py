@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from acnet.data.images import UnreadableFileError
-from acnet.data.voc_xml import read_voc_xml
+from acnet.data.readers.voc_xml import read_voc_xml
 from tests.data.samples import annotation_xml
 
 BOMB = """<?xml version="1.0"?>

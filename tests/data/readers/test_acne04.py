@@ -7,8 +7,8 @@ from detectron2.data.datasets.pascal_voc import load_voc_instances
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from acnet.data.acne04 import find_source, read_folds, read_photo
 from acnet.data.images import UnreadableFileError
+from acnet.data.readers.acne04 import find_source, read_folds, read_photo
 from acnet.errors import UserError
 from tests.data.samples import annotation_xml, write_archives, write_photo
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from acnet.data import toy_distractors, toy_lesions, toy_skin
+from acnet.data.toy import distractors, lesions, skin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,19 +54,19 @@ def draw_photo(options: ToyOptions, index: int) -> ToyPhoto:
     rng = np.random.default_rng(np.random.SeedSequence([options.seed, index]))
     side = int(options.sizes_px[rng.integers(len(options.sizes_px))])
     image_hw = (side, side)
-    count = toy_lesions.sample_count(rng, options.density)
-    diameters = toy_lesions.sample_diameters(rng, count, options.lesion_px, options.scale_spread)
-    lesions = toy_lesions.place_lesions(rng, image_hw, diameters)
-    boxes = np.array([lesion.blob.box_xyxy() for lesion in lesions], np.float32).reshape(-1, 4)
+    count = lesions.sample_count(rng, options.density)
+    diameters = lesions.sample_diameters(rng, count, options.lesion_px, options.scale_spread)
+    placed = lesions.place_lesions(rng, image_hw, diameters)
+    boxes = np.array([lesion.blob.box_xyxy() for lesion in placed], np.float32).reshape(-1, 4)
 
-    maps = toy_skin.bare_skin(rng, image_hw)
-    toy_distractors.paint_blush(rng, maps)
-    toy_distractors.paint_freckles(rng, maps)
-    toy_distractors.paint_moles(rng, maps, boxes)
-    for lesion in lesions:
-        toy_lesions.paint_lesion(rng, maps, lesion)
-    toy_distractors.paint_hair(rng, maps)
-    light = toy_skin.uneven_light(rng, image_hw, options.colour_shift)
-    image_bgr = toy_skin.picture(rng, maps, light)
+    maps = skin.bare_skin(rng, image_hw)
+    distractors.paint_blush(rng, maps)
+    distractors.paint_freckles(rng, maps)
+    distractors.paint_moles(rng, maps, boxes)
+    for lesion in placed:
+        lesions.paint_lesion(rng, maps, lesion)
+    distractors.paint_hair(rng, maps)
+    light = skin.uneven_light(rng, image_hw, options.colour_shift)
+    image_bgr = skin.picture(rng, maps, light)
     left, top, right, bottom = boxes.T
     return ToyPhoto(image_bgr, boxes[np.lexsort((right, bottom, left, top))])

@@ -21,7 +21,7 @@ from acnet.data.grade import hayashi_grade
 from acnet.data.images import write_jpeg
 from acnet.data.layout import NUM_FOLDS
 from acnet.data.parallel import map_photos
-from acnet.data.toy import ToyOptions, draw_photo
+from acnet.data.toy.photo import ToyOptions, draw_photo
 from acnet.errors import UserError
 
 logger = logging.getLogger(__name__)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from acnet.data import toy_lesions
-from acnet.data.toy import ToyOptions, draw_photo
-from acnet.data.toy_shapes import MAX_COVERED, draw_blob, is_clear, soft_edge
-from acnet.data.toy_skin import SkinMaps, bare_skin, picture, smooth_noise, uneven_light
+from acnet.data.toy import lesions
+from acnet.data.toy.photo import ToyOptions, draw_photo
+from acnet.data.toy.shapes import MAX_COVERED, draw_blob, is_clear, soft_edge
+from acnet.data.toy.skin import SkinMaps, bare_skin, picture, smooth_noise, uneven_light
 
 SMALL = ToyOptions(seed=5, sizes_px=(128,), lesion_px=(6.0, 40.0))
 
@@ -61,24 +61,24 @@ def test_lesions_overlap_little():
 
 def test_sizes_spread_over_a_decade_in_log_scale():
     rng = np.random.default_rng(0)
-    sizes = toy_lesions.sample_diameters(rng, 20000, (6.0, 80.0), 1.0)
+    sizes = lesions.sample_diameters(rng, 20000, (6.0, 80.0), 1.0)
     assert 6.0 <= sizes.min() < 6.05
     assert 79.5 < sizes.max() <= 80.0
     # Log-uniform: the quartiles divide log(80 / 6) equally, so the median is sqrt(6 * 80) = 21.9.
     quartiles = np.exp(np.quantile(np.log(sizes), [0.25, 0.5, 0.75]))
     assert_allclose(quartiles, 6 * (80 / 6) ** np.array([0.25, 0.5, 0.75]), rtol=0.05)
     assert sizes.tolist() == sorted(sizes, reverse=True)
-    assert_allclose(toy_lesions.sample_diameters(rng, 5, (6.0, 80.0), 0.0), np.sqrt(480.0))
+    assert_allclose(lesions.sample_diameters(rng, 5, (6.0, 80.0), 0.0), np.sqrt(480.0))
 
 
 def test_counts_are_heavy_tailed():
     rng = np.random.default_rng(0)
-    counts = np.array([toy_lesions.sample_count(rng, 1.0) for _ in range(20000)])
+    counts = np.array([lesions.sample_count(rng, 1.0) for _ in range(20000)])
     # 3 % have none; the rest are log-normal around 7, sigma 0.75: 95 % at 7 e^(1.645 * 0.75) = 24.
     assert np.median(counts) == 7
     assert abs((counts == 0).mean() - 0.03) < 0.005
     assert 22 <= np.quantile(counts, 0.95) <= 25
-    assert max(toy_lesions.sample_count(rng, 0.0) for _ in range(100)) == 0
+    assert max(lesions.sample_count(rng, 0.0) for _ in range(100)) == 0
 
 
 def test_density_and_colour_shift_do_what_they_say():
@@ -187,4 +187,4 @@ def test_skin_of_any_size(image_hw):
 
 def test_no_lesions():
     assert draw_photo(dataclasses.replace(SMALL, density=0.0), 0).boxes_xyxy.shape == (0, 4)
-    assert toy_lesions.place_lesions(np.random.default_rng(0), (50, 50), np.zeros(0)) == []
+    assert lesions.place_lesions(np.random.default_rng(0), (50, 50), np.zeros(0)) == []

@@ -1,17 +1,19 @@
-"""`acnet data`: makes and prepares data sets."""
+"""`acnet data toy`: draws photos of acne in ACNE04's layout."""
 
 import argparse
 import sys
 from pathlib import Path
 
-TOY_DESCRIPTION = """\
+from acnet.cli._numbers import natural_float, natural_int, positive_float, positive_int
+
+DESCRIPTION = """\
 Draw photos of skin with acne, and write them as ACNE04 is written: photos, boxes and five folds.
 Lesions are papules, pustules, nodules and whiteheads; moles, freckles, blush and hair distract.
 
 Photo i depends on the options and on i only, so a larger --photos adds to a set that exists, and
 the same command always gives the same files.
 """
-TOY_EPILOG = """\
+EPILOG = """\
 examples:
   acnet data toy toy_photos --photos 400
   acnet data toy hard_photos --photos 400 --colour-shift 2 --density 3
@@ -21,39 +23,33 @@ then cut tiles and write COCO files, which train_net.py finds as toy_trainval_0 
 """
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Adds `data` and its actions to the command line.
+def add_parser(actions: argparse._SubParsersAction) -> None:
+    """Adds `toy` to the actions of `acnet data`.
 
     Args:
-        subparsers: of the main parser.
+        actions: of the parser of `acnet data`.
     """
-    parser = subparsers.add_parser("data", help="make and prepare data sets")
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    _add_toy_parser(actions)
-
-
-def _add_toy_parser(actions: argparse._SubParsersAction) -> None:
     toy = actions.add_parser(
         "toy",
         help="draw photos of acne in ACNE04's layout",
-        description=TOY_DESCRIPTION,
-        epilog=TOY_EPILOG,
+        description=DESCRIPTION,
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     toy.add_argument("dst", type=Path, metavar="DST", help="folder of the set: new or empty")
-    toy.add_argument("--photos", type=_positive_int, default=400, metavar="N", help="default 400")
+    toy.add_argument("--photos", type=positive_int, default=400, metavar="N", help="default 400")
     toy.add_argument(
         "--size",
-        type=_positive_int,
+        type=positive_int,
         nargs="+",
         default=[320],
         metavar="PX",
         help="side of the square photos; several sides are mixed; default 320",
     )
-    toy.add_argument("--seed", type=_natural_int, default=0, help="another seed, other photos")
+    toy.add_argument("--seed", type=natural_int, default=0, help="another seed, other photos")
     toy.add_argument(
         "--lesion-px",
-        type=_positive_float,
+        type=positive_float,
         nargs=2,
         default=[6.0, 80.0],
         metavar=("MIN", "MAX"),
@@ -61,33 +57,33 @@ def _add_toy_parser(actions: argparse._SubParsersAction) -> None:
     )
     toy.add_argument(
         "--colour-shift",
-        type=_natural_float,
+        type=natural_float,
         default=1.0,
         metavar="X",
         help="strength of colour casts: 0 for white light, 1 as usual, 2 for hard ones; default 1",
     )
     toy.add_argument(
         "--scale-spread",
-        type=_natural_float,
+        type=natural_float,
         default=1.0,
         metavar="X",
         help="share of the size range in use: 0 for one size, 1 for all of --lesion-px; default 1",
     )
     toy.add_argument(
         "--density",
-        type=_natural_float,
+        type=natural_float,
         default=1.0,
         metavar="X",
         help="factor on the number of lesions, 7 a photo at the median; default 1",
     )
-    toy.add_argument("--workers", type=_positive_int, help="processes; default: all cores")
+    toy.add_argument("--workers", type=positive_int, help="processes; default: all cores")
     toy.add_argument(
         "--overwrite", action="store_true", help="replace a toy set that other options made"
     )
-    toy.set_defaults(run=run_toy)
+    toy.set_defaults(run=run)
 
 
-def run_toy(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Writes the generated photos and says what was written.
 
     Args:
@@ -97,8 +93,8 @@ def run_toy(args: argparse.Namespace) -> int:
         The exit status 0.
     """
     from acnet.data.parallel import default_workers
-    from acnet.data.toy import ToyOptions
-    from acnet.data.toy_archive import write_toy_set
+    from acnet.data.toy.archive import write_toy_set
+    from acnet.data.toy.photo import ToyOptions
 
     options = ToyOptions(
         seed=args.seed,
@@ -123,27 +119,3 @@ def run_toy(args: argparse.Namespace) -> int:
     )
     sys.stdout.write(f"{args.dst}: {news}\n")
     return 0
-
-
-def _positive_int(text: str) -> int:
-    return _number(text, int, above_zero=True)
-
-
-def _natural_int(text: str) -> int:
-    return _number(text, int, above_zero=False)
-
-
-def _positive_float(text: str) -> float:
-    return _number(text, float, above_zero=True)
-
-
-def _natural_float(text: str) -> float:
-    return _number(text, float, above_zero=False)
-
-
-def _number(text: str, kind: type, *, above_zero: bool) -> int | float:
-    value = kind(text)  # argparse reports a ValueError with the text
-    if not (0 < value < float("inf") or (value == 0 and not above_zero)):
-        limit = "above 0" if above_zero else "of at least 0"
-        raise argparse.ArgumentTypeError(f"a number {limit} is needed, received {text}")
-    return value

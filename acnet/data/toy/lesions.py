@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from acnet.data.toy_shapes import Blob, add_patch, draw_blob, is_clear, soft_edge
-from acnet.data.toy_skin import SkinMaps
+from acnet.data.toy.shapes import Blob, add_patch, draw_blob, is_clear, soft_edge
+from acnet.data.toy.skin import SkinMaps
 
 PLACING_TRIES = 40
 CLUSTER_SHARE = 0.55  # of lesions that sit beside another one

@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from acnet.data.toy_shapes import add_patch, draw_blob, is_clear, soft_edge
-from acnet.data.toy_skin import SkinMaps
+from acnet.data.toy.shapes import add_patch, draw_blob, is_clear, soft_edge
+from acnet.data.toy.skin import SkinMaps
 
 HAIR_POINTS = 24  # of each hair's curve
 SUBPIXEL_BITS = 4  # cv2 draws between pixels at this many fractional bits
