@@ -15,8 +15,8 @@ class Source(Protocol):
     Args:
         format: its name on the command line, such as "yolo".
         image_root: folder of the pictures.
-        class_names: the names that the set declares, in their order; empty where it declares none.
-        splits: sorted file names, below `image_root`, by split; a picture may be in several (folds),
+        class_names: the names that the set declares, in their order; empty where there are none.
+        splits: sorted file names, below `image_root`, by split; folds may share pictures,
             and one that no split lists is not in the set.
         inputs: the files beside the pictures that decide the result: annotations, lists, tables.
         unlisted: pictures and annotations that are there and belong to no split or no partner.
