@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from acnet.data.images import UnreadableFileError
-from acnet.data.readers.safe_files import class_name, read_text, shown
+from acnet.data.readers.safe_files import class_name, inside, read_text, shown
 from acnet.errors import UserError
 
 SPLIT_KEYS = ("train", "val", "valid", "test")
@@ -40,10 +40,15 @@ def find_yaml(src: Path) -> Path | None:
     Args:
         src: the export's folder.
     """
-    found = sorted(path for path in src.iterdir() if path.suffix.lower() in (".yaml", ".yml"))
+    found = [
+        inside(src, path)
+        for path in sorted(src.iterdir())
+        if path.suffix.lower() in (".yaml", ".yml") and path.is_file()
+    ]
     named = [path for path in found if path.stem.lower() in ("data", "dataset")]
-    candidates = [path for path in named or found if path.is_file()]
-    return candidates[0] if candidates else None
+    # Other tools' settings may lie there as well.
+    others = [path for path in found if b"names" in path.read_bytes()]
+    return next(iter(named or others), None)
 
 
 def read_yaml(path: Path) -> YoloYaml:
