@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -166,10 +167,12 @@ def claim(layout: PreparedLayout) -> None:
 
 def _check_apart(source: Source, layout: PreparedLayout) -> None:
     """A set in its own source would be taken for a part of it the next time."""
-    folder, image_root = layout.folder.resolve(), source.image_root.resolve()
-    if folder.is_relative_to(image_root) or any(
-        path.resolve().is_relative_to(folder) for path in (image_root, *source.inputs)
-    ):
+    # Unlike Path.resolve, realpath does not mind links in circles.
+    folder, image_root = map(os.path.realpath, (layout.folder, source.image_root))
+    inputs = map(os.path.realpath, source.inputs)
+    if any(Path(path).is_relative_to(folder) for path in (image_root, *inputs)) or Path(
+        folder
+    ).is_relative_to(image_root):
         raise UserError(
             "A data set is imported to a folder apart from its source, lest one is taken for the "
             f"other. Received {layout.folder} for photos in {source.image_root}. Choose another "

@@ -14,6 +14,7 @@ from acnet.errors import UserError
 
 SPLIT_KEYS = ("train", "val", "valid", "test")
 MAX_YAML_BYTES = 256 * 1024  # anchors and aliases let a small file grow without limit
+MAX_BRACKETS = 200  # a hundred thousand nested ones keep the parser busy for minutes
 MAX_CLASSES = 10_000
 
 
@@ -121,6 +122,9 @@ def find_in_export(src: Path, written: str) -> Path | None:
 
 def _safe_load(text: str) -> Any:
     """Loads YAML without aliases: nobody needs them here, and they grow without limit."""
+    brackets = text.count("[") + text.count("{")
+    if brackets > MAX_BRACKETS:
+        raise ValueError(f"{brackets} opening brackets")
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
             raise ValueError(f"an alias, *{event.anchor}")
