@@ -13,7 +13,7 @@ from acnet.data.readers.safe_files import class_name, inside, read_text, shown
 from acnet.errors import UserError
 
 SPLIT_KEYS = ("train", "val", "valid", "test")
-MAX_YAML_BYTES = 256 * 1024  # anchors and aliases let a small file grow without limit
+MAX_YAML_BYTES = 64 * 1024  # anchors and aliases let a small file grow without limit
 MAX_BRACKETS = 200  # a hundred thousand nested ones keep the parser busy for minutes
 MAX_CLASSES = 10_000
 

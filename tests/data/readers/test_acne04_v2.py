@@ -27,8 +27,13 @@ def test_a_circle_becomes_the_box_around_it(entry, expected):
 
 @pytest.mark.parametrize(
     "entry",
-    [{"coordinates": [1, 2]}, {"coordinates": [1], "radius": 2}, {"coordinates": 3, "radius": 2}]
-    + [{"coordinates": [1, 2], "radius": math.nan}, {"coordinates": [None, 2], "radius": 1}],
+    [
+        {"coordinates": [1, 2]},
+        {"coordinates": [1], "radius": 2},
+        {"coordinates": 3, "radius": 2},
+        {"coordinates": [1, 2], "radius": math.nan},
+        {"coordinates": [None, 2], "radius": 1},
+    ],
 )
 def test_what_is_no_circle_is_nan(entry):
     assert np.isnan(box_of_circle(entry)).any()

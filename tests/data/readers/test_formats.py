@@ -23,7 +23,7 @@ def test_every_format_is_recognised(tmp_path, name):
 
 
 def test_the_command_line_lists_every_format():
-    assert import_command.FORMATS == ("auto", *sorted(FORMATS))
+    assert ("auto", *sorted(FORMATS)) == import_command.FORMATS
 
 
 def test_no_format_fits(tmp_path):
