@@ -149,6 +149,14 @@ def test_nothing_is_left(tmp_path, layout):
         run(tmp_path / "src", layout, skip_unreadable=True)
 
 
+def test_every_photo_has_its_boxes_elsewhere(tmp_path, layout):
+    yolo_folders(tmp_path / "src")
+    for path in (tmp_path / "src" / "labels").rglob("*.txt"):
+        path.write_text("0 9 9 0.1 0.1\n")
+    with pytest.raises(UserError, match=r"None of the 4 listed photos.*an annotation that fits"):
+        run(tmp_path / "src", layout)
+
+
 def test_an_interrupted_run_is_marked_and_mended(tmp_path, layout, monkeypatch):
     yolo(tmp_path / "src")
     run(tmp_path / "src", layout)
