@@ -1,0 +1,104 @@
+"""Faults of names, ids, grades and counts."""
+
+import collections
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
+
+from acnet.data.audit.findings import Finding
+from acnet.data.grade import hayashi_grade
+from acnet.data.records import Annotated
+
+# Where a set declares no names, one is a stray if it is so rare, and another one so common, that it
+# must be a slip of the annotator: ACNE04 has one `cold_sore` among 18,983 objects.
+STRAY_SHARE = 0.01
+DOMINANT_SHARE = 0.9
+GRADE_PREFIX = re.compile(r"levle(\d)_")  # the spelling is ACNE04's own
+
+
+def check_photo_labels(photo: Annotated) -> Iterator[Finding]:
+    """Compares size, grade, count, file name and boxes of one photo.
+
+    Args:
+        photo: as annotated.
+
+    Yields:
+        What does not agree.
+    """
+    name, boxes = photo.file_name, len(photo.boxes_xyxy)
+    if not boxes:
+        yield Finding("no boxes", name)
+    if photo.declared_hw is not None and photo.declared_hw != photo.image_hw:
+        yield Finding("size differs", name, _sizes(photo.declared_hw, photo.image_hw))
+    if photo.count is not None and photo.count != boxes:
+        yield Finding("count against boxes", name, f"count {photo.count}, {boxes} boxes")
+    count = boxes if photo.count is None else photo.count
+    by_count = hayashi_grade(count)
+    if photo.grade is not None and photo.grade != by_count:
+        detail = f"grade {photo.grade}, but {count} lesions are grade {by_count}"
+        yield Finding("grade against count", name, detail)
+    prefix = GRADE_PREFIX.match(PurePosixPath(name).name)
+    grade = by_count if photo.grade is None else photo.grade
+    if prefix and int(prefix[1]) != grade:
+        yield Finding("prefix against grade", name, f"named {prefix[1]}, graded {grade}")
+
+
+def check_names(photos: Sequence[Annotated], declared: Sequence[str]) -> Iterator[Finding]:
+    """Finds names that do not belong.
+
+    Args:
+        photos: of the whole set.
+        declared: the names that the set states; empty where it states none.
+
+    Yields:
+        One finding for each photo and name.
+    """
+    counts = collections.Counter(name for photo in photos for name in photo.names)
+    if declared:
+        strange, why = set(counts) - set(declared), f"declared: {', '.join(declared)}"
+    else:
+        strange, why = _strays(counts), "the others are nearly all of one name"
+    for photo in photos:
+        here = collections.Counter(name for name in photo.names if name in strange)
+        for name, number in sorted(here.items()):
+            detail = f"{name!r}, {counts[name]} of {counts.total()} objects; {why}"
+            yield Finding("stray class", photo.file_name, detail, number)
+
+
+def check_ids(photos: Sequence[Annotated]) -> Iterator[Finding]:
+    """Finds annotation ids that mislead evaluation.
+
+    pycocotools takes a matched id of 0 for "no match", and keeps one of two objects of equal id.
+
+    Args:
+        photos: of the whole set.
+
+    Yields:
+        At most one finding of each kind, with the number of objects and an example.
+    """
+    pairs = [(annotation_id, photo) for photo in photos for annotation_id in photo.annotation_ids]
+    zeros = [photo.file_name for annotation_id, photo in pairs if annotation_id == 0]
+    if zeros:
+        yield Finding("annotation id 0", zeros[0], number=len(zeros))
+    first_owner, repeated = {}, []
+    for annotation_id, photo in pairs:
+        if annotation_id in first_owner:
+            repeated.append((annotation_id, photo.file_name))
+        first_owner.setdefault(annotation_id, photo.file_name)
+    if repeated:
+        annotation_id, name = repeated[0]
+        owner = first_owner[annotation_id]
+        detail, others = f"id {annotation_id}", () if name == owner else (name,)
+        yield Finding("annotation id duplicated", owner, detail, len(repeated), others)
+
+
+def _strays(counts: collections.Counter) -> set[str]:
+    total = counts.total()
+    if not total or max(counts.values()) < DOMINANT_SHARE * total:
+        return set()
+    return {name for name, number in counts.items() if number <= STRAY_SHARE * total}
+
+
+def _sizes(declared_hw: tuple[int, int], image_hw: tuple[int, int]) -> str:
+    text = "stated {1}x{0}, decoded {3}x{2}".format(*declared_hw, *image_hw)
+    return f"{text}: sides exchanged" if declared_hw == image_hw[::-1] else text
