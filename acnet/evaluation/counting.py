@@ -2,8 +2,28 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlandAltman:
+    """Agreement of two counts: their differences over their means; P photos.
+
+    Args:
+        means: (P,) mean of the predicted and the true count of each photo.
+        differences: (P,) predicted minus true.
+        bias: Mean difference.
+        low: Lower limit of agreement, bias - 1.96 standard deviations; None for one photo.
+        high: Upper limit of agreement.
+    """
+
+    means: np.ndarray
+    differences: np.ndarray
+    bias: float
+    low: float | None
+    high: float | None
 
 
 def count_by_image(
