@@ -136,6 +136,15 @@ def grade_of(photo: Annotated) -> int:
     return hayashi_grade(len(photo.boxes_xyxy)) if photo.grade is None else photo.grade
 
 
+def quantiles(values: np.ndarray) -> list[float]:
+    """Returns the 5th, 50th and 95th percentile; an empty list where there are no values.
+
+    Args:
+        values: (N,) numbers.
+    """
+    return np.percentile(values, PERCENTS).round(2).tolist() if len(values) else []
+
+
 def size_edges(sizes_px: np.ndarray) -> np.ndarray:
     """Returns the edges of a histogram of box sizes, half an octave apart.
 
@@ -162,9 +171,7 @@ def count_edges(counts: np.ndarray) -> np.ndarray:
 def _summary(values: np.ndarray, edges: np.ndarray) -> dict[str, Any]:
     numbers, _ = np.histogram(values, edges)
     return {
-        "percentiles": {str(p): round(float(np.percentile(values, p)), 2) for p in PERCENTS}
-        if len(values)
-        else {},
+        "percentiles": {str(p): q for p, q in zip(PERCENTS, quantiles(values), strict=False)},
         "histogram": {"edges": edges.round(2).tolist(), "numbers": numbers.tolist()},
     }
 
