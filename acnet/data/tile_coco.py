@@ -10,7 +10,7 @@ import numpy as np
 
 from acnet.data.files import atomic_write
 from acnet.data.images import UnreadableFileError, read_bgr, write_jpeg
-from acnet.data.records import ImageRecord, TileRecord
+from acnet.data.records import ImageRecord, TileRecord, pick_flags
 from acnet.tiling.clip import MIN_SHARE, clip_boxes
 from acnet.tiling.grid import OVERLAP_PX, TILE_PX, tile_grid
 
@@ -64,6 +64,8 @@ def _plan_tile(
         height=bottom - top,
         boxes_xyxy=boxes,
         classes=photo.classes[kept],
+        crowd=pick_flags(photo.crowd, kept),
+        difficult=pick_flags(photo.difficult, kept),
         photo_file_name=photo.file_name,
         offset_xy=(left, top),
     )
