@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from acnet.cli._numbers import positive_float, positive_int
-from acnet.cli.data._formats import add_source_arguments, open_given_source
+from acnet.cli.data._source import add_source_arguments, open_given_source
 
 DESCRIPTION = """\
 Look for faults of a data set: damaged files, wrong sizes, boxes that are none, stray names, photos

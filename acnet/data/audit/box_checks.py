@@ -8,13 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from acnet.data.audit.findings import Finding
+from acnet.data.boxes import ROUNDING_PX
 from acnet.data.records import Annotated
 
 # A box drawn twice by hand differs by a pixel or two; two lesions that touch share far less.
 NEAR_IOU = 0.95
-# Relative coordinates are written with about six digits, so an edge at the rim may miss it by so
-# much. Clipping, which costs nothing, is still done on them.
-ROUNDING_PX = 0.01
 MAX_COMPARED = 10_000  # boxes of one photo: near duplicates among more would take minutes
 
 
@@ -57,10 +55,10 @@ def faulty_boxes(boxes_xyxy: np.ndarray, image_hw: tuple[int, int]) -> dict[str,
     limits = np.array([width, height, width, height], dtype=np.float64)
     sides = boxes[:, 2:] - boxes[:, :2]
     inverted = finite & (sides < 0).any(axis=1)
-    empty = finite & ~inverted & (sides == 0).any(axis=1)
+    empty = finite & ~inverted & (sides <= ROUNDING_PX).any(axis=1)
     proper = finite & ~inverted & ~empty
     clipped = np.clip(boxes, 0.0, limits)
-    outside = proper & (clipped[:, 2:] <= clipped[:, :2]).any(axis=1)
+    outside = proper & (clipped[:, 2:] - clipped[:, :2] <= ROUNDING_PX).any(axis=1)
     leaving = np.abs(boxes - clipped).max(axis=1, initial=0.0) > ROUNDING_PX
     return {
         "box not a number": ~finite,

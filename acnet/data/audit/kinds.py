@@ -34,7 +34,7 @@ KINDS = {
         Kind("picture unreadable", ERROR, f"replace the file, or leave it out: {_FIXED}"),
         Kind("picture missing", ERROR, f"restore the file, or take it off the list: {_FIXED}"),
         Kind("annotation unreadable", ERROR, f"replace the file, or leave it out: {_FIXED}"),
-        Kind("annotation missing", ERROR, f"annotate the photo, or leave it out: {_FIXED}"),
+        Kind("annotation missing", WARNING, f"annotate the photo, or leave it out: {_FIXED}"),
         Kind("file without partner", WARNING, "complete the pair and list it, or remove the file"),
         Kind("annotation not taken", WARNING, "look at the file; the reader left this out"),
         Kind("no boxes", INFO, "nothing where the skin is clear; else annotate the photo"),

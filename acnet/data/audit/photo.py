@@ -14,8 +14,10 @@ from acnet.data.images import (
     open_image,
     orientation,
 )
+from acnet.data.readers.safe_files import member
 from acnet.data.readers.source import Source
-from acnet.data.records import Annotated
+from acnet.data.readers.yolo import NO_LABEL
+from acnet.data.records import Annotated, Note
 
 UPRIGHT = 1
 SMOOTH = Image.Resampling.LANCZOS
@@ -55,7 +57,10 @@ def examine(file_name: str, *, source: Source) -> Photo:
     Returns:
         All that the checks need; what cannot be read is among its findings.
     """
-    path = source.image_root / file_name
+    try:
+        path = member(source.image_root, file_name)
+    except UnreadableFileError as error:
+        return Photo(file_name, (Finding("picture unreadable", file_name, str(error)),))
     if not path.is_file():
         return Photo(file_name, (Finding("picture missing", file_name),))
     content = path.read_bytes()
@@ -88,10 +93,14 @@ def _read_annotation(file_name: str, source: Source) -> tuple[Annotated | None, 
         return None, [Finding("annotation unreadable", file_name, _reason(error))]
     except FileNotFoundError:
         return None, [Finding("annotation missing", file_name)]
-    return annotated, [
-        Finding("annotation not taken", file_name, f"{note.kind} {note.detail}".strip())
-        for note in annotated.notes
-    ]
+    return annotated, [_note_finding(note) for note in annotated.notes]
+
+
+def _note_finding(note: Note) -> Finding:
+    if note.kind == NO_LABEL:
+        return Finding("annotation missing", note.file_name, "counts as a photo without boxes")
+    detail = f"{note.kind} {note.detail}".strip()
+    return Finding("annotation not taken", note.file_name, detail, note.count)
 
 
 def _reason(error: UnreadableFileError) -> str:

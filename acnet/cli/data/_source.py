@@ -1,0 +1,50 @@
+"""Naming a data set on the command line, the same for every action that reads one."""
+
+import argparse
+from pathlib import Path
+
+
+def add_source_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds SRC and what says how to read it.
+
+    Args:
+        parser: of an action.
+    """
+    parser.add_argument("src", type=Path, metavar="SRC", help="folder or file of the data set")
+    parser.add_argument(
+        "--format",
+        default="auto",
+        metavar="NAME",
+        help="acne04, acne04-v2, yolo, voc or coco; default: recognised by the files",
+    )
+    parser.add_argument(
+        "--image-root", type=Path, metavar="DIR", help="folder of the photos, if elsewhere"
+    )
+    parser.add_argument(
+        "--annotation-root",
+        type=Path,
+        metavar="DIR",
+        help="folder of the annotations, if elsewhere",
+    )
+
+
+def open_given_source(args: argparse.Namespace):
+    """Opens the data set that the command line names.
+
+    Args:
+        args: parsed with `add_source_arguments`.
+
+    Returns:
+        An `acnet.data.readers.source.Source`.
+
+    Raises:
+        UserError: there is none, or its format is not recognised.
+    """
+    from acnet.data.readers.formats import open_source
+
+    return open_source(
+        args.src,
+        args.format,
+        image_root=args.image_root,
+        annotation_root=args.annotation_root,
+    )
