@@ -1,6 +1,8 @@
 """Naming a data set on the command line, the same for every action that reads one."""
 
 import argparse
+import shlex
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -15,7 +17,7 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         "--format",
         default="auto",
         metavar="NAME",
-        help="acne04, acne04-v2, yolo, voc or coco; default: recognised by the files",
+        help="acne04, acne04_v2, coco, voc or yolo; default: recognised by the files",
     )
     parser.add_argument(
         "--image-root", type=Path, metavar="DIR", help="folder of the photos, if elsewhere"
@@ -48,3 +50,20 @@ def open_given_source(args: argparse.Namespace):
         image_root=args.image_root,
         annotation_root=args.annotation_root,
     )
+
+
+def command_line(action: str, args: argparse.Namespace, others: Iterable[object]) -> str:
+    """Writes the command that does the same again from any folder.
+
+    Args:
+        action: such as "split".
+        args: parsed with `add_source_arguments`.
+        others: the further words; paths become absolute.
+    """
+    words = ["acnet", "data", action, args.src, "--format", args.format]
+    for option in ("image_root", "annotation_root"):
+        if getattr(args, option) is not None:
+            words += [f"--{option.replace('_', '-')}", getattr(args, option)]
+    words += others
+    absolute = (word.absolute() if isinstance(word, Path) else word for word in words)
+    return shlex.join(map(str, absolute))

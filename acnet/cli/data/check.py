@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from acnet.cli._numbers import positive_float, positive_int
-from acnet.cli.data._source import add_source_arguments, open_given_source
+from acnet.cli.data._source import add_source_arguments, command_line, open_given_source
 
 DESCRIPTION = """\
 Look for faults of a data set: damaged files, wrong sizes, boxes that are none, stray names, photos
@@ -44,6 +44,11 @@ def add_parser(actions: argparse._SubParsersAction) -> None:
     )
     check.add_argument(
         "--fix", type=Path, metavar="DST", help="write a cleaned copy: COCO files and photos"
+    )
+    check.add_argument(
+        "--reference-photos",
+        action="store_true",
+        help="with --fix: leave the photos where they are, also those that are stored sideways",
     )
     _add_anchor_options(check)
     check.add_argument("--workers", type=positive_int, help="processes; default: all cores")
@@ -101,6 +106,17 @@ def run(args: argparse.Namespace) -> int:
     if args.fix is not None:
         from acnet.data.audit.fix import write_cleaned
 
-        changes = write_cleaned(args.fix, source, audit)
+        changes = write_cleaned(
+            args.fix,
+            source,
+            audit,
+            copy_photos=not args.reference_photos,
+            workers=workers,
+            command=command_line("check", args, _fix_words(args)),
+        )
         sys.stdout.write(f"\n{args.fix}: a cleaned copy, {len(changes)} changes in changes.txt\n")
     return 1 if audit.report.has_errors() else 0
+
+
+def _fix_words(args: argparse.Namespace) -> list:
+    return ["--fix", args.fix, *["--reference-photos"] * args.reference_photos]

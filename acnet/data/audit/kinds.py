@@ -25,7 +25,7 @@ class Kind:
     remedy: str
 
 
-_FIXED = "acnet data check --fix DST does it in a copy"
+_FIXED = "--fix does it in a copy"
 
 KINDS = {
     kind.name: kind
