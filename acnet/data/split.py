@@ -88,8 +88,7 @@ def deal(groups: Sequence[Group], shares: Mapping[str, float], seed: int) -> dic
     """
     ordered = sorted(groups, key=_dealing_order(seed))
     totals = [sum(values) for values in zip(*(group.features for group in groups), strict=True)]
-    weights = [PHOTO_WEIGHT, *[1.0] * (len(totals) - 1)]
-    scale = [w / max(total, 1) ** 2 for w, total in zip(weights, totals, strict=True)]
+    scale = [(PHOTO_WEIGHT if f == 0 else 1.0) / max(t, 1) ** 2 for f, t in enumerate(totals)]
     dealt: dict[str, list[Group]] = {part: [] for part in shares}
     have = {part: [0] * len(totals) for part in shares}
     sums = [0] * len(totals)
@@ -99,12 +98,7 @@ def deal(groups: Sequence[Group], shares: Mapping[str, float], seed: int) -> dic
         best = min(shares, key=costs.__getitem__)  # the first of equal ones
         dealt[best].append(group)
         have[best] = [h + value for h, value in zip(have[best], group.features, strict=True)]
-    empty = [part for part, members in dealt.items() if not members]
-    if empty:
-        raise UserError(
-            f"Every part needs at least one photo. Received {len(groups)} groups of photos that "
-            f"belong together, which leave {', '.join(empty)} empty. Ask for fewer or larger parts."
-        )
+    _check_filled(dealt, groups)
     features = {part: [group.features for group in members] for part, members in dealt.items()}
     for (a, i), (b, j) in even_out(features, shares, scale):
         dealt[a][i], dealt[b][j] = dealt[b][j], dealt[a][i]
@@ -138,6 +132,15 @@ def names_of(groups: Sequence[Group]) -> list[str]:
         groups: in any order.
     """
     return sorted(name for group in groups for name in group.file_names)
+
+
+def _check_filled(dealt: Mapping[str, Sequence[Group]], groups: Sequence[Group]) -> None:
+    empty = [part for part, members in dealt.items() if not members]
+    if empty:
+        raise UserError(
+            f"Every part needs at least one photo. Received {len(groups)} groups of photos that "
+            f"belong together, which leave {', '.join(empty)} empty. Ask for fewer or larger parts."
+        )
 
 
 def _cost(

@@ -103,13 +103,16 @@ def _check_lists(source: Source) -> Iterator[Finding]:
 
 
 def _check_anchors(statistics: Statistics) -> Iterator[Finding]:
+    share = statistics.anchor_share
+    if share is None or share >= ENOUGH_BOXES_REACHED:
+        return
+    detail = f"{share:.1%} of the boxes have an anchor with an IoU of 0.5"
     if statistics.suggested_sizes_px:
         sizes = " ".join(f"{size:g}" for size in statistics.suggested_sizes_px)
-        detail = (
-            f"{statistics.anchor_share:.1%} of the boxes have an anchor with an IoU of 0.5; "
-            f"sizes {sizes} would give {statistics.suggested_share:.1%}"
-        )
-        yield Finding("anchors miss boxes", "", detail)
+        detail += f"; sizes {sizes} would give {statistics.suggested_share:.1%}"
+    else:
+        detail += "; no other sizes reach more at this stride"
+    yield Finding("anchors miss boxes", "", detail)
 
 
 def _below(path: Path, source: Source) -> str:

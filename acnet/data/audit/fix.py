@@ -1,6 +1,7 @@
 """A cleaned copy of a data set, and a list of every difference; the original is only read."""
 
 import dataclasses
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,6 +170,7 @@ def _store_upright(photos: Sequence[Photo], source: Source, layout: PreparedLayo
             options = SAVE_OPTIONS.get(image.format, {})
             profile = image.info.get("icc_profile")
             upright(image).save(file, image.format, exif=b"", icc_profile=profile, **options)
+        shutil.copystat(source.image_root / photo.file_name, path)  # as the copied ones have it
         states[photo.file_name] = file_state(path)
     if states:
         manifest = read_manifest(layout)

@@ -50,7 +50,7 @@ class Statistics:
         anchors: that the shares are about.
         anchor_share: of the usable boxes, that an anchor overlaps by at least half; None if no box.
         suggested_sizes_px: as many anchor sizes that reach more boxes; empty where the given ones
-            reach enough.
+            reach enough, or no others reach more.
         suggested_share: that those reach.
     """
 
@@ -104,6 +104,8 @@ def describe(
     sizes, suggested_share = (), None
     if share is not None and share < enough:
         sizes, suggested_share = suggest_sizes(usable, anchors)
+        if suggested_share <= share:
+            sizes, suggested_share = (), None
     names = collections.Counter(name for photo in photos for name in photo.names)
     boxes_of = {photo.file_name: len(photo.boxes_xyxy) for photo in photos}
     return Statistics(
