@@ -75,7 +75,7 @@ def map_photos(
 
 
 def _start_worker(function: Callable[[Item], Result]) -> None:
-    global _function  # noqa: PLW0603 - a process has no other memory between calls
+    global _function
     _function = function
     cv2.setNumThreads(1)
 

@@ -6,7 +6,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from acnet.data.readers.acne04 import is_acne04, open_acne04
+from acnet.data.readers.acne04_v2 import is_acne04_v2, open_acne04_v2
+from acnet.data.readers.coco import is_coco, open_coco
 from acnet.data.readers.source import Source
+from acnet.data.readers.voc import is_voc, open_voc
 from acnet.data.readers.yolo import is_yolo, open_yolo
 from acnet.errors import UserError
 
@@ -32,14 +35,18 @@ class Format:
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         "acne04": Format(open_acne04, is_acne04, "NNEW_{trainval,test}_{0..4}.txt and XML files"),
+        "acne04_v2": Format(open_acne04_v2, is_acne04_v2, "JSON with `images` and `radius`"),
+        "coco": Format(open_coco, is_coco, "JSON with `images` and `annotations`"),
         "yolo": Format(open_yolo, is_yolo, "data.yaml, or pictures and labels/*.txt"),
+        "voc": Format(open_voc, is_voc, "pictures and XML files"),
     }
 )
+FORMATS_OF_ONE_FILE = ("acne04_v2", "coco")
 
 
 def open_source(
     src: str | Path,
-    format: str = AUTO,  # noqa: A002 - the word that the command line uses
+    format: str = AUTO,
     *,
     image_root: str | Path | None = None,
     annotation_root: str | Path | None = None,
@@ -62,17 +69,20 @@ def open_source(
     src = Path(src).expanduser()
     roots = {"image_root": image_root, "annotation_root": annotation_root}
     roots = {name: Path(root).expanduser() for name, root in roots.items() if root is not None}
-    for path in (src, *roots.values()):
-        if not path.exists():
-            raise UserError(
-                f"A data set is read from a folder that exists. Received {path}. Correct the path."
-            )
+    for path in roots.values():
+        _check_place(path, is_place=path.is_dir())
+    _check_place(src, is_place=src.is_dir() or (src.is_file() and src.suffix.lower() == ".json"))
     if format == AUTO:
-        format = detect_format(src)  # noqa: A001
+        format = detect_format(src)
     if format not in FORMATS:
         raise UserError(
             f"A data set has one of the formats {', '.join(FORMATS)}. Received {format!r}. "
             f"Choose one of them, or {AUTO!r} to recognise it."
+        )
+    if src.is_file() and format not in FORMATS_OF_ONE_FILE:
+        raise UserError(
+            f"A data set of the format {format} is a folder. Received {src}, a file. Give its "
+            "folder."
         )
     return FORMATS[format].open(src, **roots)
 
@@ -97,3 +107,11 @@ def detect_format(src: Path) -> str:
         f"The format of a data set shows in its files. Received {src}, where none of these was "
         f"found:{looked_for}\nGive the folder that holds them, or name the format."
     )
+
+
+def _check_place(path: Path, *, is_place: bool) -> None:
+    if not is_place:
+        raise UserError(
+            f"A data set is read from a folder, or from a JSON file, that exists. Received {path}. "
+            "Correct the path."
+        )

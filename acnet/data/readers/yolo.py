@@ -17,11 +17,13 @@ from acnet.data.readers.safe_files import (
     IMAGE_SUFFIXES,
     NameIndex,
     class_name,
+    inside,
     list_files,
     member,
     read_text,
     shown,
 )
+from acnet.data.readers.splits import is_split_folder, splits_of_folders
 from acnet.data.readers.yolo_label import parse_label
 from acnet.data.readers.yolo_yaml import YoloYaml, find_in_export, find_yaml, read_yaml
 from acnet.data.records import Annotated, Note
@@ -29,8 +31,6 @@ from acnet.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-SPLIT_FOLDERS = ("train", "valid", "val", "validation", "test")
-ONE_SPLIT = "all"
 NAME_LISTS = ("classes.txt", "obj.names", "_darknet.labels", "predefined_classes.txt")
 NO_LABEL = "photo without a label file: no boxes"
 BAD_LINE = "line dropped: no class and box"
@@ -93,9 +93,14 @@ class YoloSource:
             file_name=file_name,
             image_hw=(height, width),
             names=tuple(self.name_of_number.get(i, str(i)) for i in label.classes),
-            boxes_xyxy=label.boxes_xyxy * np.array([width, height, width, height]),
+            boxes_xyxy=_in_pixels(label.boxes_xyxy, height, width),
             notes=tuple(notes),
         )
+
+
+def _in_pixels(boxes_xyxy: np.ndarray, height: int, width: int) -> np.ndarray:
+    with np.errstate(over="ignore"):  # absurd numbers become infinite, and are dropped as such
+        return boxes_xyxy * np.array([width, height, width, height], dtype=np.float64)
 
 
 def is_yolo(src: Path) -> bool:
@@ -104,12 +109,11 @@ def is_yolo(src: Path) -> bool:
     Args:
         src: any path.
     """
-    if not src.is_dir() or next(iter(list_files(src, IMAGE_SUFFIXES)), None) is None:
+    pictures = list_files(src, IMAGE_SUFFIXES) if src.is_dir() else []
+    if not pictures:
         return False
-    labels = list_files(src, [".txt"])
-    return find_yaml(src) is not None or bool(
-        _pair(list_files(src, IMAGE_SUFFIXES), labels, apart=False)
-    )
+    pairs = _pair(pictures, list_files(src, [".txt"]), apart=False)
+    return bool(pairs) or find_yaml(src) is not None
 
 
 def open_yolo(
@@ -139,7 +143,7 @@ def open_yolo(
     label_of = _pair(pictures, labels, apart=annotation_root is not None or image_root is not None)
     lists: list[Path] = []
     splits = {} if image_root else _splits_of_yaml(src, config, pictures, lists)
-    splits = splits or _splits_of_folders(pictures)
+    splits = splits or splits_of_folders(pictures)
     names, name_files = _class_names(src, label_root, config)
     used = set(label_of.values())
     listed = {name for members in splits.values() for name in members}
@@ -191,16 +195,6 @@ def _pair(pictures: Iterable[str], labels: Iterable[str], *, apart: bool) -> dic
     return found
 
 
-def _splits_of_folders(pictures: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Splits by the first folder that has a split's name; none of them means one split."""
-    splits: dict[str, list[str]] = {}
-    for name in pictures:
-        folders = [part.lower() for part in PurePosixPath(name).parts[:-1]]
-        split = next((part for part in folders if part in SPLIT_FOLDERS), ONE_SPLIT)
-        splits.setdefault(split, []).append(name)
-    return {split: tuple(names) for split, names in sorted(splits.items())}
-
-
 def _splits_of_yaml(
     src: Path, config: YoloYaml, pictures: Sequence[str], lists: list[Path]
 ) -> dict[str, tuple[str, ...]]:
@@ -215,7 +209,7 @@ def _splits_of_yaml(
                 prefix = path.relative_to(src).as_posix() + "/"
                 members.update(n for n in pictures if prefix == "./" or n.startswith(prefix))
             elif path.suffix == ".txt":
-                lists.append(path)
+                lists.append(inside(src, path))
                 members.update(_read_list(src, path, pictures))
         if members:
             splits[split] = tuple(sorted(members))
@@ -252,11 +246,11 @@ def _class_names(
     ]
     if config.class_names or not found:
         return config.class_names, found
-    lines = map(class_name, read_text(found[0]).splitlines())
+    text = read_text(inside(found[0].parent, found[0]))
+    lines = map(class_name, text.splitlines())
     return dict(enumerate(filter(None, lines))), found
 
 
 def _is_label_place(name: str) -> bool:
     """Whether a text file lies where label files do, rather than being a README."""
-    folders = [part.lower() for part in PurePosixPath(name).parts[:-1]]
-    return "labels" in folders or any(folder in SPLIT_FOLDERS for folder in folders)
+    return is_split_folder(name) or "labels" in PurePosixPath(name.lower()).parts[:-1]
