@@ -6,7 +6,6 @@ from pathlib import Path
 
 from acnet.data.readers.source import Source
 from acnet.data.records import Annotated, Note
-from acnet.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -55,23 +54,3 @@ class RearrangedSource:
             file_name: as in `splits`.
         """
         return self.base.read(file_name)
-
-
-def check_apart(folder: Path, source: Source) -> None:
-    """Refuses to write where the data set itself is.
-
-    Args:
-        folder: to be written to.
-        source: that is read.
-
-    Raises:
-        UserError: the folder holds the source, or is among its photos.
-    """
-    folder = folder.resolve()
-    root = source.image_root.resolve()
-    inputs = [path.resolve() for path in source.inputs]
-    if folder.is_relative_to(root) or any(path.is_relative_to(folder) for path in (root, *inputs)):
-        raise UserError(
-            "A new set lies apart from the one that it is made from, which is never changed. "
-            f"Received {folder}, which holds that set or is part of it. Choose another folder."
-        )

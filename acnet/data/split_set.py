@@ -17,7 +17,7 @@ from acnet.data.import_set import ImportedSet, ImportOptions, import_set
 from acnet.data.layout import PreparedLayout
 from acnet.data.readers.safe_files import read_text
 from acnet.data.readers.source import Source
-from acnet.data.rearranged import RearrangedSource, check_apart
+from acnet.data.rearranged import RearrangedSource
 from acnet.data.records import Note
 from acnet.data.split import Group, deal, fold_parts, make_groups, names_of
 from acnet.errors import UserError
@@ -66,7 +66,6 @@ def write_split(dst: Path, source: Source, options: SplitOptions) -> ImportedSet
         UserError: the groups cannot be read, a part would be empty, or the folder holds the source.
     """
     layout = PreparedLayout.of_folder(dst)
-    check_apart(layout.folder, source)
     names = sorted({name for members in source.splits.values() for name in members})
     given = given_groups(names, options)
     photos = examine_all(source, workers=options.workers)

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from acnet.cli._library_noise import hide_library_noise
 from acnet.cli._numbers import positive_float, positive_int
 from acnet.cli.data._source import add_source_arguments, command_line, open_given_source
 
@@ -100,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         write_json(args.json, audit.report.as_dict(), indent=2)
     if args.page is not None:
+        hide_library_noise()
         from acnet.visualization.audit_page import write_audit_page
 
         write_audit_page(args.page, audit, source.image_root if args.with_photos else None)

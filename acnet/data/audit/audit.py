@@ -67,7 +67,7 @@ def audit_source(source: Source, options: AuditOptions) -> Audit:
         findings += check_boxes(photo)
         findings += check_photo_labels(photo)
     findings += check_names(annotated, source.class_names)
-    findings += check_ids(annotated)
+    findings += check_ids(annotated, source.splits)
     findings += check_grid(annotated)
     findings += check_twins(twins, photos, source.splits)
     findings += _check_lists(source)

@@ -18,7 +18,7 @@ from acnet.data.import_set import ImportOptions, import_set
 from acnet.data.layout import PreparedLayout
 from acnet.data.manifest import file_state, pictures_by_name, read_manifest
 from acnet.data.readers.source import Source
-from acnet.data.rearranged import RearrangedSource, check_apart
+from acnet.data.rearranged import RearrangedSource
 from acnet.data.records import Annotated, Note, Notes
 
 CHANGES_TEXT = "changes.txt"
@@ -75,7 +75,6 @@ def write_cleaned(
         UserError: the folder holds or is part of the source, or no photo is left.
     """
     layout = PreparedLayout.of_folder(dst)
-    check_apart(layout.folder, source)
     splits, notes = _choose_photos(source, audit)
     cleaned = CleanedSource(source, splits, [*source.notes, *notes])
     options = ImportOptions(copy_images=copy_photos, workers=workers, command=command)

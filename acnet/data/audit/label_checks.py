@@ -2,7 +2,7 @@
 
 import collections
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from acnet.data.audit.findings import Finding
@@ -65,13 +65,17 @@ def check_names(photos: Sequence[Annotated], declared: Sequence[str]) -> Iterato
             yield Finding("stray class", photo.file_name, detail, number)
 
 
-def check_ids(photos: Sequence[Annotated]) -> Iterator[Finding]:
+def check_ids(
+    photos: Sequence[Annotated], splits: Mapping[str, Sequence[str]]
+) -> Iterator[Finding]:
     """Finds annotation ids that mislead evaluation.
 
     pycocotools takes a matched id of 0 for "no match", and keeps one of two objects of equal id.
 
     Args:
         photos: of the whole set.
+        splits: file names by split. Ids are compared within the first split that lists a photo,
+            since other splits are other files, which count from 1 again.
 
     Yields:
         At most one finding of each kind, with the number of objects and an example.
@@ -80,16 +84,19 @@ def check_ids(photos: Sequence[Annotated]) -> Iterator[Finding]:
     zeros = [photo.file_name for annotation_id, photo in pairs if annotation_id == 0]
     if zeros:
         yield Finding("annotation id 0", zeros[0], number=len(zeros))
-    first_owner, repeated = {}, []
+    home = {name: split for split in reversed(list(splits)) for name in splits[split]}
+    owner, repeated = {}, []
     for annotation_id, photo in pairs:
-        if annotation_id in first_owner:
-            repeated.append((annotation_id, photo.file_name))
-        first_owner.setdefault(annotation_id, photo.file_name)
+        key = home.get(photo.file_name), annotation_id
+        if key in owner:
+            repeated.append((owner[key], photo.file_name, annotation_id))
+        owner.setdefault(key, photo.file_name)
     if repeated:
-        annotation_id, name = repeated[0]
-        owner = first_owner[annotation_id]
-        detail, others = f"id {annotation_id}", () if name == owner else (name,)
-        yield Finding("annotation id duplicated", owner, detail, len(repeated), others)
+        first, name, annotation_id = repeated[0]
+        others = () if name == first else (name,)
+        yield Finding(
+            "annotation id duplicated", first, f"id {annotation_id}", len(repeated), others
+        )
 
 
 def _strays(counts: collections.Counter) -> set[str]:

@@ -154,7 +154,7 @@ def test_the_copy_is_never_written_into_the_original(tmp_path, place):
     source = write_broken_set(tmp_path / "photos")
     audit = audit_source(source, AuditOptions())
     before = contents(tmp_path)
-    with pytest.raises(UserError, match=r"never changed.*Choose another folder\.$"):
+    with pytest.raises(UserError, match="Choose another folder"):
         write_cleaned(tmp_path / place, source, audit)
     assert contents(tmp_path) == before
 

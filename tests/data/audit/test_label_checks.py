@@ -76,9 +76,18 @@ def test_ids_from_0_and_ids_that_come_twice():
         annotated("a.jpg", THREE, annotation_ids=(0, 1, 2)),
         annotated("b.jpg", THREE, annotation_ids=(2, 2, 5)),
     ]
-    zero, twice = check_ids(photos)
+    one_file = {"train": ["a.jpg", "b.jpg"]}
+    zero, twice = check_ids(photos, one_file)
     assert (zero.kind, zero.file_name, zero.number) == ("annotation id 0", "a.jpg", 1)
     assert (twice.kind, twice.file_name) == ("annotation id duplicated", "a.jpg")
     assert (twice.others, twice.detail, twice.number) == (("b.jpg",), "id 2", 2)
-    assert list(check_ids([annotated("a.jpg", THREE, annotation_ids=(1, 2, 3))])) == []
-    assert list(check_ids([annotated("a.jpg", THREE)])) == []
+    assert list(check_ids([annotated("a.jpg", THREE, annotation_ids=(1, 2, 3))], one_file)) == []
+    assert list(check_ids([annotated("a.jpg", THREE)], one_file)) == []
+
+
+def test_every_file_counts_for_itself():
+    photos = [annotated(name, THREE, annotation_ids=(1, 2, 3)) for name in ("a.jpg", "b.jpg")]
+    assert list(check_ids(photos, {"train": ["a.jpg"], "test": ["b.jpg"]})) == []
+    # As in folds: both photos are in trainval_1, but their ids were given elsewhere.
+    folds = {"test_0": ["a.jpg"], "trainval_0": ["b.jpg"], "trainval_1": ["a.jpg", "b.jpg"]}
+    assert list(check_ids(photos, folds)) == []
