@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 import acnet
 from acnet.data.audit.audit import Audit
@@ -166,8 +167,12 @@ def _draw_sizes(figure: Figure, sizes_px: np.ndarray) -> None:
     ticks = size_edges(sizes_px)[:: max(1, len(size_edges(sizes_px)) // MOST_TICKS)]
     axes.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
     axes.set_xticks([], minor=True)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _draw_counts(figure: Figure, counts: np.ndarray) -> None:
     axes = figure.add_subplot(xlabel="boxes", ylabel="photos")
-    axes.hist(counts, bins=count_edges(counts), color=LIGHT["found"], rwidth=0.9)
+    edges = count_edges(counts) - 0.5  # whole numbers lie in the middle of their bars
+    axes.hist(counts, bins=edges, color=LIGHT["found"], rwidth=0.9)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))

@@ -1,10 +1,8 @@
 """The whole audit: every photo read once on all cores, every check on what was read."""
 
-import dataclasses
 import functools
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from acnet.data.audit.anchors import AnchorSet
 from acnet.data.audit.box_checks import check_boxes
@@ -12,6 +10,7 @@ from acnet.data.audit.box_grid import check_grid
 from acnet.data.audit.findings import Finding, Report, sort_findings
 from acnet.data.audit.label_checks import check_ids, check_names, check_photo_labels
 from acnet.data.audit.photo import Photo, examine
+from acnet.data.audit.places import folder_prefixes, place_in_set, without_folders
 from acnet.data.audit.statistics import Statistics, describe
 from acnet.data.audit.twins import Twins, check_twins, find_twins, shared_photos
 from acnet.data.parallel import map_photos
@@ -72,9 +71,9 @@ def audit_source(source: Source, options: AuditOptions) -> Audit:
     findings += check_twins(twins, photos, source.splits)
     findings += _check_lists(source)
     findings += _check_anchors(statistics)
-    return Audit(
-        Report(sort_findings(_without_folders(findings, source)), statistics), photos, twins
-    )
+    prefixes = folder_prefixes(source)
+    findings = [replace(f, detail=without_folders(f.detail, prefixes)) for f in findings]
+    return Audit(Report(sort_findings(findings), statistics), photos, twins)
 
 
 def examine_all(source: Source, *, workers: int) -> list[Photo]:
@@ -94,7 +93,7 @@ def examine_all(source: Source, *, workers: int) -> list[Photo]:
 
 def _check_lists(source: Source) -> Iterator[Finding]:
     for path in sorted(source.unlisted):
-        yield Finding("file without partner", _below(path, source))
+        yield Finding("file without partner", place_in_set(path, source))
     for note in source.notes:
         detail = f"{note.kind} {note.detail}".strip()
         yield Finding("annotation not taken", note.file_name, detail, note.count)
@@ -113,26 +112,3 @@ def _check_anchors(statistics: Statistics) -> Iterator[Finding]:
     else:
         detail += "; no other sizes reach more at this stride"
     yield Finding("anchors miss boxes", "", detail)
-
-
-def _below(path: Path, source: Source) -> str:
-    """Names a file without saying where the data set lies."""
-    if path.is_relative_to(source.image_root):
-        return path.relative_to(source.image_root).as_posix()
-    return f"{path.parent.name}/{path.name}"
-
-
-def _without_folders(findings: Iterable[Finding], source: Source) -> list[Finding]:
-    """Takes folders out of the words of decoders and readers: reports are passed on to others."""
-    folders = {path.parent for path in (*source.inputs, *source.unlisted)} | {source.image_root}
-    folders |= {folder.absolute() for folder in folders} | {folder.resolve() for folder in folders}
-    prefixes = sorted((f"{folder}/" for folder in folders), key=len, reverse=True)
-    return [_without(finding, prefixes) for finding in findings]
-
-
-def _without(finding: Finding, prefixes: Sequence[str]) -> Finding:
-    detail = finding.detail
-    if "/" in detail:
-        for prefix in prefixes:
-            detail = detail.replace(prefix, "")
-    return finding if detail == finding.detail else dataclasses.replace(finding, detail=detail)

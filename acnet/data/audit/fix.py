@@ -1,9 +1,8 @@
 """A cleaned copy of a data set, and a list of every difference; the original is only read."""
 
-import dataclasses
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from acnet.data.audit.audit import Audit
 from acnet.data.audit.box_checks import exact_copies
 from acnet.data.audit.photo import Photo
+from acnet.data.audit.places import folder_prefixes, without_folders
 from acnet.data.audit.twins import Leak, shared_photos, straddling
 from acnet.data.files import atomic_write, write_json, write_text
 from acnet.data.images import UPRIGHT_BY_ORIENTATION, open_image, upright
@@ -84,8 +84,10 @@ def write_cleaned(
         kept = {name for names in splits.values() for name in names}
         sideways = [p for p in audit.photos if p.file_name in kept and _is_sideways(p)]
         changes += _store_upright(sideways, source, layout)
+    prefixes = folder_prefixes(source)
+    changes = [replace(note, detail=without_folders(note.detail, prefixes)) for note in changes]
     write_text(layout.folder / CHANGES_TEXT, Notes(changes).text())
-    rows = [dataclasses.asdict(note) for note in changes]
+    rows = [asdict(note) for note in changes]
     write_json(layout.folder / CHANGES_JSON, rows, indent=2)
     return changes
 
@@ -105,7 +107,7 @@ def without_copies(photo: Annotated) -> Annotated:
     kept = np.flatnonzero(~copies)
     ids, crowd, difficult = photo.annotation_ids, photo.crowd, photo.difficult
     note = Note(COPIES, photo.file_name, count=int(copies.sum()))
-    return dataclasses.replace(
+    return replace(
         photo,
         names=tuple(photo.names[i] for i in kept),
         boxes_xyxy=photo.boxes_xyxy[kept],

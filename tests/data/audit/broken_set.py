@@ -67,5 +67,5 @@ def write_broken_set(root: Path) -> FakeSource:
         annotations={name: annotated(name, BOXES[name], **FIELDS.get(name, {})) for name in BOXES},
         splits={"train": [n for n in listed if n not in TEST or n == "both.jpg"], "test": TEST},
         unlisted=[root / "spare.jpg"],
-        notes=[Note("object dropped: no picture", "", "5 objects", 5)],
+        notes=[Note("object dropped: no picture", "", f"5 objects of {root}/list.json", 5)],
     )

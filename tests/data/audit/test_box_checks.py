@@ -70,6 +70,7 @@ def test_nearly_the_same_box():
 def test_boxes_that_are_none_are_not_compared():
     nan = [np.nan] * 4
     assert found([nan, nan, [5, 5, 5, 5]]) == {"box not a number": 2, "box without area": 1}
+    assert found([[np.inf] * 4] * 2) == {"box not a number": 2}
 
 
 @pytest.mark.parametrize("min_iou", [0.55, 0.8, 0.95])
