@@ -35,6 +35,7 @@ MODULES = [
     "safetensors",
     "torch",
     "torchvision",
+    "yaml",
 ]
 DEV_MODULES = ["hypothesis", "pytest", "ruff", "scipy"]
 # A build of these from source takes hours, or a tool chain that nobody has.
