@@ -15,7 +15,7 @@ from acnet.data.audit.box_checks import faulty_boxes
 from acnet.data.audit.findings import Finding, Report
 from acnet.data.audit.kinds import KINDS
 from acnet.data.audit.statistics import Statistics, count_edges, size_edges
-from acnet.data.audit.text import percentiles
+from acnet.data.audit.text import names_text, percentiles
 from acnet.data.files import write_text
 from acnet.data.records import Annotated
 from acnet.visualization.palette import LIGHT
@@ -92,13 +92,12 @@ class _Drawing:
 
 
 def _holdings(statistics: Statistics) -> list[tuple[str, str]]:
-    names = ", ".join(f"{name} {number:,}" for name, number in statistics.names.items())
     grades = ", ".join(f"{grade}: {n:,}" for grade, n in statistics.photos_by_grade.items())
     sizes = " ".join(f"{size:g}" for size in statistics.anchors.sizes_px)
     rows = [
         ("Photos", f"{statistics.photos:,}, {statistics.photos - statistics.read:,} unusable"),
         ("Boxes", f"{statistics.boxes:,}"),
-        ("Names", names or "none"),
+        ("Names", names_text(statistics)),
         ("Photos by grade", grades or "none"),
         ("Boxes a photo", percentiles(statistics.counts)),
         ("Box sizes in px, root of the area", percentiles(statistics.sizes_px)),

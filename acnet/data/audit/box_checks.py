@@ -53,13 +53,14 @@ def faulty_boxes(boxes_xyxy: np.ndarray, image_hw: tuple[int, int]) -> dict[str,
     boxes = np.where(finite[:, None], boxes_xyxy, 0.0)
     height, width = image_hw
     limits = np.array([width, height, width, height], dtype=np.float64)
-    sides = boxes[:, 2:] - boxes[:, :2]
+    with np.errstate(over="ignore"):  # corners of 1e308 lie far outside, and are found to
+        sides = boxes[:, 2:] - boxes[:, :2]
     inverted = finite & (sides < 0).any(axis=1)
     empty = finite & ~inverted & (sides <= ROUNDING_PX).any(axis=1)
     proper = finite & ~inverted & ~empty
     clipped = np.clip(boxes, 0.0, limits)
     outside = proper & (clipped[:, 2:] - clipped[:, :2] <= ROUNDING_PX).any(axis=1)
-    leaving = np.abs(boxes - clipped).max(axis=1, initial=0.0) > ROUNDING_PX
+    leaving = (np.abs(boxes - clipped) > ROUNDING_PX).any(axis=1)
     return {
         "box not a number": ~finite,
         "box inverted": inverted,
@@ -125,7 +126,9 @@ def _check_copies(photo: Annotated, usable: np.ndarray) -> Iterator[Finding]:
         yield Finding("very many boxes", photo.file_name, f"{len(usable)} boxes", len(usable))
         return
     single = usable[~copies[usable]]
-    pairs = single[near_copies(photo.boxes_xyxy[single], NEAR_IOU)]
+    height, width = photo.image_hw
+    inside = np.clip(photo.boxes_xyxy[single], 0.0, [width, height, width, height])
+    pairs = single[near_copies(inside, NEAR_IOU)]
     same_name = np.array([photo.names[i] == photo.names[j] for i, j in pairs], dtype=bool)
     for kind, chosen in (
         ("box nearly duplicated", pairs[same_name]),

@@ -13,6 +13,7 @@ from acnet.data.records import Annotated
 # must be a slip of the annotator: ACNE04 has one `cold_sore` among 18,983 objects.
 STRAY_SHARE = 0.01
 DOMINANT_SHARE = 0.9
+SHOWN_NAMES = 3  # of a photo
 GRADE_PREFIX = re.compile(r"levle(\d)_")  # the spelling is ACNE04's own
 
 
@@ -51,18 +52,21 @@ def check_names(photos: Sequence[Annotated], declared: Sequence[str]) -> Iterato
         declared: the names that the set states; empty where it states none.
 
     Yields:
-        One finding for each photo and name.
+        One finding for each photo that has some.
     """
     counts = collections.Counter(name for photo in photos for name in photo.names)
+    total = counts.total()
     if declared:
-        strange, why = set(counts) - set(declared), f"declared: {', '.join(declared)}"
+        strange, why = set(counts) - set(declared), "the set does not declare it"
     else:
         strange, why = _strays(counts), "the others are nearly all of one name"
     for photo in photos:
-        here = collections.Counter(name for name in photo.names if name in strange)
-        for name, number in sorted(here.items()):
-            detail = f"{name!r}, {counts[name]} of {counts.total()} objects; {why}"
-            yield Finding("stray class", photo.file_name, detail, number)
+        here = [name for name in photo.names if name in strange]
+        if here:
+            shown = [f"{name!r} ({counts[name]} in all)" for name in dict.fromkeys(here)]
+            more = f" and {len(shown) - SHOWN_NAMES} more" if len(shown) > SHOWN_NAMES else ""
+            detail = f"{', '.join(shown[:SHOWN_NAMES])}{more} of {total} objects; {why}"
+            yield Finding("stray class", photo.file_name, detail, len(here))
 
 
 def check_ids(

@@ -20,6 +20,7 @@ from acnet.data.readers.yolo import NO_LABEL
 from acnet.data.records import Annotated, Note
 
 UPRIGHT = 1
+MAX_FILE_BYTES = 1 << 29  # no photo is as large, and it has to fit into memory
 DRAFT_SIDE = 8 * THUMBNAIL_SIDE  # px, at least: shrinking from there averages 64 pixels and more
 SMOOTH = Image.Resampling.LANCZOS
 
@@ -63,6 +64,10 @@ def examine(file_name: str, *, source: Source) -> Photo:
         return Photo(file_name, (Finding("picture unreadable", file_name, str(error)),))
     if not path.is_file():
         return Photo(file_name, (Finding("picture missing", file_name),))
+    size = path.stat().st_size
+    if size > MAX_FILE_BYTES:
+        detail = f"{size:,} bytes; at most {MAX_FILE_BYTES:,} are read"
+        return Photo(file_name, (Finding("picture unreadable", file_name, detail),))
     content = path.read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()
     try:

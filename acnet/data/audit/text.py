@@ -10,6 +10,7 @@ from acnet.data.audit.kinds import KINDS
 from acnet.data.audit.statistics import PERCENTS, Statistics, quantiles
 
 SHOWN_FINDINGS = 5  # of each kind
+SHOWN_NAMES = 20
 
 
 def report_text(report: Report) -> str:
@@ -28,13 +29,12 @@ def report_text(report: Report) -> str:
 
 
 def _holdings(statistics: Statistics) -> Iterator[str]:
-    names = ", ".join(f"{name} {number:,}" for name, number in statistics.names.items())
     grades = ", ".join(f"{g}: {n:,}" for g, n in statistics.photos_by_grade.items())
-    yield f"{statistics.photos:,} photos, {statistics.boxes:,} boxes ({names or 'none'})"
+    yield f"{statistics.photos:,} photos, {statistics.boxes:,} boxes ({names_text(statistics)})"
     if statistics.read < statistics.photos:
         yield f"{statistics.photos - statistics.read:,} photos cannot be used"
     for split, size in statistics.splits.items():
-        yield f"  {split}: {size.photos:,} photos, {size.boxes:,} boxes"
+        yield f"  {printable(split)}: {size.photos:,} photos, {size.boxes:,} boxes"
     if statistics.boxes:
         yield f"photos by grade: {grades}"
         yield f"boxes a photo {percentiles(statistics.counts)}"
@@ -42,6 +42,30 @@ def _holdings(statistics: Statistics) -> Iterator[str]:
     if statistics.anchor_share is not None:
         sizes = " ".join(f"{size:g}" for size in statistics.anchors.sizes_px)
         yield f"boxes with an anchor of {sizes} px at IoU 0.5: {statistics.anchor_share:.1%}"
+
+
+def names_text(statistics: Statistics) -> str:
+    """Writes the names and how often each occurs, the most frequent ones first.
+
+    Args:
+        statistics: of a set.
+
+    Returns:
+        Such as "fore 18,982, cold_sore 1"; at most twenty names.
+    """
+    items = list(statistics.names.items())
+    parts = [f"{printable(name)} {number:,}" for name, number in items[:SHOWN_NAMES]]
+    parts += [f"and {len(items) - SHOWN_NAMES:,} more"] * (len(items) > SHOWN_NAMES)
+    return ", ".join(parts) or "none"
+
+
+def printable(text: str) -> str:
+    """Replaces what a terminal would take for a command, such as escape codes in names of files.
+
+    Args:
+        text: of unknown origin.
+    """
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def percentiles(values: np.ndarray) -> str:
@@ -73,6 +97,6 @@ def _findings_of(report: Report, kind: str) -> Iterator[str]:
     yield f"{kind}:"
     for finding in findings[:SHOWN_FINDINGS]:
         names = " = ".join((finding.file_name, *finding.others))
-        yield "  " + ": ".join(part for part in (names, finding.detail) if part)
+        yield "  " + printable(": ".join(part for part in (names, finding.detail) if part))
     if len(findings) > SHOWN_FINDINGS:
         yield f"  and {len(findings) - SHOWN_FINDINGS:,} more"

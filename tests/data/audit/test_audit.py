@@ -106,3 +106,13 @@ def test_an_empty_set_has_nothing_wrong(tmp_path):
 def test_a_kind_that_nobody_could_look_up_is_refused():
     with pytest.raises(ValueError, match="Received 'nonsense'"):
         Finding("nonsense", "a.jpg")
+
+
+def test_names_cannot_command_the_terminal(tmp_path):
+    name = "\x1b[2J\N{RIGHT-TO-LEFT OVERRIDE}.jpg"
+    text = report_text(
+        audit_source(FakeSource(tmp_path, {}, {"train": [name]}), AuditOptions()).report
+    )
+    assert "\x1b" not in text
+    assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in text
+    assert "[2J" in text

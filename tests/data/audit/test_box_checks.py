@@ -39,6 +39,14 @@ def test_boxes_that_touch_the_rim_are_inside_also_by_a_rounded_coordinate():
     assert found([[0, 0, 96, 64], [-0.004, 3, 7, 9]]) == {}
 
 
+@pytest.mark.filterwarnings("error")
+def test_numbers_at_the_end_of_the_range_are_only_outside():
+    most = np.finfo(np.float64).max
+    assert found([[-most, -most, most, most]]) == {"box partly outside": 1}
+    assert found([[most / 2, 0, most, 9]]) == {"box outside": 1}
+    assert found([[most, 0, -most, 9]]) == {"box inverted": 1}
+
+
 def test_no_box_is_two_faults_at_a_time():
     values = [-5.0, 0.0, 10.0, 50.0, 200.0, np.nan]
     boxes = np.array(np.meshgrid(values, values, values, values)).reshape(4, -1).T

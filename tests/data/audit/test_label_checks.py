@@ -59,7 +59,15 @@ def test_a_rare_name_beside_a_dominant_one_is_a_stray():
     photos = [photo_of("a.jpg", ["fore"] * 60), photo_of("b.jpg", ["fore"] * 60 + ["cold_sore"])]
     (finding,) = check_names(photos, declared=())
     assert (finding.file_name, finding.number) == ("b.jpg", 1)
-    assert "'cold_sore', 1 of 121 objects" in finding.detail
+    assert finding.detail.startswith("'cold_sore' (1 in all) of 121 objects; ")
+
+
+def test_very_many_names_of_a_photo_are_one_finding():
+    photos = [photo_of("a.jpg", [f"name {i}" for i in range(1000)])]
+    (finding,) = check_names(photos, declared=("acne",))
+    assert finding.number == 1000
+    assert "and 997 more" in finding.detail
+    assert len(finding.detail) < 200
 
 
 def test_two_frequent_names_are_no_strays_nor_is_a_rare_one_that_is_declared():

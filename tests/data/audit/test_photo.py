@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from acnet.data.audit.photo import examine
+from acnet.data.audit.photo import MAX_FILE_BYTES, examine
 from acnet.data.images import UnreadableFileError, read_bgr
 from acnet.data.readers.yolo import NO_LABEL
 from acnet.data.records import Note
@@ -85,6 +85,14 @@ def test_a_missing_picture_a_missing_annotation_and_one_that_is_damaged(tmp_path
     damaged = examine("a.jpg", source=Damaged(tmp_path, {}, {"train": ["a.jpg"]}))
     assert kinds(damaged) == ["annotation unreadable"]
     assert damaged.looks is not None  # the picture is sound, so its twins are found
+
+
+def test_a_file_too_large_for_a_photo_is_not_read(tmp_path):
+    with (tmp_path / "a.jpg").open("wb") as file:
+        file.truncate(MAX_FILE_BYTES + 1)  # a hole: it takes no room on the disk
+    photo = examined(tmp_path)
+    assert kinds(photo) == ["picture unreadable"]
+    assert "536,870,913 bytes" in photo.findings[0].detail
 
 
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
