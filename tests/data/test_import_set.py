@@ -10,6 +10,7 @@ from fuzz_sets import BOXES, SETS, annotation_xml, coco, voc, write, yolo, yolo_
 from pycocotools.coco import COCO
 
 from acnet.data import import_set as module
+from acnet.data.images import read_size
 from acnet.data.import_report import import_report
 from acnet.data.import_set import ImportOptions, import_set
 from acnet.data.layout import PreparedLayout
@@ -117,8 +118,9 @@ def test_twice_with_more_processes_and_with_copies_gives_the_same(tmp_path, layo
 def test_unreadable_files_stop_the_run_and_are_all_named(tmp_path, layout):
     yolo(tmp_path / "src")
     photo = tmp_path / "src" / "train" / "images" / "a.jpg"
-    photo.write_bytes(photo.read_bytes()[:-200])  # its header is whole
+    photo.write_bytes(photo.read_bytes()[:-60])  # its header is whole
     (tmp_path / "src" / "valid" / "labels" / "c.txt").write_bytes(b"0 0.5 \xff\n")
+    assert read_size(photo) == (30, 40)
     with pytest.raises(UserError, match=r"(?s)Received 2.*a\.jpg.*c\.txt.*--skip-unreadable\.$"):
         run(tmp_path / "src", layout)
     assert read(layout.manifest) == {"complete": False}
