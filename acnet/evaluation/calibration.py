@@ -1,8 +1,8 @@
 """Whether scores mean what they say: of detections with score 0.7, are 70 % right?
 
 A detection is right where it matches a lesion at IoU 0.5 in the one match of the evaluation, so a
-second detection of the same lesion is wrong. Detections that only meet a crowd or a difficult
-lesion are neither, and left out.
+second detection of the same lesion is wrong. Detections that only meet a crowd are neither, and
+left out.
 
 Shape shorthand in this module:
     P: number of photos
@@ -151,3 +151,38 @@ def equal_mass_edges(scores: np.ndarray, bins: int) -> np.ndarray:
     starts = np.unique(ranked[np.arange(bins) * len(ranked) // bins])
     lasts = np.append(np.searchsorted(ranked, starts[1:], side="left"), len(ranked)) - 1
     return np.stack([starts, ranked[lasts]], axis=1)
+
+
+def score_bins(matches: Matches, *, bins: int) -> dict[str, ScoreBins]:
+    """Sort the detections that are right or wrong into bins.
+
+    Args:
+        matches: Of all photos; detections beyond its largest cap are left out.
+        bins: How many, at least 1.
+
+    Returns:
+        "ECE", bins of equal width on 0 to 1, and "ECE equal mass".
+    """
+    counts = (matches.rank < matches.caps[-1]) & ~matches.ignored(iou=CORRECT_IOU)
+    right = matches.matched(iou=CORRECT_IOU)[counts]
+    photo = matches.detections.photo[counts]
+    scores = matches.detections.scores[counts]
+    edges = {"ECE": equal_width_edges(bins), "ECE equal mass": equal_mass_edges(scores, bins)}
+    num_photos = matches.ground_truth.num_photos
+    return {
+        name: ScoreBins(photo, scores, right, limits, num_photos) for name, limits in edges.items()
+    }
+
+
+def calibration(matches: Matches, *, bins: int = 10) -> Calibration:
+    """Compare scores with the share of detections that is right.
+
+    Args:
+        matches: Of all photos, with IoU 0.5 among its thresholds.
+        bins: How many, at least 1.
+
+    Returns:
+        Bins of both kinds, each with its expected calibration error.
+    """
+    binned = score_bins(matches, bins=bins)
+    return Calibration(equal_width=binned["ECE"].bins(), equal_mass=binned["ECE equal mass"].bins())

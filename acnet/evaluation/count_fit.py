@@ -20,13 +20,13 @@ import math
 import numpy as np
 
 from acnet.errors import UserError
-from acnet.evaluation.count_model import CountModel, count_at
+from acnet.evaluation.columns import Detections
+from acnet.evaluation.count_model import CountModel
 
 
 def fit_count_model(
     true_counts: np.ndarray,
-    photo: np.ndarray,
-    scores: np.ndarray,
+    detections: Detections,
     *,
     merge: str,
     coverage: float = 0.9,
@@ -36,8 +36,7 @@ def fit_count_model(
 
     Args:
         true_counts: (P,) lesions in each photo.
-        photo: (D,) index of each detection's photo.
-        scores: (D,).
+        detections: Of the P photos, all scores.
         merge: What merged the detections, such as "soft_nms-linear".
         coverage: Share of new photos whose true count the interval shall hold, above 0 and below 1.
         seed: Of the split into halves.
@@ -53,9 +52,11 @@ def fit_count_model(
     in_fit = np.zeros(num_photos, dtype=bool)
     in_fit[order[: num_photos // 2]] = True
     _check_size(num_photos, num_photos - int(in_fit.sum()), coverage)
-    chosen = in_fit[photo]
-    threshold = fit_threshold(np.where(in_fit, true_counts, 0), photo[chosen], scores[chosen])
-    counts = count_at(photo, scores, threshold, num_photos)
+    chosen = in_fit[detections.photo]
+    threshold = fit_threshold(
+        np.where(in_fit, true_counts, 0), detections.photo[chosen], detections.scores[chosen]
+    )
+    counts = detections.counts(num_photos, score_threshold=threshold)
     errors = np.abs(counts - true_counts)
     relative = errors[~in_fit] / np.sqrt(counts[~in_fit] + 1)
     return CountModel(

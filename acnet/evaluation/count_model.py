@@ -15,6 +15,7 @@ import numpy as np
 
 from acnet.data.files import write_json
 from acnet.errors import UserError
+from acnet.evaluation.columns import Detections
 
 FORMAT = "acnet count model"
 VERSION = 1
@@ -48,18 +49,17 @@ class CountModel:
     interval_mae: float
     seed: int
 
-    def count(self, photo: np.ndarray, scores: np.ndarray, num_photos: int) -> np.ndarray:
+    def count(self, detections: Detections, num_photos: int) -> np.ndarray:
         """Count the detections of each photo that reach the threshold.
 
         Args:
-            photo: (D,) index of each detection's photo.
-            scores: (D,) of the same merging as the model's.
+            detections: Of the same merging as the model's.
             num_photos: P.
 
         Returns:
             (P,) int64.
         """
-        return count_at(photo, scores, self.threshold, num_photos)
+        return detections.counts(num_photos, score_threshold=self.threshold)
 
     def interval(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Say how many lesions a photo may truly have.
@@ -74,23 +74,6 @@ class CountModel:
         counts = np.asarray(counts, dtype=np.int64)
         half = np.floor(self.quantile * np.sqrt(counts + 1) + ROUNDING).astype(np.int64)
         return np.maximum(counts - half, 0), counts + half
-
-
-def count_at(
-    photo: np.ndarray, scores: np.ndarray, threshold: float, num_photos: int
-) -> np.ndarray:
-    """Count the detections of each photo with at least a score.
-
-    Args:
-        photo: (D,) index of each detection's photo.
-        scores: (D,).
-        threshold: Lowest score that counts.
-        num_photos: P.
-
-    Returns:
-        (P,) int64.
-    """
-    return np.bincount(photo[scores >= threshold], minlength=num_photos)
 
 
 def write_count_model(path: Path, model: CountModel) -> None:
