@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from acnet.data.grade import HAYASHI_LIMITS
 from acnet.evaluation.counting import BlandAltman
+from acnet.evaluation.grading import GRADE_NAMES
 from acnet.visualization.palette import LIGHT
 
 MOST_MARKERS = 2000  # more are drawn as pixels, lest the page grow with the data set
@@ -29,8 +30,9 @@ def draw_counts(figure: Figure, true: np.ndarray, predicted: np.ndarray) -> None
     axes = figure.add_subplot(xlabel="lesions in the photo", ylabel="lesions counted")
     top = max(true.max(initial=0), predicted.max(initial=0), HAYASHI_LIMITS[0]) + 0.5
     borders = [0, *(limit + 0.5 for limit in HAYASHI_LIMITS if limit + 0.5 < top), top * 1.06]
-    for low, high in itertools.pairwise(borders):
+    for name, (low, high) in zip(GRADE_NAMES, itertools.pairwise(borders), strict=False):
         axes.fill_between([low, high], low, high, color=LIGHT["shade"], linewidth=0)
+        axes.annotate(name, (low, high), (4, -11), textcoords="offset points", color=LIGHT["muted"])
     axes.plot([0, borders[-1]], [0, borders[-1]], color=LIGHT["muted"], lw=1, ls=(0, (2, 2)))
     _scatter(axes, true, predicted)
     axes.set_xscale("function", functions=(_root, np.square))
@@ -79,7 +81,7 @@ def _scatter(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
     places, photos = np.unique(np.stack([x, y], axis=1), axis=0, return_counts=True)
     axes.scatter(
         *places.T,
-        s=14 * photos,
+        s=18 * photos,
         color=LIGHT["found"],
         alpha=0.55,
         linewidths=0,

@@ -84,7 +84,7 @@ def draw_sizes(figure: Figure, labels: Sequence[str], values: Mapping[str, Seque
         labels: (N,) of the sizes, smallest first.
         values: (N,) in percent, None where there is nothing of the size, by label; at most two.
     """
-    axes = figure.add_subplot(ylabel="%", ylim=(0, 101))
+    axes = figure.add_subplot(xlabel="size of the lesion, px", ylabel="%", ylim=(0, 105))
     height = 0.8 / len(values)
     for index, (name, shares) in enumerate(values.items()):
         places = np.arange(len(labels)) + (index - (len(values) - 1) / 2) * height
