@@ -1,7 +1,7 @@
 """Predictions of `acnet predict` beside a ground truth that has ids of its own.
 
-`acnet predict` knows nothing of a ground truth: it numbers the photos that it was given, and says in
-images.json beside its predictions what the numbers mean. Where that file is there, photos are
+`acnet predict` knows nothing of a ground truth: it numbers the photos that it was given, and says
+in images.json beside its predictions what the numbers mean. Where that file is there, photos are
 matched by name and classes by name; where it is not, the ids are those of the ground truth, as in
 any COCO results.
 """
@@ -81,8 +81,8 @@ def _read_images(path: Path) -> GroundTruth:
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"The {IMAGES_FILE} beside predictions says which photos they are of: `images` with id, "
-            "file_name, width and height, and `categories` with id and name. Received "
+            f"The {IMAGES_FILE} beside predictions says which photos they are of: `images` with "
+            "id, file_name, width and height, and `categories` with id and name. Received "
             f"{path}, where that cannot be read ({type(error).__name__}: {error}). Predict again, "
             "or move the file away if the ids in the predictions are those of the ground truth."
         ) from error
