@@ -25,7 +25,8 @@ from acnet.evaluation.counting import count_by_image, count_errors
 from acnet.evaluation.detection import CappedCOCOEvaluator, build_evaluator
 from acnet.evaluation.error_parts import error_parts
 from acnet.evaluation.froc import FALSE_POSITIVES_PER_PHOTO, Froc, froc
-from acnet.evaluation.matching import COCO_IOUS, DEFAULT_CAPS, DEFAULT_RANGES, Matches, match
+from acnet.evaluation.matches import Matches
+from acnet.evaluation.matching import COCO_IOUS, DEFAULT_CAPS, DEFAULT_RANGES, match
 
 __all__ = [
     "COCO_IOUS",

@@ -1,6 +1,6 @@
 """What costs average precision: TIDE's kinds of errors."""
 
-from acnet.evaluation.matching import Matches
+from acnet.evaluation.matches import Matches
 
 
 def error_parts(
