@@ -80,7 +80,8 @@ def base_name(file_name: str) -> str:
     Returns:
         The name without folders.
     """
-    return PureWindowsPath(file_name).name
+    name = PureWindowsPath(file_name).name
+    return name.encode("utf-8", "replace").decode()  # JSON can hold half a character
 
 
 class _Boxes:

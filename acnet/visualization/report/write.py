@@ -16,7 +16,7 @@ from acnet.visualization.report.detection_parts import (
     sizes_part,
 )
 from acnet.visualization.report.headline import headline_groups
-from acnet.visualization.report.photo_parts import photo_parts
+from acnet.visualization.report.photo_parts import base_name, photo_parts
 from acnet.visualization.templates import render
 
 PAGE = "index.html"
@@ -58,9 +58,17 @@ def write_report(
     """
     page = render("report.html.j2", **_values(result, photos_root))
     folder = Path(folder)
-    write_json(folder / NUMBERS, result.to_json(), indent=2)
+    write_json(folder / NUMBERS, _numbers(result), indent=2)
     write_text(folder / PAGE, page)
     return folder / PAGE
+
+
+def _numbers(result: EvaluationResult) -> dict[str, Any]:
+    """Return the result as JSON; of the photos' names the last part, as on the page."""
+    numbers = result.to_json()
+    for photo in numbers["photos"]:
+        photo["file_name"] = base_name(photo["file_name"])
+    return numbers
 
 
 def _values(result: EvaluationResult, photos_root: Path | None) -> dict[str, Any]:
