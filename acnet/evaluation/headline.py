@@ -16,7 +16,7 @@ from acnet.evaluation.count_model import CountModel
 from acnet.evaluation.counting import count_errors
 from acnet.evaluation.froc import FALSE_POSITIVES_PER_PHOTO, froc
 from acnet.evaluation.grading import confusion_table, grade_measures, grades_of
-from acnet.evaluation.matching import Matches
+from acnet.evaluation.matches import Matches
 
 FROC_RULES = {"iou": "IoU 0.5", "centre": "centre"}
 GRADE_MEASURES = (
