@@ -117,9 +117,7 @@ def test_counts_must_pair_up(true, predicted):
         grade_counts(true, predicted)
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)), min_size=1)
-)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)), min_size=1))
 def test_a_weight_is_a_repetition(rows):
     true, predicted, weights = np.array(rows).T
     weighted = confusion_table(true, predicted, weights)

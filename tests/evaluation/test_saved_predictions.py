@@ -43,9 +43,7 @@ def test_without_images_json_the_ids_are_those_of_the_ground_truth(tmp_path):
 def test_with_it_photos_are_matched_by_name(tmp_path):
     # The same ids mean other photos: 1 is b.jpg here, 2 is a.jpg.
     truth = ground_truth(tmp_path, ["a.jpg", "b.jpg"])
-    path = predictions(
-        tmp_path, [row(1, 0.9), row(2, 0.5), row(2, 0.7)], names=["b.jpg", "a.jpg"]
-    )
+    path = predictions(tmp_path, [row(1, 0.9), row(2, 0.5), row(2, 0.7)], names=["b.jpg", "a.jpg"])
     assert scores_by_photo(read_saved_predictions(path, truth)) == [(0, 0.7), (0, 0.5), (1, 0.9)]
 
 
