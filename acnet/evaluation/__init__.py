@@ -24,7 +24,7 @@ from acnet.evaluation.columns import (
 from acnet.evaluation.counting import count_by_image, count_errors
 from acnet.evaluation.detection import CappedCOCOEvaluator, build_evaluator
 from acnet.evaluation.error_parts import error_parts
-from acnet.evaluation.froc import FALSE_POSITIVES_PER_PHOTO, Froc, froc
+from acnet.evaluation.froc import FALSE_POSITIVES_PER_PHOTO, Froc, FrocCurve, froc
 from acnet.evaluation.matches import Matches
 from acnet.evaluation.matching import COCO_IOUS, DEFAULT_CAPS, DEFAULT_RANGES, match
 
@@ -37,6 +37,7 @@ __all__ = [
     "CappedCOCOEvaluator",
     "Detections",
     "Froc",
+    "FrocCurve",
     "GroundTruth",
     "Matches",
     "PrecisionCurves",

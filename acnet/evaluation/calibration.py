@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from acnet.evaluation.matching import Matches
+from acnet.evaluation.matches import Matches
 
 CORRECT_IOU = 0.5
 PERCENT = 100.0

@@ -22,6 +22,7 @@ import numpy as np
 from acnet.errors import UserError
 from acnet.evaluation.columns import Detections
 from acnet.evaluation.count_model import CountModel
+from acnet.evaluation.shares import conformal_rank
 
 
 def fit_count_model(
@@ -136,7 +137,7 @@ def conformal_quantile(errors: np.ndarray, coverage: float) -> float:
         Vovk, Gammerman and Shafer, "Algorithmic Learning in a Random World", 2005; Lei et al.,
         "Distribution-free predictive inference for regression", JASA 2018, section 2.2.
     """
-    rank = math.ceil((len(errors) + 1) * coverage - 1e-9)  # 10 * 0.9 may be a little above 9
+    rank = conformal_rank(len(errors), coverage)
     if rank > len(errors):
         _check_size(len(errors), len(errors), coverage)
     return float(np.sort(errors)[rank - 1])

@@ -16,6 +16,7 @@ import numpy as np
 from acnet.data.files import write_json
 from acnet.errors import UserError
 from acnet.evaluation.columns import Detections
+from acnet.evaluation.shares import conformal_rank
 
 FORMAT = "acnet count model"
 VERSION = 1
@@ -115,6 +116,9 @@ def read_count_model(path: Path) -> CountModel:
     for name, value in values.items():
         if not _is_valid(name, fields[name], value):
             raise _unusable(path, f"in which {name} is {value!r}")
+    if conformal_rank(values["interval_photos"], values["coverage"]) > values["interval_photos"]:
+        fault = "{interval_photos} photos cannot promise a coverage of {coverage}"
+        raise _unusable(path, f"in which {fault.format(**values)}")
     return CountModel(**values)
 
 

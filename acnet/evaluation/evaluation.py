@@ -11,10 +11,11 @@ from acnet.evaluation.error_parts import error_parts
 from acnet.evaluation.froc import froc
 from acnet.evaluation.grading import grade_counts
 from acnet.evaluation.headline import FROC_RULES, Headline, Number
-from acnet.evaluation.matching import DEFAULT_CAPS, Matches, match
+from acnet.evaluation.matches import Matches
+from acnet.evaluation.matching import DEFAULT_CAPS, match
 from acnet.evaluation.photo_rows import operating_threshold, photo_rows
 from acnet.evaluation.result import Counts, EvaluationOptions, EvaluationResult, Metric
-from acnet.evaluation.shares import share
+from acnet.evaluation.shares import conformal_share_range, share
 
 
 def evaluate(
@@ -146,4 +147,7 @@ def _counts(matches: Matches, count_model: CountModel, options: EvaluationOption
         errors=count_errors(predicted, true),
         agreement=bland_altman(predicted, true),
         coverage=share(int(inside.sum()), len(true), level=options.level),
+        expected_coverage=conformal_share_range(
+            count_model.interval_photos, count_model.coverage, len(true), level=options.level
+        ),
     )

@@ -14,9 +14,9 @@ from acnet.evaluation.average_precision import PrecisionCurves
 from acnet.evaluation.calibration import ScoreBins, score_bins
 from acnet.evaluation.count_model import CountModel
 from acnet.evaluation.counting import count_errors
-from acnet.evaluation.froc import FALSE_POSITIVES_PER_PHOTO, froc
+from acnet.evaluation.froc import FALSE_POSITIVES_PER_PHOTO, Froc, FrocCurve
 from acnet.evaluation.grading import confusion_table, grade_measures, grades_of
-from acnet.evaluation.matching import Matches
+from acnet.evaluation.matches import Matches
 
 FROC_RULES = {"iou": "IoU 0.5", "centre": "centre"}
 GRADE_MEASURES = (
@@ -57,8 +57,8 @@ class Headline:
 
     def __init__(self, matches: Matches, *, count_model: CountModel | None, bins: int):
         cap = matches.caps[-1]
-        self._matches = matches
-        self._curves = PrecisionCurves(matches, suffixes=("",), caps=(cap,))
+        self._precision = PrecisionCurves(matches, suffixes=("",), caps=(cap,))
+        self._froc = {name: FrocCurve(matches, rule=rule) for rule, name in FROC_RULES.items()}
         self._bins: dict[str, ScoreBins] = score_bins(matches, bins=bins)
         self._true = matches.ground_truth.counts()
         self._predicted = None
@@ -85,24 +85,23 @@ class Headline:
         Returns:
             Values by key, and others besides; what is undefined is None or missing.
         """
-        values = dict(self._curves.average_precision(photo_weights))
-        for rule, name in FROC_RULES.items():
-            values.update(self._froc(rule, name, photo_weights))
+        values: dict[str, float | None] = dict(self._precision.average_precision(photo_weights))
+        for name, curve in self._froc.items():
+            values |= _froc_values(name, curve.froc(photo_weights))
         if self._predicted is not None:
-            values.update(count_errors(self._predicted, self._true, photo_weights=photo_weights))
+            values |= count_errors(self._predicted, self._true, photo_weights=photo_weights)
             confusion = confusion_table(self._true_grades, self._predicted_grades, photo_weights)
-            values.update(grade_measures(confusion))
+            values |= grade_measures(confusion)
         for key, bins in self._bins.items():
             values[key] = bins.ece(photo_weights)
         return values
 
-    def _froc(self, rule: str, name: str, photo_weights: np.ndarray) -> dict[str, float]:
-        curve = froc(self._matches, rule=rule, photo_weights=photo_weights)
-        if curve is None:
-            return {}
-        keys = _sensitivity_keys(name)
-        values = [PERCENT * value for value in curve.at_points]
-        return {**dict(zip(keys, values, strict=True)), f"FROC ({name})": PERCENT * curve.score}
+
+def _froc_values(name: str, curve: Froc | None) -> dict[str, float]:
+    if curve is None:
+        return {}
+    percents = [PERCENT * value for value in (*curve.at_points, curve.score)]
+    return dict(zip(_froc_keys(name), percents, strict=True))
 
 
 def _detection_numbers(cap: int) -> tuple[Number, ...]:
@@ -111,14 +110,14 @@ def _detection_numbers(cap: int) -> tuple[Number, ...]:
 
 
 def _froc_numbers() -> tuple[Number, ...]:
-    keys = [
-        key for name in FROC_RULES.values() for key in (*_sensitivity_keys(name), f"FROC ({name})")
-    ]
+    keys = [key for name in FROC_RULES.values() for key in _froc_keys(name)]
     return tuple(Number(key, "FROC", "%", "higher") for key in keys)
 
 
-def _sensitivity_keys(name: str) -> list[str]:
-    return [f"sensitivity@{rate_name(rate)} ({name})" for rate in FALSE_POSITIVES_PER_PHOTO]
+def _froc_keys(name: str) -> list[str]:
+    """Return the keys of one hit rule: sensitivity at each point, then their mean."""
+    points = [f"sensitivity@{rate_name(rate)} ({name})" for rate in FALSE_POSITIVES_PER_PHOTO]
+    return [*points, f"FROC ({name})"]
 
 
 def rate_name(rate: float) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 
 from acnet.evaluation.count_model import CountModel
 from acnet.evaluation.froc import Froc
-from acnet.evaluation.matching import Matches
+from acnet.evaluation.matches import Matches
 from acnet.evaluation.result import PhotoRow
 
 ROWS_IOU = 0.5

@@ -19,7 +19,7 @@ from acnet.evaluation.count_model import CountModel
 from acnet.evaluation.counting import BlandAltman
 from acnet.evaluation.froc import Froc
 from acnet.evaluation.grading import Grading
-from acnet.evaluation.matching import Matches
+from acnet.evaluation.matches import Matches
 from acnet.evaluation.shares import Share
 
 SCHEMA_VERSION = 1
@@ -82,6 +82,8 @@ class Counts:
         agreement: Bland and Altman's limits and points.
         coverage: Photos whose true count lies in their interval; the target is
             `count_model.coverage`.
+        expected_coverage: Lowest and highest share to be expected of these photos by chance, where
+            they are like the validation photos.
     """
 
     true: np.ndarray
@@ -91,6 +93,7 @@ class Counts:
     errors: dict[str, float]
     agreement: BlandAltman
     coverage: Share
+    expected_coverage: tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,14 +9,13 @@ any COCO results.
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 
 from acnet.errors import UserError
-from acnet.evaluation.coco_files import read_predictions
+from acnet.evaluation.coco_files import ground_truth_from_coco, read_predictions
 from acnet.evaluation.columns import Detections, GroundTruth, sort_detections
 
 logger = logging.getLogger(__name__)
@@ -62,41 +61,16 @@ def read_saved_predictions(path: Path, ground_truth: GroundTruth) -> Detections:
 def _read_images(path: Path) -> GroundTruth:
     """Return the photos and classes of images.json as a ground truth without boxes."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        images = sorted(content["images"], key=_id_of)
-        categories = sorted(content["categories"], key=_id_of)
-        image_hw = [(int(image["height"]), int(image["width"])) for image in images]
-        return GroundTruth(
-            image_ids=_distinct_ids(images),
-            file_names=tuple(str(image["file_name"]) for image in images),
-            image_hw=np.array(image_hw, dtype=np.int64).reshape(-1, 2),
-            category_ids=_distinct_ids(categories),
-            class_names=tuple(str(category["name"]) for category in categories),
-            photo=np.empty(0, np.int32),
-            classes=np.empty(0, np.int32),
-            boxes_xywh=np.empty((0, 4)),
-            areas=np.empty(0),
-            crowd=np.empty(0, bool),
-            difficult=np.empty(0, bool),
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(
-            f"The {IMAGES_FILE} beside predictions says which photos they are of: `images` with "
-            "id, file_name, width and height, and `categories` with id and name. Received "
-            f"{path}, where that cannot be read ({type(error).__name__}: {error}). Predict again, "
-            "or move the file away if the ids in the predictions are those of the ground truth."
+            f"The {IMAGES_FILE} beside predictions says which photos and classes they are of. "
+            f"Received {path}, which cannot be read as JSON ({error}). Predict again, or move the "
+            "file away if the ids in the predictions are those of the ground truth."
         ) from error
-
-
-def _id_of(row: Mapping[str, Any]) -> int:
-    return int(row["id"])
-
-
-def _distinct_ids(rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    ids = np.array([_id_of(row) for row in rows], dtype=np.int64)
-    if len(np.unique(ids)) < len(ids):
-        raise ValueError("an id is there twice")
-    return ids
+    if isinstance(content, dict):
+        content = {**content, "annotations": []}
+    return ground_truth_from_coco(content, source=str(path))
 
 
 def _photos_by_name(named: GroundTruth, truth: GroundTruth, path: Path) -> np.ndarray:

@@ -108,6 +108,7 @@ def _froc_table(result: EvaluationResult) -> str:
 def _count_text(result: EvaluationResult) -> str:
     model, counts = result.count_model, result.counts
     agreement, coverage = counts.agreement, counts.coverage
+    expected_low, expected_high = counts.expected_coverage
     lines = [
         _group_table(result, "counts", "counts"),
         f"counted from score {model.threshold:.3f}, fitted for {model.merge}",
@@ -116,7 +117,8 @@ def _count_text(result: EvaluationResult) -> str:
         lines.append(f"limits of agreement: {agreement.low:+.1f} to {agreement.high:+.1f} lesions")
     lines.append(
         f"{model.coverage:.0%} intervals hold the true count in {coverage.value:.1%} of the photos "
-        f"({coverage.low:.1%} to {coverage.high:.1%})"
+        f"({coverage.low:.1%} to {coverage.high:.1%}); {expected_low:.1%} to {expected_high:.1%} is "
+        f"within chance for {model.interval_photos} validation photos"
     )
     return "\n".join(lines)
 

@@ -70,6 +70,7 @@ def test_a_missing_file_is_named_with_the_command_that_writes_it(tmp_path):
         ({"coverage": True}, "coverage is True"),
         ({"quantile": -1.0}, "quantile is -1.0"),
         ({"interval_photos": 0}, "interval_photos is 0"),
+        ({"interval_photos": 8}, "8 photos cannot promise a coverage of 0.9"),
         ({"fit_photos": 1.5}, "fit_photos is 1.5"),
         ({"merge": ""}, "merge is ''"),
         ({"extra": 1}, "extra is missing or unknown"),

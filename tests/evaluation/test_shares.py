@@ -1,8 +1,9 @@
 """Shares of photos with Wilson's interval."""
 
+import numpy as np
 import pytest
 
-from acnet.evaluation.shares import share
+from acnet.evaluation.shares import conformal_rank, conformal_share_range, share
 
 
 def test_wilson_s_interval_by_hand():
@@ -34,3 +35,29 @@ def test_more_photos_or_a_lower_level_narrow_it():
 def test_nonsense_is_refused(hits, total):
     with pytest.raises(ValueError, match=f"Received {hits} hits of {total}"):
         share(hits, total)
+
+
+def test_one_calibration_photo_and_one_new_one_by_hand():
+    # With one error as the quantile (rank 1 of 1) the next is at most that with probability 1/2,
+    # so of one new photo both 0 and 1 are to be expected; at a level of 40 % still.
+    assert conformal_share_range(1, 0.5, 1) == (0, 1)
+    assert conformal_share_range(1, 0.5, 1, level=0.4) == (0, 1)
+
+
+@pytest.mark.parametrize(("calibration", "photos"), [(9, 40), (50, 7), (30, 30)])
+def test_the_range_is_that_of_simulated_errors(calibration, photos):
+    rng = np.random.default_rng(0)
+    rank = conformal_rank(calibration, 0.9)
+    errors = rng.uniform(size=(20_000, calibration + photos))
+    quantiles = np.sort(errors[:, :calibration], axis=1)[:, rank - 1 : rank]
+    hits = (errors[:, calibration:] <= quantiles).sum(axis=1)
+    low, high = conformal_share_range(calibration, 0.9, photos)
+    assert round(low * photos) == pytest.approx(np.quantile(hits, 0.025), abs=1)
+    assert round(high * photos) == np.quantile(hits, 0.975)
+
+
+def test_many_photos_leave_the_range_of_the_calibration():
+    # Beta(46, 5): mean 46/51, standard deviation sqrt(0.902 * 0.098 / 52) = 0.041.
+    low, high = conformal_share_range(50, 0.9, 20_000)
+    assert (high - low) / 4 == pytest.approx(0.041, abs=0.002)
+    assert low < 46 / 51 < high
