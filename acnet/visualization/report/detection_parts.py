@@ -181,7 +181,7 @@ def _at_recalls(curve: PrecisionRecall) -> np.ndarray:
 
 def _froc(curves: dict[str, Froc]):
     lines = {RULES[rule]: curve for rule, curve in curves.items()}
-    alt = "Sensitivity over false positives a photo; mean " + ", ".join(
+    alt = "Share of lesions found over false alarms a photo; mean " + ", ".join(
         f"{name} {curve.score:.3f}" for name, curve in lines.items()
     )
     return svg_figure("froc", figures.draw_froc, lines, alt=alt)

@@ -102,7 +102,10 @@ def _facts(result: EvaluationResult) -> dict[str, Any]:
         ("Classes", ", ".join(truth.class_names)),
         ("Detections that count", f"the best {options.max_detections:,} of a photo and class"),
         ("Operating threshold", f"{result.operating_threshold:.3f}, by {result.threshold_source}"),
-        ("Intervals", f"{level}, {options.replicates:,} bootstrap samples, seed {options.seed}"),
+        (
+            "Intervals",
+            f"{level}, {options.replicates:,} bootstrap samples, seed\N{NO-BREAK SPACE}{options.seed}",
+        ),
     ]
     return {
         "photos": truth.num_photos,

@@ -98,7 +98,7 @@ def test_numbers_are_written_as_json_too(tmp_path, result):
 def test_sections_stand_in_order_and_are_all_in_the_contents(page):
     sections = [element.get("id") for element in body(page).iter("section")]
     links = [link.get("href") for nav in body(page).iter("nav") for link in nav.iter("a")]
-    assert sections == SECTIONS
+    assert sections == list(SECTIONS)
     assert links == [f"#{name}" for name in SECTIONS]
 
 
@@ -128,8 +128,6 @@ def test_figures_are_described_for_readers_who_do_not_see_them(page):
 
 
 def test_scrolling_tables_can_be_reached_by_keyboard(page):
-    for table in body(page).iter("table"):
-        assert table is not None
     regions = [e for e in body(page).iter("div") if e.get("class") == "scroll"]
     assert len(regions) == len(list(body(page).iter("table")))
     assert all(region.get("tabindex") == "0" and region.get("aria-label") for region in regions)
@@ -160,8 +158,7 @@ def test_names_can_neither_break_the_page_nor_tell_where_photos_are_kept(tmp_pat
         photos, count_model=False, file_names=tuple(HOSTILE), class_names=("<b>acne</b> & co",)
     )
     page = write_report(tmp_path, hostile).read_text(encoding="utf-8")
-    tags = {element.tag for element in body(page).iter()}
-    assert not tags & {"script", "img", "b"} - {"b"}
+    assert not {element.tag for element in body(page).iter()} & {"script", "img"}
     assert "<script" not in page
     assert "<img" not in page
     assert "<b>acne" not in page
@@ -228,8 +225,8 @@ def test_one_photo_gets_a_report(write):
 
 def test_several_classes_get_a_table(write):
     several = evaluated(classes=3, count_model=False)
-    rows = [words(row) for row in section(write(several), "classes").iter("tr")]
-    ap50 = several.detection["AP50-kind 1@1000"]
+    rows = [[words(cell) for cell in row] for row in section(write(several), "classes").iter("tr")]
+    lesions = (several.ground_truth.classes == 1).sum()
     assert len(rows) == 1 + 3
-    assert rows[2].startswith("kind 1 ")
-    assert f"{ap50:.1f}" in rows[2]
+    assert rows[2][:2] == ["kind 1", str(lesions)]
+    assert rows[2][3] == f"{several.detection['AP50-kind 1@1000']:.1f}"
