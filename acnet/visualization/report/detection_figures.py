@@ -27,9 +27,7 @@ def draw_precision_recall(
         figure: Empty.
         curves: Recall (N,), rising, and precision (N,), both from 0 to 1, by label; at most two.
     """
-    axes = figure.add_subplot(
-        xlabel="recall: lesions found, %", ylabel="precision: detections right, %"
-    )
+    axes = figure.add_subplot(xlabel="lesions found, %", ylabel="detections right, %")
     for line, (label, (recall, precision)) in zip(LINES, curves.items(), strict=False):
         axes.plot(*thin(recall * 100, precision * 100), label=label, **line)
     axes.set(xlim=(0, 100), ylim=(0, 101))

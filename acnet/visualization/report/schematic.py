@@ -40,7 +40,8 @@ def photo_svg(
     if picture is not None:  # a dark rim on both sides of each line, so that any skin shows it
         lines = [Markup('<path class="rim" d="{}"/>').format(d) for d in paths.values()] + lines
     return Markup(
-        '<svg class="photo{}" viewBox="0 0 {} {}" preserveAspectRatio="xMinYMin" role="img" aria-label="{}">{}{}</svg>'
+        '<svg class="photo{}" viewBox="0 0 {} {}" preserveAspectRatio="xMinYMin" role="img" '
+        'aria-label="{}">{}{}</svg>'
     ).format(" on-photo" if picture else "", width, height, alt, frame, Markup("").join(lines))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import acnet
 from acnet.data.files import write_json, write_text
-from acnet.evaluation.result import EvaluationResult
+from acnet.evaluation.result import EvaluationOptions, EvaluationResult
 from acnet.visualization.report.count_parts import counts_part, grading_part
 from acnet.visualization.report.detection_parts import (
     calibration_part,
@@ -102,10 +102,7 @@ def _facts(result: EvaluationResult) -> dict[str, Any]:
         ("Classes", ", ".join(truth.class_names)),
         ("Detections that count", f"the best {options.max_detections:,} of a photo and class"),
         ("Operating threshold", f"{result.operating_threshold:.3f}, by {result.threshold_source}"),
-        (
-            "Intervals",
-            f"{level}, {options.replicates:,} bootstrap samples, seed\N{NO-BREAK SPACE}{options.seed}",
-        ),
+        ("Intervals", _intervals(options, level)),
     ]
     return {
         "photos": truth.num_photos,
@@ -117,6 +114,14 @@ def _facts(result: EvaluationResult) -> dict[str, Any]:
         "seed": options.seed,
         "rows": rows,
     }
+
+
+def _intervals(options: EvaluationOptions, level: str) -> str:
+    if not options.replicates:
+        return "none"
+    return (
+        f"{level}, {options.replicates:,} bootstrap samples, seed\N{NO-BREAK SPACE}{options.seed}"
+    )
 
 
 def _lesions(result: EvaluationResult) -> str:
