@@ -10,7 +10,12 @@ from acnet.evaluation.average_precision import (
     average_precision,
     precision_recall,
 )
-from acnet.evaluation.coco_files import read_ground_truth, read_predictions
+from acnet.evaluation.coco_files import (
+    detections_from_rows,
+    ground_truth_from_coco,
+    read_ground_truth,
+    read_predictions,
+)
 from acnet.evaluation.columns import (
     COCO_RANGES,
     Detections,
@@ -24,6 +29,7 @@ from acnet.evaluation.columns import (
 from acnet.evaluation.counting import count_by_image, count_errors
 from acnet.evaluation.detection import CappedCOCOEvaluator, build_evaluator
 from acnet.evaluation.error_parts import error_parts
+from acnet.evaluation.evaluator import LesionEvaluator
 from acnet.evaluation.froc import FALSE_POSITIVES_PER_PHOTO, Froc, FrocCurve, froc
 from acnet.evaluation.matches import Matches
 from acnet.evaluation.matching import COCO_IOUS, DEFAULT_CAPS, DEFAULT_RANGES, match
@@ -39,6 +45,7 @@ __all__ = [
     "Froc",
     "FrocCurve",
     "GroundTruth",
+    "LesionEvaluator",
     "Matches",
     "PrecisionCurves",
     "PrecisionRecall",
@@ -47,8 +54,10 @@ __all__ = [
     "build_evaluator",
     "count_by_image",
     "count_errors",
+    "detections_from_rows",
     "error_parts",
     "froc",
+    "ground_truth_from_coco",
     "lesion_ranges",
     "match",
     "precision_recall",
