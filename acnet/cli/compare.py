@@ -20,7 +20,7 @@ both models are measured on the same draw. For each number it shows
   B - A      the difference on all photos
   interval   95 % of the differences on the drawn photos
   p          how often chance alone would show as much, were the models equal
-  better     A or B, where the interval does not reach 0
+  better     A or B, where p is below 0.05
 
 p is that of one number. Of twenty numbers one is below 0.05 by chance, so choose beforehand which
 one decides.
