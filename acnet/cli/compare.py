@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from acnet.cli._evaluation import (
     PREDICTIONS_HELP,
@@ -12,6 +13,9 @@ from acnet.cli._evaluation import (
     evaluation_options,
     set_up_logging,
 )
+
+if TYPE_CHECKING:
+    from acnet.evaluation.columns import Detections, GroundTruth
 
 DESCRIPTION = """\
 Compare two models on the same photos by a paired bootstrap: photos are drawn again and again, and
@@ -91,7 +95,9 @@ def run(args: argparse.Namespace) -> int:
     rows = compare(ground_truth, *detections, count_models=models, options=options)
     if not args.quiet:
         sys.stdout.write(
-            f"A: {args.a}\nB: {args.b}\n{ground_truth.num_photos} photos, "
+            f"A: {args.a}{_silence(ground_truth, detections[0])}\n"
+            f"B: {args.b}{_silence(ground_truth, detections[1])}\n"
+            f"{ground_truth.num_photos} photos, "
             f"{ground_truth.counts().sum()} lesions; paired bootstrap, {options.replicates} "
             f"replicates, seed {options.seed}\n\n{comparison_text(rows, options)}"
         )
@@ -106,3 +112,9 @@ def run(args: argparse.Namespace) -> int:
         }
         write_json(args.json, content, indent=2)
     return 0
+
+
+def _silence(ground_truth: "GroundTruth", detections: "Detections") -> str:
+    """Says how many photos have no detection, which may be those of another set."""
+    silent = int((detections.counts(ground_truth.num_photos) == 0).sum())
+    return f", {silent} photos without a detection" if silent else ""

@@ -3,10 +3,9 @@
 import json
 from pathlib import Path
 
-import numpy as np
-
 from acnet.evaluation.columns import Detections, GroundTruth
-from tests.evaluation.coco_content import images_of, write, write_predictions, write_truth
+from acnet.inference.results import PhotoResult, write_results
+from tests.evaluation.coco_content import write_predictions, write_truth
 from tests.evaluation.simulated import simulate
 
 
@@ -25,23 +24,31 @@ def save(folder: Path, truth: GroundTruth, detections: Detections) -> tuple[Path
 
 
 def save_as_predict_does(folder: Path, num_photos: int, *, seed: int) -> tuple[Path, Path]:
-    """Write `gt.json`, and predictions in a folder of their own, with ids of their own.
+    """Write `gt.json`, and predictions as `acnet predict` writes them, with ids of their own.
 
     The photos were predicted in the opposite order, as a folder's order may be.
     """
     truth, detections = simulate(num_photos, seed=seed)
-    ids = np.arange(num_photos, 0, -1)
-    write(
-        folder / "results" / "images.json",
-        {
-            "images": images_of(truth.file_names, ids.tolist()),
-            "categories": [{"id": 1, "name": "acne"}],
-        },
-    )
-    return (
-        write_truth(folder / "gt.json", truth),
-        write_predictions(folder / "results" / "predictions.json", detections, ids),
-    )
+    results = [
+        PhotoResult(
+            image_id=image_id,
+            name=truth.file_names[photo],
+            image_hw=tuple(truth.image_hw[photo].tolist()),
+            rows=[
+                {"image_id": image_id, "category_id": 1, "bbox": box, "score": score}
+                for box, score in zip(
+                    detections.boxes_xywh[detections.photo == photo].tolist(),
+                    detections.scores[detections.photo == photo].tolist(),
+                    strict=True,
+                )
+            ],
+            count=0,
+            seconds=0.0,
+        )
+        for image_id, photo in enumerate(range(num_photos)[::-1], start=1)
+    ]
+    write_results(folder / "results", results, ["acne"])
+    return write_truth(folder / "gt.json", truth), folder / "results" / "predictions.json"
 
 
 def read(path: Path) -> dict:

@@ -29,6 +29,7 @@ def test_the_better_model_is_named(saved, capsys):
     assert run(*saved, *FEW) == 0
     shown = capsys.readouterr().out
     assert f"A: {saved[1]}\nB: {saved[2]}\n25 photos, " in shown
+    assert "without a detection" not in shown
     assert "40 replicates, seed 0" in shown
     line = next(line for line in shown.splitlines() if line.startswith("AP50@1000"))
     assert line.split()[-1] == "B"
@@ -51,6 +52,11 @@ def test_counts_are_compared_with_two_count_models(saved, tmp_path, capsys):
     main(["calibrate", *map(str, validation), "--merge", "x", "--output", str(model)])
     assert run(*saved, *FEW, "--count-models", model, model) == 0
     assert "quadratic kappa" in capsys.readouterr().out
+
+
+def test_photos_without_a_detection_are_said(saved, tmp_path, capsys):
+    assert run(saved[0], saved[1], write(tmp_path / "none.json", []), *FEW) == 0
+    assert "none.json, 25 photos without a detection\n" in capsys.readouterr().out
 
 
 def test_another_ground_truth_is_refused(saved, tmp_path, capsys):
