@@ -1,7 +1,6 @@
 """`acnet compare`: is model B better than model A, or is that chance?"""
 
 import argparse
-import dataclasses
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,9 +81,8 @@ def run(args: argparse.Namespace) -> int:
     set_up_logging(quiet=args.quiet)
     from acnet.data.files import write_json
     from acnet.evaluation.coco_files import read_ground_truth
-    from acnet.evaluation.comparison import compare
+    from acnet.evaluation.comparison import compare, comparison_json
     from acnet.evaluation.count_model import read_count_model
-    from acnet.evaluation.result import SCHEMA_VERSION
     from acnet.evaluation.saved_predictions import read_saved_predictions
     from acnet.evaluation.tables import comparison_text
 
@@ -97,20 +95,12 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(
             f"A: {args.a}{_silence(ground_truth, detections[0])}\n"
             f"B: {args.b}{_silence(ground_truth, detections[1])}\n"
-            f"{ground_truth.num_photos} photos, "
-            f"{ground_truth.counts().sum()} lesions; paired bootstrap, {options.replicates} "
-            f"replicates, seed {options.seed}\n\n{comparison_text(rows, options)}"
+            f"{ground_truth.num_photos} photos, {ground_truth.counts().sum()} lesions; paired "
+            f"bootstrap, {options.replicates} replicates, seed {options.seed}\n\n"
+            f"{comparison_text(rows, options)}"
         )
     if args.json:
-        content = {
-            "schema_version": SCHEMA_VERSION,
-            "photos": ground_truth.num_photos,
-            "replicates": options.replicates,
-            "seed": options.seed,
-            "level": options.level,
-            "differences": [dataclasses.asdict(row) for row in rows],
-        }
-        write_json(args.json, content, indent=2)
+        write_json(args.json, comparison_json(rows, ground_truth, options), indent=2)
     return 0
 
 
