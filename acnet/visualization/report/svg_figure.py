@@ -42,7 +42,7 @@ STYLE = {
     "xtick.labelcolor": LIGHT["muted"],
     "ytick.color": LIGHT["rule"],
     "ytick.labelcolor": LIGHT["muted"],
-    "savefig.dpi": 220,  # of the parts that are drawn as pixels because they are too many
+    "savefig.dpi": 160,  # of the parts that are drawn as pixels because they are too many
 }
 
 
