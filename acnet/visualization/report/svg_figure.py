@@ -66,7 +66,7 @@ def svg_figure(
         size = (WIDTH_PX / POINTS_PER_INCH, height_px / POINTS_PER_INCH)
         figure = Figure(figsize=size, layout="constrained")
         draw(figure, *values)
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        figure.savefig(buffer, format="svg")
     root = ElementTree.fromstring(buffer.getvalue())
     _make_part_of_page(root)
     root.attrib = {

@@ -45,6 +45,8 @@ def test_squares_are_the_grades_that_occur():
     # 30 lesions are severe, the third grade; its square ends where the axis does.
     axes = counts_axes([1, 30], [2, 28])
     assert [text.get_text() for text in axes.texts] == ["mild", "moderate", "severe"]
+    corners = [square.get_paths()[0].get_extents().extents for square in axes.collections[:3]]
+    assert [corner.tolist() for corner in corners[:2]] == [[0, 0, 5.5, 5.5], [5.5, 5.5, 20.5, 20.5]]
     assert axes.get_xlim() == pytest.approx((0, 30.5 * 1.06))
     assert axes.get_xticks().tolist() == [0, 5, 20]
 

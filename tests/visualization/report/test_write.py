@@ -88,6 +88,29 @@ def test_undefined_number_is_no_number(write, result):
     assert f"{metric.key} n/a none" in text
 
 
+def test_confusion_table_is_the_result_s(page, result):
+    table = next(t for t in section(page, "grades").iter("table") if t.get("class") == "confusion")
+    cells = [int(data.get("value")) for data in table.iter("data")]
+    assert cells == result.grading.confusion.ravel().tolist()
+    assert [td.get("class") for td in table.iter("td")][1:7] == ["right", *[None] * 4, "right"]
+
+
+def test_figure_of_sizes_says_the_result_s_numbers(page, result):
+    alt = next(section(page, "sizes").iter("svg")).get("aria-label")
+    recall, ap50 = (result.detection[f"{name}[16-32px]@1000"] for name in ("AR", "AP50"))
+    assert f"16\N{EN DASH}32 px, recall {recall:.0f} %, AP50 {ap50:.0f} %" in alt
+
+
+def test_captions_of_photos_are_their_rows(page, result):
+    rows = {row.file_name: row for row in result.photos}
+    for figure in section(page, "photos").iter("figure"):
+        caption = words(figure.find("figcaption"))
+        row = rows[figure.find("figcaption/strong").text]
+        assert f"{row.matched} found, {row.missed} missed, {row.false} false" in caption
+        assert f"counted {row.counted} of {row.lesions}" in caption
+        assert f"interval {row.counted_low} to {row.counted_high}" in caption
+
+
 def test_numbers_are_written_as_json_too(tmp_path, result):
     write_report(tmp_path, result)
     assert json.loads((tmp_path / "results.json").read_text()) == json.loads(
