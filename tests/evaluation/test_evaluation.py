@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+import acnet
 from acnet.errors import UserError
 from acnet.evaluation.columns import Detections, GroundTruth, sort_detections
 from acnet.evaluation.count_fit import fit_count_model
@@ -212,6 +213,7 @@ def test_json_holds_every_number_and_says_its_version():
     result = evaluate(truth, detections, count_model=COUNT_MODEL, options=FEW)
     content = json.loads(json.dumps(result.to_json(), allow_nan=False))
     assert content["schema_version"] == 1
+    assert content["acnet_version"] == acnet.__version__
     assert content["data"] == {
         "photos": 10,
         "lesions": len(truth),
