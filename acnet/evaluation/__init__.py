@@ -88,7 +88,7 @@ __all__ = [
     "xyxy_to_xywh",
 ]
 
-_NEED_DETECTRON2 = {
+_MODULE_OF = {
     "CappedCOCOEvaluator": "acnet.evaluation.detection",
     "LesionEvaluator": "acnet.evaluation.evaluator",
     "build_evaluator": "acnet.evaluation.detection",
@@ -96,7 +96,6 @@ _NEED_DETECTRON2 = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs detectron2 when it is first asked for."""
-    if name not in _NEED_DETECTRON2:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_NEED_DETECTRON2[name]), name)
+    return getattr(importlib.import_module(_MODULE_OF[name]), name)

@@ -9,7 +9,6 @@ import torch
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import register_coco_instances
 from detectron2.data.datasets.pascal_voc import register_pascal_voc
-from detectron2.engine import launch
 from detectron2.evaluation import DatasetEvaluator, PascalVOCDetectionEvaluator
 from detectron2.structures import Boxes, Instances
 from detectron2.utils import comm
@@ -211,9 +210,11 @@ def evaluate_my_share(folder: str, world: int) -> None:
         assert results == {}
 
 
-def test_two_processes_give_the_numbers_and_the_file_of_one(tmp_path):
+def test_two_processes_give_the_numbers_and_the_file_of_one(tmp_path, in_two_processes):
     evaluate_my_share(str(tmp_path), 1)
-    launch(evaluate_my_share, 2, dist_url="auto", args=(str(tmp_path), 2))
+    DatasetCatalog.remove(NAME)  # the forked processes register it anew
+    MetadataCatalog.remove(NAME)
+    in_two_processes(evaluate_my_share, str(tmp_path), 2)
     for kind in ("result", "predictions"):
         one, two = ((tmp_path / f"{kind}_of_{n}.json").read_bytes() for n in (1, 2))
         assert len(one) > 500
