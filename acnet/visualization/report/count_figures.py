@@ -89,6 +89,7 @@ def _scatter(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
             color=LIGHT["found"],
             alpha=0.55,
             linewidths=0,
+            clip_on=False,  # photos without lesions lie on the axes
             rasterized=len(places) > MOST_MARKERS,
         )
 

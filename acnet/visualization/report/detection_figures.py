@@ -29,7 +29,9 @@ def draw_precision_recall(
     """
     axes = figure.add_subplot(xlabel="lesions found, %", ylabel="detections right, %")
     for line, (label, (recall, precision)) in zip(LINES, curves.items(), strict=False):
-        axes.plot(*thin(recall * 100, precision * 100), label=label, **line)
+        start = np.zeros(min(1, len(recall)))  # a line from the axis to the first lesion found
+        x, y = np.append(start, recall), np.append(precision[:1], precision)
+        axes.plot(*thin(x * 100, y * 100), label=label, **line)
     axes.set(xlim=(0, 100), ylim=(0, 101))
     axes.legend(loc="best")
 

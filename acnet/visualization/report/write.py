@@ -6,6 +6,7 @@ from typing import Any
 
 import acnet
 from acnet.data.files import write_json, write_text
+from acnet.errors import UserError
 from acnet.evaluation.result import EvaluationOptions, EvaluationResult
 from acnet.visualization.report.count_parts import counts_part, grading_part
 from acnet.visualization.report.detection_parts import (
@@ -54,12 +55,19 @@ def write_report(
         The path of the page.
 
     Raises:
-        UserError: A photo to be shown is not there, or not the one of the ground truth.
+        UserError: A photo to be shown is not there, or not the one of the ground truth; or the
+            folder cannot be written to.
     """
     page = render("report.html.j2", **_values(result, photos_root))
     folder = Path(folder)
-    write_json(folder / NUMBERS, _numbers(result), indent=2)
-    write_text(folder / PAGE, page)
+    try:
+        write_json(folder / NUMBERS, _numbers(result), indent=2)
+        write_text(folder / PAGE, page)
+    except OSError as error:
+        raise UserError(
+            "A report is two files, so it needs a folder that can be written to. "
+            f"Received {folder} ({error.strerror}); name another place."
+        ) from error
     return folder / PAGE
 
 

@@ -17,7 +17,8 @@ def test_precision_over_recall_in_percent():
     curves = {"a": (np.array([0.5, 1]), np.array([1, 0.5])), "b": (np.zeros(0), np.zeros(0))}
     figures.draw_precision_recall(figure, curves)
     axes = figure.axes[0]
-    assert axes.lines[0].get_xydata().tolist() == [[50, 100], [100, 50]]
+    assert axes.lines[0].get_xydata().tolist() == [[0, 100], [50, 100], [100, 50]]
+    assert len(axes.lines[1].get_xydata()) == 0
     assert axes.lines[0].get_color() != axes.lines[1].get_color()
     assert axes.lines[0].get_linestyle() != axes.lines[1].get_linestyle()
     assert [text.get_text() for text in axes.get_legend().texts] == ["a", "b"]

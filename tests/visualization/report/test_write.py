@@ -215,6 +215,13 @@ def test_missing_photo_leaves_no_half_report(tmp_path, result):
     assert not (tmp_path / "report").exists()
 
 
+def test_file_in_the_place_of_the_folder_is_refused(tmp_path, result):
+    (tmp_path / "report").write_text("mine")
+    with pytest.raises(UserError, match=r"needs a folder .* Received .*report \(File exists\)"):
+        write_report(tmp_path / "report", result)
+    assert (tmp_path / "report").read_text() == "mine"
+
+
 def test_without_a_count_model_two_sections_say_how_to_get_them(write):
     page = write(evaluated(count_model=False))
     for name in ("counts", "grades"):
@@ -244,6 +251,7 @@ def test_one_photo_gets_a_report(write):
     page = write(evaluated(1))
     assert len(list(section(page, "photos").iter("figure"))) == 1
     assert [h3.text for h3 in section(page, "photos").iter("h3")] == ["Lowest F1"]
+    assert "they are too narrow" in words(section(page, "headline"))
 
 
 def test_several_classes_get_a_table(write):
