@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,22 @@ def test_predictions_of_acnet_predict_are_matched_by_name(tmp_path, capsys):
 def test_the_wrong_count_model_is_a_clear_error(saved, capsys):
     assert run(*saved, "--count-model", saved[0]) == 2
     assert "which does not say 'format'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("with_photos", [False, True])
+def test_the_report_gets_photos_only_when_asked(saved, tmp_path, capsys, monkeypatch, with_photos):
+    calls = []
+
+    def write_report(folder, result, *, photos_root=None):
+        calls.append((folder, result.ground_truth.num_photos, photos_root))
+        return folder / "index.html"
+
+    report = types.SimpleNamespace(write_report=write_report)
+    monkeypatch.setitem(sys.modules, "acnet.visualization.report", report)
+    photos = ["--with-photos", "--image-root", tmp_path] if with_photos else []
+    assert run(*saved, *FEW, "--report", tmp_path / "report", *photos) == 0
+    assert calls == [(tmp_path / "report", 15, tmp_path if with_photos else None)]
+    assert f"report: {tmp_path / 'report' / 'index.html'}\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
