@@ -7,6 +7,7 @@ of a box is exact there and its right edge is a rounded sum; `boxes_xyxy` is der
 Shape shorthand: P photos, K classes, G ground-truth boxes, D detections.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -170,6 +171,17 @@ class SizeRange:
     low: float
     high: float
 
+    def excludes(self, areas: np.ndarray) -> np.ndarray:
+        """Tell which areas are outside.
+
+        Args:
+            areas: (N,) in px².
+
+        Returns:
+            (N,) bool.
+        """
+        return (areas < self.low) | (areas > self.high)
+
 
 COCO_RANGES = (
     SizeRange("", 0.0, 1e10),
@@ -194,13 +206,13 @@ def lesion_ranges(edges_px: Sequence[int] = LESION_EDGES_PX) -> tuple[SizeRange,
         ValueError: The edges are not positive or do not rise.
     """
     edges = [0, *edges_px]
-    if any(low >= high for low, high in zip(edges, edges[1:], strict=False)):
+    if any(low >= high for low, high in itertools.pairwise(edges)):
         raise ValueError(
             "Edges of size bins must be positive and rise, since each lesion is in one bin. "
             f"Received {tuple(edges_px)}; sort them and drop repeated ones."
         )
     bins = [
         SizeRange(f"[{low}-{high}px]", low**2, float(np.nextafter(high**2, 0)))
-        for low, high in zip(edges, edges[1:], strict=False)
+        for low, high in itertools.pairwise(edges)
     ]
     return (*bins, SizeRange(f"[{edges[-1]}px-]", edges[-1] ** 2, 1e10))

@@ -6,18 +6,21 @@ Shape shorthand in this module:
     G: number of Hayashi grades, 4
 """
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+import acnet
 from acnet.evaluation.calibration import Calibration
 from acnet.evaluation.columns import Detections, GroundTruth
 from acnet.evaluation.count_model import CountModel
 from acnet.evaluation.counting import BlandAltman
 from acnet.evaluation.froc import Froc
 from acnet.evaluation.grading import Grading
-from acnet.evaluation.matching import Matches
+from acnet.evaluation.matches import Matches
 from acnet.evaluation.shares import Share
 
 SCHEMA_VERSION = 1
@@ -72,7 +75,7 @@ class Counts:
     """Lesions counted in each photo, against the ground truth.
 
     Args:
-        true: (P,) lesions in the ground truth, crowds left out.
+        true: (P,) lesions in the ground truth, crowds left out; all classes together.
         predicted: (P,) detections at or above the count model's threshold.
         low: (P,) lower end of the photo's conformal interval, in lesions.
         high: (P,) its upper end.
@@ -80,6 +83,8 @@ class Counts:
         agreement: Bland and Altman's limits and points.
         coverage: Photos whose true count lies in their interval; the target is
             `count_model.coverage`.
+        expected_coverage: Lowest and highest share to be expected of these photos by chance, where
+            they are like the validation photos.
     """
 
     true: np.ndarray
@@ -89,6 +94,7 @@ class Counts:
     errors: dict[str, float]
     agreement: BlandAltman
     coverage: Share
+    expected_coverage: tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +109,8 @@ class PhotoRow:
         counted_low: Lower end of the count's conformal interval; None without a count model.
         counted_high: Upper end.
         matched: Lesions that a detection matches.
-        false: Detections that match none; those on crowds or difficult lesions are left out.
-        missed: Lesions without a detection; difficult ones are left out.
+        false: Detections that match none; those on crowds are left out.
+        missed: Lesions without a detection.
         f1: 2 matched / (2 matched + false + missed), 1 where there is nothing to find and nothing
             found. The worst photos are those with the lowest, then those with the most errors.
     """
@@ -132,15 +138,15 @@ class EvaluationResult:
         options: What the user chose.
         metrics: Headline numbers with intervals, in the order of the table.
         detection: Everything that `average_precision` returns, in percent.
-        froc: The curves of the hit rules "iou" and "centre".
+        froc: The curves of the hit rules "iou" and "centre"; None without a lesion.
         error_parts: AP50 that a perfect correction of each kind of error would add.
         calibration: Of the scores.
         count_model: Where one was given.
         counts: None without a count model.
         grading: None without a count model.
         operating_threshold: Score from which on a detection counts in `photos`: that of the count
-            model, or else the one at 1 false positive a photo by IoU.
-        threshold_source: "count model" or "1 false positive a photo".
+            model, or else the one at 1 false positive a photo by IoU, or else the lowest.
+        threshold_source: "count model", "1 false positive a photo" or "all detections".
         photos: (P) rows, in the order of the ground truth.
     """
 
@@ -150,7 +156,7 @@ class EvaluationResult:
     options: EvaluationOptions
     metrics: tuple[Metric, ...]
     detection: dict[str, float]
-    froc: dict[str, Froc]
+    froc: dict[str, Froc | None]
     error_parts: dict[str, float]
     calibration: Calibration
     count_model: CountModel | None
@@ -161,5 +167,55 @@ class EvaluationResult:
     photos: tuple[PhotoRow, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the numbers as plain JSON types, without NaN, with `schema_version` first."""
-        raise NotImplementedError
+        """Return the numbers as plain JSON types; what is undefined is null, never NaN.
+
+        Curves are left out, since they are as long as the list of detections.
+        """
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "acnet_version": acnet.__version__,
+            "data": {
+                "photos": self.ground_truth.num_photos,
+                "lesions": int(self.ground_truth.counts().sum()),
+                "detections": len(self.detections),
+                "photos_without_detections": self.photos_without_detections,
+                "classes": list(self.ground_truth.class_names),
+            },
+            "options": _plain(self.options, leave_out=("progress",)),
+            "metrics": _plain(self.metrics),
+            "detection": _plain(self.detection),
+            "froc": {rule: _froc_points(curve) for rule, curve in self.froc.items()},
+            "error_parts": _plain(self.error_parts),
+            "calibration": _plain(self.calibration),
+            "count_model": _plain(self.count_model),
+            "counts": _plain(self.counts, leave_out=("true", "predicted", "low", "high")),
+            "grading": _plain(self.grading, leave_out=("true", "predicted")),
+            "operating_threshold": {
+                "score": self.operating_threshold,
+                "source": self.threshold_source,
+            },
+            "photos": _plain(self.photos),
+        }
+
+    @property
+    def photos_without_detections(self) -> int:
+        """Photos in which nothing was detected, at any score."""
+        return int((self.detections.counts(self.ground_truth.num_photos) == 0).sum())
+
+
+def _froc_points(curve: Froc | None) -> dict[str, Any] | None:
+    names = ("points", "at_points", "thresholds", "score")
+    return curve and {name: _plain(getattr(curve, name)) for name in names}
+
+
+def _plain(value: Any, leave_out: tuple[str, ...] = ()) -> Any:
+    if dataclasses.is_dataclass(value):
+        fields = [field.name for field in dataclasses.fields(value)]
+        return {name: _plain(getattr(value, name)) for name in fields if name not in leave_out}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

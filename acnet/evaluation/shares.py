@@ -1,5 +1,7 @@
-"""A share of photos, with the sampling error that a finite number of them leaves."""
+"""Shares of photos, with the sampling error that a finite number of them leaves."""
 
+import bisect
+import itertools
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -57,3 +59,53 @@ def share(hits: int, total: int, *, level: float = 0.95) -> Share:
     low = 0.0 if hits == 0 else max(0.0, centre - half)
     high = 1.0 if hits == total else min(1.0, centre + half)
     return Share(hits=hits, total=total, value=value, low=low, high=high, level=level)
+
+
+def conformal_share_range(
+    calibration: int, coverage: float, photos: int, *, level: float = 0.95
+) -> tuple[float, float]:
+    """Say how far the coverage of conformal intervals may lie from the one asked for, by chance.
+
+    It has two sources: the photos that it is measured on are few, and so were those that set the
+    quantile, the k-th smallest of n errors. Errors without ties give a coverage of all new photos
+    that is Beta(k, n + 1 - k) distributed, and hits in m of them that are beta-binomial. Errors of
+    counts have ties, which can only raise the coverage.
+
+    Args:
+        calibration: n, photos whose errors set the quantile.
+        coverage: Asked for, above 0 and below 1.
+        photos: m, photos on which the coverage is measured.
+        level: Of the range.
+
+    Returns:
+        Lowest and highest share of hits to be expected.
+
+    Reference:
+        Vovk, "Conditional validity of inductive conformal predictors", ACML 2012; Angelopoulos and
+        Bates, "A gentle introduction to conformal prediction", 2021, section 3.2.
+    """
+    rank = conformal_rank(calibration, coverage)
+    hits = range(photos + 1)
+    chances = [
+        math.exp(
+            math.lgamma(photos + 1)
+            - math.lgamma(hit + 1)
+            - math.lgamma(photos - hit + 1)
+            + _log_beta(hit + rank, photos - hit + calibration + 1 - rank)
+            - _log_beta(rank, calibration + 1 - rank)
+        )
+        for hit in hits
+    ]
+    up_to = list(itertools.accumulate(chances))
+    low = bisect.bisect_left(up_to, (1 - level) / 2)
+    high = min(bisect.bisect_left(up_to, (1 + level) / 2), photos)
+    return low / photos, high / photos
+
+
+def conformal_rank(calibration: int, coverage: float) -> int:
+    """Return k: the k-th smallest of n errors is the conformal quantile, if k is at most n."""
+    return math.ceil((calibration + 1) * coverage - 1e-9)  # 10 * 0.9 may be a little above 9
+
+
+def _log_beta(a: float, b: float) -> float:
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)

@@ -8,9 +8,12 @@ from matplotlib.figure import Figure
 
 from acnet.data.grade import HAYASHI_LIMITS
 from acnet.evaluation.counting import BlandAltman
+from acnet.evaluation.grading import GRADE_NAMES
 from acnet.visualization.palette import LIGHT
 
-MOST_MARKERS = 2000  # more are drawn as pixels, lest the page grow with the data set
+MOST_MARKERS = 2500  # more are drawn as pixels, lest the page grow with the data set
+SMALLEST_MARKER, LARGEST_MARKER = 8.0, 128.0  # areas in square points
+PHOTOS_OF_LARGEST = 8  # or more, where more photos share a place
 DASHED = (0, (5, 2))
 COUNT_TICKS = (0, 5, 20, 50, 100, 200, 400, 800)
 
@@ -29,8 +32,9 @@ def draw_counts(figure: Figure, true: np.ndarray, predicted: np.ndarray) -> None
     axes = figure.add_subplot(xlabel="lesions in the photo", ylabel="lesions counted")
     top = max(true.max(initial=0), predicted.max(initial=0), HAYASHI_LIMITS[0]) + 0.5
     borders = [0, *(limit + 0.5 for limit in HAYASHI_LIMITS if limit + 0.5 < top), top * 1.06]
-    for low, high in itertools.pairwise(borders):
+    for name, (low, high) in zip(GRADE_NAMES, itertools.pairwise(borders), strict=False):
         axes.fill_between([low, high], low, high, color=LIGHT["shade"], linewidth=0)
+        axes.annotate(name, (low, high), (4, -11), textcoords="offset points", color=LIGHT["muted"])
     axes.plot([0, borders[-1]], [0, borders[-1]], color=LIGHT["muted"], lw=1, ls=(0, (2, 2)))
     _scatter(axes, true, predicted)
     axes.set_xscale("function", functions=(_root, np.square))
@@ -77,14 +81,33 @@ def _write_beside(axes: Axes, value: float) -> None:
 def _scatter(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
     """Draw one marker a place, the larger the more photos share it."""
     places, photos = np.unique(np.stack([x, y], axis=1), axis=0, return_counts=True)
-    axes.scatter(
-        *places.T,
-        s=14 * photos,
-        color=LIGHT["found"],
-        alpha=0.55,
-        linewidths=0,
-        rasterized=len(places) > MOST_MARKERS,
-    )
+    sizes = marker_sizes(photos)
+    for size in np.unique(sizes):
+        axes.scatter(
+            *places[sizes == size].T,
+            s=size,
+            color=LIGHT["found"],
+            alpha=0.55,
+            linewidths=0,
+            clip_on=False,  # photos without lesions lie on the axes
+            rasterized=len(places) > MOST_MARKERS,
+        )
+
+
+def marker_sizes(photos: np.ndarray) -> np.ndarray:
+    """Return areas of markers that grow with the photos they stand for, in few steps.
+
+    Markers of one size are one shape that the SVG file repeats, so steps keep it small.
+
+    Args:
+        photos: (N,) at least 1 each.
+
+    Returns:
+        (N,) in square points.
+    """
+    areas = LARGEST_MARKER * photos / max(PHOTOS_OF_LARGEST, photos.max(initial=1))
+    steps = np.log2(np.maximum(areas, SMALLEST_MARKER) / SMALLEST_MARKER).round()
+    return SMALLEST_MARKER * 2**steps
 
 
 def _root(counts: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 from acnet.evaluation.grading import GRADE_NAMES
 from acnet.evaluation.result import EvaluationResult
 from acnet.visualization.report.count_figures import draw_agreement, draw_counts
+from acnet.visualization.report.headline import metric_rows
 from acnet.visualization.report.svg_figure import svg_figure
 
 SQUARE_PX = 330  # so that the axes of the scatter, which are equal, fill the width
@@ -52,11 +53,8 @@ def counts_part(result: EvaluationResult) -> dict[str, Any] | None:
             "low": counts.coverage.low * 100,
             "high": counts.coverage.high * 100,
         },
-        "errors": [
-            *counts.errors.items(),
-            ("lower limit of agreement", agreement.low),
-            ("upper limit of agreement", agreement.high),
-        ],
+        "metrics": metric_rows(result.metrics, "counts"),
+        "limits": (agreement.low, agreement.high),
     }
 
 
@@ -79,13 +77,13 @@ def grading_part(result: EvaluationResult) -> dict[str, Any] | None:
             {"name": name, "cells": _cells(row, index)}
             for index, (name, row) in enumerate(zip(GRADE_NAMES, grading.confusion, strict=True))
         ],
-        "measures": list(grading.measures.items()),
+        "metrics": metric_rows(result.metrics, "grades"),
         "per_grade_names": list(grading.per_grade),
         "per_grade": [
             {
                 "name": name,
                 "photos": photos[index],
-                "values": [values[index] for values in grading.per_grade.values()],
+                "shares": [values[index] for values in grading.per_grade.values()],
             }
             for index, name in enumerate(GRADE_NAMES)
         ],

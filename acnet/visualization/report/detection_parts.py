@@ -7,8 +7,10 @@ import numpy as np
 
 from acnet.evaluation.average_precision import PrecisionRecall, precision_recall
 from acnet.evaluation.froc import Froc
+from acnet.evaluation.headline import FROC_RULES
 from acnet.evaluation.result import EvaluationResult
 from acnet.visualization.report import detection_figures as figures
+from acnet.visualization.report.headline import metric_rows
 from acnet.visualization.report.svg_figure import svg_figure
 
 IOUS = (0.5, 0.75)
@@ -41,7 +43,8 @@ def detection_part(result: EvaluationResult) -> dict[str, Any] | None:
         "precision_recall": _precision_recall(result),
         "froc": _froc(curves),
         "points": [figures.fraction(point) for point in points],
-        "rules": [_rule_row(rule, curve) for rule, curve in curves.items()],
+        "rules": [_rule_row(result, rule, curve) for rule, curve in curves.items()],
+        "metrics": metric_rows(result.metrics, "detection"),
         "all": list(result.detection.items()),
     }
 
@@ -58,12 +61,11 @@ def calibration_part(result: EvaluationResult) -> dict[str, Any] | None:
     bins = result.calibration.equal_width
     if bins.ece is None:
         return None
-    alt = f"Share of right detections over their score; expected calibration error {bins.ece:.3f}"
-    columns = (bins.edges, bins.counts, bins.mean_scores * 1.0, bins.precisions * 100)
+    alt = f"Share of right detections over their score; expected calibration error {bins.ece:.1f} %"
+    columns = (bins.edges, bins.counts, bins.mean_scores, bins.precisions * 100)
     return {
         "figure": svg_figure("reliability", figures.draw_reliability, bins, alt=alt, height_px=330),
-        "ece": bins.ece,
-        "ece_mass": result.calibration.equal_mass.ece,
+        "metrics": metric_rows(result.metrics, "calibration"),
         "bins": [
             {"low": low, "high": high, "count": count, "score": score, "precision": precision}
             for (low, high), count, score, precision in zip(
@@ -94,7 +96,7 @@ def sizes_part(result: EvaluationResult) -> dict[str, Any] | None:
         return None
     values = {"recall (AR)": recall, "AP50": ap50}
     alt = "By size: " + "; ".join(
-        f"{label.splitlines()[0]}, recall {ar:.0f} %, AP50 {ap:.0f} %"
+        f"{label.splitlines()[0]} px, recall {ar:.0f} %, AP50 {ap:.0f} %"
         for label, ar, ap in zip(labels, recall, ap50, strict=True)
     )
     return {"figure": svg_figure("sizes", figures.draw_sizes, labels, values, alt=alt)}
@@ -179,25 +181,25 @@ def _at_recalls(curve: PrecisionRecall) -> np.ndarray:
 
 def _froc(curves: dict[str, Froc]):
     lines = {RULES[rule]: curve for rule, curve in curves.items()}
-    alt = "Sensitivity over false positives a photo; mean " + ", ".join(
+    alt = "Share of lesions found over false alarms a photo; mean " + ", ".join(
         f"{name} {curve.score:.3f}" for name, curve in lines.items()
     )
     return svg_figure("froc", figures.draw_froc, lines, alt=alt)
 
 
-def _rule_row(rule: str, curve: Froc) -> dict[str, Any]:
+def _rule_row(result: EvaluationResult, rule: str, curve: Froc) -> dict[str, Any]:
+    rows = metric_rows(result.metrics, "FROC")
     return {
         "name": RULES[rule],
-        "at_points": [value * 100 for value in curve.at_points],
-        "score": curve.score * 100,
-        "thresholds": curve.thresholds if rule == "iou" else None,
+        "rows": [row for row in rows if row["key"].endswith(f"({FROC_RULES[rule]})")],
+        "thresholds": curve.thresholds,
     }
 
 
 def _size_label(suffix: str) -> str:
-    """Write "[16-32px]" as "16 to 32 px"."""
+    """Write "[16-32px]" as "16–32" and "[128px-]" as "from 128"."""
     low, high = re.fullmatch(r"\[(\d+)(?:-(\d+)px|px-)\]", suffix).groups()
-    return f"{low} px and more" if high is None else f"{low} to {high} px"
+    return f"from {low}" if high is None else f"{low}\N{EN DASH}{high}"
 
 
 def _cost(part: tuple[str, float]) -> tuple[float, str]:

@@ -1,4 +1,4 @@
-"""The photos with the most and the fewest errors, with their boxes."""
+"""The photos that went worst and best, with their boxes."""
 
 from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
@@ -11,8 +11,7 @@ from acnet.evaluation.result import EvaluationResult, PhotoRow
 from acnet.visualization.report.pictures import photo_data_uri
 from acnet.visualization.report.schematic import photo_svg
 
-MOST_WORST = 6
-MOST_BEST = 3
+PHOTOS_A_PART = 3
 
 
 def photo_parts(result: EvaluationResult, photos_root: Path | None) -> dict[str, Any]:
@@ -25,8 +24,6 @@ def photo_parts(result: EvaluationResult, photos_root: Path | None) -> dict[str,
     Returns:
         What the template shows of them.
     """
-    worst, best = choose_photos(result.photos)
-    parts = [("Most errors", worst), ("Fewest errors", best)]
     drawing = _Boxes(result)
     return {
         "threshold": result.operating_threshold,
@@ -34,33 +31,43 @@ def photo_parts(result: EvaluationResult, photos_root: Path | None) -> dict[str,
         "with_pictures": photos_root is not None,
         "parts": [
             {"title": title, "photos": [_view(row, drawing, photos_root) for row in rows]}
-            for title, rows in parts
+            for title, rows in choose_photos(result.photos).items()
             if rows
         ],
     }
 
 
-def choose_photos(rows: Sequence[PhotoRow]) -> tuple[list[PhotoRow], list[PhotoRow]]:
-    """Choose the photos with the lowest and those with the highest F1.
+def choose_photos(rows: Sequence[PhotoRow]) -> dict[str, list[PhotoRow]]:
+    """Choose photos to show: a low F1 is often that of a photo with a lesion or two, and the
+    number of errors is largest where there are many lesions, so both are shown.
 
     Args:
         rows: Of all photos.
 
     Returns:
-        At most six of the worst, worst first: of equal ones, those with more errors. At most three
-        others of the best, best first: of equal ones, those in which more lesions were found.
+        For each heading at most three photos, the first the most typical; none of them twice.
     """
-    by_errors = sorted(rows, key=_badness)
-    worst = by_errors[: min(MOST_WORST, (len(rows) + 1) // 2)]
-    rest = sorted(by_errors[len(worst) :], key=_goodness)
-    return worst, rest[:MOST_BEST]
+    orders = {
+        "Lowest F1": _lowest_f1,
+        "Most false alarms and missed lesions": _most_errors,
+        "Highest F1": _highest_f1,
+    }
+    rest, chosen = list(rows), {}
+    for title, order in orders.items():
+        chosen[title] = sorted(rest, key=order)[:PHOTOS_A_PART]
+        rest = [row for row in rest if row not in chosen[title]]
+    return chosen
 
 
-def _badness(row: PhotoRow) -> tuple[float, int, int]:
+def _lowest_f1(row: PhotoRow) -> tuple[float, int, int]:
     return row.f1, -(row.false + row.missed), row.index
 
 
-def _goodness(row: PhotoRow) -> tuple[float, int, int]:
+def _most_errors(row: PhotoRow) -> tuple[int, float, int]:
+    return -(row.false + row.missed), row.f1, row.index
+
+
+def _highest_f1(row: PhotoRow) -> tuple[float, int, int]:
     return -row.f1, -row.matched, row.index
 
 
@@ -73,7 +80,8 @@ def base_name(file_name: str) -> str:
     Returns:
         The name without folders.
     """
-    return PureWindowsPath(file_name).name
+    name = PureWindowsPath(file_name).name
+    return name.encode("utf-8", "replace").decode()  # JSON can hold half a character
 
 
 class _Boxes:
@@ -96,7 +104,7 @@ class _Boxes:
             "truth": self.truth_xyxy[lesions[hit]],
             "found": self.found_xyxy[hits],
             "false": self.found_xyxy[np.setdiff1d(mine, hits)],
-            "missed": self.truth_xyxy[lesions[~hit & ~self.truth.difficult[lesions]]],
+            "missed": self.truth_xyxy[lesions[~hit]],
         }
 
 

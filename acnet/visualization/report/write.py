@@ -6,7 +6,8 @@ from typing import Any
 
 import acnet
 from acnet.data.files import write_json, write_text
-from acnet.evaluation.result import EvaluationResult
+from acnet.errors import UserError
+from acnet.evaluation.result import EvaluationOptions, EvaluationResult
 from acnet.visualization.report.count_parts import counts_part, grading_part
 from acnet.visualization.report.detection_parts import (
     calibration_part,
@@ -16,7 +17,7 @@ from acnet.visualization.report.detection_parts import (
     sizes_part,
 )
 from acnet.visualization.report.headline import headline_groups
-from acnet.visualization.report.photo_parts import photo_parts
+from acnet.visualization.report.photo_parts import base_name, photo_parts
 from acnet.visualization.templates import render
 
 PAGE = "index.html"
@@ -54,13 +55,28 @@ def write_report(
         The path of the page.
 
     Raises:
-        UserError: A photo to be shown is not there, or not the one of the ground truth.
+        UserError: A photo to be shown is not there, or not the one of the ground truth; or the
+            folder cannot be written to.
     """
     page = render("report.html.j2", **_values(result, photos_root))
     folder = Path(folder)
-    write_json(folder / NUMBERS, result.to_json(), indent=2)
-    write_text(folder / PAGE, page)
+    try:
+        write_json(folder / NUMBERS, _numbers(result), indent=2)
+        write_text(folder / PAGE, page)
+    except OSError as error:
+        raise UserError(
+            "A report is two files, so it needs a folder that can be written to. "
+            f"Received {folder} ({error.strerror}); name another place."
+        ) from error
     return folder / PAGE
+
+
+def _numbers(result: EvaluationResult) -> dict[str, Any]:
+    """Return the result as JSON; of the photos' names the last part, as on the page."""
+    numbers = result.to_json()
+    for photo in numbers["photos"]:
+        photo["file_name"] = base_name(photo["file_name"])
+    return numbers
 
 
 def _values(result: EvaluationResult, photos_root: Path | None) -> dict[str, Any]:
@@ -94,7 +110,7 @@ def _facts(result: EvaluationResult) -> dict[str, Any]:
         ("Classes", ", ".join(truth.class_names)),
         ("Detections that count", f"the best {options.max_detections:,} of a photo and class"),
         ("Operating threshold", f"{result.operating_threshold:.3f}, by {result.threshold_source}"),
-        ("Intervals", f"{level}, {options.replicates:,} bootstrap samples, seed {options.seed}"),
+        ("Intervals", _intervals(options, level)),
     ]
     return {
         "photos": truth.num_photos,
@@ -106,6 +122,14 @@ def _facts(result: EvaluationResult) -> dict[str, Any]:
         "seed": options.seed,
         "rows": rows,
     }
+
+
+def _intervals(options: EvaluationOptions, level: str) -> str:
+    if not options.replicates:
+        return "none"
+    return (
+        f"{level}, {options.replicates:,} bootstrap samples, seed\N{NO-BREAK SPACE}{options.seed}"
+    )
 
 
 def _lesions(result: EvaluationResult) -> str:
