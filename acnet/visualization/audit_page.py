@@ -25,7 +25,8 @@ from acnet.visualization.report.svg_figure import svg_figure
 from acnet.visualization.templates import render
 
 PAGE = "index.html"
-SHOWN_FINDINGS = 200  # of each kind: a page of a million lines helps nobody
+SHOWN_FINDINGS = 8  # of each kind; the others are folded in
+FOLDED_FINDINGS = 200  # a page of a million lines helps nobody
 SHOWN_PHOTOS = 6  # of each kind
 FIGURE_HEIGHT_PX = 220
 MOST_TICKS = 8
@@ -49,6 +50,7 @@ def write_audit_page(folder: Path, audit: Audit, photos_root: Path | None = None
         title="Audit of a data set",
         version=acnet.__version__,
         with_photos=photos_root is not None,
+        shown=SHOWN_FINDINGS,
         holdings=_holdings(audit.report.statistics),
         splits=audit.report.statistics.splits.items(),
         summary=_summary(audit.report),
@@ -122,8 +124,8 @@ def _kind(kind: str, report: Report, drawing: _Drawing) -> dict[str, Any]:
         "anchor": _anchor(kind),
         "severity": KINDS[kind].severity,
         "remedy": KINDS[kind].remedy,
-        "findings": findings[:SHOWN_FINDINGS],
-        "more": max(0, len(findings) - SHOWN_FINDINGS),
+        "findings": findings[:FOLDED_FINDINGS],
+        "more": max(0, len(findings) - FOLDED_FINDINGS),
         "photos": drawing.of(findings),
     }
 

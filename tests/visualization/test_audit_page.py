@@ -89,6 +89,18 @@ def test_names_of_files_are_text_and_not_markup(tmp_path):
     assert "&lt;script&gt;" in text
 
 
+def test_long_lists_are_folded_and_very_long_ones_end(tmp_path):
+    names = [f"{index:04d}.jpg" for index in range(300)]
+    source = FakeSource(tmp_path, {}, {"train": names})
+    text = write_audit_page(tmp_path / "page", audit_source(source, AuditOptions())).read_text()
+    before, folded = text.split("<details>")
+    assert "0007.jpg" in before
+    assert "0008.jpg" not in before
+    assert "0199.jpg" in folded
+    assert "0200.jpg" not in folded
+    assert '<data value="100">100</data> more' in folded
+
+
 def test_an_empty_set_has_a_page_too(tmp_path):
     audit = audit_source(FakeSource(tmp_path, {}, {"train": []}), AuditOptions())
     text = write_audit_page(tmp_path / "page", audit).read_text()
