@@ -27,6 +27,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MODULES = [
     "cv2",
     "defusedxml",
+    "imagehash",
+    "jinja2",
     "numpy",
     "PIL",
     "pycocotools",
@@ -35,9 +37,11 @@ MODULES = [
     "torchvision",
     "yaml",
 ]
-DEV_MODULES = ["hypothesis", "pytest", "ruff", "scipy"]
+DEV_MODULES = ["faster_coco_eval", "hypothesis", "pytest", "ruff", "scipy"]
 # A build of these from source takes hours, or a tool chain that nobody has.
-WHEELS_ONLY = "grpcio,matplotlib,numpy,opencv-python-headless,pillow,scipy,torch,torchvision"
+WHEELS_ONLY = (
+    "grpcio,matplotlib,numpy,opencv-python-headless,pillow,PyWavelets,scipy,torch,torchvision"
+)
 LOG_TAIL_LINES = 20
 
 

@@ -2,9 +2,10 @@
 """Spoil small data sets at random and read them: the user gets a clear error, whatever is in them.
 
 Each case writes a valid data set, spoils it in one to four places, opens it, reads every photo and
-imports it. Allowed are success, a UserError and a missing file. Any other exception, more time than
---limit, or a changed or new file outside the target is a finding: it ends the run with status 1,
-and the case's folder is kept. The same seed gives the same cases.
+imports it, or audits it and writes a cleaned copy or a split. Allowed are success, a UserError and
+a missing file. Any other exception, more time than --limit, or a changed or new file outside the
+target is a finding: it ends the run with status 1, and the case's folder is kept. The same seed
+gives the same cases.
 """
 
 import argparse
@@ -29,9 +30,15 @@ os.environ["TQDM_DISABLE"] = "1"
 from fuzz_mutations import mutate
 from fuzz_sets import SETS, picture
 
+from acnet.data.audit.audit import AuditOptions, audit_source
+from acnet.data.audit.fix import write_cleaned
+from acnet.data.audit.text import report_text
+from acnet.data.files import write_json
 from acnet.data.import_set import ImportOptions, import_set
 from acnet.data.layout import PreparedLayout
 from acnet.data.readers.formats import open_source
+from acnet.data.readers.source import Source
+from acnet.data.split_set import SplitOptions, write_split
 from acnet.errors import UserError
 
 ALLOWED = (UserError, FileNotFoundError)
@@ -139,12 +146,25 @@ def _read(src: Path, format_name: str, dst: Path, rng: Random) -> None:
             source.read(name)
         except ALLOWED:
             continue
+    if rng.random() < 0.3:
+        _audit(source, dst, rng)
+        return
     options = ImportOptions(
         skip_unreadable=rng.random() < 0.8,
         one_class=rng.choice((None, "acne")),
         copy_images=rng.random() < 0.3,
     )
     import_set(source, PreparedLayout.of_folder(dst), options)
+
+
+def _audit(source: Source, dst: Path, rng: Random) -> None:
+    audit = audit_source(source, AuditOptions())
+    report_text(audit.report).encode()
+    write_json(dst / "audit" / "findings.json", audit.report.as_dict())
+    if rng.random() < 0.5:
+        write_cleaned(dst / "set", source, audit, copy_photos=rng.random() < 0.7)
+    else:
+        write_split(dst / "set", source, SplitOptions(shares={"train": 0.5, "test": 0.5}))
 
 
 def _snapshot(folder: Path) -> dict[str, tuple]:

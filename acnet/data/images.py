@@ -1,6 +1,7 @@
 """Reading and writing pictures: sizes as decoded, orientation applied, no half picture accepted."""
 
 import contextlib
+import io
 import os
 import struct
 from collections.abc import Iterator
@@ -45,7 +46,7 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
     """
     with open_image(path) as image:
         width, height = image.size
-        return (width, height) if _orientation(image) in SIDEWAYS else (height, width)
+        return (width, height) if orientation(image) in SIDEWAYS else (height, width)
 
 
 def read_bgr(path: str | os.PathLike) -> np.ndarray:
@@ -79,11 +80,12 @@ def write_jpeg(path: str | os.PathLike, image_bgr: np.ndarray, quality: int) -> 
 
 
 @contextlib.contextmanager
-def open_image(path: str | os.PathLike) -> Iterator[Image.Image]:
+def open_image(path: str | os.PathLike, content: bytes | None = None) -> Iterator[Image.Image]:
     """Opens a picture, and turns what decoders raise on broken content into one error.
 
     Args:
         path: a picture of any format that Pillow knows.
+        content: the file's bytes, where they were read already.
 
     Yields:
         The picture, its pixels not yet read; reading them in the context is guarded too.
@@ -93,7 +95,7 @@ def open_image(path: str | os.PathLike) -> Iterator[Image.Image]:
         FileNotFoundError: there is no such file.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path if content is None else io.BytesIO(content)) as image:
             yield image
     except FileNotFoundError:
         raise
@@ -113,8 +115,20 @@ def upright(image: Image.Image) -> Image.Image:
     Returns:
         The same picture where there is nothing to turn.
     """
-    turn = UPRIGHT_BY_ORIENTATION.get(_orientation(image))
+    turn = UPRIGHT_BY_ORIENTATION.get(orientation(image))
     return image if turn is None else image.transpose(turn)
+
+
+def orientation(image: Image.Image) -> int:
+    """Returns the EXIF orientation of a picture, 1 where it has none or its EXIF block is broken.
+
+    Args:
+        image: as opened.
+    """
+    try:
+        return int(image.getexif().get(EXIF_ORIENTATION, 1))
+    except (SyntaxError, ValueError, TypeError, OSError, struct.error):
+        return 1  # as detectron2: a picture whose EXIF block is broken is taken as it is
 
 
 def _unreadable(path: str | os.PathLike, error: Exception) -> UnreadableFileError:
@@ -122,10 +136,3 @@ def _unreadable(path: str | os.PathLike, error: Exception) -> UnreadableFileErro
         f"A picture must decode whole, since its boxes refer to all of it. "
         f"Received {Path(path)}: {error}. Replace the file by an intact copy."
     )
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(EXIF_ORIENTATION, 1))
-    except (SyntaxError, ValueError, TypeError, OSError, struct.error):
-        return 1  # as detectron2: a picture whose EXIF block is broken is taken as it is

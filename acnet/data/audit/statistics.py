@@ -1,0 +1,182 @@
+"""Sizes, counts and shares of a data set."""
+
+import collections
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from acnet.data.audit.anchors import (
+    AnchorSet,
+    best_anchor_iou,
+    good_share,
+    suggest_sizes,
+)
+from acnet.data.boxes import clean_boxes
+from acnet.data.grade import hayashi_grade
+from acnet.data.records import Annotated
+
+PERCENTS = (5, 50, 95)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitSize:
+    """How much a split holds.
+
+    Args:
+        photos: listed in it.
+        boxes: on them, as annotated.
+    """
+
+    photos: int
+    boxes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistics:
+    """What a set holds; photos that cannot be read count as listed and have no boxes.
+
+    Args:
+        photos: listed in any split.
+        read: of those, with a readable picture and annotation.
+        boxes: as annotated.
+        names: number of objects by name, most frequent first.
+        splits: by name.
+        photos_by_grade: listed grades, or Hayashi's of the number of boxes where none is listed.
+        sizes_px: (N,) square roots of the areas of the usable boxes, clipped to their picture.
+        counts: (M,) boxes of each read photo.
+        anchors: that the shares are about.
+        anchor_share: of the usable boxes, that an anchor overlaps by at least half; None if no box.
+        suggested_sizes_px: as many anchor sizes that reach more boxes; empty where the given ones
+            reach enough, or no others reach more.
+        suggested_share: that those reach.
+    """
+
+    photos: int
+    read: int
+    boxes: int
+    names: Mapping[str, int]
+    splits: Mapping[str, SplitSize]
+    photos_by_grade: Mapping[int, int]
+    sizes_px: np.ndarray
+    counts: np.ndarray
+    anchors: AnchorSet
+    anchor_share: float | None
+    suggested_sizes_px: tuple[float, ...] = ()
+    suggested_share: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns all of it for JSON, histograms instead of the single values."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        values["splits"] = {name: dataclasses.asdict(s) for name, s in self.splits.items()}
+        values["anchors"] = dataclasses.asdict(self.anchors)
+        values["photos_by_grade"] = {str(k): v for k, v in self.photos_by_grade.items()}
+        values["sizes_px"] = _summary(self.sizes_px, size_edges(self.sizes_px))
+        values["counts"] = _summary(self.counts, count_edges(self.counts))
+        return values
+
+
+def describe(
+    photos: Sequence[Annotated],
+    splits: Mapping[str, Sequence[str]],
+    anchors: AnchorSet,
+    *,
+    enough: float,
+) -> Statistics:
+    """Counts.
+
+    Args:
+        photos: those that could be read.
+        splits: file names by split.
+        anchors: to compare the boxes with.
+        enough: share of boxes from which no other anchors are suggested, 0 to 1.
+
+    Returns:
+        The numbers.
+    """
+    usable = [(clean_boxes(p.boxes_xyxy, p.image_hw, "")[0], p.image_hw) for p in photos]
+    usable = [(boxes, image_hw) for boxes, image_hw in usable if len(boxes)]
+    stacked = np.concatenate([np.zeros((0, 4)), *(boxes for boxes, _ in usable)])
+    best = [best_anchor_iou(boxes, image_hw, anchors) for boxes, image_hw in usable]
+    share = good_share(np.concatenate(best)) if best else None
+    sizes, suggested_share = (), None
+    if share is not None and share < enough:
+        sizes, suggested_share = suggest_sizes(usable, anchors)
+        if suggested_share <= share:
+            sizes, suggested_share = (), None
+    names = collections.Counter(name for photo in photos for name in photo.names)
+    boxes_of = {photo.file_name: len(photo.boxes_xyxy) for photo in photos}
+    return Statistics(
+        photos=len({name for members in splits.values() for name in members}),
+        read=len(photos),
+        boxes=sum(boxes_of.values()),
+        names=dict(sorted(names.items(), key=_by_frequency)),
+        splits={
+            split: SplitSize(
+                photos=len(members), boxes=sum(boxes_of.get(name, 0) for name in members)
+            )
+            for split, members in sorted(splits.items())
+        },
+        photos_by_grade=dict(sorted(collections.Counter(map(grade_of, photos)).items())),
+        sizes_px=np.sqrt((stacked[:, 2:] - stacked[:, :2]).prod(axis=1)),
+        counts=np.array([len(photo.boxes_xyxy) for photo in photos], dtype=np.int64),
+        anchors=anchors,
+        anchor_share=share,
+        suggested_sizes_px=sizes,
+        suggested_share=suggested_share,
+    )
+
+
+def grade_of(photo: Annotated) -> int:
+    """Returns the listed grade, or Hayashi's of the number of boxes where none is listed.
+
+    Args:
+        photo: as annotated.
+    """
+    return hayashi_grade(len(photo.boxes_xyxy)) if photo.grade is None else photo.grade
+
+
+def quantiles(values: np.ndarray) -> list[float]:
+    """Returns the 5th, 50th and 95th percentile; an empty list where there are no values.
+
+    Args:
+        values: (N,) numbers.
+    """
+    return np.percentile(values, PERCENTS).round(2).tolist() if len(values) else []
+
+
+def size_edges(sizes_px: np.ndarray) -> np.ndarray:
+    """Returns the edges of a histogram of box sizes, half an octave apart.
+
+    Args:
+        sizes_px: (N,) positive.
+    """
+    if not len(sizes_px):
+        return np.array([1.0, 2.0])
+    low, high = np.floor(np.log2(sizes_px.min()) * 2), np.floor(np.log2(sizes_px.max()) * 2) + 1
+    return 2.0 ** (np.arange(low, high + 1) / 2)
+
+
+def count_edges(counts: np.ndarray) -> np.ndarray:
+    """Returns the edges of a histogram of boxes a photo, about twenty whole numbers apart evenly.
+
+    Args:
+        counts: (M,) whole numbers from 0.
+    """
+    most = int(counts.max(initial=0))
+    step = -(-(most + 1) // 20)
+    return np.arange(0, most + step + 1, step)
+
+
+def _summary(values: np.ndarray, edges: np.ndarray) -> dict[str, Any]:
+    numbers, _ = np.histogram(values, edges)
+    return {
+        "percentiles": {str(p): q for p, q in zip(PERCENTS, quantiles(values), strict=False)},
+        "histogram": {"edges": edges.round(2).tolist(), "numbers": numbers.tolist()},
+    }
+
+
+def _by_frequency(item: tuple[str, int]) -> tuple[int, str]:
+    return -item[1], item[0]

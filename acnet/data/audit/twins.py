@@ -1,0 +1,251 @@
+"""Photos that are there twice: the same file, or nearly the same picture.
+
+A twin in another part lets a network recognise what it is tested on. ACNE04 has 38 pairs of the
+same file, some with different boxes.
+"""
+
+import collections
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from acnet.data.audit.findings import Finding
+from acnet.data.audit.looks import HASH_BITS, NearPair, near_pairs
+from acnet.data.audit.parts import disjoint_splits
+from acnet.data.audit.photo import Photo
+from acnet.data.audit.statistics import grade_of
+from acnet.data.records import Annotated
+
+# Chosen on 1.1 million pairs of unrelated generated photos, of which the closest within 10 bits
+# correlated by less than 0.8, and on real photos and their augmented copies; docs/data_audit.md.
+MAX_DIFFERING_BITS = 8
+MIN_CORRELATION = 0.9
+SHOWN_LEAKS = 4
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Photos that must stay together.
+
+    Args:
+        file_names: at least two, sorted.
+        pairs: those that look alike, by file name, each sorted; none where `identical`.
+        identical: the files are equal in every byte.
+        detail: how alike they are.
+    """
+
+    file_names: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...]
+    identical: bool
+    detail: str = ""
+
+
+def find_twins(photos: Sequence[Photo]) -> list[Twins]:
+    """Finds identical files, and photos that look nearly the same.
+
+    Args:
+        photos: of the whole set; unreadable ones are compared by their bytes only.
+
+    Returns:
+        Groups of identical files, then groups of near twins, each sorted. A near group is
+        connected by its pairs, and holds at least two different files.
+    """
+    by_hash = collections.defaultdict(list)
+    for photo in photos:
+        if photo.sha256:
+            by_hash[photo.sha256].append(photo.file_name)
+    identical = sorted(tuple(sorted(names)) for names in by_hash.values() if len(names) > 1)
+    groups = [Twins(names, (), True) for names in identical]
+
+    seen = [photo for photo in photos if photo.looks is not None]
+    pairs = near_pairs(
+        [photo.looks for photo in seen],
+        max_differing_bits=MAX_DIFFERING_BITS,
+        min_correlation=MIN_CORRELATION,
+    )
+    names = [photo.file_name for photo in seen]
+    alike = {
+        tuple(sorted((names[pair.first], names[pair.second]))): pair
+        for pair in pairs
+        if seen[pair.first].sha256 != seen[pair.second].sha256
+    }
+    return groups + _near_groups(alike)
+
+
+def twin_groups(photos: Sequence[Photo]) -> list[tuple[str, ...]]:
+    """Finds the sets of photos that a split must not tear apart.
+
+    Args:
+        photos: of the whole set.
+
+    Returns:
+        Sorted groups of at least two file names; no photo is in two.
+    """
+    edges = [
+        (names.file_names[0], other) for names in find_twins(photos) for other in names.file_names
+    ]
+    return connected(edges)
+
+
+def check_twins(
+    twins: Iterable[Twins], photos: Sequence[Photo], splits: Mapping[str, Sequence[str]]
+) -> Iterator[Finding]:
+    """Reports twins, those that straddle parts, and those that are labelled differently.
+
+    Args:
+        twins: from `find_twins`.
+        photos: of the whole set.
+        splits: file names by split.
+
+    Yields:
+        For each group one finding of each kind that holds.
+    """
+    annotated = {photo.file_name: photo.annotated for photo in photos}
+    members = {split: set(names) for split, names in splits.items()}
+    for group in twins:
+        first, *others = group.file_names
+        others = tuple(others)
+        kind = "identical photos" if group.identical else "nearly identical photos"
+        yield Finding(kind, first, group.detail, len(group.file_names), others)
+        across = straddling(group, members)
+        if across:
+            kind = f"{'identical' if group.identical else 'nearly identical'} across parts"
+            names = sorted({name for leak in across for name in (leak.file_name, leak.twin)})
+            detail = "; ".join(map(str, across[:SHOWN_LEAKS]))
+            if len(across) > SHOWN_LEAKS:
+                detail += f"; and {len(across) - SHOWN_LEAKS} more"
+            yield Finding(kind, names[0], detail, len(across), tuple(names[1:]))
+        labels = [annotated[name] for name in group.file_names if annotated[name] is not None]
+        conflict = _conflict(labels, exact=group.identical)
+        if conflict:
+            yield Finding("twins labelled differently", first, conflict, 1, others)
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A photo that ought to leave a part, because its twin is in a part that must not know it.
+
+    Args:
+        file_name: the photo in the weaker part, such as training.
+        split: that part.
+        twin: the photo in the stronger part; the same name where one file is in both.
+        twin_split: that part.
+    """
+
+    file_name: str
+    split: str
+    twin: str
+    twin_split: str
+
+    def __str__(self) -> str:
+        return f"{self.file_name} in {self.split}, {self.twin} in {self.twin_split}"
+
+
+def straddling(group: Twins, members: Mapping[str, set[str]]) -> list[Leak]:
+    """Finds what of a group lies on both sides of a split.
+
+    Args:
+        group: twins.
+        members: file names by split.
+
+    Returns:
+        For each pair of splits and each photo of the weaker one, a leak that names the first twin.
+    """
+    neighbours = collections.defaultdict(list)
+    for pair in group.pairs:
+        for name, twin in (pair, pair[::-1]):
+            neighbours[name].append(twin)
+    leaks = []
+    for weaker, stronger in disjoint_splits(members):
+        for name in group.file_names:
+            twins = group.file_names if group.identical else neighbours[name]
+            known = (twin for twin in twins if twin != name and twin in members[stronger])
+            twin = next(known, None) if name in members[weaker] else None
+            if twin is not None:
+                leaks.append(Leak(name, weaker, twin, stronger))
+    return leaks
+
+
+def shared_photos(splits: Mapping[str, Sequence[str]]) -> list[Leak]:
+    """Finds photos that two parts list although they must not share any.
+
+    Args:
+        splits: file names by split.
+
+    Returns:
+        One leak for each photo and pair of splits, sorted by splits, then by name.
+    """
+    return [
+        Leak(name, weaker, name, stronger)
+        for weaker, stronger in disjoint_splits(splits)
+        for name in sorted(set(splits[weaker]) & set(splits[stronger]))
+    ]
+
+
+def connected(edges: Iterable[tuple[str, str]]) -> list[tuple[str, ...]]:
+    """Joins pairs that share a member.
+
+    Args:
+        edges: pairs of names.
+
+    Returns:
+        Sorted groups of at least two names.
+    """
+    leader: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while leader.setdefault(name, name) != name:
+            leader[name] = leader[leader[name]]
+            name = leader[name]
+        return name
+
+    for a, b in edges:
+        low, high = sorted((find(a), find(b)))
+        leader[high] = low
+    groups = collections.defaultdict(list)
+    for name in leader:
+        groups[find(name)].append(name)
+    return sorted(tuple(sorted(names)) for names in groups.values() if len(names) > 1)
+
+
+def _near_groups(alike: Mapping[tuple[str, str], NearPair]) -> list[Twins]:
+    members = connected(alike)
+    group_of = {name: index for index, names in enumerate(members) for name in names}
+    pairs_of = [[] for _ in members]
+    for pair in sorted(alike):
+        pairs_of[group_of[pair[0]]].append(pair)
+    groups = []
+    for names, pairs in zip(members, pairs_of, strict=True):
+        bits = max(alike[pair].differing_bits for pair in pairs)
+        correlation = min(alike[pair].correlation for pair in pairs)
+        mirrored = sum(alike[pair].mirrored for pair in pairs)
+        detail = (
+            f"at most {bits} of {HASH_BITS} bits differ, correlation at least {correlation:.3f}"
+        )
+        if mirrored:
+            detail += f", {mirrored} of {len(pairs)} pairs mirrored"
+        groups.append(Twins(names, tuple(pairs), False, detail))
+    return groups
+
+
+def _conflict(labels: Sequence[Annotated], *, exact: bool) -> str:
+    """Says in what twins differ; empty where they agree, or where less than two are annotated.
+
+    The boxes of near twins move with the picture, so only their number is compared.
+    """
+    grades = [grade_of(photo) for photo in labels]
+    counts = [len(photo.boxes_xyxy) for photo in labels]
+    said = [f"grades {_joined(grades)}"] if len(set(grades)) > 1 else []
+    if len(set(counts)) > 1:
+        said.append(f"{_joined(counts)} boxes")
+    elif exact and len({_box_set(photo) for photo in labels}) > 1:
+        said.append("other boxes or names")
+    return ", ".join(said)
+
+
+def _box_set(photo: Annotated) -> tuple:
+    rows = zip(photo.names, photo.boxes_xyxy.tolist(), strict=True)
+    return tuple(sorted((name, *map(repr, box)) for name, box in rows))
+
+
+def _joined(numbers: Sequence[int]) -> str:
+    return " and ".join(map(str, numbers))

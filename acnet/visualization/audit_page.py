@@ -1,0 +1,179 @@
+"""The audit of a data set as a page that needs no network: numbers, histograms, findings, boxes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+import acnet
+from acnet.data.audit.audit import Audit
+from acnet.data.audit.box_checks import faulty_boxes
+from acnet.data.audit.findings import Finding, Report
+from acnet.data.audit.kinds import KINDS
+from acnet.data.audit.statistics import Statistics, count_edges, size_edges
+from acnet.data.audit.text import names_text, percentiles
+from acnet.data.files import write_text
+from acnet.data.records import Annotated
+from acnet.visualization.palette import LIGHT
+from acnet.visualization.report.pictures import photo_data_uri
+from acnet.visualization.report.schematic import photo_svg
+from acnet.visualization.report.svg_figure import svg_figure
+from acnet.visualization.templates import render
+
+PAGE = "index.html"
+SHOWN_FINDINGS = 8  # of each kind; the others are folded in
+FOLDED_FINDINGS = 200  # a page of a million lines helps nobody
+SHOWN_PHOTOS = 6  # of each kind
+FIGURE_HEIGHT_PX = 220
+MOST_TICKS = 8
+
+
+def write_audit_page(folder: Path, audit: Audit, photos_root: Path | None = None) -> Path:
+    """Writes the page; the same audit gives the same bytes.
+
+    Args:
+        folder: where `index.html` goes; made where it is missing.
+        audit: what was found.
+        photos_root: folder of the photos, to show them under their boxes. None draws outlines and
+            boxes alone, so that the page can be passed on where photos of faces cannot.
+
+    Returns:
+        The path of the page.
+    """
+    drawing = _Drawing(audit, photos_root)
+    page = render(
+        "audit.html.j2",
+        title="Audit of a data set",
+        version=acnet.__version__,
+        with_photos=photos_root is not None,
+        shown=SHOWN_FINDINGS,
+        holdings=_holdings(audit.report.statistics),
+        splits=audit.report.statistics.splits.items(),
+        summary=_summary(audit.report),
+        figures=_figures(audit.report.statistics),
+        kinds=[_kind(kind, audit.report, drawing) for kind in audit.report.counts()],
+    )
+    write_text(folder / PAGE, page)
+    return folder / PAGE
+
+
+class _Drawing:
+    """Draws the photos of findings."""
+
+    def __init__(self, audit: Audit, photos_root: Path | None):
+        self.photos_root = photos_root
+        self.annotated = {photo.file_name: photo.annotated for photo in audit.photos}
+
+    def of(self, findings: Sequence[Finding]) -> list[dict[str, Any]]:
+        """Returns the first photos that the findings name, drawn."""
+        names = dict.fromkeys(name for f in findings for name in (f.file_name, *f.others))
+        usable = [name for name in names if self.annotated.get(name) is not None]
+        return [
+            {"name": name, "svg": self._svg(self.annotated[name])} for name in usable[:SHOWN_PHOTOS]
+        ]
+
+    def _svg(self, photo: Annotated) -> Markup:
+        picture = None
+        if self.photos_root is not None:
+            picture = photo_data_uri(self.photos_root, photo.file_name, photo.image_hw)
+        faulty = np.any(list(faulty_boxes(photo.boxes_xyxy, photo.image_hw).values()), axis=0)
+        drawable = np.isfinite(photo.boxes_xyxy).all(axis=1)
+        nothing = np.zeros((0, 4))
+        boxes = {
+            "truth": nothing,
+            "found": photo.boxes_xyxy[~faulty],
+            "false": nothing,
+            "missed": photo.boxes_xyxy[faulty & drawable],
+        }
+        alt = f"{len(photo.boxes_xyxy)} boxes of {photo.file_name}, {int(faulty.sum())} faulty"
+        return photo_svg(photo.image_hw, boxes, alt=alt, picture=picture)
+
+
+def _holdings(statistics: Statistics) -> list[tuple[str, str]]:
+    grades = ", ".join(f"{grade}: {n:,}" for grade, n in statistics.photos_by_grade.items())
+    sizes = " ".join(f"{size:g}" for size in statistics.anchors.sizes_px)
+    rows = [
+        ("Photos", f"{statistics.photos:,}, {statistics.photos - statistics.read:,} unusable"),
+        ("Boxes", f"{statistics.boxes:,}"),
+        ("Names", names_text(statistics)),
+        ("Photos by grade", grades or "none"),
+        ("Boxes a photo", percentiles(statistics.counts)),
+        ("Box sizes in px, root of the area", percentiles(statistics.sizes_px)),
+    ]
+    if statistics.anchor_share is not None:
+        share = f"{statistics.anchor_share:.1%}"
+        rows.append((f"Boxes that an anchor of {sizes} px meets at IoU 0.5", share))
+    return rows
+
+
+def _summary(report: Report) -> list[dict[str, Any]]:
+    return [
+        {"kind": kind, "anchor": _anchor(kind), "severity": KINDS[kind].severity, "number": number}
+        for kind, number in report.counts().items()
+    ]
+
+
+def _kind(kind: str, report: Report, drawing: _Drawing) -> dict[str, Any]:
+    findings = [finding for finding in report.findings if finding.kind == kind]
+    return {
+        "kind": kind,
+        "anchor": _anchor(kind),
+        "severity": KINDS[kind].severity,
+        "remedy": KINDS[kind].remedy,
+        "findings": findings[:FOLDED_FINDINGS],
+        "more": max(0, len(findings) - FOLDED_FINDINGS),
+        "photos": drawing.of(findings),
+    }
+
+
+def _anchor(kind: str) -> str:
+    return kind.lower().replace(" ", "-")
+
+
+def _figures(statistics: Statistics) -> list[dict[str, Any]]:
+    if not len(statistics.sizes_px):
+        return []
+    sizes, counts = statistics.sizes_px, statistics.counts
+    return [
+        {
+            "svg": svg_figure(
+                "sizes",
+                _draw_sizes,
+                sizes,
+                alt=f"Histogram of {len(sizes)} box sizes",
+                height_px=FIGURE_HEIGHT_PX,
+            ),
+            "caption": "Box sizes: square root of the area, clipped to the photo",
+        },
+        {
+            "svg": svg_figure(
+                "counts",
+                _draw_counts,
+                counts,
+                alt=f"Histogram of the number of boxes of {len(counts)} photos",
+                height_px=FIGURE_HEIGHT_PX,
+            ),
+            "caption": "Boxes a photo",
+        },
+    ]
+
+
+def _draw_sizes(figure: Figure, sizes_px: np.ndarray) -> None:
+    axes = figure.add_subplot(xlabel="px", ylabel="boxes", xscale="log")
+    axes.hist(sizes_px, bins=size_edges(sizes_px), color=LIGHT["found"], rwidth=0.9)
+    ticks = size_edges(sizes_px)[:: max(1, len(size_edges(sizes_px)) // MOST_TICKS)]
+    axes.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
+    axes.set_xticks([], minor=True)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _draw_counts(figure: Figure, counts: np.ndarray) -> None:
+    axes = figure.add_subplot(xlabel="boxes", ylabel="photos")
+    edges = count_edges(counts) - 0.5  # whole numbers lie in the middle of their bars
+    axes.hist(counts, bins=edges, color=LIGHT["found"], rwidth=0.9)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))

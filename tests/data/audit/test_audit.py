@@ -1,0 +1,118 @@
+"""The whole audit on a set with every fault: each is found where it was made."""
+
+import json
+
+import pytest
+
+from acnet.data.audit.audit import AuditOptions, audit_source
+from acnet.data.audit.findings import Finding, sort_findings
+from acnet.data.audit.kinds import KINDS, SEVERITIES
+from acnet.data.audit.text import report_text
+from tests.data.audit.broken_set import write_broken_set
+from tests.data.audit.fake_source import FakeSource
+
+# twin_a and twin_b are two files of the same bytes, near_b is near_a shrunk and enlarged.
+EXPECTED = {
+    ("picture unreadable", "cut.jpg"),
+    ("picture missing", "lost.jpg"),
+    ("annotation missing", "no_annotation.jpg"),
+    ("file without partner", "spare.jpg"),
+    ("annotation not taken", ""),
+    ("annotation not taken", "notes.jpg"),
+    ("no boxes", "plain.jpg"),
+    ("size differs", "size.jpg"),
+    ("EXIF orientation", "sideways.jpg"),
+    ("box not a number", "nan.jpg"),
+    ("box inverted", "inverted.jpg"),
+    ("box without area", "empty.jpg"),
+    ("box outside", "outside.jpg"),
+    ("box partly outside", "partly.jpg"),
+    ("box duplicated", "twice.jpg"),
+    ("box nearly duplicated", "near.jpg"),
+    ("box with two names", "names.jpg"),
+    ("stray class", "names.jpg"),
+    ("annotation id 0", "levle0_ids.jpg"),
+    ("annotation id duplicated", "levle0_ids.jpg"),
+    ("identical photos", "twin_a.jpg"),
+    ("nearly identical photos", "near_a.png"),
+    ("photo in two parts", "both.jpg"),
+    ("identical across parts", "twin_a.jpg"),
+    ("nearly identical across parts", "near_a.png"),
+    ("twins labelled differently", "twin_a.jpg"),
+    ("grade against count", "levle3_listed.jpg"),
+    ("prefix against grade", "levle3_listed.jpg"),
+    ("count against boxes", "levle3_listed.jpg"),
+    ("anchors miss boxes", ""),
+}
+ELSEWHERE = {"annotation unreadable", "very many boxes", "coarse grid"}  # see the tests of each
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory):
+    return write_broken_set(tmp_path_factory.mktemp("broken") / "photos")
+
+
+@pytest.fixture(scope="module")
+def audit(broken):
+    return audit_source(broken, AuditOptions())
+
+
+def test_every_fault_is_found_where_it_was_made_and_no_other(audit):
+    found = [(finding.kind, finding.file_name) for finding in audit.report.findings]
+    assert sorted(found) == sorted(EXPECTED)
+    assert {kind for kind, _ in EXPECTED} | ELSEWHERE == set(KINDS)
+    assert audit.report.has_errors()
+
+
+def test_findings_are_sorted_by_gravity(audit):
+    ranks = [SEVERITIES.index(finding.severity) for finding in audit.report.findings]
+    assert ranks == sorted(ranks)
+    assert list(audit.report.counts()) == list(dict.fromkeys(f.kind for f in audit.report.findings))
+    again = sort_findings(reversed(audit.report.findings))
+    assert again == list(audit.report.findings)
+
+
+def test_the_result_does_not_depend_on_the_number_of_workers(broken, audit):
+    other = audit_source(broken, AuditOptions(workers=2))
+    assert other.report.as_dict() == audit.report.as_dict()
+
+
+def test_neither_text_nor_json_says_where_the_set_lies(broken, audit, tmp_path):
+    text = report_text(audit.report)
+    told = json.dumps(audit.report.as_dict(), allow_nan=False)
+    for part in (str(broken.image_root), str(tmp_path), broken.image_root.parent.name):
+        assert part not in text
+        assert part not in told
+
+
+def test_the_text_says_what_and_where_and_what_to_do(audit):
+    text = report_text(audit.report)
+    for kind, name in EXPECTED:
+        assert f"\n{kind}:\n" in text
+        assert name in text
+        assert KINDS[kind].remedy in text
+    # 20 photos with files and annotations, 28 boxes; cut.jpg with its one box is unreadable.
+    assert "22 photos, 27 boxes (acne 26, cold_sore 1)" in text
+    assert "3 photos cannot be used" in text
+
+
+def test_an_empty_set_has_nothing_wrong(tmp_path):
+    audit = audit_source(FakeSource(tmp_path, {}, {"train": []}), AuditOptions())
+    assert audit.report.findings == []
+    assert not audit.report.has_errors()
+    assert "Nothing was found." in report_text(audit.report)
+
+
+def test_a_kind_that_nobody_could_look_up_is_refused():
+    with pytest.raises(ValueError, match="Received 'nonsense'"):
+        Finding("nonsense", "a.jpg")
+
+
+def test_names_cannot_command_the_terminal(tmp_path):
+    name = "\x1b[2J\N{RIGHT-TO-LEFT OVERRIDE}.jpg"
+    text = report_text(
+        audit_source(FakeSource(tmp_path, {}, {"train": [name]}), AuditOptions()).report
+    )
+    assert "\x1b" not in text
+    assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in text
+    assert "[2J" in text

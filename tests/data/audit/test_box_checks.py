@@ -1,0 +1,119 @@
+"""Faults of boxes, in a picture of width 96 and height 64."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from acnet.data.audit import box_checks
+from acnet.data.audit.box_checks import check_boxes, exact_copies, faulty_boxes, near_copies
+from tests.data.audit.fake_source import annotated
+
+SOUND = [10, 10, 30, 30]
+
+
+def found(boxes, **fields):
+    return {f.kind: f.number for f in check_boxes(annotated(boxes=boxes, **fields))}
+
+
+@pytest.mark.parametrize(
+    ("kind", "box"),
+    [
+        ("box not a number", [np.nan, 0, 5, 5]),
+        ("box not a number", [0, 0, np.inf, 5]),
+        ("box inverted", [20, 5, 10, 9]),
+        ("box inverted", [10, 9, 20, 5]),
+        ("box without area", [10, 5, 10, 9]),
+        ("box without area", [10, 5, 10.005, 9]),  # thinner than coordinates are exact
+        ("box outside", [96, 0, 100, 10]),
+        ("box outside", [-9, 0, -1, 10]),
+        ("box partly outside", [90, 60, 97, 64]),
+        ("box partly outside", [-1, -1, 97, 65]),
+    ],
+)
+def test_each_fault_is_found_once_and_a_sound_box_is_not(kind, box):
+    assert found([SOUND, box]) == {kind: 1}
+    assert found([SOUND]) == {}
+
+
+def test_boxes_that_touch_the_rim_are_inside_also_by_a_rounded_coordinate():
+    assert found([[0, 0, 96, 64], [-0.004, 3, 7, 9]]) == {}
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_at_the_end_of_the_range_are_only_outside():
+    most = np.finfo(np.float64).max
+    assert found([[-most, -most, most, most]]) == {"box partly outside": 1}
+    assert found([[most / 2, 0, most, 9]]) == {"box outside": 1}
+    assert found([[most, 0, -most, 9]]) == {"box inverted": 1}
+
+
+def test_no_box_is_two_faults_at_a_time():
+    values = [-5.0, 0.0, 10.0, 50.0, 200.0, np.nan]
+    boxes = np.array(np.meshgrid(values, values, values, values)).reshape(4, -1).T
+    faults = np.stack(list(faulty_boxes(boxes, (64, 96)).values()))
+    assert faults.sum(axis=0).max() == 1
+    assert faults.any(axis=1).all()
+
+
+def test_no_boxes_no_faults():
+    assert found([]) == {}
+    assert near_copies(np.zeros((0, 4)), 0.95).shape == (0, 2)
+
+
+def test_copies_are_counted_beyond_the_first_and_by_name():
+    twice = annotated(boxes=[SOUND, SOUND, SOUND], names=("acne", "acne", "mole"))
+    assert exact_copies(twice).tolist() == [False, True, False]
+    assert found([SOUND, SOUND, SOUND]) == {"box duplicated": 2}
+    # The same place with another name is no copy: one of the names must be wrong.
+    names = ("acne", "acne", "mole")
+    assert found([SOUND] * 3, names=names) == {"box duplicated": 1, "box with two names": 1}
+
+
+def test_nearly_the_same_box():
+    # 40 x 40 and 41 x 40 share 1600 of 1640 px: IoU 0.976. 40 x 40 and 43 x 40: 0.930.
+    assert found([[0, 0, 40, 40], [0, 0, 41, 40]]) == {"box nearly duplicated": 1}
+    assert found([[0, 0, 40, 40], [0, 0, 43, 40]]) == {}
+
+
+def test_boxes_that_are_none_are_not_compared():
+    nan = [np.nan] * 4
+    assert found([nan, nan, [5, 5, 5, 5]]) == {"box not a number": 2, "box without area": 1}
+    assert found([[np.inf] * 4] * 2) == {"box not a number": 2}
+
+
+@pytest.mark.parametrize("min_iou", [0.55, 0.8, 0.95])
+def test_near_copies_are_those_of_a_loop_over_all_pairs(min_iou):
+    rng = np.random.default_rng(1)
+    corners = rng.uniform(0, 40, (150, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(20, 40, (150, 2))], axis=1)
+    boxes = np.concatenate([boxes, boxes[::3] + rng.uniform(-0.4, 0.4, (50, 4))])
+    slow = []
+    for i in range(len(boxes)):
+        for j in range(i + 1, len(boxes)):
+            (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = boxes[i], boxes[j]
+            shared = max(0, min(ax1, bx1) - max(ax0, bx0)) * max(0, min(ay1, by1) - max(ay0, by0))
+            areas = (ax1 - ax0) * (ay1 - ay0) + (bx1 - bx0) * (by1 - by0)
+            if shared / (areas - shared) >= min_iou:
+                slow.append([i, j])
+    assert len(slow) > 40
+    assert_array_equal(near_copies(boxes, min_iou), slow)
+
+
+def test_very_many_boxes_end_and_say_that_they_were_not_compared():
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(0, 40, (100_000, 2))
+    boxes = np.concatenate([corners, corners + 10], axis=1)
+    photo = annotated(boxes=boxes)
+    assert {f.kind: f.number for f in check_boxes(photo)} == {"very many boxes": 100_000}
+
+
+def test_as_many_boxes_as_are_compared_at_one_place_end_too(monkeypatch):
+    monkeypatch.setattr(box_checks, "MAX_COMPARED", 600)
+    boxes = np.tile([10.0, 10.0, 50.0, 50.0], (600, 1)) + np.arange(600)[:, None] * 1e-4
+    # Any two of the 600 nearly coincide.
+    assert found(boxes) == {"box nearly duplicated": 600 * 599 // 2}
+
+
+def test_the_detail_names_the_first_faulty_box():
+    (finding,) = check_boxes(annotated(boxes=[SOUND, [20, 5, 10, 9]]))
+    assert finding.detail == "box 2: xyxy 20 5 10 9"

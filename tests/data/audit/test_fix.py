@@ -1,0 +1,175 @@
+"""The cleaned copy: without errors, with a list of every change, beside an untouched original."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from PIL import Image
+
+from acnet.data.audit import fix
+from acnet.data.audit.audit import AuditOptions, audit_source
+from acnet.data.audit.fix import without_copies, write_cleaned
+from acnet.data.images import read_bgr
+from acnet.errors import UserError
+from tests.data.audit.broken_set import write_broken_set
+from tests.data.audit.fake_source import annotated
+
+
+def contents(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
+
+
+@pytest.fixture(scope="module")
+def cleaned(tmp_path_factory):
+    """The original's folder, the copy's folder and the changes."""
+    root = tmp_path_factory.mktemp("cleaned")
+    source = write_broken_set(root / "photos")
+    before = contents(root / "photos")
+    changes = write_cleaned(root / "copy", source, audit_source(source, AuditOptions()))
+    assert contents(root / "photos") == before, "the original was changed"
+    return root / "photos", root / "copy", changes
+
+
+def coco(folder, split):
+    return json.loads((folder / "annotations" / f"{split}.json").read_text())
+
+
+def boxes_of(content, name):
+    (image,) = [image for image in content["images"] if image["file_name"] == name]
+    rows = [a["bbox"] for a in content["annotations"] if a["image_id"] == image["id"]]
+    return [[x, y, x + w, y + h] for x, y, w, h in rows]
+
+
+def test_what_cannot_be_used_is_left_out_and_twins_leave_training(cleaned):
+    _, copy, _ = cleaned
+    train = {image["file_name"] for image in coco(copy, "train")["images"]}
+    test = {image["file_name"] for image in coco(copy, "test")["images"]}
+    assert test == {"twin_b.jpg", "near_b.png", "both.jpg"}  # as it was published
+    assert not train & {"twin_a.jpg", "near_a.png", "both.jpg"}
+    assert not train & {"cut.jpg", "lost.jpg", "no_annotation.jpg"}
+    # Of 20 photos in training three cannot be used, three straddle, and outside.jpg stays with
+    # the box that it has inside.
+    assert len(train) == 14
+
+
+@pytest.mark.parametrize(
+    ("name", "boxes"),
+    [
+        ("nan.jpg", [[10, 10, 30, 30]]),
+        ("inverted.jpg", [[10, 10, 30, 30]]),
+        ("empty.jpg", [[10, 10, 30, 30]]),
+        ("outside.jpg", [[10, 10, 30, 30]]),
+        ("partly.jpg", [[88, 50, 96, 60]]),
+        ("twice.jpg", [[10, 10, 30, 30], [40, 10, 50, 20]]),
+        ("plain.jpg", []),
+    ],
+)
+def test_boxes_are_mended(cleaned, name, boxes):
+    assert boxes_of(coco(cleaned[1], "train"), name) == boxes
+
+
+def test_ids_count_from_1_and_differ(cleaned):
+    ids = [a["id"] for a in coco(cleaned[1], "train")["annotations"]]
+    assert ids == list(range(1, len(ids) + 1))
+
+
+def test_a_sideways_photo_is_stored_upright_and_without_its_exif_block(cleaned):
+    original, copy, _ = cleaned
+    path = copy / "images" / "sideways.jpg"
+    with Image.open(path) as image:
+        assert image.size == (64, 96)
+        assert dict(image.getexif()) == {}
+    difference = read_bgr(path).astype(int) - read_bgr(original / "sideways.jpg")
+    assert np.abs(difference).mean() < 1  # quality 95
+    # Its manifest entry is that of the new file, or loading would call the set stale.
+    manifest = json.loads((copy / "manifest.json").read_text())
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert manifest["pictures"]["sideways.jpg"][2] == sha256
+
+
+def test_all_other_photos_are_copied_byte_by_byte(cleaned):
+    original, copy, _ = cleaned
+    before, after = contents(original), contents(copy / "images")
+    assert {name for name in after if after[name] != before[name]} == {"sideways.jpg"}
+
+
+def test_every_change_is_listed(cleaned):
+    _, copy, changes = cleaned
+    listed = {(change.kind, change.file_name) for change in changes}
+    assert listed >= {
+        ("photo left out: picture unreadable", "cut.jpg"),
+        ("photo left out: picture missing", "lost.jpg"),
+        ("photo left out: annotation missing", "no_annotation.jpg"),
+        (fix.LEAK, "twin_a.jpg"),
+        (fix.LEAK, "near_a.png"),
+        (fix.LEAK, "both.jpg"),
+        (fix.COPIES, "twice.jpg"),
+        ("box clipped to the photo", "partly.jpg"),
+        ("box dropped: outside the photo", "outside.jpg"),
+        ("box dropped: no area", "nan.jpg"),
+        ("box dropped: no area", "inverted.jpg"),
+        ("box dropped: no area", "empty.jpg"),
+        ("object dropped: name 'cold_sore'", "names.jpg"),
+        (fix.UPRIGHT, "sideways.jpg"),
+        (fix.RENUMBERED, "levle0_ids.jpg"),
+        (fix.UNDECIDED, "twin_a.jpg"),
+    }
+    lines = (copy / "changes.txt").read_text().splitlines()
+    rows = json.loads((copy / "changes.json").read_text())
+    assert len(lines) == len(rows) == len(changes)
+    assert str(copy.parent) not in (copy / "changes.txt").read_text()
+
+
+def test_it_can_be_done_again_into_the_same_folder(cleaned, tmp_path):
+    _, _, changes = cleaned
+    source = write_broken_set(tmp_path / "photos")
+    audit = audit_source(source, AuditOptions())
+    write_cleaned(tmp_path / "copy", source, audit)
+    first = contents(tmp_path / "copy")
+    again = write_cleaned(tmp_path / "copy", source, audit)
+    assert again == changes
+    assert contents(tmp_path / "copy") == first
+
+
+def test_photos_may_stay_where_they_are(tmp_path):
+    source = write_broken_set(tmp_path / "photos")
+    write_cleaned(
+        tmp_path / "copy", source, audit_source(source, AuditOptions()), copy_photos=False
+    )
+    assert not (tmp_path / "copy" / "images").exists()
+    assert (
+        json.loads((tmp_path / "copy" / "manifest.json").read_text())["image_root"] == "../photos"
+    )
+
+
+@pytest.mark.parametrize("place", [".", "photos", "photos/inside"])
+def test_the_copy_is_never_written_into_the_original(tmp_path, place):
+    source = write_broken_set(tmp_path / "photos")
+    audit = audit_source(source, AuditOptions())
+    before = contents(tmp_path)
+    with pytest.raises(UserError, match="Choose another folder"):
+        write_cleaned(tmp_path / place, source, audit)
+    assert contents(tmp_path) == before
+
+
+def test_flags_and_ids_stay_with_their_boxes():
+    photo = annotated(
+        boxes=[[0, 0, 9, 9], [0, 0, 9, 9], [5, 5, 9, 9]],
+        annotation_ids=(4, 5, 6),
+        crowd=np.array([True, False, True]),
+        difficult=np.array([False, True, True]),
+    )
+    single = without_copies(photo)
+    assert_array_equal(single.boxes_xyxy, [[0, 0, 9, 9], [5, 5, 9, 9]])
+    assert single.names == ("acne", "acne")
+    assert single.annotation_ids == (4, 6)
+    assert single.crowd.tolist() == [True, True]
+    assert single.difficult.tolist() == [False, True]
+    assert without_copies(single) is single

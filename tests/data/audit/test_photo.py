@@ -1,0 +1,129 @@
+"""Reading a photo for the audit: what is damaged is told from what is missing."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from acnet.data.audit.photo import MAX_FILE_BYTES, examine
+from acnet.data.images import UnreadableFileError, read_bgr
+from acnet.data.readers.yolo import NO_LABEL
+from acnet.data.records import Note
+from acnet.data.toy.photo import ToyOptions, draw_photo
+from tests.data.audit.fake_source import FakeSource, annotated, save_toy_photo
+
+
+def examined(tmp_path, photo=None, name="a.jpg", **fields):
+    known = {name: photo or annotated(name)}
+    source = FakeSource(tmp_path, known, {"train": [name]}, **fields)
+    return examine(name, source=source)
+
+
+def kinds(photo):
+    return [finding.kind for finding in photo.findings]
+
+
+def test_a_sound_photo_has_its_hash_and_its_annotation(tmp_path):
+    save_toy_photo(tmp_path / "a.jpg", 0)
+    photo = examined(tmp_path)
+    assert photo.findings == ()
+    assert photo.sha256 == hashlib.sha256((tmp_path / "a.jpg").read_bytes()).hexdigest()
+    assert photo.annotated.image_hw == (64, 96)
+    assert photo.looks.thumbnail.shape == (32, 32)
+
+
+def test_a_truncated_picture_is_unreadable_though_its_header_is_sound(tmp_path):
+    path = tmp_path / "a.jpg"
+    save_toy_photo(path, 0)
+    path.write_bytes(path.read_bytes()[:-200])
+    photo = examined(tmp_path)
+    assert kinds(photo) == ["picture unreadable"]
+    assert photo.annotated is None
+    assert photo.looks is None
+    assert photo.sha256
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("subsampling", [0, 2])
+def test_decoding_at_a_reduced_size_finds_the_damage_that_full_size_finds(
+    tmp_path, progressive, subsampling
+):
+    path = tmp_path / "a.jpg"
+    image_bgr = draw_photo(ToyOptions(seed=1, sizes_px=(600,)), 0).image_bgr
+    jpeg = {"quality": 90, "progressive": progressive, "subsampling": subsampling}
+    Image.fromarray(image_bgr[..., ::-1].copy()).save(path, **jpeg)
+    content = path.read_bytes()
+    rng = np.random.default_rng(0)
+    near_the_end = [len(content) - left for left in (1, 2, 3, 5, 9, 17, 65, 257)]
+    spoilt = [content[:cut] for cut in [*near_the_end, *rng.integers(200, len(content), 8)]]
+    for place in rng.integers(1000, len(content) - 300, 16).tolist():
+        spoilt.append(content[:place] + rng.bytes(200) + content[place + 200 :])
+    at_full_size, here = [], []
+    for damaged in spoilt:
+        path.write_bytes(damaged)
+        try:
+            read_bgr(path)
+            at_full_size.append(True)
+        except UnreadableFileError:
+            at_full_size.append(False)
+        here.append(kinds(examined(tmp_path)) == [])
+    assert here == at_full_size
+    assert False in here
+
+
+def test_a_missing_picture_a_missing_annotation_and_one_that_is_damaged(tmp_path):
+    assert kinds(examined(tmp_path)) == ["picture missing"]
+    save_toy_photo(tmp_path / "a.jpg", 0)
+    without = FakeSource(tmp_path, {}, {"train": ["a.jpg"]})
+    assert kinds(examine("a.jpg", source=without)) == ["annotation missing"]
+
+    class Damaged(FakeSource):
+        def read(self, file_name):
+            raise UnreadableFileError("A rule. Received nonsense. A remedy.")
+
+    damaged = examine("a.jpg", source=Damaged(tmp_path, {}, {"train": ["a.jpg"]}))
+    assert kinds(damaged) == ["annotation unreadable"]
+    assert damaged.looks is not None  # the picture is sound, so its twins are found
+
+
+def test_a_file_too_large_for_a_photo_is_not_read(tmp_path):
+    with (tmp_path / "a.jpg").open("wb") as file:
+        file.truncate(MAX_FILE_BYTES + 1)  # a hole: it takes no room on the disk
+    photo = examined(tmp_path)
+    assert kinds(photo) == ["picture unreadable"]
+    assert "536,870,913 bytes" in photo.findings[0].detail
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
+    save_toy_photo(tmp_path / "secret" / "a.jpg", 0)
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "a.jpg").symlink_to(tmp_path / "secret" / "a.jpg")
+    photo = examined(tmp_path / "set")
+    assert kinds(photo) == ["picture unreadable"]
+    assert photo.sha256 == ""
+
+
+def test_a_sideways_photo_is_reported_and_looks_like_the_upright_one(tmp_path):
+    save_toy_photo(tmp_path / "a.png", 0)
+    upright = examined(tmp_path, name="a.png")
+    with Image.open(tmp_path / "a.png") as image:
+        exif = Image.Exif()
+        exif[274] = 6  # to be turned clockwise, so it is stored turned the other way
+        image.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "b.png", exif=exif)
+    sideways = examined(tmp_path, name="b.png")
+    assert kinds(sideways) == ["EXIF orientation"]
+    assert (upright.orientation, sideways.orientation) == (1, 6)
+    # Shrinking rounds rows and columns in turn, so a bit that is nearly undecided may change.
+    assert int((upright.looks.bits != sideways.looks.bits).sum()) <= 2
+    difference = upright.looks.thumbnail.astype(int) - sideways.looks.thumbnail
+    assert np.abs(difference).max() <= 2
+
+
+def test_what_the_reader_left_out_is_a_finding(tmp_path):
+    save_toy_photo(tmp_path / "a.jpg", 0)
+    notes = (Note("line dropped", "a.jpg", "line 3", 2), Note(NO_LABEL, "a.jpg"))
+    photo = examined(tmp_path, annotated(notes=notes))
+    assert kinds(photo) == ["annotation not taken", "annotation missing"]
+    assert photo.findings[0].number == 2
+    assert "line 3" in photo.findings[0].detail

@@ -1,0 +1,257 @@
+"""Splits: what belongs together stays together, shares are kept, nothing depends on order."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+from acnet.data.audit.photo import Photo
+from acnet.data.even_out import even_out
+from acnet.data.readers.acne04 import open_acne04
+from acnet.data.split import Group, deal, fold_parts, make_groups, names_of
+from acnet.data.split_set import SplitOptions, given_groups, parts_text, write_split
+from acnet.errors import UserError
+from tests.data.audit.broken_set import write_broken_set
+from tests.data.audit.fake_source import annotated
+from tests.data.audit.planter import SMALL, plant
+
+SHARES = {"train": 0.8, "valid": 0.1, "test": 0.1}
+DEFAULT = SplitOptions(shares=SHARES)
+
+
+def groups_of(sizes, seed=0):
+    """Groups of the given numbers of photos, with 0 to 20 boxes each."""
+    rng = np.random.default_rng(seed)
+    counter = itertools.count()
+    return [
+        Group(
+            tuple(f"{next(counter):04d}.jpg" for _ in range(size)),
+            (size, int(rng.integers(0, 20, size).sum())),
+        )
+        for size in sizes
+    ]
+
+
+def sums(groups):
+    return np.sum([group.features for group in groups], axis=0)
+
+
+def photo(name, boxes=1, sha256="", **fields):
+    rows = [[i, 0, i + 1, 9] for i in range(boxes)]
+    return Photo(name, (), sha256 or name, 1, None, annotated(name, rows, **fields))
+
+
+# ---- dealing
+
+
+def test_each_photo_is_in_one_part_and_photos_are_shared_to_the_last():
+    groups = groups_of([1] * 1000)
+    dealt = deal(groups, SHARES, seed=0)
+    assert names_of([g for members in dealt.values() for g in members]) == names_of(groups)
+    assert {part: len(members) for part, members in dealt.items()} == {
+        "train": 800,
+        "valid": 100,
+        "test": 100,
+    }
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_boxes_are_shared_too(seed):
+    groups = groups_of([1] * 400)
+    total = sums(groups)[1]
+    for part, members in deal(groups, SHARES, seed).items():
+        assert abs(sums(members)[1] - SHARES[part] * total) <= 1.0
+
+
+def test_large_groups_leave_the_shares_even_where_that_is_possible():
+    groups = groups_of([9, 7, 5, 4, 3, 3, 2, 2] + [1] * 65)
+    for part, members in deal(groups, SHARES, seed=0).items():
+        assert abs(sums(members)[0] - SHARES[part] * 100) <= 1
+
+
+def test_the_order_of_groups_does_not_matter_and_the_seed_does():
+    groups = groups_of([1] * 90 + [3] * 10)
+    first = deal(groups, SHARES, seed=0)
+    assert deal(groups[::-1], SHARES, seed=0) == first
+    assert deal(groups, SHARES, seed=1) != first
+
+
+def test_a_split_stays_what_it_was():
+    # Golden: the same on every machine and with every version of the libraries.
+    dealt = deal(groups_of([1] * 20 + [2] * 5), {"a": 0.5, "b": 0.3, "c": 0.2}, seed=7)
+    assert names_of(dealt["c"]) == [
+        f"{number:04d}.jpg"
+        for number in (7, 11, 13, 19, 22, 23)  # 22 and 23 are one group
+    ]
+
+
+def test_too_few_groups_are_an_error_that_says_so():
+    with pytest.raises(UserError, match=r"Received 2 groups .* empty\. Ask for fewer"):
+        deal(groups_of([1, 1]), SHARES, seed=0)
+    with pytest.raises(UserError, match="Received 0 groups"):
+        deal([], SHARES, seed=0)
+
+
+def test_every_photo_is_tested_in_one_fold_and_trained_on_in_the_others():
+    groups = groups_of([1] * 90 + [2] * 5)
+    parts = fold_parts(groups, 5, seed=0)
+    everything = names_of(groups)
+    assert sorted(name for fold in range(5) for name in parts[f"test_{fold}"]) == everything
+    for fold in range(5):
+        assert len(parts[f"test_{fold}"]) == 20
+        assert sorted(parts[f"test_{fold}"] + parts[f"trainval_{fold}"]) == everything
+
+
+def test_exchanges_lower_the_unevenness_as_they_say():
+    rng = np.random.default_rng(0)
+    parts = {name: [(1, int(x)) for x in rng.integers(0, 30, 12)] for name in "abc"}
+    shares = {"a": 0.5, "b": 0.25, "c": 0.25}
+    scale = (1.0, 0.01)
+
+    def unevenness():
+        total = np.sum([row for rows in parts.values() for row in rows], axis=0)
+        return sum(
+            (scale * (np.sum(rows, axis=0) - shares[part] * total) ** 2).sum() / shares[part]
+            for part, rows in parts.items()
+        )
+
+    before = [unevenness()]
+    for (a, i), (b, j) in even_out(parts, shares, scale):
+        parts[a][i], parts[b][j] = parts[b][j], parts[a][i]
+        before.append(unevenness())
+    assert len(before) > 1
+    assert all(later < earlier for earlier, later in itertools.pairwise(before))
+    # No exchange of two groups helps any more.
+    assert even_out(parts, shares, scale) == []
+
+
+# ---- groups
+
+
+def test_twins_and_given_groups_are_joined_also_through_each_other():
+    photos = [
+        photo("a.jpg", sha256="1"),
+        photo("b.jpg", sha256="1"),
+        photo("c.jpg"),
+        photo("d.jpg"),
+        photo("e.jpg"),
+    ]
+    # a and b are one file; b and c are one patient's.
+    groups = make_groups(photos, {"b.jpg": "p1", "c.jpg": "p1", "d.jpg": "p2"})
+    assert [g.file_names for g in groups] == [("a.jpg", "b.jpg", "c.jpg"), ("d.jpg",), ("e.jpg",)]
+    assert [g.features for g in groups] == [(3, 3), (1, 1), (1, 1)]
+
+
+def test_grades_are_further_features():
+    photos = [photo("a.jpg", 3), photo("b.jpg", 30), photo("c.jpg", 4, grade=1)]
+    groups = make_groups(photos, {}, by_grade=True)
+    assert [g.features for g in groups] == [(1, 3, 1, 0, 0), (1, 30, 0, 0, 1), (1, 4, 0, 1, 0)]
+
+
+def test_strata_are_shared_evenly():
+    photos = [photo(f"{i:03d}.jpg", 30 if i % 5 == 0 else 2) for i in range(100)]
+    dealt = deal(make_groups(photos, {}, by_grade=True), SHARES, seed=3)
+    # Of 20 photos of grade 2, a tenth each.
+    assert sums(dealt["test"]).tolist() == sums(dealt["valid"]).tolist() == [10, 76, 8, 2]
+
+
+def test_groups_by_an_expression():
+    names = ["train/a_jpg.rf.1.jpg", "test/a_jpg.rf.2.jpg", "test/b.jpg"]
+    options = SplitOptions(shares=SHARES, group_regex=r"^(.+)_jpe?g\.rf\.")
+    assert given_groups(names, options) == dict.fromkeys(names[:2], "a")
+    assert given_groups(names, DEFAULT) == {}
+
+
+def test_groups_by_a_table(tmp_path):
+    table = tmp_path / "patients.csv"
+    table.write_text("photo,patient\nb.jpg,p1\nimages/a.jpg,p1\nc.jpg,\nother.jpg,p9\n")
+    options = SplitOptions(shares=SHARES, group_table=(table, "patient"))
+    names = ["images/a.jpg", "images/b.jpg", "images/c.jpg"]
+    assert given_groups(names, options) == {"images/a.jpg": "p1", "images/b.jpg": "p1"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"where there is none\. Correct --group-by\.$"),
+        ("photo,person\na.jpg,p1\n", r"columns photo, person, and the wish for 'patient'"),
+        ("", r"columns none"),
+        ("patient,photo\np1,a.jpg\n", r"first column"),
+        ("photo,patient\nz.jpg,p1\n", r"names none of its 1 photos, such as a\.jpg"),
+    ],
+)
+def test_a_table_that_cannot_be_used(tmp_path, content, message):
+    table = tmp_path / "patients.csv"
+    if content is not None:
+        table.write_text(content)
+    options = SplitOptions(shares=SHARES, group_table=(table, "patient"))
+    with pytest.raises(UserError, match=message):
+        given_groups(["a.jpg"], options)
+
+
+# ---- sets
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    dst = tmp_path_factory.mktemp("planted") / "set"
+    found = plant(dst, SMALL)
+    return open_acne04(dst), found
+
+
+def parts_of(folder):
+    content = {
+        path.stem: json.loads(path.read_text()) for path in (folder / "annotations").iterdir()
+    }
+    return {
+        part: {image["file_name"] for image in coco["images"]} for part, coco in content.items()
+    }
+
+
+def test_a_split_of_a_set_keeps_its_twins_together_and_lists_what_went_where(planted, tmp_path):
+    source, found = planted
+    imported = write_split(tmp_path / "new", source, DEFAULT)
+    parts = parts_of(tmp_path / "new")
+    assert {part: len(names) for part, names in parts.items()} == {
+        "train": 48,
+        "valid": 6,
+        "test": 6,
+    }
+    for a, b in found.twins:
+        assert any({a, b} <= names for names in parts.values())
+    header, *rows = (tmp_path / "new" / "parts.csv").read_text().splitlines()
+    assert header == "file_name,part,group,boxes,grade"
+    assert {tuple(row.split(",")[:2]) for row in rows} == {
+        (name, part) for part, names in parts.items() for name in names
+    }
+    assert sum(int(row.split(",")[3]) for row in rows) == SMALL.boxes
+    assert "train         48" in parts_text(imported)
+
+
+def test_folds_of_a_set(planted, tmp_path):
+    source, found = planted
+    write_split(tmp_path / "new", source, SplitOptions(shares=SHARES, folds=5, by_grade=True))
+    parts = parts_of(tmp_path / "new")
+    assert {len(parts[f"test_{fold}"]) for fold in range(5)} == {12}
+    for a, b in found.twins:
+        assert all((a in names) == (b in names) for names in parts.values())
+    table = (tmp_path / "new" / "parts.csv").read_text().splitlines()
+    assert len(table) == 61
+
+
+def test_unusable_photos_are_left_out_and_listed(tmp_path):
+    source = write_broken_set(tmp_path / "photos")
+    write_split(tmp_path / "new", source, SplitOptions(shares={"a": 0.5, "b": 0.5}))
+    names = set().union(*parts_of(tmp_path / "new").values())
+    assert not names & {"cut.jpg", "lost.jpg", "no_annotation.jpg"}
+    assert len(names) == 19
+    assert "photo left out: picture unreadable\tcut.jpg" in (
+        tmp_path / "new" / "dropped.txt"
+    ).read_text(encoding="utf-8")
+
+
+def test_a_split_is_not_written_into_the_set(tmp_path):
+    source = write_broken_set(tmp_path / "photos")
+    with pytest.raises(UserError, match="Choose another folder"):
+        write_split(tmp_path / "photos" / "new", source, DEFAULT)
