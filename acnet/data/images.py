@@ -1,6 +1,7 @@
 """Reading and writing pictures: sizes as decoded, orientation applied, no half picture accepted."""
 
 import contextlib
+import io
 import os
 import struct
 from collections.abc import Iterator
@@ -60,9 +61,26 @@ def read_bgr(path: str | os.PathLike) -> np.ndarray:
     Raises:
         UnreadableFileError: it is truncated, corrupt, no picture, or larger than Pillow deems safe.
     """
-    with open_image(path) as image:
-        rgb = upright(image).convert("RGB")
-        return cv2.cvtColor(np.asarray(rgb), cv2.COLOR_RGB2BGR)
+    return cv2.cvtColor(read_rgb(path), cv2.COLOR_RGB2BGR)
+
+
+def read_rgb(path: str | os.PathLike, content: bytes | None = None) -> np.ndarray:
+    """Reads a picture whole; the pixels of `read_bgr` in Pillow's order of colours.
+
+    Args:
+        path: a picture of any format that Pillow knows.
+        content: the file's bytes, where they were read already.
+
+    Returns:
+        (H, W, 3) uint8, with the EXIF orientation applied; not to be written to.
+
+    Raises:
+        UnreadableFileError: see `read_bgr`.
+    """
+    with open_image(path, content) as image:
+        turned = upright(image)
+        # Pillow's conversion of RGB to RGB is one more copy of all pixels.
+        return np.asarray(turned if turned.mode == "RGB" else turned.convert("RGB"))
 
 
 def write_jpeg(path: str | os.PathLike, image_bgr: np.ndarray, quality: int) -> None:
@@ -79,11 +97,12 @@ def write_jpeg(path: str | os.PathLike, image_bgr: np.ndarray, quality: int) -> 
 
 
 @contextlib.contextmanager
-def open_image(path: str | os.PathLike) -> Iterator[Image.Image]:
+def open_image(path: str | os.PathLike, content: bytes | None = None) -> Iterator[Image.Image]:
     """Opens a picture, and turns what decoders raise on broken content into one error.
 
     Args:
         path: a picture of any format that Pillow knows.
+        content: the file's bytes, where they were read already.
 
     Yields:
         The picture, its pixels not yet read; reading them in the context is guarded too.
@@ -93,7 +112,7 @@ def open_image(path: str | os.PathLike) -> Iterator[Image.Image]:
         FileNotFoundError: there is no such file.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path if content is None else io.BytesIO(content)) as image:
             yield image
     except FileNotFoundError:
         raise

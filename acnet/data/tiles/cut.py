@@ -1,0 +1,114 @@
+"""Cutting one photo: decoded once, each tile encoded from the same array."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from acnet.data.files import atomic_write
+from acnet.data.images import UnreadableFileError, read_rgb
+from acnet.data.readers.safe_files import member
+from acnet.data.tiles.journal import CutPhoto
+from acnet.data.tiles.options import TileOptions
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A tile to write.
+
+    Args:
+        file_name: below the folder of the tiles.
+        tile_xyxy: photo pixels, end exclusive.
+    """
+
+    file_name: str
+    tile_xyxy: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo and the tiles that some split takes of it.
+
+    Args:
+        file_name: below the folder of the photos.
+        image_hw: height and width in pixels, as the annotations say.
+        tiles: in the order of their names; may be none.
+    """
+
+    file_name: str
+    image_hw: tuple[int, int]
+    tiles: tuple[Tile, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the photo is its only tile."""
+        height, width = self.image_hw
+        return [tile.tile_xyxy for tile in self.tiles] == [(0, 0, width, height)]
+
+
+def cut_photo(
+    photo: Photo, *, image_root: Path, tile_root: Path, options: TileOptions, known: CutPhoto | None
+) -> CutPhoto:
+    """Writes the tiles of one photo, unless they are there.
+
+    A photo that is one tile is copied byte for byte: compressing it again would only lose. Virtual
+    tiles are not written, but the photo is read nevertheless: a broken one would end a training.
+
+    Args:
+        photo: what to cut.
+        image_root: folder of the photos.
+        tile_root: folder of the tiles.
+        options: how it is cut.
+        known: what an earlier run with the same options wrote, or None.
+
+    Returns:
+        What the journal says of it.
+
+    Raises:
+        UnreadableFileError: the photo does not decode whole, or its size is not the annotations'.
+        FileNotFoundError: there is no such photo.
+    """
+    source = member(image_root, photo.file_name)
+    content = source.read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest()
+    if (
+        known is not None
+        and known.sha256 == sha256
+        and _are_there(photo, known, tile_root, options)
+    ):
+        return known
+    image_rgb = read_rgb(source, content)
+    if image_rgb.shape[:2] != photo.image_hw:
+        raise UnreadableFileError(
+            f"A photo must keep its size while it is cut. Received {source}: {image_rgb.shape[:2]} "
+            f"(H, W) instead of {photo.image_hw}. Prepare the data set again."
+        )
+    sizes = {}
+    for tile in () if options.virtual else photo.tiles:
+        data = content if photo.is_whole else _encode(image_rgb, tile, options)
+        with atomic_write(tile_root / tile.file_name) as temporary:
+            temporary.write_bytes(data)
+        sizes[tile.file_name] = len(data)
+    return CutPhoto(photo.file_name, sha256, sizes)
+
+
+def _are_there(known: CutPhoto, tile_root: Path) -> bool:
+    return all(
+        (tile_root / name).is_file() and (tile_root / name).stat().st_size == size
+        for name, size in known.tiles.items()
+    )
+
+
+def _encode(image_rgb: np.ndarray, tile: Tile, options: TileOptions) -> memoryview:
+    left, top, right, bottom = tile.tile_xyxy
+    window_bgr = cv2.cvtColor(image_rgb[top:bottom, left:right], cv2.COLOR_RGB2BGR)
+    if options.suffix == ".png":
+        # Of the five filters, the average with left and upper neighbours packs skin best.
+        settings = [cv2.IMWRITE_PNG_COMPRESSION, options.png_level]
+        settings += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG]
+    else:
+        settings = [cv2.IMWRITE_JPEG_QUALITY, options.jpeg_quality]
+    _, encoded = cv2.imencode(options.suffix, window_bgr, settings)
+    return encoded.data
