@@ -17,6 +17,7 @@ and acnet.data.register knows the folds as acne04_trainval_0, acne04_trainval_0_
 
 import argparse
 import importlib.util
+import shlex
 import sys
 from pathlib import Path
 
@@ -25,10 +26,10 @@ if importlib.util.find_spec("acnet") is None:
 
 from tabulate import tabulate
 
-from acnet.data.readers.acne04 import find_source
 from acnet.data.layout import NUM_FOLDS, PREFIXES, PreparedLayout, datasets_root
 from acnet.data.parallel import default_workers
 from acnet.data.prepare import PrepareOptions, SplitCounts, prepare_acne04
+from acnet.data.readers.acne04 import open_acne04
 from acnet.data.records import Notes
 from acnet.data.tile_coco import TileOptions
 from acnet.errors import UserError
@@ -104,7 +105,7 @@ def report(counts: list[SplitCounts], notes: Notes, layout: PreparedLayout) -> s
     """
     rows = [
         (
-            layout.dataset_name(count.split, count.fold),
+            layout.dataset_name(count.split),
             count.photos,
             count.boxes,
             count.tiles,
@@ -136,9 +137,10 @@ def main() -> int:
         folds=args.folds,
         skip_unreadable=args.skip_unreadable,
         workers=args.workers,
+        command=shlex.join(["python", "datasets/prepare_acne04.py", *sys.argv[1:]]),
     )
     try:
-        source = find_source(
+        source = open_acne04(
             args.src or root / "ACNE04",
             image_root=args.image_root,
             annotation_root=args.annotation_root,

@@ -17,6 +17,9 @@ Result = TypeVar("Result")
 LOG_INTERVAL_SECONDS = 30.0  # between progress lines where stderr is a file
 
 
+_function: Callable | None = None  # of a worker process, which gets it once and not per photo
+
+
 def default_workers() -> int:
     """Returns the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -60,12 +63,22 @@ def map_photos(
     with concurrent.futures.ProcessPoolExecutor(
         workers,
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=cv2.setNumThreads,
-        initargs=(1,),
+        initializer=_start_worker,
+        initargs=(function,),
     ) as pool:
-        futures = [pool.submit(function, item) for item in items]
+        futures = [pool.submit(_work, item) for item in items]
         try:
             return [future.result() for future in progress(futures)]
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _start_worker(function: Callable[[Item], Result]) -> None:
+    global _function  # noqa: PLW0603 - a process has no other memory between calls
+    _function = function
+    cv2.setNumThreads(1)
+
+
+def _work(item: Item) -> Result:
+    return _function(item)

@@ -11,7 +11,7 @@ import pytest
 from acnet.data import prepare
 from acnet.data.layout import SPLITS, PreparedLayout
 from acnet.data.prepare import PrepareOptions, portable_path, prepare_acne04
-from acnet.data.readers.acne04 import find_source, read_folds
+from acnet.data.readers.acne04 import open_acne04, read_folds
 from acnet.data.tile_coco import TileOptions
 from acnet.errors import UserError
 from tests.data.samples import TOY_COUNT, annotation_xml, write_archives
@@ -35,7 +35,7 @@ def layout(tmp_path) -> PreparedLayout:
 
 
 def test_five_folds_partition_the_photos(toy_photos, layout):
-    counts, notes = prepare_acne04(find_source(toy_photos), layout, SMALL_TILES)
+    counts, notes = prepare_acne04(open_acne04(toy_photos), layout, SMALL_TILES)
     assert notes.items == []
     assert [(c.split, c.fold) for c in counts] == [
         (split, fold) for fold in range(5) for split in ("trainval", "test")
@@ -53,7 +53,7 @@ def test_five_folds_partition_the_photos(toy_photos, layout):
 
 
 def test_tiles_return_to_the_photos_boxes(toy_photos, layout):
-    prepare_acne04(find_source(toy_photos), layout, SMALL_TILES)
+    prepare_acne04(open_acne04(toy_photos), layout, SMALL_TILES)
     photos = read(layout.annotations("test", 0))
     tiles = read(layout.annotations("test", 0, tiles=True))
     for content in (photos, tiles):
@@ -74,7 +74,7 @@ def test_tiles_return_to_the_photos_boxes(toy_photos, layout):
 
 
 def test_training_takes_fewer_empty_tiles_than_there_are(toy_photos, layout):
-    counts, _ = prepare_acne04(find_source(toy_photos), layout, SMALL_TILES)
+    counts, _ = prepare_acne04(open_acne04(toy_photos), layout, SMALL_TILES)
     train = next(c for c in counts if (c.split, c.fold) == ("trainval", 0))
     others = [c for c in counts if c.split == "test" and c.fold != 0]
     # The photos that fold 0 trains on are those that the other folds test, with all their tiles.
@@ -88,7 +88,7 @@ def test_training_takes_fewer_empty_tiles_than_there_are(toy_photos, layout):
 
 
 def test_twice_and_with_more_processes_gives_the_same_bytes(toy_photos, layout, tmp_path):
-    source = find_source(toy_photos)
+    source = open_acne04(toy_photos)
     prepare_acne04(source, layout, SMALL_TILES)
     first = contents(layout.folder)
     prepare_acne04(
@@ -98,7 +98,7 @@ def test_twice_and_with_more_processes_gives_the_same_bytes(toy_photos, layout, 
 
 
 def test_other_options_leave_nothing_of_the_first_run(toy_photos, layout, tmp_path):
-    source = find_source(toy_photos)
+    source = open_acne04(toy_photos)
     prepare_acne04(source, layout, SMALL_TILES)
     prepare_acne04(source, layout, PrepareOptions(folds=[2]))
     fresh = PreparedLayout(tmp_path / "fresh", "toy")
@@ -112,7 +112,7 @@ def test_other_options_leave_nothing_of_the_first_run(toy_photos, layout, tmp_pa
 def test_what_was_dropped_is_counted_and_listed(tmp_path, layout):
     faulty = annotation_xml([("fore", (11, 6, 20, 15)), ("cold_sore", (1, 1, 5, 5))])
     photos = {f"levle0_{i}.jpg": ((30, 40), faulty if i == 2 else ONE_BOX) for i in range(4)}
-    source = find_source(write_archives(tmp_path / "ACNE04", photos))
+    source = open_acne04(write_archives(tmp_path / "ACNE04", photos))
     (source.annotation_root / "levle0_3.xml").unlink()
     counts, notes = prepare_acne04(source, layout, PrepareOptions())
     assert notes.counts() == {
@@ -127,7 +127,7 @@ def test_what_was_dropped_is_counted_and_listed(tmp_path, layout):
 
 def test_corrupt_files_stop_the_run_and_are_all_named(tmp_path, layout):
     photos = {f"levle0_{i}.jpg": ((200, 200), ONE_BOX) for i in range(4)}
-    source = find_source(write_archives(tmp_path / "ACNE04", photos))
+    source = open_acne04(write_archives(tmp_path / "ACNE04", photos))
     jpeg = source.image_root / "levle0_1.jpg"
     jpeg.write_bytes(jpeg.read_bytes()[:-1500])
     (source.annotation_root / "levle0_2.xml").write_text("<annotation>")
@@ -141,7 +141,7 @@ def test_corrupt_files_stop_the_run_and_are_all_named(tmp_path, layout):
 
 
 def test_an_interrupted_run_is_marked_and_mended(toy_photos, layout, monkeypatch):
-    source = find_source(toy_photos)
+    source = open_acne04(toy_photos)
 
     def stop(*args, **kwargs):
         raise KeyboardInterrupt
@@ -161,18 +161,18 @@ def test_a_folder_with_other_files_is_left_alone(toy_photos, layout):
     layout.folder.mkdir(parents=True)
     (layout.folder / "thesis.txt").write_text("precious")
     with pytest.raises(UserError, match=r"no manifest\.json.*--dst or --prefix\.$"):
-        prepare_acne04(find_source(toy_photos), layout, SMALL_TILES)
+        prepare_acne04(open_acne04(toy_photos), layout, SMALL_TILES)
     assert contents(layout.folder) == {"thesis.txt": b"precious"}
 
 
 def test_a_fold_that_is_not_there(toy_photos, layout):
     with pytest.raises(UserError, match=r"Received folds \[7\]; there are \[0, 1, 2, 3, 4\]"):
-        prepare_acne04(find_source(toy_photos), layout, PrepareOptions(folds=[0, 7]))
+        prepare_acne04(open_acne04(toy_photos), layout, PrepareOptions(folds=[0, 7]))
     assert not layout.folder.exists()
 
 
 def test_lists_that_match_no_photo(tmp_path, layout):
-    source = find_source(
+    source = open_acne04(
         write_archives(tmp_path / "ACNE04", {f"a{i}.jpg": ((30, 40), ONE_BOX) for i in range(2)})
     )
     for path in source.image_root.iterdir():
@@ -207,6 +207,6 @@ def test_the_script_prints_a_table_and_errors(toy_photos, tmp_path):
 
 
 def test_every_listed_photo_of_the_toy_set_exists(toy_photos):
-    source = find_source(toy_photos)
+    source = open_acne04(toy_photos)
     names = {name for members in read_folds(source).values() for name in members}
     assert {path.name for path in source.image_root.iterdir()} == names

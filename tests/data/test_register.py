@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose
 
 from acnet.data.layout import PreparedLayout
 from acnet.data.prepare import PrepareOptions, prepare_acne04
-from acnet.data.readers.acne04 import find_source, read_photo
+from acnet.data.readers.acne04 import open_acne04, read_photo
 from acnet.data.register import register_all
 from acnet.data.tile_coco import TileOptions
 from acnet.errors import UserError
@@ -42,7 +42,7 @@ def _own_catalog():
 def prepared(toy_photos, tmp_path_factory):
     layout = PreparedLayout(tmp_path_factory.mktemp("datasets"), "toy")
     options = PrepareOptions(tiles=TileOptions(tile_px=64, overlap_px=32), empty_share=1.0)
-    prepare_acne04(find_source(toy_photos), layout, options)
+    prepare_acne04(open_acne04(toy_photos), layout, options)
     return layout
 
 
@@ -94,7 +94,7 @@ def test_photos_load_with_their_own_boxes(prepared, toy_photos):
     register_all(prepared.root)
     records = DatasetCatalog.get("toy_trainval_0")
     assert len(records) == 8
-    source = find_source(toy_photos)
+    source = open_acne04(toy_photos)
     for record in records:
         photo, _ = read_photo(source, record["file_name"].rsplit("/", 1)[1])
         boxes = np.array([a["bbox"] for a in record["annotations"]]).reshape(-1, 4)

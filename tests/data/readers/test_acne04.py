@@ -8,7 +8,7 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 
 from acnet.data.images import UnreadableFileError
-from acnet.data.readers.acne04 import find_source, read_folds, read_photo
+from acnet.data.readers.acne04 import open_acne04, read_folds, read_photo
 from acnet.errors import UserError
 from tests.data.samples import annotation_xml, write_archives, write_photo
 
@@ -32,7 +32,7 @@ def as_vocdevkit(toy_photos, folder):
 
 def test_the_archives_layout_is_found(tmp_path):
     src = archives(tmp_path, levle0_1=ONE_BOX, levle0_2=ONE_BOX)
-    source = find_source(src)
+    source = open_acne04(src)
     assert source.image_root == src / "Classification" / "JPEGImages"
     assert source.annotation_root == src / "Detection" / "VOC2007" / "Annotations"
     assert read_folds(source) == {("trainval", 0): ["levle0_2.jpg"], ("test", 0): ["levle0_1.jpg"]}
@@ -41,7 +41,7 @@ def test_the_archives_layout_is_found(tmp_path):
 @pytest.mark.parametrize("below", [".", "VOCdevkit", "VOCdevkit/VOC2007"])
 def test_a_vocdevkit_gives_the_same_as_the_archives(toy_photos, tmp_path, below):
     as_vocdevkit(toy_photos, tmp_path)
-    archive, devkit = find_source(toy_photos), find_source(tmp_path / below)
+    archive, devkit = open_acne04(toy_photos), open_acne04(tmp_path / below)
     assert devkit.image_root == tmp_path / "VOCdevkit" / "VOC2007" / "JPEGImages"
     assert read_folds(devkit) == read_folds(archive)
     for name in read_folds(archive)["test", 0]:
@@ -51,7 +51,7 @@ def test_a_vocdevkit_gives_the_same_as_the_archives(toy_photos, tmp_path, below)
 
 def test_boxes_equal_detectron2s_voc_reader(toy_photos, tmp_path):
     root = as_vocdevkit(toy_photos, tmp_path)
-    source = find_source(toy_photos)
+    source = open_acne04(toy_photos)
     compared = 0
     for expected in load_voc_instances(str(root), "NNEW_trainval_0", ["fore"]):
         record, notes = read_photo(source, f"{expected['image_id']}.jpg")
@@ -64,7 +64,7 @@ def test_boxes_equal_detectron2s_voc_reader(toy_photos, tmp_path):
 
 
 def test_vocs_own_lists_count_as_fold_0(voc100):
-    folds = read_folds(find_source(voc100))
+    folds = read_folds(open_acne04(voc100))
     assert sorted(folds) == [("test", 0), ("trainval", 0)]
     assert len(folds["trainval", 0]) + len(folds["test", 0]) == 100
     assert all(name.endswith(".jpg") for names in folds.values() for name in names)
@@ -74,7 +74,7 @@ def test_acne04s_own_lists_come_before_vocs(toy_photos, tmp_path):
     root = as_vocdevkit(toy_photos, tmp_path)
     for split in ("trainval", "test"):
         (root / "ImageSets" / "Main" / f"{split}.txt").write_text("levle0_99\n")
-    assert read_folds(find_source(tmp_path)) == read_folds(find_source(toy_photos))
+    assert read_folds(open_acne04(tmp_path)) == read_folds(open_acne04(toy_photos))
 
 
 def test_photos_and_annotations_may_be_elsewhere(tmp_path):
@@ -82,10 +82,10 @@ def test_photos_and_annotations_may_be_elsewhere(tmp_path):
     (src / "Classification" / "JPEGImages").rename(tmp_path / "photos")
     (src / "Detection" / "VOC2007" / "Annotations").rename(tmp_path / "xml")
     with pytest.raises(UserError, match=r"photos were not found.*--image-root\.$"):
-        find_source(src)
+        open_acne04(src)
     with pytest.raises(UserError, match=r"annotations were not found.*--annotation-root\.$"):
-        find_source(src, image_root=tmp_path / "photos")
-    source = find_source(src, image_root=tmp_path / "photos", annotation_root=tmp_path / "xml")
+        open_acne04(src, image_root=tmp_path / "photos")
+    source = open_acne04(src, image_root=tmp_path / "photos", annotation_root=tmp_path / "xml")
     assert read_photo(source, "levle0_1.jpg")[0].boxes_xyxy.tolist() == [[10, 5, 20, 15]]
 
 
@@ -93,7 +93,7 @@ def test_lists_must_be_there(tmp_path):
     src = archives(tmp_path, levle0_1=ONE_BOX, levle0_2=ONE_BOX)
     (src / "Classification" / "NNEW_test_0.txt").unlink()
     with pytest.raises(UserError, match=r"NNEW_\*\.txt lists were not found"):
-        find_source(src)
+        open_acne04(src)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_lists_must_be_there(tmp_path):
 def test_lists_of_every_form(tmp_path, text):
     src = archives(tmp_path, levle0_1=ONE_BOX, levle0_2=ONE_BOX, levle0_3=ONE_BOX)
     (src / "Classification" / "NNEW_trainval_0.txt").write_bytes(text.encode())
-    assert read_folds(find_source(src))["trainval", 0] == ["levle0_2.jpg", "levle0_3.jpg"]
+    assert read_folds(open_acne04(src))["trainval", 0] == ["levle0_2.jpg", "levle0_3.jpg"]
 
 
 @pytest.mark.parametrize("name", ["../secret.jpg", "/etc/passwd", "a\\b.jpg", ".."])
@@ -117,14 +117,14 @@ def test_a_list_names_no_other_folders(tmp_path, name):
     src = archives(tmp_path, levle0_1=ONE_BOX, levle0_2=ONE_BOX)
     (src / "Classification" / "NNEW_trainval_0.txt").write_text(f"{name} 0 1\n")
     with pytest.raises(UserError, match="NNEW_trainval_0"):
-        read_folds(find_source(src))
+        read_folds(open_acne04(src))
 
 
 def test_a_list_is_text(tmp_path):
     src = archives(tmp_path, levle0_1=ONE_BOX, levle0_2=ONE_BOX)
     (src / "Classification" / "NNEW_trainval_0.txt").write_bytes(b"levle0_\xff.jpg 0 1\n")
     with pytest.raises(UserError, match=r"NNEW_trainval_0\.txt.*UTF-8\.$"):
-        read_folds(find_source(src))
+        read_folds(open_acne04(src))
 
 
 def test_each_fault_of_an_annotation_is_noted(tmp_path):
@@ -138,7 +138,7 @@ def test_each_fault_of_an_annotation_is_noted(tmp_path):
         ]
     )
     src = archives(tmp_path, levle0_1=xml, levle0_2=ONE_BOX)
-    record, notes = read_photo(find_source(src), "levle0_1.jpg")
+    record, notes = read_photo(open_acne04(src), "levle0_1.jpg")
     assert record.boxes_xyxy.tolist() == [[10, 5, 20, 15], [30, 20, 40, 30]]
     assert record.classes.tolist() == [0, 0]
     assert [note.kind for note in notes] == [
@@ -159,7 +159,7 @@ def test_the_decoded_size_counts_and_not_the_xmls(tmp_path):
     with Image.open(path) as image:
         image.load()
     image.save(path, exif=exif)
-    record, notes = read_photo(find_source(src), "levle0_1.jpg")
+    record, notes = read_photo(open_acne04(src), "levle0_1.jpg")
     assert (record.width, record.height) == (30, 40)
     assert record.boxes_xyxy.tolist() == [[0, 0, 30, 40]]
     assert notes == []
@@ -167,7 +167,7 @@ def test_the_decoded_size_counts_and_not_the_xmls(tmp_path):
 
 def test_a_photo_without_lesions_stays(tmp_path):
     src = archives(tmp_path, levle0_1="<annotation/>", levle0_2=ONE_BOX)
-    record, notes = read_photo(find_source(src), "levle0_1.jpg")
+    record, notes = read_photo(open_acne04(src), "levle0_1.jpg")
     assert record.boxes_xyxy.shape == (0, 4)
     assert record.classes.shape == (0,)
     assert notes == []
@@ -175,7 +175,7 @@ def test_a_photo_without_lesions_stays(tmp_path):
 
 def test_a_missing_half_drops_the_photo(tmp_path):
     src = archives(tmp_path, levle0_1=ONE_BOX, levle0_2=ONE_BOX)
-    source = find_source(src)
+    source = open_acne04(src)
     (source.annotation_root / "levle0_1.xml").unlink()
     (source.image_root / "levle0_2.jpg").unlink()
     assert [read_photo(source, f"levle0_{i}.jpg")[0] for i in (1, 2)] == [None, None]
@@ -185,7 +185,7 @@ def test_a_missing_half_drops_the_photo(tmp_path):
 
 def test_corrupt_files_are_named(tmp_path):
     src = archives(tmp_path, levle0_1="<annotation>", levle0_2=ONE_BOX)
-    source = find_source(src)
+    source = open_acne04(src)
     with pytest.raises(UnreadableFileError, match=r"levle0_1\.xml"):
         read_photo(source, "levle0_1.jpg")
     (source.image_root / "levle0_2.jpg").write_bytes(b"\xff\xd8")
@@ -199,4 +199,4 @@ def test_a_png_is_found_by_its_stem(tmp_path):
     (image_root / "levle0_2.jpg").unlink()
     write_photo(image_root / "levle0_2.png", (30, 40))
     (src / "Classification" / "NNEW_trainval_0.txt").write_text("levle0_2\n")
-    assert read_folds(find_source(src))["trainval", 0] == ["levle0_2.png"]
+    assert read_folds(open_acne04(src))["trainval", 0] == ["levle0_2.png"]
