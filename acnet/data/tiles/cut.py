@@ -73,12 +73,10 @@ def cut_photo(
     source = member(image_root, photo.file_name)
     content = source.read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()
-    if (
-        known is not None
-        and known.sha256 == sha256
-        and _are_there(photo, known, tile_root, options)
-    ):
-        return known
+    if known is not None and known.sha256 == sha256:
+        wanted = set() if options.virtual else {tile.file_name for tile in photo.tiles}
+        if wanted == set(known.tiles) and _are_there(known, tile_root):
+            return known
     image_rgb = read_rgb(source, content)
     if image_rgb.shape[:2] != photo.image_hw:
         raise UnreadableFileError(
