@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import simplejpeg
 from PIL import Image
 
 from acnet.data.files import atomic_write
@@ -26,6 +27,9 @@ UPRIGHT_BY_ORIENTATION = {
     8: Image.Transpose.ROTATE_90,
 }
 SIDEWAYS = (5, 6, 7, 8)
+# What libjpeg-turbo decodes to the pixels that Pillow gives; CMYK is Pillow's to convert.
+JPEG_FORMATS = ("JPEG", "MPO")
+JPEG_MODES = ("L", "RGB")
 
 
 class UnreadableFileError(UserError):
@@ -49,11 +53,12 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
         return (width, height) if _orientation(image) in SIDEWAYS else (height, width)
 
 
-def read_bgr(path: str | os.PathLike) -> np.ndarray:
+def read_bgr(path: str | os.PathLike, content: bytes | None = None) -> np.ndarray:
     """Reads a picture whole; the same pixels as detectron2's `read_image(path, "BGR")`.
 
     Args:
         path: a picture of any format that Pillow knows.
+        content: the file's bytes, where they were read already.
 
     Returns:
         (H, W, 3) uint8, with the EXIF orientation applied.
@@ -61,26 +66,14 @@ def read_bgr(path: str | os.PathLike) -> np.ndarray:
     Raises:
         UnreadableFileError: it is truncated, corrupt, no picture, or larger than Pillow deems safe.
     """
-    return cv2.cvtColor(read_rgb(path), cv2.COLOR_RGB2BGR)
-
-
-def read_rgb(path: str | os.PathLike, content: bytes | None = None) -> np.ndarray:
-    """Reads a picture whole; the pixels of `read_bgr` in Pillow's order of colours.
-
-    Args:
-        path: a picture of any format that Pillow knows.
-        content: the file's bytes, where they were read already.
-
-    Returns:
-        (H, W, 3) uint8, with the EXIF orientation applied; not to be written to.
-
-    Raises:
-        UnreadableFileError: see `read_bgr`.
-    """
     with open_image(path, content) as image:
-        turned = upright(image)
-        # Pillow's conversion of RGB to RGB is one more copy of all pixels.
-        return np.asarray(turned if turned.mode == "RGB" else turned.convert("RGB"))
+        if image.format in JPEG_FORMATS and image.mode in JPEG_MODES:
+            content = Path(path).read_bytes() if content is None else content
+            image_bgr = _decode_jpeg(content)
+            if image_bgr is not None:
+                return np.ascontiguousarray(_turned(image_bgr, _orientation(image)))
+        rgb = upright(image).convert("RGB")
+        return cv2.cvtColor(np.asarray(rgb), cv2.COLOR_RGB2BGR)
 
 
 def write_jpeg(path: str | os.PathLike, image_bgr: np.ndarray, quality: int) -> None:
@@ -134,6 +127,29 @@ def upright(image: Image.Image) -> Image.Image:
     """
     turn = UPRIGHT_BY_ORIENTATION.get(_orientation(image))
     return image if turn is None else image.transpose(turn)
+
+
+def _decode_jpeg(content: bytes) -> np.ndarray | None:
+    """Decodes a JPEG into one numpy array, in a third of Pillow's time; None where it complains.
+
+    Pillow's buffers and their copy are in small pages of memory, whose first touch takes longer
+    than the decoding of a large photo.
+    """
+    try:
+        return simplejpeg.decode_jpeg(content, "BGR", strict=True)
+    except ValueError:
+        return None  # Pillow tells what is broken from what is only unusual
+
+
+def _turned(image: np.ndarray, orientation: int) -> np.ndarray:
+    """`upright` for an array, as a view."""
+    if orientation in (2, 3, 7):
+        image = image[:, ::-1]
+    if orientation in (3, 4, 7):
+        image = image[::-1]
+    if orientation in (5, 7):
+        return image.swapaxes(0, 1)
+    return np.rot90(image, {6: -1, 8: 1}.get(orientation, 0))
 
 
 def _unreadable(path: str | os.PathLike, error: Exception) -> UnreadableFileError:

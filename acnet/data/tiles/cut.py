@@ -7,8 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from acnet.data.files import atomic_write
-from acnet.data.images import UnreadableFileError, read_rgb
+from acnet.data.images import UnreadableFileError, read_bgr
 from acnet.data.readers.safe_files import member
 from acnet.data.tiles.journal import CutPhoto
 from acnet.data.tiles.options import TileOptions
@@ -77,17 +76,22 @@ def cut_photo(
         wanted = set() if options.virtual else {tile.file_name for tile in photo.tiles}
         if wanted == set(known.tiles) and _are_there(known, tile_root):
             return known
-    image_rgb = read_rgb(source, content)
-    if image_rgb.shape[:2] != photo.image_hw:
+    image_bgr = read_bgr(source, content)
+    if image_bgr.shape[:2] != photo.image_hw:
         raise UnreadableFileError(
-            f"A photo must keep its size while it is cut. Received {source}: {image_rgb.shape[:2]} "
+            f"A photo must keep its size while it is cut. Received {source}: {image_bgr.shape[:2]} "
             f"(H, W) instead of {photo.image_hw}. Prepare the data set again."
         )
+    if options.virtual:
+        return CutPhoto(photo.file_name, sha256, {})
+    (tile_root / photo.file_name).parent.mkdir(parents=True, exist_ok=True)
     sizes = {}
-    for tile in () if options.virtual else photo.tiles:
-        data = content if photo.is_whole else _encode(image_rgb, tile, options)
-        with atomic_write(tile_root / tile.file_name) as temporary:
-            temporary.write_bytes(data)
+    for tile in photo.tiles:
+        data = content if photo.is_whole else _encode(image_bgr, tile, options)
+        # Not by a temporary file, which takes as long again: a half tile is in no journal, and
+        # nothing reads tiles before the manifest completes them.
+        path = tile_root / tile.file_name
+        path.write_bytes(data)
         sizes[tile.file_name] = len(data)
     return CutPhoto(photo.file_name, sha256, sizes)
 
@@ -99,9 +103,9 @@ def _are_there(known: CutPhoto, tile_root: Path) -> bool:
     )
 
 
-def _encode(image_rgb: np.ndarray, tile: Tile, options: TileOptions) -> memoryview:
+def _encode(image_bgr: np.ndarray, tile: Tile, options: TileOptions) -> memoryview:
     left, top, right, bottom = tile.tile_xyxy
-    window_bgr = cv2.cvtColor(image_rgb[top:bottom, left:right], cv2.COLOR_RGB2BGR)
+    window_bgr = image_bgr[top:bottom, left:right]
     if options.suffix == ".png":
         # Of the five filters, the average with left and upper neighbours packs skin best.
         settings = [cv2.IMWRITE_PNG_COMPRESSION, options.png_level]

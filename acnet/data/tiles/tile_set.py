@@ -84,6 +84,7 @@ def tile_set(
         UserError: the set is not prepared or has changed, no split has such a name, or a photo is
             unreadable; the tiles' files are then not written.
     """
+    _check_places(layout)
     manifest = read_manifest(layout)
     names = _choose_splits(layout, splits)
     read = {split: read_photo_split(layout.annotations(split)) for split in names}
@@ -94,7 +95,7 @@ def tile_set(
 
     manifest.pop("tiles", None)
     write_json(layout.manifest, manifest, indent=2)
-    for path in _tile_files(layout):
+    for path in sorted(layout.annotations_folder.glob(f"*{TILES_SUFFIX}.json")):
         path.unlink()
     image_root = layout.folder / manifest["image_root"]
     cut = _cut_all(to_cut, image_root, layout, options, workers)
@@ -128,8 +129,17 @@ def _choose_splits(layout: PreparedLayout, patterns: Sequence[str]) -> list[str]
     return [name for name in there if any(fnmatch.fnmatchcase(name, p) for p in patterns)]
 
 
-def _tile_files(layout: PreparedLayout) -> list[Path]:
-    return sorted(layout.annotations_folder.glob(f"*{TILES_SUFFIX}.json"))
+def _check_places(layout: PreparedLayout) -> None:
+    """Nothing is written through a symbolic link out of the set, which may come from anybody."""
+    for folder in (layout.annotations_folder, layout.tiles):
+        if not folder.resolve().is_relative_to(layout.folder.resolve()):
+            raise UserError(
+                f"A prepared set is one folder, lest others' files are overwritten. Received "
+                f"{folder}, a link to {folder.resolve()}. Move the whole set there instead."
+            )
+    for path in layout.tiles.rglob("*"):
+        if path.is_symlink():
+            path.unlink()
 
 
 def _cut_all(
@@ -197,7 +207,7 @@ def _remove_stale(tile_root: Path, wanted: set[str]) -> None:
                 path.rmdir()
         elif path.relative_to(tile_root).as_posix() not in wanted:
             path.unlink()
-    if tile_root.is_dir() and not tile_root.is_symlink() and not wanted:
+    if tile_root.is_dir() and not wanted:
         tile_root.rmdir()
 
 
