@@ -131,7 +131,7 @@ def import_set(source: Source, layout: PreparedLayout, options: ImportOptions) -
         wanted=options.class_map,
         one_class=options.one_class,
     )
-    records = _clean_all(photos, classes, notes)
+    records, notes = _clean_all(read, classes, source)
     write_text(layout.dropped, notes.text())
     image_root = _copy_images(source, layout, records) if options.copy_images else source.image_root
     splits = {
@@ -245,15 +245,17 @@ def _check_any(
 
 
 def _clean_all(
-    photos: Sequence[Annotated], classes: ClassMap, notes: Notes
-) -> dict[str, ImageRecord]:
-    records = {}
-    for photo in photos:
-        record, found = clean(photo, classes)
-        notes.extend(found)
-        if record is not None:
-            records[record.file_name] = record
-    return records
+    read: Sequence[ReadPhoto], classes: ClassMap, source: Source
+) -> tuple[dict[str, ImageRecord], Notes]:
+    records, notes = {}, Notes(list(source.notes))
+    for result in read:
+        notes.extend(result.notes)
+        if result.annotated is not None:
+            record, found = clean(result.annotated, classes)
+            notes.extend(found)
+            if record is not None:
+                records[record.file_name] = record
+    return records, notes
 
 
 def _copy_images(

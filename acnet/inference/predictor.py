@@ -16,10 +16,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from acnet.checkpoint import load_trained_weights
 from acnet.config_files import load_config
-from acnet.data.register import register_all
+from acnet.data.register import register_all, register_paths
 from acnet.engine.device import resolve_device
 from acnet.engine.precision import choose_precision
 from acnet.engine.train import build_model
+from acnet.errors import UserError
 from acnet.inference.photos import read_photo
 
 logger = logging.getLogger(__name__)
@@ -138,6 +139,14 @@ class Predictor:
         return {"image": torch.as_tensor(chw), "height": height, "width": width}
 
 
+def _register_path(dataset: str) -> None:
+    """Registers a set that is named by its path, which may be on another machine."""
+    try:
+        register_paths([dataset])
+    except UserError as error:
+        logger.warning("%s", error)
+
+
 def _class_names(cfg: DictConfig) -> list[str]:
     """Return the names that the config's test set has, or numbers where it is not known here."""
     count = OmegaConf.select(cfg, "model.roi_heads.num_classes")
@@ -145,6 +154,7 @@ def _class_names(cfg: DictConfig) -> list[str]:
     dataset = dataset if isinstance(dataset, str) else next(iter(dataset or []), "")
     if dataset not in DatasetCatalog:
         register_all()
+        _register_path(dataset)
     names = (
         MetadataCatalog.get(dataset).get("thing_classes", []) if dataset in DatasetCatalog else []
     )

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from acnet.data import prepare
-from acnet.data.layout import SPLITS, PreparedLayout
-from acnet.data.prepare import PrepareOptions, portable_path, prepare_acne04
-from acnet.data.readers.acne04 import open_acne04, read_folds
+from acnet.data import import_set
+from acnet.data.layout import FOLD_SPLITS, PreparedLayout
+from acnet.data.manifest import portable_path
+from acnet.data.prepare import PrepareOptions, prepare_acne04
+from acnet.data.readers.acne04 import open_acne04
 from acnet.data.tile_coco import TileOptions
 from acnet.errors import UserError
 from tests.data.samples import TOY_COUNT, annotation_xml, write_archives
@@ -37,13 +38,11 @@ def layout(tmp_path) -> PreparedLayout:
 def test_five_folds_partition_the_photos(toy_photos, layout):
     counts, notes = prepare_acne04(open_acne04(toy_photos), layout, SMALL_TILES)
     assert notes.items == []
-    assert [(c.split, c.fold) for c in counts] == [
-        (split, fold) for fold in range(5) for split in ("trainval", "test")
-    ]
+    assert tuple(count.split for count in counts) == FOLD_SPLITS
     tested = []
     for fold in range(5):
         train, test = (
-            {image["file_name"] for image in read(layout.annotations(split, fold))["images"]}
+            {image["file_name"] for image in read(layout.annotations(f"{split}_{fold}"))["images"]}
             for split in ("trainval", "test")
         )
         assert train.isdisjoint(test)
@@ -54,8 +53,8 @@ def test_five_folds_partition_the_photos(toy_photos, layout):
 
 def test_tiles_return_to_the_photos_boxes(toy_photos, layout):
     prepare_acne04(open_acne04(toy_photos), layout, SMALL_TILES)
-    photos = read(layout.annotations("test", 0))
-    tiles = read(layout.annotations("test", 0, tiles=True))
+    photos = read(layout.annotations("test_0"))
+    tiles = read(layout.annotations("test_0", tiles=True))
     for content in (photos, tiles):
         for part in ("images", "annotations"):
             assert [entry["id"] for entry in content[part]] == [*range(1, len(content[part]) + 1)]
@@ -75,14 +74,14 @@ def test_tiles_return_to_the_photos_boxes(toy_photos, layout):
 
 def test_training_takes_fewer_empty_tiles_than_there_are(toy_photos, layout):
     counts, _ = prepare_acne04(open_acne04(toy_photos), layout, SMALL_TILES)
-    train = next(c for c in counts if (c.split, c.fold) == ("trainval", 0))
-    others = [c for c in counts if c.split == "test" and c.fold != 0]
+    train = next(c for c in counts if c.split == "trainval_0")
+    others = [c for c in counts if c.split.startswith("test") and c.split != "test_0"]
     # The photos that fold 0 trains on are those that the other folds test, with all their tiles.
     assert train.tile_boxes == sum(c.tile_boxes for c in others)
     full = sum(c.tiles - c.empty_tiles for c in others)
     assert train.tiles - train.empty_tiles == full
     assert 0 < train.empty_tiles < sum(c.empty_tiles for c in others)
-    entries = read(layout.annotations("trainval", 0, tiles=True))
+    entries = read(layout.annotations("trainval_0", tiles=True))
     assert len(entries["images"]) == train.tiles
     assert len(entries["annotations"]) == train.tile_boxes
 
@@ -105,7 +104,9 @@ def test_other_options_leave_nothing_of_the_first_run(toy_photos, layout, tmp_pa
     prepare_acne04(source, fresh, PrepareOptions(folds=[2]))
     assert contents(layout.folder) == contents(fresh.folder)
     names = {path.name for path in layout.annotations_folder.iterdir()}
-    assert names == {f"{split}_2{tiles}.json" for split in SPLITS for tiles in ("", "_tiles")}
+    assert names == {
+        f"{split}_2{tiles}.json" for split in ("trainval", "test") for tiles in ("", "_tiles")
+    }
     assert len(list(layout.tiles.iterdir())) == TOY_COUNT  # each photo is one tile of 640
 
 
@@ -119,7 +120,7 @@ def test_what_was_dropped_is_counted_and_listed(tmp_path, layout):
         "object dropped: name 'cold_sore'": 1,
         "photo dropped: no annotation": 1,
     }
-    assert [(c.photos, c.boxes) for c in counts if c.split == "trainval"] == [(2, 2)]
+    assert [(c.photos, c.boxes) for c in counts if c.split == "trainval_0"] == [(2, 2)]
     lines = layout.dropped.read_text().splitlines()
     assert [line.split("\t")[1] for line in lines] == ["levle0_2.jpg", "levle0_3.jpg"]
     assert read(layout.manifest)["dropped"] == notes.counts()
@@ -137,7 +138,7 @@ def test_corrupt_files_stop_the_run_and_are_all_named(tmp_path, layout):
 
     counts, notes = prepare_acne04(source, layout, PrepareOptions(skip_unreadable=True))
     assert notes.counts() == {"photo dropped: unreadable": 2}
-    assert [(c.split, c.photos) for c in counts] == [("trainval", 1), ("test", 1)]
+    assert [(c.split, c.photos) for c in counts] == [("trainval_0", 1), ("test_0", 1)]
 
 
 def test_an_interrupted_run_is_marked_and_mended(toy_photos, layout, monkeypatch):
@@ -147,10 +148,11 @@ def test_an_interrupted_run_is_marked_and_mended(toy_photos, layout, monkeypatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(prepare, "write_coco", stop)
+        patch.setattr(import_set, "write_coco", stop)
         with pytest.raises(KeyboardInterrupt):
             prepare_acne04(source, layout, SMALL_TILES)
     assert read(layout.manifest) == {"complete": False}
+    layout.tiles.mkdir()
     (layout.tiles / ".levle0_0.abc.tmp.jpg").write_bytes(b"what a kill leaves")
     prepare_acne04(source, layout, SMALL_TILES)
     assert read(layout.manifest)["complete"] is True
@@ -208,5 +210,5 @@ def test_the_script_prints_a_table_and_errors(toy_photos, tmp_path):
 
 def test_every_listed_photo_of_the_toy_set_exists(toy_photos):
     source = open_acne04(toy_photos)
-    names = {name for members in read_folds(source).values() for name in members}
+    names = {name for members in source.splits.values() for name in members}
     assert {path.name for path in source.image_root.iterdir()} == names

@@ -6,24 +6,21 @@ The archives' layout, with photos and boxes apart (`acnet data toy` writes the s
 A VOCdevkit has JPEGImages, Annotations and ImageSets/Main in one folder.
 """
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
-from acnet.data.images import read_size
 from acnet.data.layout import FOLD_SPLITS
 from acnet.data.readers.safe_files import (
     IMAGE_SUFFIXES,
     NameIndex,
     list_files,
-    member,
     read_text,
     relative_name,
     shown,
 )
-from acnet.data.readers.voc_xml import read_voc_xml
+from acnet.data.readers.voc import pair_by_stem, read_pair, stem
 from acnet.data.records import Annotated, Note
 from acnet.errors import UserError
 
@@ -81,23 +78,10 @@ class Acne04Source:
             UnreadableFileError: the photo or its annotation is corrupt.
             FileNotFoundError: one of them is missing.
         """
-        image_path = member(self.image_root, file_name)
-        if not image_path.is_file():
-            raise FileNotFoundError(f"no such file: {image_path}")
         xml_name = self.annotation_of.get(file_name, f"{PurePosixPath(file_name).stem}.xml")
-        image_hw = read_size(image_path)
-        annotation = read_voc_xml(member(self.annotation_root, xml_name))
         label = self.labels.get(file_name, NO_LABEL)
-        return Annotated(
-            file_name=file_name,
-            image_hw=image_hw,
-            names=tuple(found.name for found in annotation.objects),
-            boxes_xyxy=np.reshape([found.box_xyxy for found in annotation.objects], (-1, 4)),
-            declared_hw=annotation.declared_hw,
-            grade=label.grade,
-            count=label.count,
-            difficult=np.array([found.difficult for found in annotation.objects], dtype=bool),
-        )
+        read = read_pair(self.image_root, file_name, self.annotation_root, xml_name)
+        return dataclasses.replace(read, grade=label.grade, count=label.count)
 
 
 def is_acne04(src: Path) -> bool:
@@ -169,29 +153,51 @@ def _list_folders(src: Path) -> list[Path]:
     return [src / "Classification", *(base / "ImageSets" / "Main" for base in bases), src]
 
 
+def read_folds(
+    lists: Mapping[str, Path], photos: Sequence[str]
+) -> tuple[dict[str, tuple[str, ...]], dict[str, Label]]:
+    """Reads lists of folds.
+
+    Args:
+        lists: by split.
+        photos: names of those that there are.
+
+    Returns:
+        Sorted names by split, and what the lists say of each. A name that no photo has stays as
+        it is listed.
+
+    Raises:
+        UserError: a list is no text, or names a file of another folder.
+    """
+    # Listed with or without suffix: ACNE04 itself does the former, VOC the latter.
+    by_name, by_stem = NameIndex(photos), {stem(name): name for name in photos}
+    stems = NameIndex(by_stem)
+    splits, labels = {}, {}
+    for split, path in lists.items():
+        names = set()
+        for listed, label in _read_list(path).items():
+            name = by_name.find(listed) or by_stem.get(stems.find(listed), listed)
+            labels.setdefault(name, label)
+            names.add(name)
+        splits[split] = tuple(sorted(names))
+    return splits, labels
+
+
+def lists_below(src: Path) -> dict[str, Path]:
+    """Returns the lists of ACNE04's folds by split, from the first folder that has some.
+
+    Args:
+        src: folder of the unpacked archives or of a VOCdevkit.
+    """
+    return next(filter(None, map(find_lists, _list_folders(src))), {})
+
+
 def _source(image_root: Path, annotation_root: Path, lists: Mapping[str, Path]) -> Acne04Source:
     photos = list_files(image_root, IMAGE_SUFFIXES)
     xml_files = list_files(annotation_root, [".xml"])
-    by_name = NameIndex(photos)
-    # Listed with or without suffix: ACNE04 itself does the former, VOC the latter.
-    photo_of_stem = {_stem(name): name for name in photos}
-    stems = NameIndex(photo_of_stem)
-    xml_of_stem = {_stem(name): name for name in xml_files}
-    xml_stems = NameIndex(xml_of_stem)
-
-    def on_disk(listed: str) -> str:
-        return by_name.find(listed) or photo_of_stem.get(stems.find(listed), listed)
-
-    splits, labels = {}, {}
-    for split, path in lists.items():
-        read = {on_disk(name): label for name, label in _read_list(path).items()}
-        splits[split] = tuple(sorted(read))
-        labels.update({name: label for name, label in read.items() if name not in labels})
-    annotation_of = {
-        name: xml_of_stem[xml_stems.find(_stem(name))]
-        for name in labels
-        if _stem(name) in xml_stems
-    }
+    splits, labels = read_folds(lists, photos)
+    pairs = pair_by_stem(sorted({*photos, *labels}), xml_files)
+    annotation_of = {name: xml for name, xml in pairs.items() if name in labels}
     used = set(annotation_of.values())
     return Acne04Source(
         image_root=image_root,
@@ -217,10 +223,6 @@ def _first_folder(what: str, option: str, candidates: Iterable[Path]) -> Path:
         f"ACNE04 consists of photos, annotations and lists; {what} were not found. "
         f"Received {tried}. Give the unpacked archives by --src, or this folder by {option}."
     )
-
-
-def _stem(name: str) -> str:
-    return str(PurePosixPath(name).with_suffix(""))
 
 
 def _read_list(path: Path) -> dict[str, Label]:

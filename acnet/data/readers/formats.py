@@ -6,7 +6,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from acnet.data.readers.acne04 import is_acne04, open_acne04
+from acnet.data.readers.acne04_v2 import is_acne04_v2, open_acne04_v2
+from acnet.data.readers.coco import is_coco, open_coco
 from acnet.data.readers.source import Source
+from acnet.data.readers.voc import is_voc, open_voc
 from acnet.data.readers.yolo import is_yolo, open_yolo
 from acnet.errors import UserError
 
@@ -32,14 +35,17 @@ class Format:
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         "acne04": Format(open_acne04, is_acne04, "NNEW_{trainval,test}_{0..4}.txt and XML files"),
+        "acne04_v2": Format(open_acne04_v2, is_acne04_v2, "JSON with `images` and `radius`"),
+        "coco": Format(open_coco, is_coco, "JSON with `images` and `annotations`"),
         "yolo": Format(open_yolo, is_yolo, "data.yaml, or pictures and labels/*.txt"),
+        "voc": Format(open_voc, is_voc, "pictures and XML files"),
     }
 )
 
 
 def open_source(
     src: str | Path,
-    format: str = AUTO,  # noqa: A002 - the word that the command line uses
+    format: str = AUTO,
     *,
     image_root: str | Path | None = None,
     annotation_root: str | Path | None = None,
@@ -68,7 +74,7 @@ def open_source(
                 f"A data set is read from a folder that exists. Received {path}. Correct the path."
             )
     if format == AUTO:
-        format = detect_format(src)  # noqa: A001
+        format = detect_format(src)
     if format not in FORMATS:
         raise UserError(
             f"A data set has one of the formats {', '.join(FORMATS)}. Received {format!r}. "

@@ -1,4 +1,4 @@
-"""Reading what strangers wrote: names that stay in their folder, text and JSON that may be anything.
+"""Reading what strangers wrote: names that stay in their folder, and text that may be anything.
 
 A data set from the web is input like any other: names may lead elsewhere, text may be no text, and
 JSON may be nested a million times. Whatever it is, one sort of error comes out of here.

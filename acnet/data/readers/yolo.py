@@ -22,6 +22,7 @@ from acnet.data.readers.safe_files import (
     read_text,
     shown,
 )
+from acnet.data.readers.splits import is_split_folder, splits_of_folders
 from acnet.data.readers.yolo_label import parse_label
 from acnet.data.readers.yolo_yaml import YoloYaml, find_in_export, find_yaml, read_yaml
 from acnet.data.records import Annotated, Note
@@ -29,8 +30,6 @@ from acnet.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-SPLIT_FOLDERS = ("train", "valid", "val", "validation", "test")
-ONE_SPLIT = "all"
 NAME_LISTS = ("classes.txt", "obj.names", "_darknet.labels", "predefined_classes.txt")
 NO_LABEL = "photo without a label file: no boxes"
 BAD_LINE = "line dropped: no class and box"
@@ -139,7 +138,7 @@ def open_yolo(
     label_of = _pair(pictures, labels, apart=annotation_root is not None or image_root is not None)
     lists: list[Path] = []
     splits = {} if image_root else _splits_of_yaml(src, config, pictures, lists)
-    splits = splits or _splits_of_folders(pictures)
+    splits = splits or splits_of_folders(pictures)
     names, name_files = _class_names(src, label_root, config)
     used = set(label_of.values())
     listed = {name for members in splits.values() for name in members}
@@ -189,16 +188,6 @@ def _pair(pictures: Iterable[str], labels: Iterable[str], *, apart: bool) -> dic
         if label is not None:
             found[picture] = label
     return found
-
-
-def _splits_of_folders(pictures: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Splits by the first folder that has a split's name; none of them means one split."""
-    splits: dict[str, list[str]] = {}
-    for name in pictures:
-        folders = [part.lower() for part in PurePosixPath(name).parts[:-1]]
-        split = next((part for part in folders if part in SPLIT_FOLDERS), ONE_SPLIT)
-        splits.setdefault(split, []).append(name)
-    return {split: tuple(names) for split, names in sorted(splits.items())}
 
 
 def _splits_of_yaml(
@@ -258,5 +247,4 @@ def _class_names(
 
 def _is_label_place(name: str) -> bool:
     """Whether a text file lies where label files do, rather than being a README."""
-    folders = [part.lower() for part in PurePosixPath(name).parts[:-1]]
-    return "labels" in folders or any(folder in SPLIT_FOLDERS for folder in folders)
+    return is_split_folder(name) or "labels" in PurePosixPath(name.lower()).parts[:-1]

@@ -13,7 +13,7 @@ from acnet.data.readers.safe_files import class_name, read_text, shown
 from acnet.errors import UserError
 
 SPLIT_KEYS = ("train", "val", "valid", "test")
-MAX_YAML_BYTES = 1_000_000  # anchors and aliases let a small file grow without limit
+MAX_YAML_BYTES = 256 * 1024  # anchors and aliases let a small file grow without limit
 MAX_CLASSES = 10_000
 
 
@@ -61,7 +61,7 @@ def read_yaml(path: Path) -> YoloYaml:
     if path.stat().st_size > MAX_YAML_BYTES:
         raise _unreadable(path, f"more than {MAX_YAML_BYTES} bytes")
     try:
-        content = yaml.load(read_text(path), Loader=_PlainLoader)  # noqa: S506 - a SafeLoader
+        content = _safe_load(read_text(path))
     except (yaml.YAMLError, ValueError, RecursionError, LookupError, TypeError) as error:
         raise _unreadable(path, str(error)) from error
     if not isinstance(content, dict):
@@ -114,16 +114,12 @@ def find_in_export(src: Path, written: str) -> Path | None:
     return None
 
 
-class _PlainLoader(yaml.SafeLoader):
-    """The safe loader without aliases: nobody needs them here, and they grow without limit."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.events.AliasEvent):
-            event = self.peek_event()
-            raise yaml.composer.ComposerError(
-                None, None, "aliases are not accepted", event.start_mark
-            )
-        return super().compose_node(parent, index)
+def _safe_load(text: str) -> Any:
+    """Loads YAML without aliases: nobody needs them here, and they grow without limit."""
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError(f"an alias, *{event.anchor}")
+    return yaml.safe_load(text)
 
 
 def _names(names: Any, path: Path) -> dict[int, str]:
