@@ -92,9 +92,9 @@ def _add_files(tile: argparse.ArgumentParser) -> None:
         "--png-level",
         type=int,
         choices=range(10),
-        default=1,
+        default=2,
         metavar="N",
-        help="of PNG, 0 to 9: smaller files for more time; default 1",
+        help="of PNG, 0 to 9: smaller files for more time; default 2",
     )
     tile.add_argument(
         "--virtual", action="store_true", help="write no pictures; the loader cuts the tiles"

@@ -22,9 +22,7 @@ def photo(image_hw, *windows, name="levle0_1.png", suffix=".jpg") -> Photo:
 
 def cut(tmp_path, wanted, options, known=None):
     tile_root = tmp_path / "tiles"
-    return cut_photo(
-        wanted, image_root=tmp_path, tile_root=tile_root, options=options, known=known
-    )
+    return cut_photo(wanted, image_root=tmp_path, tile_root=tile_root, options=options, known=known)
 
 
 def test_png_tiles_hold_the_photos_pixels(tmp_path):

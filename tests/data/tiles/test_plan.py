@@ -3,7 +3,6 @@
 import dataclasses
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -117,9 +116,8 @@ def grids(draw):
         overlap_px=draw(st.integers(0, tile_px - 2)),
         min_share=draw(st.sampled_from([0.01, 0.5, 0.75, 1.0])),
     )
-    corners = st.tuples(
-        st.integers(0, width - 1), st.integers(0, height - 1), st.integers(1, 30), st.integers(1, 30)
-    )
+    side = st.integers(1, 30)
+    corners = st.tuples(st.integers(0, width - 1), st.integers(0, height - 1), side, side)
     boxes = [
         (x, y, min(x + w, width), min(y + h, height))
         for x, y, w, h in draw(st.lists(corners, max_size=4))
