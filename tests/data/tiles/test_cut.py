@@ -49,7 +49,7 @@ def test_jpeg_tiles_hold_the_photos_pixels(tmp_path):
 
 def test_quality_and_level_change_the_size(tmp_path):
     noise = np.random.default_rng(0).integers(0, 40, (64, 80, 3), np.uint8)
-    Image.fromarray(np.cumsum(noise, axis=1, dtype=np.uint8)).save(tmp_path / "levle0_1.png")
+    Image.fromarray(np.cumsum(noise, axis=0, dtype=np.uint8)).save(tmp_path / "levle0_1.png")
     sizes = {}
     for name, options in {
         "q95": TileOptions(tile_px=64),
