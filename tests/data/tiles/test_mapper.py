@@ -128,6 +128,23 @@ def test_a_workers_memory_is_one_photo(names):
     assert len(pickle.dumps(mapper)) < 10_000  # a spawned worker gets no pixels
 
 
+class PaintBlack(T.Augmentation):
+    """An augmentation that writes into the picture it is given."""
+
+    def get_transform(self, image):
+        image[:] = 0
+        return T.NoOpTransform()
+
+
+def test_an_augmentation_that_paints_spoils_no_other_tile(names):
+    plain = TileMapper(is_train=True, augmentations=[], image_format="BGR")
+    painted = TileMapper(is_train=True, augmentations=[PaintBlack()], image_format="BGR")
+    record = records("virtual", "train")[0]
+    before = plain(record)["image"]
+    assert painted(record)["image"].max() == 0
+    assert torch.equal(plain(record)["image"], before)
+
+
 def test_metadata_is_there_before_anything_is_read(names):
     metadata = MetadataCatalog.get("tiles_virtual_train_tiles")
     assert metadata.thing_classes == ["acne"]

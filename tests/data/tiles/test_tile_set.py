@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from acnet.data.layout import PreparedLayout
+from acnet.data.tiles import tile_set as tile_set_module
 from acnet.data.tiles.options import TileOptions
 from acnet.data.tiles.tile_set import tile_set
 from acnet.errors import UserError
@@ -132,6 +133,19 @@ def test_unreadable_photos_are_all_named_and_nothing_is_complete(layout, tmp_pat
     with pytest.raises(UserError, match=r"(?s)Received 2 that are not.*a\.png.*c\.png"):
         tile_set(layout, OPTIONS)
     assert "tiles" not in read(layout.manifest)
+    assert not list(layout.annotations_folder.glob("*_tiles.json"))
+
+
+def test_tiles_are_incomplete_from_the_first_change_on(layout, monkeypatch):
+    tile_set(layout, OPTIONS)
+
+    def stop(*_args, **_kwargs):
+        assert "tiles" not in read(layout.manifest)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tile_set_module, "cut_photo", stop)
+    with pytest.raises(KeyboardInterrupt):
+        tile_set(layout, dataclasses.replace(OPTIONS, tile_px=80))
     assert not list(layout.annotations_folder.glob("*_tiles.json"))
 
 
