@@ -34,6 +34,7 @@ MODULES = [
     "simplejpeg",
     "torch",
     "torchvision",
+    "yaml",
 ]
 DEV_MODULES = ["hypothesis", "pytest", "ruff", "scipy"]
 # A build of these from source takes hours, or a tool chain that nobody has.

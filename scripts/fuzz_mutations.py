@@ -41,12 +41,18 @@ def mutate(root: Path, rng: Random) -> str:
     Returns:
         What was done, in words.
     """
-    files = sorted(path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
+    files = _files(root)
     texts = [path for path in files if path.suffix in (".txt", ".json", ".xml", ".yaml")]
     change = rng.choice(CHANGES)
     path = rng.choice(files if change in ON_ANY_FILE or not texts else texts)
     change(path, root, rng)
     return f"{change.__name__.strip('_')} {path.relative_to(root)}"
+
+
+def _files(root: Path) -> list[Path]:
+    """Real files of the set alone: links may lead to the files of whoever runs this."""
+    found = [Path(folder, name) for folder, _, names in os.walk(root) for name in names]
+    return sorted(path for path in found if path.is_file() and not path.is_symlink())
 
 
 def _flip_bytes(path: Path, root: Path, rng: Random) -> None:
@@ -186,8 +192,7 @@ def _replace_folder_by_link(path: Path, root: Path, rng: Random) -> None:
 
 
 def _copy_over(path: Path, root: Path, rng: Random) -> None:
-    others = sorted(other for other in root.rglob("*") if other.is_file())
-    path.write_bytes(rng.choice(others).read_bytes() if not path.is_fifo() else b"")
+    path.write_bytes(rng.choice(_files(root)).read_bytes())
 
 
 Change = Callable[[Path, Path, Random], None]

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from acnet.data.readers.acne04 import is_acne04, open_acne04
 from acnet.data.readers.acne04_v2 import is_acne04_v2, open_acne04_v2
 from acnet.data.readers.coco import is_coco, open_coco
+from acnet.data.readers.safe_files import is_text, shown
 from acnet.data.readers.source import Source
 from acnet.data.readers.voc import is_voc, open_voc
 from acnet.data.readers.yolo import is_yolo, open_yolo
@@ -110,6 +111,11 @@ def detect_format(src: Path) -> str:
 
 
 def _check_place(path: Path, *, is_place: bool) -> None:
+    if not is_text(str(path.absolute())):
+        raise UserError(
+            "The path of a data set is written into JSON, so it must be Unicode. Received "
+            f"{shown(str(path))}. Rename its folder."
+        )
     if not is_place:
         raise UserError(
             f"A data set is read from a folder, or from a JSON file, that exists. Received {path}. "

@@ -34,7 +34,7 @@ def relative_name(name: str) -> str:
     """
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
     leaves = name.startswith(("/", "\\")) or bool(_DRIVE.match(name)) or ".." in parts
-    bad = not _is_text(name) or "\0" in name or len(name) > MAX_PATH_BYTES
+    bad = not is_text(name) or "\0" in name or len(name) > MAX_PATH_BYTES
     if not parts or leaves or bad or max(len(part.encode()) for part in parts) > MAX_NAME_BYTES:
         raise UnreadableFileError(
             "A file is named relative to the data set's folder and lies in it, lest others are "
@@ -155,9 +155,9 @@ def list_files(root: Path, suffixes: Iterable[str]) -> list[str]:
         found += [
             str(prefix / name)
             for name in files
-            if name.lower().endswith(wanted) and not name.startswith(".") and _is_text(name)
+            if name.lower().endswith(wanted) and not name.startswith(".") and is_text(name)
         ]
-    return sorted(name for name in found if _is_text(name))
+    return sorted(name for name in found if is_text(name))
 
 
 class NameIndex:
@@ -211,6 +211,19 @@ def class_name(value: object) -> str:
     return " ".join(clean.split())[:SHOWN_CHARACTERS]
 
 
+def is_text(text: str) -> bool:
+    """Returns whether text can be written as UTF-8; names may hold halves of characters.
+
+    Args:
+        text: such as a name from a disk or from JSON.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _refuse_folder(error: OSError) -> None:
     raise UserError(
         "All folders of a data set must be readable, or a part of it would be lost unseen. "
@@ -220,12 +233,3 @@ def _refuse_folder(error: OSError) -> None:
 
 def _fold(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
-
-
-def _is_text(text: str) -> bool:
-    """Whether it can be written as UTF-8; names from disk and JSON may hold half characters."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

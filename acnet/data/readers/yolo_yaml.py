@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from acnet.data.images import UnreadableFileError
-from acnet.data.readers.safe_files import class_name, inside, read_text, shown
+from acnet.data.readers.safe_files import class_name, list_files, member, read_text, shown
 from acnet.errors import UserError
 
 SPLIT_KEYS = ("train", "val", "valid", "test")
@@ -41,11 +41,8 @@ def find_yaml(src: Path) -> Path | None:
     Args:
         src: the export's folder.
     """
-    found = [
-        inside(src, path)
-        for path in sorted(src.iterdir())
-        if path.suffix.lower() in (".yaml", ".yml") and path.is_file()
-    ]
+    names = [name for name in list_files(src, (".yaml", ".yml")) if "/" not in name]
+    found = [path for path in (member(src, name) for name in names) if path.is_file()]
     named = [path for path in found if path.stem.lower() in ("data", "dataset")]
     # Other tools' settings may lie there as well.
     others = [path for path in found if b"names" in path.read_bytes()]
