@@ -132,12 +132,18 @@ def _cut_all(
         _try_to_cut, image_root=image_root, tile_root=layout.tiles, options=options, journal=journal
     )
     results, errors = [], []
-    for result in in_threads(work, photos, workers=workers, description="cutting tiles"):
-        if isinstance(result, str):
-            errors.append(result)
-        else:
-            results.append(result)
-            journal.add(result)
+    try:
+        for result in in_threads(work, photos, workers=workers, description="cutting tiles"):
+            if isinstance(result, str):
+                errors.append(result)
+            else:
+                results.append(result)
+                journal.add(result)
+    except OSError as error:
+        raise UserError(
+            f"Photos must be readable, and {layout.folder} must hold the tiles. Received {error}. "
+            "Mend that and run it again, which goes on from here, or write no tiles by --virtual."
+        ) from error
     if errors:
         shown = "\n  ".join(sorted(errors)[:SHOWN_ERRORS])
         raise UserError(
