@@ -28,10 +28,11 @@ from tabulate import tabulate
 
 from acnet.data.layout import NUM_FOLDS, PREFIXES, PreparedLayout, datasets_root
 from acnet.data.parallel import default_workers
-from acnet.data.prepare import PrepareOptions, SplitCounts, prepare_acne04
+from acnet.data.prepare import PrepareOptions, prepare_acne04
 from acnet.data.readers.acne04 import open_acne04
 from acnet.data.records import Notes
-from acnet.data.tile_coco import TileOptions
+from acnet.data.tiles.counts import TileCounts, counts_table
+from acnet.data.tiles.options import FORMATS, TileOptions
 from acnet.errors import UserError
 
 
@@ -65,9 +66,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--empty-share",
         type=float,
-        default=PrepareOptions().empty_share,
+        default=tiles.empty_share,
         metavar="X",
         help="share of the tiles without boxes to train on, 0 to 1; default 0.1",
+    )
+    parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="default: jpg")
+    parser.add_argument(
+        "--virtual", action="store_true", help="write no tiles; the loader cuts them (acnet data tile)"
     )
     parser.add_argument(
         "--skip-unreadable", action="store_true", help="leave corrupt files out instead of stopping"
@@ -95,7 +100,7 @@ def check_ranges(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
         parser.error(f"--workers is at least 1, received {args.workers}")
 
 
-def report(counts: list[SplitCounts], notes: Notes, layout: PreparedLayout) -> str:
+def report(counts: list[TileCounts], notes: Notes, layout: PreparedLayout) -> str:
     """Returns what the user is told at the end.
 
     Args:
@@ -103,19 +108,7 @@ def report(counts: list[SplitCounts], notes: Notes, layout: PreparedLayout) -> s
         notes: on what was dropped or changed.
         layout: where it was written.
     """
-    rows = [
-        (
-            layout.dataset_name(count.split),
-            count.photos,
-            count.boxes,
-            count.tiles,
-            count.empty_tiles,
-            count.tile_boxes,
-        )
-        for count in counts
-    ]
-    header = ("data set", "photos", "boxes", "tiles", "of them empty", "boxes in tiles")
-    lines = [tabulate(rows, header), ""]
+    lines = [counts_table(counts, layout), ""]
     if notes.items:
         lines.append(tabulate(notes.counts().items(), ("dropped or changed", "times")))
         lines.append(f"each is listed in {layout.dropped}")
@@ -132,8 +125,14 @@ def main() -> int:
     root = datasets_root(args.dst)
     layout = PreparedLayout(root, args.prefix)
     options = PrepareOptions(
-        tiles=TileOptions(tile_px=args.tile, overlap_px=args.overlap, min_share=args.min_share),
-        empty_share=args.empty_share,
+        tiles=TileOptions(
+            tile_px=args.tile,
+            overlap_px=args.overlap,
+            min_share=args.min_share,
+            empty_share=args.empty_share,
+            image_format=args.format,
+            virtual=args.virtual,
+        ),
         folds=args.folds,
         skip_unreadable=args.skip_unreadable,
         workers=args.workers,

@@ -33,6 +33,7 @@ MODULES = [
     "PIL",
     "pycocotools",
     "safetensors",
+    "simplejpeg",
     "torch",
     "torchvision",
     "yaml",
@@ -40,7 +41,8 @@ MODULES = [
 DEV_MODULES = ["faster_coco_eval", "hypothesis", "pytest", "ruff", "scipy"]
 # A build of these from source takes hours, or a tool chain that nobody has.
 WHEELS_ONLY = (
-    "grpcio,matplotlib,numpy,opencv-python-headless,pillow,PyWavelets,scipy,torch,torchvision"
+    "grpcio,matplotlib,numpy,opencv-python-headless,pillow,PyWavelets,scipy,simplejpeg,torch,"
+    "torchvision"
 )
 LOG_TAIL_LINES = 20
 

@@ -30,7 +30,8 @@ from acnet.data.layout import (
     PreparedLayout,
     datasets_root,
 )
-from acnet.data.manifest import check_fresh, read_manifest, remedy
+from acnet.data.manifest import check_fresh, file_state, read_manifest, remedy
+from acnet.data.tiles.mapper import PHOTO_KEY
 from acnet.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -182,13 +183,37 @@ def _load_photos(layout: PreparedLayout, json_file: Path, name: str) -> list[dic
 
 def _load_tiles(layout: PreparedLayout, json_file: Path, name: str) -> list[dict]:
     manifest = _require(layout, json_file)
-    check_fresh(layout, manifest, [])
+    content = json.loads(json_file.read_text(encoding="utf-8"))
+    photos = {image["photo_file_name"] for image in content["images"]}
+    options = _require_tiles(layout, manifest, json_file)
+    check_fresh(layout, manifest, sorted(photos) if options["virtual"] else [])
     records = load_coco_json(str(json_file), str(layout.tiles), name)
-    images = json.loads(json_file.read_text(encoding="utf-8"))["images"]
-    tile_of_id = {image["id"]: image for image in images}
+    tile_of_id = {image["id"]: image for image in content["images"]}
     for record in records:
         record.update({key: tile_of_id[record["image_id"]][key] for key in TILE_KEYS})
+        if options["virtual"]:
+            photo = layout.folder / manifest["image_root"] / record["photo_file_name"]
+            record[PHOTO_KEY] = os.path.normpath(photo)
     return records
+
+
+def _require_tiles(
+    layout: PreparedLayout, manifest: Mapping[str, Any], json_file: Path
+) -> Mapping[str, Any]:
+    """Returns the options of the tiles, which are whole if they are of these photos' boxes."""
+    split = json_file.stem.removesuffix(TILES_SUFFIX)
+    tiles = manifest.get("tiles", {})
+    annotations = layout.annotations(split)
+    if split not in tiles.get("splits", {}):
+        fault = f"tiles that are not finished, in {layout.folder}"
+    elif tiles["annotations_sha256"][split] != file_state(annotations).sha256:
+        fault = f"tiles that are older than {annotations}"
+    else:
+        return tiles["options"]
+    raise UserError(
+        f"Tiles must be whole, and of the boxes that their photos have. Received {fault}. "
+        f"Cut them again with: acnet data tile {layout.folder}"
+    )
 
 
 def _require(layout: PreparedLayout, json_file: Path) -> dict[str, Any]:
