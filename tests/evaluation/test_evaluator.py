@@ -157,6 +157,12 @@ def test_the_cap_is_in_the_keys(tmp_path):
     ]
 
 
+def test_photos_beyond_the_cap_are_refused_before_inference(tmp_path):
+    register_random(tmp_path, 2)
+    with pytest.raises(UserError, match="Received a cap of 2 and"):
+        build_lesion(max_dets_per_image=2)
+
+
 def test_foreign_photos_and_classes_are_refused(tmp_path):
     outputs = register_random(tmp_path, 3)
     evaluator = build_lesion()

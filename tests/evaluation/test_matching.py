@@ -159,7 +159,7 @@ def test_more_lesions_than_the_cap_are_refused_with_the_photo_and_the_remedy():
     boxes = [[20.0 * i, 0.0, 10.0, 10.0] for i in range(11)]
     with pytest.raises(UserError, match=r"11 lesions of 'acne' in face.jpg") as error:
         make_matches(boxes, [], max_detections=[5, 10])
-    assert str(error.value).endswith("(--max-detections) to 11 or more.")
+    assert str(error.value).endswith("max_dets_per_image) to 11 or more.")
     assert make_matches(boxes, [], max_detections=[5, 11]).caps == (5, 11)
 
 
