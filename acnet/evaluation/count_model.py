@@ -102,8 +102,10 @@ def read_count_model(path: Path) -> CountModel:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise _unusable(path, f"which cannot be read as JSON ({error})") from error
+    except OSError as error:
+        raise _unusable(path, f"which cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise _unusable(path, f"which is no JSON ({error})") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise _unusable(path, f"which does not say 'format': '{FORMAT}'")
     if content.get("version") != VERSION:
