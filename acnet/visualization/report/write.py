@@ -102,21 +102,20 @@ def _values(result: EvaluationResult, photos_root: Path | None) -> dict[str, Any
 def _facts(result: EvaluationResult) -> dict[str, Any]:
     truth, options = result.ground_truth, result.options
     lesions = truth.counts()
-    level = f"{options.level * 100:g} %"
+    level = f"{options.level * 100:g}\N{NO-BREAK SPACE}%"
     rows = [
         ("Photos", f"{truth.num_photos:,}, {int((lesions == 0).sum()):,} of them without a lesion"),
         ("Lesions", _lesions(result)),
         ("Detections", f"{len(result.detections):,}"),
         ("Classes", ", ".join(truth.class_names)),
         ("Detections that count", f"the best {options.max_detections:,} of a photo and class"),
-        ("Operating threshold", f"{result.operating_threshold:.3f}, by {result.threshold_source}"),
+        ("Operating threshold", f"{result.operating_threshold:.3f} ({result.threshold_source})"),
         ("Intervals", _intervals(options, level)),
     ]
     return {
         "photos": truth.num_photos,
         "lesions": int(lesions.sum()),
         "detections": len(result.detections),
-        "classes": truth.num_classes,
         "level": level,
         "replicates": options.replicates,
         "seed": options.seed,
