@@ -92,6 +92,11 @@ class Predictor:
         return output["instances"].to(torch.device("cpu"))
 
     @property
+    def merge_name(self) -> str:
+        """What merges overlapping detections, such as "soft_nms-linear"; counts depend on it."""
+        return f"soft_nms-{self.model.roi_heads.box_predictor.soft_nms_method}"
+
+    @property
     def has_saliency(self) -> bool:
         """Whether the model has a mask attention to look at (MAMA)."""
         return hasattr(self.model.backbone, "saliency")
@@ -141,6 +146,8 @@ class Predictor:
 def _class_names(cfg: DictConfig) -> list[str]:
     """Return the names that the config's test set has, or numbers where it is not known here."""
     count = OmegaConf.select(cfg, "model.roi_heads.num_classes")
+    if OmegaConf.select(cfg, "class_names") is not None:  # of a bundle
+        return list(cfg.class_names)
     dataset = OmegaConf.select(cfg, "dataloader.test.dataset.names")
     dataset = dataset if isinstance(dataset, str) else next(iter(dataset or []), "")
     if dataset not in DatasetCatalog:

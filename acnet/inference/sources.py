@@ -62,6 +62,21 @@ def find_photos(arguments: Iterable[str | os.PathLike]) -> list[Source]:
     return [Source(*row) for row in zip(found.values(), names, stems, strict=True)]
 
 
+def numbered(sources: Sequence[Source]) -> list[Source]:
+    """Call photos by number, since file names often say whose face it is.
+
+    Args:
+        sources: In the order that numbers them.
+
+    Returns:
+        The same photos, called "photo 0001" and so on.
+    """
+    return [
+        Source(source.path, f"photo {number:04d}", f"photo_{number:04d}")
+        for number, source in enumerate(sources, start=1)
+    ]
+
+
 def _photos_of(argument: Path) -> list[Path]:
     if argument.is_dir():
         return sorted(
