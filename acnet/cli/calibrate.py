@@ -1,0 +1,116 @@
+"""`acnet calibrate`: from which score on is a detection a lesion that counts?"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from acnet.cli._evaluation import PREDICTIONS_HELP, add_ground_truth, set_up_logging
+from acnet.cli._numbers import natural_int
+
+DESCRIPTION = """\
+Fit the count of lesions on validation photos, and write it as a small JSON file. One half of the
+photos gives the score threshold with the smallest mean absolute error; the other half says how
+wrong counts are, so that each count gets an interval that holds the true one in 90 % of new photos.
+
+The threshold belongs to the scores it was fitted to: those of one model, and of one way of merging
+overlapping detections, whose name --merge stores with it. Fit anew when either changes. Use photos
+on which the model was not trained, and on which it is not tested.
+"""
+EPILOG = """\
+examples:
+  acnet predict val_photos/ --weights model.pth --output val
+  acnet calibrate gt_val.json val/predictions.json --merge soft_nms-linear --output count.json
+
+then:
+  acnet evaluate gt_test.json test/predictions.json --count-model count.json
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Adds `calibrate` to the command line.
+
+    Args:
+        subparsers: of the main parser.
+    """
+    parser = subparsers.add_parser(
+        "calibrate",
+        help="fit counts on validation photos",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_ground_truth(parser, "GT_VAL.json")
+    parser.add_argument(
+        "predictions", type=Path, metavar="PREDICTIONS_VAL.json", help=PREDICTIONS_HELP
+    )
+    parser.add_argument(
+        "--merge",
+        required=True,
+        type=_name,
+        metavar="NAME",
+        help="what merged overlapping detections, such as soft_nms-linear",
+    )
+    parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="JSON to write")
+    parser.add_argument(
+        "--coverage",
+        type=_coverage,
+        default=0.9,
+        metavar="X",
+        help="share of photos whose interval shall hold the true count; default 0.9",
+    )
+    parser.add_argument(
+        "--seed", type=natural_int, default=0, metavar="S", help="of the two halves; default 0"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fits, writes and says how well it counts.
+
+    Args:
+        args: the parsed command line.
+
+    Returns:
+        The exit status 0.
+
+    Raises:
+        UserError: a file cannot be used, or there are too few photos.
+    """
+    set_up_logging()
+    from acnet.evaluation.coco_files import read_ground_truth
+    from acnet.evaluation.count_fit import fit_count_model
+    from acnet.evaluation.count_model import write_count_model
+    from acnet.evaluation.saved_predictions import read_saved_predictions
+
+    ground_truth = read_ground_truth(args.ground_truth)
+    detections = read_saved_predictions(args.predictions, ground_truth)
+    model = fit_count_model(
+        ground_truth.counts(),
+        detections,
+        merge=args.merge,
+        coverage=args.coverage,
+        seed=args.seed,
+    )
+    write_count_model(args.output, model)
+    low, high = (bounds.tolist() for bounds in model.interval([5, 20, 50]))
+    sys.stdout.write(
+        f"score {model.threshold:.4f} or more counts ({model.merge}): off by {model.fit_mae:.2f} "
+        f"lesions a photo on the {model.fit_photos} photos it was fitted on, by "
+        f"{model.interval_mae:.2f} on {model.interval_photos} others\n"
+        f"{model.coverage:.0%} intervals: 5 counted is {low[0]} to {high[0]}, 20 is {low[1]} to "
+        f"{high[1]}, 50 is {low[2]} to {high[2]}\nwritten to {args.output}\n"
+    )
+    return 0
+
+
+def _coverage(text: str) -> float:
+    value = float(text)  # argparse reports the ValueError of a text that is no number
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"a number between 0 and 1 is needed, received {text}")
+    return value
+
+
+def _name(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("a name is needed, received an empty one")
+    return text.strip()

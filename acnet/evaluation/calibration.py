@@ -1,0 +1,188 @@
+"""Whether scores mean what they say: of detections with score 0.7, are 70 % right?
+
+A detection is right where it matches a lesion at IoU 0.5 in the one match of the evaluation, so a
+second detection of the same lesion is wrong. Detections that only meet a crowd are neither, and
+left out.
+
+Shape shorthand in this module:
+    P: number of photos
+    N: number of detections that are right or wrong
+    B: number of bins
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from acnet.evaluation.matches import Matches
+
+CORRECT_IOU = 0.5
+PERCENT = 100.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bins:
+    """Detections by score; B bins, those without a detection left out.
+
+    Args:
+        edges: (B, 2) lowest and highest score of the bin; of equal-width bins, its limits.
+        counts: (B,) detections.
+        mean_scores: (B,) their mean score.
+        precisions: (B,) share of them that is right.
+        ece: Expected calibration error in percent; None where there is no detection.
+    """
+
+    edges: np.ndarray
+    counts: np.ndarray
+    mean_scores: np.ndarray
+    precisions: np.ndarray
+    ece: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Reliability of scores at IoU 0.5.
+
+    Args:
+        equal_width: Bins of equal width on 0 to 1, those of the reliability plot.
+        equal_mass: Bins with equally many detections each, as far as ties allow.
+    """
+
+    equal_width: Bins
+    equal_mass: Bins
+
+
+class ScoreBins:
+    """Detections sorted into bins of score once, to be summed for any weights of the photos.
+
+    Args:
+        photo: (N,) index of each detection's photo.
+        scores: (N,) 0 to 1.
+        right: (N,) bool.
+        edges: (B, 2) lowest and highest score of each bin, rising; every score lies in one.
+        num_photos: P.
+    """
+
+    def __init__(
+        self,
+        photo: np.ndarray,
+        scores: np.ndarray,
+        right: np.ndarray,
+        edges: np.ndarray,
+        num_photos: int,
+    ):
+        self.edges = edges
+        num_bins = len(edges)
+        # A score on the common edge of two bins belongs to the upper one.
+        index = np.searchsorted(edges[1:, 0], scores, side="right")
+        cells = photo.astype(np.int64) * num_bins + index
+        self._sums = np.stack(
+            [
+                np.bincount(cells, weights=values, minlength=num_photos * num_bins)
+                for values in (np.ones(len(scores)), scores, right.astype(np.float64))
+            ]
+        ).reshape(3, num_photos, num_bins)
+
+    def sums(self, photo_weights: np.ndarray) -> np.ndarray:
+        """Return (3, B): detections, sum of their scores, right ones; photos weighted."""
+        return np.einsum("p,kpb->kb", photo_weights, self._sums)
+
+    def ece(self, photo_weights: np.ndarray) -> float | None:
+        """Compute the expected calibration error.
+
+        Args:
+            photo_weights: (P,) how often each photo counts.
+
+        Returns:
+            Percent: sum over bins of (share of detections) * |precision - mean score|, None where
+            no detection counts.
+
+        Reference:
+            Naeini et al., "Obtaining well calibrated probabilities using Bayesian binning", AAAI
+            2015; Guo et al., "On calibration of modern neural networks", ICML 2017, Eq. (3).
+        """
+        counts, scores, right = self.sums(photo_weights)
+        # n_b / N * |right_b / n_b - scores_b / n_b| = |right_b - scores_b| / N
+        total = counts.sum()
+        return float(PERCENT * np.abs(right - scores).sum() / total) if total else None
+
+    def bins(self) -> Bins:
+        """Return the bins of the unweighted photos, without the empty ones."""
+        ones = np.ones(self._sums.shape[1])
+        counts, scores, right = self.sums(ones)
+        filled = counts > 0
+        counts = counts[filled]
+        return Bins(
+            edges=self.edges[filled],
+            counts=counts.astype(np.int64),
+            mean_scores=scores[filled] / counts,
+            precisions=right[filled] / counts,
+            ece=self.ece(ones),
+        )
+
+
+def equal_width_edges(bins: int) -> np.ndarray:
+    """Return (bins, 2) limits of bins of equal width on 0 to 1."""
+    limits = np.linspace(0, 1, bins + 1)
+    return np.stack([limits[:-1], limits[1:]], axis=1)
+
+
+def equal_mass_edges(scores: np.ndarray, bins: int) -> np.ndarray:
+    """Return limits between which equally many scores lie.
+
+    Equal scores stay in one bin, so that the order of ties decides nothing; where many are equal
+    there are fewer bins.
+
+    Args:
+        scores: (N,) in any order.
+        bins: How many are wanted.
+
+    Returns:
+        (B, 2) lowest and highest score of each bin, rising; B from 0, for no scores, to `bins`.
+
+    Reference:
+        Nguyen and O'Connor, "Posterior calibration and exploratory analysis for natural language
+        processing models", EMNLP 2015; less biased than equal widths: Roelofs et al., "Mitigating
+        bias in calibration error estimation", AISTATS 2022.
+    """
+    if not len(scores):
+        return np.empty((0, 2))
+    ranked = np.sort(scores)
+    starts = np.unique(ranked[np.arange(bins) * len(ranked) // bins])
+    lasts = np.append(np.searchsorted(ranked, starts[1:], side="left"), len(ranked)) - 1
+    return np.stack([starts, ranked[lasts]], axis=1)
+
+
+def score_bins(matches: Matches, *, bins: int) -> dict[str, ScoreBins]:
+    """Sort the detections that are right or wrong into bins.
+
+    Args:
+        matches: Of all photos; detections beyond its largest cap are left out.
+        bins: How many, at least 1.
+
+    Returns:
+        "ECE", bins of equal width on 0 to 1, and "ECE equal mass".
+    """
+    counts = (matches.rank < matches.caps[-1]) & ~matches.ignored(iou=CORRECT_IOU)
+    right = matches.matched(iou=CORRECT_IOU)[counts]
+    photo = matches.detections.photo[counts]
+    scores = matches.detections.scores[counts]
+    edges = {"ECE": equal_width_edges(bins), "ECE equal mass": equal_mass_edges(scores, bins)}
+    num_photos = matches.ground_truth.num_photos
+    return {
+        name: ScoreBins(photo, scores, right, limits, num_photos) for name, limits in edges.items()
+    }
+
+
+def calibration(matches: Matches, *, bins: int = 10) -> Calibration:
+    """Compare scores with the share of detections that is right.
+
+    Args:
+        matches: Of all photos, with IoU 0.5 among its thresholds.
+        bins: How many, at least 1.
+
+    Returns:
+        Bins of both kinds, each with its expected calibration error.
+    """
+    binned = score_bins(matches, bins=bins)
+    return Calibration(equal_width=binned["ECE"].bins(), equal_mass=binned["ECE equal mass"].bins())

@@ -1,0 +1,142 @@
+"""From scored detections to a lesion count with an interval, as fitted on validation photos.
+
+The model is one JSON file, which `acnet calibrate` writes (see `acnet.evaluation.count_fit`) and
+`acnet evaluate` reads.
+"""
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from acnet.data.files import write_json
+from acnet.errors import UserError
+from acnet.evaluation.columns import Detections
+from acnet.evaluation.shares import conformal_rank
+
+FORMAT = "acnet count model"
+VERSION = 1
+ROUNDING = 1e-9  # of quantile * sqrt(count + 1), where it should be a whole number
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountModel:
+    """A score threshold that makes counts right, and how far they may be wrong.
+
+    Args:
+        merge: What merged the detections that it was fitted to, such as "soft_nms-linear"; the
+            scores of another merging mean something else.
+        threshold: A detection counts where its score is at least this.
+        coverage: Share of photos whose true count the interval shall hold, such as 0.9.
+        quantile: Conformal quantile of |true - counted| / sqrt(counted + 1).
+        fit_photos: Photos that the threshold was fitted on.
+        interval_photos: Other photos, that the quantile was taken from.
+        fit_mae: Mean absolute error on the former, in lesions.
+        interval_mae: On the latter, which did not choose the threshold.
+        seed: Of the split.
+    """
+
+    merge: str
+    threshold: float
+    coverage: float
+    quantile: float
+    fit_photos: int
+    interval_photos: int
+    fit_mae: float
+    interval_mae: float
+    seed: int
+
+    def count(self, detections: Detections, num_photos: int) -> np.ndarray:
+        """Count the detections of each photo that reach the threshold.
+
+        Args:
+            detections: Of the same merging as the model's.
+            num_photos: P.
+
+        Returns:
+            (P,) int64.
+        """
+        return detections.counts(num_photos, score_threshold=self.threshold)
+
+    def interval(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Say how many lesions a photo may truly have.
+
+        Args:
+            counts: (P,) counts by this model.
+
+        Returns:
+            (P,) lowest and (P,) highest true count, both included, int64 from 0: of photos like
+            the validation photos, a share of at least `coverage` has its true count in between.
+        """
+        counts = np.asarray(counts, dtype=np.int64)
+        half = np.floor(self.quantile * np.sqrt(counts + 1) + ROUNDING).astype(np.int64)
+        return np.maximum(counts - half, 0), counts + half
+
+
+def write_count_model(path: Path, model: CountModel) -> None:
+    """Write a count model, atomically.
+
+    Args:
+        path: The JSON file.
+        model: What to write.
+    """
+    content = {"format": FORMAT, "version": VERSION, **dataclasses.asdict(model)}
+    write_json(path, content, indent=2)
+
+
+def read_count_model(path: Path) -> CountModel:
+    """Read a count model and check that it can be one.
+
+    Args:
+        path: The JSON file.
+
+    Returns:
+        The model.
+
+    Raises:
+        UserError: There is no such file, or it is no count model of this version.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise _unusable(path, f"which cannot be read as JSON ({error})") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise _unusable(path, f"which does not say 'format': '{FORMAT}'")
+    if content.get("version") != VERSION:
+        raise _unusable(path, f"of version {content.get('version')!r}, where {VERSION} is known")
+    fields = {field.name: field.type for field in dataclasses.fields(CountModel)}
+    values = {name: value for name, value in content.items() if name not in ("format", "version")}
+    if values.keys() != fields.keys():
+        odd = sorted(values.keys() ^ fields.keys())
+        raise _unusable(path, f"in which {', '.join(odd)} is missing or unknown")
+    for name, value in values.items():
+        if not _is_valid(name, fields[name], value):
+            raise _unusable(path, f"in which {name} is {value!r}")
+    if conformal_rank(values["interval_photos"], values["coverage"]) > values["interval_photos"]:
+        fault = "{interval_photos} photos cannot promise a coverage of {coverage}"
+        raise _unusable(path, f"in which {fault.format(**values)}")
+    return CountModel(**values)
+
+
+def _is_valid(name: str, kind: type, value: Any) -> bool:
+    if kind is str:
+        return isinstance(value, str) and bool(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else int):
+        return False
+    if not math.isfinite(value):
+        return False
+    if name == "coverage":
+        return 0 < value < 1
+    return value >= (1 if name.endswith("_photos") else 0) or name == "threshold"
+
+
+def _unusable(path: Path, fault: str) -> UserError:
+    return UserError(
+        "A count needs the score threshold that was fitted on validation photos, from a file that "
+        f"`acnet calibrate` wrote. Received {path}, {fault}; write it anew with `acnet calibrate "
+        f"GT.json PREDICTIONS.json --merge NAME --output {path.name}`."
+    )

@@ -1,0 +1,164 @@
+"""What costs average precision: TIDE's kinds of errors.
+
+Each wrong detection has one kind, and each lesion that no detection could be mended to is missed.
+Mending one kind and leaving the others gives another AP; the gains do not add up to 100, since
+each kind hides part of the others.
+
+Shape shorthand: n detections that count, right or wrong; G lesions.
+
+Reference:
+    Bolya et al., TIDE: A General Toolbox for Identifying Object Detection Errors, ECCV 2020.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from acnet.evaluation.average_precision import coco_ap
+from acnet.evaluation.greedy import LARGEST_THRESHOLD
+from acnet.evaluation.matches import Matches
+
+KINDS = ("localisation", "duplicate", "background", "missed")
+KINDS_BETWEEN_CLASSES = ("class", "class and localisation")
+
+
+def error_parts(
+    matches: Matches, *, iou: float = 0.5, background_iou: float = 0.1
+) -> dict[str, float]:
+    """Compute how much AP would be gained by mending one kind of error alone.
+
+    "localisation": on a lesion of its class, yet not by enough; mended by moving it there.
+    "duplicate": right, but another detection has that lesion; mended by removing it.
+    "background": on no lesion; removed. "missed": a lesion with neither a match nor an error that
+    can be mended to one; taken out of the ground truth. "class": as right, on a lesion of another
+    class; its class is changed. "class and localisation": what remains; removed. Where several
+    errors can be mended to one lesion, the best score is, and the others are removed.
+
+    Args:
+        matches: Of all photos.
+        iou: From which a detection is right; one of the match's thresholds.
+        background_iou: Below which a detection is on no lesion.
+
+    Returns:
+        Gains in percent of AP at `iou` and the largest cap: those of `KINDS` and, for several
+        classes, of `KINDS_BETWEEN_CLASSES`. Empty without ground truth.
+    """
+    outcome = _outcome(matches, iou)
+    if not outcome.num_gt.any():
+        return {}
+    kinds = _kinds(matches, outcome, min(iou, LARGEST_THRESHOLD), background_iou)
+    used = np.zeros(len(matches.ground_truth), dtype=bool)
+    partners = matches.matched_gt(iou=iou)[outcome.rows]
+    used[partners[kinds == "right"]] = True
+
+    mended, within_reach = {}, used.copy()
+    for kind, best in (("localisation", matches.best_gt), ("class", matches.best_gt_other)):
+        wrong = np.flatnonzero(kinds == kind)
+        targets = best[outcome.rows[wrong]]
+        within_reach[targets] = True
+        mended[kind] = outcome.mend(wrong, targets, matches.ground_truth.classes, used)
+    for kind in ("duplicate", "background", "class and localisation"):
+        mended[kind] = outcome.keep(kinds != kind)
+    missed = ~within_reach & ~matches.ground_truth.crowd
+    num_missed = np.bincount(
+        matches.ground_truth.classes[missed], minlength=matches.ground_truth.num_classes
+    )
+    mended["missed"] = replace(outcome, num_gt=np.maximum(outcome.num_gt - num_missed, 0))
+
+    several = matches.ground_truth.num_classes > 1
+    annotated = np.flatnonzero(outcome.num_gt)
+    ap = outcome.average_precision(annotated)
+    return {
+        kind: mended[kind].average_precision(annotated) - ap
+        for kind in (*KINDS, *(KINDS_BETWEEN_CLASSES if several else ()))
+    }
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Outcome:
+    """Detections that count, by falling score.
+
+    Args:
+        rows: (n,) of the detections.
+        classes: (n,) as predicted.
+        right: (n,) bool.
+        num_gt: (K,) lesions that count.
+    """
+
+    rows: np.ndarray
+    classes: np.ndarray
+    right: np.ndarray
+    num_gt: np.ndarray
+
+    def keep(self, kept: np.ndarray) -> "_Outcome":
+        """Return the (n,) chosen detections."""
+        return replace(
+            self, rows=self.rows[kept], classes=self.classes[kept], right=self.right[kept]
+        )
+
+    def mend(
+        self, wrong: np.ndarray, targets: np.ndarray, gt_classes: np.ndarray, used: np.ndarray
+    ) -> "_Outcome":
+        """Make the best detection of each free target right, and remove the others.
+
+        Args:
+            wrong: (w,) rising indices of the detections to be mended.
+            targets: (w,) their lesions.
+            gt_classes: (G,) the lesions' classes.
+            used: (G,) bool, the lesion has a right detection already.
+        """
+        free = ~used[targets]
+        wrong_and_free, targets = wrong[free], targets[free]
+        lesions, first = np.unique(targets, return_index=True)
+        chosen = wrong_and_free[first]
+        classes, right = self.classes.copy(), self.right.copy()
+        classes[chosen], right[chosen] = gt_classes[lesions], True
+        kept = np.ones(len(right), dtype=bool)
+        kept[wrong] = False
+        kept[chosen] = True
+        return replace(self, classes=classes, right=right).keep(kept)
+
+    def average_precision(self, annotated: np.ndarray) -> float:
+        """Return the mean of the classes' AP in percent.
+
+        Args:
+            annotated: The classes of the mean. One whose lesions have all been taken out is
+                perfect where nothing is detected, and 0 otherwise.
+        """
+        aps = []
+        for class_index in annotated:
+            right = self.right[self.classes == class_index]
+            if self.num_gt[class_index] == 0:
+                aps.append(float(len(right) == 0))
+                continue
+            found = np.flatnonzero(right)
+            true_positives = np.arange(1, len(found) + 1)
+            recall = true_positives / self.num_gt[class_index]
+            aps.append(coco_ap(recall, true_positives / (found + 1)))
+        return 100 * float(np.mean(aps))
+
+
+def _outcome(matches: Matches, iou: float) -> _Outcome:
+    ignored = matches.ignored(iou=iou)
+    rows = np.flatnonzero(~ignored)
+    rows = rows[np.argsort(-matches.detections.scores[rows], kind="stable")]
+    return _Outcome(
+        rows=rows,
+        classes=matches.detections.classes[rows],
+        right=matches.matched(iou=iou)[rows],
+        num_gt=matches.num_gt[:, :, 0].sum(axis=0),
+    )
+
+
+def _kinds(matches: Matches, outcome: _Outcome, iou: float, background_iou: float) -> np.ndarray:
+    """Return (n,) names, "right" among them, asked for in TIDE's order."""
+    own, other = matches.best_iou[outcome.rows], matches.best_iou_other[outcome.rows]
+    tests = {
+        "right": outcome.right,
+        "localisation": (background_iou <= own) & (own < iou),
+        "class": other >= iou,
+        "duplicate": own >= iou,
+        "background": np.maximum(own, other) < background_iou,
+        "class and localisation": np.ones(len(own), dtype=bool),
+    }
+    return np.select(list(tests.values()), list(tests), default="")

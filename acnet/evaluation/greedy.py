@@ -1,0 +1,116 @@
+"""COCO's greedy match, for all size ranges and IoU thresholds at once.
+
+What pycocotools does in a loop over size ranges, thresholds, detections and boxes is one pass over
+the few pairs that reach a threshold: each (range, threshold) is one bit of an integer, so that an
+`and` decides all of them. Bit `a * T + t` is size range a, threshold t.
+"""
+
+from array import array
+from collections.abc import Sequence
+
+import numpy as np
+
+from acnet.evaluation.matches import PackedMatches
+
+# As in pycocotools, so that a detection equal to its box is matched at a threshold of 1 as well.
+LARGEST_THRESHOLD = 1 - 1e-10
+
+
+class GreedyMatcher:
+    """Matches detections that come by falling score, one photo and class after another.
+
+    Args:
+        iou_thresholds: T rising thresholds.
+        not_counting: (G, A) bool, the box is outside of the size range or a crowd.
+        crowd: (G,) bool, the box can be matched with many.
+
+    Attributes:
+        smallest_iou: Pairs that overlap less are never matched.
+    """
+
+    def __init__(
+        self, iou_thresholds: Sequence[float], not_counting: np.ndarray, crowd: np.ndarray
+    ):
+        num_thresholds, num_ranges = len(iou_thresholds), not_counting.shape[1]
+        blocks = [1 << (index * num_thresholds) for index in range(num_ranges)]
+        self._limits = np.minimum(iou_thresholds, LARGEST_THRESHOLD)
+        self.smallest_iou = float(self._limits[0])
+        self._first_range = (1 << num_thresholds) - 1
+        self._num_bytes = -(-num_thresholds * num_ranges // 8)
+        # By the number of thresholds that an IoU reaches.
+        self._reach = [((1 << level) - 1) * sum(blocks) for level in range(num_thresholds + 1)]
+        self._not_counting = _as_integers(not_counting, [self._first_range * b for b in blocks])
+        self._crowd = crowd.tolist()
+        self._taken = [0] * len(crowd)
+        self._candidates = array("q")
+        self._matched = bytearray()
+        self._ignored = bytearray()
+        self._pairs = array("q"), array("i"), array("Q")
+
+    def add(self, rows: np.ndarray, boxes: np.ndarray, ious: np.ndarray) -> None:
+        """Match detections of a photo.
+
+        Args:
+            rows: (N,) rows of the detections, rising, each as often as it has boxes.
+            boxes: (N,) boxes of the ground truth, each of its detection's photo and class.
+            ious: (N,) their IoU, at least the smallest threshold.
+        """
+        levels = np.searchsorted(self._limits, ious, side="right")
+        order = np.lexsort((-boxes, -ious, rows))  # best first, and of equal ones the later box
+        current, partners = -1, []
+        for row, box, level in zip(
+            rows[order].tolist(), boxes[order].tolist(), levels[order].tolist(), strict=True
+        ):
+            if row != current and partners:
+                self._match_one(current, partners)
+                partners = []
+            current = row
+            partners.append((box, self._reach[level]))
+        if partners:
+            self._match_one(current, partners)
+
+    def _match_one(self, row: int, partners: list[tuple[int, int]]) -> None:
+        """Give each bit the best free box that counts, or else the best free one that does not."""
+        matched = ignored = 0
+        for box, reach in partners:
+            chosen = reach & ~self._taken[box] & ~self._not_counting[box] & ~matched
+            if chosen:
+                matched |= chosen
+                self._take(row, box, chosen)
+        for box, reach in partners:
+            chosen = reach & ~self._taken[box] & self._not_counting[box] & ~matched
+            if chosen:
+                matched |= chosen
+                ignored |= chosen
+                self._take(row, box, chosen)
+        self._candidates.append(row)
+        self._matched += matched.to_bytes(self._num_bytes, "little")
+        self._ignored += ignored.to_bytes(self._num_bytes, "little")
+
+    def _take(self, row: int, box: int, chosen: int) -> None:
+        if not self._crowd[box]:
+            self._taken[box] |= chosen
+        if chosen & self._first_range:
+            for column, value in zip(
+                self._pairs, (row, box, chosen & self._first_range), strict=True
+            ):
+                column.append(value)
+
+    def packed(self) -> PackedMatches:
+        """Return the results of all that was added."""
+        rows, boxes, thresholds = self._pairs
+        return PackedMatches(
+            candidates=np.array(self._candidates, dtype=np.int64),
+            matched=np.frombuffer(bytes(self._matched), np.uint8).reshape(-1, self._num_bytes),
+            ignored=np.frombuffer(bytes(self._ignored), np.uint8).reshape(-1, self._num_bytes),
+            pair_detections=np.array(rows, dtype=np.int64),
+            pair_gt=np.array(boxes, dtype=np.int32),
+            pair_thresholds=np.array(thresholds, dtype=np.uint64),
+        )
+
+
+def _as_integers(flags: np.ndarray, bits: Sequence[int]) -> list[int]:
+    """Return the sum of the bits that are flagged, for each row of (N, A) flags."""
+    patterns, pattern_of_row = np.unique(flags, axis=0, return_inverse=True)
+    sums = [sum(b for b, flag in zip(bits, row, strict=True) if flag) for row in patterns.tolist()]
+    return [sums[index] for index in pattern_of_row.ravel().tolist()]

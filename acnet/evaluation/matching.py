@@ -1,0 +1,208 @@
+"""The one match of detections with ground truth that every number is computed from.
+
+Shape shorthand: P photos, K classes, G ground-truth boxes, D detections, T IoU thresholds,
+A size ranges; N detections and M boxes of one photo.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from acnet.errors import UserError
+from acnet.evaluation.centre_rule import CentreMatcher
+from acnet.evaluation.columns import COCO_RANGES, Detections, GroundTruth, SizeRange, lesion_ranges
+from acnet.evaluation.greedy import GreedyMatcher
+from acnet.evaluation.matches import Matches
+from acnet.evaluation.overlap import box_iou, intersection_areas
+
+COCO_IOUS = tuple(np.linspace(0.5, 0.95, 10).tolist())
+DEFAULT_RANGES = (*COCO_RANGES, *lesion_ranges())
+DEFAULT_CAPS = (100, 1000)
+MAX_THRESHOLDS = 64  # one bit each in the record of partners
+
+
+def match(
+    ground_truth: GroundTruth,
+    detections: Detections,
+    *,
+    iou_thresholds: Sequence[float] = COCO_IOUS,
+    size_ranges: Sequence[SizeRange] = DEFAULT_RANGES,
+    max_detections: Sequence[int] = DEFAULT_CAPS,
+    centre_radius_px: float | None = None,
+) -> Matches:
+    """Match detections with ground truth, photo by photo, by COCO's rule and by the centre rule.
+
+    COCO's rule: detections choose by falling score, each the free box of its class and photo with
+    the largest IoU, a box that counts before one that does not. It is pycocotools' to the bit.
+
+    Args:
+        ground_truth: Of all photos.
+        detections: Of the same photos.
+        iou_thresholds: Rising, in (0, 1], at most 64.
+        size_ranges: The first has to be that of all sizes.
+        max_detections: Caps: detections of each photo and class that count, best scores first.
+        centre_radius_px: By the centre rule a detection hits a lesion when their centres are at
+            most this far apart; None: when its centre is inside the lesion's box.
+
+    Returns:
+        What became of each detection.
+
+    Raises:
+        UserError: A photo holds more lesions of a class than the largest cap.
+        ValueError: The thresholds or caps are out of their range, or the first size range is not
+            that of all sizes.
+    """
+    iou_thresholds, caps = tuple(iou_thresholds), tuple(sorted(max_detections))
+    _check_options(iou_thresholds, size_ranges, caps)
+    _check_cap(ground_truth, caps[-1])
+    not_counting = np.stack([r.excludes(ground_truth.areas) for r in size_ranges], axis=1)
+    not_counting |= ground_truth.crowd[:, None]
+    rank = _ranks(detections, ground_truth.num_classes)
+    greedy = GreedyMatcher(iou_thresholds, not_counting, ground_truth.crowd)
+    centre = CentreMatcher(len(detections), len(ground_truth), centre_radius_px)
+    best, best_other = _Best(len(detections)), _Best(len(detections))
+    for photo in _photos(ground_truth, detections):
+        counted = photo.same_class & (rank[photo.rows] < caps[-1])[:, None]
+        rows, boxes = np.nonzero(counted & (photo.crowd_iou >= greedy.smallest_iou))
+        ious = photo.crowd_iou[rows, boxes]
+        greedy.add(photo.rows.start + rows, photo.boxes.start + boxes, ious)
+        lesions = ~ground_truth.crowd[photo.boxes]
+        centre.add(photo.rows, photo.boxes, detections, ground_truth, counted & lesions)
+        best.add(photo, photo.same_class & lesions)
+        if ground_truth.num_classes > 1:
+            best_other.add(photo, ~photo.same_class & lesions)
+    return Matches(
+        ground_truth=ground_truth,
+        detections=detections,
+        iou_thresholds=iou_thresholds,
+        size_ranges=tuple(size_ranges),
+        caps=caps,
+        rank=rank,
+        best_iou=best.iou,
+        best_gt=best.gt,
+        best_iou_other=best_other.iou,
+        best_gt_other=best_other.gt,
+        centre_gt=centre.gt,
+        centre_near=centre.near,
+        num_gt=_count_gt(ground_truth, not_counting),
+        packed=greedy.packed(),
+    )
+
+
+@dataclass(frozen=True)
+class _Photo:
+    """A photo that has detections and boxes.
+
+    Args:
+        rows: N rows of the detections.
+        boxes: M rows of the ground truth.
+        same_class: (N, M) bool.
+        iou: (N, M) IoU.
+        crowd_iou: (N, M) IoU that counts the detection's area alone where the box is a crowd.
+    """
+
+    rows: slice
+    boxes: slice
+    same_class: np.ndarray
+    iou: np.ndarray
+    crowd_iou: np.ndarray
+
+
+def _photos(ground_truth: GroundTruth, detections: Detections) -> Iterator[_Photo]:
+    edges = np.arange(ground_truth.num_photos + 1)
+    row_edges = np.searchsorted(detections.photo, edges).tolist()
+    box_edges = np.searchsorted(ground_truth.photo, edges).tolist()
+    for rows, boxes in zip(pairwise(row_edges), pairwise(box_edges), strict=True):
+        rows, boxes = slice(*rows), slice(*boxes)
+        if rows.start == rows.stop or boxes.start == boxes.stop:
+            continue
+        found, true = detections.boxes_xywh[rows], ground_truth.boxes_xywh[boxes]
+        common = intersection_areas(found, true)
+        areas = found[:, 2] * found[:, 3], true[:, 2] * true[:, 3]
+        iou = box_iou(common, *areas)
+        crowd = ground_truth.crowd[boxes]
+        yield _Photo(
+            rows=rows,
+            boxes=boxes,
+            same_class=detections.classes[rows, None] == ground_truth.classes[None, boxes],
+            iou=iou,
+            crowd_iou=box_iou(common, *areas, crowd=crowd) if crowd.any() else iou,
+        )
+
+
+class _Best:
+    """The best box of each detection, matched or not."""
+
+    def __init__(self, num_detections: int):
+        self.iou = np.zeros(num_detections)
+        self.gt = np.full(num_detections, -1, dtype=np.int32)
+
+    def add(self, photo: _Photo, allowed: np.ndarray) -> None:
+        """Find the best of the (N, M) allowed boxes for the N detections of a photo."""
+        iou = np.where(allowed, photo.iou, 0)
+        index = iou.argmax(axis=1)  # the first of equal ones, as VOC does
+        best = np.take_along_axis(iou, index[:, None], axis=1)[:, 0]
+        self.iou[photo.rows] = best
+        self.gt[photo.rows] = np.where(best > 0, photo.boxes.start + index, -1)
+
+
+def _ranks(detections: Detections, num_classes: int) -> np.ndarray:
+    """Return each detection's place by score within its photo and class, (D,) int32."""
+    group = detections.photo.astype(np.int64) * num_classes + detections.classes
+    order = np.argsort(group, kind="stable")
+    first_of_group = np.searchsorted(group[order], group[order])
+    rank = np.empty(len(group), dtype=np.int32)
+    rank[order] = np.arange(len(group)) - first_of_group
+    return rank
+
+
+def _count_gt(ground_truth: GroundTruth, not_counting: np.ndarray) -> np.ndarray:
+    """Return the number of boxes that count, (P, K, A) int32."""
+    num_photos, num_classes = ground_truth.num_photos, ground_truth.num_classes
+    group = ground_truth.photo.astype(np.int64) * num_classes + ground_truth.classes
+    counts = [
+        np.bincount(group[~excluded], minlength=num_photos * num_classes)
+        for excluded in not_counting.T
+    ]
+    return np.stack(counts, axis=1).astype(np.int32).reshape(num_photos, num_classes, -1)
+
+
+def _check_options(
+    iou_thresholds: tuple[float, ...], size_ranges: Sequence[SizeRange], caps: tuple[int, ...]
+) -> None:
+    rising = all(low < high for low, high in pairwise((0.0, *iou_thresholds)))
+    if not rising or not 0 < len(iou_thresholds) <= MAX_THRESHOLDS or iou_thresholds[-1] > 1:
+        raise ValueError(
+            "IoU thresholds must rise within (0, 1], since boxes that do not overlap are no "
+            f"match, and be 1 to {MAX_THRESHOLDS}. Received {iou_thresholds}; sort them, and drop "
+            "those that are repeated or out of range."
+        )
+    if not caps or caps[0] < 1:
+        raise ValueError(
+            "A cap is the number of detections of a photo and class that count, at least 1. "
+            f"Received {caps}; give positive integers."
+        )
+    if not size_ranges or size_ranges[0].suffix != "":
+        raise ValueError(
+            "The first size range must be that of all sizes, with the suffix '', since FROC and "
+            f"the error parts refer to it. Received {size_ranges}; put COCO_RANGES[0] first."
+        )
+
+
+def _check_cap(ground_truth: GroundTruth, cap: int) -> None:
+    num_classes = ground_truth.num_classes
+    lesions = ~ground_truth.crowd
+    group = ground_truth.photo[lesions].astype(np.int64) * num_classes
+    counts = np.bincount(group + ground_truth.classes[lesions], minlength=1)
+    fullest = int(counts.argmax())
+    if counts[fullest] > cap:
+        photo, class_index = divmod(fullest, num_classes)
+        raise UserError(
+            "The largest cap of detections must not be below the number of lesions of a class in "
+            "a photo, since recall could not reach 1 then. Received a cap of "
+            f"{cap} and {counts[fullest]} lesions of {ground_truth.class_names[class_index]!r} in "
+            f"{ground_truth.file_names[photo]}; raise the largest of max_detections "
+            f"(--max-detections) to {counts[fullest]} or more."
+        )

@@ -1,0 +1,177 @@
+"""Results of an evaluation as text for a terminal."""
+
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+from acnet.evaluation.comparison import Difference
+from acnet.evaluation.grading import GRADE_NAMES
+from acnet.evaluation.headline import rate_name
+from acnet.evaluation.result import EvaluationOptions, EvaluationResult, Metric
+
+DECIMALS = {"%": 1, "lesions": 2, "": 3}
+UNDEFINED = "-"
+MOST_PHOTOS_SHOWN = 5
+
+
+def result_text(result: EvaluationResult) -> str:
+    """Write an evaluation's numbers with their intervals.
+
+    Args:
+        result: Of `evaluate`.
+
+    Returns:
+        Several short tables, ending in a line break.
+    """
+    parts = [
+        _data_text(result),
+        _group_table(result, "detection", "detection"),
+        _froc_table(result),
+    ]
+    if result.counts is not None:
+        parts += [_count_text(result), _grade_text(result)]
+    parts += [_group_table(result, "calibration", "calibration of scores"), _error_text(result)]
+    parts.append(_worst_text(result))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def comparison_text(rows: Sequence[Difference], options: EvaluationOptions) -> str:
+    """Write the differences of two models.
+
+    Args:
+        rows: Of `compare`.
+        options: That it was called with.
+
+    Returns:
+        A table, ending in a line break.
+    """
+    cells = [
+        (
+            row.key,
+            *(_number(value, row.unit) for value in (row.a, row.b)),
+            _number(row.difference, row.unit, sign="+"),
+            _interval(row.low, row.high, row.unit, sign="+"),
+            UNDEFINED if row.p is None else f"{row.p:.3f}",
+            _better_model(row),
+        )
+        for row in rows
+    ]
+    headers = ("", "A", "B", "B - A", f"{options.level:.0%} interval", "p", "better")
+    return _table(cells, headers) + "\n"
+
+
+def _data_text(result: EvaluationResult) -> str:
+    truth, options = result.ground_truth, result.options
+    lines = [
+        f"{truth.num_photos} photos, {truth.counts().sum()} lesions, "
+        f"{len(result.detections)} detections"
+    ]
+    if result.photos_without_detections:
+        lines.append(f"{result.photos_without_detections} photos have no detection at all")
+    if options.replicates:
+        lines.append(
+            f"intervals: {options.level:.0%}, {options.replicates} bootstrap replicates over "
+            f"photos, seed {options.seed}"
+        )
+    return "\n".join(lines)
+
+
+def _group_table(result: EvaluationResult, group: str, title: str) -> str:
+    return _metric_table([metric for metric in result.metrics if metric.group == group], title)
+
+
+def _metric_table(metrics: Sequence[Metric], title: str) -> str:
+    cells = [
+        (metric.key, _number(metric.value, metric.unit), metric.unit, _metric_interval(metric))
+        for metric in metrics
+    ]
+    return _table(cells, (title, "", "", "interval"))
+
+
+def _froc_table(result: EvaluationResult) -> str:
+    rows = {}
+    for metric in result.metrics:
+        if metric.group == "FROC":
+            rule = metric.key[metric.key.index("(") + 1 : -1]
+            rows.setdefault(rule, []).append(metric)
+    points = next((curve.points for curve in result.froc.values() if curve is not None), ())
+    if not points:
+        return ""
+    cells = [
+        (rule, *(_number(metric.value, "%") for metric in row), _metric_interval(row[-1]))
+        for rule, row in rows.items()
+    ]
+    headers = ("hit by", *(rate_name(point) for point in points), "mean", "interval of the mean")
+    return "FROC: sensitivity in % at false positives a photo\n" + _table(cells, headers)
+
+
+def _count_text(result: EvaluationResult) -> str:
+    model, counts = result.count_model, result.counts
+    agreement, coverage = counts.agreement, counts.coverage
+    expected_low, expected_high = counts.expected_coverage
+    lines = [
+        _group_table(result, "counts", "counts"),
+        f"counted from score {model.threshold:.3f}, fitted for {model.merge}",
+    ]
+    if agreement.low is not None:
+        lines.append(f"limits of agreement: {agreement.low:+.1f} to {agreement.high:+.1f} lesions")
+    lines.append(
+        f"{model.coverage:.0%} intervals hold the true count in {coverage.value:.1%} of the photos "
+        f"({coverage.low:.1%} to {coverage.high:.1%}); {expected_low:.1%} to {expected_high:.1%} is "
+        f"within chance for {model.interval_photos} validation photos"
+    )
+    return "\n".join(lines)
+
+
+def _grade_text(result: EvaluationResult) -> str:
+    names = [f"{index} {name}" for index, name in enumerate(GRADE_NAMES)]
+    confusion = [
+        (name, *row) for name, row in zip(names, result.grading.confusion.tolist(), strict=True)
+    ]
+    table = _table(confusion, ("true \\ predicted", *names))
+    return f"{_group_table(result, 'grades', 'grades')}\n\n{table}"
+
+
+def _error_text(result: EvaluationResult) -> str:
+    if not result.error_parts:
+        return ""
+    cells = [(name, _number(value, "%"), "%") for name, value in result.error_parts.items()]
+    return _table(cells, ("AP50 to gain without", "", ""))
+
+
+def _worst_text(result: EvaluationResult) -> str:
+    worst = sorted(result.photos, key=lambda row: (row.f1, -row.false - row.missed, row.index))
+    cells = [
+        (row.file_name, row.lesions, row.matched, row.missed, row.false, f"{row.f1:.2f}")
+        for row in worst[:MOST_PHOTOS_SHOWN]
+    ]
+    title = (
+        f"worst photos at score {result.operating_threshold:.3f} or more "
+        f"({result.threshold_source})\n"
+    )
+    return title + _table(cells, ("photo", "lesions", "matched", "missed", "false", "F1"))
+
+
+def _better_model(row: Difference) -> str:
+    if row.low is None or row.better == "zero" or row.low <= 0 <= row.high:
+        return ""
+    return "B" if (row.difference > 0) == (row.better == "higher") else "A"
+
+
+def _metric_interval(metric: Metric) -> str:
+    return _interval(metric.low, metric.high, metric.unit)
+
+
+def _interval(low: float | None, high: float | None, unit: str, *, sign: str = "") -> str:
+    if low is None:
+        return UNDEFINED
+    return f"{_number(low, unit, sign=sign)} to {_number(high, unit, sign=sign)}"
+
+
+def _number(value: float | None, unit: str, *, sign: str = "") -> str:
+    return UNDEFINED if value is None else f"{value:{sign}.{DECIMALS[unit]}f}"
+
+
+def _table(cells: Sequence[Sequence], headers: Sequence[str]) -> str:
+    align = ("left", *("right" for _ in headers[1:]))
+    return tabulate(cells, headers, colalign=align, disable_numparse=True, tablefmt="simple")

@@ -1,0 +1,113 @@
+"""Small data sets by chance, and what pycocotools says of them."""
+
+import contextlib
+import copy
+import io
+
+import numpy as np
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+CLASS_NAMES = ("papule", "pustule", "nodule")
+
+
+def random_boxes(rng: np.random.Generator, number: int) -> list[list[float]]:
+    """Return XYWH boxes of all of COCO's sizes, half of them on a grid of 8 pixels."""
+    boxes = np.concatenate(
+        [rng.uniform(0, 300, (number, 2)), np.exp(rng.uniform(1, 5.3, (number, 2)))], axis=1
+    )
+    on_grid = rng.random(number) < 0.5
+    boxes[on_grid] = (boxes[on_grid] / 8).round() * 8  # some are flat, many overlap by a half
+    return boxes.tolist()
+
+
+def random_set(
+    seed: int, *, num_photos: int = 8, num_classes: int = 3, lesions: int = 12
+) -> tuple[dict, list[dict]]:
+    """Make ground truth and results.
+
+    Args:
+        seed: Of the random numbers.
+        num_photos: Among them some without lesions, some without detections, some with neither.
+        num_classes: The last of several is never annotated.
+        lesions: The most of a photo.
+
+    Returns:
+        The content of a COCO file with ids that have gaps, and rows of results: crowds, ties in
+        score and in IoU, boxes on each other, boxes without area.
+    """
+    rng = np.random.default_rng(seed)
+    image_ids = (rng.permutation(num_photos * 3)[:num_photos] + 1).tolist()
+    category_ids = (rng.permutation(num_classes * 2)[:num_classes] + 1).tolist()
+    annotated = category_ids[: max(1, num_classes - 1)]
+    annotations, results = [], []
+    for image_id in image_ids:
+        boxes = random_boxes(rng, int(rng.integers(0, lesions + 1)) * (rng.random() > 0.2))
+        for box in boxes:
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": int(rng.choice(annotated)),
+                    "bbox": box,
+                    "area": box[2] * box[3] * float(rng.choice([1.0, 0.8])),
+                    "iscrowd": int(rng.random() < 0.15),
+                }
+            )
+        found = [box for box in boxes for _ in range(rng.integers(0, 4))]
+        found = [jittered(rng, box) for box in found] + random_boxes(rng, int(rng.integers(0, 6)))
+        for box in found if rng.random() > 0.15 else []:
+            category_id, score = int(rng.choice(category_ids)), float(rng.integers(1, 20)) / 20
+            row = {"image_id": image_id, "category_id": category_id, "bbox": box, "score": score}
+            results.append(row)
+    rng.shuffle(annotations)
+    rng.shuffle(results)
+    images = [
+        {"id": image_id, "file_name": f"{image_id}.jpg", "width": 640, "height": 480}
+        for image_id in image_ids
+    ]
+    categories = [
+        {"id": category_id, "name": name}
+        for category_id, name in zip(category_ids, CLASS_NAMES, strict=False)
+    ]
+    return {"images": images, "annotations": annotations, "categories": categories}, results
+
+
+def jittered(rng: np.random.Generator, box: list[float]) -> list[float]:
+    """Return the box itself, or one that overlaps it by whole shares, or one near to it."""
+    x, y, w, h = box
+    kind = rng.integers(3)
+    if kind == 0:
+        return [x, y, w, h]
+    if kind == 1:
+        share = float(rng.choice([0.5, 0.75, 1.0]))
+        return [x, y, w * share, h]
+    dx, dy, scale = rng.normal(0, 0.1), rng.normal(0, 0.1), np.exp(rng.normal(0, 0.2))
+    return [float(v) for v in (x + dx * w, y + dy * h, w * scale, h * scale)]
+
+
+def run_pycocotools(
+    content: dict, results: list[dict], *, caps: list[int], area_ranges: list[list[float]]
+) -> COCOeval:
+    """Evaluate with the reference.
+
+    Args:
+        content: Of the COCO file.
+        results: Rows, at least one, since pycocotools refuses none.
+        caps: Its `maxDets`.
+        area_ranges: Its `areaRng`.
+
+    Returns:
+        It, with `precision` of shape (T, 101, K, A, M) and `recall` of (T, K, A, M).
+    """
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO()
+        truth.dataset = copy.deepcopy(content)
+        truth.createIndex()
+        evaluation = COCOeval(truth, truth.loadRes(copy.deepcopy(results)), "bbox")
+        evaluation.params.maxDets = caps
+        evaluation.params.areaRng = area_ranges
+        evaluation.params.areaRngLbl = [str(index) for index in range(len(area_ranges))]
+        evaluation.evaluate()
+        evaluation.accumulate()
+    return evaluation

@@ -1,0 +1,116 @@
+"""Resampling of photos: weights are repetitions, seeds pair, intervals and p values by hand."""
+
+import numpy as np
+import pytest
+
+from acnet.evaluation.bootstrap import bootstrap, percentile_interval, two_sided_p
+
+
+class Mean:
+    """The mean of one value a photo, and whether its first photo was drawn."""
+
+    def __init__(self, values):
+        self.values = np.asarray(values, dtype=np.float64)
+
+    def __call__(self, photo_weights):
+        mean = float(np.average(self.values, weights=photo_weights))
+        return {"mean": mean, "first": mean if photo_weights[0] else None}
+
+
+def test_all_photos_once_then_as_many_drawn_with_replacement():
+    seen = []
+
+    def statistic(photo_weights):
+        seen.append(photo_weights)
+        return {}
+
+    bootstrap(statistic, [], 7, replicates=50)
+    assert seen[0].tolist() == [1] * 7
+    assert {int(weights.sum()) for weights in seen} == {7}
+    assert max(int(weights.max()) for weights in seen[1:]) > 1
+    assert len({tuple(weights) for weights in seen}) > 40
+
+
+def test_the_spread_is_that_of_a_mean():
+    # The standard error of a mean of n values is their standard deviation / sqrt(n).
+    values = np.random.default_rng(0).normal(10, 3, size=200)
+    found = bootstrap(Mean(values), ["mean"], 200, replicates=2000)
+    assert found.values.tolist() == pytest.approx([values.mean()])
+    assert found.replicates[:, 0].std() == pytest.approx(values.std() / np.sqrt(200), rel=0.05)
+    low, high = percentile_interval(found.replicates[:, 0], 0.95)
+    assert (high - low) / 2 == pytest.approx(1.96 * values.std() / np.sqrt(200), rel=0.08)
+
+
+def test_the_same_seed_draws_the_same_photos_so_equal_models_do_not_differ():
+    values = np.random.default_rng(0).normal(size=30)
+    a = bootstrap(Mean(values), ["mean"], 30, replicates=20)
+    b = bootstrap(Mean(values + 1), ["mean"], 30, replicates=20)
+    assert b.replicates - a.replicates == pytest.approx(np.ones((20, 1)))
+    other = bootstrap(Mean(values), ["mean"], 30, replicates=20, seed=1)
+    assert not np.array_equal(a.replicates, other.replicates)
+
+
+def test_more_replicates_begin_with_the_fewer():
+    statistic = Mean(range(9))
+    few = bootstrap(statistic, ["mean"], 9, replicates=3)
+    many = bootstrap(statistic, ["mean"], 9, replicates=6)
+    assert few.replicates.tolist() == many.replicates[:3].tolist()
+
+
+def test_what_a_replicate_does_not_define_is_nan_and_missing_keys_too():
+    found = bootstrap(Mean([1, 2]), ["first", "no such key"], 2, replicates=100)
+    undefined = np.isnan(found.replicates)
+    assert 10 < undefined[:, 0].sum() < 40  # the first of two photos: drawn in 3 of 4 replicates
+    assert undefined[:, 1].all()
+    assert np.isnan(found.values).tolist() == [False, True]
+
+
+def test_no_replicates_give_values_alone():
+    found = bootstrap(Mean([1, 3]), ["mean"], 2, replicates=0)
+    assert found.values.tolist() == [2]
+    assert found.replicates.shape == (0, 1)
+    assert percentile_interval(found.replicates[:, 0], 0.95) is None
+    assert two_sided_p(found.replicates[:, 0]) is None
+
+
+def test_interval_by_hand():
+    # 0, 1, ..., 100: the middle 90 % are from the 5th to the 95th percentile.
+    values = np.random.default_rng(0).permutation(101).astype(np.float64)
+    assert percentile_interval(values, 0.9) == pytest.approx((5, 95))
+
+
+def test_an_interval_needs_nine_defined_replicates_in_ten():
+    values = np.arange(100.0)
+    values[:10] = np.nan
+    assert percentile_interval(values, 0.9) is not None
+    assert two_sided_p(values) is not None
+    values[10] = np.nan
+    assert percentile_interval(values, 0.9) is None
+    assert two_sided_p(values) is None
+
+
+def test_p_by_hand():
+    # 99 replicates, 4 of them at most 0: 2 * (4 + 1) / (99 + 1).
+    differences = np.concatenate([np.full(3, -1.0), [0.0], np.full(95, 2.0)])
+    assert two_sided_p(differences) == pytest.approx(0.1)
+    assert two_sided_p(-differences) == pytest.approx(0.1)
+
+
+def test_p_is_1_without_any_difference_and_never_0():
+    assert two_sided_p(np.zeros(99)) == 1
+    assert two_sided_p(np.ones(99)) == pytest.approx(0.02)
+
+
+def test_p_agrees_with_the_interval():
+    # An interval at level 1 - p just reaches 0.
+    differences = np.random.default_rng(0).normal(1.2, 1, size=9999)
+    p = two_sided_p(differences)
+    assert percentile_interval(differences, 1 - p)[0] == pytest.approx(0, abs=0.01)
+
+
+def test_the_bar_appears_only_when_asked(capsys, monkeypatch):
+    monkeypatch.setattr("acnet.evaluation.bootstrap.SILENT_SECONDS", 0)
+    bootstrap(Mean([1, 2]), ["mean"], 2, replicates=5)
+    assert capsys.readouterr().err == ""
+    bootstrap(Mean([1, 2]), ["mean"], 2, replicates=5, progress=True)
+    assert "bootstrap: 100%" in capsys.readouterr().err

@@ -1,0 +1,91 @@
+"""Reliability and expected calibration error, by hand and against the formula written slowly."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from acnet.evaluation.calibration import ScoreBins, equal_mass_edges, equal_width_edges
+
+
+def binned(scores, right, edges, photo=None, num_photos=1):
+    scores = np.asarray(scores, dtype=np.float64)
+    photo = np.zeros(len(scores), dtype=np.int32) if photo is None else np.asarray(photo)
+    return ScoreBins(photo, scores, np.asarray(right, dtype=bool), edges, num_photos)
+
+
+def test_error_by_hand():
+    # Two bins. Below 0.5: scores 0.1 and 0.3, one right: |1/2 - 0.2| = 0.3, of 2 in 5.
+    # From 0.5: 0.5, 0.9 and 1.0, all right: |1 - 0.8| = 0.2, of 3 in 5. Sum 0.12 + 0.12.
+    found = binned([0.1, 0.3, 0.5, 0.9, 1.0], [0, 1, 1, 1, 1], equal_width_edges(2)).bins()
+    assert found.counts.tolist() == [2, 3]
+    assert found.mean_scores == pytest.approx([0.2, 0.8])
+    assert found.precisions == pytest.approx([0.5, 1])
+    assert found.ece == pytest.approx(24)
+
+
+def test_scores_that_mean_what_they_say_have_no_error():
+    assert binned([0.25] * 4, [1, 0, 0, 0], equal_width_edges(10)).bins().ece == pytest.approx(0)
+
+
+def test_limits_belong_to_the_upper_bin_and_1_to_the_last():
+    found = binned([0.0, 0.25, 0.5, 0.75, 1.0], [0] * 5, equal_width_edges(4)).bins()
+    assert found.counts.tolist() == [1, 1, 1, 2]
+
+
+def test_empty_bins_are_left_out():
+    found = binned([0.05, 0.95], [0, 1], equal_width_edges(10)).bins()
+    assert found.edges == pytest.approx(np.array([[0, 0.1], [0.9, 1]]))
+    assert found.counts.tolist() == [1, 1]
+
+
+def test_no_detections_have_no_error():
+    for edges in (equal_width_edges(10), equal_mass_edges(np.empty(0), 10)):
+        found = binned([], [], edges).bins()
+        assert found.ece is None
+        assert len(found.counts) == 0
+
+
+def test_equal_mass_by_hand():
+    # Seven scores in three bins start at ranks 0, 2 and 4.
+    edges = equal_mass_edges(np.array([0.9, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]), 3)
+    assert edges.tolist() == [[0.1, 0.2], [0.3, 0.4], [0.5, 0.9]]
+
+
+def test_equal_scores_stay_in_one_bin():
+    edges = equal_mass_edges(np.array([0.1, 0.5, 0.5, 0.5, 0.5, 0.9]), 3)
+    assert edges.tolist() == [[0.1, 0.1], [0.5, 0.9]]
+    assert equal_mass_edges(np.full(8, 0.5), 4).tolist() == [[0.5, 0.5]]
+
+
+SCORES = st.lists(st.tuples(st.integers(0, 20), st.booleans(), st.integers(0, 2)), max_size=40)
+
+
+@given(SCORES, st.integers(1, 6))
+def test_every_score_is_in_the_bin_that_says_so(rows, bins):
+    scores = np.array([twentieths / 20 for twentieths, _, _ in rows])
+    found = binned(scores, [0] * len(rows), equal_mass_edges(scores, bins)).bins()
+    inside = [int(((low <= scores) & (scores <= high)).sum()) for low, high in found.edges]
+    assert found.counts.tolist() == inside
+    assert sum(inside) == len(rows)
+
+
+@given(SCORES, st.lists(st.integers(0, 3), min_size=3, max_size=3))
+def test_weighted_error_is_the_formula_over_repeated_photos(rows, weights):
+    scores = np.array([twentieths / 20 for twentieths, _, _ in rows])
+    right = np.array([is_right for _, is_right, _ in rows], dtype=bool)
+    photo = np.array([index for _, _, index in rows], dtype=np.int32)
+    found = binned(scores, right, equal_width_edges(5), photo, 3).ece(np.array(weights))
+    repeats = np.array(weights)[photo] if len(rows) else np.empty(0, int)
+    scores, right = np.repeat(scores, repeats), np.repeat(right, repeats)
+    if not len(scores):
+        assert found is None
+        return
+    expected = 0.0
+    for low in (0, 0.2, 0.4, 0.6, 0.8):
+        upper = 1.1 if low == 0.8 else equal_width_edges(5)[round(low * 5), 1]
+        inside = (scores >= equal_width_edges(5)[round(low * 5), 0]) & (scores < upper)
+        if inside.any():
+            gap = abs(right[inside].mean() - scores[inside].mean())
+            expected += inside.mean() * gap
+    assert found == pytest.approx(100 * expected)

@@ -1,0 +1,160 @@
+"""Fitting counts: the threshold against brute force, the conformal quantile by hand."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from acnet.errors import UserError
+from acnet.evaluation.columns import sort_detections
+from acnet.evaluation.count_fit import (
+    conformal_quantile,
+    fit_count_model,
+    fit_threshold,
+    least_photos,
+)
+
+
+def errors_at(threshold: float, true_counts, photo, scores) -> int:
+    """Count at one threshold and sum the absolute errors, the slow way."""
+    counts = [0] * len(true_counts)
+    for index, score in zip(photo, scores, strict=True):
+        counts[index] += score >= threshold
+    return sum(abs(a - b) for a, b in zip(counts, true_counts, strict=True))
+
+
+def detections_of(photo, scores):
+    rows = len(photo)
+    return sort_detections(
+        photo=np.array(photo, dtype=np.int32),
+        classes=np.zeros(rows, dtype=np.int32),
+        boxes_xywh=np.zeros((rows, 4)),
+        scores=np.array(scores, dtype=np.float64),
+    )
+
+
+def test_threshold_by_hand():
+    # Photo 0 has 2 lesions, photo 1 has 1. Going down the scores the sum of errors is
+    # 3, 2 (0.9 in photo 0), 1 (0.8 in 1), 2 (0.6 in 1, one too many), 1 (0.3 in 0), 2 (0.1 in 0).
+    # The smallest, 1, is between 0.8 and 0.6 and between 0.3 and 0.1: gaps of 0.2 each, in
+    # floating point 0.2 and 0.19999...; the upper one is the wider.
+    threshold = fit_threshold(
+        np.array([2, 1]), np.array([0, 1, 1, 0, 0]), np.array([0.9, 0.8, 0.6, 0.3, 0.1])
+    )
+    assert threshold == pytest.approx(0.7)
+
+
+def test_of_several_best_gaps_the_widest_is_taken_and_of_equal_ones_the_highest():
+    true, photo = np.array([2, 1]), np.array([0, 1, 1, 0, 0])
+    wide_below = np.array([0.9, 0.8, 0.7, 0.5, 0.1])
+    assert fit_threshold(true, photo, wide_below) == pytest.approx(0.3)
+    equal = np.array([1.0, 0.75, 0.5, 0.375, 0.125])  # gaps of 0.25 exactly
+    assert fit_threshold(true, photo, equal) == 0.625
+
+
+def test_no_threshold_is_put_between_equal_scores():
+    # One lesion, two detections with the same score: one of the two cannot be had.
+    threshold = fit_threshold(np.array([1]), np.array([0, 0, 0]), np.array([0.5, 0.5, 0.2]))
+    assert errors_at(threshold, [1], [0, 0, 0], [0.5, 0.5, 0.2]) == 1
+
+
+def test_too_few_detections_all_count_and_photos_without_lesions_count_none():
+    photo, scores = np.array([0, 0]), np.array([0.7, 0.2])
+    assert fit_threshold(np.array([9]), photo, scores) == 0.2
+    none = fit_threshold(np.array([0]), photo, scores)
+    assert 0.7 < none < 0.7 + 1e-9
+
+
+def test_neighbouring_floats_are_told_apart():
+    low = 0.5
+    high = np.nextafter(low, 1)
+    threshold = fit_threshold(np.array([1]), np.array([0, 0]), np.array([low, high]))
+    assert threshold == high
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 10)), min_size=1, max_size=25),
+    st.lists(st.integers(0, 6), min_size=4, max_size=4),
+)
+def test_no_threshold_is_better(rows, true_counts):
+    photo = np.array([index for index, _ in rows])
+    scores = np.array([tenths / 10 for _, tenths in rows])
+    found = fit_threshold(np.array(true_counts), photo, scores)
+    candidates = [*np.unique(scores), 2.0]
+    best = min(errors_at(threshold, true_counts, photo, scores) for threshold in candidates)
+    assert errors_at(found, true_counts, photo, scores) == best
+
+
+def test_the_order_of_the_rows_does_not_matter():
+    rng = np.random.default_rng(0)
+    photo, scores = rng.integers(5, size=60), rng.integers(20, size=60) / 20
+    true = rng.integers(8, size=5)
+    shuffled = rng.permutation(60)
+    assert fit_threshold(true, photo, scores) == fit_threshold(
+        true, photo[shuffled], scores[shuffled]
+    )
+
+
+def test_nothing_detected_is_refused():
+    with pytest.raises(UserError, match="lower score floor"):
+        fit_threshold(np.array([1]), np.empty(0, int), np.empty(0))
+
+
+def test_conformal_quantile_by_hand():
+    # n = 9 at 90 %: rank ceil(10 * 0.9) = 9, the largest. n = 19: rank 18 of 19.
+    assert conformal_quantile(np.arange(9.0), 0.9) == 8
+    assert conformal_quantile(np.arange(19.0), 0.9) == 17
+    assert conformal_quantile(np.array([3.0, 1.0, 2.0]), 0.5) == 2
+
+
+@pytest.mark.parametrize(("coverage", "least"), [(0.9, 9), (0.95, 19), (0.5, 1), (0.99, 99)])
+def test_too_few_photos_for_the_coverage_are_refused(coverage, least):
+    assert least_photos(coverage) == least
+    conformal_quantile(np.zeros(least), coverage)
+    with pytest.raises(UserError, match=f"at least {least} photos"):
+        conformal_quantile(np.zeros(least - 1), coverage)
+
+
+def test_the_halves_are_disjoint_and_the_seed_chooses_them():
+    rng = np.random.default_rng(0)
+    true = rng.poisson(8, size=41)
+    photo = np.repeat(np.arange(41), 20)
+    detections = detections_of(photo, rng.uniform(size=len(photo)))
+    model = fit_count_model(true, detections, merge="soft_nms-linear")
+    assert (model.fit_photos, model.interval_photos) == (20, 21)
+    assert model == fit_count_model(true, detections, merge="soft_nms-linear")
+    assert model.quantile != fit_count_model(true, detections, merge="x", seed=1).quantile
+
+
+def test_the_interval_s_half_has_no_say_in_the_threshold():
+    # 18 photos with one lesion, found at 0.8; another 18 whose second detection at 0.6 is real
+    # too. Whatever the split, the threshold is that of the fitted half alone.
+    rng = np.random.default_rng(0)
+    true = rng.integers(1, 3, size=36)
+    photo = np.repeat(np.arange(36), 2)
+    detections = detections_of(photo, np.tile([0.8, 0.6], 36))
+    in_fit = np.random.default_rng(5).permutation(36)[:18]
+    model = fit_count_model(true, detections, merge="x", seed=5)
+    wants_both = (true[in_fit] == 2).sum() > 9
+    assert model.threshold == pytest.approx(0.6 if wants_both else 0.7)
+
+
+def test_too_small_a_set_names_what_is_needed():
+    detections = detections_of([0, 1], [0.5, 0.5])
+    with pytest.raises(UserError, match=r"Received 10 photos, 5 .* at least 17 validation photos"):
+        fit_count_model(np.ones(10, int), detections, merge="x")
+    fit_count_model(np.ones(17, int), detections_of(range(17), [0.5] * 17), merge="x")
+
+
+def test_quantile_is_in_units_of_the_root_of_the_count():
+    # Every photo: 3 lesions found, 5 true, and no further detection. |5 - 3| / sqrt(3 + 1) = 1.
+    photo = np.repeat(np.arange(20), 3)
+    model = fit_count_model(np.full(20, 5), detections_of(photo, [0.5] * 60), merge="x")
+    assert model.quantile == 1
+    low, high = model.interval(np.array([3, 0, 99]))
+    assert low.tolist() == [1, 0, 89]
+    assert high.tolist() == [5, 1, 109]
+    assert math.isclose(model.fit_mae, 2)
+    assert math.isclose(model.interval_mae, 2)
