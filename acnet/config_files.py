@@ -58,6 +58,22 @@ def resolve_config(name_or_path: str | Path) -> Path:
     )
 
 
+def dataset_names(cfg: DictConfig) -> list[str]:
+    """Returns the data sets that a config's loaders read.
+
+    Args:
+        cfg: a loaded config.
+
+    Returns:
+        Names, in the order in which they occur; each loader may have one or several.
+    """
+    names = []
+    for part in cfg.get("dataloader", {}).values():
+        of_loader = OmegaConf.select(part, "dataset.names") if OmegaConf.is_config(part) else None
+        names += [of_loader] if isinstance(of_loader, str) else list(of_loader or [])
+    return list(dict.fromkeys(names))
+
+
 def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> DictConfig:
     """Load a config and change some of its values.
 

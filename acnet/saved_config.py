@@ -19,6 +19,7 @@ from acnet.errors import UserError
 # Where the parts of a detector, its data and its training come from. Nothing here runs a command
 # or writes to a path of the caller's choice.
 TRUSTED_MODULES = (
+    "acnet.data.tiles.mapper",
     "acnet.engine.loader",
     "acnet.evaluation",
     "acnet.modeling",

@@ -17,6 +17,7 @@ and acnet.data.register knows the folds as acne04_trainval_0, acne04_trainval_0_
 
 import argparse
 import importlib.util
+import shlex
 import sys
 from pathlib import Path
 
@@ -25,12 +26,13 @@ if importlib.util.find_spec("acnet") is None:
 
 from tabulate import tabulate
 
-from acnet.data.readers.acne04 import find_source
 from acnet.data.layout import NUM_FOLDS, PREFIXES, PreparedLayout, datasets_root
 from acnet.data.parallel import default_workers
-from acnet.data.prepare import PrepareOptions, SplitCounts, prepare_acne04
+from acnet.data.prepare import PrepareOptions, prepare_acne04
+from acnet.data.readers.acne04 import open_acne04
 from acnet.data.records import Notes
-from acnet.data.tile_coco import TileOptions
+from acnet.data.tiles.options import FORMATS, TileOptions
+from acnet.data.tiles.tile_set import TileCounts
 from acnet.errors import UserError
 
 
@@ -64,9 +66,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--empty-share",
         type=float,
-        default=PrepareOptions().empty_share,
+        default=tiles.empty_share,
         metavar="X",
         help="share of the tiles without boxes to train on, 0 to 1; default 0.1",
+    )
+    parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="default: jpg")
+    parser.add_argument(
+        "--virtual", action="store_true", help="write no tiles; the loader cuts them (acnet data tile)"
     )
     parser.add_argument(
         "--skip-unreadable", action="store_true", help="leave corrupt files out instead of stopping"
@@ -94,7 +100,7 @@ def check_ranges(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
         parser.error(f"--workers is at least 1, received {args.workers}")
 
 
-def report(counts: list[SplitCounts], notes: Notes, layout: PreparedLayout) -> str:
+def report(counts: list[TileCounts], notes: Notes, layout: PreparedLayout) -> str:
     """Returns what the user is told at the end.
 
     Args:
@@ -104,7 +110,7 @@ def report(counts: list[SplitCounts], notes: Notes, layout: PreparedLayout) -> s
     """
     rows = [
         (
-            layout.dataset_name(count.split, count.fold),
+            layout.dataset_name(count.split),
             count.photos,
             count.boxes,
             count.tiles,
@@ -131,14 +137,21 @@ def main() -> int:
     root = datasets_root(args.dst)
     layout = PreparedLayout(root, args.prefix)
     options = PrepareOptions(
-        tiles=TileOptions(tile_px=args.tile, overlap_px=args.overlap, min_share=args.min_share),
-        empty_share=args.empty_share,
+        tiles=TileOptions(
+            tile_px=args.tile,
+            overlap_px=args.overlap,
+            min_share=args.min_share,
+            empty_share=args.empty_share,
+            image_format=args.format,
+            virtual=args.virtual,
+        ),
         folds=args.folds,
         skip_unreadable=args.skip_unreadable,
         workers=args.workers,
+        command=shlex.join(["python", "datasets/prepare_acne04.py", *sys.argv[1:]]),
     )
     try:
-        source = find_source(
+        source = open_acne04(
             args.src or root / "ACNE04",
             image_root=args.image_root,
             annotation_root=args.annotation_root,

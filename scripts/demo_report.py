@@ -79,7 +79,7 @@ def choose_photos(layout: PreparedLayout, number: int) -> list[str]:
     Returns:
         File names, evenly spaced in the order of their lesions.
     """
-    truth = _read_json(layout.annotations("test", 0))
+    truth = _read_json(layout.annotations("test_0"))
     counts = count_by_image(truth["annotations"], [image["id"] for image in truth["images"]])
     names = [image["file_name"] for image in truth["images"]]
     ordered = sorted(zip(counts, names, strict=True))
@@ -97,7 +97,7 @@ def collect_results(folders: Folders, settings: Mapping[str, Any]) -> dict[str, 
     Returns:
         What becomes results.json: AP in percent, None where there is nothing to average.
     """
-    truth = _read_json(folders.layout.annotations("test", 0, tiles=True))
+    truth = _read_json(folders.layout.annotations("test_0", tiles=True))
     image_ids = [image["id"] for image in truth["images"]]
     rows = _read_json(folders.evaluation / "coco_instances_results.json")
     counted = count_by_image(rows, image_ids, score_threshold=SCORE_THRESHOLD)
@@ -168,7 +168,7 @@ def write_report(folders: Folders, results: Mapping[str, Any], command: str) -> 
 
 def _draw_comparisons(folders: Folders) -> list[str]:
     """Draw ground truth beside predictions, also on one sheet, and return the photos' stems."""
-    truth = _read_json(folders.layout.annotations("test", 0))
+    truth = _read_json(folders.layout.annotations("test_0"))
     id_of_name = {image["file_name"]: image["id"] for image in truth["images"]}
     predicted = _read_json(folders.predictions / "predictions.json")
     pictures = {}

@@ -4,7 +4,7 @@ import argparse
 import re
 from pathlib import Path
 
-from acnet.cli._numbers import positive_float, share
+from acnet.cli._numbers import natural_int, positive_float, positive_int, share
 
 DESCRIPTION = """\
 Find lesions in photos. OUTPUT gets
@@ -47,6 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--output", required=True, type=Path, metavar="DIR", help="folder for the results"
     )
     _add_model_options(parser)
+    _add_tiling_options(parser)
     _add_count_options(parser)
     _add_picture_options(parser)
     parser.add_argument(
@@ -77,11 +78,41 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
         "--device", type=_device, default="auto", help="auto (a GPU if there is one), cpu, cuda:1"
     )
     group.add_argument(
-        "--max-megapixels",
-        type=positive_float,
-        default=16.0,
-        metavar="X",
-        help="leave larger photos out, lest the memory run out; default 16",
+        "--precision",
+        choices=("config", "auto", "float32", "bfloat16", "float16"),
+        default="config",
+        help="config (default): as in the training",
+    )
+
+
+def _add_tiling_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("large photos")
+    group.add_argument(
+        "--tile-size",
+        type=_tile_size,
+        metavar="PX",
+        help="longest side of the tiles that photos are cut into, or whole; default 1024, and "
+        "whole for a config that resizes photos",
+    )
+    group.add_argument(
+        "--tile-overlap",
+        type=natural_int,
+        metavar="PX",
+        help="what neighbouring tiles share, at least; default 128",
+    )
+    group.add_argument(
+        "--tile-batch",
+        type=positive_int,
+        metavar="N",
+        help="tiles that go through the model at once; default 1",
+    )
+    group.add_argument(
+        "--merge",
+        metavar="NAME",
+        help="of the detections of tiles: cluster, nms, soft_nms-linear or soft_nms-gaussian",
+    )
+    group.add_argument(
+        "--max-megapixels", type=positive_float, metavar="X", help="leave larger photos out"
     )
 
 
@@ -127,3 +158,7 @@ def _device(text: str) -> str:
     if not re.fullmatch(r"auto|cpu|mps|(cuda|xpu)(:\d+)?", text):
         raise argparse.ArgumentTypeError(f"auto, cpu or cuda:NUMBER is needed, received {text}")
     return text
+
+
+def _tile_size(text: str) -> int | str:
+    return text if text == "whole" else positive_int(text)

@@ -14,6 +14,9 @@ from acnet.cli._predict_options import DESCRIPTION, EPILOG, SAVED_CONFIG, add_op
 from acnet.errors import UserError
 
 if TYPE_CHECKING:
+    from detectron2.config import CfgNode
+    from omegaconf import DictConfig
+
     from acnet.inference import Predictor
     from acnet.inference.counts import CountRule
     from acnet.inference.folder import Outcome
@@ -76,19 +79,17 @@ def run(args: argparse.Namespace) -> int:
 
 def _predict(args: argparse.Namespace, ranks: "Ranks") -> "Outcome | None":
     from acnet.checkpoint.named import resolve_weights
-    from acnet.config_files import load_config
-    from acnet.inference.fingerprint import config_digest, digest, file_digest
+    from acnet.inference.fingerprint import digest, file_digest, predictor_digest
     from acnet.inference.folder import predict_folder
     from acnet.inference.pictures import DrawingOptions
-    from acnet.inference.predictor import Predictor
     from acnet.inference.sources import find_photos
 
     sources = find_photos(args.images)
     _check_output(args)
     weights = resolve_weights(args.weights)
-    cfg = load_config(args.config_file or _config_of(weights), args.opts)
+    config = _load_config(args, weights)
     _choose_gpu(ranks)
-    predictor = Predictor(cfg, weights, args.device)
+    predictor = _make_predictor(args, config, weights)
     _check_attention(args, predictor.has_saliency)
     rule = _count_rule(args, weights, predictor)
     drawing = DrawingOptions(
@@ -98,17 +99,49 @@ def _predict(args: argparse.Namespace, ranks: "Ranks") -> "Outcome | None":
         attention=args.attention,
         share=args.share,
     )
-    deciding = digest([file_digest(weights), config_digest(cfg), predictor.device.type])
     return predict_folder(
         predictor,
         sources,
         args.output,
         rule=rule,
         drawing=drawing,
-        deciding=deciding,
+        deciding=digest([file_digest(weights), predictor_digest(predictor, config)]),
         ranks=ranks,
         max_megapixels=args.max_megapixels,
     )
+
+
+def _load_config(args: argparse.Namespace, weights: Path) -> "DictConfig | CfgNode":
+    from acnet.config_files import load_config
+    from acnet.inference.yacs_config import is_yacs_file, load_yacs_config
+
+    config = args.config_file or _config_of(weights)
+    if not is_yacs_file(Path(config)):
+        return load_config(config, args.opts)
+    if args.opts:
+        raise UserError(
+            "--opts changes values of a LazyConfig. Received it with the yaml "
+            f"{config} of detectron2's older kind; change the values there."
+        )
+    return load_yacs_config(Path(config))
+
+
+def _make_predictor(
+    args: argparse.Namespace, config: "DictConfig | CfgNode", weights: Path
+) -> "Predictor":
+    from acnet.inference import MergeOptions, Predictor
+
+    try:
+        merge = None if args.merge is None else MergeOptions(method=args.merge)
+    except ValueError as error:
+        raise UserError(f"{error}") from error
+    predictor = Predictor(config, weights, args.device, merge=merge, precision=args.precision)
+    tiling = {"overlap_px": args.tile_overlap, "batch_size": args.tile_batch}
+    tiling = {name: value for name, value in tiling.items() if value is not None}
+    if args.tile_size is not None:
+        tiling["tile_px"] = None if args.tile_size == "whole" else args.tile_size
+    predictor.tiling = dataclasses.replace(predictor.tiling, **tiling)
+    return predictor
 
 
 def _check_output(args: argparse.Namespace) -> None:

@@ -4,7 +4,8 @@ Ids count from 1 within a file: pycocotools takes an annotation id of 0 for "no 
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -35,25 +36,15 @@ def coco_dict(
     Raises:
         ValueError: two pictures have the same name.
     """
-    ordered = sorted(records, key=lambda record: record.file_name)
+    ordered = sorted(records, key=operator.attrgetter("file_name"))
     for before, after in itertools.pairwise(ordered):
         if before.file_name == after.file_name:
             raise ValueError(f"File names must differ. Received {after.file_name} twice.")
     images, annotations = [], []
     for image_id, record in enumerate(ordered, start=1):
         images.append({"id": image_id, **_image_fields(record, photo_ids)})
-        for box, class_index in zip(record.boxes_xyxy.tolist(), record.classes, strict=True):
-            x0, y0, x1, y1 = box
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": image_id,
-                    "category_id": int(class_index) + 1,
-                    "bbox": [x0, y0, x1 - x0, y1 - y0],
-                    "area": (x1 - x0) * (y1 - y0),
-                    "iscrowd": 0,
-                }
-            )
+        for fields in _annotations(record):
+            annotations.append({"id": len(annotations) + 1, "image_id": image_id, **fields})
     categories = [{"id": i, "name": name} for i, name in enumerate(class_names, start=1)]
     return {
         "info": {"description": "written by acnet.data"},
@@ -82,9 +73,34 @@ def write_coco(
     Returns:
         The pictures' ids by file name.
     """
-    content = coco_dict(records, class_names, photo_ids=photo_ids)
-    write_json(path, content)
-    return {image["file_name"]: image["id"] for image in content["images"]}
+    write_json(path, coco_dict(records, class_names, photo_ids=photo_ids))
+    return image_ids(records)
+
+
+def image_ids(records: Iterable[ImageRecord]) -> dict[str, int]:
+    """Returns the ids that pictures get in a COCO file, by file name.
+
+    Args:
+        records: all of the file's.
+    """
+    return {name: id_ for id_, name in enumerate(sorted(r.file_name for r in records), start=1)}
+
+
+def _annotations(record: ImageRecord) -> Iterator[dict[str, Any]]:
+    crowd = record.crowd if len(record.crowd) else itertools.repeat(False)
+    difficult = record.difficult if len(record.difficult) else itertools.repeat(False)
+    boxes = record.boxes_xyxy.tolist()
+    # The flags may be endless, so they come last: zip stops at the boxes.
+    for (x0, y0, x1, y1), index, in_crowd, is_difficult in zip(
+        boxes, record.classes.tolist(), crowd, difficult, strict=False
+    ):
+        fields = {
+            "category_id": index + 1,
+            "bbox": [x0, y0, x1 - x0, y1 - y0],
+            "area": (x1 - x0) * (y1 - y0),
+            "iscrowd": int(in_crowd),
+        }
+        yield {**fields, "difficult": 1} if is_difficult else fields
 
 
 def _image_fields(

@@ -1,6 +1,7 @@
 """Reading and writing pictures: sizes as decoded, orientation applied, no half picture accepted."""
 
 import contextlib
+import io
 import os
 import struct
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import simplejpeg
 from PIL import Image
 
 from acnet.data.files import atomic_write
@@ -25,6 +27,9 @@ UPRIGHT_BY_ORIENTATION = {
     8: Image.Transpose.ROTATE_90,
 }
 SIDEWAYS = (5, 6, 7, 8)
+# What libjpeg-turbo decodes to the pixels that Pillow gives; CMYK is Pillow's to convert.
+JPEG_FORMATS = ("JPEG", "MPO")
+JPEG_MODES = ("L", "RGB")
 
 
 class UnreadableFileError(UserError):
@@ -48,11 +53,12 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
         return (width, height) if _orientation(image) in SIDEWAYS else (height, width)
 
 
-def read_bgr(path: str | os.PathLike) -> np.ndarray:
+def read_bgr(path: str | os.PathLike, content: bytes | None = None) -> np.ndarray:
     """Reads a picture whole; the same pixels as detectron2's `read_image(path, "BGR")`.
 
     Args:
         path: a picture of any format that Pillow knows.
+        content: the file's bytes, where they were read already.
 
     Returns:
         (H, W, 3) uint8, with the EXIF orientation applied.
@@ -60,7 +66,12 @@ def read_bgr(path: str | os.PathLike) -> np.ndarray:
     Raises:
         UnreadableFileError: it is truncated, corrupt, no picture, or larger than Pillow deems safe.
     """
-    with open_image(path) as image:
+    with open_image(path, content) as image:
+        if image.format in JPEG_FORMATS and image.mode in JPEG_MODES:
+            content = Path(path).read_bytes() if content is None else content
+            image_bgr = _decode_jpeg(content)
+            if image_bgr is not None:
+                return np.ascontiguousarray(_turned(image_bgr, _orientation(image)))
         rgb = upright(image).convert("RGB")
         return cv2.cvtColor(np.asarray(rgb), cv2.COLOR_RGB2BGR)
 
@@ -79,11 +90,12 @@ def write_jpeg(path: str | os.PathLike, image_bgr: np.ndarray, quality: int) -> 
 
 
 @contextlib.contextmanager
-def open_image(path: str | os.PathLike) -> Iterator[Image.Image]:
+def open_image(path: str | os.PathLike, content: bytes | None = None) -> Iterator[Image.Image]:
     """Opens a picture, and turns what decoders raise on broken content into one error.
 
     Args:
         path: a picture of any format that Pillow knows.
+        content: the file's bytes, where they were read already.
 
     Yields:
         The picture, its pixels not yet read; reading them in the context is guarded too.
@@ -93,7 +105,7 @@ def open_image(path: str | os.PathLike) -> Iterator[Image.Image]:
         FileNotFoundError: there is no such file.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path if content is None else io.BytesIO(content)) as image:
             yield image
     except FileNotFoundError:
         raise
@@ -115,6 +127,29 @@ def upright(image: Image.Image) -> Image.Image:
     """
     turn = UPRIGHT_BY_ORIENTATION.get(_orientation(image))
     return image if turn is None else image.transpose(turn)
+
+
+def _decode_jpeg(content: bytes) -> np.ndarray | None:
+    """Decodes a JPEG into one numpy array, in a third of Pillow's time; None where it complains.
+
+    Pillow's buffers and their copy are in small pages of memory, whose first touch takes longer
+    than the decoding of a large photo.
+    """
+    try:
+        return simplejpeg.decode_jpeg(content, "BGR", strict=True)
+    except ValueError:
+        return None  # Pillow tells what is broken from what is only unusual
+
+
+def _turned(image: np.ndarray, orientation: int) -> np.ndarray:
+    """`upright` for an array, as a view."""
+    if orientation in (2, 3, 7):
+        image = image[:, ::-1]
+    if orientation in (3, 4, 7):
+        image = image[::-1]
+    if orientation in (5, 7):
+        return image.swapaxes(0, 1)
+    return np.rot90(image, {6: -1, 8: 1}.get(orientation, 0))
 
 
 def _unreadable(path: str | os.PathLike, error: Exception) -> UnreadableFileError:

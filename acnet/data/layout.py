@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NUM_FOLDS = 5
-SPLITS = ("trainval", "test")
-CLASS_NAMES = ("acne",)
+# The five folds of ACNE04 and of the toy photos, whose names are known before they are prepared.
+FOLD_SPLITS = tuple(
+    f"{split}_{fold}" for fold in range(NUM_FOLDS) for split in ("trainval", "test")
+)
+ACNE_CLASSES = ("acne",)
 PREFIXES = ("acne04", "toy")
+TILES_SUFFIX = "_tiles"
 
 
 def datasets_root(root: str | os.PathLike | None = None) -> Path:
@@ -31,10 +35,25 @@ class PreparedLayout:
     root: Path
     prefix: str
 
+    @classmethod
+    def of_folder(cls, folder: str | os.PathLike) -> "PreparedLayout":
+        """Returns the layout of a set that has this folder.
+
+        Args:
+            folder: the data set's own, wherever it is; need not exist.
+        """
+        absolute = Path(os.path.abspath(Path(folder).expanduser()))  # noqa: PTH100 - keeps links
+        return cls(absolute.parent, absolute.name)
+
     @property
     def folder(self) -> Path:
         """The data set's own folder."""
         return self.root / self.prefix
+
+    @property
+    def images(self) -> Path:
+        """The folder of the photos, where they were copied."""
+        return self.folder / "images"
 
     @property
     def tiles(self) -> Path:
@@ -56,22 +75,20 @@ class PreparedLayout:
         """The log of all that the preparation left out or changed."""
         return self.folder / "dropped.txt"
 
-    def annotations(self, split: str, fold: int, *, tiles: bool = False) -> Path:
-        """The COCO file of one split of one fold.
+    def annotations(self, split: str, *, tiles: bool = False) -> Path:
+        """The COCO file of one split.
 
         Args:
-            split: "trainval" or "test".
-            fold: 0 to 4.
+            split: such as "train", or "trainval_0" of a set with folds.
             tiles: the file of the tiles rather than of the whole photos.
         """
-        return self.annotations_folder / f"{split}_{fold}{'_tiles' if tiles else ''}.json"
+        return self.annotations_folder / f"{split}{TILES_SUFFIX if tiles else ''}.json"
 
-    def dataset_name(self, split: str, fold: int, *, tiles: bool = False) -> str:
+    def dataset_name(self, split: str, *, tiles: bool = False) -> str:
         """The name under which detectron2 knows the same split.
 
         Args:
-            split: "trainval" or "test".
-            fold: 0 to 4.
+            split: such as "train", or "trainval_0" of a set with folds.
             tiles: the tiles rather than the whole photos.
         """
-        return f"{self.prefix}_{split}_{fold}{'_tiles' if tiles else ''}"
+        return f"{self.prefix}_{split}{TILES_SUFFIX if tiles else ''}"

@@ -5,7 +5,7 @@ import functools
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import cv2
@@ -15,6 +15,9 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 LOG_INTERVAL_SECONDS = 30.0  # between progress lines where stderr is a file
+
+
+_function: Callable | None = None  # of a worker process, which gets it once and not per photo
 
 
 def default_workers() -> int:
@@ -45,13 +48,7 @@ def map_photos(
     Raises:
         Whatever the function raises first; the rest is then abandoned.
     """
-    progress = functools.partial(
-        tqdm,
-        total=len(items),
-        desc=description,
-        unit="photo",
-        mininterval=0.1 if sys.stderr.isatty() else LOG_INTERVAL_SECONDS,
-    )
+    progress = functools.partial(_progress_bar, total=len(items), description=description)
     workers = min(workers, len(items))
     if workers <= 1:
         return list(progress(map(function, items)))
@@ -60,12 +57,61 @@ def map_photos(
     with concurrent.futures.ProcessPoolExecutor(
         workers,
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=cv2.setNumThreads,
-        initargs=(1,),
+        initializer=_start_worker,
+        initargs=(function,),
     ) as pool:
-        futures = [pool.submit(function, item) for item in items]
+        futures = [pool.submit(_work, item) for item in items]
         try:
             return [future.result() for future in progress(futures)]
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def in_threads(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    workers: int,
+    description: str,
+) -> Iterator[Result]:
+    """Applies a function to every item in threads of this process, and yields results as they come.
+
+    For work that leaves Python, as decoding and encoding do: threads start at once, share memory,
+    and end with their process however it is killed.
+
+    Args:
+        function: may run in several threads at once.
+        items: its arguments.
+        workers: threads.
+        description: the progress bar's title, on stderr.
+
+    Yields:
+        One result per item, in the order of completion.
+
+    Raises:
+        Whatever the function raises first; the rest is then abandoned.
+    """
+    with concurrent.futures.ThreadPoolExecutor(max(workers, 1)) as pool:
+        futures = [pool.submit(function, item) for item in items]
+        done = concurrent.futures.as_completed(futures)
+        try:
+            for future in _progress_bar(done, total=len(items), description=description):
+                yield future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _progress_bar(results: Iterable[Result], *, total: int, description: str) -> Iterable[Result]:
+    interval = 0.1 if sys.stderr.isatty() else LOG_INTERVAL_SECONDS
+    return tqdm(results, total=total, desc=description, unit="photo", mininterval=interval)
+
+
+def _start_worker(function: Callable[[Item], Result]) -> None:
+    global _function
+    _function = function
+    cv2.setNumThreads(1)
+
+
+def _work(item: Item) -> Result:
+    return _function(item)

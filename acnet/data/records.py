@@ -11,6 +11,17 @@ def _no_flags() -> np.ndarray:
     return np.zeros(0, dtype=bool)
 
 
+def pick_flags(flags: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """Returns the flags of some objects, empty where none of them is set.
+
+    Args:
+        flags: (N,) bool, or empty where no object has one.
+        indices: of the objects.
+    """
+    picked = flags[indices] if len(flags) else flags
+    return picked if picked.any() else _no_flags()
+
+
 @dataclass(frozen=True)
 class Note:
     """Something that was left out or changed.
@@ -19,11 +30,13 @@ class Note:
         kind: the same words for all of one sort; they are counted by it.
         file_name: where.
         detail: what exactly.
+        count: how many times; one note may stand for a million boxes.
     """
 
     kind: str
     file_name: str
     detail: str = ""
+    count: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +85,8 @@ class ImageRecord:
         boxes_xyxy: (N, 4) float64 in pixels from the picture's left and top edge, inside it, each
             with an area.
         classes: (N,) int64 indices into the names of the classes.
+        crowd: (N,) bool, boxes around many objects; empty where none is.
+        difficult: (N,) bool, objects that need not be found; empty where none is.
     """
 
     file_name: str
@@ -79,6 +94,8 @@ class ImageRecord:
     height: int
     boxes_xyxy: np.ndarray
     classes: np.ndarray
+    crowd: np.ndarray = field(default_factory=_no_flags)
+    difficult: np.ndarray = field(default_factory=_no_flags)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,10 +130,19 @@ class Notes:
         self.items.extend(notes)
 
     def counts(self) -> dict[str, int]:
-        """Returns how many notes there are of each kind, sorted by kind."""
-        return dict(sorted(collections.Counter(note.kind for note in self.items).items()))
+        """Returns how many times each kind occurred, sorted by kind."""
+        counts: collections.Counter[str] = collections.Counter()
+        for note in self.items:
+            counts[note.kind] += note.count
+        return dict(sorted(counts.items()))
 
     def text(self) -> str:
         """Returns one line per note: kind, file and detail, separated by tabs."""
-        lines = (f"{note.kind}\t{note.file_name}\t{note.detail}\n" for note in self.items)
-        return "".join(lines)
+        return "".join(f"{_one_line(note)}\n" for note in self.items)
+
+
+def _one_line(note: Note) -> str:
+    """Names of files may hold tabs, line ends and halves of characters."""
+    fields = (" ".join(field.splitlines()) for field in (note.kind, note.file_name, note.detail))
+    line = "\t".join(field.replace("\t", " ") for field in fields)
+    return line.encode("utf-8", "backslashreplace").decode()

@@ -1,26 +1,37 @@
-"""The prepared sets in detectron2's catalogs, by names such as `acne04_trainval_0_tiles`.
+"""The prepared sets in detectron2's catalogs, by name or by path.
 
-Nothing is read until `DatasetCatalog.get`, so that registering costs nothing and may happen before
-the files exist. detectron2's own names (`voc_2007_*`) are left alone.
+By name: `acne04_trainval_0_tiles` is the split `trainval_0` of the set in `datasets/acne04`, in
+tiles. Every set below the data-set root that has a manifest is known when `register_all` is called,
+and the folds of ACNE04 and of the toy photos even before they are prepared.
+
+By path: `path/to/set:train_tiles` or `path/to/set/annotations/train_tiles.json`, for a set that is
+anywhere.
+
+Pictures and boxes are not read until `DatasetCatalog.get`. detectron2's own names (`voc_2007_*`)
+are left alone.
 """
 
 import functools
 import json
 import logging
 import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import load_coco_json
 
 from acnet.data.layout import (
-    CLASS_NAMES,
-    NUM_FOLDS,
+    ACNE_CLASSES,
+    FOLD_SPLITS,
     PREFIXES,
-    SPLITS,
+    TILES_SUFFIX,
     PreparedLayout,
     datasets_root,
 )
+from acnet.data.manifest import check_fresh, file_state, read_manifest, remedy
+from acnet.data.tiles.mapper import PHOTO_KEY
 from acnet.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -30,46 +41,114 @@ TILE_KEYS = ("photo_file_name", "offset_xy")
 
 
 def register_all(root: str | os.PathLike | None = None) -> None:
-    """Registers every fold of ACNE04 and of the toy photos, whole and in tiles.
+    """Registers every prepared set, and the folds of ACNE04 and the toy photos in any case.
 
-    Calling it again changes nothing; calling it with another root moves the names there.
+    Calling it again adds what was prepared meanwhile; calling it with another root moves the names
+    there.
 
     Args:
         root: the folder of the data sets; `$DETECTRON2_DATASETS` or `datasets` where None.
     """
+    root = datasets_root(root)
+    for manifest in sorted(root.glob("*/manifest.json")):
+        try:
+            register_set(PreparedLayout(root, manifest.parent.name))
+        except UserError as error:  # one unfinished set must not stop work with the others
+            logger.warning("not registered: %s", error)
     for prefix in PREFIXES:
-        register_prefix(prefix, root)
+        layout = PreparedLayout(root, prefix)
+        for split in FOLD_SPLITS:
+            for tiles in (False, True):
+                name = layout.dataset_name(split, tiles=tiles)
+                if _known_file(name) != str(layout.annotations(split, tiles=tiles)):
+                    _register(name, layout, split, tiles=tiles, class_names=ACNE_CLASSES)
 
 
-def register_prefix(prefix: str, root: str | os.PathLike | None = None) -> None:
-    """Registers `{prefix}_{trainval,test}_{0..4}` and the same names with `_tiles`.
+def register_set(layout: PreparedLayout) -> list[str]:
+    """Registers all splits of a prepared set, whole and in tiles.
 
     Args:
-        prefix: the folder below `root` and the first word of the names.
-        root: the folder of the data sets; `$DETECTRON2_DATASETS` or `datasets` where None.
+        layout: of the set.
+
+    Returns:
+        The names.
+
+    Raises:
+        UserError: the set is not complete.
     """
-    layout = PreparedLayout(datasets_root(root), prefix)
-    for split in SPLITS:
-        for fold in range(NUM_FOLDS):
-            _register(layout, split, fold, tiles=False)
-            _register(layout, split, fold, tiles=True)
+    manifest = read_manifest(layout)
+    class_names = _class_names(manifest)
+    names = []
+    for split in manifest.get("splits", {}):
+        for tiles in (False, True):
+            names.append(layout.dataset_name(split, tiles=tiles))
+            _register(names[-1], layout, split, tiles=tiles, class_names=class_names)
+    return names
 
 
-def _register(layout: PreparedLayout, split: str, fold: int, *, tiles: bool) -> None:
-    name = layout.dataset_name(split, fold, tiles=tiles)
-    json_file = layout.annotations(split, fold, tiles=tiles)
+def register_paths(names: Iterable[str]) -> None:
+    """Registers those data sets that are named by a path, under the path as it is written.
+
+    Args:
+        names: of data sets; those that are no path are left alone.
+
+    Raises:
+        UserError: a path leads to no prepared set, or to one without this split.
+    """
+    for name in names:
+        place = split_path(name)
+        if place is None:
+            continue
+        folder, stem = place
+        layout = PreparedLayout.of_folder(folder)
+        manifest = read_manifest(layout)
+        split = stem.removesuffix(TILES_SUFFIX)
+        splits = manifest.get("splits", {})
+        if split not in splits:
+            raise UserError(
+                f"A data set named by a path is one of the set's splits, with or without "
+                f"{TILES_SUFFIX}. Received {name!r}; there are {', '.join(splits)}. "
+                "Correct the name of the split."
+            )
+        class_names = _class_names(manifest)
+        _register(name, layout, split, tiles=stem != split, class_names=class_names)
+
+
+def split_path(name: str) -> tuple[Path, str] | None:
+    """Takes a data set's name apart, if it is a path.
+
+    Args:
+        name: `SET:SPLIT`, `SET/annotations/SPLIT.json`, or any other name.
+
+    Returns:
+        The set's folder and the split, which may end in `_tiles`; None for other names.
+    """
+    path = Path(name)
+    if path.suffix == ".json" and path.parent.name == "annotations":
+        return path.parent.parent, path.stem
+    folder, colon, split = name.rpartition(":")
+    return (Path(folder), split) if colon and folder and split else None
+
+
+def _register(
+    name: str, layout: PreparedLayout, split: str, *, tiles: bool, class_names: Sequence[str]
+) -> None:
+    json_file = layout.annotations(split, tiles=tiles)
     if name in DatasetCatalog:
-        known = MetadataCatalog.get(name).get("json_file")
-        if known == str(json_file):
+        known = MetadataCatalog.get(name)
+        if known.get("json_file") == str(json_file) and known.thing_classes == list(class_names):
             return
-        logger.info("%s moves from %s to %s", name, known, json_file)
+        if not _is_ours(name):
+            logger.warning("%s is detectron2's own name; give %s by its path", name, json_file)
+            return
+        logger.info("%s moves from %s to %s", name, known.get("json_file"), json_file)
         DatasetCatalog.remove(name)
         MetadataCatalog.remove(name)
     load = _load_tiles if tiles else _load_photos
     DatasetCatalog.register(name, functools.partial(load, layout, json_file, name))
     metadata = MetadataCatalog.get(name).set(
-        thing_classes=list(CLASS_NAMES),
-        thing_dataset_id_to_contiguous_id={i + 1: i for i in range(len(CLASS_NAMES))},
+        thing_classes=list(class_names),
+        thing_dataset_id_to_contiguous_id={i + 1: i for i in range(len(class_names))},
         evaluator_type="coco",
         json_file=str(json_file),
     )
@@ -77,34 +156,70 @@ def _register(layout: PreparedLayout, split: str, fold: int, *, tiles: bool) -> 
         metadata.image_root = str(layout.tiles)
 
 
+def _known_file(name: str) -> str | None:
+    return MetadataCatalog.get(name).get("json_file") if name in DatasetCatalog else None
+
+
+def _is_ours(name: str) -> bool:
+    load = DatasetCatalog.data.get(name)
+    return isinstance(load, functools.partial) and load.func in (_load_photos, _load_tiles)
+
+
+def _class_names(manifest: Mapping[str, Any]) -> list[str]:
+    return list(manifest.get("class_names", ACNE_CLASSES))
+
+
 def _load_photos(layout: PreparedLayout, json_file: Path, name: str) -> list[dict]:
-    manifest = _require_complete(json_file, layout)
+    manifest = _require(layout, json_file)
     image_root = os.path.normpath(layout.folder / manifest["image_root"])
     MetadataCatalog.get(name).image_root = image_root
-    return load_coco_json(str(json_file), image_root, name)
-
-
-def _load_tiles(layout: PreparedLayout, json_file: Path, name: str) -> list[dict]:
-    _require_complete(json_file, layout)
-    records = load_coco_json(str(json_file), str(layout.tiles), name)
-    images = json.loads(json_file.read_text(encoding="utf-8"))["images"]
-    tile_of_id = {image["id"]: image for image in images}
-    for record in records:
-        record.update({key: tile_of_id[record["image_id"]][key] for key in TILE_KEYS})
+    records = load_coco_json(str(json_file), image_root, name)
+    prefix = len(image_root) + 1
+    check_fresh(layout, manifest, [record["file_name"][prefix:] for record in records])
     return records
 
 
-def _require_complete(json_file: Path, layout: PreparedLayout) -> dict:
-    """Returns the manifest; a set that was never or only half prepared is the user's to prepare."""
-    if json_file.is_file() and layout.manifest.is_file():
-        manifest = json.loads(layout.manifest.read_text(encoding="utf-8"))
-        if manifest["complete"]:
-            return manifest
-        fault = f"a preparation that did not finish, in {layout.folder}"
+def _load_tiles(layout: PreparedLayout, json_file: Path, name: str) -> list[dict]:
+    manifest = _require(layout, json_file)
+    content = json.loads(json_file.read_text(encoding="utf-8"))
+    photos = {image["photo_file_name"] for image in content["images"]}
+    options = _require_tiles(layout, manifest, json_file)
+    check_fresh(layout, manifest, sorted(photos) if options["virtual"] else [])
+    records = load_coco_json(str(json_file), str(layout.tiles), name)
+    tile_of_id = {image["id"]: image for image in content["images"]}
+    for record in records:
+        record.update({key: tile_of_id[record["image_id"]][key] for key in TILE_KEYS})
+        if options["virtual"]:
+            photo = layout.folder / manifest["image_root"] / record["photo_file_name"]
+            record[PHOTO_KEY] = os.path.normpath(photo)
+    return records
+
+
+def _require_tiles(
+    layout: PreparedLayout, manifest: Mapping[str, Any], json_file: Path
+) -> Mapping[str, Any]:
+    """Returns the options of the tiles, which are whole if they are of these photos' boxes."""
+    split = json_file.stem.removesuffix(TILES_SUFFIX)
+    tiles = manifest.get("tiles", {})
+    annotations = layout.annotations(split)
+    if split not in tiles.get("splits", {}):
+        fault = f"tiles that are not finished, in {layout.folder}"
+    elif tiles["annotations_sha256"][split] != file_state(annotations).sha256:
+        fault = f"tiles that are older than {annotations}"
     else:
-        fault = f"a root without {json_file}"
+        return tiles["options"]
     raise UserError(
-        f"The data set {layout.prefix} must be prepared before it is used, since detectron2 reads "
-        f"its COCO files. Received {fault}. Make it with: python datasets/prepare_acne04.py "
-        f"--src SOURCE --dst {layout.root} --prefix {layout.prefix}"
+        f"Tiles must be whole, and of the boxes that their photos have. Received {fault}. "
+        f"Cut them again with: acnet data tile {layout.folder}"
     )
+
+
+def _require(layout: PreparedLayout, json_file: Path) -> dict[str, Any]:
+    """Returns the manifest; a set that was never or only half prepared is the user's to prepare."""
+    manifest = read_manifest(layout)
+    if not json_file.is_file():
+        raise UserError(
+            f"The data set {layout.prefix} must hold the split that is asked for. Received a set "
+            f"without {json_file}. Make it with: {remedy(layout, manifest)}"
+        )
+    return manifest

@@ -76,7 +76,6 @@ class CountModel:
         half = np.floor(self.quantile * np.sqrt(counts + 1) + ROUNDING).astype(np.int64)
         return np.maximum(counts - half, 0), counts + half
 
-
     def to_json(self) -> str:
         """Return the model as text, which `parse_count_model` takes."""
         return json.dumps(_content(self))

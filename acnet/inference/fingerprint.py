@@ -1,5 +1,6 @@
 """What decides a result, as one short text: equal texts promise equal results."""
 
+import dataclasses
 import hashlib
 import importlib.metadata
 import json
@@ -8,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from detectron2.config import CfgNode
 from omegaconf import DictConfig, OmegaConf
 
 import acnet
+from acnet.inference.predictor import Predictor
 from acnet.inference.sources import Source
 
 DECIDING_PACKAGES = ("numpy", "opencv-python-headless", "pillow", "torch", "torchvision")
@@ -70,6 +73,24 @@ def config_digest(cfg: DictConfig) -> str:
         for part in chosen
     ]
     return digest(plain)
+
+
+def predictor_digest(predictor: Predictor, config: DictConfig | CfgNode) -> str:
+    """Return a hash of what decides a predictor's answers besides its weights.
+
+    Args:
+        predictor: The model with its options.
+        config: That it was made with.
+    """
+    return digest(
+        [
+            config.dump() if isinstance(config, CfgNode) else config_digest(config),
+            dataclasses.asdict(predictor.tiling),
+            dataclasses.asdict(predictor.merge),
+            predictor.device.type,
+            str(predictor.precision.dtype),
+        ]
+    )
 
 
 def versions(packages: Sequence[str] = DECIDING_PACKAGES) -> Mapping[str, str]:

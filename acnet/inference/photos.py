@@ -36,10 +36,9 @@ def read_photo(path: str | os.PathLike, *, max_megapixels: float | None = None) 
     megapixels = height * width / PIXELS_PER_MEGAPIXEL
     if max_megapixels is not None and megapixels > max_megapixels:
         raise UnreadableFileError(
-            "A photo goes through the model whole, so its size is limited, lest the memory run "
-            f"out. Received {Path(path).name} of {width} x {height}, {megapixels:.1f} megapixels, "
-            f"above the limit of {max_megapixels:g}. Make the photo smaller, or raise "
-            "--max-megapixels where there is memory for it."
+            "The size of photos is limited, as was asked for. Received "
+            f"{Path(path).name} of {width} x {height}, {megapixels:.1f} megapixels, above the limit "
+            f"of {max_megapixels:g}. Make the photo smaller, or raise --max-megapixels."
         )
     with open_image(path) as image:
         rgb = to_rgb(upright(image))

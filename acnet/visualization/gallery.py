@@ -34,7 +34,9 @@ def write_gallery(
         rule: That counted the lesions.
         files: Names beside the page that programs read.
     """
-    script = resources.files("acnet.visualization.templates").joinpath("gallery.js").read_text("utf-8")
+    script = (
+        resources.files("acnet.visualization.templates").joinpath("gallery.js").read_text("utf-8")
+    )
     has_grades = rule.model is not None
     sorts = [("name", "Name"), ("count", "Lesions")]
     text = render(

@@ -13,8 +13,8 @@ if importlib.util.find_spec("acnet") is None:
 
 from detectron2.engine import default_argument_parser
 
-from acnet.config_files import load_config
-from acnet.data.register import register_all
+from acnet.config_files import dataset_names, load_config
+from acnet.data.register import register_all, register_paths
 from acnet.engine import default_train, evaluate_only, launch, prepare_run
 
 EPILOG = """
@@ -36,6 +36,11 @@ Examples:
   Train on two machines of four GPUs, the first of which is 10.0.0.1:
     (first)$  ... --num-gpus 4 --num-machines 2 --machine-rank 0 --dist-url tcp://10.0.0.1:29500
     (second)$ ... --num-gpus 4 --num-machines 2 --machine-rank 1 --dist-url tcp://10.0.0.1:29500
+
+  Train on a data set that `acnet data import` wrote, wherever it is:
+    python projects/ACNet/train_net.py --config-file acne04/acnet_r101 \\
+        dataloader.train.dataset.names=sets/acne:train_tiles \\
+        dataloader.test.dataset.names=sets/acne/annotations/valid_tiles.json
 
   Go on after an interruption, with the losses of an uninterrupted run:
     python projects/ACNet/train_net.py --config-file toy/acnet_r18 --resume
@@ -65,6 +70,7 @@ def main(args: Namespace) -> None:
     """
     register_all()
     cfg = load_config(args.config_file, args.opts)
+    register_paths(dataset_names(cfg))
     prepare_run(cfg, args)
     if args.eval_only:
         evaluate_only(cfg, args)

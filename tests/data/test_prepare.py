@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from acnet.data import prepare
-from acnet.data.layout import SPLITS, PreparedLayout
-from acnet.data.prepare import PrepareOptions, portable_path, prepare_acne04
-from acnet.data.readers.acne04 import find_source, read_folds
+from acnet.data import import_set
+from acnet.data.layout import FOLD_SPLITS, PreparedLayout
+from acnet.data.manifest import portable_path
+from acnet.data.prepare import PrepareOptions, prepare_acne04
+from acnet.data.readers.acne04 import open_acne04
 from acnet.data.tile_coco import TileOptions
 from acnet.errors import UserError
 from tests.data.samples import TOY_COUNT, annotation_xml, write_archives
@@ -35,15 +36,13 @@ def layout(tmp_path) -> PreparedLayout:
 
 
 def test_five_folds_partition_the_photos(toy_photos, layout):
-    counts, notes = prepare_acne04(find_source(toy_photos), layout, SMALL_TILES)
+    counts, notes = prepare_acne04(open_acne04(toy_photos), layout, SMALL_TILES)
     assert notes.items == []
-    assert [(c.split, c.fold) for c in counts] == [
-        (split, fold) for fold in range(5) for split in ("trainval", "test")
-    ]
+    assert tuple(count.split for count in counts) == FOLD_SPLITS
     tested = []
     for fold in range(5):
         train, test = (
-            {image["file_name"] for image in read(layout.annotations(split, fold))["images"]}
+            {image["file_name"] for image in read(layout.annotations(f"{split}_{fold}"))["images"]}
             for split in ("trainval", "test")
         )
         assert train.isdisjoint(test)
@@ -53,9 +52,9 @@ def test_five_folds_partition_the_photos(toy_photos, layout):
 
 
 def test_tiles_return_to_the_photos_boxes(toy_photos, layout):
-    prepare_acne04(find_source(toy_photos), layout, SMALL_TILES)
-    photos = read(layout.annotations("test", 0))
-    tiles = read(layout.annotations("test", 0, tiles=True))
+    prepare_acne04(open_acne04(toy_photos), layout, SMALL_TILES)
+    photos = read(layout.annotations("test_0"))
+    tiles = read(layout.annotations("test_0", tiles=True))
     for content in (photos, tiles):
         for part in ("images", "annotations"):
             assert [entry["id"] for entry in content[part]] == [*range(1, len(content[part]) + 1)]
@@ -74,21 +73,21 @@ def test_tiles_return_to_the_photos_boxes(toy_photos, layout):
 
 
 def test_training_takes_fewer_empty_tiles_than_there_are(toy_photos, layout):
-    counts, _ = prepare_acne04(find_source(toy_photos), layout, SMALL_TILES)
-    train = next(c for c in counts if (c.split, c.fold) == ("trainval", 0))
-    others = [c for c in counts if c.split == "test" and c.fold != 0]
+    counts, _ = prepare_acne04(open_acne04(toy_photos), layout, SMALL_TILES)
+    train = next(c for c in counts if c.split == "trainval_0")
+    others = [c for c in counts if c.split.startswith("test") and c.split != "test_0"]
     # The photos that fold 0 trains on are those that the other folds test, with all their tiles.
     assert train.tile_boxes == sum(c.tile_boxes for c in others)
     full = sum(c.tiles - c.empty_tiles for c in others)
     assert train.tiles - train.empty_tiles == full
     assert 0 < train.empty_tiles < sum(c.empty_tiles for c in others)
-    entries = read(layout.annotations("trainval", 0, tiles=True))
+    entries = read(layout.annotations("trainval_0", tiles=True))
     assert len(entries["images"]) == train.tiles
     assert len(entries["annotations"]) == train.tile_boxes
 
 
 def test_twice_and_with_more_processes_gives_the_same_bytes(toy_photos, layout, tmp_path):
-    source = find_source(toy_photos)
+    source = open_acne04(toy_photos)
     prepare_acne04(source, layout, SMALL_TILES)
     first = contents(layout.folder)
     prepare_acne04(
@@ -98,28 +97,30 @@ def test_twice_and_with_more_processes_gives_the_same_bytes(toy_photos, layout, 
 
 
 def test_other_options_leave_nothing_of_the_first_run(toy_photos, layout, tmp_path):
-    source = find_source(toy_photos)
+    source = open_acne04(toy_photos)
     prepare_acne04(source, layout, SMALL_TILES)
     prepare_acne04(source, layout, PrepareOptions(folds=[2]))
     fresh = PreparedLayout(tmp_path / "fresh", "toy")
     prepare_acne04(source, fresh, PrepareOptions(folds=[2]))
     assert contents(layout.folder) == contents(fresh.folder)
     names = {path.name for path in layout.annotations_folder.iterdir()}
-    assert names == {f"{split}_2{tiles}.json" for split in SPLITS for tiles in ("", "_tiles")}
+    assert names == {
+        f"{split}_2{tiles}.json" for split in ("trainval", "test") for tiles in ("", "_tiles")
+    }
     assert len(list(layout.tiles.iterdir())) == TOY_COUNT  # each photo is one tile of 640
 
 
 def test_what_was_dropped_is_counted_and_listed(tmp_path, layout):
     faulty = annotation_xml([("fore", (11, 6, 20, 15)), ("cold_sore", (1, 1, 5, 5))])
     photos = {f"levle0_{i}.jpg": ((30, 40), faulty if i == 2 else ONE_BOX) for i in range(4)}
-    source = find_source(write_archives(tmp_path / "ACNE04", photos))
+    source = open_acne04(write_archives(tmp_path / "ACNE04", photos))
     (source.annotation_root / "levle0_3.xml").unlink()
     counts, notes = prepare_acne04(source, layout, PrepareOptions())
     assert notes.counts() == {
         "object dropped: name 'cold_sore'": 1,
         "photo dropped: no annotation": 1,
     }
-    assert [(c.photos, c.boxes) for c in counts if c.split == "trainval"] == [(2, 2)]
+    assert [(c.photos, c.boxes) for c in counts if c.split == "trainval_0"] == [(2, 2)]
     lines = layout.dropped.read_text().splitlines()
     assert [line.split("\t")[1] for line in lines] == ["levle0_2.jpg", "levle0_3.jpg"]
     assert read(layout.manifest)["dropped"] == notes.counts()
@@ -127,7 +128,7 @@ def test_what_was_dropped_is_counted_and_listed(tmp_path, layout):
 
 def test_corrupt_files_stop_the_run_and_are_all_named(tmp_path, layout):
     photos = {f"levle0_{i}.jpg": ((200, 200), ONE_BOX) for i in range(4)}
-    source = find_source(write_archives(tmp_path / "ACNE04", photos))
+    source = open_acne04(write_archives(tmp_path / "ACNE04", photos))
     jpeg = source.image_root / "levle0_1.jpg"
     jpeg.write_bytes(jpeg.read_bytes()[:-1500])
     (source.annotation_root / "levle0_2.xml").write_text("<annotation>")
@@ -137,20 +138,21 @@ def test_corrupt_files_stop_the_run_and_are_all_named(tmp_path, layout):
 
     counts, notes = prepare_acne04(source, layout, PrepareOptions(skip_unreadable=True))
     assert notes.counts() == {"photo dropped: unreadable": 2}
-    assert [(c.split, c.photos) for c in counts] == [("trainval", 1), ("test", 1)]
+    assert [(c.split, c.photos) for c in counts] == [("trainval_0", 1), ("test_0", 1)]
 
 
 def test_an_interrupted_run_is_marked_and_mended(toy_photos, layout, monkeypatch):
-    source = find_source(toy_photos)
+    source = open_acne04(toy_photos)
 
     def stop(*args, **kwargs):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(prepare, "write_coco", stop)
+        patch.setattr(import_set, "write_coco", stop)
         with pytest.raises(KeyboardInterrupt):
             prepare_acne04(source, layout, SMALL_TILES)
     assert read(layout.manifest) == {"complete": False}
+    layout.tiles.mkdir()
     (layout.tiles / ".levle0_0.abc.tmp.jpg").write_bytes(b"what a kill leaves")
     prepare_acne04(source, layout, SMALL_TILES)
     assert read(layout.manifest)["complete"] is True
@@ -161,18 +163,18 @@ def test_a_folder_with_other_files_is_left_alone(toy_photos, layout):
     layout.folder.mkdir(parents=True)
     (layout.folder / "thesis.txt").write_text("precious")
     with pytest.raises(UserError, match=r"no manifest\.json.*--dst or --prefix\.$"):
-        prepare_acne04(find_source(toy_photos), layout, SMALL_TILES)
+        prepare_acne04(open_acne04(toy_photos), layout, SMALL_TILES)
     assert contents(layout.folder) == {"thesis.txt": b"precious"}
 
 
 def test_a_fold_that_is_not_there(toy_photos, layout):
     with pytest.raises(UserError, match=r"Received folds \[7\]; there are \[0, 1, 2, 3, 4\]"):
-        prepare_acne04(find_source(toy_photos), layout, PrepareOptions(folds=[0, 7]))
+        prepare_acne04(open_acne04(toy_photos), layout, PrepareOptions(folds=[0, 7]))
     assert not layout.folder.exists()
 
 
 def test_lists_that_match_no_photo(tmp_path, layout):
-    source = find_source(
+    source = open_acne04(
         write_archives(tmp_path / "ACNE04", {f"a{i}.jpg": ((30, 40), ONE_BOX) for i in range(2)})
     )
     for path in source.image_root.iterdir():
@@ -207,6 +209,6 @@ def test_the_script_prints_a_table_and_errors(toy_photos, tmp_path):
 
 
 def test_every_listed_photo_of_the_toy_set_exists(toy_photos):
-    source = find_source(toy_photos)
-    names = {name for members in read_folds(source).values() for name in members}
+    source = open_acne04(toy_photos)
+    names = {name for members in source.splits.values() for name in members}
     assert {path.name for path in source.image_root.iterdir()} == names

@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose
 
 from acnet.data.layout import PreparedLayout
 from acnet.data.prepare import PrepareOptions, prepare_acne04
-from acnet.data.readers.acne04 import find_source, read_photo
+from acnet.data.readers.acne04 import open_acne04
 from acnet.data.register import register_all
 from acnet.data.tile_coco import TileOptions
 from acnet.errors import UserError
@@ -42,7 +42,7 @@ def _own_catalog():
 def prepared(toy_photos, tmp_path_factory):
     layout = PreparedLayout(tmp_path_factory.mktemp("datasets"), "toy")
     options = PrepareOptions(tiles=TileOptions(tile_px=64, overlap_px=32), empty_share=1.0)
-    prepare_acne04(find_source(toy_photos), layout, options)
+    prepare_acne04(open_acne04(toy_photos), layout, options)
     return layout
 
 
@@ -76,14 +76,14 @@ def test_a_missing_set_names_the_command_that_makes_it(tmp_path):
     register_all(tmp_path)
     with pytest.raises(UserError, match=r"prepare_acne04\.py --src SOURCE --dst .* --prefix toy$"):
         DatasetCatalog.get("toy_trainval_0")
-    with pytest.raises(UserError, match="acne04/annotations/test_1_tiles"):
+    with pytest.raises(UserError, match=r"acne04/manifest\.json"):
         DatasetCatalog.get("acne04_test_1_tiles")
 
 
 def test_a_half_prepared_set_does_not_load(prepared, tmp_path):
     folder = tmp_path / "toy" / "annotations"
     folder.mkdir(parents=True)
-    (folder / "test_0.json").write_bytes(prepared.annotations("test", 0).read_bytes())
+    (folder / "test_0.json").write_bytes(prepared.annotations("test_0").read_bytes())
     (tmp_path / "toy" / "manifest.json").write_text(json.dumps({"complete": False}))
     register_all(tmp_path)
     with pytest.raises(UserError, match="did not finish"):
@@ -94,9 +94,9 @@ def test_photos_load_with_their_own_boxes(prepared, toy_photos):
     register_all(prepared.root)
     records = DatasetCatalog.get("toy_trainval_0")
     assert len(records) == 8
-    source = find_source(toy_photos)
+    source = open_acne04(toy_photos)
     for record in records:
-        photo, _ = read_photo(source, record["file_name"].rsplit("/", 1)[1])
+        photo = source.read(record["file_name"].rsplit("/", 1)[1])
         boxes = np.array([a["bbox"] for a in record["annotations"]]).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
         assert_allclose(boxes, photo.boxes_xyxy)

@@ -17,6 +17,7 @@ EPILOG = """\
 examples:
   acnet data toy toy_photos --photos 400
   acnet data toy hard_photos --photos 400 --colour-shift 2 --density 3
+  acnet data toy large_photos --photos 20 --size 3112x3456 --lesion-px 20 300
 
 then cut tiles and write COCO files, which train_net.py finds as toy_trainval_0 and so on:
   python datasets/prepare_acne04.py --src toy_photos --prefix toy
@@ -40,11 +41,11 @@ def add_parser(actions: argparse._SubParsersAction) -> None:
     toy.add_argument("--photos", type=positive_int, default=400, metavar="N", help="default 400")
     toy.add_argument(
         "--size",
-        type=positive_int,
+        type=_size,
         nargs="+",
         default=[320],
         metavar="PX",
-        help="side of the square photos; several sides are mixed; default 320",
+        help="side of the square photos, or WIDTHxHEIGHT; several are mixed; default 320",
     )
     toy.add_argument("--seed", type=natural_int, default=0, help="another seed, other photos")
     toy.add_argument(
@@ -119,3 +120,8 @@ def run(args: argparse.Namespace) -> int:
     )
     sys.stdout.write(f"{args.dst}: {news}\n")
     return 0
+
+
+def _size(text: str) -> int | tuple[int, int]:
+    width, cross, height = text.partition("x")
+    return (positive_int(width), positive_int(height)) if cross else positive_int(text)

@@ -6,40 +6,94 @@ The archives' layout, with photos and boxes apart (`acnet data toy` writes the s
 A VOCdevkit has JPEGImages, Annotations and ImageSets/Main in one folder.
 """
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
-from acnet.data.boxes import clean_boxes
-from acnet.data.images import read_size
-from acnet.data.layout import NUM_FOLDS, SPLITS
-from acnet.data.readers.voc_xml import read_voc_xml
-from acnet.data.records import ImageRecord, Note
+from acnet.data.layout import FOLD_SPLITS
+from acnet.data.readers.safe_files import (
+    IMAGE_SUFFIXES,
+    NameIndex,
+    list_files,
+    read_text,
+    relative_name,
+    shown,
+)
+from acnet.data.readers.voc import pair_by_stem, read_pair, stem
+from acnet.data.records import Annotated, Note
 from acnet.errors import UserError
 
 ACNE_NAME = "fore"
-ACNE_CLASS = 0
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+@dataclass(frozen=True)
+class Label:
+    """What a list says about a photo beside its name.
+
+    Args:
+        grade: severity from 0, or None.
+        count: of lesions, or None.
+    """
+
+    grade: int | None = None
+    count: int | None = None
+
+
+NO_LABEL = Label()
 
 
 @dataclass(frozen=True)
 class Acne04Source:
-    """Where the three parts of the data set are.
+    """ACNE04 as it was unpacked; see `acnet.data.readers.source.Source` for the common part.
 
     Args:
         image_root: folder of the photos.
+        splits: photos of each fold's lists. A name that no photo has stays as it is listed.
+        inputs: the lists and the XML files.
+        unlisted: photos that are in no list, and XML files without a photo.
         annotation_root: folder of the XML files.
-        list_root: folder of the `NNEW_*.txt` lists.
+        annotation_of: names of the XML files by photo, where there is one.
+        labels: what the lists say, by photo.
     """
 
     image_root: Path
+    splits: Mapping[str, Sequence[str]]
+    inputs: Sequence[Path]
+    unlisted: Sequence[Path]
     annotation_root: Path
-    list_root: Path
+    annotation_of: Mapping[str, str]
+    labels: Mapping[str, Label]
+    notes: Sequence[Note] = ()
+    class_names: tuple[str, ...] = (ACNE_NAME,)
+    format: str = "acne04"
+
+    def read(self, file_name: str) -> Annotated:
+        """Reads the size and the boxes of one photo.
+
+        Args:
+            file_name: as in `splits`.
+
+        Raises:
+            UnreadableFileError: the photo or its annotation is corrupt.
+            FileNotFoundError: one of them is missing.
+        """
+        xml_name = self.annotation_of.get(file_name, f"{PurePosixPath(file_name).stem}.xml")
+        label = self.labels.get(file_name, NO_LABEL)
+        read = read_pair(self.image_root, file_name, self.annotation_root, xml_name)
+        return dataclasses.replace(read, grade=label.grade, count=label.count)
 
 
-def find_source(
+def is_acne04(src: Path) -> bool:
+    """Returns whether a folder holds lists of ACNE04's folds.
+
+    Args:
+        src: any path.
+    """
+    return any(next(folder.glob("NNEW_*_[0-4].txt"), None) for folder in _list_folders(src))
+
+
+def open_acne04(
     src: Path, *, image_root: Path | None = None, annotation_root: Path | None = None
 ) -> Acne04Source:
     """Finds photos, annotations and lists below a folder.
@@ -50,10 +104,10 @@ def find_source(
         annotation_root: the XML files, where they are elsewhere.
 
     Returns:
-        Three folders that exist; lists are sought below `src`, then beside the other two.
+        The source; lists are sought below `src`, then beside the other two.
 
     Raises:
-        UserError: one of the three was not found.
+        UserError: one of the three was not found, or a list is no list of names.
     """
     bases = [src, src / "VOC2007", src / "VOCdevkit" / "VOC2007"]
     images = [src / "Classification" / "JPEGImages", *(base / "JPEGImages" for base in bases)]
@@ -63,78 +117,100 @@ def find_source(
         "the annotations", "--annotation-root", [annotation_root] if annotation_root else boxes
     )
     lists = [
-        src / "Classification",
+        *_list_folders(src),
         image_root.parent,
-        *(base / "ImageSets" / "Main" for base in (src / "Detection" / "VOC2007", *bases)),
         annotation_root.parent / "ImageSets" / "Main",
-        src,
     ]
-    with_lists = [folder for folder in lists if _find_lists(folder)]
+    with_lists = [folder for folder in lists if find_lists(folder)]
     list_root = _first_folder("the NNEW_*.txt lists", "--src", with_lists)
-    return Acne04Source(image_root, annotation_root, list_root)
+    return _source(image_root, annotation_root, find_lists(list_root))
 
 
-def read_folds(source: Acne04Source) -> dict[tuple[str, int], list[str]]:
-    """Reads the lists of all folds.
-
-    Args:
-        source: where they are.
-
-    Returns:
-        File names by split and fold, sorted, for each fold that has both lists. A name
-        that no photo has is returned as listed.
-
-    Raises:
-        UserError: a list is not text, or names a file of another folder.
-    """
-    # Listed with or without suffix; ACNE04 itself does the former, VOC the latter.
-    files = sorted(path.name for path in source.image_root.iterdir())
-    by_stem = {
-        PurePosixPath(name).stem: name
-        for name in files
-        if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
-    }
-    known = set(files)
-    return {
-        fold: sorted({name if name in known else by_stem.get(name, name) for name in names})
-        for fold, names in _read_lists(source.list_root).items()
-    }
-
-
-def read_photo(source: Acne04Source, file_name: str) -> tuple[ImageRecord | None, list[Note]]:
-    """Reads the size and the boxes of one photo.
+def find_lists(folder: Path) -> dict[str, Path]:
+    """Finds the lists of folds in a folder.
 
     Args:
-        source: where the files are.
-        file_name: of the photo.
+        folder: need not exist.
 
     Returns:
-        The record, or None where photo or annotation are missing, and notes on all that was
-        dropped or changed.
+        The lists by split, for each fold that has both. VOC's own trainval.txt and test.txt count
+        as fold 0 where there is no other.
+    """
+    folds = [FOLD_SPLITS[i : i + 2] for i in range(0, len(FOLD_SPLITS), 2)]
+    found = {}
+    for fold in folds:
+        lists = {split: folder / f"NNEW_{split}.txt" for split in fold}
+        if all(path.is_file() for path in lists.values()):
+            found.update(lists)
+    plain = {split: folder / f"{split.removesuffix('_0')}.txt" for split in folds[0]}
+    if not found and all(path.is_file() for path in plain.values()):
+        return plain
+    return found
+
+
+def _list_folders(src: Path) -> list[Path]:
+    bases = (src / "Detection" / "VOC2007", src, src / "VOC2007", src / "VOCdevkit" / "VOC2007")
+    return [src / "Classification", *(base / "ImageSets" / "Main" for base in bases), src]
+
+
+def read_folds(
+    lists: Mapping[str, Path], photos: Sequence[str]
+) -> tuple[dict[str, tuple[str, ...]], dict[str, Label]]:
+    """Reads lists of folds.
+
+    Args:
+        lists: by split.
+        photos: names of those that there are.
+
+    Returns:
+        Sorted names by split, and what the lists say of each. A name that no photo has stays as
+        it is listed.
 
     Raises:
-        UnreadableFileError: the photo or its annotation is corrupt.
+        UserError: a list is no text, or names a file of another folder.
     """
-    image_path = source.image_root / file_name
-    xml_path = source.annotation_root / f"{image_path.stem}.xml"
-    if not image_path.is_file():
-        return None, [Note("photo dropped: listed, not found", file_name, str(image_path))]
-    if not xml_path.is_file():
-        return None, [Note("photo dropped: no annotation", file_name, str(xml_path))]
-    height, width = read_size(image_path)
-    objects = read_voc_xml(xml_path)
-    strays = [found.name for found in objects if found.name != ACNE_NAME]
-    notes = [Note(f"object dropped: name {name!r}", file_name) for name in strays]
-    boxes = [found.box_xyxy for found in objects if found.name == ACNE_NAME]
-    boxes_xyxy, _, box_notes = clean_boxes(np.reshape(boxes, (-1, 4)), (height, width), file_name)
-    record = ImageRecord(
-        file_name=file_name,
-        width=width,
-        height=height,
-        boxes_xyxy=boxes_xyxy,
-        classes=np.full(len(boxes_xyxy), ACNE_CLASS),
+    # Listed with or without suffix: ACNE04 itself does the former, VOC the latter.
+    by_name, by_stem = NameIndex(photos), {stem(name): name for name in photos}
+    stems = NameIndex(by_stem)
+    splits, labels = {}, {}
+    for split, path in lists.items():
+        names = set()
+        for listed, label in _read_list(path).items():
+            name = by_name.find(listed) or by_stem.get(stems.find(listed), listed)
+            labels.setdefault(name, label)
+            names.add(name)
+        splits[split] = tuple(sorted(names))
+    return splits, labels
+
+
+def lists_below(src: Path) -> dict[str, Path]:
+    """Returns the lists of ACNE04's folds by split, from the first folder that has some.
+
+    Args:
+        src: folder of the unpacked archives or of a VOCdevkit.
+    """
+    return next(filter(None, map(find_lists, _list_folders(src))), {})
+
+
+def _source(image_root: Path, annotation_root: Path, lists: Mapping[str, Path]) -> Acne04Source:
+    photos = list_files(image_root, IMAGE_SUFFIXES)
+    xml_files = list_files(annotation_root, [".xml"])
+    splits, labels = read_folds(lists, photos)
+    pairs = pair_by_stem(sorted({*photos, *labels}), xml_files)
+    annotation_of = {name: xml for name, xml in pairs.items() if name in labels}
+    used = set(annotation_of.values())
+    return Acne04Source(
+        image_root=image_root,
+        splits=splits,
+        inputs=[*lists.values(), *(annotation_root / name for name in sorted(used))],
+        unlisted=[
+            *(image_root / name for name in photos if name not in labels),
+            *(annotation_root / name for name in xml_files if name not in used),
+        ],
+        annotation_root=annotation_root,
+        annotation_of=annotation_of,
+        labels=labels,
     )
-    return record, notes + box_notes
 
 
 def _first_folder(what: str, option: str, candidates: Iterable[Path]) -> Path:
@@ -149,39 +225,21 @@ def _first_folder(what: str, option: str, candidates: Iterable[Path]) -> Path:
     )
 
 
-def _find_lists(folder: Path) -> dict[tuple[str, int], Path]:
-    """The lists by split and fold; VOC's own trainval.txt and test.txt count as fold 0."""
-    folds = {
-        fold: {split: folder / f"NNEW_{split}_{fold}.txt" for split in SPLITS}
-        for fold in range(NUM_FOLDS)
-    }
-    whole = {fold: lists for fold, lists in folds.items() if _are_files(lists.values())}
-    plain = {split: folder / f"{split}.txt" for split in SPLITS}
-    if not whole and _are_files(plain.values()):
-        whole = {0: plain}
-    return {(split, fold): path for fold, lists in whole.items() for split, path in lists.items()}
-
-
-def _read_lists(folder: Path) -> dict[tuple[str, int], list[str]]:
-    return {fold: _read_list(path) for fold, path in _find_lists(folder).items()}
-
-
-def _are_files(paths: Iterable[Path]) -> bool:
-    return all(path.is_file() for path in paths)
-
-
-def _read_list(path: Path) -> list[str]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"A list of photos is UTF-8 text. Received {path}: {error}. Save it as UTF-8."
-        ) from error
-    names = [line.split()[0] for line in lines if line.strip()]
-    for name in names:
-        if "/" in name or "\\" in name or name in (".", ".."):
+def _read_list(path: Path) -> dict[str, Label]:
+    """Reads lines such as `levle0_38.jpg  0  4`: name, grade and count; the last may be missing."""
+    labels = {}
+    for line in read_text(path).splitlines():
+        words = line.split()
+        if not words:
+            continue
+        if "/" in words[0] or "\\" in words[0] or words[0] in (".", ".."):
             raise UserError(
-                f"A list names files of the photos' folder only, never of others. "
-                f"Received {name!r} in {path}. Remove the folder from the name."
+                f"A list names files of the photos' folder only, never of others. Received "
+                f"{shown(words[0])} in {path}. Remove the folder from the name."
             )
-    return names
+        labels[relative_name(words[0])] = Label(*(_whole_number(word) for word in words[1:3]))
+    return labels
+
+
+def _whole_number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from acnet.data.records import Annotated
+from acnet.data.records import Annotated, Note
 
 
 class Source(Protocol):
     """A data set as its makers left it. Making one lists files and reads no picture.
 
-    Sources travel to worker processes, so they hold paths and small tables.
+    Sources travel to worker processes, so they hold paths and tables and no open files.
 
     Args:
         format: its name on the command line, such as "yolo".
@@ -20,6 +20,8 @@ class Source(Protocol):
             and one that no split lists is not in the set.
         inputs: the files beside the pictures that decide the result: annotations, lists, tables.
         unlisted: pictures and annotations that are there and belong to no split or no partner.
+        notes: on what the reader could not take of the set as a whole, such as a box that belongs
+            to no picture.
     """
 
     format: str
@@ -28,6 +30,7 @@ class Source(Protocol):
     splits: Mapping[str, Sequence[str]]
     inputs: Sequence[Path]
     unlisted: Sequence[Path]
+    notes: Sequence[Note]
 
     def read(self, file_name: str) -> Annotated:
         """Reads one picture's size and annotation.

@@ -2,14 +2,17 @@
 
 import math
 import xml.etree.ElementTree
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree.ElementTree import Element
 
 import defusedxml
 import defusedxml.ElementTree
 import numpy as np
 
 from acnet.data.images import UnreadableFileError
+from acnet.data.readers.safe_files import class_name
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -21,41 +24,89 @@ class VocObject:
     Args:
         name: its class.
         box_xyxy: (4,) float64 in pixel edges from 0; NaN where a corner is missing or no number.
+        difficult: VOC's flag, for objects that a detector need not find.
     """
 
     name: str
     box_xyxy: np.ndarray
+    difficult: bool = False
 
 
-def read_voc_xml(path: Path) -> list[VocObject]:
-    """Reads the objects of an annotation file.
+@dataclass(frozen=True)
+class VocAnnotation:
+    """What one file says.
 
     Args:
-        path: the XML file. Its own words on the picture's name and size are ignored.
+        objects: in the file's order.
+        declared_hw: the picture's size as stated, or None.
+    """
+
+    objects: list[VocObject]
+    declared_hw: tuple[int, int] | None
+
+
+def read_voc_xml(path: Path) -> VocAnnotation:
+    """Reads an annotation file.
+
+    Args:
+        path: the XML file. Its own word on the picture's name is ignored.
 
     Returns:
-        The objects in the file's order.
+        Its objects, and the size that it states.
 
     Raises:
         UnreadableFileError: it is not well-formed, or defines entities, which grow without limit.
+        FileNotFoundError: there is no such file.
     """
+    if not path.is_file():  # a pipe would never end
+        raise FileNotFoundError(f"no such file: {path}")
+    objects, declared_hw = [], None
     try:
-        root = defusedxml.ElementTree.parse(path).getroot()
-    except (xml.etree.ElementTree.ParseError, defusedxml.DefusedXmlException, ValueError) as error:
+        for node in _children_of_root(path):
+            if node.tag == "object":
+                objects.append(_object(node))
+            elif node.tag == "size":
+                declared_hw = _size(node)
+    except (
+        xml.etree.ElementTree.ParseError,
+        defusedxml.DefusedXmlException,
+        ValueError,
+        LookupError,  # an encoding that nobody knows
+    ) as error:
         raise UnreadableFileError(
             f"An annotation must be well-formed XML without entities. Received {path}: {error}. "
             "Replace the file by an intact copy."
         ) from error
-    return [
-        VocObject(name=node.findtext("name", "").strip(), box_xyxy=_box(node))
-        for node in root.findall("object")
-    ]
+    return VocAnnotation(objects, declared_hw)
 
 
-def _box(node: xml.etree.ElementTree.Element) -> np.ndarray:
+def _children_of_root(path: Path) -> Iterator[Element]:
+    """Yields them one by one and forgets them, so that a million objects fit into memory."""
+    root, depth = None, 0
+    for event, node in defusedxml.ElementTree.iterparse(path, events=("start", "end")):
+        depth += 1 if event == "start" else -1
+        if root is None:
+            root = node
+        elif event == "end" and depth == 1:
+            yield node
+            root.clear()
+
+
+def _object(node: Element) -> VocObject:
     # VOC counts pixels from 1 and includes the last one: as detectron2's reader, the start moves.
     corners = [_number(node.findtext(f"bndbox/{corner}", "")) for corner in CORNERS]
-    return np.array(corners) - np.array([1.0, 1.0, 0.0, 0.0])
+    return VocObject(
+        name=class_name(node.findtext("name", "")),
+        box_xyxy=np.array(corners) - np.array([1.0, 1.0, 0.0, 0.0]),
+        difficult=_number(node.findtext("difficult", "")) == 1,
+    )
+
+
+def _size(node: Element) -> tuple[int, int] | None:
+    height, width = (_number(node.findtext(side, "")) for side in ("height", "width"))
+    if not (math.isfinite(height) and math.isfinite(width)):
+        return None
+    return int(height), int(width)
 
 
 def _number(text: str) -> float:

@@ -13,7 +13,7 @@ class ToyOptions:
 
     Args:
         seed: any whole number from 0.
-        sizes_px: sides of the square photos; each photo takes one of them by chance.
+        sizes_px: sides of square photos, or (width, height); each photo takes one by chance.
         lesion_px: smallest and largest lesion diameter in pixels.
         colour_shift: strength of colour casts, 0 for white light, 1 as usual.
         scale_spread: share of the size range that is used, in log scale; 0 for one size.
@@ -21,7 +21,7 @@ class ToyOptions:
     """
 
     seed: int = 0
-    sizes_px: tuple[int, ...] = (320,)
+    sizes_px: tuple[int | tuple[int, int], ...] = (320,)
     lesion_px: tuple[float, float] = (6.0, 80.0)
     colour_shift: float = 1.0
     scale_spread: float = 1.0
@@ -52,8 +52,8 @@ def draw_photo(options: ToyOptions, index: int) -> ToyPhoto:
         The picture and its boxes, sorted by top, then left.
     """
     rng = np.random.default_rng(np.random.SeedSequence([options.seed, index]))
-    side = int(options.sizes_px[rng.integers(len(options.sizes_px))])
-    image_hw = (side, side)
+    size = options.sizes_px[rng.integers(len(options.sizes_px))]
+    image_hw = (size[1], size[0]) if isinstance(size, tuple) else (size, size)
     count = lesions.sample_count(rng, options.density)
     diameters = lesions.sample_diameters(rng, count, options.lesion_px, options.scale_spread)
     placed = lesions.place_lesions(rng, image_hw, diameters)

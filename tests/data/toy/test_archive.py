@@ -9,7 +9,7 @@ import pytest
 
 from acnet.cli import main
 from acnet.data.grade import hayashi_grade
-from acnet.data.readers.acne04 import find_source, read_folds, read_photo
+from acnet.data.readers.acne04 import open_acne04
 from acnet.data.toy import archive
 from acnet.data.toy.archive import write_toy_set
 from acnet.data.toy.photo import draw_photo
@@ -24,27 +24,26 @@ def contents(folder):
 
 
 def test_what_is_read_is_what_was_drawn(toy_photos):
-    source = find_source(toy_photos)
-    names = {name for members in read_folds(source).values() for name in members}
+    source = open_acne04(toy_photos)
+    names = {name for members in source.splits.values() for name in members}
     assert len(names) == TOY_COUNT
     for name in names:
         index = int(name.split("_")[1].split(".")[0])
         drawn = draw_photo(TOY_OPTIONS, index)
-        record, notes = read_photo(source, name)
-        assert notes == []
+        record = source.read(name)
         assert record.boxes_xyxy.tolist() == drawn.boxes_xyxy.tolist()
-        assert (record.height, record.width) == drawn.image_bgr.shape[:2]
+        assert record.image_hw == drawn.image_bgr.shape[:2]
         assert name == f"levle{hayashi_grade(len(drawn.boxes_xyxy))}_{index}.jpg"
 
 
 def test_lists_have_name_grade_and_count(toy_photos):
-    source = find_source(toy_photos)
+    source = open_acne04(toy_photos)
     for split, size in (("trainval", 8), ("test", 2)):
         lines = (toy_photos / "Classification" / f"NNEW_{split}_3.txt").read_text().splitlines()
         assert len(lines) == size
         for line in lines:
             name, grade, count = line.split()
-            record, _ = read_photo(source, name)
+            record = source.read(name)
             assert int(count) == len(record.boxes_xyxy)
             assert int(grade) == hayashi_grade(int(count))
 

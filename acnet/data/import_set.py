@@ -1,0 +1,315 @@
+"""Any data set that has a reader to COCO files of whole photos, as `register.py` expects them."""
+
+import functools
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from acnet.data.class_map import ClassMap, choose_classes
+from acnet.data.clean import clean
+from acnet.data.coco import write_coco
+from acnet.data.files import atomic_write, write_json, write_text
+from acnet.data.images import UnreadableFileError, open_image
+from acnet.data.layout import TILES_SUFFIX, PreparedLayout
+from acnet.data.manifest import (
+    FileState,
+    file_state,
+    pictures_by_name,
+    portable_path,
+    states_by_name,
+)
+from acnet.data.parallel import map_photos
+from acnet.data.readers.source import Source
+from acnet.data.records import Annotated, ImageRecord, Note, Notes
+from acnet.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+UNREADABLE = "photo dropped: unreadable"
+NOT_FOUND = "photo dropped: listed, not found"
+NO_ANNOTATION = "photo dropped: no annotation"
+SHOWN_ERRORS = 5
+DRAFT_SCALE = 8  # JPEGs decode at this reduction in a third of the time
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportOptions:
+    """What decides the content of a prepared set.
+
+    Args:
+        class_map: class by name as annotated, names that it lacks are left out; None for the
+            format's default.
+        one_class: takes every name into this one class.
+        splits: which of the source's; None for all.
+        skip_unreadable: leave corrupt files out, instead of stopping after all were read.
+        copy_images: copy the photos into the prepared set, rather than leave them where they are.
+        workers: processes.
+        command: that repeats the import, for the manifest.
+    """
+
+    class_map: Mapping[str, str] | None = None
+    one_class: str | None = None
+    splits: Sequence[str] | None = None
+    skip_unreadable: bool = False
+    copy_images: bool = False
+    workers: int = 1
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class ReadPhoto:
+    """What became of one listed photo.
+
+    Args:
+        annotated: None where it was dropped.
+        state: of the photo's file, None where it was dropped.
+        notes: why it was dropped.
+        error: why it could not be read, empty where it could.
+    """
+
+    annotated: Annotated | None
+    state: FileState | None = None
+    notes: tuple[Note, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class ImportedSet:
+    """A set as it was written.
+
+    Args:
+        layout: where.
+        image_root: folder of its photos.
+        class_names: in the order of the records' indices.
+        splits: the photos of each split.
+        notes: on all that was left out or changed.
+    """
+
+    layout: PreparedLayout
+    image_root: Path
+    class_names: tuple[str, ...]
+    splits: Mapping[str, Sequence[ImageRecord]]
+    notes: Notes
+
+
+def import_set(source: Source, layout: PreparedLayout, options: ImportOptions) -> ImportedSet:
+    """Writes annotations, a log of what was dropped, and the manifest that completes them.
+
+    Running it again writes the same files again. Until the manifest says that the set is complete,
+    it cannot be loaded.
+
+    Args:
+        source: what to import.
+        layout: where it goes: a missing or empty folder, or an earlier prepared set.
+        options: how.
+
+    Returns:
+        What was written.
+
+    Raises:
+        UserError: no photo is left, a split or class does not exist, the folder holds something
+            else, or a file is unreadable and `skip_unreadable` is off.
+    """
+    members = choose_splits(source, options.splits)
+    claim(layout)
+    names = sorted({name for listed in members.values() for name in listed})
+    work = functools.partial(read_photo, source=source)
+    read = map_photos(work, names, workers=options.workers, description="reading photos")
+    notes = Notes([*source.notes, *(note for result in read for note in result.notes)])
+    write_text(layout.dropped, notes.text())
+    _check_readable(read, layout, options.skip_unreadable)
+
+    photos = [result.annotated for result in read if result.annotated is not None]
+    _check_any(photos, names, source, layout)
+    classes = choose_classes(
+        source.class_names,
+        (name for photo in photos for name in photo.names),
+        format_name=source.format,
+        wanted=options.class_map,
+        one_class=options.one_class,
+    )
+    records, notes = _clean_all(read, classes, source)
+    write_text(layout.dropped, notes.text())
+    image_root = _copy_images(source, layout, records) if options.copy_images else source.image_root
+    splits = {
+        split: [records[name] for name in listed if name in records]
+        for split, listed in members.items()
+    }
+    for split, photos_of_split in splits.items():
+        write_coco(layout.annotations(split), photos_of_split, classes.class_names)
+    _remove_stale(layout, splits)
+    imported = ImportedSet(layout, image_root, classes.class_names, splits, notes)
+    states = {name: result.state for name, result in zip(names, read, strict=True)}
+    states = {name: states[name] for name in records}
+    write_json(layout.manifest, _manifest(source, imported, options, states), indent=2)
+    return imported
+
+
+def read_photo(file_name: str, *, source: Source) -> ReadPhoto:
+    """Reads one photo and its annotation, and looks whether the photo decodes whole.
+
+    Args:
+        file_name: of the photo.
+        source: what it is of.
+
+    Returns:
+        What became of it; corrupt files are reported there, so that one does not hide the others.
+    """
+    path = source.image_root / file_name
+    try:
+        annotated = source.read(file_name)
+        _check_decodes(path)
+        return ReadPhoto(annotated, file_state(path))
+    except UnreadableFileError as error:
+        note = Note(UNREADABLE, file_name, str(error))
+        return ReadPhoto(None, notes=(note,), error=str(error))
+    except FileNotFoundError as error:
+        kind = NO_ANNOTATION if path.is_file() else NOT_FOUND
+        return ReadPhoto(None, notes=(Note(kind, file_name, str(error)),))
+
+
+def choose_splits(source: Source, wanted: Sequence[str] | None) -> dict[str, Sequence[str]]:
+    """Returns the members of the wanted splits.
+
+    Args:
+        source: that has them.
+        wanted: names of splits; None for all.
+
+    Raises:
+        UserError: there is no such split.
+    """
+    missing = sorted(set(wanted or []) - set(source.splits))
+    if missing:
+        raise UserError(
+            f"A split is chosen among those of the source. Received {', '.join(missing)}; there "
+            f"are {', '.join(source.splits)}. Correct the name."
+        )
+    return {
+        split: names for split, names in source.splits.items() if wanted is None or split in wanted
+    }
+
+
+def claim(layout: PreparedLayout) -> None:
+    """Marks the folder as a prepared set that is not complete yet.
+
+    Args:
+        layout: the prepared set.
+
+    Raises:
+        UserError: the folder holds something else.
+    """
+    folder = layout.folder
+    if folder.exists() and not folder.is_dir():
+        raise UserError(
+            f"A data set is written to a folder. Received {folder}, a file. Choose another."
+        )
+    if not layout.manifest.is_file() and folder.exists() and any(folder.iterdir()):
+        raise UserError(
+            f"A data set is prepared in a folder of its own, lest other files are lost. Received "
+            f"{folder}, which holds files and no manifest.json. Choose another --dst or --prefix."
+        )
+    write_json(layout.manifest, {"complete": False})
+
+
+def _check_decodes(path: Path) -> None:
+    with open_image(path) as image:
+        image.draft(None, (max(1, image.width // DRAFT_SCALE), max(1, image.height // DRAFT_SCALE)))
+        image.load()
+
+
+def _check_readable(
+    read: Sequence[ReadPhoto], layout: PreparedLayout, skip_unreadable: bool
+) -> None:
+    errors = [result.error for result in read if result.error]
+    if errors and not skip_unreadable:
+        shown = "\n  ".join(errors[:SHOWN_ERRORS])
+        raise UserError(
+            f"Every listed photo and annotation must be readable, or results could not be compared "
+            f"with others'. Received {len(errors)} that are not, all listed in {layout.dropped}:\n"
+            f"  {shown}\nReplace them, or leave them out by --skip-unreadable."
+        )
+
+
+def _check_any(
+    photos: Sequence[Annotated], names: Sequence[str], source: Source, layout: PreparedLayout
+) -> None:
+    if not photos:
+        raise UserError(
+            f"None of the {len(names)} listed photos has both a picture in {source.image_root} and "
+            f"a readable annotation, see {layout.dropped}. Received an empty data set. Give the "
+            "right folders by --image-root and --annotation-root."
+        )
+
+
+def _clean_all(
+    read: Sequence[ReadPhoto], classes: ClassMap, source: Source
+) -> tuple[dict[str, ImageRecord], Notes]:
+    records, notes = {}, Notes(list(source.notes))
+    for result in read:
+        notes.extend(result.notes)
+        if result.annotated is not None:
+            record, found = clean(result.annotated, classes)
+            notes.extend(found)
+            if record is not None:
+                records[record.file_name] = record
+    return records, notes
+
+
+def _copy_images(
+    source: Source, layout: PreparedLayout, records: Mapping[str, ImageRecord]
+) -> Path:
+    wanted = {layout.images / name for name in records}
+    for path in sorted(set(filter(Path.is_file, layout.images.rglob("*"))) - wanted):
+        path.unlink()
+    for name in records:
+        with atomic_write(layout.images / name) as temporary:
+            shutil.copy2(source.image_root / name, temporary)  # with its time, for the manifest
+    return layout.images
+
+
+def _remove_stale(layout: PreparedLayout, splits: Mapping[str, Sequence[ImageRecord]]) -> None:
+    """Removes files of earlier options and what a kill left; the folder is this module's own.
+
+    That takes the tiles' annotations too: they were cut for the earlier content.
+    """
+    wanted = {layout.annotations(split) for split in splits}
+    for path in sorted(set(layout.annotations_folder.iterdir()) - wanted):
+        if not path.stem.endswith(TILES_SUFFIX):
+            logger.info("removing %s, which is not of this set", path)
+        path.unlink()
+
+
+def _manifest(
+    source: Source,
+    imported: ImportedSet,
+    options: ImportOptions,
+    states: Mapping[str, FileState],
+) -> dict[str, Any]:
+    layout = imported.layout
+    return {
+        "complete": True,
+        "format": source.format,
+        "image_root": portable_path(imported.image_root, layout),
+        "class_names": list(imported.class_names),
+        "command": options.command,
+        "options": {
+            "class_map": dict(options.class_map) if options.class_map is not None else None,
+            "one_class": options.one_class,
+            "splits": list(imported.splits),
+            "skip_unreadable": options.skip_unreadable,
+            "copy_images": options.copy_images,
+        },
+        "splits": {
+            split: {
+                "photos": len(records),
+                "boxes": sum(len(record.boxes_xyxy) for record in records),
+            }
+            for split, records in imported.splits.items()
+        },
+        "dropped": imported.notes.counts(),
+        "inputs": states_by_name((path for path in source.inputs if path.is_file()), layout),
+        "pictures": pictures_by_name(states),
+    }

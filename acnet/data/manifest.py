@@ -1,0 +1,184 @@
+"""What a prepared set remembers of its making: options, counts, and a hash of every input.
+
+The manifest completes a set: while it is missing or says otherwise, nothing loads. It also tells
+whether the inputs are still those that were converted.
+"""
+
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from acnet.data.layout import PreparedLayout
+from acnet.errors import UserError
+
+_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class FileState:
+    """A file as it was read.
+
+    Args:
+        size: in bytes.
+        mtime_ns: time of its last change, in nanoseconds since 1970.
+        sha256: of its content, in hexadecimal digits.
+    """
+
+    size: int
+    mtime_ns: int
+    sha256: str
+
+
+def file_state(path: Path) -> FileState:
+    """Reads a file's state.
+
+    Args:
+        path: a file that exists.
+    """
+    stat = path.stat()
+    return FileState(stat.st_size, stat.st_mtime_ns, _sha256(path))
+
+
+def states_by_name(paths: Iterable[Path], layout: PreparedLayout) -> dict[str, list]:
+    """Returns the states of files for the manifest, by portable path.
+
+    Args:
+        paths: files that exist.
+        layout: the prepared set.
+    """
+    return {portable_path(path, layout): _as_row(file_state(path)) for path in paths}
+
+
+def pictures_by_name(states: Mapping[str, FileState]) -> dict[str, list]:
+    """Returns the states of pictures for the manifest, sorted by name.
+
+    Args:
+        states: by file name.
+    """
+    return {name: _as_row(states[name]) for name in sorted(states)}
+
+
+def read_manifest(layout: PreparedLayout) -> dict[str, Any]:
+    """Reads the manifest of a set that is complete.
+
+    Args:
+        layout: the prepared set.
+
+    Raises:
+        UserError: there is none, or the preparation did not finish.
+    """
+    try:
+        manifest = json.loads(layout.manifest.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        fault = f"no {layout.manifest}"
+    except (ValueError, RecursionError) as error:
+        fault = f"{layout.manifest}, which is not JSON: {error}"
+    else:
+        if isinstance(manifest, dict) and manifest.get("complete") is True:
+            return manifest
+        fault = f"a preparation that did not finish, in {layout.folder}"
+    raise UserError(
+        f"The data set {layout.prefix} must be prepared before it is used, since detectron2 reads "
+        f"its COCO files. Received {fault}. Make it with: {remedy(layout, {})}"
+    )
+
+
+def check_fresh(
+    layout: PreparedLayout, manifest: Mapping[str, Any], pictures: Iterable[str]
+) -> None:
+    """Compares the inputs of a set with what was converted.
+
+    Size and time of each are looked at, and the content only where these differ. An annotation
+    that is gone is not missed, since the COCO files hold what it said.
+
+    Args:
+        layout: the prepared set.
+        manifest: of the set.
+        pictures: names of those that will be read, below the manifest's `image_root`.
+
+    Raises:
+        UserError: an input changed after the conversion, or a picture is gone.
+    """
+    folder = layout.folder
+    for name, row in manifest.get("inputs", {}).items():
+        if _changed(folder / name, row) not in (None, "is missing"):
+            raise _stale(layout, manifest, folder / name, "changed after the conversion")
+    image_root = folder / manifest["image_root"]
+    rows = manifest.get("pictures", {})
+    for name in pictures:
+        fault = _changed(image_root / name, rows[name]) if name in rows else None
+        if fault is not None:
+            raise _stale(layout, manifest, image_root / name, fault)
+
+
+def portable_path(path: Path, layout: PreparedLayout) -> str:
+    """Returns how the manifest names a path: relative where both move together, else absolute.
+
+    Args:
+        path: a file or folder.
+        layout: the prepared set.
+    """
+    path, root = path.absolute(), layout.root.absolute()
+    return (
+        os.path.relpath(path, layout.folder.absolute()) if path.is_relative_to(root) else str(path)
+    )
+
+
+def remedy(layout: PreparedLayout, manifest: Mapping[str, Any]) -> str:
+    """Returns the command that makes a set again.
+
+    Args:
+        layout: the prepared set.
+        manifest: of the set, empty where it has none.
+    """
+    command = manifest.get("command")
+    if command:
+        return str(command)
+    return (
+        f"python datasets/prepare_acne04.py --src SOURCE --dst {layout.root} "
+        f"--prefix {layout.prefix}"
+    )
+
+
+def _as_row(state: FileState) -> list:
+    return [state.size, state.mtime_ns, state.sha256]
+
+
+def _changed(path: Path, row: list) -> str | None:
+    size, mtime_ns, sha256 = row
+    try:
+        stat = path.stat()
+    except OSError:
+        return "is missing"
+    if (stat.st_size, stat.st_mtime_ns) == (size, mtime_ns):
+        return None
+    if stat.st_size == size and _cached_sha256(str(path), stat.st_mtime_ns) == sha256:
+        return None
+    return "changed after the conversion"
+
+
+@functools.lru_cache(maxsize=100_000)
+def _cached_sha256(path: str, mtime_ns: int) -> str:
+    return _sha256(Path(path))
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _stale(
+    layout: PreparedLayout, manifest: Mapping[str, Any], path: Path, fault: str
+) -> UserError:
+    return UserError(
+        f"A prepared set must agree with what it was made from, or boxes and photos differ. "
+        f"Received {path}, which {fault}. Convert it again with: {remedy(layout, manifest)}"
+    )

@@ -1,0 +1,266 @@
+"""Reading COCO detection files: those of COCO, of Roboflow, of CVAT, and our own.
+
+Pictures lie beside the file (Roboflow), in a folder that is called as the split (COCO), in
+`images/`, or where a prepared set's manifest says.
+"""
+
+import json
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from acnet.data.images import UnreadableFileError, read_size
+from acnet.data.layout import TILES_SUFFIX
+from acnet.data.readers.coco_table import NO_BOX, Box, Objects, Table, number, read_table
+from acnet.data.readers.safe_files import (
+    IMAGE_SUFFIXES,
+    NameIndex,
+    list_files,
+    member,
+    relative_name,
+)
+from acnet.data.records import Annotated, Note
+from acnet.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+ROBOFLOW_NAME = "_annotations.coco"
+COCO_PREFIX = "instances_"
+MANIFEST = "manifest.json"
+LEAVES = "photo dropped: its name leads out of the folder"
+DIFFERS = "photo annotated differently in two splits: the first counts"
+
+
+@dataclass(frozen=True)
+class CocoSource:
+    """COCO files; see `acnet.data.readers.source.Source` for the common part.
+
+    Args:
+        image_root: folder of the pictures of all files.
+        splits: pictures by split, one split a file.
+        inputs: the JSON files.
+        unlisted: pictures that no file lists.
+        class_names: in the order of their ids.
+        notes: on what could not be taken.
+        objects: of each picture.
+    """
+
+    image_root: Path
+    splits: Mapping[str, Sequence[str]]
+    inputs: Sequence[Path]
+    unlisted: Sequence[Path]
+    class_names: tuple[str, ...]
+    notes: Sequence[Note]
+    objects: Mapping[str, Objects]
+    format: str = "coco"
+
+    def read(self, file_name: str) -> Annotated:
+        """Reads one picture's size and takes its objects.
+
+        Args:
+            file_name: as in `splits`.
+
+        Raises:
+            UnreadableFileError: the picture is damaged, or a link out of the folder.
+            FileNotFoundError: there is no such picture.
+        """
+        path = member(self.image_root, file_name)
+        if not path.is_file():
+            raise FileNotFoundError(f"no such file: {path}")
+        found = self.objects[file_name]
+        return Annotated(
+            file_name=file_name,
+            image_hw=read_size(path),
+            names=found.names,
+            boxes_xyxy=found.boxes_xyxy,
+            annotation_ids=found.ids,
+            declared_hw=found.declared_hw,
+            crowd=found.crowd,
+            difficult=found.difficult,
+        )
+
+
+def is_coco(src: Path) -> bool:
+    """Returns whether a path is, or a folder holds, JSON that begins as COCO's does.
+
+    Args:
+        src: any path.
+    """
+    return any(mentions(path, '"images"') for path in find_files(src))
+
+
+def open_coco(
+    src: Path, *, image_root: Path | None = None, annotation_root: Path | None = None
+) -> CocoSource:
+    """Finds the files, their splits and their pictures.
+
+    Args:
+        src: a JSON file, or a folder of some.
+        image_root: the pictures, where they are elsewhere.
+        annotation_root: folder of the JSON files, likewise.
+
+    Raises:
+        UserError: there is no such file, or one is not of COCO's form.
+    """
+    files = find_files(annotation_root or src)
+    if not src.is_file():  # a file that somebody names is taken for COCO, others must look like it
+        files = [path for path in files if mentions(path, '"images"')]
+    if not files:
+        raise UserError(
+            "COCO's annotations are JSON files with the lists `images` and `annotations`. "
+            f"Received {annotation_root or src}, which holds none. Give the file itself."
+        )
+    folder = src if src.is_dir() else src.parent
+    root = image_root or _prepared_root(folder) or folder
+    return build_source(files, root, box_of, format_name="coco")
+
+
+def build_source(files: Sequence[Path], root: Path, box: Box, *, format_name: str) -> CocoSource:
+    """Reads files of COCO's form and finds their pictures.
+
+    Args:
+        files: each is a split.
+        root: folder of the pictures, at any depth.
+        box: gives the corners of an object.
+        format_name: of the source.
+    """
+    pictures = list_files(root, IMAGE_SUFFIXES)
+    index = NameIndex(pictures)
+    splits, notes, class_names = {}, [], {}
+    objects: dict[str, Objects] = {}
+    for split, path in _split_names(files).items():
+        table = read_table(path, box)
+        notes += table.notes
+        class_names.update(dict.fromkeys(table.class_names))
+        prefix = _prefix(path, split, table, root, index)
+        members = []
+        for written, found in table.objects.items():
+            try:
+                name = prefix + relative_name(written)
+            except UnreadableFileError as error:
+                notes.append(Note(LEAVES, written, str(error)))
+                continue
+            name = index.find(name) or name
+            if name in objects and not _same(objects[name], found):
+                notes.append(Note(DIFFERS, name, f"in {path.name}"))
+            objects.setdefault(name, found)
+            members.append(name)
+        splits[split] = tuple(sorted(set(members)))
+    return CocoSource(
+        image_root=root,
+        splits=splits,
+        inputs=list(files),
+        unlisted=[root / name for name in pictures if name not in objects],
+        class_names=tuple(class_names),
+        notes=notes,
+        objects=objects,
+        format=format_name,
+    )
+
+
+def find_files(src: Path) -> list[Path]:
+    """Returns the JSON files that may annotate a data set.
+
+    Args:
+        src: a JSON file, or a folder: files in it, one level below, and Roboflow's.
+    """
+    if src.is_file():
+        return [src] if src.suffix.lower() == ".json" else []
+    found = [src / name for name in list_files(src, [".json"]) if name.count("/") <= 2]
+    found = [path for path in found if path.name != MANIFEST]
+    if (src / MANIFEST).is_file():  # a prepared set's own: tiles repeat what the photos have
+        found = [path for path in found if not path.stem.endswith(TILES_SUFFIX)]
+    detection = [path for path in found if path.name.startswith(COCO_PREFIX)]
+    return detection or found  # COCO's captions and keypoints lie beside its boxes
+
+
+def mentions(path: Path, word: str) -> bool:
+    """Returns whether a file has a word; big files are searched in pieces that overlap.
+
+    Args:
+        path: any path.
+        word: in ASCII.
+    """
+    if not path.is_file():
+        return False
+    sought, tail = word.encode(), b""
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            if sought in tail + block:
+                return True
+            tail = block[-len(sought) :]
+    return False
+
+
+def box_of(entry: Mapping[str, Any]) -> tuple[float, float, float, float]:
+    """Returns the corners of a COCO object, from its polygons where it has no `bbox`.
+
+    Args:
+        entry: an annotation; anything may be missing or of another type.
+
+    Returns:
+        x0, y0, x1, y1 as written, NaN where there are neither.
+    """
+    bbox = entry.get("bbox")
+    if isinstance(bbox, (list, tuple)) and len(bbox) == 4:
+        x, y, width, height = map(number, bbox)
+        return (x, y, x + width, y + height)
+    polygons = entry.get("segmentation")
+    polygons = polygons if isinstance(polygons, list) else []
+    if polygons and not isinstance(polygons[0], list):
+        polygons = [polygons]
+    xs = [number(x) for polygon in polygons if isinstance(polygon, list) for x in polygon[::2]]
+    ys = [number(y) for polygon in polygons if isinstance(polygon, list) for y in polygon[1::2]]
+    if not xs or not ys or not all(map(math.isfinite, xs + ys)):
+        return NO_BOX
+    return (min(xs), min(ys), max(xs), max(ys))
+
+
+def _split_names(files: Sequence[Path]) -> dict[str, Path]:
+    """Splits are called as their files, as their folders where all files are called the same."""
+    stems = [path.stem.removeprefix(COCO_PREFIX) for path in files]
+    if len(set(stems)) < len(stems) or ROBOFLOW_NAME in stems:
+        stems = [
+            path.parent.name if path.stem == ROBOFLOW_NAME else f"{path.parent.name}_{stem}"
+            for path, stem in zip(files, stems, strict=True)
+        ]
+    return dict(zip(stems, files, strict=True))
+
+
+def _prefix(path: Path, split: str, table: Table, root: Path, index: NameIndex) -> str:
+    """The folder below `root` in which most of a file's pictures are; the likeliest goes first."""
+    beside = path.parent.relative_to(root).as_posix() if path.parent.is_relative_to(root) else ""
+    places = [beside, split, f"images/{split}", "images", "", f"{split}/images", f"{beside}/images"]
+    prefixes = ["" if place in ("", ".") else f"{place}/" for place in places]
+    names = [name.replace("\\", "/") for name in table.objects]
+
+    def hits(prefix: str) -> int:
+        return sum(prefix + str(PurePosixPath(name)) in index for name in names)
+
+    return max(dict.fromkeys(prefixes), key=hits)
+
+
+def _prepared_root(folder: Path) -> Path | None:
+    """The photos' folder that a prepared set's manifest states."""
+    for place in (folder, folder.parent):
+        manifest = place / MANIFEST
+        if manifest.is_file():
+            try:
+                image_root = json.loads(manifest.read_text(encoding="utf-8"))["image_root"]
+                found = place / image_root
+                if found.is_dir():
+                    return found
+            except (ValueError, KeyError, TypeError, RecursionError, OSError):
+                logger.info("%s is no prepared set's", manifest)
+    return None
+
+
+def _same(one: Objects, other: Objects) -> bool:
+    return one.names == other.names and np.array_equal(
+        one.boxes_xyxy, other.boxes_xyxy, equal_nan=True
+    )

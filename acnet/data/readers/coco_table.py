@@ -1,0 +1,241 @@
+"""Files of COCO's form, whatever is in them: pictures, and objects that refer to them by id.
+
+Both COCO and ACNE04-v2 have this form; they differ in what an object's box is made of.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from acnet.data.images import UnreadableFileError
+from acnet.data.readers.safe_files import class_name, read_json, shown
+from acnet.data.records import Note
+
+NO_ID = -1  # of an annotation whose id is missing or no whole number
+MAX_INTEGER = 2**62
+
+BAD_ENTRY = "entry of the JSON dropped: not of COCO's form"
+LOST = "object dropped: its image_id is no picture's"
+SHARED_ID = "photo dropped: its image id is another's too"
+RENUMBERED = "annotation id 0, missing or used twice: renumbered"
+TWICE = "picture listed twice: its objects are taken together"
+Box = Callable[[Mapping[str, Any]], tuple[float, float, float, float]]
+NO_BOX = (math.nan,) * 4
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The objects of one picture.
+
+    Args:
+        declared_hw: the picture's size as stated, or None.
+        names: N class names.
+        boxes_xyxy: (N, 4) float64 as written; NaN where there is no box.
+        ids: N annotation ids, `NO_ID` where there is none.
+        crowd: (N,) bool.
+        difficult: (N,) bool.
+    """
+
+    declared_hw: tuple[int, int] | None
+    names: tuple[str, ...]
+    boxes_xyxy: np.ndarray
+    ids: tuple[int, ...]
+    crowd: np.ndarray
+    difficult: np.ndarray
+
+
+@dataclass(frozen=True)
+class Table:
+    """One file.
+
+    Args:
+        objects: by the picture's name as it is written.
+        class_names: that the file declares, in the order of their ids.
+        notes: on what could not be taken.
+    """
+
+    objects: Mapping[str, Objects]
+    class_names: tuple[str, ...]
+    notes: list[Note] = field(default_factory=list)
+
+
+def is_table(content: Any) -> bool:
+    """Returns whether JSON has COCO's two lists.
+
+    Args:
+        content: as loaded.
+    """
+    return isinstance(content, dict) and all(
+        isinstance(content.get(part), list) for part in ("images", "annotations")
+    )
+
+
+def read_table(path: Path, box: Box) -> Table:
+    """Reads a file of COCO's form.
+
+    Args:
+        path: the file.
+        box: gives the corners of an object, NaN where it has none.
+
+    Raises:
+        UnreadableFileError: it is no JSON, or lacks one of the two lists.
+        FileNotFoundError: there is no such file.
+    """
+    content = read_json(path)
+    if not is_table(content):
+        raise UnreadableFileError(
+            "A COCO file is an object with the lists `images` and `annotations`. Received "
+            f"{path}: {shown(content)}. Give a file of that form."
+        )
+    notes = _Tally(path.name)
+    sizes, name_of_id = _images(content["images"], notes)
+    categories, declared = _categories(content.get("categories"))
+    by_name: dict[str, list[Mapping]] = {name: [] for name in sizes}
+    for entry in content["annotations"]:
+        if not isinstance(entry, dict):
+            notes.add(BAD_ENTRY, entry)
+            continue
+        name = name_of_id.get(_key(entry.get("image_id")))
+        if name is None:
+            notes.add(LOST, entry.get("image_id"))
+        else:
+            by_name[name].append(entry)
+    _note_ids(itertools.chain.from_iterable(by_name.values()), notes)
+    objects = {
+        name: _objects(entries, sizes[name], categories, box) for name, entries in by_name.items()
+    }
+    used = {name for found in objects.values() for name in found.names}
+    return Table(objects, _without_groups(declared, used), notes.notes())
+
+
+def number(value: Any) -> float:
+    """Returns a number of JSON, NaN for anything that is none.
+
+    Args:
+        value: anything that JSON holds; numbers in quotes are taken.
+    """
+    if isinstance(value, bool) or value is None:
+        return math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
+class _Tally:
+    """Counts faults of a file by kind, with the first one as an example."""
+
+    def __init__(self, file_name: str) -> None:
+        self._file_name = file_name
+        self._found: dict[str, list] = {}
+
+    def add(self, kind: str, example: Any) -> None:
+        entry = self._found.setdefault(kind, [0, shown(example)])
+        entry[0] += 1
+
+    def notes(self) -> list[Note]:
+        return [
+            Note(kind, self._file_name, f"the first: {example}", count)
+            for kind, (count, example) in self._found.items()
+        ]
+
+
+def _images(
+    entries: Iterable[Any], notes: _Tally
+) -> tuple[dict[str, tuple[int, int] | None], dict[Any, str]]:
+    """Sizes by name, and names by id; pictures that share an id are left out."""
+    sizes, name_of_id, shared = {}, {}, set()
+    for entry in entries:
+        name = entry.get("file_name") if isinstance(entry, dict) else None
+        key = _key(entry.get("id")) if isinstance(entry, dict) else None
+        if not isinstance(name, str) or not name or key is None:
+            notes.add(BAD_ENTRY, entry)
+            continue
+        if name_of_id.setdefault(key, name) != name:
+            shared.add(key)
+            notes.add(SHARED_ID, name)
+            continue
+        if name in sizes:
+            notes.add(TWICE, name)
+        height, width = number(entry.get("height")), number(entry.get("width"))
+        is_size = math.isfinite(height) and math.isfinite(width)
+        sizes[name] = (int(height), int(width)) if is_size else None
+    for key in shared:
+        name = name_of_id.pop(key)
+        notes.add(SHARED_ID, name)
+        if name not in name_of_id.values():
+            sizes.pop(name, None)
+    return sizes, name_of_id
+
+
+def _categories(entries: Any) -> tuple[dict[Any, str], list[tuple[str, str]]]:
+    """Names by id, and the declared names in the order of ids, each with its group."""
+    found = {}
+    for entry in entries if isinstance(entries, list) else []:
+        if isinstance(entry, dict) and _key(entry.get("id")) is not None:
+            name = class_name(entry.get("name", entry["id"]))
+            group = class_name(entry.get("supercategory", ""))
+            found.setdefault(_key(entry["id"]), (name, group))
+    names = {key: name for key, (name, _) in found.items()}
+    return names, [found[key] for key in sorted(found, key=_order)]
+
+
+def _without_groups(declared: list[tuple[str, str]], used: set[str]) -> tuple[str, ...]:
+    """Leaves out names that only group others, as Roboflow writes one with id 0."""
+    groups = {group for name, group in declared if group != name}
+    names = dict.fromkeys(name for name, _ in declared if name in used or name not in groups)
+    return tuple(names)
+
+
+def _objects(
+    entries: list[Mapping],
+    declared_hw: tuple[int, int] | None,
+    categories: Mapping[Any, str],
+    box: Box,
+) -> Objects:
+    return Objects(
+        declared_hw=declared_hw,
+        names=tuple(_name(entry, categories) for entry in entries),
+        boxes_xyxy=np.array([box(entry) for entry in entries], np.float64).reshape(-1, 4),
+        ids=tuple(_id(entry) for entry in entries),
+        crowd=np.array([number(entry.get("iscrowd")) == 1 for entry in entries], dtype=bool),
+        difficult=np.array([number(entry.get("difficult")) == 1 for entry in entries], dtype=bool),
+    )
+
+
+def _name(entry: Mapping, categories: Mapping[Any, str]) -> str:
+    key = _key(entry.get("category_id"))
+    if key is not None:
+        return categories.get(key, class_name(entry["category_id"]))
+    return class_name(entry.get("class_name", entry.get("category_name", "")))
+
+
+def _note_ids(entries: Iterable[Mapping], notes: _Tally) -> None:
+    seen = set()
+    for entry in entries:
+        id_ = _id(entry)
+        if id_ in (0, NO_ID) or id_ in seen:
+            notes.add(RENUMBERED, entry.get("id"))
+        seen.add(id_)
+
+
+def _id(entry: Mapping) -> int:
+    id_ = entry.get("id")
+    is_whole = isinstance(id_, int) and not isinstance(id_, bool) and abs(id_) <= MAX_INTEGER
+    return id_ if is_whole else NO_ID
+
+
+def _key(id_: Any) -> Any:
+    """An id that can be looked up, or None: JSON allows 1, 1.0, "1", null, lists, NaN."""
+    if isinstance(id_, float):
+        return int(id_) if math.isfinite(id_) else None
+    return id_ if isinstance(id_, (int, str)) and not isinstance(id_, bool) else None
+
+
+def _order(key: Any) -> tuple[bool, int, str]:
+    return (True, 0, key) if isinstance(key, str) else (False, key, "")

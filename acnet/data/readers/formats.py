@@ -1,0 +1,105 @@
+"""The formats that can be read, and how each is recognised; a new one adds a line to `FORMATS`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from acnet.data.readers.acne04 import is_acne04, open_acne04
+from acnet.data.readers.acne04_v2 import is_acne04_v2, open_acne04_v2
+from acnet.data.readers.coco import is_coco, open_coco
+from acnet.data.readers.source import Source
+from acnet.data.readers.voc import is_voc, open_voc
+from acnet.data.readers.yolo import is_yolo, open_yolo
+from acnet.errors import UserError
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format.
+
+    Args:
+        open: takes the folder or file, `image_root` and `annotation_root`; gives a `Source`.
+        recognises: whether a folder or file has it, from names and the first bytes alone.
+        looked_for: what `recognises` looks for, in words.
+    """
+
+    open: Callable[..., Source]
+    recognises: Callable[[Path], bool]
+    looked_for: str
+
+
+# In the order in which they are tried: an earlier one is more particular.
+FORMATS: Mapping[str, Format] = MappingProxyType(
+    {
+        "acne04": Format(open_acne04, is_acne04, "NNEW_{trainval,test}_{0..4}.txt and XML files"),
+        "acne04_v2": Format(open_acne04_v2, is_acne04_v2, "JSON with `images` and `radius`"),
+        "coco": Format(open_coco, is_coco, "JSON with `images` and `annotations`"),
+        "yolo": Format(open_yolo, is_yolo, "data.yaml, or pictures and labels/*.txt"),
+        "voc": Format(open_voc, is_voc, "pictures and XML files"),
+    }
+)
+
+
+def open_source(
+    src: str | Path,
+    format: str = AUTO,
+    *,
+    image_root: str | Path | None = None,
+    annotation_root: str | Path | None = None,
+) -> Source:
+    """Opens a data set as its makers left it; lists files and reads no picture.
+
+    Args:
+        src: its folder, or the one file that annotates it.
+        format: a key of `FORMATS`, or "auto" to recognise it.
+        image_root: folder of the pictures, where they are elsewhere.
+        annotation_root: folder of the annotations, likewise.
+
+    Returns:
+        The source.
+
+    Raises:
+        UserError: there is no such folder, the format is not known or not recognised, or the data
+            set lacks something that its format requires.
+    """
+    src = Path(src).expanduser()
+    roots = {"image_root": image_root, "annotation_root": annotation_root}
+    roots = {name: Path(root).expanduser() for name, root in roots.items() if root is not None}
+    for path in (src, *roots.values()):
+        if not path.exists():
+            raise UserError(
+                f"A data set is read from a folder that exists. Received {path}. Correct the path."
+            )
+    if format == AUTO:
+        format = detect_format(src)
+    if format not in FORMATS:
+        raise UserError(
+            f"A data set has one of the formats {', '.join(FORMATS)}. Received {format!r}. "
+            f"Choose one of them, or {AUTO!r} to recognise it."
+        )
+    return FORMATS[format].open(src, **roots)
+
+
+def detect_format(src: Path) -> str:
+    """Recognises the format of a folder or file.
+
+    Args:
+        src: that exists.
+
+    Returns:
+        A key of `FORMATS`.
+
+    Raises:
+        UserError: none fits; the message lists what was looked for.
+    """
+    for name, known in FORMATS.items():
+        if known.recognises(src):
+            return name
+    looked_for = "".join(f"\n  {name}: {known.looked_for}" for name, known in FORMATS.items())
+    raise UserError(
+        f"The format of a data set shows in its files. Received {src}, where none of these was "
+        f"found:{looked_for}\nGive the folder that holds them, or name the format."
+    )

@@ -1,0 +1,199 @@
+"""Reading what strangers wrote: names that stay in their folder, and text that may be anything.
+
+A data set from the web is input like any other: names may lead elsewhere, text may be no text, and
+JSON may be nested a million times. Whatever it is, one sort of error comes out of here.
+"""
+
+import json
+import os
+import re
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from acnet.data.images import UnreadableFileError
+
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+MAX_NAME_BYTES = 255  # of one folder or file, on all common file systems
+MAX_PATH_BYTES = 3000  # leaves room for the folder of the data set
+SHOWN_CHARACTERS = 120  # of a name in a message
+_DRIVE = re.compile(r"^[A-Za-z]:")
+
+
+def relative_name(name: str) -> str:
+    """Returns a name from an annotation with forward slashes, if it stays below its folder.
+
+    Args:
+        name: as it is written; Windows' back-slashes are taken for slashes.
+
+    Raises:
+        UnreadableFileError: it is absolute, climbs out of its folder, or is no name of a file.
+    """
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+    leaves = name.startswith(("/", "\\")) or bool(_DRIVE.match(name)) or ".." in parts
+    bad = not _is_text(name) or "\0" in name or len(name) > MAX_PATH_BYTES
+    if not parts or leaves or bad or max(len(part.encode()) for part in parts) > MAX_NAME_BYTES:
+        raise UnreadableFileError(
+            "A file is named relative to the data set's folder and lies in it, lest others are "
+            f"read. Received {shown(name)}. Correct the name in the annotation."
+        )
+    return "/".join(parts)
+
+
+def member(root: Path, name: str) -> Path:
+    """Returns the path of a file of a data set, which need not exist.
+
+    Args:
+        root: the folder that it must be in; may itself be a symbolic link.
+        name: as it is written in an annotation.
+
+    Raises:
+        UnreadableFileError: the name, or a symbolic link on its way, leads out of the folder.
+    """
+    path = root / relative_name(name)
+    try:
+        inside = path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError) as error:  # links that lead in circles
+        raise UnreadableFileError(
+            f"A file must be reachable. Received {path}: {error}. Replace the link by the file."
+        ) from error
+    if not inside:
+        raise UnreadableFileError(
+            "A symbolic link must not lead out of the data set's folder, lest others' files are "
+            f"read. Received {path}, a link to {path.resolve()}. Replace it by the file."
+        )
+    return path
+
+
+def read_text(path: Path) -> str:
+    """Reads text in UTF-8, or in UTF-16 where the file begins with its mark, as Windows writes it.
+
+    Args:
+        path: the file.
+
+    Raises:
+        UnreadableFileError: it is in another encoding.
+        FileNotFoundError: there is no such file.
+    """
+    if not path.is_file():  # a pipe would never end
+        raise FileNotFoundError(f"no such file: {path}")
+    content = path.read_bytes()
+    is_utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    try:
+        return content.decode("utf-16" if is_utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UnreadableFileError(
+            f"An annotation is text in UTF-8. Received {path}: {error}. Save it as UTF-8."
+        ) from error
+
+
+def read_json(path: Path) -> Any:
+    """Reads JSON of any content.
+
+    Args:
+        path: the file.
+
+    Returns:
+        What it holds; numbers may be NaN or infinite.
+
+    Raises:
+        UnreadableFileError: it is no JSON, or nested too deep, or has numbers of too many digits.
+        FileNotFoundError: there is no such file.
+    """
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableFileError(
+            f"An annotation file must be JSON. Received {path}: {error}. "
+            "Replace the file by an intact copy."
+        ) from error
+
+
+def list_files(root: Path, suffixes: Iterable[str], *, below: str = "") -> list[str]:
+    """Lists files with given suffixes in a folder and all below it.
+
+    Hidden files and folders are left out: `._a.jpg` and `.ipynb_checkpoints` are nobody's photos.
+    Links to folders are not followed, since they may lead in circles.
+
+    Args:
+        root: what the names are relative to.
+        suffixes: in small letters, with the dot.
+        below: a folder relative to `root`, where only a part of it is wanted.
+
+    Returns:
+        Names with forward slashes, sorted. Names that are no Unicode are left out.
+    """
+    wanted = tuple(suffixes)
+    found = []
+    for folder, folders, files in os.walk(root / below):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        prefix = PurePosixPath(Path(folder).relative_to(root).as_posix())
+        found += [
+            str(prefix / name)
+            for name in files
+            if name.lower().endswith(wanted) and not name.startswith(".") and _is_text(name)
+        ]
+    return sorted(name for name in found if _is_text(name))
+
+
+class NameIndex:
+    """Finds files whose names are written in another case or another Unicode form.
+
+    macOS stores an "é" as two characters, and Windows does not tell `a.JPG` from `a.jpg`.
+
+    Args:
+        names: of the files that there are.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._exact = set(names)
+        self._folded: dict[str, str | None] = {}
+        for name in sorted(self._exact):
+            # Two files that differ in case only: neither is meant by a third spelling.
+            self._folded[_fold(name)] = None if _fold(name) in self._folded else name
+
+    def __contains__(self, name: str) -> bool:
+        return self.find(name) is not None
+
+    def find(self, name: str) -> str | None:
+        """Returns the name that the file has on disk, or None.
+
+        Args:
+            name: as it is written somewhere else.
+        """
+        return name if name in self._exact else self._folded.get(_fold(name))
+
+
+def shown(text: object) -> str:
+    """Returns something of unknown content for a message: quoted, printable and of bounded length.
+
+    Args:
+        text: anything.
+    """
+    quoted = ascii(text) if not _is_text(str(text)) else repr(text)
+    return quoted if len(quoted) <= SHOWN_CHARACTERS else f"{quoted[:SHOWN_CHARACTERS]}..."
+
+
+def class_name(text: object) -> str:
+    """Returns the name of a class as it can be written anywhere: one line of Unicode, trimmed.
+
+    Args:
+        text: as it is written; may be a number or have line ends in it.
+    """
+    clean = str(text).encode("utf-8", "backslashreplace").decode()
+    return " ".join(clean.split())[:SHOWN_CHARACTERS]
+
+
+def _fold(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _is_text(text: str) -> bool:
+    """Whether it can be written as UTF-8; names from disk and JSON may hold half characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,250 @@
+"""Reading YOLO exports, as Roboflow, Kaggle, Ultralytics and CVAT write them.
+
+Pictures and labels are apart, either way round (`images/train` and `labels/train`, or
+`train/images` and `train/labels`), in one pair of folders, or side by side. A `data.yaml` gives
+the names of the classes and says where the splits are; without one the folders decide.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from acnet.data.images import UnreadableFileError, read_size
+from acnet.data.readers.safe_files import (
+    IMAGE_SUFFIXES,
+    NameIndex,
+    class_name,
+    list_files,
+    member,
+    read_text,
+    shown,
+)
+from acnet.data.readers.splits import is_split_folder, splits_of_folders
+from acnet.data.readers.yolo_label import parse_label
+from acnet.data.readers.yolo_yaml import YoloYaml, find_in_export, find_yaml, read_yaml
+from acnet.data.records import Annotated, Note
+from acnet.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+NAME_LISTS = ("classes.txt", "obj.names", "_darknet.labels", "predefined_classes.txt")
+NO_LABEL = "photo without a label file: no boxes"
+BAD_LINE = "line dropped: no class and box"
+
+
+@dataclass(frozen=True)
+class YoloSource:
+    """A YOLO export; see `acnet.data.readers.source.Source` for the common part.
+
+    Args:
+        image_root: the export's folder, or that of the pictures where they are elsewhere.
+        splits: pictures by split.
+        inputs: label files, `data.yaml` and lists.
+        unlisted: label files without a picture, pictures in no split.
+        label_root: what the names of the label files are relative to.
+        label_of: names of the label files by picture, where there is one.
+        class_names: in the order of their numbers.
+        name_of_number: of each class that has a name.
+        has_keypoints: lines have keypoints after the box.
+    """
+
+    image_root: Path
+    splits: Mapping[str, Sequence[str]]
+    inputs: Sequence[Path]
+    unlisted: Sequence[Path]
+    label_root: Path
+    label_of: Mapping[str, str]
+    class_names: tuple[str, ...] = ()
+    name_of_number: Mapping[int, str] = None
+    has_keypoints: bool = False
+    notes: Sequence[Note] = ()
+    format: str = "yolo"
+
+    def read(self, file_name: str) -> Annotated:
+        """Reads one picture's size and its label file.
+
+        Args:
+            file_name: as in `splits`.
+
+        Returns:
+            Boxes in pixels. A class that has no name is called by its number. A picture without a
+            label file has no boxes, as in training by YOLO.
+
+        Raises:
+            UnreadableFileError: the picture or its label file is damaged, or leaves the folder.
+            FileNotFoundError: there is no such picture.
+        """
+        path = member(self.image_root, file_name)
+        if not path.is_file():
+            raise FileNotFoundError(f"no such file: {path}")
+        height, width = read_size(path)
+        if file_name not in self.label_of:
+            label, notes = parse_label(""), [Note(NO_LABEL, file_name)]
+        else:
+            text = read_text(member(self.label_root, self.label_of[file_name]))
+            label, notes = parse_label(text, has_keypoints=self.has_keypoints), []
+        if label.bad_lines:
+            notes.append(Note(BAD_LINE, file_name, label.examples, label.bad_lines))
+        return Annotated(
+            file_name=file_name,
+            image_hw=(height, width),
+            names=tuple(self.name_of_number.get(i, str(i)) for i in label.classes),
+            boxes_xyxy=label.boxes_xyxy * np.array([width, height, width, height]),
+            notes=tuple(notes),
+        )
+
+
+def is_yolo(src: Path) -> bool:
+    """Returns whether a folder has label files, or a `data.yaml` beside pictures.
+
+    Args:
+        src: any path.
+    """
+    if not src.is_dir() or next(iter(list_files(src, IMAGE_SUFFIXES)), None) is None:
+        return False
+    labels = list_files(src, [".txt"])
+    return find_yaml(src) is not None or bool(
+        _pair(list_files(src, IMAGE_SUFFIXES), labels, apart=False)
+    )
+
+
+def open_yolo(
+    src: Path, *, image_root: Path | None = None, annotation_root: Path | None = None
+) -> YoloSource:
+    """Finds pictures, labels, names and splits of an export.
+
+    Args:
+        src: its folder.
+        image_root: the pictures, where they are elsewhere; its folders are the splits.
+        annotation_root: the label files, likewise.
+
+    Raises:
+        UserError: there are no pictures, or a split of `data.yaml` leads out of the export.
+    """
+    yaml_path = find_yaml(src)
+    config = read_yaml(yaml_path) if yaml_path else YoloYaml()
+    root = image_root or src
+    pictures = list_files(root, IMAGE_SUFFIXES)
+    if not pictures:
+        raise UserError(
+            f"A YOLO export has pictures and label files. Received {root}, which holds no "
+            f"picture ({', '.join(IMAGE_SUFFIXES)}). Give their folder by --image-root."
+        )
+    label_root = annotation_root or src
+    labels = list_files(label_root, [".txt"])
+    label_of = _pair(pictures, labels, apart=annotation_root is not None or image_root is not None)
+    lists: list[Path] = []
+    splits = {} if image_root else _splits_of_yaml(src, config, pictures, lists)
+    splits = splits or splits_of_folders(pictures)
+    names, name_files = _class_names(src, label_root, config)
+    used = set(label_of.values())
+    listed = {name for members in splits.values() for name in members}
+    known_text = {*lists, *name_files}
+    return YoloSource(
+        image_root=root,
+        splits=splits,
+        inputs=[
+            *([config.path] if config.path else []),
+            *sorted(known_text),
+            *(label_root / label_of[name] for name in sorted(listed & set(label_of))),
+        ],
+        unlisted=[
+            *(root / name for name in pictures if name not in listed),
+            *(
+                label_root / name
+                for name in labels
+                if name not in used
+                and label_root / name not in known_text
+                and _is_label_place(name)
+            ),
+        ],
+        label_root=label_root,
+        label_of=label_of,
+        class_names=tuple(names[number] for number in sorted(names)),
+        name_of_number=names,
+        has_keypoints=config.has_keypoints,
+    )
+
+
+def _pair(pictures: Iterable[str], labels: Iterable[str], *, apart: bool) -> dict[str, str]:
+    """Finds each picture's label file: at the same place below `labels`, or beside it."""
+    index = NameIndex(labels)
+    found = {}
+    for picture in pictures:
+        path = PurePosixPath(picture).with_suffix(".txt")
+        parts = list(path.parts)
+        candidates = [str(path)]
+        for place in reversed([i for i, part in enumerate(parts[:-1]) if part.lower() == "images"]):
+            swapped = [*parts[:place], "labels", *parts[place + 1 :]]
+            candidates.insert(0, "/".join(swapped))
+            if apart:  # the roots may stand for `images` and `labels` themselves
+                candidates.append("/".join(parts[:place] + parts[place + 1 :]))
+        if apart:
+            candidates += ["labels/" + str(path)]
+        label = next((index.find(name) for name in candidates if name in index), None)
+        if label is not None:
+            found[picture] = label
+    return found
+
+
+def _splits_of_yaml(
+    src: Path, config: YoloYaml, pictures: Sequence[str], lists: list[Path]
+) -> dict[str, tuple[str, ...]]:
+    splits = {}
+    for split, entries in config.splits.items():
+        members: set[str] = set()
+        for entry in entries:
+            path = find_in_export(src, entry)
+            if path is None:
+                logger.warning("%s: %s is not in the export: %s", config.path, split, shown(entry))
+            elif path.is_dir():
+                prefix = path.relative_to(src).as_posix() + "/"
+                members.update(n for n in pictures if prefix == "./" or n.startswith(prefix))
+            elif path.suffix == ".txt":
+                lists.append(path)
+                members.update(_read_list(src, path, pictures))
+        if members:
+            splits[split] = tuple(sorted(members))
+    if config.splits and not splits:
+        logger.warning("%s names no split that is here; the folders decide", config.path)
+    return splits
+
+
+def _read_list(src: Path, path: Path, pictures: Sequence[str]) -> list[str]:
+    """The pictures that a list names, each by the end of its path as in `data.yaml`."""
+    index = NameIndex(pictures)
+    names = []
+    for line in filter(None, map(str.strip, read_text(path).splitlines())):
+        parts = [part for part in line.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+        ends = ("/".join(parts[start:]) for start in range(len(parts)))
+        found = next((index.find(end) for end in ends if end in index), None)
+        if found is None:
+            raise UnreadableFileError(
+                f"A list names pictures of its export. Received {shown(line)} in {path}. "
+                "Remove the line, or add the picture."
+            )
+        names.append(found)
+    return names
+
+
+def _class_names(
+    src: Path, label_root: Path, config: YoloYaml
+) -> tuple[Mapping[int, str], list[Path]]:
+    found = [
+        folder / name
+        for name in NAME_LISTS
+        for folder in dict.fromkeys([src, label_root, src / "labels"])
+        if (folder / name).is_file()
+    ]
+    if config.class_names or not found:
+        return config.class_names, found
+    lines = map(class_name, read_text(found[0]).splitlines())
+    return dict(enumerate(filter(None, lines))), found
+
+
+def _is_label_place(name: str) -> bool:
+    """Whether a text file lies where label files do, rather than being a README."""
+    return is_split_folder(name) or "labels" in PurePosixPath(name.lower()).parts[:-1]

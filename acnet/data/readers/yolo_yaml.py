@@ -1,0 +1,147 @@
+"""The `data.yaml` of a YOLO export: names of the classes, and where the splits are."""
+
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from acnet.data.images import UnreadableFileError
+from acnet.data.readers.safe_files import class_name, read_text, shown
+from acnet.errors import UserError
+
+SPLIT_KEYS = ("train", "val", "valid", "test")
+MAX_YAML_BYTES = 256 * 1024  # anchors and aliases let a small file grow without limit
+MAX_CLASSES = 10_000
+
+
+@dataclass(frozen=True)
+class YoloYaml:
+    """What the file says.
+
+    Args:
+        path: the file, None where there is none.
+        class_names: by number.
+        splits: folders or lists of pictures by split, as they are written.
+        has_keypoints: lines have keypoints after the box.
+    """
+
+    path: Path | None = None
+    class_names: Mapping[int, str] = field(default_factory=dict)
+    splits: Mapping[str, list[str]] = field(default_factory=dict)
+    has_keypoints: bool = False
+
+
+def find_yaml(src: Path) -> Path | None:
+    """Returns the YAML file that describes an export, or None.
+
+    Args:
+        src: the export's folder.
+    """
+    found = sorted(path for path in src.iterdir() if path.suffix.lower() in (".yaml", ".yml"))
+    named = [path for path in found if path.stem.lower() in ("data", "dataset")]
+    candidates = [path for path in named or found if path.is_file()]
+    return candidates[0] if candidates else None
+
+
+def read_yaml(path: Path) -> YoloYaml:
+    """Reads a `data.yaml`.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Its names and splits; anything else in it is left alone.
+
+    Raises:
+        UnreadableFileError: it is no YAML, or its names are neither a list nor numbered.
+    """
+    if path.stat().st_size > MAX_YAML_BYTES:
+        raise _unreadable(path, f"more than {MAX_YAML_BYTES} bytes")
+    try:
+        content = _safe_load(read_text(path))
+    except (yaml.YAMLError, ValueError, RecursionError, LookupError, TypeError) as error:
+        raise _unreadable(path, str(error)) from error
+    if not isinstance(content, dict):
+        raise _unreadable(path, shown(content))
+    splits = {}
+    for key in SPLIT_KEYS:
+        if key in content and content[key] is not None:
+            paths = content[key] if isinstance(content[key], list) else [content[key]]
+            splits[key] = [str(entry) for entry in paths]
+    return YoloYaml(
+        path=path,
+        class_names=_names(content.get("names"), path),
+        splits=splits,
+        has_keypoints="kpt_shape" in content,
+    )
+
+
+def find_in_export(src: Path, written: str) -> Path | None:
+    """Finds a folder or list that a `data.yaml` names, inside the export and nowhere else.
+
+    Roboflow writes `../train/images` for `train/images`, others the folder of their own machine,
+    such as `/content/acne/images/train`. So the longest end of the path that exists counts.
+
+    Args:
+        src: the export's folder.
+        written: as it is written.
+
+    Returns:
+        The path, or None where no end of it exists in the export.
+
+    Raises:
+        UserError: a symbolic link there leads out of the export.
+    """
+    clean = posixpath.normpath(written.strip().replace("\\", "/").replace("\0", ""))
+    parts = [part for part in clean.split("/") if part not in ("", ".", "..")]
+    for start in range(len(parts)):
+        path = src.joinpath(*parts[start:])
+        try:
+            exists = path.exists()
+            inside = path.resolve().is_relative_to(src.resolve())
+        except (OSError, ValueError, RuntimeError):  # too long, no Unicode, links in circles
+            continue
+        if exists and not inside:
+            raise UserError(
+                "A split lies inside its export, lest others' files are read. Received "
+                f"{path}, a link to {path.resolve()}. Copy its files, or give --image-root."
+            )
+        if exists:
+            return path
+    return None
+
+
+def _safe_load(text: str) -> Any:
+    """Loads YAML without aliases: nobody needs them here, and they grow without limit."""
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError(f"an alias, *{event.anchor}")
+    return yaml.safe_load(text)
+
+
+def _names(names: Any, path: Path) -> dict[int, str]:
+    if names is None:
+        return {}
+    pairs = (
+        list(enumerate(names))
+        if isinstance(names, list)
+        else list(names.items())
+        if isinstance(names, dict)
+        else None
+    )
+    if pairs is None or len(pairs) > MAX_CLASSES:
+        raise _unreadable(path, f"names: {shown(names)}")
+    try:
+        return {int(number): class_name(name) for number, name in pairs}
+    except (ValueError, TypeError, OverflowError) as error:
+        raise _unreadable(path, f"names: {shown(names)}") from error
+
+
+def _unreadable(path: Path, why: str) -> UnreadableFileError:
+    return UnreadableFileError(
+        "A data.yaml holds `names`, as a list or by number, and may hold `train`, `val` and "
+        f"`test`. Received {path}: {why}. Correct the file, or remove it to go by the folders."
+    )

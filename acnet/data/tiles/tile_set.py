@@ -1,0 +1,223 @@
+"""A prepared set in tiles: `tiles/`, and `annotations/{split}_tiles.json` for each split.
+
+The manifest's entry `tiles` completes them. It is removed before any file is touched and written
+when all are there, so that half a set never loads; `tiles.jsonl` is the journal by which a killed
+run goes on.
+"""
+
+import dataclasses
+import fnmatch
+import functools
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import PIL
+
+from acnet.data.coco import write_coco
+from acnet.data.files import write_json
+from acnet.data.images import UnreadableFileError
+from acnet.data.layout import TILES_SUFFIX, PreparedLayout
+from acnet.data.manifest import check_fresh, read_manifest
+from acnet.data.parallel import in_threads
+from acnet.data.records import TileRecord
+from acnet.data.tiles.choose import choose_tiles, photos_to_cut
+from acnet.data.tiles.cut import Photo, cut_photo
+from acnet.data.tiles.journal import CutPhoto, Journal
+from acnet.data.tiles.options import TileOptions
+from acnet.data.tiles.photos import PhotoSplit, read_photo_split
+from acnet.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+FORMAT_VERSION = 1  # rises when the same photos and options give other tiles
+SHOWN_ERRORS = 5
+
+
+@dataclass(frozen=True)
+class TileCounts:
+    """How much a split holds.
+
+    Args:
+        split: its name.
+        photos: whole photos.
+        boxes: on the photos.
+        tiles: in the tiles' file.
+        empty_tiles: of those, without boxes.
+        tile_boxes: in the tiles; overlap counts a box more than once.
+    """
+
+    split: str
+    photos: int
+    boxes: int
+    tiles: int
+    empty_tiles: int
+    tile_boxes: int
+
+
+def tile_set(
+    layout: PreparedLayout,
+    options: TileOptions,
+    *,
+    splits: Sequence[str] = ("*",),
+    workers: int = 1,
+) -> list[TileCounts]:
+    """Cuts the photos of a prepared set.
+
+    Running it again writes the same bytes again, and cuts only photos whose tiles are missing or
+    were cut otherwise. Tiles that this run does not ask for are removed.
+
+    Args:
+        layout: the prepared set.
+        options: how.
+        splits: names or patterns (`*`, `?`) of the splits to cut.
+        workers: threads. Decoding and encoding leave Python, so they use as many cores; one photo
+            at a time is decoded in each.
+
+    Returns:
+        Counts by split, sorted.
+
+    Raises:
+        UserError: the set is not prepared or has changed, no split has such a name, or a photo is
+            unreadable; the tiles' files are then not written.
+    """
+    _check_places(layout)
+    manifest = read_manifest(layout)
+    names = _choose_splits(layout, splits)
+    read = {split: read_photo_split(layout.annotations(split)) for split in names}
+    photos = {split: content.records for split, content in read.items()}
+    chosen = choose_tiles(photos, options)
+    to_cut = photos_to_cut(photos, chosen)
+    check_fresh(layout, manifest, [photo.file_name for photo in to_cut])
+
+    manifest.pop("tiles", None)
+    write_json(layout.manifest, manifest, indent=2)
+    for path in sorted(layout.annotations_folder.glob(f"*{TILES_SUFFIX}.json")):
+        path.unlink()
+    image_root = layout.folder / manifest["image_root"]
+    cut = _cut_all(to_cut, image_root, layout, options, workers)
+    _remove_stale(layout.tiles, {name for photo in cut for name in photo.tiles})
+    counts = []
+    for split, content in read.items():
+        tiles_file = layout.annotations(split, tiles=True)
+        write_coco(tiles_file, chosen[split], content.class_names, photo_ids=content.photo_ids)
+        counts.append(_count(split, content, chosen[split]))
+    manifest["tiles"] = {
+        "options": dataclasses.asdict(options),
+        "splits": {count.split: dataclasses.asdict(count) for count in counts},
+        "annotations_sha256": {split: content.sha256 for split, content in read.items()},
+    }
+    write_json(layout.manifest, manifest, indent=2)
+    return counts
+
+
+def _choose_splits(layout: PreparedLayout, patterns: Sequence[str]) -> list[str]:
+    there = sorted(
+        path.stem
+        for path in layout.annotations_folder.glob("*.json")
+        if not path.stem.endswith(TILES_SUFFIX)
+    )
+    for pattern in patterns:
+        if not fnmatch.filter(there, pattern):
+            raise UserError(
+                f"A split is a file of {layout.annotations_folder}. Received {pattern!r}; there "
+                f"are {', '.join(there) or 'none'}. Correct the name."
+            )
+    return [name for name in there if any(fnmatch.fnmatchcase(name, p) for p in patterns)]
+
+
+def _check_places(layout: PreparedLayout) -> None:
+    """Nothing is written through a symbolic link out of the set, which may come from anybody."""
+    for folder in (layout.annotations_folder, layout.tiles):
+        if not folder.resolve().is_relative_to(layout.folder.resolve()):
+            raise UserError(
+                f"A prepared set is one folder, lest others' files are overwritten. Received "
+                f"{folder}, a link to {folder.resolve()}. Move the whole set there instead."
+            )
+    for path in layout.tiles.rglob("*"):
+        if path.is_symlink():
+            path.unlink()
+
+
+def _cut_all(
+    photos: Sequence[Photo],
+    image_root: Path,
+    layout: PreparedLayout,
+    options: TileOptions,
+    workers: int,
+) -> list[CutPhoto]:
+    journal = Journal(layout.folder / "tiles.jsonl", _made_with(options))
+    work = functools.partial(
+        _try_to_cut, image_root=image_root, tile_root=layout.tiles, options=options, journal=journal
+    )
+    results, errors = [], []
+    for result in in_threads(work, photos, workers=workers, description="cutting tiles"):
+        if isinstance(result, str):
+            errors.append(result)
+        else:
+            results.append(result)
+            journal.add(result)
+    if errors:
+        shown = "\n  ".join(sorted(errors)[:SHOWN_ERRORS])
+        raise UserError(
+            f"Every photo of a prepared set must be readable. Received {len(errors)} that are not:"
+            f"\n  {shown}\nReplace them, or import the data set again without them."
+        )
+    journal.finish(results)
+    return results
+
+
+def _try_to_cut(
+    photo: Photo, *, image_root: Path, tile_root: Path, options: TileOptions, journal: Journal
+) -> CutPhoto | str:
+    """Returns the message where the photo is unreadable, so that one does not hide the others."""
+    known = journal.known.get(photo.file_name)
+    try:
+        return cut_photo(
+            photo, image_root=image_root, tile_root=tile_root, options=options, known=known
+        )
+    except (UnreadableFileError, FileNotFoundError) as error:
+        return str(error)
+
+
+def _made_with(options: TileOptions) -> dict[str, Any]:
+    """All that decides a tile's bytes but its photo and its name; other encoders, other bytes."""
+    made_with = {
+        "format": FORMAT_VERSION,
+        "suffix": options.suffix,
+        "virtual": options.virtual,
+        "tile_px": options.tile_px,
+        "opencv": cv2.__version__,
+        "pillow": PIL.__version__,
+    }
+    if options.suffix == ".png":
+        return {**made_with, "png_level": options.png_level}
+    return {**made_with, "jpeg_quality": options.jpeg_quality}
+
+
+def _remove_stale(tile_root: Path, wanted: set[str]) -> None:
+    """Removes tiles of earlier options and what a kill left; the folder is this module's own."""
+    paths = sorted(tile_root.rglob("*"), reverse=True)  # files before their folders
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif path.relative_to(tile_root).as_posix() not in wanted:
+            path.unlink()
+    if tile_root.is_dir() and not wanted:
+        tile_root.rmdir()
+
+
+def _count(split: str, content: PhotoSplit, tiles: Iterable[TileRecord]) -> TileCounts:
+    boxes = [len(tile.boxes_xyxy) for tile in tiles]
+    return TileCounts(
+        split=split,
+        photos=len(content.records),
+        boxes=sum(len(photo.boxes_xyxy) for photo in content.records),
+        tiles=len(boxes),
+        empty_tiles=boxes.count(0),
+        tile_boxes=sum(boxes),
+    )

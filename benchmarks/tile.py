@@ -1,0 +1,206 @@
+#!/usr/bin/env python
+"""Cut large photos into tiles: `acnet data tile` against SAHI's `slice_coco`.
+
+Both cut the same generated photos of 3112x3456 pixels, ACNE04's usual size, into tiles of 640 that
+overlap by half, keep a box of which half is inside, and write every tile, empty or not, as JPEG of
+quality 75 (SAHI writes Pillow's default and has no option) and as PNG. Each run has a process of
+its own on two cores; what is timed starts after the imports, and the two take turns. The last line
+is JSON: `ratio` is SAHI's time over ours for JPEG, times are medians in seconds a photo.
+
+SAHI is installed into an environment of its own below --work.
+"""
+
+import argparse
+import collections
+import json
+import shutil
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this clone, not an installed one
+
+from acnet.data.coco import write_coco
+from acnet.data.import_set import ImportOptions, import_set
+from acnet.data.layout import PreparedLayout
+from acnet.data.parallel import default_workers
+from acnet.data.readers.acne04 import open_acne04
+from acnet.data.toy.archive import write_toy_set
+from acnet.data.toy.photo import ToyOptions
+from benchmarks.processes import Run, median_seconds, peak_mb, peer_python, report, run
+
+HERE = Path(__file__).resolve().parent
+SAHI = ("sahi==0.12.8", "shapely==2.1.2")
+PHOTO_WH = (3112, 3456)
+QUICK_PHOTOS = 5  # the fewest that a toy set has
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of this script's command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--photos", type=int, default=20, help="default 20")
+    parser.add_argument("--runs", type=int, default=5, help="of JPEG, on each side; default 5")
+    parser.add_argument(
+        "--png-runs", type=int, default=1, help="SAHI takes 10 s a photo; default 1"
+    )
+    parser.add_argument("--cores", type=int, default=2, help="default 2")
+    parser.add_argument(
+        "--work", type=Path, default=Path("output/benchmarks/tile"), help="folder for everything"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="five photos, one run of JPEG, none of PNG"
+    )
+    return parser
+
+
+def prepare(work: Path, photos: int) -> tuple[PreparedLayout, Path]:
+    """Draws and imports the photos.
+
+    Args:
+        work: folder for everything.
+        photos: how many.
+
+    Returns:
+        The prepared set, and one COCO file of all its photos for SAHI.
+    """
+    options = ToyOptions(sizes_px=(PHOTO_WH,), lesion_px=(20.0, 300.0), density=2.0)
+    source = work / f"photos_{photos}"
+    write_toy_set(source, options, photos=photos, workers=default_workers())
+    layout = PreparedLayout.of_folder(work / f"set_{photos}")
+    splits = ImportOptions(splits=["trainval_0", "test_0"])
+    imported = import_set(open_acne04(source), layout, splits)
+    records = [record for split in imported.splits.values() for record in split]
+    everything = work / f"all_{photos}.json"
+    write_coco(everything, records, imported.class_names)
+    return layout, everything
+
+
+class Sides:
+    """Both programs on the same photos.
+
+    Args:
+        layout: the prepared set.
+        annotations: COCO file of all its photos.
+        args: the parsed command line.
+    """
+
+    def __init__(self, layout: PreparedLayout, annotations: Path, args: argparse.Namespace) -> None:
+        self._layout = layout
+        self._annotations = annotations.resolve()
+        self._cores = args.cores
+        self._images = layout.folder / json.loads(layout.manifest.read_text())["image_root"]
+        self._sahi = peer_python(args.work.resolve() / "sahi-env", SAHI)
+        self.sahi_output = args.work.resolve() / "sahi"
+
+    def ours(self, image_format: str) -> Run:
+        """Runs `acnet data tile` from nothing.
+
+        Args:
+            image_format: "jpg" or "png".
+        """
+        shutil.rmtree(self._layout.tiles, ignore_errors=True)
+        (self._layout.folder / "tiles.jsonl").unlink(missing_ok=True)
+        script = HERE / "tile_acnet.py"
+        command = [sys.executable, script, self._layout.folder, "--format", image_format]
+        return run(command, cores=self._cores)
+
+    def sahi(self, image_format: str) -> Run:
+        """Runs SAHI from nothing.
+
+        Args:
+            image_format: "jpg" or "png".
+        """
+        shutil.rmtree(self.sahi_output, ignore_errors=True)
+        command = [self._sahi, HERE / "tile_sahi.py", "--annotations", self._annotations]
+        command += ["--images", self._images, "--output", self.sahi_output]
+        return run([*command, "--format", image_format], cores=self._cores)
+
+
+def compare(layout: PreparedLayout, sahi_output: Path) -> dict[str, int]:
+    """Counts tiles and boxes that only one side has.
+
+    Args:
+        layout: the prepared set.
+        sahi_output: SAHI's folder.
+
+    Returns:
+        Numbers of tiles and boxes of both, and of those that only one has.
+    """
+    (sahi_file,) = sahi_output.glob("*.json")
+    ours = [read_tiles(layout.annotations(split, tiles=True)) for split in ("trainval_0", "test_0")]
+    our_tiles, our_boxes = (ours[0][i] + ours[1][i] for i in (0, 1))
+    sahi_tiles, sahi_boxes = read_tiles(sahi_file)
+    return {
+        "tiles": our_tiles.total(),
+        "sahi_tiles": sahi_tiles.total(),
+        "tiles_differ": ((our_tiles - sahi_tiles) + (sahi_tiles - our_tiles)).total(),
+        "boxes": our_boxes.total(),
+        "sahi_boxes": sahi_boxes.total(),
+        "boxes_differ": ((our_boxes - sahi_boxes) + (sahi_boxes - our_boxes)).total(),
+    }
+
+
+def read_tiles(path: Path) -> tuple[collections.Counter, collections.Counter]:
+    """Reads the tiles of either side, whose names differ.
+
+    Args:
+        path: COCO file of tiles.
+
+    Returns:
+        Tiles as (photo, left, top, width, height), and boxes as (tile, x, y, width, height).
+    """
+    content = json.loads(path.read_text(encoding="utf-8"))
+    tile_of_id = {}
+    for image in content["images"]:
+        if "offset_xy" in image:
+            photo = Path(image["photo_file_name"]).stem
+            place = tuple(image["offset_xy"])
+        else:  # PHOTO_INDEX_left_top_right_bottom.jpg
+            *names, _, left, top, _, _ = Path(image["file_name"]).stem.split("_")
+            photo, place = "_".join(names), (int(left), int(top))
+        tile_of_id[image["id"]] = (photo, *place, image["width"], image["height"])
+    boxes = [(tile_of_id[a["image_id"]], *map(float, a["bbox"])) for a in content["annotations"]]
+    return collections.Counter(tile_of_id.values()), collections.Counter(boxes)
+
+
+def folder_mb(folder: Path, suffix: str) -> float:
+    """Returns the size of a folder's pictures.
+
+    Args:
+        folder: not those below it.
+        suffix: of the pictures.
+    """
+    return round(sum(path.stat().st_size for path in folder.glob(f"*{suffix}")) / 1e6, 1)
+
+
+def main() -> None:
+    """Measures, and writes one line of JSON."""
+    args = build_parser().parse_args()
+    if args.quick:
+        args.photos, args.runs, args.png_runs = QUICK_PHOTOS, 1, 0
+    layout, annotations = prepare(args.work, args.photos)
+    sides = Sides(layout, annotations, args)
+    result: dict[str, object] = {"name": "tile", "photos": args.photos, "cores": args.cores}
+    for image_format, runs in (("jpg", args.runs), ("png", args.png_runs)):
+        if runs == 0:
+            continue
+        pairs = [(sides.ours(image_format), sides.sahi(image_format)) for _ in range(runs)]
+        ours, peer = ([pair[i] for pair in pairs] for i in (0, 1))
+        prefix = "" if image_format == "jpg" else "png_"
+        times = [round(median_seconds(side) / args.photos, 4) for side in (ours, peer)]
+        result |= {
+            f"{prefix}ratio": round(times[1] / times[0], 2),
+            f"{prefix}ours": times[0],
+            f"{prefix}peer": times[1],
+            f"{prefix}runs": runs,
+            f"{prefix}peak_mb": [round(peak_mb(ours)), round(peak_mb(peer))],
+            f"{prefix}disk_mb": [
+                folder_mb(folder, image_format) for folder in (layout.tiles, sides.sahi_output)
+            ],
+        }
+    report({**result, **compare(layout, sides.sahi_output)})
+
+
+if __name__ == "__main__":
+    main()
