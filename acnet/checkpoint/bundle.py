@@ -13,6 +13,7 @@ So weights and config cannot be mismatched, and nothing in the file can run code
 """
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -131,6 +132,17 @@ def bundle_config(path: str | os.PathLike) -> DictConfig:
     cfg = parse_saved_config(bundle.config, source=str(path))
     cfg.class_names = list(bundle.class_names)
     return cfg
+
+
+def tensor_summary(path: str | os.PathLike) -> dict[str, int]:
+    """Return how many numbers of each type a safetensors file holds, by the type's name."""
+    numbers: dict[str, int] = {}
+    with safetensors.safe_open(path, framework="pt") as file:
+        for name in file.keys():  # noqa: SIM118 - not a dict
+            part = file.get_slice(name)
+            kind = str(part.get_dtype())
+            numbers[kind] = numbers.get(kind, 0) + math.prod(part.get_shape())
+    return dict(sorted(numbers.items()))
 
 
 def _metadata(path: Path) -> dict[str, str]:

@@ -68,6 +68,41 @@ def prediction_config(cfg: DictConfig) -> str:
     return yaml.safe_dump(OmegaConf.to_container(kept), sort_keys=True)
 
 
+def check_classes(wanted: Sequence[str] | None, found: Sequence[str]) -> list[str]:
+    """Return the names to store.
+
+    Args:
+        wanted: By the user, or None.
+        found: By the config's test set, one for each class of the model.
+
+    Raises:
+        UserError: There are more or fewer names than classes.
+    """
+    if wanted is not None and len(wanted) != len(found):
+        raise UserError(
+            f"Each class of the model has a name, and it has {len(found)}. "
+            f"Received --classes {' '.join(wanted)}; give {len(found)}."
+        )
+    return list(wanted or found)
+
+
+def read_card(path: Path) -> str:
+    """Read the text for people.
+
+    Args:
+        path: Of a Markdown file.
+
+    Raises:
+        UserError: It cannot be read as UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"A card is a text for people, in UTF-8. Received {path}: {error}. Give another file."
+        ) from error
+
+
 def halve(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return float32 tensors in float16, except where that would overflow.
 

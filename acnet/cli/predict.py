@@ -78,11 +78,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _predict(args: argparse.Namespace, ranks: "Ranks") -> "Outcome | None":
-    from acnet.checkpoint.named import resolve_weights
     from acnet.inference.fingerprint import digest, file_digest, predictor_digest
     from acnet.inference.folder import predict_folder
     from acnet.inference.pictures import DrawingOptions
     from acnet.inference.sources import find_photos
+    from acnet.named_weights import resolve_weights
 
     sources = find_photos(args.images)
     _check_output(args)

@@ -5,14 +5,12 @@ the end, by the first process. Processes share the folder and nothing else: each
 nobody has claimed, and what a dead one left is taken over.
 """
 
-import contextlib
 import dataclasses
 import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -31,6 +29,7 @@ from acnet.inference.predictor import Predictor
 from acnet.inference.ranks import Ranks
 from acnet.inference.results import FailedPhoto, PhotoResult, rows_of
 from acnet.inference.sources import Source
+from acnet.inference.tiling import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -81,8 +80,13 @@ class PhotoWorker:
         """Tell whether a photo has its part, or cannot be read."""
         return self._store.has(job.key, self._drawn) or bool(self._store.read_failure(job.key))
 
-    def do(self, job: Job) -> None:
-        """Make a photo's part, or keep why it cannot be made."""
+    def do(self, job: Job, progress: Progress) -> None:
+        """Make a photo's part, or keep why it cannot be made.
+
+        Args:
+            job: The photo.
+            progress: Called with the tiles that are done and those that there are.
+        """
         start = time.perf_counter()
         try:
             photo_bgr = read_photo(job.source.path, max_megapixels=self._max_megapixels)
@@ -92,7 +96,7 @@ class PhotoWorker:
         part = self._store.read(job.key)
         if part is None:
             try:
-                instances = self._predictor(photo_bgr)
+                instances = self._predictor(photo_bgr, progress=progress)
             except (MemoryError, torch.OutOfMemoryError) as error:
                 self._fail(job, error)
                 return
@@ -175,23 +179,55 @@ def _work(
     finished = len(jobs) - len(pending)
     if finished and ranks.is_first:
         logger.info("%d of %d photos are done already", finished, len(jobs))
-    with logging_redirect_tqdm(), _progress(len(jobs), finished, ranks) as progress:
+    with logging_redirect_tqdm(), _PhotoBar(len(jobs), finished, ranks) as bar:
         while pending:
             left = []
             for job in pending:
                 if take(job.key):
                     if not worker.is_done(job):  # by another process, since it was listed
-                        worker.do(job)
+                        worker.do(job, bar.tiles)
                     release(job.key)
                 elif not worker.is_done(job):
                     left.append(job)
                     continue
-                progress.update()
+                bar.photo()
             if left and not ranks.is_first:
                 return  # others are at work on the rest, and the first waits for them
             pending = left
             if pending:
                 time.sleep(POLL_SECONDS)
+
+
+class _PhotoBar:
+    """A progress bar over photos, in which a large photo advances by its tiles."""
+
+    def __init__(self, total: int, finished: int, ranks: Ranks):
+        self._photos = finished
+        self._bar = tqdm(
+            total=total,
+            initial=finished,
+            desc="predicting",
+            unit="photo",
+            bar_format="{l_bar}{bar}| {n:.4g}/{total_fmt} [{elapsed}<{remaining}]",
+            mininterval=0.1 if sys.stderr.isatty() else LOG_INTERVAL_SECONDS,
+            delay=1 if total == 1 else 0,  # one small photo needs no bar
+            disable=not ranks.is_first,
+        )
+
+    def __enter__(self) -> "_PhotoBar":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+
+    def tiles(self, done: int, total: int) -> None:
+        """Show how far the photo under way is."""
+        self._bar.update(self._photos + 0.99 * done / total - self._bar.n)
+
+    def photo(self) -> None:
+        """Show that one more photo is done."""
+        self._photos += 1
+        self._bar.update(self._photos - self._bar.n)
 
 
 def collect(
@@ -236,17 +272,6 @@ def _result(job: Job, part: Part, rule: CountRule) -> PhotoResult:
         count=rule(row["score"] for row in part.rows),
         seconds=part.seconds,
         files=part.files,
-    )
-
-
-def _progress(total: int, finished: int, ranks: Ranks) -> contextlib.AbstractContextManager:
-    return tqdm(
-        total=total,
-        initial=finished,
-        desc="predicting",
-        unit="photo",
-        mininterval=0.1 if sys.stderr.isatty() else LOG_INTERVAL_SECONDS,
-        disable=total == 1 or not ranks.is_first,
     )
 
 

@@ -4,8 +4,8 @@ A claim is a file that only one process can create. Each process shows that it l
 file of its own; the others watch whether that file changes, by their own clock, since clocks of
 several machines differ. What a dead process claimed is free again.
 
-Nothing depends on claims but speed: two processes that work on the same photo write the same result.
-So a file system that answers late costs time and no result, and nothing can hang.
+Nothing depends on claims but speed: two processes that work on the same photo write the same. So a
+file system that answers late costs time and no result, and nothing can hang.
 """
 
 import contextlib

@@ -72,6 +72,6 @@ def ranks_from(environment: Mapping[str, str] = os.environ) -> Ranks:
             return Ranks(rank, world_size, local_rank)
     received = ", ".join(f"{name}={text}" for name, text in zip(names, texts, strict=True))
     raise UserError(
-        "Several processes tell each other apart by RANK, from 0 to below WORLD_SIZE, which torchrun "
-        f"sets. Received {received}. Start them by torchrun, or unset these variables."
+        "Several processes tell each other apart by RANK, from 0 to below WORLD_SIZE, which "
+        f"torchrun sets. Received {received}. Start them by torchrun, or unset these variables."
     )

@@ -1,4 +1,4 @@
-"""All photos of a prediction on one page, which works from the disk and asks nobody for anything."""
+"""All photos of a prediction on one page, which works from the disk and asks nobody anything."""
 
 import base64
 import hashlib

@@ -59,7 +59,9 @@ def read_counts(folder: Path) -> list[dict[str, str]]:
 
 
 def files_below(folder: Path) -> list[str]:
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+    """Return the files that a user sees, without the work folder."""
+    names = (str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+    return sorted(name for name in names if not name.startswith("."))
 
 
 def test_folder_of_photos_becomes_pictures_and_tables(tmp_path, photos, weights, capsys):
@@ -68,14 +70,17 @@ def test_folder_of_photos_becomes_pictures_and_tables(tmp_path, photos, weights,
     assert files_below(out) == [
         "counts.csv",
         "images.json",
+        "index.html",
         "pictures/a.jpg",
         "pictures/b.jpg",
         "predictions.json",
+        "thumbnails/a.jpg",
+        "thumbnails/b.jpg",
     ]
     with Image.open(out / "pictures" / "a.jpg") as picture:
         assert picture.size == (960, 640)  # 96 x 64, ten times as large
     shown = capsys.readouterr()
-    total = sum(int(row["lesions"]) for row in read_counts(out))
+    total = sum(int(row["count"]) for row in read_counts(out))
     assert f"{total} lesions (score 0.4 or more) in 2 photos\n" in shown.out
     assert "predicting: 100%" in shown.err
 
@@ -103,13 +108,13 @@ def test_rows_hold_what_the_predictor_finds(tmp_path, photos, weights):
     assert [row["score"] for row in rows] == pytest.approx(instances.scores.tolist())
     counted = (instances.scores >= threshold).sum().item()
     assert 0 < counted < len(rows)
-    assert read_counts(out)[0]["lesions"] == str(counted)
+    assert read_counts(out)[0]["count"] == str(counted)
 
 
 def test_nothing_found_is_a_result_too(tmp_path, photos, weights):
     out = tmp_path / "out"
     assert predict(photos, "--weights", weights, "--output", out, "--score-threshold", 1) == 0
-    assert [row["lesions"] for row in read_counts(out)] == ["0", "0"]
+    assert [row["count"] for row in read_counts(out)] == ["0", "0"]
 
 
 def test_unreadable_photos_are_left_out_and_listed(tmp_path, photos, weights, capsys):
@@ -117,7 +122,7 @@ def test_unreadable_photos_are_left_out_and_listed(tmp_path, photos, weights, ca
     (photos / "empty.jpg").write_bytes(b"")
     (photos / "aa_truncated.jpg").write_bytes((photos / "b.jpg").read_bytes()[:500])
     assert predict(photos, "--weights", weights, "--output", out) == 1
-    assert [row["file"] for row in read_counts(out)] == ["a.png", "b.jpg"]
+    assert [row["photo"] for row in read_counts(out)] == ["a.png", "b.jpg"]
     assert files_below(out / "pictures") == ["a.jpg", "b.jpg"]
     errors = capsys.readouterr().err
     assert errors.endswith("left out, 2 unreadable:\n  aa_truncated.jpg\n  empty.jpg\n")
@@ -143,7 +148,7 @@ def test_same_names_in_two_folders_stay_apart(tmp_path, weights):
     save_noise(tmp_path / "right" / "x.jpg", 64, 64)
     out = tmp_path / "out"
     predict(tmp_path / "left", tmp_path / "right", "--weights", weights, "--output", out)
-    assert [row["file"] for row in read_counts(out)] == ["left/x.jpg", "right/x.jpg"]
+    assert [row["photo"] for row in read_counts(out)] == ["left/x.jpg", "right/x.jpg"]
     assert files_below(out / "pictures") == ["left_x.jpg", "right_x.jpg"]
 
 
@@ -212,7 +217,7 @@ def lonely(weights: Path, folder: Path) -> Path:
     [
         ("photo", "check its spelling."),
         ("folder", ".webp."),
-        ("weights", "give the model_best.pth of a training."),
+        ("weights", "or give --weights FILE."),
         ("config", "Add --config-file NAME, such as toy/acnet_r18."),
         ("output", "name another place."),
     ],

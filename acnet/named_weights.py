@@ -50,8 +50,8 @@ def resolve_weights(name_or_path: str | os.PathLike | None) -> Path:
     if str(name_or_path) in named:
         return named[str(name_or_path)]
     raise UserError(
-        "A prediction needs trained weights: a file, such as the model_best.pth of a training, or a "
-        f"name. Received --weights {name_or_path}, where there is no file; {_there_is(named)}. "
+        "A prediction needs trained weights: a file, such as the model_best.pth of a training, or "
+        f"a name. Received --weights {name_or_path}, where there is no file; {_there_is(named)}. "
         f"To get some, {HOW_TO_GET}."
     )
 
