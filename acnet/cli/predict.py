@@ -5,6 +5,7 @@ import dataclasses
 import json
 import logging
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -257,4 +258,6 @@ def _set_up_logging(ranks: "Ranks") -> None:
     level = logging.INFO if ranks.is_first else logging.ERROR
     logging.getLogger("acnet").setLevel(level)
     logging.getLogger("acnet.checkpoint").setLevel(logging.ERROR)  # its report is for training
+    # Of damaged photos the error tells enough, and large ones are meant to be large.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     hide_library_noise()

@@ -164,6 +164,8 @@ def _unreadable(path: str | os.PathLike, error: Exception) -> UnreadableFileErro
 
 
 def _orientation(image: Image.Image) -> int:
+    if image.format == "TIFF":
+        return 1  # Pillow turns TIFFs by itself, their size already when it opens them
     try:
         return int(image.getexif().get(EXIF_ORIENTATION, 1))
     except (SyntaxError, ValueError, TypeError, OSError, struct.error):
