@@ -112,7 +112,7 @@ def open_image(path: str | os.PathLike, content: bytes | None = None) -> Iterato
     except FileNotFoundError:
         raise
     # Pillow's decoders report broken content by any of these, see its docs on Image.open.
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error) as error:
         raise _unreadable(path, error) from error
     except Image.DecompressionBombError as error:
         raise _unreadable(path, error) from error
