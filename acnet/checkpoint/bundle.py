@@ -15,6 +15,7 @@ So weights and config cannot be mismatched, and nothing in the file can run code
 import json
 import math
 import os
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ from acnet.saved_config import parse_saved_config
 FORMAT = "acnet bundle"
 VERSION = "1"
 SUFFIX = ".safetensors"
+LENGTH_BYTES = 8  # in front of the header
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +78,7 @@ def write_bundle(path: Path, state: Mapping[str, torch.Tensor], bundle: Bundle) 
     tensors = {name: state[name].detach().cpu().contiguous().clone() for name in sorted(state)}
     with atomic_write(path) as temporary:
         save_file(tensors, temporary, metadata=texts)
+        _sort_header(temporary)
 
 
 def check_suffix(path: Path) -> None:
@@ -143,6 +146,16 @@ def tensor_summary(path: str | os.PathLike) -> dict[str, int]:
             kind = str(part.get_dtype())
             numbers[kind] = numbers.get(kind, 0) + math.prod(part.get_shape())
     return dict(sorted(numbers.items()))
+
+
+def _sort_header(path: Path) -> None:
+    """Bring the header, a JSON in safetensors' changing order, into a fixed one of equal length."""
+    with path.open("r+b") as file:
+        (length,) = struct.unpack("<Q", file.read(LENGTH_BYTES))
+        header = json.loads(file.read(length))
+        text = json.dumps(header, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        file.seek(LENGTH_BYTES)
+        file.write(text.encode().ljust(length))
 
 
 def _metadata(path: Path) -> dict[str, str]:

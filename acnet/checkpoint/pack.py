@@ -20,6 +20,7 @@ PREDICTION_KEYS = (
     "dataloader.test.mapper.augmentations",
     "train.amp",
     "train.channels_last",
+    "train.sync_bn",
 )
 
 

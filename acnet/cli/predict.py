@@ -60,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: There is no photo, or config, weights or output cannot be used.
     """
+    _hide_noise()
     from acnet.inference.ranks import ranks_from
 
     ranks = ranks_from()
@@ -258,6 +259,9 @@ def _set_up_logging(ranks: "Ranks") -> None:
     level = logging.INFO if ranks.is_first else logging.ERROR
     logging.getLogger("acnet").setLevel(level)
     logging.getLogger("acnet.checkpoint").setLevel(logging.ERROR)  # its report is for training
+
+
+def _hide_noise() -> None:
+    hide_library_noise()
     # Of damaged photos the error tells enough, and large ones are meant to be large.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    hide_library_noise()

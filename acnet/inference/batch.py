@@ -34,7 +34,7 @@ from acnet.inference.tiling import Progress
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
-DRAWING_VERSION = 1  # raise it when pictures change their look
+DRAWING_VERSION = 2  # raise it when pictures change their look
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +122,7 @@ class PhotoWorker:
 
     def _fail(self, job: Job, error: Exception) -> None:
         reason = _without_folders(f"{error}" or type(error).__name__, job.source)
-        logger.warning("%s is left out: %s", job.source.name, reason)
+        logger.warning("%s is left out: %s", job.source.path, reason)
         self._store.write_failure(job.key, reason)
 
 

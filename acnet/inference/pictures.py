@@ -24,9 +24,9 @@ from acnet.visualization.attention_maps import draw_saliency
 from acnet.visualization.boxes import above_threshold, draw_predictions
 from acnet.visualization.lesion_crops import lesion_crops
 from acnet.visualization.schematic import schematic_svg
+from acnet.visualization.thumbnail import draw_thumbnail
 
 JPEG_QUALITY = 92
-THUMBNAIL_PX = 480
 # NOT IN PAPER: larger photos are drawn smaller, since matplotlib needs 25 bytes for each pixel.
 MAX_PICTURE_PIXELS = 16_000_000
 SHOWS_FACES = ("pictures", "thumbnails", "attention")
@@ -92,7 +92,9 @@ def write_pictures(
         "thumbnail": f"thumbnails/{stem}.jpg",
     }
     save_picture(folder / files["picture"], picture)
-    save_picture(folder / files["thumbnail"], _fit(picture, THUMBNAIL_PX))
+    drawn = above_threshold(instances, options.score_threshold)
+    thumbnail = draw_thumbnail(photo_rgb, drawn.pred_boxes.tensor.numpy())
+    save_picture(folder / files["thumbnail"], thumbnail)
     if saliency is not None:
         files["attention"] = f"attention/{stem}{options.suffix}"
         save_picture(folder / files["attention"], draw_saliency(photo_rgb, saliency))
@@ -134,15 +136,7 @@ def _limit(photo_rgb: np.ndarray) -> tuple[np.ndarray, float]:
     """Shrink a photo that is too large to be drawn on; returns it with the factor."""
     height, width = photo_rgb.shape[:2]
     shrink = min(1.0, (MAX_PICTURE_PIXELS / (height * width)) ** 0.5)
-    return (photo_rgb, 1.0) if shrink == 1 else (_resize(photo_rgb, shrink), shrink)
-
-
-def _fit(picture: np.ndarray, longest_px: int) -> np.ndarray:
-    shrink = longest_px / max(picture.shape[:2])
-    return picture if shrink >= 1 else _resize(picture, shrink)
-
-
-def _resize(picture: np.ndarray, factor: float) -> np.ndarray:
-    height, width = picture.shape[:2]
-    size_wh = (max(1, round(width * factor)), max(1, round(height * factor)))
-    return cv2.resize(picture, size_wh, interpolation=cv2.INTER_AREA)
+    if shrink == 1:
+        return photo_rgb, 1.0
+    size_wh = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+    return cv2.resize(photo_rgb, size_wh, interpolation=cv2.INTER_AREA), shrink

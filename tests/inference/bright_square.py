@@ -38,7 +38,9 @@ class BrightSquare:
             self._before(photo_bgr)
         found = Instances(photo_bgr.shape[:2])
         rows, columns = np.nonzero(photo_bgr.mean(axis=2) > 160)
-        boxes = [[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]] if len(rows) else []
+        boxes = (
+            [[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]] if len(rows) else []
+        )
         found.pred_boxes = Boxes(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4))
         found.scores = torch.full((len(boxes),), 0.75)
         found.pred_classes = torch.zeros(len(boxes), dtype=torch.int64)
