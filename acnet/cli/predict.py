@@ -236,7 +236,7 @@ def _as_json(args: argparse.Namespace, outcome: "Outcome") -> str:
         "threshold": rule.threshold,
         "count_model": None if rule.model is None else dataclasses.asdict(rule.model),
         "photos": [_photo_json(result, rule.threshold) for result in outcome.results],
-        "failed": [dataclasses.asdict(photo) for photo in outcome.failed],
+        "failed": [{"photo": one.name, "reason": one.reason} for one in outcome.failed],
     }
     return json.dumps(document, ensure_ascii=False) + "\n"
 

@@ -1,5 +1,6 @@
 """The lesions of a photo without the photo: small cut-outs on one sheet."""
 
+import itertools
 from collections.abc import Iterator
 
 import cv2
@@ -13,6 +14,7 @@ CONTEXT = 0.25  # of the box's side, on each side of it
 # NOT IN PAPER: a larger box may hold an eye or a mouth, by which people are recognized, so it is
 # left out. A lesion is a few percent of a face's width.
 LARGEST_SHARE = 0.125  # of the photo's shorter side
+MOST_CROPS = 64  # hundreds of them could be pieced together
 
 
 def lesion_crops(photo_bgr: np.ndarray, boxes_xyxy: np.ndarray) -> np.ndarray | None:
@@ -22,12 +24,12 @@ def lesion_crops(photo_bgr: np.ndarray, boxes_xyxy: np.ndarray) -> np.ndarray | 
 
     Args:
         photo_bgr: (H, W, 3) uint8.
-        boxes_xyxy: (N, 4), in pixels of the photo.
+        boxes_xyxy: (N, 4), in pixels of the photo; the first 64 of those that may be shown are.
 
     Returns:
         One sheet (h, w, 3) of small squares; None where no box is small enough to be shown.
     """
-    crops = list(_crops(photo_bgr, boxes_xyxy))
+    crops = list(itertools.islice(_crops(photo_bgr, boxes_xyxy), MOST_CROPS))
     if not crops:
         return None
     columns = min(COLUMNS, len(crops))

@@ -27,5 +27,5 @@ def draw_thumbnail(photo_rgb: np.ndarray, boxes_xyxy: np.ndarray) -> np.ndarray:
     color = tuple(round(255 * channel) for channel in PREDICTION_COLOR)
     for line_color, thickness in ((RIM_COLOR, 3), (color, 1)):
         for x0, y0, x1, y1 in corners:
-            cv2.rectangle(small, (x0, y0), (x1, y1), line_color, thickness, cv2.LINE_AA)
+            cv2.rectangle(small, (x0, y0), (x1, y1), line_color, thickness)
     return small

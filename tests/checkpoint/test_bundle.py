@@ -134,5 +134,3 @@ def test_a_missing_file_is_refused(tmp_path):
 def test_other_weights_are_no_bundle(tmp_path):
     (tmp_path / "model.pth").write_bytes(b"")
     assert not is_bundle(tmp_path / "model.pth")
-
-

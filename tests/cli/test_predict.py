@@ -1,67 +1,16 @@
 """`acnet predict` as a user runs it, with a toy model of random weights."""
 
 import contextlib
-import csv
 import io
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
-from detectron2.config import LazyConfig
 from PIL import Image
 from pycocotools.coco import COCO
 
-from acnet.checkpoint import ACNetCheckpointer
-from acnet.cli.main import main
-from acnet.config_files import load_config
-from acnet.engine.train import build_model
 from acnet.inference import Predictor
-
-CONFIG = "toy/acnet_r18"
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory) -> Path:
-    """Return random weights with the config beside them, as a training leaves them."""
-    folder = tmp_path_factory.mktemp("run")
-    cfg = load_config(CONFIG, ["train.amp.enabled=false"])
-    LazyConfig.save(cfg, str(folder / "config.yaml"))
-    torch.manual_seed(0)
-    ACNetCheckpointer(build_model(cfg), folder).save("model_final")
-    return folder / "model_final.pth"
-
-
-@pytest.fixture
-def photos(tmp_path) -> Path:
-    """Return a folder with two photos."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    save_noise(folder / "a.png", 64, 96)
-    save_noise(folder / "b.jpg", 96, 64)
-    return folder
-
-
-def save_noise(path: Path, height: int, width: int, **options) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(len(path.name)).integers(0, 256, (height, width, 3), np.uint8)
-    Image.fromarray(pixels).save(path, **options)
-
-
-def predict(*arguments) -> int:
-    return main(["predict", *map(str, arguments)])
-
-
-def read_counts(folder: Path) -> list[dict[str, str]]:
-    with (folder / "counts.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def files_below(folder: Path) -> list[str]:
-    """Return the files that a user sees, without the work folder."""
-    names = (str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
-    return sorted(name for name in names if not name.startswith("."))
+from tests.cli.predicting import CONFIG, files_below, predict, read_counts, save_noise
 
 
 def test_folder_of_photos_becomes_pictures_and_tables(tmp_path, photos, weights, capsys):

@@ -1,4 +1,4 @@
-"""200 damaged or odd files: none ends the run, each is predicted upright or listed with a reason."""
+"""200 damaged or odd files: none ends the run, each is predicted upright or has its reason."""
 
 import contextlib
 import csv
@@ -203,7 +203,7 @@ def test_the_square_is_where_it_is_in_the_upright_photo(run):
 
 
 def test_every_failure_is_listed_with_its_reason_and_no_folder(run):
-    files, outcome, output = run
+    _, outcome, output = run
     with (output / "failed.csv").open(encoding="utf-8", newline="") as file:
         rows = {row["photo"]: row["reason"] for row in csv.DictReader(file)}
     assert rows == {failure.name: failure.reason for failure in outcome.failed}
