@@ -66,14 +66,39 @@ def read_bgr(path: str | os.PathLike, content: bytes | None = None) -> np.ndarra
     Raises:
         UnreadableFileError: it is truncated, corrupt, no picture, or larger than Pillow deems safe.
     """
+    return np.ascontiguousarray(read_bgr_view(path, content))
+
+
+def read_bgr_view(path: str | os.PathLike, content: bytes | None = None) -> np.ndarray:
+    """Reads as `read_bgr` does, without a second copy of a large JPEG that has to be turned.
+
+    Args:
+        path: a picture of any format that Pillow knows.
+        content: the file's bytes, where they were read already.
+
+    Returns:
+        (H, W, 3) uint8, perhaps a turned view of the pixels as they are stored.
+
+    Raises:
+        UnreadableFileError: it is truncated, corrupt, no picture, or larger than Pillow deems safe.
+    """
     with open_image(path, content) as image:
-        if image.format in JPEG_FORMATS and image.mode in JPEG_MODES:
+        if is_plain_jpeg(image):
             content = Path(path).read_bytes() if content is None else content
             image_bgr = _decode_jpeg(content)
             if image_bgr is not None:
-                return np.ascontiguousarray(_turned(image_bgr, _orientation(image)))
+                return _turned(image_bgr, _orientation(image))
         rgb = upright(image).convert("RGB")
         return cv2.cvtColor(np.asarray(rgb), cv2.COLOR_RGB2BGR)
+
+
+def is_plain_jpeg(image: Image.Image) -> bool:
+    """Tells whether a picture is a grey or RGB JPEG, which is decoded without Pillow.
+
+    Args:
+        image: as opened.
+    """
+    return image.format in JPEG_FORMATS and image.mode in JPEG_MODES
 
 
 def write_jpeg(path: str | os.PathLike, image_bgr: np.ndarray, quality: int) -> None:
