@@ -41,9 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--photos", type=int, default=20, help="default 20")
     parser.add_argument("--runs", type=int, default=5, help="of JPEG, on each side; default 5")
-    parser.add_argument(
-        "--png-runs", type=int, default=1, help="SAHI takes 10 s a photo; default 1"
-    )
+    parser.add_argument("--png-runs", type=int, default=1, help="SAHI takes 10 s a photo; default 1")
     parser.add_argument("--cores", type=int, default=2, help="default 2")
     parser.add_argument(
         "--work", type=Path, default=Path("output/benchmarks/tile"), help="folder for everything"
