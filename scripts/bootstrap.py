@@ -34,7 +34,7 @@ MODULES = [
     "torch",
     "torchvision",
 ]
-DEV_MODULES = ["hypothesis", "pytest", "ruff", "scipy"]
+DEV_MODULES = ["faster_coco_eval", "hypothesis", "pytest", "ruff", "scipy"]
 # A build of these from source takes hours, or a tool chain that nobody has.
 WHEELS_ONLY = "grpcio,matplotlib,numpy,opencv-python-headless,pillow,scipy,torch,torchvision"
 LOG_TAIL_LINES = 20

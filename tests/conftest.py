@@ -2,12 +2,16 @@
 
 import os
 import random
+import secrets
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import distributed as dist
+from torch import multiprocessing
 
 REPO_ROOT = Path(__file__).resolve().parents[1]
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1", "0.0.0.0", socket.gethostname()}
@@ -55,6 +59,28 @@ def event_storage():
 
     with EventStorage() as storage:
         yield storage
+
+
+def _run_process(rank: int, world_size: int, store: Path, function: Callable, args: tuple) -> None:
+    from detectron2.utils import comm
+
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world_size)
+    comm.create_local_process_group(world_size)
+    function(*args)
+    dist.destroy_process_group()
+
+
+@pytest.fixture
+def in_two_processes(tmp_path: Path) -> Callable:
+    """Return a function that calls another in two connected processes."""
+
+    def run(function: Callable, *args) -> None:
+        store = tmp_path / f"store_{secrets.token_hex(4)}"  # one that ended early leaves its own
+        arguments = (2, store, function, args)
+        # Forked, since a new Python would take seconds to import what this one has.
+        multiprocessing.start_processes(_run_process, arguments, nprocs=2, start_method="fork")
+
+    return run
 
 
 @pytest.fixture(scope="session")
