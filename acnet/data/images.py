@@ -50,7 +50,7 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
     """
     with open_image(path) as image:
         width, height = image.size
-        return (width, height) if _orientation(image) in SIDEWAYS else (height, width)
+        return (width, height) if orientation(image) in SIDEWAYS else (height, width)
 
 
 def read_bgr(path: str | os.PathLike, content: bytes | None = None) -> np.ndarray:
@@ -87,7 +87,7 @@ def read_bgr_view(path: str | os.PathLike, content: bytes | None = None) -> np.n
             content = Path(path).read_bytes() if content is None else content
             image_bgr = _decode_jpeg(content)
             if image_bgr is not None:
-                return _turned(image_bgr, _orientation(image))
+                return _turned(image_bgr, orientation(image))
         rgb = upright(image).convert("RGB")
         return cv2.cvtColor(np.asarray(rgb), cv2.COLOR_RGB2BGR)
 
@@ -150,8 +150,20 @@ def upright(image: Image.Image) -> Image.Image:
     Returns:
         The same picture where there is nothing to turn.
     """
-    turn = UPRIGHT_BY_ORIENTATION.get(_orientation(image))
+    turn = UPRIGHT_BY_ORIENTATION.get(orientation(image))
     return image if turn is None else image.transpose(turn)
+
+
+def orientation(image: Image.Image) -> int:
+    """Returns the EXIF orientation of a picture, 1 where it has none or its EXIF block is broken.
+
+    Args:
+        image: as opened.
+    """
+    try:
+        return int(image.getexif().get(EXIF_ORIENTATION, 1))
+    except (SyntaxError, ValueError, TypeError, OSError, struct.error):
+        return 1  # as detectron2: a picture whose EXIF block is broken is taken as it is
 
 
 def _decode_jpeg(content: bytes) -> np.ndarray | None:
@@ -166,15 +178,15 @@ def _decode_jpeg(content: bytes) -> np.ndarray | None:
         return None  # Pillow tells what is broken from what is only unusual
 
 
-def _turned(image: np.ndarray, orientation: int) -> np.ndarray:
+def _turned(image: np.ndarray, exif_orientation: int) -> np.ndarray:
     """`upright` for an array, as a view."""
-    if orientation in (2, 3, 7):
+    if exif_orientation in (2, 3, 7):
         image = image[:, ::-1]
-    if orientation in (3, 4, 7):
+    if exif_orientation in (3, 4, 7):
         image = image[::-1]
-    if orientation in (5, 7):
+    if exif_orientation in (5, 7):
         return image.swapaxes(0, 1)
-    return np.rot90(image, {6: -1, 8: 1}.get(orientation, 0))
+    return np.rot90(image, {6: -1, 8: 1}.get(exif_orientation, 0))
 
 
 def _unreadable(path: str | os.PathLike, error: Exception) -> UnreadableFileError:
@@ -182,10 +194,3 @@ def _unreadable(path: str | os.PathLike, error: Exception) -> UnreadableFileErro
         f"A picture must decode whole, since its boxes refer to all of it. "
         f"Received {Path(path)}: {error}. Replace the file by an intact copy."
     )
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(EXIF_ORIENTATION, 1))
-    except (SyntaxError, ValueError, TypeError, OSError, struct.error):
-        return 1  # as detectron2: a picture whose EXIF block is broken is taken as it is
