@@ -11,7 +11,7 @@ from acnet.tiling.cluster import cluster
 from tests.tiling.samples import detections
 
 TILES = np.array([[0, 0, 100, 100], [80, 0, 180, 100]])
-OPTIONS = dict(iou_threshold=0.5, margin_px=2)
+OPTIONS = {"iou_threshold": 0.5, "margin_px": 2}
 
 
 def merged(rows):

@@ -1,5 +1,7 @@
 """Even tiles, counted by hand, and covering everything with the overlap asked for."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,7 +57,7 @@ def test_tiles_cover_the_photo_and_share_the_overlap(height, width, tile_px, sha
         intervals = sorted({(tile[start], tile[end]) for tile in tiles.tolist()})
         assert intervals[0][0] == 0
         assert intervals[-1][1] == length
-        for (_, end_before), (start_after, _) in zip(intervals, intervals[1:], strict=False):
+        for (_, end_before), (start_after, _) in itertools.pairwise(intervals):
             assert end_before - start_after >= overlap_px
 
 
