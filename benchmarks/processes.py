@@ -1,8 +1,7 @@
-"""Runs of a benchmark: each in a process of its own, timed inside it, its memory read at its end."""
+"""Runs of a benchmark: each in a process of its own, timed inside it, with its peak memory."""
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,10 +17,12 @@ class Run:
 
     Args:
         seconds: as the process measured them, without its imports.
+        cpu_seconds: of all cores, with its imports; other work on the machine hardly changes it.
         peak_mb: largest resident memory of the process, or of one that it started and waited for.
     """
 
     seconds: float
+    cpu_seconds: float
     peak_mb: float
 
 
@@ -48,25 +49,8 @@ def run(command: Sequence[str], *, cores: int) -> Run:
         os.sched_setaffinity(0, before)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
-    return Run(json.loads(output.splitlines()[-1])["seconds"], usage.ru_maxrss / 1024)
-
-
-def median_seconds(runs: Sequence[Run]) -> float:
-    """Returns the median time.
-
-    Args:
-        runs: at least one.
-    """
-    return statistics.median(run.seconds for run in runs)
-
-
-def peak_mb(runs: Sequence[Run]) -> float:
-    """Returns the largest memory of all runs.
-
-    Args:
-        runs: at least one.
-    """
-    return max(run.peak_mb for run in runs)
+    seconds = json.loads(output.splitlines()[-1])["seconds"]
+    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 def peer_python(folder: Path, requirements: Sequence[str]) -> Path:

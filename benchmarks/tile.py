@@ -5,7 +5,8 @@ Both cut the same generated photos of 3112x3456 pixels, ACNE04's usual size, int
 overlap by half, keep a box of which half is inside, and write every tile, empty or not, as JPEG of
 quality 75 (SAHI writes Pillow's default and has no option) and as PNG. Each run has a process of
 its own on two cores; what is timed starts after the imports, and the two take turns. The last line
-is JSON: `ratio` is SAHI's time over ours for JPEG, times are medians in seconds a photo.
+is JSON: `ratio` is SAHI's time over ours for JPEG, times are medians in seconds a photo, and
+`cpu_seconds` are those of all cores with the imports, which other work on the machine hardly moves.
 
 SAHI is installed into an environment of its own below --work.
 """
@@ -14,24 +15,20 @@ import argparse
 import collections
 import json
 import shutil
+import statistics
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this clone, not an installed one
 
 from acnet.data.coco import write_coco
-from acnet.data.import_set import ImportOptions, import_set
 from acnet.data.layout import PreparedLayout
-from acnet.data.parallel import default_workers
-from acnet.data.readers.acne04 import open_acne04
-from acnet.data.toy.archive import write_toy_set
-from acnet.data.toy.photo import ToyOptions
-from benchmarks.processes import Run, median_seconds, peak_mb, peer_python, report, run
+from benchmarks.large_photos import FEWEST_PHOTOS, SPLITS, draw_and_import
+from benchmarks.processes import Run, peer_python, report, run
 
 HERE = Path(__file__).resolve().parent
 SAHI = ("sahi==0.12.8", "shapely==2.1.2")
-PHOTO_WH = (3112, 3456)
-QUICK_PHOTOS = 5  # the fewest that a toy set has
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -64,16 +61,11 @@ def prepare(work: Path, photos: int) -> tuple[PreparedLayout, Path]:
     Returns:
         The prepared set, and one COCO file of all its photos for SAHI.
     """
-    options = ToyOptions(sizes_px=(PHOTO_WH,), lesion_px=(20.0, 300.0), density=2.0)
-    source = work / f"photos_{photos}"
-    write_toy_set(source, options, photos=photos, workers=default_workers())
-    layout = PreparedLayout.of_folder(work / f"set_{photos}")
-    splits = ImportOptions(splits=["trainval_0", "test_0"])
-    imported = import_set(open_acne04(source), layout, splits)
+    imported = draw_and_import(work, photos, f"set_{photos}")
     records = [record for split in imported.splits.values() for record in split]
     everything = work / f"all_{photos}.json"
     write_coco(everything, records, imported.class_names)
-    return layout, everything
+    return imported.layout, everything
 
 
 class Sides:
@@ -128,7 +120,7 @@ def compare(layout: PreparedLayout, sahi_output: Path) -> dict[str, int]:
         Numbers of tiles and boxes of both, and of those that only one has.
     """
     (sahi_file,) = sahi_output.glob("*.json")
-    ours = [read_tiles(layout.annotations(split, tiles=True)) for split in ("trainval_0", "test_0")]
+    ours = [read_tiles(layout.annotations(split, tiles=True)) for split in SPLITS]
     our_tiles, our_boxes = (ours[0][i] + ours[1][i] for i in (0, 1))
     sahi_tiles, sahi_boxes = read_tiles(sahi_file)
     return {
@@ -164,6 +156,32 @@ def read_tiles(path: Path) -> tuple[collections.Counter, collections.Counter]:
     return collections.Counter(tile_of_id.values()), collections.Counter(boxes)
 
 
+def summary(ours: Sequence[Run], peer: Sequence[Run], *, photos: int) -> dict[str, object]:
+    """Sums runs up.
+
+    Args:
+        ours: runs of ours.
+        peer: as many of SAHI's.
+        photos: in each.
+
+    Returns:
+        `ratio`, and medians a photo of wall time and of all cores' time, ours first.
+    """
+    wall, cpu = (
+        [statistics.median(getattr(run_, key) for run_ in runs) / photos for runs in (ours, peer)]
+        for key in ("seconds", "cpu_seconds")
+    )
+    return {
+        "ratio": round(wall[1] / wall[0], 2),
+        "ours": round(wall[0], 4),
+        "peer": round(wall[1], 4),
+        "runs": len(ours),
+        "cpu_ratio": round(cpu[1] / cpu[0], 2),
+        "cpu_seconds": [round(seconds, 4) for seconds in cpu],
+        "peak_mb": [round(max(run_.peak_mb for run_ in runs)) for runs in (ours, peer)],
+    }
+
+
 def folder_mb(folder: Path, suffix: str) -> float:
     """Returns the size of a folder's pictures.
 
@@ -178,27 +196,18 @@ def main() -> None:
     """Measures, and writes one line of JSON."""
     args = build_parser().parse_args()
     if args.quick:
-        args.photos, args.runs, args.png_runs = QUICK_PHOTOS, 1, 0
+        args.photos, args.runs, args.png_runs = FEWEST_PHOTOS, 1, 0
     layout, annotations = prepare(args.work, args.photos)
     sides = Sides(layout, annotations, args)
     result: dict[str, object] = {"name": "tile", "photos": args.photos, "cores": args.cores}
     for image_format, runs in (("jpg", args.runs), ("png", args.png_runs)):
-        if runs == 0:
-            continue
-        pairs = [(sides.ours(image_format), sides.sahi(image_format)) for _ in range(runs)]
-        ours, peer = ([pair[i] for pair in pairs] for i in (0, 1))
-        prefix = "" if image_format == "jpg" else "png_"
-        times = [round(median_seconds(side) / args.photos, 4) for side in (ours, peer)]
-        result |= {
-            f"{prefix}ratio": round(times[1] / times[0], 2),
-            f"{prefix}ours": times[0],
-            f"{prefix}peer": times[1],
-            f"{prefix}runs": runs,
-            f"{prefix}peak_mb": [round(peak_mb(ours)), round(peak_mb(peer))],
-            f"{prefix}disk_mb": [
-                folder_mb(folder, image_format) for folder in (layout.tiles, sides.sahi_output)
-            ],
-        }
+        if runs:
+            pairs = [(sides.ours(image_format), sides.sahi(image_format)) for _ in range(runs)]
+            prefix = "" if image_format == "jpg" else "png_"
+            figures = summary(*zip(*pairs, strict=True), photos=args.photos)
+            folders = (layout.tiles, sides.sahi_output)
+            figures["disk_mb"] = [folder_mb(folder, image_format) for folder in folders]
+            result |= {f"{prefix}{key}": value for key, value in figures.items()}
     report({**result, **compare(layout, sides.sahi_output)})
 
 

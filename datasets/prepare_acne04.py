@@ -31,8 +31,8 @@ from acnet.data.parallel import default_workers
 from acnet.data.prepare import PrepareOptions, prepare_acne04
 from acnet.data.readers.acne04 import open_acne04
 from acnet.data.records import Notes
+from acnet.data.tiles.counts import TileCounts, counts_table
 from acnet.data.tiles.options import FORMATS, TileOptions
-from acnet.data.tiles.tile_set import TileCounts
 from acnet.errors import UserError
 
 
@@ -108,19 +108,7 @@ def report(counts: list[TileCounts], notes: Notes, layout: PreparedLayout) -> st
         notes: on what was dropped or changed.
         layout: where it was written.
     """
-    rows = [
-        (
-            layout.dataset_name(count.split),
-            count.photos,
-            count.boxes,
-            count.tiles,
-            count.empty_tiles,
-            count.tile_boxes,
-        )
-        for count in counts
-    ]
-    header = ("data set", "photos", "boxes", "tiles", "of them empty", "boxes in tiles")
-    lines = [tabulate(rows, header), ""]
+    lines = [counts_table(counts, layout), ""]
     if notes.items:
         lines.append(tabulate(notes.counts().items(), ("dropped or changed", "times")))
         lines.append(f"each is listed in {layout.dropped}")

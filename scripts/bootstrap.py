@@ -32,12 +32,16 @@ MODULES = [
     "PIL",
     "pycocotools",
     "safetensors",
+    "simplejpeg",
     "torch",
     "torchvision",
+    "yaml",
 ]
-DEV_MODULES = ["hypothesis", "pytest", "ruff", "scipy"]
+DEV_MODULES = ["faster_coco_eval", "hypothesis", "pytest", "ruff", "scipy"]
 # A build of these from source takes hours, or a tool chain that nobody has.
-WHEELS_ONLY = "grpcio,matplotlib,numpy,opencv-python-headless,pillow,scipy,torch,torchvision"
+WHEELS_ONLY = (
+    "grpcio,matplotlib,numpy,opencv-python-headless,pillow,scipy,simplejpeg,torch,torchvision"
+)
 LOG_TAIL_LINES = 20
 
 

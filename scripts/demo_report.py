@@ -95,7 +95,7 @@ def collect_results(folders: Folders, settings: Mapping[str, Any]) -> dict[str, 
         settings: Of the demo, to be kept beside the numbers.
 
     Returns:
-        What becomes results.json: AP in percent, None where there is nothing to average.
+        What becomes results.json: AP in percent, without sizes that no lesion has.
     """
     truth = _read_json(folders.layout.annotations("test_0", tiles=True))
     image_ids = [image["id"] for image in truth["images"]]
@@ -209,7 +209,7 @@ def _xyxy(boxes_xywh: list[list[float]]) -> np.ndarray:
 def _table(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     ap, count = results["ap"], results["count"]
     rows = [
-        (title, "no such lesions" if ap[name] is None else f"{ap[name]:.1f} %")
+        (title, f"{ap[name]:.1f} %" if name in ap else "no such lesions")
         for name, title in AP_NAMES.items()
     ]
     return [

@@ -2,12 +2,16 @@
 
 import os
 import random
+import secrets
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import distributed as dist
+from torch import multiprocessing
 
 REPO_ROOT = Path(__file__).resolve().parents[1]
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1", "0.0.0.0", socket.gethostname()}
@@ -57,6 +61,28 @@ def event_storage():
         yield storage
 
 
+def _run_process(rank: int, world_size: int, store: Path, function: Callable, args: tuple) -> None:
+    from detectron2.utils import comm
+
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world_size)
+    comm.create_local_process_group(world_size)
+    function(*args)
+    dist.destroy_process_group()
+
+
+@pytest.fixture
+def in_two_processes(tmp_path: Path) -> Callable:
+    """Return a function that calls another in two connected processes."""
+
+    def run(function: Callable, *args) -> None:
+        store = tmp_path / f"store_{secrets.token_hex(4)}"  # one that ended early leaves its own
+        arguments = (2, store, function, args)
+        # Forked, since a new Python would take seconds to import what this one has.
+        multiprocessing.start_processes(_run_process, arguments, nprocs=2, start_method="fork")
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def repo_root() -> Path:
     """Return the root of the checkout."""
@@ -70,3 +96,16 @@ def voc100() -> Path:
     if not (folder / "Annotations").is_dir():
         pytest.skip(f"needs 100 VOC 2007 photos in {folder}; set ACNET_VOC100 to their folder")
     return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a checkpoint of the config toy/acnet_r18 with random weights."""
+    from acnet.checkpoint import ACNetCheckpointer
+    from acnet.config_files import load_config
+    from acnet.engine.train import build_model
+
+    folder = tmp_path_factory.mktemp("run")
+    torch.manual_seed(0)
+    ACNetCheckpointer(build_model(load_config("toy/acnet_r18")), folder).save("model_final")
+    return folder / "model_final.pth"

@@ -112,7 +112,11 @@ def _add_tiling_options(parser: argparse.ArgumentParser) -> None:
         help="of the detections of tiles: cluster, nms, soft_nms-linear or soft_nms-gaussian",
     )
     group.add_argument(
-        "--max-megapixels", type=positive_float, metavar="X", help="leave larger photos out"
+        "--max-megapixels",
+        type=positive_float,
+        default=128.0,
+        metavar="X",
+        help="leave larger photos out, lest the memory run out; default 128",
     )
 
 

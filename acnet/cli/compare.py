@@ -1,9 +1,9 @@
 """`acnet compare`: is model B better than model A, or is that chance?"""
 
 import argparse
-import dataclasses
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from acnet.cli._evaluation import (
     PREDICTIONS_HELP,
@@ -13,6 +13,9 @@ from acnet.cli._evaluation import (
     set_up_logging,
 )
 
+if TYPE_CHECKING:
+    from acnet.evaluation.columns import Detections, GroundTruth
+
 DESCRIPTION = """\
 Compare two models on the same photos by a paired bootstrap: photos are drawn again and again, and
 both models are measured on the same draw. For each number it shows
@@ -20,7 +23,7 @@ both models are measured on the same draw. For each number it shows
   B - A      the difference on all photos
   interval   95 % of the differences on the drawn photos
   p          how often chance alone would show as much, were the models equal
-  better     A or B, where the interval does not reach 0
+  better     A or B, where p is below 0.05
 
 p is that of one number. Of twenty numbers one is below 0.05 by chance, so choose beforehand which
 one decides.
@@ -78,9 +81,8 @@ def run(args: argparse.Namespace) -> int:
     set_up_logging(quiet=args.quiet)
     from acnet.data.files import write_json
     from acnet.evaluation.coco_files import read_ground_truth
-    from acnet.evaluation.comparison import compare
+    from acnet.evaluation.comparison import compare, comparison_json
     from acnet.evaluation.count_model import read_count_model
-    from acnet.evaluation.result import SCHEMA_VERSION
     from acnet.evaluation.saved_predictions import read_saved_predictions
     from acnet.evaluation.tables import comparison_text
 
@@ -91,18 +93,18 @@ def run(args: argparse.Namespace) -> int:
     rows = compare(ground_truth, *detections, count_models=models, options=options)
     if not args.quiet:
         sys.stdout.write(
-            f"A: {args.a}\nB: {args.b}\n{ground_truth.num_photos} photos, "
-            f"{ground_truth.counts().sum()} lesions; paired bootstrap, {options.replicates} "
-            f"replicates, seed {options.seed}\n\n{comparison_text(rows, options)}"
+            f"A: {args.a}{_silence(ground_truth, detections[0])}\n"
+            f"B: {args.b}{_silence(ground_truth, detections[1])}\n"
+            f"{ground_truth.num_photos} photos, {ground_truth.counts().sum()} lesions; paired "
+            f"bootstrap, {options.replicates} replicates, seed {options.seed}\n\n"
+            f"{comparison_text(rows, options)}"
         )
     if args.json:
-        content = {
-            "schema_version": SCHEMA_VERSION,
-            "photos": ground_truth.num_photos,
-            "replicates": options.replicates,
-            "seed": options.seed,
-            "level": options.level,
-            "differences": [dataclasses.asdict(row) for row in rows],
-        }
-        write_json(args.json, content, indent=2)
+        write_json(args.json, comparison_json(rows, ground_truth, options), indent=2)
     return 0
+
+
+def _silence(ground_truth: "GroundTruth", detections: "Detections") -> str:
+    """Says how many photos have no detection, which may be those of another set."""
+    silent = int((detections.counts(ground_truth.num_photos) == 0).sum())
+    return f", {silent} photos without a detection" if silent else ""

@@ -49,6 +49,7 @@ def choose_classes(
     declared, found = list(dict.fromkeys(declared)), sorted(set(found))
     if one_class is not None:
         return ClassMap((one_class,), dict.fromkeys([*declared, *found], 0))
+    found = [name for name in found if name]  # objects may lack a name
     if wanted is None:
         wanted = DEFAULT_MAPS.get(format_name, {name: name for name in declared or found})
     else:

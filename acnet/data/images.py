@@ -51,7 +51,7 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
     """
     with open_image(path) as image:
         width, height = image.size
-        return (width, height) if _orientation(image) in SIDEWAYS else (height, width)
+        return (width, height) if orientation(image) in SIDEWAYS else (height, width)
 
 
 def read_bgr(path: str | os.PathLike, content: bytes | None = None) -> np.ndarray:
@@ -67,14 +67,39 @@ def read_bgr(path: str | os.PathLike, content: bytes | None = None) -> np.ndarra
     Raises:
         UnreadableFileError: it is truncated, corrupt, no picture, or larger than Pillow deems safe.
     """
+    return np.ascontiguousarray(read_bgr_view(path, content))
+
+
+def read_bgr_view(path: str | os.PathLike, content: bytes | None = None) -> np.ndarray:
+    """Reads as `read_bgr` does, without a second copy of a large JPEG that has to be turned.
+
+    Args:
+        path: a picture of any format that Pillow knows.
+        content: the file's bytes, where they were read already.
+
+    Returns:
+        (H, W, 3) uint8, perhaps a turned view of the pixels as they are stored.
+
+    Raises:
+        UnreadableFileError: it is truncated, corrupt, no picture, or larger than Pillow deems safe.
+    """
     with open_image(path, content) as image:
-        if image.format in JPEG_FORMATS and image.mode in JPEG_MODES:
+        if is_plain_jpeg(image):
             content = Path(path).read_bytes() if content is None else content
             image_bgr = _decode_jpeg(content)
             if image_bgr is not None:
-                return np.ascontiguousarray(_turned(image_bgr, _orientation(image)))
+                return _turned(image_bgr, orientation(image))
         rgb = upright(image).convert("RGB")
         return cv2.cvtColor(np.asarray(rgb), cv2.COLOR_RGB2BGR)
+
+
+def is_plain_jpeg(image: Image.Image) -> bool:
+    """Tells whether a picture is a grey or RGB JPEG, which is decoded without Pillow.
+
+    Args:
+        image: as opened.
+    """
+    return image.format in JPEG_FORMATS and image.mode in JPEG_MODES
 
 
 def write_jpeg(path: str | os.PathLike, image_bgr: np.ndarray, quality: int) -> None:
@@ -127,8 +152,22 @@ def upright(image: Image.Image) -> Image.Image:
     Returns:
         The same picture where there is nothing to turn.
     """
-    turn = UPRIGHT_BY_ORIENTATION.get(_orientation(image))
+    turn = UPRIGHT_BY_ORIENTATION.get(orientation(image))
     return image if turn is None else image.transpose(turn)
+
+
+def orientation(image: Image.Image) -> int:
+    """Returns the EXIF orientation of a picture, 1 where it has none or its EXIF block is broken.
+
+    Args:
+        image: as opened.
+    """
+    if image.format == "TIFF":
+        return 1  # Pillow turns TIFFs by itself, their size already when it opens them
+    try:
+        return int(image.getexif().get(EXIF_ORIENTATION, 1))
+    except (SyntaxError, ValueError, TypeError, OSError, struct.error):
+        return 1  # as detectron2: a picture whose EXIF block is broken is taken as it is
 
 
 def _decode_jpeg(content: bytes) -> np.ndarray | None:
@@ -143,15 +182,15 @@ def _decode_jpeg(content: bytes) -> np.ndarray | None:
         return None  # Pillow tells what is broken from what is only unusual
 
 
-def _turned(image: np.ndarray, orientation: int) -> np.ndarray:
+def _turned(image: np.ndarray, exif_orientation: int) -> np.ndarray:
     """`upright` for an array, as a view."""
-    if orientation in (2, 3, 7):
+    if exif_orientation in (2, 3, 7):
         image = image[:, ::-1]
-    if orientation in (3, 4, 7):
+    if exif_orientation in (3, 4, 7):
         image = image[::-1]
-    if orientation in (5, 7):
+    if exif_orientation in (5, 7):
         return image.swapaxes(0, 1)
-    return np.rot90(image, {6: -1, 8: 1}.get(orientation, 0))
+    return np.rot90(image, {6: -1, 8: 1}.get(exif_orientation, 0))
 
 
 def _unreadable(path: str | os.PathLike, error: Exception) -> UnreadableFileError:
@@ -161,12 +200,3 @@ def _unreadable(path: str | os.PathLike, error: Exception) -> UnreadableFileErro
         f"A picture must decode whole, since its boxes refer to all of it. "
         f"Received {Path(path)}: {error}. {remedy}"
     )
-
-
-def _orientation(image: Image.Image) -> int:
-    if image.format == "TIFF":
-        return 1  # Pillow turns TIFFs by itself, their size already when it opens them
-    try:
-        return int(image.getexif().get(EXIF_ORIENTATION, 1))
-    except (SyntaxError, ValueError, TypeError, OSError, struct.error):
-        return 1  # as detectron2: a picture whose EXIF block is broken is taken as it is

@@ -1,9 +1,12 @@
 """What the user is told after an import: what is there now, and what was left out."""
 
+from collections.abc import Collection
+
 from tabulate import tabulate
 
 from acnet.data.import_set import ImportedSet
 from acnet.data.readers.source import Source
+from acnet.data.records import ImageRecord
 
 SHOWN_UNLISTED = 5
 
@@ -16,14 +19,16 @@ def import_report(imported: ImportedSet, source: Source) -> str:
         source: what it was read from.
     """
     layout = imported.layout
-    rows = [
-        (layout.dataset_name(split), len(records), sum(len(r.boxes_xyxy) for r in records))
-        for split, records in imported.splits.items()
-    ]
     photos = {record.file_name: record for split in imported.splits.values() for record in split}
-    total = ("all, each once", len(photos), sum(len(r.boxes_xyxy) for r in photos.values()))
+    rows = [
+        *(
+            (layout.dataset_name(split), *_counts(records))
+            for split, records in imported.splits.items()
+        ),
+        ("all, each once", *_counts(photos.values())),
+    ]
     parts = [
-        tabulate([*rows, total], ("data set", "photos", "boxes")),
+        tabulate(rows, ("data set", "photos", "boxes", "without boxes")),
         f"classes: {', '.join(imported.class_names)}",
     ]
     if imported.notes.items:
@@ -40,3 +45,9 @@ def import_report(imported: ImportedSet, source: Source) -> str:
         parts.append("\n  ".join([f"not part of the set ({len(source.unlisted)}):", *names, *rest]))
     parts.append(f"read as {source.format}, written to {layout.folder}")
     return "\n\n".join(parts) + "\n"
+
+
+def _counts(records: Collection[ImageRecord]) -> tuple[int, int, int]:
+    """Photos, boxes, and photos without a box."""
+    boxes = [len(record.boxes_xyxy) for record in records]
+    return len(boxes), sum(boxes), boxes.count(0)

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,27 +13,15 @@ from acnet.data.class_map import ClassMap, choose_classes
 from acnet.data.clean import clean
 from acnet.data.coco import write_coco
 from acnet.data.files import atomic_write, write_json, write_text
-from acnet.data.images import UnreadableFileError, open_image
 from acnet.data.layout import TILES_SUFFIX, PreparedLayout
-from acnet.data.manifest import (
-    FileState,
-    file_state,
-    pictures_by_name,
-    portable_path,
-    states_by_name,
-)
+from acnet.data.manifest import FileState, pictures_by_name, portable_path, states_by_name
 from acnet.data.parallel import map_photos
+from acnet.data.read_photos import ReadPhoto, check_readable, read_photo
 from acnet.data.readers.source import Source
-from acnet.data.records import Annotated, ImageRecord, Note, Notes
+from acnet.data.records import Annotated, ImageRecord, Notes
 from acnet.errors import UserError
 
 logger = logging.getLogger(__name__)
-
-UNREADABLE = "photo dropped: unreadable"
-NOT_FOUND = "photo dropped: listed, not found"
-NO_ANNOTATION = "photo dropped: no annotation"
-SHOWN_ERRORS = 5
-DRAFT_SCALE = 8  # JPEGs decode at this reduction in a third of the time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,23 +46,6 @@ class ImportOptions:
     copy_images: bool = False
     workers: int = 1
     command: str = ""
-
-
-@dataclass(frozen=True)
-class ReadPhoto:
-    """What became of one listed photo.
-
-    Args:
-        annotated: None where it was dropped.
-        state: of the photo's file, None where it was dropped.
-        notes: why it was dropped.
-        error: why it could not be read, empty where it could.
-    """
-
-    annotated: Annotated | None
-    state: FileState | None = None
-    notes: tuple[Note, ...] = ()
-    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,13 +86,15 @@ def import_set(source: Source, layout: PreparedLayout, options: ImportOptions) -
             else, or a file is unreadable and `skip_unreadable` is off.
     """
     members = choose_splits(source, options.splits)
+    _check_apart(source, layout)
     claim(layout)
     names = sorted({name for listed in members.values() for name in listed})
     work = functools.partial(read_photo, source=source)
     read = map_photos(work, names, workers=options.workers, description="reading photos")
     notes = Notes([*source.notes, *(note for result in read for note in result.notes)])
     write_text(layout.dropped, notes.text())
-    _check_readable(read, layout, options.skip_unreadable)
+    if not options.skip_unreadable:
+        check_readable(read, layout)
 
     photos = [result.annotated for result in read if result.annotated is not None]
     _check_any(photos, names, source, layout)
@@ -146,29 +120,6 @@ def import_set(source: Source, layout: PreparedLayout, options: ImportOptions) -
     states = {name: states[name] for name in records}
     write_json(layout.manifest, _manifest(source, imported, options, states), indent=2)
     return imported
-
-
-def read_photo(file_name: str, *, source: Source) -> ReadPhoto:
-    """Reads one photo and its annotation, and looks whether the photo decodes whole.
-
-    Args:
-        file_name: of the photo.
-        source: what it is of.
-
-    Returns:
-        What became of it; corrupt files are reported there, so that one does not hide the others.
-    """
-    path = source.image_root / file_name
-    try:
-        annotated = source.read(file_name)
-        _check_decodes(path)
-        return ReadPhoto(annotated, file_state(path))
-    except UnreadableFileError as error:
-        note = Note(UNREADABLE, file_name, str(error))
-        return ReadPhoto(None, notes=(note,), error=str(error))
-    except FileNotFoundError as error:
-        kind = NO_ANNOTATION if path.is_file() else NOT_FOUND
-        return ReadPhoto(None, notes=(Note(kind, file_name, str(error)),))
 
 
 def choose_splits(source: Source, wanted: Sequence[str] | None) -> dict[str, Sequence[str]]:
@@ -214,22 +165,18 @@ def claim(layout: PreparedLayout) -> None:
     write_json(layout.manifest, {"complete": False})
 
 
-def _check_decodes(path: Path) -> None:
-    with open_image(path) as image:
-        image.draft(None, (max(1, image.width // DRAFT_SCALE), max(1, image.height // DRAFT_SCALE)))
-        image.load()
-
-
-def _check_readable(
-    read: Sequence[ReadPhoto], layout: PreparedLayout, skip_unreadable: bool
-) -> None:
-    errors = [result.error for result in read if result.error]
-    if errors and not skip_unreadable:
-        shown = "\n  ".join(errors[:SHOWN_ERRORS])
+def _check_apart(source: Source, layout: PreparedLayout) -> None:
+    """A set in its own source would be taken for a part of it the next time."""
+    # Unlike Path.resolve, realpath does not mind links in circles.
+    folder, image_root = map(os.path.realpath, (layout.folder, source.image_root))
+    inputs = map(os.path.realpath, source.inputs)
+    if any(Path(path).is_relative_to(folder) for path in (image_root, *inputs)) or Path(
+        folder
+    ).is_relative_to(image_root):
         raise UserError(
-            f"Every listed photo and annotation must be readable, or results could not be compared "
-            f"with others'. Received {len(errors)} that are not, all listed in {layout.dropped}:\n"
-            f"  {shown}\nReplace them, or leave them out by --skip-unreadable."
+            "A data set is imported to a folder apart from its source, lest one is taken for the "
+            f"other. Received {layout.folder} for photos in {source.image_root}. Choose another "
+            "folder to write to."
         )
 
 

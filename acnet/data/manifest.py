@@ -8,7 +8,7 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from typing import Any
 from acnet.data.layout import PreparedLayout
 from acnet.errors import UserError
 
+CHANGED = "changed after the conversion"
+MISSING = "is missing"
 _BLOCK_BYTES = 1 << 20
 
 
@@ -79,7 +81,7 @@ def read_manifest(layout: PreparedLayout) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         fault = f"{layout.manifest}, which is not JSON: {error}"
     else:
-        if isinstance(manifest, dict) and manifest.get("complete") is True:
+        if _is_complete(manifest):
             return manifest
         fault = f"a preparation that did not finish, in {layout.folder}"
     raise UserError(
@@ -94,26 +96,29 @@ def check_fresh(
     """Compares the inputs of a set with what was converted.
 
     Size and time of each are looked at, and the content only where these differ. An annotation
-    that is gone is not missed, since the COCO files hold what it said.
+    that is gone is not missed, since the COCO files hold what it said, nor is a photo of which
+    only tiles are read.
 
     Args:
         layout: the prepared set.
         manifest: of the set.
-        pictures: names of those that will be read, below the manifest's `image_root`.
+        pictures: names of those that must be there, below the manifest's `image_root`.
 
     Raises:
         UserError: an input changed after the conversion, or a picture is gone.
     """
-    folder = layout.folder
-    for name, row in manifest.get("inputs", {}).items():
-        if _changed(folder / name, row) not in (None, "is missing"):
-            raise _stale(layout, manifest, folder / name, "changed after the conversion")
-    image_root = folder / manifest["image_root"]
-    rows = manifest.get("pictures", {})
-    for name in pictures:
-        fault = _changed(image_root / name, rows[name]) if name in rows else None
-        if fault is not None:
-            raise _stale(layout, manifest, image_root / name, fault)
+    image_root = layout.folder / manifest["image_root"]
+    rows = {layout.folder / name: row for name, row in manifest.get("inputs", {}).items()}
+    rows.update({image_root / name: row for name, row in manifest.get("pictures", {}).items()})
+    needed = {image_root / name for name in pictures}
+    for path, row in rows.items():
+        fault = _fault(path, row)
+        if fault == CHANGED or (fault == MISSING and path in needed):
+            raise UserError(
+                "A prepared set must agree with what it was made from, or boxes and photos differ. "
+                f"Received {path}, which {fault}. Convert it again with: "
+                f"{remedy(layout, manifest)}"
+            )
 
 
 def portable_path(path: Path, layout: PreparedLayout) -> str:
@@ -149,17 +154,25 @@ def _as_row(state: FileState) -> list:
     return [state.size, state.mtime_ns, state.sha256]
 
 
-def _changed(path: Path, row: list) -> str | None:
+def _is_complete(manifest: Any) -> bool:
+    return (
+        isinstance(manifest, dict)
+        and manifest.get("complete") is True
+        and isinstance(manifest.get("image_root"), str)
+    )
+
+
+def _fault(path: Path, row: Sequence) -> str | None:
+    """Whether a file is as it was, judged by its content only where size or time say otherwise."""
     size, mtime_ns, sha256 = row
     try:
         stat = path.stat()
     except OSError:
-        return "is missing"
+        return MISSING
     if (stat.st_size, stat.st_mtime_ns) == (size, mtime_ns):
         return None
-    if stat.st_size == size and _cached_sha256(str(path), stat.st_mtime_ns) == sha256:
-        return None
-    return "changed after the conversion"
+    same = stat.st_size == size and _cached_sha256(str(path), stat.st_mtime_ns) == sha256
+    return None if same else CHANGED
 
 
 @functools.lru_cache(maxsize=100_000)
@@ -173,12 +186,3 @@ def _sha256(path: Path) -> str:
         while block := file.read(_BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _stale(
-    layout: PreparedLayout, manifest: Mapping[str, Any], path: Path, fault: str
-) -> UserError:
-    return UserError(
-        f"A prepared set must agree with what it was made from, or boxes and photos differ. "
-        f"Received {path}, which {fault}. Convert it again with: {remedy(layout, manifest)}"
-    )

@@ -143,6 +143,8 @@ class Notes:
 
 def _one_line(note: Note) -> str:
     """Names of files may hold tabs, line ends and halves of characters."""
-    fields = (" ".join(field.splitlines()) for field in (note.kind, note.file_name, note.detail))
+    times = f" ({note.count} times)" if note.count > 1 else ""
+    fields = (note.kind, note.file_name, note.detail + times)
+    fields = (" ".join(field.splitlines()) for field in fields)
     line = "\t".join(field.replace("\t", " ") for field in fields)
     return line.encode("utf-8", "backslashreplace").decode()

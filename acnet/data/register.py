@@ -51,6 +51,8 @@ def register_all(root: str | os.PathLike | None = None) -> None:
     """
     root = datasets_root(root)
     for manifest in sorted(root.glob("*/manifest.json")):
+        if b'"complete"' not in manifest.read_bytes():
+            continue  # many other programs write a file of this name
         try:
             register_set(PreparedLayout(root, manifest.parent.name))
         except UserError as error:  # one unfinished set must not stop work with the others

@@ -1,5 +1,6 @@
 """Training and evaluation: launching, the trainer, its data order, hooks and files."""
 
+from acnet.engine.check_classes import check_classes
 from acnet.engine.evaluate import default_eval, evaluate_only
 from acnet.engine.launch import launch
 from acnet.engine.loader import TrainLoader, build_train_loader
@@ -9,6 +10,7 @@ from acnet.engine.train import default_train
 __all__ = [
     "TrainLoader",
     "build_train_loader",
+    "check_classes",
     "default_eval",
     "default_train",
     "evaluate_only",

@@ -126,7 +126,11 @@ def average_precision(
         same with `-area`. A size range or a class without ground truth has no key and no part in a
         mean, and without any ground truth there is no key at all. No detections is 0.
     """
-    return PrecisionCurves(matches).average_precision(photo_weights)
+    numbers: dict[str, float] = {}
+    for cap in matches.caps:  # one after the other, for the memory of one
+        curves = PrecisionCurves(matches, caps=[cap], voc=cap == matches.caps[-1])
+        numbers |= curves.average_precision(photo_weights)
+    return numbers
 
 
 def coco_ap(recall: np.ndarray, precision: np.ndarray) -> float:

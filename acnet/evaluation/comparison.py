@@ -1,6 +1,9 @@
 """Model A against model B on the same photos, by a paired bootstrap."""
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -8,8 +11,8 @@ from acnet.evaluation.bootstrap import percentile_interval, two_sided_p
 from acnet.evaluation.columns import Detections, GroundTruth
 from acnet.evaluation.count_model import CountModel
 from acnet.evaluation.evaluation import match_once, resample
-from acnet.evaluation.headline import Headline
-from acnet.evaluation.result import EvaluationOptions
+from acnet.evaluation.headline import Headline, Number
+from acnet.evaluation.result import SCHEMA_VERSION, EvaluationOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,35 +74,59 @@ def compare(
     """
     options = options or EvaluationOptions()
     models = count_models or (None, None)
-    headlines, resampled = [], []
+    numbers, resampled = (), []
     for detections, count_model in zip((detections_a, detections_b), models, strict=True):
         matches = match_once(ground_truth, detections, options)
-        headlines.append(Headline(matches, count_model=count_model, bins=options.bins))
-        resampled.append(resample(headlines[-1], matches, options))  # the same seed: paired
+        headline = Headline(matches, count_model=count_model, bins=options.bins)
+        numbers = headline.numbers  # the same for both
+        resampled.append(resample(headline, matches, options))  # by the same seed: paired
     a, b = resampled
     spread = b.replicates - a.replicates
-    rows = []
-    for index, number in enumerate(headlines[0].numbers):
-        difference = _number(b.values[index] - a.values[index])
-        column = spread[:, index]
-        interval = percentile_interval(column, options.level)
-        low, high = (difference is not None and interval) or (None, None)
-        rows.append(
-            Difference(
-                key=number.key,
-                group=number.group,
-                unit=number.unit,
-                better=number.better,
-                a=_number(a.values[index]),
-                b=_number(b.values[index]),
-                difference=difference,
-                low=low,
-                high=high,
-                p=None if difference is None else two_sided_p(column),
-            )
-        )
-    return tuple(rows)
+    return tuple(
+        _difference(number, a.values[index], b.values[index], spread[:, index], options.level)
+        for index, number in enumerate(numbers)
+    )
 
 
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+def comparison_json(
+    rows: Sequence[Difference], ground_truth: GroundTruth, options: EvaluationOptions
+) -> dict[str, Any]:
+    """Return a comparison as plain JSON types; what is undefined is null.
+
+    Args:
+        rows: Of `compare`.
+        ground_truth: That it was called with.
+        options: That it was called with.
+
+    Returns:
+        The rows, and what they were computed from.
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "photos": ground_truth.num_photos,
+        "max_detections": options.max_detections,
+        "replicates": options.replicates,
+        "seed": options.seed,
+        "level": options.level,
+        "differences": [dataclasses.asdict(row) for row in rows],
+    }
+
+
+def _difference(
+    number: Number, a: float, b: float, replicates: np.ndarray, level: float
+) -> Difference:
+    """Compare one number, where NaN stands for undefined, with (R,) differences resampled."""
+    defined = not np.isnan(b - a)
+    low, high = (defined and percentile_interval(replicates, level)) or (None, None)
+    return Difference(
+        key=number.key,
+        group=number.group,
+        unit=number.unit,
+        better=number.better,
+        a=None if np.isnan(a) else float(a),
+        b=None if np.isnan(b) else float(b),
+        difference=float(b - a) if defined else None,
+        low=low,
+        high=high,
+        p=two_sided_p(replicates) if defined else None,
+    )

@@ -1,14 +1,17 @@
-"""Average precision on any registered set, with detectron2's evaluators and metric names."""
+"""Evaluators of registered sets: ours, or detectron2's own with its metric names."""
 
 import contextlib
 import copy
 import io
 import logging
+from typing import Literal
 
 from detectron2.data import MetadataCatalog
 from detectron2.evaluation import COCOEvaluator, DatasetEvaluator, PascalVOCDetectionEvaluator
 from detectron2.evaluation.coco_evaluation import COCOevalMaxDets
 from pycocotools.coco import COCO
+
+from acnet.evaluation.evaluator import LesionEvaluator
 
 logger = logging.getLogger(__name__)
 
@@ -81,35 +84,55 @@ class CappedCOCOEvaluator(COCOEvaluator):
 
 
 def build_evaluator(
-    *, dataset_name: str, output_dir: str | None = None, max_dets_per_image: int = 1000
+    *,
+    dataset_name: str,
+    output_dir: str | None = None,
+    max_dets_per_image: int = 1000,
+    kind: Literal["lesion", "detectron2"] = "detectron2",
+    count_threshold: float | None = None,
 ) -> DatasetEvaluator:
-    """Build the evaluator that a registered set asks for in its metadata.
+    """Build an evaluator for a registered set.
 
     Args:
-        dataset_name: Name in detectron2's catalogs; its metadata's ``evaluator_type`` decides:
-            ``coco`` gives COCO's AP, ``pascal_voc`` the 11-point or area AP of the set's year. The
-            VOC mean runs over all classes of the metadata, and one without an object that counts
-            (not "difficult") is a 0 in it, as in detectron2.
-        output_dir: Folder for the predictions in COCO's result format; unused by VOC.
-        max_dets_per_image: Detections that count for each image; unused by VOC, which counts all.
+        dataset_name: Name in detectron2's catalogs; its metadata's ``evaluator_type`` says by whose
+            rules it is evaluated, ``coco`` or ``pascal_voc``.
+        output_dir: Folder for the predictions in COCO's result format; detectron2's evaluator of
+            VOC sets writes none.
+        max_dets_per_image: Detections that count for each image; VOC's rules count all.
+        kind: "lesion" gives ``LesionEvaluator``. "detectron2" gives its evaluators: COCO's AP, or
+            the 11-point or area AP of a VOC set's year, whose mean runs over all classes of the
+            metadata, and one without an object that counts (not "difficult") is a 0 in it.
+        count_threshold: See ``LesionEvaluator``.
 
     Returns:
         An evaluator whose results hold ``bbox/AP``, ``bbox/AP50`` and ``bbox/AP75`` in percent.
 
     Raises:
-        ValueError: The metadata names no evaluator that is known here.
+        ValueError: The metadata names no evaluator that is known here, or an argument is none of
+            the above.
     """
     evaluator_type = MetadataCatalog.get(dataset_name).get("evaluator_type")
-    if evaluator_type == "coco":
-        return CappedCOCOEvaluator(
+    if evaluator_type not in ("coco", "pascal_voc"):
+        raise ValueError(
+            "A data set must say how it is evaluated, by 'coco' or 'pascal_voc' in its metadata. "
+            f"Received evaluator_type={evaluator_type!r} for {dataset_name!r}; register the set "
+            "before building its evaluator, or set MetadataCatalog.get(name).evaluator_type."
+        )
+    if kind == "lesion":
+        return LesionEvaluator(
             dataset_name=dataset_name,
             output_dir=output_dir,
             max_dets_per_image=max_dets_per_image,
+            count_threshold=count_threshold,
+        )
+    if kind != "detectron2" or count_threshold is not None:
+        raise ValueError(
+            "The kind of an evaluator is 'lesion' or 'detectron2', of which only the first counts "
+            f"lesions. Received kind={kind!r} and count_threshold={count_threshold}; choose "
+            "kind='lesion'."
         )
     if evaluator_type == "pascal_voc":
         return PascalVOCDetectionEvaluator(dataset_name)
-    raise ValueError(
-        "A data set must say how it is evaluated, by 'coco' or 'pascal_voc' in its metadata. "
-        f"Received evaluator_type={evaluator_type!r} for {dataset_name!r}; register the set "
-        "before building its evaluator, or set MetadataCatalog.get(name).evaluator_type."
+    return CappedCOCOEvaluator(
+        dataset_name=dataset_name, output_dir=output_dir, max_dets_per_image=max_dets_per_image
     )

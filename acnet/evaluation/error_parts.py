@@ -48,17 +48,16 @@ def error_parts(
         return {}
     kinds = _kinds(matches, outcome, min(iou, LARGEST_THRESHOLD), background_iou)
     used = np.zeros(len(matches.ground_truth), dtype=bool)
-    partners = matches.matched_gt(iou=iou)[outcome.rows]
-    used[partners[kinds == "right"]] = True
+    used[matches.matched_gt(iou=iou)[outcome.rows[outcome.right]]] = True
 
     mended, within_reach = {}, used.copy()
     for kind, best in (("localisation", matches.best_gt), ("class", matches.best_gt_other)):
-        wrong = np.flatnonzero(kinds == kind)
+        wrong = np.flatnonzero(kinds[kind])
         targets = best[outcome.rows[wrong]]
         within_reach[targets] = True
         mended[kind] = outcome.mend(wrong, targets, matches.ground_truth.classes, used)
     for kind in ("duplicate", "background", "class and localisation"):
-        mended[kind] = outcome.keep(kinds != kind)
+        mended[kind] = outcome.keep(~kinds[kind])
     missed = ~within_reach & ~matches.ground_truth.crowd
     num_missed = np.bincount(
         matches.ground_truth.classes[missed], minlength=matches.ground_truth.num_classes
@@ -150,15 +149,21 @@ def _outcome(matches: Matches, iou: float) -> _Outcome:
     )
 
 
-def _kinds(matches: Matches, outcome: _Outcome, iou: float, background_iou: float) -> np.ndarray:
-    """Return (n,) names, "right" among them, asked for in TIDE's order."""
+def _kinds(
+    matches: Matches, outcome: _Outcome, iou: float, background_iou: float
+) -> dict[str, np.ndarray]:
+    """Return (n,) bool for each kind of error: the first that fits, in TIDE's order."""
     own, other = matches.best_iou[outcome.rows], matches.best_iou_other[outcome.rows]
     tests = {
-        "right": outcome.right,
         "localisation": (background_iou <= own) & (own < iou),
         "class": other >= iou,
         "duplicate": own >= iou,
         "background": np.maximum(own, other) < background_iou,
         "class and localisation": np.ones(len(own), dtype=bool),
     }
-    return np.select(list(tests.values()), list(tests), default="")
+    free = ~outcome.right
+    kinds = {}
+    for kind, fits in tests.items():
+        kinds[kind] = free & fits
+        free &= ~fits
+    return kinds

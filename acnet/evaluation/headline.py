@@ -19,10 +19,7 @@ from acnet.evaluation.grading import confusion_table, grade_measures, grades_of
 from acnet.evaluation.matches import Matches
 
 FROC_RULES = {"iou": "IoU 0.5", "centre": "centre"}
-GRADE_MEASURES = (
-    *("accuracy", "precision", "sensitivity", "specificity", "Youden"),
-    "quadratic kappa",
-)
+GRADE_PERCENTAGES = ("accuracy", "precision", "sensitivity", "specificity", "Youden")
 PERCENT = 100.0
 
 
@@ -130,8 +127,6 @@ def _count_numbers() -> tuple[Number, ...]:
         Number("MAE", "counts", "lesions", "lower"),
         Number("RMSE", "counts", "lesions", "lower"),
         Number("bias", "counts", "lesions", "zero"),
-        *(
-            Number(key, "grades", "" if key == "quadratic kappa" else "%", "higher")
-            for key in GRADE_MEASURES
-        ),
+        *(Number(key, "grades", "%", "higher") for key in GRADE_PERCENTAGES),
+        Number("quadratic kappa", "grades", "", "higher"),
     )

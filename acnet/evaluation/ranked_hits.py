@@ -21,12 +21,13 @@ class Hits:
     """True positives at one IoU threshold, by falling score.
 
     Args:
-        rows: (m,) rows of the detections.
-        photos: (m,) their photos.
-        places: (m,) how many of the shared detections come up to each, itself included.
-        correction_photos: (c,) photos of the detections that the shared ones miss or have too many.
-        correction_signs: (c,) 1 for one too few, -1 for one too many.
-        correction_places: (m,) how many corrections come up to each true positive.
+        rows: (m,) int32 rows of the detections.
+        photos: (m,) int32, their photos.
+        places: (m,) int32, how many of the shared detections come up to each, itself included.
+        correction_photos: (c,) int32 photos of the detections that the shared ones lack, or have
+            too many.
+        correction_signs: (c,) int8, 1 for one too few, -1 for one too many.
+        correction_places: (m,) int32, how many corrections come up to each true positive.
     """
 
     rows: np.ndarray
@@ -147,7 +148,7 @@ def rank_voc_hits(matches: Matches, *, class_index: int, ious: Sequence[float]) 
 
 def sorted_rows(matches: Matches, class_index: int) -> np.ndarray:
     """Return the rows of a class by falling score, ties by photo as in pycocotools."""
-    rows = np.flatnonzero(matches.detections.classes == class_index)
+    rows = _int32(np.flatnonzero(matches.detections.classes == class_index))
     return rows[np.argsort(-matches.detections.scores[rows], kind="stable")]
 
 
@@ -168,7 +169,7 @@ class _Ranking:
         self.shared = shared
         self._rows, self._positions = rows, positions
         self._photos = matches.detections.photo[rows]
-        self._num_shared = np.cumsum(shared)
+        self._num_shared = np.cumsum(shared, dtype=np.int32)
         self._hits: list[Hits] = []
 
     def add(self, *, right: np.ndarray, wrong: np.ndarray) -> None:
@@ -183,8 +184,8 @@ class _Ranking:
                 photos=self._photos[places],
                 places=self._num_shared[places],
                 correction_photos=self._photos[corrections],
-                correction_signs=np.where(counted[corrected], 1, -1),
-                correction_places=np.searchsorted(corrections, places, side="right"),
+                correction_signs=np.where(counted[corrected], 1, -1).astype(np.int8),
+                correction_places=_int32(np.searchsorted(corrections, places, side="right")),
             )
         )
 
@@ -193,6 +194,11 @@ class _Ranking:
         return RankedHits(
             num_gt=num_gt, shared_photos=self._photos[self.shared], hits=tuple(self._hits)
         )
+
+
+def _int32(indices: np.ndarray) -> np.ndarray:
+    """Halve the memory of indices, of which there are many and none beyond 2^31."""
+    return indices.astype(np.int32)
 
 
 def _sum_up(weights: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+import acnet
 from acnet.evaluation.calibration import Calibration
 from acnet.evaluation.columns import Detections, GroundTruth
 from acnet.evaluation.count_model import CountModel
@@ -172,6 +173,7 @@ class EvaluationResult:
         """
         return {
             "schema_version": SCHEMA_VERSION,
+            "acnet_version": acnet.__version__,
             "data": {
                 "photos": self.ground_truth.num_photos,
                 "lesions": int(self.ground_truth.counts().sum()),

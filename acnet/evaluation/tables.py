@@ -11,6 +11,7 @@ from acnet.evaluation.result import EvaluationOptions, EvaluationResult, Metric
 
 DECIMALS = {"%": 1, "lesions": 2, "": 3}
 UNDEFINED = "-"
+COCO_SIZES = {"s": "COCO small", "m": "COCO medium", "l": "COCO large"}
 MOST_PHOTOS_SHOWN = 5
 
 
@@ -26,6 +27,8 @@ def result_text(result: EvaluationResult) -> str:
     parts = [
         _data_text(result),
         _group_table(result, "detection", "detection"),
+        _size_table(result),
+        _class_table(result),
         _froc_table(result),
     ]
     if result.counts is not None:
@@ -52,7 +55,7 @@ def comparison_text(rows: Sequence[Difference], options: EvaluationOptions) -> s
             _number(row.difference, row.unit, sign="+"),
             _interval(row.low, row.high, row.unit, sign="+"),
             UNDEFINED if row.p is None else f"{row.p:.3f}",
-            _better_model(row),
+            _better_model(row, options.level),
         )
         for row in rows
     ]
@@ -88,6 +91,42 @@ def _metric_table(metrics: Sequence[Metric], title: str) -> str:
     return _table(cells, (title, "", "", "interval"))
 
 
+def _size_table(result: EvaluationResult) -> str:
+    cap = result.matches.caps[-1]
+    lesions = result.matches.num_gt.sum(axis=(0, 1)).tolist()
+    cells = [
+        (
+            _size_name(size_range.suffix),
+            count,
+            *_precision_cells(result, f"{size_range.suffix}@{cap}"),
+        )
+        for size_range, count in zip(result.matches.size_ranges, lesions, strict=True)
+        if size_range.suffix
+    ]
+    return _table(cells, ("size", "lesions", "AP", "AP50", "AR"))
+
+
+def _size_name(suffix: str) -> str:
+    return COCO_SIZES.get(suffix, suffix.strip("[]"))
+
+
+def _class_table(result: EvaluationResult) -> str:
+    names = result.ground_truth.class_names
+    if len(names) == 1:
+        return ""
+    cap = result.matches.caps[-1]
+    lesions = result.matches.num_gt[:, :, 0].sum(axis=0).tolist()
+    cells = [
+        (name, count, *_precision_cells(result, f"-{name}@{cap}")[:2])
+        for name, count in zip(names, lesions, strict=True)
+    ]
+    return _table(cells, ("class", "lesions", "AP", "AP50"))
+
+
+def _precision_cells(result: EvaluationResult, key: str) -> list[str]:
+    return [_number(result.detection.get(f"{name}{key}"), "%") for name in ("AP", "AP50", "AR")]
+
+
 def _froc_table(result: EvaluationResult) -> str:
     rows = {}
     for metric in result.metrics:
@@ -115,11 +154,12 @@ def _count_text(result: EvaluationResult) -> str:
     ]
     if agreement.low is not None:
         lines.append(f"limits of agreement: {agreement.low:+.1f} to {agreement.high:+.1f} lesions")
-    lines.append(
+    lines += [
         f"{model.coverage:.0%} intervals hold the true count in {coverage.value:.1%} of the photos "
-        f"({coverage.low:.1%} to {coverage.high:.1%}); {expected_low:.1%} to {expected_high:.1%} is "
-        f"within chance for {model.interval_photos} validation photos"
-    )
+        f"({coverage.low:.1%} to {coverage.high:.1%});",
+        f"{expected_low:.1%} to {expected_high:.1%} is chance, with {model.interval_photos} "
+        "validation photos",
+    ]
     return "\n".join(lines)
 
 
@@ -152,8 +192,8 @@ def _worst_text(result: EvaluationResult) -> str:
     return title + _table(cells, ("photo", "lesions", "matched", "missed", "false", "F1"))
 
 
-def _better_model(row: Difference) -> str:
-    if row.low is None or row.better == "zero" or row.low <= 0 <= row.high:
+def _better_model(row: Difference, level: float) -> str:
+    if row.p is None or row.better == "zero" or row.p >= 1 - level:
         return ""
     return "B" if (row.difference > 0) == (row.better == "higher") else "A"
 

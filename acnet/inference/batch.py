@@ -68,7 +68,7 @@ class PhotoWorker:
         store: PartStore,
         options: DrawingOptions,
         *,
-        max_megapixels: float | None,
+        max_megapixels: float,
     ):
         self._predictor = predictor
         self._store = store

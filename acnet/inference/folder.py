@@ -11,6 +11,7 @@ from acnet.inference.batch import PhotoWorker, collect, do_jobs, make_jobs
 from acnet.inference.counts import CountRule
 from acnet.inference.fingerprint import digest, versions
 from acnet.inference.parts import PartStore
+from acnet.inference.photos import MAX_MEGAPIXELS
 from acnet.inference.pictures import SHOWS_FACES, DrawingOptions
 from acnet.inference.predictor import Predictor
 from acnet.inference.ranks import Ranks
@@ -48,7 +49,7 @@ def predict_folder(
     drawing: DrawingOptions,
     deciding: str,
     ranks: Ranks | None = None,
-    max_megapixels: float | None = None,
+    max_megapixels: float = MAX_MEGAPIXELS,
 ) -> Outcome | None:
     """Predict photos, or go on where a run with the same settings stopped.
 

@@ -107,7 +107,7 @@ class Predictor:
         tiles = self.tiling.tiles(image_hw)
         found = []
         for batch in tile_batches(image, tiles, self.tiling.batch_size):
-            found += self._detect(batch)
+            found += self.detect_whole(batch)
             if progress is not None:
                 progress(len(found), len(tiles))
         if len(tiles) == 1:
@@ -118,6 +118,22 @@ class Predictor:
         result.scores = torch.from_numpy(merged.scores)
         result.pred_classes = torch.from_numpy(merged.classes)
         return result
+
+    def detect_whole(self, images: list[np.ndarray]) -> list[Instances]:
+        """Detect lesions in pictures as they are, in one batch, whatever their size.
+
+        This is what a tile goes through; call the predictor itself for photos.
+
+        Args:
+            images: (H, W, 3) uint8 in BGR; of one size, or the smaller ones are padded.
+
+        Returns:
+            For each picture the model's own output, on the CPU.
+        """
+        inputs = [self._prepare(image) for image in images]
+        with torch.inference_mode(), self.precision.autocast():
+            outputs = self.model(inputs)
+        return [output["instances"].to(CPU) for output in outputs]
 
     @property
     def has_saliency(self) -> bool:
@@ -132,8 +148,8 @@ class Predictor:
             progress: as for a call.
 
         Returns:
-            (h, w) float32 in [0, 1] over the whole photo: of the size at which the model saw it, or,
-            where it is cut into tiles, one value for about 8 x 8 pixels.
+            (h, w) float32 in [0, 1] over the whole photo: of the size at which the model saw it,
+            or, where it is cut into tiles, one value for about 8 x 8 pixels.
 
         Raises:
             ValueError: the model has no mask attention.
@@ -153,12 +169,6 @@ class Predictor:
         if len(tiles) == 1:
             return next(maps)
         return blend_saliency(maps, tiles, image.shape[:2], progress=progress)
-
-    def _detect(self, images: list[np.ndarray]) -> list[Instances]:
-        inputs = [self._prepare(image) for image in images]
-        with torch.inference_mode(), self.precision.autocast():
-            outputs = self.model(inputs)
-        return [output["instances"].to(CPU) for output in outputs]
 
     def _saliency(self, images: list[np.ndarray]) -> list[np.ndarray]:
         """(h, w) maps at the size of the model's input."""

@@ -1,4 +1,4 @@
-"""How a photo that is larger than a tile goes through the model: in tiles of one shape, in batches."""
+"""How a large photo goes through the model: in tiles of one shape, in batches."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

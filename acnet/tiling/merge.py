@@ -58,12 +58,13 @@ class MergeOptions:
                 f"Detections of tiles are merged by one of {', '.join(METHODS)}. "
                 f"Received method={self.method!r}; choose one of these."
             )
+        limit = 1 if self.max_detections is None else self.max_detections
         for name, valid, rule in (
             ("iou_threshold", 0 <= self.iou_threshold <= 1, "from 0 to 1"),
             ("sigma", self.sigma > 0, "above 0"),
             ("margin_px", self.margin_px >= 0, "at least 0"),
             ("score_floor", 0 < self.score_floor < 1, "above 0 and below 1"),
-            ("max_detections", (self.max_detections or 1) >= 1, "at least 1, or None"),
+            ("max_detections", limit >= 1, "at least 1, or None"),
         ):
             if not valid:
                 raise ValueError(f"{name} must be {rule}. Received {getattr(self, name)}.")

@@ -5,6 +5,7 @@ Shape shorthand in this module:
     E: number of pairs
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,7 +68,7 @@ def _steps(following: np.ndarray) -> list[tuple[int, int]]:
     """Ranges of boxes whose candidates are about `PAIRS_AT_ONCE`."""
     step = np.cumsum(following) // PAIRS_AT_ONCE
     edges = [0, *(np.flatnonzero(np.diff(step)) + 1).tolist(), len(following)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(itertools.pairwise(edges))
 
 
 def _expand(following: np.ndarray, begin: int) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ from detectron2.engine import default_argument_parser
 
 from acnet.config_files import dataset_names, load_config
 from acnet.data.register import register_all, register_paths
-from acnet.engine import default_train, evaluate_only, launch, prepare_run
+from acnet.engine import check_classes, default_train, evaluate_only, launch, prepare_run
 
 EPILOG = """
 --config-file takes a path or a name below projects/ACNet/configs. The device is chosen by itself:
@@ -70,7 +70,9 @@ def main(args: Namespace) -> None:
     """
     register_all()
     cfg = load_config(args.config_file, args.opts)
-    register_paths(dataset_names(cfg))
+    names = dataset_names(cfg)
+    register_paths(names)
+    check_classes(cfg, names)
     prepare_run(cfg, args)
     if args.eval_only:
         evaluate_only(cfg, args)

@@ -13,12 +13,12 @@ from acnet.data.layout import FOLD_SPLITS, PreparedLayout
 from acnet.data.manifest import portable_path
 from acnet.data.prepare import PrepareOptions, prepare_acne04
 from acnet.data.readers.acne04 import open_acne04
-from acnet.data.tile_coco import TileOptions
+from acnet.data.tiles.options import TileOptions
 from acnet.errors import UserError
 from tests.data.samples import TOY_COUNT, annotation_xml, write_archives
 
 REPO_ROOT = Path(__file__).resolve().parents[2]
-SMALL_TILES = PrepareOptions(tiles=TileOptions(tile_px=64, overlap_px=32), empty_share=0.3)
+SMALL_TILES = PrepareOptions(tiles=TileOptions(tile_px=64, overlap_px=32, empty_share=0.3))
 ONE_BOX = annotation_xml([("fore", (11, 6, 20, 15))])
 
 
@@ -90,9 +90,7 @@ def test_twice_and_with_more_processes_gives_the_same_bytes(toy_photos, layout, 
     source = open_acne04(toy_photos)
     prepare_acne04(source, layout, SMALL_TILES)
     first = contents(layout.folder)
-    prepare_acne04(
-        source, layout, PrepareOptions(tiles=SMALL_TILES.tiles, empty_share=0.3, workers=2)
-    )
+    prepare_acne04(source, layout, PrepareOptions(tiles=SMALL_TILES.tiles, workers=2))
     assert contents(layout.folder) == first
 
 

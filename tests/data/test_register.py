@@ -16,7 +16,7 @@ from acnet.data.layout import PreparedLayout
 from acnet.data.prepare import PrepareOptions, prepare_acne04
 from acnet.data.readers.acne04 import open_acne04
 from acnet.data.register import register_all
-from acnet.data.tile_coco import TileOptions
+from acnet.data.tiles.options import TileOptions
 from acnet.errors import UserError
 
 NAMES = [
@@ -41,7 +41,7 @@ def _own_catalog():
 @pytest.fixture(scope="module")
 def prepared(toy_photos, tmp_path_factory):
     layout = PreparedLayout(tmp_path_factory.mktemp("datasets"), "toy")
-    options = PrepareOptions(tiles=TileOptions(tile_px=64, overlap_px=32), empty_share=1.0)
+    options = PrepareOptions(tiles=TileOptions(tile_px=64, overlap_px=32, empty_share=1.0))
     prepare_acne04(open_acne04(toy_photos), layout, options)
     return layout
 

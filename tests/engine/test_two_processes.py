@@ -1,7 +1,6 @@
 """Two processes on a CPU, forked from the test: one batch, one model, one evaluation."""
 
 import json
-import secrets
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -9,33 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 from detectron2.utils import comm
-from torch import distributed as dist
 from torch import multiprocessing
 
 from acnet.engine import build_train_loader, default_eval
 from acnet.engine.distributed import broadcast_buffers
 from acnet.engine.metrics_file import read_metrics
 from tests.engine import tiny_task
-
-
-def run_process(rank: int, world_size: int, store: Path, function: Callable, args: tuple) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world_size)
-    comm.create_local_process_group(world_size)
-    function(*args)
-    dist.destroy_process_group()
-
-
-@pytest.fixture
-def in_two_processes(tmp_path: Path) -> Callable:
-    """Return a function that calls another in two connected processes."""
-
-    def run(function: Callable, *args) -> None:
-        store = tmp_path / f"store_{secrets.token_hex(4)}"  # one that ended early leaves its own
-        arguments = (2, store, function, args)
-        # Forked, since a new Python would take seconds to import what this one has.
-        multiprocessing.start_processes(run_process, arguments, nprocs=2, start_method="fork")
-
-    return run
 
 
 def write_batches(folder: Path) -> None:

@@ -42,24 +42,32 @@ def random_set(
     annotated = category_ids[: max(1, num_classes - 1)]
     annotations, results = [], []
     for image_id in image_ids:
-        boxes = random_boxes(rng, int(rng.integers(0, lesions + 1)) * (rng.random() > 0.2))
-        for box in boxes:
+        found = []
+        for box in random_boxes(rng, int(rng.integers(0, lesions + 1)) * (rng.random() > 0.2)):
+            category_id = int(rng.choice(annotated))
             annotations.append(
                 {
                     "id": len(annotations) + 1,
                     "image_id": image_id,
-                    "category_id": int(rng.choice(annotated)),
+                    "category_id": category_id,
                     "bbox": box,
                     "area": box[2] * box[3] * float(rng.choice([1.0, 0.8])),
                     "iscrowd": int(rng.random() < 0.15),
                 }
             )
-        found = [box for box in boxes for _ in range(rng.integers(0, 4))]
-        found = [jittered(rng, box) for box in found] + random_boxes(rng, int(rng.integers(0, 6)))
-        for box in found if rng.random() > 0.15 else []:
-            category_id, score = int(rng.choice(category_ids)), float(rng.integers(1, 20)) / 20
-            row = {"image_id": image_id, "category_id": category_id, "bbox": box, "score": score}
-            results.append(row)
+            for _ in range(rng.integers(0, 4)):
+                is_right = rng.random() < 0.8
+                found.append((jittered(rng, box), category_id if is_right else None))
+        found += [(box, None) for box in random_boxes(rng, int(rng.integers(0, 6)))]
+        for box, category_id in found if rng.random() > 0.15 else []:
+            results.append(
+                {
+                    "image_id": image_id,
+                    "category_id": category_id or int(rng.choice(category_ids)),
+                    "bbox": box,
+                    "score": float(rng.integers(1, 20)) / 20,
+                }
+            )
     rng.shuffle(annotations)
     rng.shuffle(results)
     images = [

@@ -128,17 +128,26 @@ def test_the_halves_are_disjoint_and_the_seed_chooses_them():
     assert model.quantile != fit_count_model(true, detections, merge="x", seed=1).quantile
 
 
+def in_fit_half(num_photos: int, seed: int) -> np.ndarray:
+    inside = np.zeros(num_photos, dtype=bool)
+    inside[np.random.default_rng(seed).permutation(num_photos)[: num_photos // 2]] = True
+    return inside
+
+
 def test_the_interval_s_half_has_no_say_in_the_threshold():
-    # 18 photos with one lesion, found at 0.8; another 18 whose second detection at 0.6 is real
-    # too. Whatever the split, the threshold is that of the fitted half alone.
-    rng = np.random.default_rng(0)
-    true = rng.integers(1, 3, size=36)
-    photo = np.repeat(np.arange(36), 2)
-    detections = detections_of(photo, np.tile([0.8, 0.6], 36))
-    in_fit = np.random.default_rng(5).permutation(36)[:18]
-    model = fit_count_model(true, detections, merge="x", seed=5)
-    wants_both = (true[in_fit] == 2).sum() > 9
-    assert model.threshold == pytest.approx(0.6 if wants_both else 0.7)
+    # All photos have detections at 0.8, 0.6 and 0.5. The 18 of the fit have one lesion, which
+    # wants 0.7; the other 19 have three, and with these all the detections would count.
+    true = np.where(in_fit_half(37, seed=5), 1, 3)
+    detections = detections_of(np.repeat(np.arange(37), 3), np.tile([0.8, 0.6, 0.5], 37))
+    assert fit_count_model(true, detections, merge="x", seed=5).threshold == pytest.approx(0.7)
+
+
+def test_the_fit_s_half_has_no_say_in_the_interval():
+    # One detection a photo. The fit's half has three lesions each and is always 2 wrong; the
+    # other half has one each and is never wrong.
+    true = np.where(in_fit_half(40, seed=5), 3, 1)
+    model = fit_count_model(true, detections_of(np.arange(40), [0.5] * 40), merge="x", seed=5)
+    assert (model.fit_mae, model.interval_mae, model.quantile) == (2, 0, 0)
 
 
 def test_too_small_a_set_names_what_is_needed():

@@ -1,8 +1,10 @@
 """Counts of lesions and their errors, by hand."""
 
+import numpy as np
 import pytest
 
 from acnet.evaluation import count_by_image, count_errors
+from acnet.evaluation.counting import bland_altman
 
 ROWS = [
     {"image_id": 1, "score": 0.9},
@@ -39,3 +41,27 @@ def test_perfect_counts_have_no_error():
 def test_counts_must_pair_up(predicted, true):
     with pytest.raises(ValueError, match=f"Received {len(predicted)} predicted and {len(true)}"):
         count_errors(predicted, true)
+
+
+def test_weights_are_repetitions():
+    weighted = count_errors([5, 0, 9], [3, 1, 4], photo_weights=np.array([2, 0, 1]))
+    assert weighted == pytest.approx(count_errors([5, 5, 9], [3, 3, 4]))
+
+
+def test_bland_and_altman_by_hand():
+    # Differences 2, -1, 2: mean 1, variance (1 + 4 + 1) / 2 = 3.
+    agreement = bland_altman([5, 0, 9], [3, 1, 7])
+    assert agreement.means.tolist() == [4, 0.5, 8]
+    assert agreement.differences.tolist() == [2, -1, 2]
+    assert agreement.bias == 1
+    assert (agreement.low, agreement.high) == pytest.approx((1 - 1.96 * 3**0.5, 1 + 1.96 * 3**0.5))
+
+
+def test_one_photo_has_no_limits_of_agreement():
+    agreement = bland_altman([5], [3])
+    assert (agreement.bias, agreement.low, agreement.high) == (2, None, None)
+
+
+def test_no_photos_have_no_agreement():
+    with pytest.raises(ValueError, match="at least one photo"):
+        bland_altman([], [])

@@ -9,7 +9,6 @@ import torch
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import register_coco_instances
 from detectron2.data.datasets.pascal_voc import register_pascal_voc
-from detectron2.engine import launch
 from detectron2.evaluation import PascalVOCDetectionEvaluator
 from detectron2.structures import Boxes, Instances
 
@@ -188,10 +187,10 @@ def evaluate_my_half(folder: str) -> None:
         assert result == {}
 
 
-def test_two_processes_are_evaluated_together(tmp_path):
+def test_two_processes_are_evaluated_together(tmp_path, in_two_processes):
     for rank in (0, 1):
         (tmp_path / f"rank{rank}").mkdir()
-    launch(evaluate_my_half, 2, dist_url="auto", args=(str(tmp_path),))
+    in_two_processes(evaluate_my_half, str(tmp_path))
     result = json.loads((tmp_path / "result.json").read_text())
     # Recall 13 / 16 = 0.8125: the recall points 0.00 to 0.81 are reached, 82 of 101.
     assert result["AP50"] == pytest.approx(100 * 82 / 101)
@@ -214,7 +213,7 @@ def evaluate_my_half_of_voc(folder: str, voc100: str) -> None:
         (Path(folder) / "result.json").write_text(json.dumps(result["bbox"]))
 
 
-def test_two_processes_see_all_voc_photos(tmp_path, voc100):
-    launch(evaluate_my_half_of_voc, 2, dist_url="auto", args=(str(tmp_path), str(voc100)))
+def test_two_processes_see_all_voc_photos(tmp_path, voc100, in_two_processes):
+    in_two_processes(evaluate_my_half_of_voc, str(tmp_path), str(voc100))
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["AP50"] == pytest.approx(100)

@@ -92,9 +92,9 @@ def _add_files(tile: argparse.ArgumentParser) -> None:
         "--png-level",
         type=int,
         choices=range(10),
-        default=1,
+        default=2,
         metavar="N",
-        help="of PNG, 0 to 9: smaller files for more time; default 1",
+        help="of PNG, 0 to 9: smaller files for more time; default 2",
     )
     tile.add_argument(
         "--virtual", action="store_true", help="write no pictures; the loader cuts the tiles"
@@ -115,6 +115,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from acnet.data.layout import PreparedLayout
     from acnet.data.parallel import default_workers
+    from acnet.data.tiles.counts import counts_table
     from acnet.data.tiles.options import TileOptions
     from acnet.data.tiles.tile_set import tile_set
     from acnet.errors import UserError
@@ -139,12 +140,7 @@ def run(args: argparse.Namespace) -> int:
     counts = tile_set(
         layout, options, splits=args.splits, workers=args.workers or default_workers()
     )
-    for count in counts:
-        sys.stdout.write(
-            f"{layout.dataset_name(count.split, tiles=True)}: {count.tiles} tiles "
-            f"({count.empty_tiles} empty) with {count.tile_boxes} boxes, of {count.photos} photos "
-            f"with {count.boxes}\n"
-        )
+    sys.stdout.write(f"{counts_table(counts, layout)}\n\nwritten to {layout.folder}\n")
     return 0
 
 

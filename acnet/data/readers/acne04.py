@@ -15,6 +15,7 @@ from acnet.data.layout import FOLD_SPLITS
 from acnet.data.readers.safe_files import (
     IMAGE_SUFFIXES,
     NameIndex,
+    inside,
     list_files,
     read_text,
     relative_name,
@@ -175,7 +176,7 @@ def read_folds(
     splits, labels = {}, {}
     for split, path in lists.items():
         names = set()
-        for listed, label in _read_list(path).items():
+        for listed, label in _read_list(inside(path.parent, path)).items():
             name = by_name.find(listed) or by_stem.get(stems.find(listed), listed)
             labels.setdefault(name, label)
             names.add(name)

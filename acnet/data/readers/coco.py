@@ -24,6 +24,7 @@ from acnet.data.readers.safe_files import (
     member,
     relative_name,
 )
+from acnet.data.readers.splits import split_names
 from acnet.data.records import Annotated, Note
 from acnet.errors import UserError
 
@@ -171,7 +172,7 @@ def find_files(src: Path) -> list[Path]:
     """
     if src.is_file():
         return [src] if src.suffix.lower() == ".json" else []
-    found = [src / name for name in list_files(src, [".json"]) if name.count("/") <= 2]
+    found = [member(src, name) for name in list_files(src, [".json"]) if name.count("/") <= 2]
     found = [path for path in found if path.name != MANIFEST]
     if (src / MANIFEST).is_file():  # a prepared set's own: tiles repeat what the photos have
         found = [path for path in found if not path.stem.endswith(TILES_SUFFIX)]
@@ -229,7 +230,7 @@ def _split_names(files: Sequence[Path]) -> dict[str, Path]:
             path.parent.name if path.stem == ROBOFLOW_NAME else f"{path.parent.name}_{stem}"
             for path, stem in zip(files, stems, strict=True)
         ]
-    return dict(zip(stems, files, strict=True))
+    return dict(zip(split_names(stems), files, strict=True))
 
 
 def _prefix(path: Path, split: str, table: Table, root: Path, index: NameIndex) -> str:

@@ -165,11 +165,10 @@ def _images(
         height, width = number(entry.get("height")), number(entry.get("width"))
         is_size = math.isfinite(height) and math.isfinite(width)
         sizes[name] = (int(height), int(width)) if is_size else None
-    for key in shared:
-        name = name_of_id.pop(key)
+    dropped = {name_of_id.pop(key) for key in shared} - set(name_of_id.values())
+    for name in sorted(dropped):
         notes.add(SHARED_ID, name)
-        if name not in name_of_id.values():
-            sizes.pop(name, None)
+        del sizes[name]
     return sizes, name_of_id
 
 

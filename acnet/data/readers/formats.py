@@ -8,6 +8,7 @@ from types import MappingProxyType
 from acnet.data.readers.acne04 import is_acne04, open_acne04
 from acnet.data.readers.acne04_v2 import is_acne04_v2, open_acne04_v2
 from acnet.data.readers.coco import is_coco, open_coco
+from acnet.data.readers.safe_files import is_text, shown
 from acnet.data.readers.source import Source
 from acnet.data.readers.voc import is_voc, open_voc
 from acnet.data.readers.yolo import is_yolo, open_yolo
@@ -41,6 +42,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "voc": Format(open_voc, is_voc, "pictures and XML files"),
     }
 )
+FORMATS_OF_ONE_FILE = ("acne04_v2", "coco")
 
 
 def open_source(
@@ -68,17 +70,20 @@ def open_source(
     src = Path(src).expanduser()
     roots = {"image_root": image_root, "annotation_root": annotation_root}
     roots = {name: Path(root).expanduser() for name, root in roots.items() if root is not None}
-    for path in (src, *roots.values()):
-        if not path.exists():
-            raise UserError(
-                f"A data set is read from a folder that exists. Received {path}. Correct the path."
-            )
+    for path in roots.values():
+        _check_place(path, is_place=path.is_dir())
+    _check_place(src, is_place=src.is_dir() or (src.is_file() and src.suffix.lower() == ".json"))
     if format == AUTO:
         format = detect_format(src)
     if format not in FORMATS:
         raise UserError(
             f"A data set has one of the formats {', '.join(FORMATS)}. Received {format!r}. "
             f"Choose one of them, or {AUTO!r} to recognise it."
+        )
+    if src.is_file() and format not in FORMATS_OF_ONE_FILE:
+        raise UserError(
+            f"A data set of the format {format} is a folder. Received {src}, a file. Give its "
+            "folder."
         )
     return FORMATS[format].open(src, **roots)
 
@@ -103,3 +108,16 @@ def detect_format(src: Path) -> str:
         f"The format of a data set shows in its files. Received {src}, where none of these was "
         f"found:{looked_for}\nGive the folder that holds them, or name the format."
     )
+
+
+def _check_place(path: Path, *, is_place: bool) -> None:
+    if not is_text(str(path.absolute())):
+        raise UserError(
+            "The path of a data set is written into JSON, so it must be Unicode. Received "
+            f"{shown(str(path))}. Rename its folder."
+        )
+    if not is_place:
+        raise UserError(
+            f"A data set is read from a folder, or from a JSON file, that exists. Received {path}. "
+            "Correct the path."
+        )

@@ -7,12 +7,14 @@ JSON may be nested a million times. Whatever it is, one sort of error comes out 
 import json
 import os
 import re
+import reprlib
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from acnet.data.images import UnreadableFileError
+from acnet.errors import UserError
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 MAX_NAME_BYTES = 255  # of one folder or file, on all common file systems
@@ -32,7 +34,7 @@ def relative_name(name: str) -> str:
     """
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
     leaves = name.startswith(("/", "\\")) or bool(_DRIVE.match(name)) or ".." in parts
-    bad = not _is_text(name) or "\0" in name or len(name) > MAX_PATH_BYTES
+    bad = not is_text(name) or "\0" in name or len(name) > MAX_PATH_BYTES
     if not parts or leaves or bad or max(len(part.encode()) for part in parts) > MAX_NAME_BYTES:
         raise UnreadableFileError(
             "A file is named relative to the data set's folder and lies in it, lest others are "
@@ -51,17 +53,30 @@ def member(root: Path, name: str) -> Path:
     Raises:
         UnreadableFileError: the name, or a symbolic link on its way, leads out of the folder.
     """
-    path = root / relative_name(name)
+    return inside(root, root / relative_name(name))
+
+
+def inside(root: Path, path: Path) -> Path:
+    """Returns a path of a data set, which need not exist, if no link on its way leads elsewhere.
+
+    Args:
+        root: the folder that it must be in; may itself be a symbolic link.
+        path: below `root`.
+
+    Raises:
+        UnreadableFileError: a symbolic link leads out of the folder, or in circles.
+    """
     try:
-        inside = path.resolve().is_relative_to(root.resolve())
-    except (OSError, RuntimeError) as error:  # links that lead in circles
+        target = path.resolve()
+        is_inside = target.is_relative_to(root.resolve())
+    except (OSError, RuntimeError) as error:
         raise UnreadableFileError(
             f"A file must be reachable. Received {path}: {error}. Replace the link by the file."
         ) from error
-    if not inside:
+    if not is_inside:
         raise UnreadableFileError(
             "A symbolic link must not lead out of the data set's folder, lest others' files are "
-            f"read. Received {path}, a link to {path.resolve()}. Replace it by the file."
+            f"read. Received {path}, a link to {target}. Replace it by the file."
         )
     return path
 
@@ -78,7 +93,12 @@ def read_text(path: Path) -> str:
     """
     if not path.is_file():  # a pipe would never end
         raise FileNotFoundError(f"no such file: {path}")
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UnreadableFileError(
+            f"An annotation must be readable. Received {path}: {error}. Correct its permissions."
+        ) from error
     is_utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
         return content.decode("utf-16" if is_utf16 else "utf-8-sig")
@@ -111,7 +131,7 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
-def list_files(root: Path, suffixes: Iterable[str], *, below: str = "") -> list[str]:
+def list_files(root: Path, suffixes: Iterable[str]) -> list[str]:
     """Lists files with given suffixes in a folder and all below it.
 
     Hidden files and folders are left out: `._a.jpg` and `.ipynb_checkpoints` are nobody's photos.
@@ -120,22 +140,24 @@ def list_files(root: Path, suffixes: Iterable[str], *, below: str = "") -> list[
     Args:
         root: what the names are relative to.
         suffixes: in small letters, with the dot.
-        below: a folder relative to `root`, where only a part of it is wanted.
 
     Returns:
         Names with forward slashes, sorted. Names that are no Unicode are left out.
+
+    Raises:
+        UserError: a folder cannot be listed.
     """
     wanted = tuple(suffixes)
     found = []
-    for folder, folders, files in os.walk(root / below):
+    for folder, folders, files in os.walk(root, onerror=_refuse_folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         prefix = PurePosixPath(Path(folder).relative_to(root).as_posix())
         found += [
             str(prefix / name)
             for name in files
-            if name.lower().endswith(wanted) and not name.startswith(".") and _is_text(name)
+            if name.lower().endswith(wanted) and not name.startswith(".") and is_text(name)
         ]
-    return sorted(name for name in found if _is_text(name))
+    return sorted(name for name in found if is_text(name))
 
 
 class NameIndex:
@@ -166,34 +188,48 @@ class NameIndex:
         return name if name in self._exact else self._folded.get(_fold(name))
 
 
-def shown(text: object) -> str:
+def shown(value: object) -> str:
     """Returns something of unknown content for a message: quoted, printable and of bounded length.
 
     Args:
-        text: anything.
+        value: anything.
     """
-    quoted = ascii(text) if not _is_text(str(text)) else repr(text)
-    return quoted if len(quoted) <= SHOWN_CHARACTERS else f"{quoted[:SHOWN_CHARACTERS]}..."
+    if not isinstance(value, str):
+        return reprlib.repr(value)  # never walks all of a deep or long structure
+    quoted = ascii(value[:SHOWN_CHARACTERS])
+    return quoted if len(value) <= SHOWN_CHARACTERS else f"{quoted}..."
 
 
-def class_name(text: object) -> str:
+def class_name(value: object) -> str:
     """Returns the name of a class as it can be written anywhere: one line of Unicode, trimmed.
 
     Args:
-        text: as it is written; may be a number or have line ends in it.
+        value: as it is written; may be a number or have line ends in it.
     """
-    clean = str(text).encode("utf-8", "backslashreplace").decode()
+    text = value if isinstance(value, str) else reprlib.repr(value)
+    clean = text[: 2 * SHOWN_CHARACTERS].encode("utf-8", "backslashreplace").decode()
     return " ".join(clean.split())[:SHOWN_CHARACTERS]
 
 
-def _fold(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
+def is_text(text: str) -> bool:
+    """Returns whether text can be written as UTF-8; names may hold halves of characters.
 
-
-def _is_text(text: str) -> bool:
-    """Whether it can be written as UTF-8; names from disk and JSON may hold half characters."""
+    Args:
+        text: such as a name from a disk or from JSON.
+    """
     try:
         text.encode()
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _refuse_folder(error: OSError) -> None:
+    raise UserError(
+        "All folders of a data set must be readable, or a part of it would be lost unseen. "
+        f"Received {error}. Correct the permissions."
+    ) from error
+
+
+def _fold(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

@@ -15,12 +15,13 @@ from acnet.data.images import read_size
 from acnet.data.readers.safe_files import (
     IMAGE_SUFFIXES,
     NameIndex,
+    inside,
     list_files,
     member,
     read_text,
     relative_name,
 )
-from acnet.data.readers.splits import splits_of_folders
+from acnet.data.readers.splits import split_names, splits_of_folders
 from acnet.data.readers.voc_xml import read_voc_xml
 from acnet.data.records import Annotated, Note
 from acnet.errors import UserError
@@ -152,11 +153,13 @@ def find_lists(folder: Path) -> dict[str, Path]:
     Args:
         folder: need not exist.
     """
-    lists = {path.stem: path for path in sorted(folder.glob("*.txt")) if path.is_file()}
+    if not folder.is_dir():
+        return {}
+    lists = {stem(name): folder / name for name in list_files(folder, [".txt"]) if "/" not in name}
+    whole = [name for name in lists if not any(name.endswith(f"_{other}") for other in lists)]
     return {
-        split: path
-        for split, path in lists.items()
-        if not any(split.endswith(f"_{other}") for other in lists)
+        split: inside(folder, lists[name])
+        for split, name in zip(split_names(whole), whole, strict=True)
     }
 
 

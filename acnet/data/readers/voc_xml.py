@@ -70,6 +70,7 @@ def read_voc_xml(path: Path) -> VocAnnotation:
     except (
         xml.etree.ElementTree.ParseError,
         defusedxml.DefusedXmlException,
+        OSError,
         ValueError,
         LookupError,  # an encoding that nobody knows
     ) as error:

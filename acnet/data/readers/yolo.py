@@ -17,6 +17,7 @@ from acnet.data.readers.safe_files import (
     IMAGE_SUFFIXES,
     NameIndex,
     class_name,
+    inside,
     list_files,
     member,
     read_text,
@@ -92,9 +93,14 @@ class YoloSource:
             file_name=file_name,
             image_hw=(height, width),
             names=tuple(self.name_of_number.get(i, str(i)) for i in label.classes),
-            boxes_xyxy=label.boxes_xyxy * np.array([width, height, width, height]),
+            boxes_xyxy=_in_pixels(label.boxes_xyxy, height, width),
             notes=tuple(notes),
         )
+
+
+def _in_pixels(boxes_xyxy: np.ndarray, height: int, width: int) -> np.ndarray:
+    with np.errstate(over="ignore"):  # absurd numbers become infinite, and are dropped as such
+        return boxes_xyxy * np.array([width, height, width, height], dtype=np.float64)
 
 
 def is_yolo(src: Path) -> bool:
@@ -103,12 +109,11 @@ def is_yolo(src: Path) -> bool:
     Args:
         src: any path.
     """
-    if not src.is_dir() or next(iter(list_files(src, IMAGE_SUFFIXES)), None) is None:
+    pictures = list_files(src, IMAGE_SUFFIXES) if src.is_dir() else []
+    if not pictures:
         return False
-    labels = list_files(src, [".txt"])
-    return find_yaml(src) is not None or bool(
-        _pair(list_files(src, IMAGE_SUFFIXES), labels, apart=False)
-    )
+    pairs = _pair(pictures, list_files(src, [".txt"]), apart=False)
+    return bool(pairs) or find_yaml(src) is not None
 
 
 def open_yolo(
@@ -204,7 +209,7 @@ def _splits_of_yaml(
                 prefix = path.relative_to(src).as_posix() + "/"
                 members.update(n for n in pictures if prefix == "./" or n.startswith(prefix))
             elif path.suffix == ".txt":
-                lists.append(path)
+                lists.append(inside(src, path))
                 members.update(_read_list(src, path, pictures))
         if members:
             splits[split] = tuple(sorted(members))
@@ -241,7 +246,8 @@ def _class_names(
     ]
     if config.class_names or not found:
         return config.class_names, found
-    lines = map(class_name, read_text(found[0]).splitlines())
+    text = read_text(inside(found[0].parent, found[0]))
+    lines = map(class_name, text.splitlines())
     return dict(enumerate(filter(None, lines))), found
 
 

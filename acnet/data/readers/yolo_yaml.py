@@ -9,11 +9,12 @@ from typing import Any
 import yaml
 
 from acnet.data.images import UnreadableFileError
-from acnet.data.readers.safe_files import class_name, read_text, shown
+from acnet.data.readers.safe_files import class_name, list_files, member, read_text, shown
 from acnet.errors import UserError
 
 SPLIT_KEYS = ("train", "val", "valid", "test")
-MAX_YAML_BYTES = 256 * 1024  # anchors and aliases let a small file grow without limit
+MAX_YAML_BYTES = 64 * 1024  # anchors and aliases let a small file grow without limit
+MAX_BRACKETS = 200  # a hundred thousand nested ones keep the parser busy for minutes
 MAX_CLASSES = 10_000
 
 
@@ -40,10 +41,12 @@ def find_yaml(src: Path) -> Path | None:
     Args:
         src: the export's folder.
     """
-    found = sorted(path for path in src.iterdir() if path.suffix.lower() in (".yaml", ".yml"))
+    names = [name for name in list_files(src, (".yaml", ".yml")) if "/" not in name]
+    found = [path for path in (member(src, name) for name in names) if path.is_file()]
     named = [path for path in found if path.stem.lower() in ("data", "dataset")]
-    candidates = [path for path in named or found if path.is_file()]
-    return candidates[0] if candidates else None
+    # Other tools' settings may lie there as well.
+    others = [path for path in found if b"names" in path.read_bytes()]
+    return next(iter(named or others), None)
 
 
 def read_yaml(path: Path) -> YoloYaml:
@@ -116,6 +119,9 @@ def find_in_export(src: Path, written: str) -> Path | None:
 
 def _safe_load(text: str) -> Any:
     """Loads YAML without aliases: nobody needs them here, and they grow without limit."""
+    brackets = text.count("[") + text.count("{")
+    if brackets > MAX_BRACKETS:
+        raise ValueError(f"{brackets} opening brackets")
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
             raise ValueError(f"an alias, *{event.anchor}")

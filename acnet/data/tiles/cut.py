@@ -107,9 +107,9 @@ def _encode(image_bgr: np.ndarray, tile: Tile, options: TileOptions) -> memoryvi
     left, top, right, bottom = tile.tile_xyxy
     window_bgr = image_bgr[top:bottom, left:right]
     if options.suffix == ".png":
-        # Of the five filters, the average with left and upper neighbours packs skin best.
+        # Of the filters, the difference to the pixel above packs photos best, and fastest.
         settings = [cv2.IMWRITE_PNG_COMPRESSION, options.png_level]
-        settings += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG]
+        settings += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
     else:
         settings = [cv2.IMWRITE_JPEG_QUALITY, options.jpeg_quality]
     _, encoded = cv2.imencode(options.suffix, window_bgr, settings)

@@ -9,8 +9,7 @@ import dataclasses
 import fnmatch
 import functools
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,39 +22,18 @@ from acnet.data.images import UnreadableFileError
 from acnet.data.layout import TILES_SUFFIX, PreparedLayout
 from acnet.data.manifest import check_fresh, read_manifest
 from acnet.data.parallel import in_threads
-from acnet.data.records import TileRecord
 from acnet.data.tiles.choose import choose_tiles, photos_to_cut
+from acnet.data.tiles.counts import TileCounts, count_tiles
 from acnet.data.tiles.cut import Photo, cut_photo
 from acnet.data.tiles.journal import CutPhoto, Journal
 from acnet.data.tiles.options import TileOptions
-from acnet.data.tiles.photos import PhotoSplit, read_photo_split
+from acnet.data.tiles.photos import read_photo_split
 from acnet.errors import UserError
 
 logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1  # rises when the same photos and options give other tiles
 SHOWN_ERRORS = 5
-
-
-@dataclass(frozen=True)
-class TileCounts:
-    """How much a split holds.
-
-    Args:
-        split: its name.
-        photos: whole photos.
-        boxes: on the photos.
-        tiles: in the tiles' file.
-        empty_tiles: of those, without boxes.
-        tile_boxes: in the tiles; overlap counts a box more than once.
-    """
-
-    split: str
-    photos: int
-    boxes: int
-    tiles: int
-    empty_tiles: int
-    tile_boxes: int
 
 
 def tile_set(
@@ -78,7 +56,7 @@ def tile_set(
             at a time is decoded in each.
 
     Returns:
-        Counts by split, sorted.
+        Counts by split, in the set's order.
 
     Raises:
         UserError: the set is not prepared or has changed, no split has such a name, or a photo is
@@ -86,7 +64,7 @@ def tile_set(
     """
     _check_places(layout)
     manifest = read_manifest(layout)
-    names = _choose_splits(layout, splits)
+    names = _choose_splits(list(manifest.get("splits", ())), splits)
     read = {split: read_photo_split(layout.annotations(split)) for split in names}
     photos = {split: content.records for split, content in read.items()}
     chosen = choose_tiles(photos, options)
@@ -104,7 +82,7 @@ def tile_set(
     for split, content in read.items():
         tiles_file = layout.annotations(split, tiles=True)
         write_coco(tiles_file, chosen[split], content.class_names, photo_ids=content.photo_ids)
-        counts.append(_count(split, content, chosen[split]))
+        counts.append(count_tiles(split, content.records, chosen[split]))
     manifest["tiles"] = {
         "options": dataclasses.asdict(options),
         "splits": {count.split: dataclasses.asdict(count) for count in counts},
@@ -114,17 +92,18 @@ def tile_set(
     return counts
 
 
-def _choose_splits(layout: PreparedLayout, patterns: Sequence[str]) -> list[str]:
-    there = sorted(
-        path.stem
-        for path in layout.annotations_folder.glob("*.json")
-        if not path.stem.endswith(TILES_SUFFIX)
-    )
+def _choose_splits(there: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    for name in there:
+        if Path(name).name != name:
+            raise UserError(
+                f"A split is the name of a file, lest others are written. Received {name!r} in the "
+                "manifest. Import the data set again."
+            )
     for pattern in patterns:
         if not fnmatch.filter(there, pattern):
             raise UserError(
-                f"A split is a file of {layout.annotations_folder}. Received {pattern!r}; there "
-                f"are {', '.join(there) or 'none'}. Correct the name."
+                f"A split of the set must have the name. Received {pattern!r}; there are "
+                f"{', '.join(there) or 'none'}. Correct the name."
             )
     return [name for name in there if any(fnmatch.fnmatchcase(name, p) for p in patterns)]
 
@@ -209,15 +188,3 @@ def _remove_stale(tile_root: Path, wanted: set[str]) -> None:
             path.unlink()
     if tile_root.is_dir() and not wanted:
         tile_root.rmdir()
-
-
-def _count(split: str, content: PhotoSplit, tiles: Iterable[TileRecord]) -> TileCounts:
-    boxes = [len(tile.boxes_xyxy) for tile in tiles]
-    return TileCounts(
-        split=split,
-        photos=len(content.records),
-        boxes=sum(len(photo.boxes_xyxy) for photo in content.records),
-        tiles=len(boxes),
-        empty_tiles=boxes.count(0),
-        tile_boxes=sum(boxes),
-    )

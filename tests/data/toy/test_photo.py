@@ -188,3 +188,10 @@ def test_skin_of_any_size(image_hw):
 def test_no_lesions():
     assert draw_photo(dataclasses.replace(SMALL, density=0.0), 0).boxes_xyxy.shape == (0, 4)
     assert lesions.place_lesions(np.random.default_rng(0), (50, 50), np.zeros(0)) == []
+
+
+def test_photos_may_be_wide_or_tall():
+    options = dataclasses.replace(SMALL, sizes_px=((96, 64),))
+    photo = draw_photo(options, 0)
+    assert photo.image_bgr.shape == (64, 96, 3)
+    assert (photo.boxes_xyxy <= [96, 64, 96, 64]).all()

@@ -1,14 +1,15 @@
-"""Tiles: pixels and boxes against the photo, and the choice of empty ones."""
+"""Tiles: their boxes against the photo's, and the choice of empty ones."""
+
+import dataclasses
 
 import numpy as np
-import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
-from PIL import Image
 
-from acnet.data.images import UnreadableFileError, read_bgr
 from acnet.data.records import ImageRecord, TileRecord
-from acnet.data.tile_coco import TileOptions, cut_photo, plan_tiles, training_tiles
-from tests.data.samples import write_photo
+from acnet.data.tiles.options import TileOptions
+from acnet.data.tiles.plan import plan_tiles, training_tiles
 
 OPTIONS = TileOptions(tile_px=64, overlap_px=32, jpeg_quality=100)
 
@@ -55,46 +56,11 @@ def test_every_box_returns_to_its_place_from_a_tile_that_holds_it_whole():
     assert found.all()  # boxes are smaller than the overlap, so none is cut everywhere
 
 
-def test_tiles_hold_the_photos_pixels(tmp_path):
-    write_photo(tmp_path / "levle0_1.png", (70, 150))
-    record = photo((70, 150), (10, 5, 20, 15))
-    tiles = cut_photo(record, image_root=tmp_path, tile_root=tmp_path / "tiles", options=OPTIONS)
-    whole = read_bgr(tmp_path / "levle0_1.png").astype(int)
-    assert len(tiles) == len(list((tmp_path / "tiles").iterdir())) == 8
-    for tile in tiles:
-        x, y = tile.offset_xy
-        window = whole[y : y + tile.height, x : x + tile.width]
-        pixels = read_bgr(tmp_path / "tiles" / tile.file_name).astype(int)
-        assert pixels.shape == window.shape
-        # The window's place decides its pixels; the margin is JPEG's, a shift by 4 would show.
-        assert np.abs(pixels - window)[..., 2].max() <= 16
-        assert np.abs(pixels - window).mean() <= 2
-
-
-def test_a_photo_of_one_tile_is_copied_byte_for_byte(tmp_path):
-    exif = Image.Exif()
-    exif[274] = 8
-    Image.new("RGB", (40, 30)).save(tmp_path / "levle0_1.jpg", exif=exif)
-    record = photo((40, 30), (0, 0, 30, 40), name="levle0_1.jpg")
-    (tile,) = cut_photo(record, image_root=tmp_path, tile_root=tmp_path / "t", options=OPTIONS)
-    assert (tile.file_name, tile.offset_xy) == ("levle0_1.jpg", (0, 0))
-    assert (tile.width, tile.height) == (30, 40)
-    assert (tmp_path / "t" / "levle0_1.jpg").read_bytes() == (
-        tmp_path / "levle0_1.jpg"
-    ).read_bytes()
-
-
 def test_one_tile_is_no_tiling():
     record = photo((50, 60), (1, 2, 30, 40), (50, 40, 60, 50))
     (tile,) = plan_tiles(record, OPTIONS)
     assert_array_equal(tile.boxes_xyxy, record.boxes_xyxy)
     assert tile.file_name == record.file_name
-
-
-def test_a_photo_that_changed_its_size_is_refused(tmp_path):
-    write_photo(tmp_path / "levle0_1.png", (70, 151))
-    with pytest.raises(UnreadableFileError, match=r"levle0_1\.png.*Prepare the data set again\.$"):
-        cut_photo(photo((70, 150)), image_root=tmp_path, tile_root=tmp_path, options=OPTIONS)
 
 
 def empty_tile(index: int) -> TileRecord:
@@ -121,6 +87,67 @@ def test_a_share_of_the_empty_tiles_is_chosen_by_name():
     assert {tile.file_name for tile in half} == names - {"full.jpg"} - {
         f"{i}.jpg" for i in range(500)
     }
+
+
+def test_chance_does_not_depend_on_the_format():
+    names = {
+        suffix: [
+            tile.file_name.removesuffix(suffix)
+            for tile in training_tiles(
+                plan_tiles(photo((700, 700)), dataclasses.replace(OPTIONS, **options)), 0.3
+            )
+        ]
+        for suffix, options in {
+            ".jpg": {},
+            ".png": {"image_format": "png"},
+        }.items()
+    }
+    assert 0 < len(names[".jpg"]) < 21**2
+    assert names[".jpg"] == names[".png"]
+
+
+@st.composite
+def grids(draw):
+    """Photos, tile grids and boxes in whole pixels."""
+    height, width = draw(st.integers(1, 30)), draw(st.integers(1, 30))
+    tile_px = draw(st.integers(3, 20))
+    options = TileOptions(
+        tile_px=tile_px,
+        overlap_px=draw(st.integers(0, tile_px - 2)),
+        min_share=draw(st.sampled_from([0.01, 0.5, 0.75, 1.0])),
+    )
+    side = st.integers(1, 30)
+    corners = st.tuples(st.integers(0, width - 1), st.integers(0, height - 1), side, side)
+    boxes = [
+        (x, y, min(x + w, width), min(y + h, height))
+        for x, y, w, h in draw(st.lists(corners, max_size=4))
+    ]
+    return photo((height, width), *boxes), options
+
+
+@settings(deadline=None, max_examples=50)  # the reference is slow
+@given(grids())
+def test_a_kept_box_is_the_photos_where_the_tile_holds_it(case):
+    record, options = case
+    tiles = plan_tiles(record, options)
+    names = [tile.file_name for tile in tiles]
+    assert names == sorted(set(names))  # the order of the names is that of rows and columns
+    for tile in tiles:
+        left, top = tile.offset_xy
+        window = np.array([left, top, left + tile.width, top + tile.height])
+        kept = dict(zip(tile.classes.tolist(), tile.boxes_xyxy, strict=True))
+        for index, box in enumerate(record.boxes_xyxy):  # pixel by pixel: the slow reference
+            inside = [
+                (x, y)
+                for x in range(*box[::2].astype(int))
+                for y in range(*box[1::2].astype(int))
+                if left <= x < window[2] and top <= y < window[3]
+            ]
+            area = (box[2:] - box[:2]).prod()
+            assert (index in kept) == (bool(inside) and len(inside) >= options.min_share * area)
+            if index in kept:
+                expected = [*np.min(inside, axis=0), *(np.max(inside, axis=0) + 1)]
+                assert (kept[index] + np.tile(tile.offset_xy, 2)).tolist() == expected
 
 
 def test_no_tiles():

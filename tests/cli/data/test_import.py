@@ -1,0 +1,61 @@
+"""`acnet data import`: options, report and errors."""
+
+import json
+import shlex
+
+import pytest
+from fuzz_sets import acne04_v2, yolo
+
+from acnet.cli.main import main
+
+
+def run(capsys, *words):
+    """Returns the exit status, stdout and stderr."""
+    status = main(["data", "import", *map(str, words)])
+    return status, *capsys.readouterr()
+
+
+def test_import_and_the_command_in_the_manifest_repeats_it(tmp_path, capsys):
+    yolo(tmp_path / "src")
+    words = ["yolo", tmp_path / "src", tmp_path / "dst", "--workers", 1, "--splits", "train"]
+    status, text, _ = run(capsys, *words, "--class-map", "acne=lesion", " scar = old scar")
+    assert status == 0
+    assert ["dst_train", "2", "6", "0"] in [line.split() for line in text.splitlines()]
+    manifest = json.loads((tmp_path / "dst" / "manifest.json").read_text())
+    assert manifest["class_names"] == ["lesion", "old scar"]
+    assert list(manifest["splits"]) == ["train"]
+    before = (tmp_path / "dst" / "manifest.json").read_bytes()
+    assert main(shlex.split(manifest["command"])[1:]) == 0
+    assert (tmp_path / "dst" / "manifest.json").read_bytes() == before
+    capsys.readouterr()
+
+
+def test_the_default_is_to_recognise_the_format(tmp_path, capsys):
+    acne04_v2(tmp_path / "src")
+    status, text, _ = run(capsys, "auto", tmp_path / "src", tmp_path / "dst", "--one-class", "x")
+    assert status == 0
+    assert "read as acne04_v2" in text
+
+
+def test_a_users_mistake_is_one_line(tmp_path, capsys):
+    status, _, error = run(capsys, "auto", tmp_path / "none", tmp_path / "dst")
+    assert status == 2
+    assert error.startswith("acnet: error: A data set is read from a folder")
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["kitti", "a", "b"],
+        ["yolo", "a"],
+        ["yolo", "a", "b", "--class-map", "acne"],
+        ["yolo", "a", "b", "--class-map", "=acne"],
+        ["yolo", "a", "b", "--class-map", "a=b", "--one-class", "c"],
+        ["yolo", "a", "b", "--workers", "0"],
+    ],
+)
+def test_wrong_options(words, capsys):
+    with pytest.raises(SystemExit):
+        main(["data", "import", *words])
+    assert "usage: acnet data import" in capsys.readouterr().err

@@ -1,0 +1,56 @@
+"""`acnet calibrate` as a user runs it on saved files."""
+
+import pytest
+
+from acnet.cli.main import main
+from acnet.evaluation.count_model import read_count_model
+from tests.cli.evaluation_files import save_as_predict_does, save_set
+
+
+def run(*arguments) -> int:
+    return main(["calibrate", *map(str, arguments)])
+
+
+def test_fits_writes_and_says_how_well_it_counts(tmp_path, capsys):
+    saved = save_set(tmp_path, 40, seed=0)
+    output = tmp_path / "new" / "count.json"
+    assert run(*saved, "--merge", "soft_nms-linear", "--output", output, "--coverage", 0.8) == 0
+    model = read_count_model(output)
+    assert (model.merge, model.coverage, model.seed) == ("soft_nms-linear", 0.8, 0)
+    assert (model.fit_photos, model.interval_photos) == (20, 20)
+    shown = capsys.readouterr().out
+    assert f"score {model.threshold:.4f} or more counts (soft_nms-linear)" in shown
+    low, high = model.interval([20])
+    assert f"20 is {low[0]} to {high[0]}" in shown
+    assert "80% intervals" in shown
+
+
+def test_the_seed_chooses_the_halves(tmp_path):
+    saved = save_set(tmp_path, 40, seed=0)
+    models = []
+    for seed in (0, 0, 1):
+        output = tmp_path / "count.json"
+        run(*saved, "--merge", "x", "--output", output, "--seed", seed)
+        models.append(output.read_bytes())
+    assert models[0] == models[1] != models[2]
+
+
+def test_predictions_of_acnet_predict_are_matched_by_name(tmp_path):
+    by_id, by_name = tmp_path / "id.json", tmp_path / "name.json"
+    run(*save_set(tmp_path / "a", 30, seed=0), "--merge", "x", "--output", by_id)
+    run(*save_as_predict_does(tmp_path / "b", 30, seed=0), "--merge", "x", "--output", by_name)
+    assert by_id.read_bytes() == by_name.read_bytes()
+
+
+def test_too_few_photos_write_nothing(tmp_path, capsys):
+    saved = save_set(tmp_path, 10, seed=0)
+    assert run(*saved, "--merge", "x", "--output", tmp_path / "count.json") == 2
+    assert "at least 17 validation photos" in capsys.readouterr().err
+    assert not (tmp_path / "count.json").exists()
+
+
+@pytest.mark.parametrize("options", [["--coverage", "1"], ["--coverage", "0"], ["--merge", " "]])
+def test_impossible_options_are_refused_at_once(options, capsys):
+    with pytest.raises(SystemExit):
+        run("gt.json", "predictions.json", "--merge", "x", "--output", "y", *options)
+    assert "received" in capsys.readouterr().err

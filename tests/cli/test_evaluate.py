@@ -1,0 +1,136 @@
+"""`acnet evaluate` as a user runs it on saved files."""
+
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from acnet.cli.main import main
+from tests.cli.evaluation_files import read, save_as_predict_does, save_set
+
+FEW = ("--replicates", "20")
+
+
+def run(*arguments) -> int:
+    return main(["evaluate", *map(str, arguments)])
+
+
+@pytest.fixture
+def saved(tmp_path) -> tuple[Path, Path]:
+    """Return ground truth and predictions of 15 photos."""
+    return save_set(tmp_path, 15, seed=0)
+
+
+@pytest.fixture
+def count_model(tmp_path) -> Path:
+    """Return a count model that was fitted to 40 other photos."""
+    validation = save_set(tmp_path / "val", 40, seed=1)
+    output = tmp_path / "count.json"
+    command = ["calibrate", *validation, "--merge", "soft_nms-linear", "--output", output]
+    assert main(list(map(str, command))) == 0
+    return output
+
+
+def test_a_table_with_intervals(saved, capsys):
+    assert run(*saved, *FEW) == 0
+    shown = capsys.readouterr().out
+    assert "15 photos, " in shown
+    assert "20 bootstrap replicates" in shown
+    line = next(line for line in shown.splitlines() if line.startswith("AP50@1000"))
+    _, value, unit, low, to, high = line.split()
+    assert (unit, to) == ("%", "to")
+    assert float(low) <= float(value) <= float(high)
+    assert "FROC" in shown
+    assert "16-32px" in shown
+    assert "MAE" not in shown
+
+
+def test_counts_and_grades_with_a_count_model(saved, count_model, capsys):
+    capsys.readouterr()
+    assert run(*saved, *FEW, "--count-model", count_model) == 0
+    shown = capsys.readouterr().out
+    assert "MAE" in shown
+    assert "fitted for soft_nms-linear" in shown
+    assert "90% intervals hold the true count in" in shown
+    assert "true \\ predicted" in shown
+
+
+def test_the_json_has_the_numbers_of_the_table(saved, tmp_path, capsys):
+    output = tmp_path / "new" / "numbers.json"
+    assert run(*saved, *FEW, "--json", output, "--seed", 3, "--max-detections", 300) == 0
+    content = read(output)
+    assert content["options"]["seed"] == 3
+    metric = next(row for row in content["metrics"] if row["key"] == "AP50@300")
+    assert f"{metric['value']:.1f}" in capsys.readouterr().out
+    assert content["counts"] is None
+
+
+def test_quiet_says_nothing(saved, tmp_path, capfd):
+    assert run(*saved, *FEW, "--quiet", "--json", tmp_path / "numbers.json") == 0
+    shown = capfd.readouterr()
+    assert shown.out == shown.err == ""
+    assert (tmp_path / "numbers.json").is_file()
+
+
+def test_predictions_of_acnet_predict_are_matched_by_name(tmp_path, capsys):
+    run(*save_set(tmp_path / "a", 15, seed=0), *FEW)
+    by_id = capsys.readouterr().out
+    run(*save_as_predict_does(tmp_path / "b", 15, seed=0), *FEW)
+    assert capsys.readouterr().out == by_id
+
+
+def test_the_wrong_count_model_is_a_clear_error(saved, capsys):
+    assert run(*saved, "--count-model", saved[0]) == 2
+    assert "which does not say 'format'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("with_photos", [False, True])
+def test_the_report_gets_photos_only_when_asked(saved, tmp_path, capsys, monkeypatch, with_photos):
+    calls = []
+
+    def write_report(folder, result, *, photos_root=None):
+        calls.append((folder, result.ground_truth.num_photos, photos_root))
+        return folder / "index.html"
+
+    report = types.SimpleNamespace(write_report=write_report)
+    monkeypatch.setitem(sys.modules, "acnet.visualization.report", report)
+    photos = ["--with-photos", "--image-root", tmp_path] if with_photos else []
+    assert run(*saved, *FEW, "--report", tmp_path / "report", *photos) == 0
+    assert calls == [(tmp_path / "report", 15, tmp_path if with_photos else None)]
+    assert f"report: {tmp_path / 'report' / 'index.html'}\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        (["--with-photos"], "add --report DIR"),
+        (["--with-photos", "--report", "x"], "go together"),
+        (["--image-root", "x", "--report", "x"], "go together"),
+        (["--image-root", "no-such", "--with-photos", "--report", "x"], "no-such, which is no"),
+    ],
+)
+def test_options_that_do_not_go_together(saved, options, fault, capsys):
+    assert run(*saved, *options) == 2
+    assert fault in capsys.readouterr().err
+
+
+def test_missing_files_are_named(saved, tmp_path, capsys):
+    assert run(tmp_path / "no.json", saved[1]) == 2
+    assert "no.json" in capsys.readouterr().err
+    assert run(saved[0], tmp_path / "none.json") == 2
+    assert "none.json" in capsys.readouterr().err
+
+
+def test_it_needs_neither_detectron2_nor_torch(saved):
+    code = (
+        "import sys; from acnet.cli.main import main\n"
+        f"main(['evaluate', *{[str(path) for path in saved]!r}, '--replicates', '5', '--quiet'])\n"
+        "sys.stderr.write(' '.join({'cv2', 'detectron2', 'torch'} & set(sys.modules)))"
+    )
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""

@@ -1,0 +1,112 @@
+"""VOC's form: a devkit with lists, exports without, and hostile lists and names."""
+
+import shutil
+
+import pytest
+from detectron2.data.datasets.pascal_voc import CLASS_NAMES, load_voc_instances
+from fuzz_sets import BOXES, picture, voc, write
+
+from acnet.data.images import UnreadableFileError
+from acnet.data.readers.voc import open_voc
+from acnet.errors import UserError
+from tests.data.samples import annotation_xml
+
+ONE = annotation_xml([("scar", (3, 4, 12, 13))])
+
+
+@pytest.fixture
+def devkit(tmp_path):
+    voc(tmp_path)
+    return tmp_path / "VOCdevkit" / "VOC2012"
+
+
+def test_lists_are_splits_and_those_of_one_class_are_not(tmp_path, devkit):
+    source = open_voc(tmp_path)
+    assert source.splits == {"train": ("a.jpg", "b.jpg"), "val": ("c.jpg", "d.jpg")}
+    assert source.unlisted == []
+    photo = source.read("a.jpg")
+    assert photo.boxes_xyxy.tolist() == [list(box) for box in BOXES]
+    assert photo.difficult.tolist() == [False, True]
+    assert photo.declared_hw == photo.image_hw == (30, 40)
+
+
+def test_boxes_and_splits_equal_detectron2s(voc100):
+    source = open_voc(voc100)
+    for split, names in source.splits.items():
+        expected = load_voc_instances(str(voc100), split, CLASS_NAMES)
+        assert [f"{photo['image_id']}.jpg" for photo in expected] == list(names)
+        for photo in expected:
+            read = source.read(f"{photo['image_id']}.jpg")
+            assert read.boxes_xyxy.tolist() == [a["bbox"] for a in photo["annotations"]]
+            classes = [CLASS_NAMES[a["category_id"]] for a in photo["annotations"]]
+            assert list(read.names) == classes
+
+
+def test_one_year_at_a_time(tmp_path, devkit):
+    shutil.copytree(devkit, devkit.with_name("VOC2007"))
+    with pytest.raises(UserError, match=r"VOC2007.*VOC2012.*Give one of them\.$"):
+        open_voc(tmp_path)
+    assert len(open_voc(devkit).splits) == 2
+
+
+@pytest.mark.parametrize(
+    ("image", "xml", "split"),
+    [
+        ("train/a.jpg", "train/a.xml", "train"),
+        ("images/a.jpg", "annotations/a.xml", "all"),
+        ("test/images/a.b.JPG", "test/annotations/A.B.xml", "test"),
+        ("a.jpg", "a.xml", "all"),
+    ],
+)
+def test_without_lists_folders_are_splits(tmp_path, image, xml, split):
+    write(tmp_path / image, picture())
+    write(tmp_path / xml, ONE)
+    source = open_voc(tmp_path)
+    assert source.splits == {split: (image,)}
+    assert source.read(image).names == ("scar",)
+    assert source.inputs == [tmp_path / xml]
+
+
+def test_equal_names_in_two_folders_keep_apart(tmp_path):
+    for split, name in (("train", "acne"), ("test", "scar")):
+        write(tmp_path / split / "a.jpg", picture())
+        write(tmp_path / split / "a.xml", annotation_xml([(name, (1, 1, 5, 5))]))
+    write(tmp_path / "other" / "a.jpg", picture())  # whose a.xml could be either
+    source = open_voc(tmp_path)
+    assert source.read("train/a.jpg").names == ("acne",)
+    assert source.read("test/a.jpg").names == ("scar",)
+    assert source.unlisted == [tmp_path / "other" / "a.jpg"]
+
+
+def test_what_is_missing(tmp_path, devkit):
+    (devkit / "Annotations" / "a.xml").unlink()
+    (devkit / "JPEGImages" / "c.jpg").unlink()
+    source = open_voc(tmp_path)
+    assert source.splits["val"] == ("c", "d.jpg")  # as listed: no photo tells its suffix
+    assert source.unlisted == [devkit / "Annotations" / "c.xml"]
+    for name in ("a.jpg", "c"):
+        with pytest.raises(FileNotFoundError):
+            source.read(name)
+
+
+@pytest.mark.parametrize("name", ["../../secret", "/etc/passwd", "C:\\x", "a/../../b"])
+def test_a_list_names_no_other_folders(tmp_path, devkit, name):
+    (devkit / "ImageSets" / "Main" / "train.txt").write_text(f"a\n{name}\n")
+    with pytest.raises(UnreadableFileError, match="Correct the name"):
+        open_voc(tmp_path)
+
+
+def test_the_xmls_own_file_name_is_never_followed(tmp_path, devkit):
+    text = "<annotation><folder>..</folder><filename>../../../secret.jpg</filename></annotation>"
+    (devkit / "Annotations" / "a.xml").write_text(text)
+    (tmp_path.parent / "secret.jpg").unlink(missing_ok=True)
+    assert open_voc(tmp_path).read("a.jpg").names == ()
+
+
+def test_pictures_or_xml_are_missing(tmp_path):
+    write(tmp_path / "a.jpg", picture())
+    with pytest.raises(UserError, match=r"--annotation-root\.$"):
+        open_voc(tmp_path)
+    (tmp_path / "a.jpg").rename(tmp_path / "a.xml")
+    with pytest.raises(UserError, match=r"--image-root\.$"):
+        open_voc(tmp_path)

@@ -1,0 +1,229 @@
+"""YOLO exports of every arrangement, label files of every form, and `data.yaml`."""
+
+import numpy as np
+import pytest
+from fuzz_sets import BOXES, picture, write, yolo, yolo_folders
+from numpy.testing import assert_allclose
+
+from acnet.data.images import UnreadableFileError
+from acnet.data.readers.yolo import BAD_LINE, NO_LABEL, open_yolo
+from acnet.data.readers.yolo_label import parse_label
+from acnet.data.readers.yolo_yaml import find_in_export, read_yaml
+from acnet.errors import UserError
+
+LINE = "0 0.5 0.5 0.25 0.5\n"
+# of a picture of 40x30: centre (20, 15), 10 wide, 15 high
+LINE_BOX = [15, 7.5, 25, 22.5]
+
+
+def put(folder, *names, text=LINE):
+    """Writes pictures and label files by the names' suffixes."""
+    for name in names:
+        is_picture = name.lower().endswith((".jpg", ".png"))
+        write(folder / name, picture(name[-4:].lower()) if is_picture else text)
+
+
+@pytest.mark.parametrize(
+    ("image", "label", "split"),
+    [
+        ("images/train/a.jpg", "labels/train/a.txt", "train"),
+        ("train/images/a.jpg", "train/labels/a.txt", "train"),
+        ("images/a.jpg", "labels/a.txt", "all"),
+        ("train/a.jpg", "train/a.txt", "train"),
+        ("a.jpg", "a.txt", "all"),
+        ("data/obj_train/a.b.jpg", "data/obj_train/a.b.txt", "all"),
+        ("set/images/val/deep/a.png", "set/labels/val/deep/a.txt", "val"),
+        ("images/images/valid/a.jpg", "images/labels/valid/a.txt", "valid"),
+        ("Images/Test/A.JPG", "labels/Test/a.txt", "test"),
+    ],
+)
+def test_every_arrangement(tmp_path, image, label, split):
+    put(tmp_path, image, label)
+    source = open_yolo(tmp_path)
+    assert source.splits == {split: (image,)}
+    assert source.inputs == [tmp_path / label]
+    assert source.unlisted == []
+    photo = source.read(image)
+    assert photo.image_hw == (30, 40)
+    assert photo.names == ("0",)
+    assert_allclose(photo.boxes_xyxy, [LINE_BOX])
+
+
+def test_pictures_and_labels_may_be_elsewhere(tmp_path):
+    put(tmp_path / "p", "train/a.jpg")
+    put(tmp_path / "q", "train/a.txt")
+    (tmp_path / "src").mkdir()
+    source = open_yolo(tmp_path / "src", image_root=tmp_path / "p", annotation_root=tmp_path / "q")
+    assert len(source.read("train/a.jpg").names) == 1
+
+
+def test_a_picture_without_label_has_no_boxes_and_a_label_without_picture_is_told(tmp_path):
+    put(tmp_path, "images/a.jpg", "labels/b.txt", "labels/classes.txt", "README.roboflow.txt")
+    source = open_yolo(tmp_path)
+    assert source.unlisted == [tmp_path / "labels" / "b.txt"]
+    photo = source.read("images/a.jpg")
+    assert photo.boxes_xyxy.shape == (0, 4)
+    assert [note.kind for note in photo.notes] == [NO_LABEL]
+
+
+def test_an_empty_label_file_has_no_boxes(tmp_path):
+    put(tmp_path, "a.jpg", "a.txt", text="\r\n \n")
+    photo = open_yolo(tmp_path).read("a.jpg")
+    assert (photo.names, photo.notes) == ((), ())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "0 0.5 0.5 0.25 0.5",
+        "  0\t0.5 0.5  0.25 0.5   \r\n\r\n",
+        "0.0 5e-1 5.0E-1 .25 +0.5",
+        "0 0.5 0.5 0.25 0.5 0.93",  # a score
+        "0 0.375 0.25 0.625 0.25 0.625 0.75 0.375 0.75",  # a polygon of four corners
+        "0 0.375 0.3 0.5 0.25 0.625 0.75",  # and of three
+    ],
+)
+def test_forms_of_a_line(line):
+    label = parse_label(line)
+    assert (label.classes, label.bad_lines) == ([0], 0)
+    assert_allclose(label.boxes_xyxy * [40, 30, 40, 30], [LINE_BOX])
+
+
+def test_keypoints_follow_the_box_where_the_yaml_says_so():
+    line = "0 0.5 0.5 0.25 0.5 0.1 0.1 2 0.9 0.9 2"
+    assert_allclose(parse_label(line, has_keypoints=True).boxes_xyxy, [[0.375, 0.25, 0.625, 0.75]])
+
+
+def test_lines_that_are_no_object_are_counted(tmp_path):
+    bad = ["acne 0.5 0.5 0.1 0.1", "0 0.5 0.5 0.1", "-1 0 0 1 1", "0.5 0 0 1 1", "nan 0 0 1 1"]
+    bad += ["1 2 3 4 5 6 7 8", "0x0 0 0 1 1", "9999999 0 0 1 1", "inf 0 0 1 1", "0"]
+    put(tmp_path, "a.jpg", "a.txt", text="\n".join([*bad, LINE]))
+    photo = open_yolo(tmp_path).read("a.jpg")
+    assert photo.names == ("0",)
+    assert [(note.kind, note.count) for note in photo.notes] == [(BAD_LINE, len(bad))]
+    assert "'acne 0.5 0.5 0.1 0.1'" in photo.notes[0].detail
+
+
+def test_absurd_numbers_are_read_as_written():
+    label = parse_label("0 nan 0 1 1\n0 1e999 0 1 1\n0 0 0 -1 1e308\n")
+    assert np.isnan(label.boxes_xyxy[0]).any()
+    assert np.isinf(label.boxes_xyxy[1]).any()
+    assert label.bad_lines == 0
+
+
+def test_roboflows_export(tmp_path):
+    yolo(tmp_path)
+    source = open_yolo(tmp_path)
+    assert source.class_names == ("acne", "scar")
+    assert source.splits == {
+        "train": ("train/images/a.jpg", "train/images/b.jpg"),
+        "val": ("valid/images/c.jpg", "valid/images/d.jpg"),
+    }
+    assert source.inputs[0] == tmp_path / "data.yaml"
+    photo = source.read("train/images/a.jpg")
+    assert photo.names == ("acne", "acne", "scar")
+    assert_allclose(photo.boxes_xyxy, [*BOXES, [4, 3, 20, 18]])
+
+
+def test_kaggles_export(tmp_path):
+    yolo_folders(tmp_path)
+    source = open_yolo(tmp_path)
+    assert source.class_names == ("acne", "scar")  # from classes.txt
+    assert {split: len(names) for split, names in source.splits.items()} == {
+        **{"train": 2, "val": 1, "test": 1}
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ("[acne, 'a b']", {0: "acne", 1: "a b"}),
+        ("{0: acne, 3: nodule}", {0: "acne", 3: "nodule"}),
+        ("\n  '1': acne\n  0: no", {0: "False", 1: "acne"}),  # YAML's no is a word for false
+        ("\n- 7\n- Åkne", {0: "7", 1: "Åkne"}),
+    ],
+)
+def test_names_as_list_or_by_number(tmp_path, names, expected):
+    write(tmp_path / "data.yaml", f"names: {names}\n")
+    assert read_yaml(tmp_path / "data.yaml").class_names == expected
+
+
+def test_a_class_without_a_name_keeps_its_number(tmp_path):
+    put(tmp_path, "a.jpg", "a.txt", text="0 .5 .5 .1 .1\n7 .5 .5 .1 .1\n")
+    write(tmp_path / "data.yaml", "names: [acne]\n")
+    assert open_yolo(tmp_path).read("a.jpg").names == ("acne", "7")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("train/images", "../train/images", "./train/images/", "/content/acne/train/images"),
+        *("C:\\Users\\me\\acne\\train\\images", "..\\train\\images", "x/../train/images"),
+    ],
+)
+def test_a_split_is_the_end_of_its_path(tmp_path, written):
+    (tmp_path / "set" / "train" / "images").mkdir(parents=True)
+    found = find_in_export(tmp_path / "set", written)
+    assert found == tmp_path / "set" / "train" / "images"
+
+
+@pytest.mark.parametrize("written", ["..", "../..", "/", "/etc", "../secret", "", "\0", "x" * 5000])
+def test_a_split_is_never_outside_its_export(tmp_path, written):
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "set").mkdir()
+    assert find_in_export(tmp_path / "set", written) is None
+
+
+def test_a_link_out_of_the_export_is_refused(tmp_path):
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "train").symlink_to(tmp_path / "secret")
+    with pytest.raises(UserError, match="inside its export"):
+        find_in_export(tmp_path / "set", "train")
+
+
+def test_splits_of_a_yaml_may_be_lists_of_folders_or_of_pictures(tmp_path):
+    put(tmp_path, *(f"{folder}/{name}.jpg" for folder in "xyz" for name in "ab"))
+    write(tmp_path / "test.txt", "/content/set/z/a.jpg\r\n\r\n.\\z\\b.jpg\n")
+    write(tmp_path / "data.yaml", "path: /content/set\ntrain: [x, y]\nval:\ntest: test.txt\n")
+    source = open_yolo(tmp_path)
+    assert source.splits == {
+        "train": ("x/a.jpg", "x/b.jpg", "y/a.jpg", "y/b.jpg"),
+        "test": ("z/a.jpg", "z/b.jpg"),
+    }
+    assert tmp_path / "test.txt" in source.inputs
+
+
+def test_a_list_that_names_no_picture_is_refused(tmp_path):
+    put(tmp_path, "x/a.jpg")
+    write(tmp_path / "train.txt", "../../secret.jpg\n")
+    write(tmp_path / "data.yaml", "train: train.txt\n")
+    with pytest.raises(UnreadableFileError, match=r"secret\.jpg.*train\.txt"):
+        open_yolo(tmp_path)
+
+
+def test_splits_that_are_not_here_leave_it_to_the_folders(tmp_path, caplog):
+    put(tmp_path, "train/images/a.jpg")
+    write(tmp_path / "data.yaml", "train: /elsewhere/x\nnames: [acne]\n")
+    assert list(open_yolo(tmp_path).splits) == ["train"]
+    assert "is not in the export" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("names: 3\n", "names: {a: b}\n", "[1, 2]\n", "names: [", "a: &x [1]\nb: *x\n", "\0"),
+        *("!!python/object/apply:os.system ['true']\n", "[" * 100_000, "- " * 30_000, ""),
+        *("names: {1e999: a}\n", "x: 2000-99-99\n", "names: " + "9" * 5000, "? [a]: b\n? {b}: c"),
+    ],
+)
+def test_other_yaml_is_refused_by_name(tmp_path, text):
+    write(tmp_path / "data.yaml", text)
+    with pytest.raises(UnreadableFileError, match=r"data\.yaml"):
+        read_yaml(tmp_path / "data.yaml")
+
+
+def test_no_pictures(tmp_path):
+    put(tmp_path, "labels/a.txt")
+    with pytest.raises(UserError, match=r"no picture.*--image-root\.$"):
+        open_yolo(tmp_path)

@@ -1,0 +1,238 @@
+"""The import: any format to COCO files, what is left out, and runs that are interrupted."""
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fuzz_sets import BOXES, SETS, annotation_xml, coco, voc, write, yolo, yolo_folders
+from pycocotools.coco import COCO
+
+from acnet.data import import_set as module
+from acnet.data.import_report import import_report
+from acnet.data.import_set import ImportOptions, import_set
+from acnet.data.layout import PreparedLayout
+from acnet.data.readers.formats import open_source
+from acnet.errors import UserError
+
+
+def read(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture
+def layout(tmp_path):
+    return PreparedLayout.of_folder(tmp_path / "sets" / "acne")
+
+
+def run(src, layout, **options):
+    return import_set(open_source(src), layout, ImportOptions(**options))
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_format_becomes_coco(tmp_path, layout, name, capsys):
+    SETS[name](tmp_path / "src")
+    imported = run(tmp_path / "src", layout)
+    photos = 0
+    for split in imported.splits:
+        truth = COCO(str(layout.annotations(split)))
+        photos += len(truth.imgs)
+        assert sorted(truth.imgs) == [*range(1, len(truth.imgs) + 1)]
+        assert sorted(truth.anns) == [*range(1, len(truth.anns) + 1)]
+        for image in truth.imgs.values():
+            assert (image["height"], image["width"]) == (30, 40)
+            assert (imported.image_root / image["file_name"]).is_file()
+            first = truth.imgToAnns[image["id"]][0]["bbox"]
+            x0, y0, x1, y1 = BOXES[0]
+            np.testing.assert_allclose(first, [x0, y0, x1 - x0, y1 - y0])
+    assert photos == 4
+    manifest = read(layout.manifest)
+    assert manifest["complete"] is True
+    assert manifest["format"] == name.partition(":")[0]
+    assert len(manifest["pictures"]) == 4
+    assert len(manifest["inputs"]) == len(open_source(tmp_path / "src").inputs)
+    assert manifest["class_names"] == list(imported.class_names)
+    capsys.readouterr()
+
+
+def test_flags_survive(tmp_path, layout):
+    voc(tmp_path / "voc")
+    run(tmp_path / "voc", layout)
+    entries = read(layout.annotations("train"))["annotations"]
+    assert [entry.get("difficult") for entry in entries] == [None, 1, None, 1]
+    coco(tmp_path / "coco")
+    other = PreparedLayout(layout.root, "coco")
+    run(tmp_path / "coco", other)
+    entries = read(other.annotations("train"))["annotations"]
+    assert [entry["iscrowd"] for entry in entries] == [0, 1, 0, 1]
+
+
+def test_classes_are_mapped_and_what_is_left_out_is_counted(tmp_path, layout):
+    yolo(tmp_path / "src")
+    imported = run(tmp_path / "src", layout, class_map={"scar": "lesion"})
+    assert imported.class_names == ("lesion",)
+    assert imported.notes.counts() == {"object dropped: name 'acne'": 8}  # two on each of four
+    assert read(layout.manifest)["dropped"] == imported.notes.counts()
+    assert len(layout.dropped.read_text().splitlines()) == 4
+    imported = run(tmp_path / "src", layout, one_class="acne")
+    assert sum(len(r.boxes_xyxy) for records in imported.splits.values() for r in records) == 12
+
+
+def test_undeclared_numbers_are_left_out(tmp_path, layout):
+    yolo_folders(tmp_path / "src")
+    write(tmp_path / "src" / "labels" / "train" / "a.txt", "0 .5 .5 .1 .1\n9 .5 .5 .1 .1\n")
+    assert run(tmp_path / "src", layout).notes.counts() == {"object dropped: name '9'": 1}
+
+
+def test_only_some_splits(tmp_path, layout):
+    yolo(tmp_path / "src")
+    run(tmp_path / "src", layout)
+    run(tmp_path / "src", layout, splits=["val"])
+    assert [path.name for path in layout.annotations_folder.iterdir()] == ["val.json"]
+    with pytest.raises(UserError, match=r"Received tset; there are train, val\."):
+        run(tmp_path / "src", layout, splits=["tset"])
+    assert read(layout.manifest)["complete"] is True  # of the run before
+
+
+def test_twice_with_more_processes_and_with_copies_gives_the_same(tmp_path, layout):
+    yolo(tmp_path / "src")
+    run(tmp_path / "src", layout)
+    first = contents(layout.folder)
+    run(tmp_path / "src", layout, workers=2)
+    assert contents(layout.folder) == first
+    run(tmp_path / "src", layout, copy_images=True)
+    copied = contents(layout.folder)
+    assert {name for name in copied if name.startswith("images/")} == {
+        f"images/{name}" for name in read(layout.manifest)["pictures"]
+    }
+    assert read(layout.manifest)["image_root"] == "images"
+    assert copied["annotations/train.json"] == first["annotations/train.json"]
+
+
+def test_unreadable_files_stop_the_run_and_are_all_named(tmp_path, layout):
+    yolo(tmp_path / "src")
+    photo = tmp_path / "src" / "train" / "images" / "a.jpg"
+    photo.write_bytes(photo.read_bytes()[:-200])  # its header is whole
+    (tmp_path / "src" / "valid" / "labels" / "c.txt").write_bytes(b"0 0.5 \xff\n")
+    with pytest.raises(UserError, match=r"(?s)Received 2.*a\.jpg.*c\.txt.*--skip-unreadable\.$"):
+        run(tmp_path / "src", layout)
+    assert read(layout.manifest) == {"complete": False}
+    imported = run(tmp_path / "src", layout, skip_unreadable=True)
+    assert imported.notes.counts() == {"photo dropped: unreadable": 2}
+    assert [len(records) for records in imported.splits.values()] == [1, 1]
+
+
+def test_missing_halves_are_counted(tmp_path, layout):
+    voc(tmp_path / "src")
+    base = tmp_path / "src" / "VOCdevkit" / "VOC2012"
+    (base / "Annotations" / "a.xml").unlink()
+    (base / "JPEGImages" / "c.jpg").unlink()
+    imported = run(tmp_path / "src", layout)
+    assert imported.notes.counts() == {
+        "photo dropped: listed, not found": 1,
+        "photo dropped: no annotation": 1,
+    }
+
+
+def test_nothing_is_left(tmp_path, layout):
+    voc(tmp_path / "src")
+    for path in (tmp_path / "src").rglob("*.jpg"):
+        path.write_bytes(b"")
+    with pytest.raises(UserError, match=r"None of the 4 listed photos.*--annotation-root\.$"):
+        run(tmp_path / "src", layout, skip_unreadable=True)
+
+
+def test_an_interrupted_run_is_marked_and_mended(tmp_path, layout, monkeypatch):
+    yolo(tmp_path / "src")
+    run(tmp_path / "src", layout)
+
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_coco", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "src", layout)
+    assert read(layout.manifest) == {"complete": False}
+    (layout.annotations_folder / ".train.abc.tmp.json").write_text("what a kill leaves")
+    layout.annotations("train", tiles=True).write_text("tiles of the earlier photos")
+    run(tmp_path / "src", layout)
+    names = {path.name for path in layout.annotations_folder.iterdir()}
+    assert names == {"train.json", "val.json"}
+
+
+def test_other_files_are_left_alone(tmp_path, layout):
+    yolo(tmp_path / "src")
+    write(layout.folder / "thesis.txt", "precious")
+    with pytest.raises(UserError, match=r"no manifest\.json"):
+        run(tmp_path / "src", layout)
+    assert contents(layout.folder) == {"thesis.txt": b"precious"}
+    write(tmp_path / "file", "")
+    with pytest.raises(UserError, match="a file"):
+        run(tmp_path / "src", PreparedLayout.of_folder(tmp_path / "file"))
+
+
+def test_a_set_is_not_imported_into_its_source_nor_over_itself(tmp_path, layout):
+    yolo(tmp_path / "src")
+    with pytest.raises(UserError, match="apart from its source"):
+        run(tmp_path / "src", PreparedLayout.of_folder(tmp_path / "src" / "coco"))
+    assert not (tmp_path / "src" / "coco").exists()
+    run(tmp_path / "src", layout)
+    with pytest.raises(UserError, match="apart from its source"):
+        run(layout.folder, layout)
+    assert read(layout.manifest)["complete"] is True
+
+
+def test_a_prepared_set_can_be_imported_again(tmp_path, layout):
+    yolo(tmp_path / "src")
+    run(tmp_path / "src", layout)
+    layout.annotations("train", tiles=True).write_text('{"images": []}')
+    again = PreparedLayout(layout.root, "one")
+    imported = run(layout.folder, again, one_class="acne")
+    assert {split: len(records) for split, records in imported.splits.items()} == {
+        **{"train": 2, "val": 2}
+    }
+    assert imported.image_root == tmp_path / "src"
+
+
+def test_names_in_other_forms_and_cases(tmp_path, layout):
+    """macOS and Windows write one name in several ways."""
+    composed, decomposed = "\u00e9", "e\u0301"
+    voc(tmp_path / "src")
+    base = tmp_path / "src" / "VOCdevkit" / "VOC2012"
+    (base / "JPEGImages" / "a.jpg").rename(base / "JPEGImages" / f"{decomposed}.JPG")
+    (base / "Annotations" / "a.xml").rename(base / "Annotations" / f"{composed}.xml")
+    (base / "ImageSets" / "Main" / "train.txt").write_text(f"{composed}.jpg\nB\n", "utf-8")
+    imported = run(tmp_path / "src", layout)
+    assert [r.file_name for r in imported.splits["train"]] == ["b.jpg", f"{decomposed}.JPG"]
+    assert imported.notes.items == []
+
+
+def test_the_report_says_what_is_there_and_what_is_not(tmp_path, layout):
+    yolo(tmp_path / "src")
+    (tmp_path / "src" / "train" / "labels" / "a.txt").rename(
+        tmp_path / "src" / "train" / "labels" / "z.txt"
+    )
+    imported = run(tmp_path / "src", layout)
+    text = import_report(imported, open_source(tmp_path / "src"))
+    rows = [line.split() for line in text.splitlines()]
+    assert ["acne_train", "2", "3", "1"] in rows  # photos, boxes, photos without
+    assert ["all,", "each", "once", "4", "9", "1"] in rows
+    assert "photo without a label file: no boxes" in text
+    assert "z.txt" in text
+    assert "classes: acne, scar" in text
+
+
+def test_stray_objects_of_acne04_are_dropped_by_name(tmp_path, layout, caplog):
+    caplog.set_level(logging.INFO)
+    SETS["acne04"](tmp_path / "src")
+    path = tmp_path / "src" / "Detection" / "VOC2007" / "Annotations" / "levle0_a.xml"
+    path.write_text(annotation_xml("cold_sore", "x"))
+    imported = run(tmp_path / "src", layout)
+    assert imported.class_names == ("acne",)
+    assert imported.notes.counts() == {"object dropped: name 'cold_sore'": 2}

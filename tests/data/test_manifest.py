@@ -1,0 +1,128 @@
+"""What a prepared set remembers, and how a changed source is noticed."""
+
+import json
+import os
+
+import pytest
+from fuzz_sets import yolo
+
+from acnet.data import manifest as module
+from acnet.data.import_set import ImportOptions, import_set
+from acnet.data.layout import PreparedLayout
+from acnet.data.manifest import check_fresh, file_state, portable_path, read_manifest
+from acnet.data.readers.formats import open_source
+from acnet.errors import UserError
+
+PHOTO = "train/images/a.jpg"
+LABEL = "train/labels/a.txt"
+
+
+@pytest.fixture
+def layout(tmp_path):
+    yolo(tmp_path / "src")
+    layout = PreparedLayout(tmp_path / "sets", "acne")
+    command = "acnet data import yolo src sets/acne"
+    import_set(open_source(tmp_path / "src"), layout, ImportOptions(command=command))
+    return layout
+
+
+def check(layout, *pictures):
+    check_fresh(layout, read_manifest(layout), pictures or [PHOTO])
+
+
+def later(path):
+    """Moves a file's time by a second."""
+    stat = path.stat()
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 10**9))
+
+
+def test_a_hash_by_hand(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    state = file_state(tmp_path / "a")
+    assert state.size == 3
+    assert state.sha256.startswith("ba7816bf8f01cfea414140de5dae2223")  # FIPS 180-2, example 1
+    assert state.mtime_ns == (tmp_path / "a").stat().st_mtime_ns
+
+
+def test_every_input_is_in_the_manifest(layout, tmp_path):
+    manifest = read_manifest(layout)
+    labels = [
+        str(tmp_path / "src" / s / "labels" / f"{n}.txt")
+        for s, n in [("train", "a"), ("train", "b"), ("valid", "c"), ("valid", "d")]
+    ]
+    assert set(manifest["inputs"]) == {str(tmp_path / "src" / "data.yaml"), *labels}
+    state = file_state(tmp_path / "src" / PHOTO)
+    assert manifest["pictures"][PHOTO] == [state.size, state.mtime_ns, state.sha256]
+
+
+def test_an_unchanged_source_is_not_read_again(layout, monkeypatch):
+    monkeypatch.setattr(module, "_sha256", None)  # would fail where it is called
+    check(layout)
+
+
+@pytest.mark.parametrize("name", [PHOTO, LABEL, "data.yaml", "valid/images/d.jpg"])
+def test_a_changed_input_is_named_with_the_command_that_mends(layout, tmp_path, name):
+    path = tmp_path / "src" / name
+    content = bytearray(path.read_bytes())
+    content[-2] ^= 1  # the size stays
+    path.write_bytes(content)
+    later(path)
+    with pytest.raises(UserError, match=rf"{name}, which changed.*acnet data import yolo src"):
+        check(layout)
+
+
+def test_a_copy_with_another_time_is_the_same(layout, tmp_path):
+    later(tmp_path / "src" / PHOTO)
+    later(tmp_path / "src" / LABEL)
+    check(layout)
+
+
+def test_annotations_may_go_and_photos_may_not(layout, tmp_path):
+    (tmp_path / "src" / LABEL).unlink()
+    check(layout)
+    (tmp_path / "src" / PHOTO).unlink()
+    check(layout, "train/images/b.jpg")  # of tiles, say, that do not need it
+    with pytest.raises(UserError, match=r"a\.jpg, which is missing"):
+        check(layout)
+
+
+def test_a_set_that_moves_with_its_source_stays_fresh(tmp_path):
+    yolo(tmp_path / "sets" / "src")
+    layout = PreparedLayout(tmp_path / "sets", "acne")
+    import_set(open_source(tmp_path / "sets" / "src"), layout, ImportOptions())
+    (tmp_path / "sets").rename(tmp_path / "moved")
+    check(PreparedLayout(tmp_path / "moved", "acne"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"complete": false}',
+        '{"complete": true}',
+        "{",
+        '{"complete": 1}',
+        "\ufeff",
+        '{"complete": true, "image_root": 3}',
+        "[" * 100000,
+    ],
+)
+def test_other_manifests_are_refused(layout, text):
+    layout.manifest.write_text(text)
+    with pytest.raises(UserError, match="must be prepared before it is used"):
+        read_manifest(layout)
+
+
+def test_no_manifest(tmp_path):
+    with pytest.raises(UserError, match=r"no .*manifest\.json.*prepare_acne04\.py --src SOURCE"):
+        read_manifest(PreparedLayout(tmp_path, "acne04"))
+
+
+def test_paths_below_the_root_are_relative(tmp_path):
+    layout = PreparedLayout(tmp_path / "sets", "acne")
+    assert portable_path(tmp_path / "sets" / "src" / "a", layout) == "../src/a"
+    assert portable_path(layout.images, layout) == "images"
+    assert portable_path(tmp_path / "b", layout) == str(tmp_path / "b")
+    assert json.dumps(portable_path(tmp_path, layout))

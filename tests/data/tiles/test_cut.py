@@ -1,0 +1,123 @@
+"""The pixels of written tiles against the photo's, and photos that cannot be cut."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from PIL import Image
+
+from acnet.data.images import UnreadableFileError, read_bgr
+from acnet.data.tiles.cut import Photo, Tile, cut_photo
+from acnet.data.tiles.options import TileOptions
+from tests.data.samples import write_photo
+
+JPEG = TileOptions(tile_px=64, overlap_px=32, jpeg_quality=100)
+PNG = TileOptions(tile_px=64, overlap_px=32, image_format="png")
+WINDOWS = [(0, 0, 64, 64), (31, 6, 95, 70), (86, 6, 150, 70)]
+
+
+def photo(image_hw, *windows, name="levle0_1.png", suffix=".jpg") -> Photo:
+    tiles = [Tile(f"{i}{suffix}", window) for i, window in enumerate(windows)]
+    return Photo(name, image_hw, tuple(tiles))
+
+
+def cut(tmp_path, wanted, options, known=None):
+    tile_root = tmp_path / "tiles"
+    return cut_photo(wanted, image_root=tmp_path, tile_root=tile_root, options=options, known=known)
+
+
+def test_png_tiles_hold_the_photos_pixels(tmp_path):
+    write_photo(tmp_path / "levle0_1.png", (70, 150))
+    done = cut(tmp_path, photo((70, 150), *WINDOWS, suffix=".png"), PNG)
+    whole = read_bgr(tmp_path / "levle0_1.png")
+    for i, (left, top, right, bottom) in enumerate(WINDOWS):
+        path = tmp_path / "tiles" / f"{i}.png"
+        assert_array_equal(read_bgr(path), whole[top:bottom, left:right])
+        assert done.tiles[path.name] == path.stat().st_size
+
+
+def test_jpeg_tiles_hold_the_photos_pixels(tmp_path):
+    write_photo(tmp_path / "levle0_1.png", (70, 150))
+    cut(tmp_path, photo((70, 150), *WINDOWS), JPEG)
+    whole = read_bgr(tmp_path / "levle0_1.png").astype(int)
+    for i, (left, top, right, bottom) in enumerate(WINDOWS):
+        pixels = read_bgr(tmp_path / "tiles" / f"{i}.jpg").astype(int)
+        window = whole[top:bottom, left:right]
+        # The window's place decides its pixels; the margin is JPEG's, a shift by 4 would show.
+        assert np.abs(pixels - window)[..., 2].max() <= 16
+        assert np.abs(pixels - window).mean() <= 2
+
+
+def test_quality_and_level_change_the_size(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 40, (64, 80, 3), np.uint8)
+    Image.fromarray(np.cumsum(noise, axis=0, dtype=np.uint8)).save(tmp_path / "levle0_1.png")
+    sizes = {}
+    for name, options in {
+        "q95": TileOptions(tile_px=64),
+        "q50": TileOptions(tile_px=64, jpeg_quality=50),
+        "l0": TileOptions(tile_px=64, image_format="png", png_level=0),
+        "l9": TileOptions(tile_px=64, image_format="png", png_level=9),
+    }.items():
+        wanted = photo((64, 80), (0, 0, 64, 64), suffix=options.suffix)
+        (sizes[name],) = cut(tmp_path, wanted, options).tiles.values()
+    assert sizes["q50"] < sizes["q95"] < sizes["l0"]
+    assert sizes["l9"] < sizes["l0"]
+
+
+@pytest.mark.parametrize("options", [JPEG, PNG])
+def test_a_photo_of_one_tile_is_copied_byte_for_byte(tmp_path, options):
+    exif = Image.Exif()
+    exif[274] = 8
+    Image.new("CMYK", (40, 30)).save(tmp_path / "levle0_1.jpg", exif=exif)
+    wanted = photo((40, 30), (0, 0, 30, 40), name="levle0_1.jpg")
+    cut(tmp_path, wanted, options)
+    assert (tmp_path / "tiles" / "0.jpg").read_bytes() == (tmp_path / "levle0_1.jpg").read_bytes()
+
+
+def test_a_photo_without_tiles_is_read_all_the_same(tmp_path):
+    write_photo(tmp_path / "levle0_1.png", (70, 150))
+    assert cut(tmp_path, photo((70, 150)), JPEG).tiles == {}
+    truncated = (tmp_path / "levle0_1.png").read_bytes()[:-60]
+    (tmp_path / "levle0_1.png").write_bytes(truncated)
+    with pytest.raises(UnreadableFileError, match=r"levle0_1\.png"):
+        cut(tmp_path, photo((70, 150)), JPEG)
+
+
+def test_what_is_known_is_believed_while_photo_and_tiles_are_the_same(tmp_path):
+    write_photo(tmp_path / "levle0_1.png", (70, 150))
+    wanted = photo((70, 150), *WINDOWS)
+    known = cut(tmp_path, wanted, JPEG)
+    assert cut(tmp_path, wanted, JPEG, known) is known
+    for spoil in (
+        (tmp_path / "tiles" / "1.jpg").unlink,
+        lambda: (tmp_path / "tiles" / "2.jpg").write_bytes(b"short"),
+        lambda: (tmp_path / "levle0_1.png").write_bytes(
+            (tmp_path / "levle0_1.png").read_bytes() + b" "  # Pillow ignores what follows
+        ),
+    ):
+        spoil()
+        again = cut(tmp_path, wanted, JPEG, known)
+        assert again is not known
+        assert again.tiles == known.tiles
+        known = again
+
+
+def test_a_photo_that_changed_its_size_is_refused(tmp_path):
+    write_photo(tmp_path / "levle0_1.png", (70, 151))
+    with pytest.raises(UnreadableFileError, match=r"levle0_1\.png.*Prepare the data set again\.$"):
+        cut(tmp_path, photo((70, 150), *WINDOWS), JPEG)
+
+
+def test_a_name_that_leaves_the_folder_is_refused(tmp_path):
+    write_photo(tmp_path / "photo.png", (70, 150))
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "link.png").symlink_to(tmp_path / "photo.png")
+    for name in ("../photo.png", "link.png"):
+        with pytest.raises(UnreadableFileError):
+            cut_photo(
+                photo((70, 150), *WINDOWS, name=name),
+                image_root=tmp_path / "images",
+                tile_root=tmp_path / "tiles",
+                options=JPEG,
+                known=None,
+            )
+    assert not (tmp_path / "tiles").exists()

@@ -1,0 +1,190 @@
+"""Virtual tiles against the PNG tiles that they stand for: the same tensors."""
+
+import dataclasses
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from detectron2.config import instantiate
+from detectron2.data import DatasetCatalog, DatasetMapper, MetadataCatalog
+from detectron2.data import transforms as T
+from PIL import Image
+
+from acnet.config_files import load_config
+from acnet.data.images import UnreadableFileError
+from acnet.data.register import register_set
+from acnet.data.tiles import mapper as mapper_module
+from acnet.data.tiles.mapper import PHOTO_KEY, TileMapper
+from acnet.data.tiles.options import TileOptions
+from acnet.data.tiles.tile_set import tile_set
+from acnet.engine.seeding import isolated_rng
+from acnet.errors import UserError
+from tests.data.tiles.samples import SIZE_HW, SMALL_HW, save_odd_photos, write_set
+
+PNG = TileOptions(tile_px=64, overlap_px=32, image_format="png")
+VIRTUAL = dataclasses.replace(PNG, virtual=True)
+JPEG = dataclasses.replace(PNG, image_format="jpg")
+
+
+@pytest.fixture(scope="module")
+def names(tmp_path_factory):
+    """The same odd photos, large and of one tile, as sets `written`, `virtual` and `jpeg`."""
+    root = tmp_path_factory.mktemp("datasets")
+    photos = save_odd_photos(root / "photos", SIZE_HW, "large")
+    photos += save_odd_photos(root / "photos", SMALL_HW, "small")
+    registered = []
+    for name, options in {"written": PNG, "virtual": VIRTUAL, "jpeg": JPEG}.items():
+        splits = {"train": photos, "test": photos[::3]}
+        layout = write_set(root / f"tiles_{name}", root / "photos", splits)
+        tile_set(layout, options)
+        registered += register_set(layout)
+    yield registered
+    for name in registered:
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)
+
+
+def records(kind: str, split: str) -> list[dict]:
+    return DatasetCatalog.get(f"tiles_{kind}_{split}_tiles")
+
+
+def assert_same(one: dict, other: dict) -> None:
+    assert one["image"].dtype == other["image"].dtype == torch.uint8
+    assert torch.equal(one["image"], other["image"])
+    assert ("instances" in one) == ("instances" in other)
+    if "instances" in one:
+        ours, theirs = one["instances"], other["instances"]
+        assert ours.image_size == theirs.image_size
+        assert torch.equal(ours.gt_boxes.tensor, theirs.gt_boxes.tensor)
+        assert torch.equal(ours.gt_classes, theirs.gt_classes)
+    keys = {"image_id", "height", "width", "photo_file_name", "offset_xy", "file_name"}
+    assert {key: one[key] for key in keys - {"file_name"}} == {
+        key: other[key] for key in keys - {"file_name"}
+    }
+    assert Path(one["file_name"]).name == Path(other["file_name"]).name
+
+
+@pytest.mark.parametrize("image_format", ["BGR", "RGB", "L"])
+@pytest.mark.parametrize("is_train", [True, False])
+def test_odd_photos_give_the_tensors_of_detectron2s_mapper_on_png(names, is_train, image_format):
+    settings = {
+        "is_train": is_train,
+        "augmentations": [T.RandomFlip(horizontal=True), T.RandomBrightness(0.7, 1.3)],
+        "image_format": image_format,
+    }
+    theirs, ours = DatasetMapper(**settings), TileMapper(**settings)
+    written, virtual = records("written", "train"), records("virtual", "train")
+    kinds = {record["photo_file_name"] for record in virtual}
+    assert len(written) == len(virtual) > len(kinds) == 2 * 20
+    for seed, (on_disk, cut) in enumerate(zip(written, virtual, strict=True)):
+        with isolated_rng(seed):
+            expected = theirs(on_disk)
+        with isolated_rng(seed):
+            found = ours(cut)
+        assert_same(found, expected)
+        assert found["image"].is_contiguous()
+
+
+def test_photos_of_one_tile_are_the_same_in_every_mode(names):
+    mapper = TileMapper(is_train=False, augmentations=[], image_format="BGR")
+    modes = [records(kind, "train") for kind in ("written", "virtual", "jpeg")]
+    small = [[r for r in mode if r["photo_file_name"].startswith("small")] for mode in modes]
+    assert len(small[0]) == 20
+    for on_disk, virtual, jpeg in zip(*small, strict=True):
+        assert_same(mapper(virtual), mapper(on_disk))
+        assert_same(mapper(jpeg), mapper(on_disk))
+
+
+def test_written_tiles_and_other_pictures_are_detectron2s(names):
+    settings = {"is_train": True, "augmentations": [], "image_format": "BGR"}
+    for record in records("written", "test")[:3]:
+        assert_same(TileMapper(**settings)(record), DatasetMapper(**settings)(record))
+
+
+def test_the_shared_config_loads_both_kinds_alike(names):
+    batches = {}
+    for kind in ("written", "virtual"):
+        cfg = load_config("acne04/acnet_r101", [])
+        cfg.dataloader.train.dataset.names = f"tiles_{kind}_train_tiles"
+        cfg.dataloader.test.dataset.names = f"tiles_{kind}_test_tiles"
+        cfg.dataloader.train.num_workers = cfg.dataloader.test.num_workers = 2
+        train, test = instantiate(cfg.dataloader.train), instantiate(cfg.dataloader.test)
+        batches[kind] = [*(batch for batch, _ in zip(train, range(6), strict=False)), *test]
+    for written, virtual in zip(batches["written"], batches["virtual"], strict=True):
+        for one, other in zip(written, virtual, strict=True):
+            assert_same(other, one)
+
+
+def test_a_workers_memory_is_one_photo(names):
+    mapper = TileMapper(is_train=False, augmentations=[], image_format="BGR")
+    mapper_module._decoded_photo.cache_clear()
+    for record in records("virtual", "test"):
+        mapper(record)
+    info = mapper_module._decoded_photo.cache_info()
+    assert info.currsize == 1
+    assert info.misses == len({record[PHOTO_KEY] for record in records("virtual", "test")})
+    assert len(pickle.dumps(mapper)) < 10_000  # a spawned worker gets no pixels
+
+
+class PaintBlack(T.Augmentation):
+    """An augmentation that writes into the picture it is given."""
+
+    def get_transform(self, image):
+        image[:] = 0
+        return T.NoOpTransform()
+
+
+def test_an_augmentation_that_paints_spoils_no_other_tile(names):
+    plain = TileMapper(is_train=True, augmentations=[], image_format="BGR")
+    painted = TileMapper(is_train=True, augmentations=[PaintBlack()], image_format="BGR")
+    record = records("virtual", "train")[0]
+    before = plain(record)["image"]
+    assert painted(record)["image"].max() == 0
+    assert torch.equal(plain(record)["image"], before)
+
+
+def test_metadata_is_there_before_anything_is_read(names):
+    metadata = MetadataCatalog.get("tiles_virtual_train_tiles")
+    assert metadata.thing_classes == ["acne"]
+    assert metadata.evaluator_type == "coco"
+
+
+def test_a_mapper_that_does_not_know_virtual_tiles_fails_at_once(names):
+    mapper = DatasetMapper(is_train=False, augmentations=[], image_format="BGR")
+    with pytest.raises(FileNotFoundError, match="tiles_virtual/tiles/"):
+        mapper(records("virtual", "test")[0])
+
+
+def test_a_photo_that_shrank_or_broke_is_noticed(tmp_path):
+    path = tmp_path / "a.png"
+    mapper = TileMapper(is_train=False, augmentations=[], image_format="BGR")
+    record = {PHOTO_KEY: str(path), "offset_xy": [10, 20], "width": 64, "height": 64}
+    Image.fromarray(np.zeros((84, 74, 3), np.uint8)).save(path)
+    assert mapper(record)["image"].shape == (3, 64, 64)
+    Image.fromarray(np.zeros((84, 73, 3), np.uint8)).save(path)
+    with pytest.raises(UnreadableFileError, match=r"73x84 pixels.*\(74, 84\)"):
+        mapper(record)
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(UnreadableFileError, match=r"a\.png"):
+        mapper(record)
+
+
+def test_tiles_of_other_boxes_do_not_load(tmp_path, names):
+    photos = save_odd_photos(tmp_path / "photos", SMALL_HW, "small")
+    layout = write_set(tmp_path / "stale", tmp_path / "photos", {"test": photos})
+    register_set(layout)
+    try:
+        with pytest.raises(UserError, match="must hold the split"):
+            DatasetCatalog.get("stale_test_tiles")
+        tile_set(layout, VIRTUAL)
+        assert len(DatasetCatalog.get("stale_test_tiles")) == len(photos)
+        annotations = layout.annotations("test")
+        annotations.write_text(annotations.read_text() + " ")
+        with pytest.raises(UserError, match=r"older than .*acnet data tile \S+stale$"):
+            DatasetCatalog.get("stale_test_tiles")
+    finally:
+        for name in ("stale_test", "stale_test_tiles"):
+            DatasetCatalog.remove(name)
+            MetadataCatalog.remove(name)

@@ -1,0 +1,206 @@
+"""Whole prepared sets: the same bytes however they come about, and sets that cannot be cut."""
+
+import dataclasses
+import json
+import shutil
+
+import pytest
+
+from acnet.data.layout import PreparedLayout
+from acnet.data.tiles import tile_set as tile_set_module
+from acnet.data.tiles.options import TileOptions
+from acnet.data.tiles.tile_set import tile_set
+from acnet.errors import UserError
+from tests.data.samples import write_photo
+from tests.data.tiles.samples import contents, write_set
+
+OPTIONS = TileOptions(tile_px=64, overlap_px=32)
+SPLITS = {"train_0": ["a.png", "b.png"], "test_0": ["c.png"], "test_1": ["a.png", "d.png"]}
+
+
+@pytest.fixture
+def layout(tmp_path) -> PreparedLayout:
+    for i, name in enumerate("abcd"):
+        write_photo(tmp_path / "photos" / f"{name}.png", (100 + i, 150 - i))
+    return write_set(tmp_path / "set", tmp_path / "photos", SPLITS)
+
+
+def read(path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_every_tile_knows_its_photo(layout):
+    counts = tile_set(layout, OPTIONS)
+    assert [count.split for count in counts] == list(SPLITS)
+    content = read(layout.annotations("test_1", tiles=True))
+    photo_of_id = {
+        image["id"]: image["file_name"] for image in read(layout.annotations("test_1"))["images"]
+    }
+    assert {image["photo_file_name"] for image in content["images"]} == {"a.png", "d.png"}
+    for image in content["images"]:
+        assert photo_of_id[image["photo_id"]] == image["photo_file_name"]
+        left, top = image["offset_xy"]
+        stem = image["photo_file_name"].removesuffix(".png")
+        assert image["file_name"] == f"{stem}_y{top:05d}_x{left:05d}.jpg"
+        assert (layout.tiles / image["file_name"]).is_file()
+
+
+def test_training_leaves_empty_tiles_out_and_evaluation_does_not(layout):
+    counts = {count.split: count for count in tile_set(layout, OPTIONS)}
+    assert counts["train_0"].empty_tiles < counts["test_1"].empty_tiles
+    everything = dataclasses.replace(OPTIONS, train_splits=())
+    counts = {count.split: count for count in tile_set(layout, everything)}
+    # Rows at 0, 32 and 36 or so, columns at 0, 32, 64 and 86 or so, on each of two photos.
+    assert counts["train_0"].tiles == counts["test_1"].tiles == 2 * 3 * 4
+
+
+def test_twice_and_in_more_threads_gives_the_same_bytes(layout):
+    tile_set(layout, OPTIONS)
+    first = contents(layout.folder)
+    tile_set(layout, OPTIONS, workers=3)
+    assert contents(layout.folder) == first
+    shutil.rmtree(layout.tiles)
+    (layout.folder / "tiles.jsonl").unlink()
+    tile_set(layout, OPTIONS, workers=3)
+    assert contents(layout.folder) == first
+
+
+def test_a_photo_of_several_splits_is_cut_once_and_not_again(layout):
+    tile_set(layout, OPTIONS)
+    times = {path.name: path.stat().st_mtime_ns for path in layout.tiles.iterdir()}
+    (layout.tiles / "a_y00000_x00000.jpg").write_bytes(b"half a")
+    tile_set(layout, OPTIONS)
+    again = {path.name: path.stat().st_mtime_ns for path in layout.tiles.iterdir()}
+    assert {name for name in times if again[name] != times[name]} == {
+        name for name in times if name.startswith("a_")
+    }
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"tile_px": 80},
+        {"overlap_px": 0},
+        {"image_format": "png"},
+        {"image_format": "png", "png_level": 0},
+        {"jpeg_quality": 30},
+        {"min_share": 1.0},
+        {"empty_share": 0.9},
+        {"train_splits": ("*",)},
+        {"virtual": True},
+    ],
+    ids=str,
+)
+def test_other_options_leave_nothing_of_the_first_run(layout, tmp_path, other):
+    options = dataclasses.replace(OPTIONS, **other)
+    tile_set(layout, options)
+    fresh = contents(layout.folder)
+    tile_set(layout, OPTIONS)
+    assert contents(layout.folder) != fresh
+    tile_set(layout, options)
+    assert contents(layout.folder) == fresh
+
+
+def test_the_splits_that_are_named_are_those_that_are_there(layout):
+    tile_set(layout, OPTIONS)
+    tile_set(layout, OPTIONS, splits=["test_*"])
+    names = {path.name for path in layout.annotations_folder.glob("*_tiles.json")}
+    assert names == {"test_0_tiles.json", "test_1_tiles.json"}
+    assert not list(layout.tiles.glob("b_*"))
+    with pytest.raises(UserError, match=r"Received 'val'; there are train_0, test_0, test_1\."):
+        tile_set(layout, OPTIONS, splits=["test_0", "val"])
+
+
+def test_a_changed_photo_needs_its_boxes_imported_again(layout, tmp_path):
+    tile_set(layout, OPTIONS)
+    write_photo(tmp_path / "photos" / "b.png", (101, 140))
+    with pytest.raises(UserError, match=r"b\.png, which changed"):
+        tile_set(layout, OPTIONS)
+    layout = write_set(tmp_path / "set", tmp_path / "photos", SPLITS)
+    tile_set(layout, OPTIONS)
+    again = contents(layout.folder)
+    fresh = write_set(tmp_path / "fresh", tmp_path / "photos", SPLITS)
+    tile_set(fresh, OPTIONS)
+    assert contents(fresh.folder) == again
+
+
+def test_unreadable_photos_are_all_named_and_nothing_is_complete(layout, tmp_path):
+    tile_set(layout, OPTIONS)
+    for name in ("a.png", "c.png"):
+        path = tmp_path / "photos" / name
+        path.write_bytes(path.read_bytes()[:-80])
+    layout = write_set(tmp_path / "set", tmp_path / "photos", SPLITS)
+    with pytest.raises(UserError, match=r"(?s)Received 2 that are not.*a\.png.*c\.png"):
+        tile_set(layout, OPTIONS)
+    assert "tiles" not in read(layout.manifest)
+    assert not list(layout.annotations_folder.glob("*_tiles.json"))
+
+
+def test_tiles_are_incomplete_from_the_first_change_on(layout, monkeypatch):
+    tile_set(layout, OPTIONS)
+
+    def stop(*_args, **_kwargs):
+        assert "tiles" not in read(layout.manifest)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tile_set_module, "cut_photo", stop)
+    with pytest.raises(KeyboardInterrupt):
+        tile_set(layout, dataclasses.replace(OPTIONS, tile_px=80))
+    assert not list(layout.annotations_folder.glob("*_tiles.json"))
+
+
+def test_virtual_tiles_are_those_of_png_without_their_pictures(layout):
+    tile_set(layout, dataclasses.replace(OPTIONS, image_format="png"))
+    written = contents(layout.annotations_folder)
+    tile_set(layout, dataclasses.replace(OPTIONS, virtual=True))
+    assert contents(layout.annotations_folder) == written
+    assert not layout.tiles.exists()
+    assert read(layout.manifest)["tiles"]["options"]["virtual"] is True
+
+
+def test_a_set_that_is_not_prepared(tmp_path):
+    with pytest.raises(UserError, match="must be prepared"):
+        tile_set(PreparedLayout.of_folder(tmp_path), OPTIONS)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("folder", ["tiles", "annotations"])
+def test_nothing_is_written_through_a_link_out_of_the_set(layout, tmp_path, folder):
+    outside = tmp_path / "outside"
+    place = layout.folder / folder
+    if place.exists():
+        shutil.move(place, outside)
+    else:
+        outside.mkdir()
+    place.symlink_to(outside)
+    before = contents(outside)
+    with pytest.raises(UserError, match="a link to"):
+        tile_set(layout, OPTIONS)
+    assert contents(outside) == before
+
+
+def test_a_link_in_the_place_of_a_tile_is_replaced(layout, tmp_path):
+    victim = tmp_path / "victim.txt"
+    victim.write_text("precious")
+    layout.tiles.mkdir()
+    (layout.tiles / "c_y00000_x00000.jpg").symlink_to(victim)
+    tile_set(layout, OPTIONS)
+    assert victim.read_text() == "precious"
+    assert not (layout.tiles / "c_y00000_x00000.jpg").is_symlink()
+
+
+def test_a_split_that_leaves_the_folder_is_refused(layout):
+    manifest = read(layout.manifest)
+    manifest["splits"] = {"../../out": {}}
+    layout.manifest.write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match=r"Received '\.\./\.\./out'"):
+        tile_set(layout, OPTIONS)
+
+
+def test_photos_below_the_folder_keep_their_place(tmp_path):
+    write_photo(tmp_path / "photos" / "x" / "a.png", (100, 150))
+    layout = write_set(tmp_path / "set", tmp_path / "photos", {"test": ["x/a.png"]})
+    tile_set(layout, OPTIONS)
+    assert len(list((layout.tiles / "x").glob("a_y*.jpg"))) == 12
+    tile_set(layout, dataclasses.replace(OPTIONS, virtual=True))
+    assert not layout.tiles.exists()

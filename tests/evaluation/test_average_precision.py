@@ -1,0 +1,246 @@
+"""Average precision: equal to pycocotools and faster-coco-eval, by hand, and by re-weighting."""
+
+import contextlib
+import copy
+import io
+
+import numpy as np
+import pytest
+
+from acnet.evaluation import (
+    COCO_IOUS,
+    DEFAULT_RANGES,
+    Matches,
+    PrecisionCurves,
+    average_precision,
+    detections_from_rows,
+    ground_truth_from_coco,
+    match,
+    precision_recall,
+)
+from tests.evaluation.random_sets import random_set, run_pycocotools
+
+CAPS = [3, 100, 1000]
+
+
+def match_rows(content: dict, results: list[dict], caps: list[int] | None = None) -> Matches:
+    """Match COCO's dictionaries."""
+    ground_truth = ground_truth_from_coco(content)
+    detections = detections_from_rows(results, ground_truth)
+    return match(ground_truth, detections, max_detections=caps or [100, 1000])
+
+
+def percent(values: np.ndarray) -> float | None:
+    """Average what pycocotools does not mark as undefined."""
+    return 100 * float(values[values > -1].mean()) if (values > -1).any() else None
+
+
+def expected_numbers(content: dict, precision: np.ndarray, recall: np.ndarray, caps: list) -> dict:
+    """Name the reference's numbers, (T, 101, K, A, M) and (T, K, A, M), as ours are named."""
+    at = {"": slice(None), "50": slice(0, 1), "75": slice(5, 6)}
+    numbers = {}
+    for m, cap in enumerate(caps):
+        for a, size in enumerate(DEFAULT_RANGES):
+            for name, thresholds in at.items():
+                numbers[f"AP{name}{size.suffix}@{cap}"] = percent(precision[thresholds, :, :, a, m])
+            numbers[f"AR{size.suffix}@{cap}"] = percent(recall[:, :, a, m])
+        if len(content["categories"]) > 1:
+            categories = sorted(content["categories"], key=lambda category: category["id"])
+            for k, category in enumerate(categories):
+                numbers[f"AP-{category['name']}@{cap}"] = percent(precision[:, :, k, 0, m])
+                numbers[f"AP50-{category['name']}@{cap}"] = percent(precision[0, :, k, 0, m])
+    return {key: number for key, number in numbers.items() if number is not None}
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_equal_to_pycocotools(seed):
+    content, results = random_set(100 + seed, num_classes=1 + seed % 3)
+    ranges = [[size.low, size.high] for size in DEFAULT_RANGES]
+    reference = run_pycocotools(content, results, caps=CAPS, area_ranges=ranges).eval
+    expected = expected_numbers(content, reference["precision"], reference["recall"], CAPS)
+    numbers = average_precision(match_rows(content, results, CAPS))
+    coco = {key: number for key, number in numbers.items() if "@" in key}
+    assert coco.keys() == expected.keys()
+    assert coco == pytest.approx(expected, abs=1e-9, rel=0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_equal_to_faster_coco_eval(seed):
+    faster = pytest.importorskip("faster_coco_eval")
+    content, results = random_set(200 + seed, num_photos=12)
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = faster.COCO(copy.deepcopy(content))
+        evaluation = faster.COCOeval_faster(truth, truth.loadRes(copy.deepcopy(results)), "bbox")
+        evaluation.params.maxDets = CAPS
+        evaluation.params.areaRng = [[size.low, size.high] for size in DEFAULT_RANGES]
+        evaluation.params.areaRngLbl = [size.suffix for size in DEFAULT_RANGES]
+        evaluation.evaluate()
+        evaluation.accumulate()
+    precision = np.reshape(evaluation.eval["precision"], (10, 101, 3, len(DEFAULT_RANGES), 3))
+    recall = np.reshape(evaluation.eval["recall"], (10, 3, len(DEFAULT_RANGES), 3))
+    expected = expected_numbers(content, precision, recall, CAPS)
+    numbers = average_precision(match_rows(content, results, CAPS))
+    coco = {key: number for key, number in numbers.items() if "@" in key}
+    assert coco == pytest.approx(expected, abs=1e-9, rel=0)
+
+
+def one_photo(boxes: list[list[float]], **flags: list[int]) -> dict:
+    """Return a COCO file's content: XYWH boxes in one photo, with flags such as `difficult`."""
+    annotations = [
+        {"id": i + 1, "image_id": 1, "category_id": 1, "bbox": box}
+        | {name: values[i] for name, values in flags.items()}
+        for i, box in enumerate(boxes)
+    ]
+    return {
+        "images": [{"id": 1, "file_name": "1.jpg", "width": 640, "height": 640}],
+        "categories": [{"id": 1, "name": "acne"}],
+        "annotations": annotations,
+    }
+
+
+def rows_of(*scored: tuple[list[float], float]) -> list[dict]:
+    """Return COCO results of the one photo."""
+    return [{"image_id": 1, "category_id": 1, "bbox": box, "score": s} for box, s in scored]
+
+
+def grid(number: int) -> list[list[float]]:
+    """Return XYWH boxes of 20 px that do not touch."""
+    return [[30.0 * (i % 20), 30.0 * (i // 20), 20.0, 20.0] for i in range(number)]
+
+
+def test_300_perfect_boxes_need_a_cap_of_300():
+    # At 100, recall stops at 1/3, so 34 of the recalls 0.00, 0.01, ... are reached.
+    boxes = grid(300)
+    numbers = average_precision(match_rows(one_photo(boxes), rows_of(*((b, 0.9) for b in boxes))))
+    assert numbers["AP@1000"] == pytest.approx(100)
+    assert numbers["AP@100"] == pytest.approx(100 * 34 / 101)
+    assert numbers["AR@100"] == pytest.approx(100 / 3)
+    assert numbers["AP50-VOC07"] == pytest.approx(100)  # VOC has no cap
+
+
+def test_by_hand():
+    # Of two lesions the first detection is false, the second right, the third half of its lesion:
+    # at IoU 0.5 precision is 1/2 at recall 1/2 and 2/3 at recall 1, so 2/3 throughout; from 0.55
+    # on only one is found, precision 1/2 for the 51 recalls up to 0.50.
+    lesions = [[0.0, 0.0, 20.0, 20.0], [100.0, 0.0, 20.0, 20.0]]
+    rows = rows_of(
+        ([300.0, 300.0, 20.0, 20.0], 0.9), (lesions[0], 0.8), ([100.0, 0.0, 10.0, 20.0], 0.7)
+    )
+    matches = match_rows(one_photo(lesions), rows)
+    numbers = average_precision(matches)
+    half = 100 * 0.5 * 51 / 101
+    assert numbers["AP50@1000"] == pytest.approx(200 / 3)
+    assert numbers["AP75@1000"] == pytest.approx(half)
+    assert numbers["AP@1000"] == pytest.approx((200 / 3 + 9 * half) / 10)
+    assert numbers["AR@1000"] == pytest.approx((100 + 9 * 50) / 10)
+    # VOC wants more than 0.5: one found, 6 of the 11 recalls, and an area of 1/2 * 1/2.
+    assert numbers["AP50-VOC07"] == pytest.approx(100 * 0.5 * 6 / 11)
+    assert numbers["AP50-area"] == pytest.approx(25)
+    curve = precision_recall(matches)
+    assert curve.recall.tolist() == [0.5, 1]
+    assert curve.precision.tolist() == pytest.approx([1 / 2, 2 / 3])
+    assert curve.scores.tolist() == [0.8, 0.7]
+    assert curve.ap == pytest.approx(200 / 3)
+
+
+def test_voc_looks_at_the_box_of_most_overlap_alone():
+    # The second detection overlaps the taken lesion most and the free one enough: false by VOC's
+    # rule, right by COCO's.
+    lesions = [[0.0, 0.0, 20.0, 20.0], [4.0, 0.0, 20.0, 20.0]]
+    rows = rows_of((lesions[0], 0.9), ([1.0, 0.0, 20.0, 20.0], 0.8))
+    numbers = average_precision(match_rows(one_photo(lesions), rows))
+    assert numbers["AP50@1000"] == pytest.approx(100)
+    assert numbers["AP50-area"] == pytest.approx(50)
+
+
+def test_difficult_boxes_neither_count_nor_punish_by_vocs_rule_alone():
+    boxes = grid(2)
+    matches = match_rows(one_photo(boxes, difficult=[0, 1]), rows_of((boxes[1], 0.9)))
+    numbers = average_precision(matches)
+    assert numbers["AP50-area"] == 0
+    assert numbers["AP50@1000"] == pytest.approx(100 * 51 / 101)
+    both = rows_of((boxes[1], 0.9), (boxes[0], 0.8))
+    numbers = average_precision(match_rows(one_photo(boxes, difficult=[0, 1]), both))
+    assert numbers["AP50-area"] == pytest.approx(100)
+    assert numbers["AP50-VOC07"] == pytest.approx(100)
+    only_difficult = average_precision(match_rows(one_photo(boxes[:1], difficult=[1]), both))
+    assert not [key for key in only_difficult if key.endswith(("VOC07", "area"))]
+
+
+def test_no_detections_are_0_and_never_nan():
+    numbers = average_precision(match_rows(one_photo(grid(3)), []))
+    assert set(numbers.values()) == {0.0}
+    # Lesions of 20 px are small, and in the bin of 16 to 32 px; there are no others.
+    sizes = {key.split("@")[0] for key in numbers if key.startswith("AP50") and "@" in key}
+    assert sizes == {"AP50", "AP50s", "AP50[16-32px]"}
+
+
+def test_without_ground_truth_there_is_no_number():
+    matches = match_rows(one_photo([]), rows_of(([0.0, 0.0, 9.0, 9.0], 0.9)))
+    assert average_precision(matches) == {}
+    assert precision_recall(matches) is None
+    crowd = match_rows(one_photo(grid(1), iscrowd=[1]), [])
+    assert average_precision(crowd) == {}
+
+
+def test_a_photo_without_lesions_costs_what_is_found_there():
+    content = one_photo(grid(1))
+    content["images"].append({"id": 2, "file_name": "2.jpg", "width": 640, "height": 640})
+    right = rows_of((grid(1)[0], 0.8))
+    false = [{"image_id": 2, "category_id": 1, "bbox": [0, 0, 9, 9], "score": 0.9}]
+    silent = average_precision(match_rows(content, right))
+    assert silent["AP50@1000"] == pytest.approx(100)
+    assert average_precision(match_rows(content, right + false))["AP50@1000"] == pytest.approx(50)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_weights_are_repeated_photos(seed):
+    content, results = random_set(seed, num_photos=6)
+    for place, row in enumerate(results):  # ties within a photo would come in another order
+        row["score"] += 1e-6 * place
+    weights = np.random.default_rng(seed).integers(0, 4, 6)
+    image_ids = sorted(image["id"] for image in content["images"])
+    repeated = {**content, "images": [], "annotations": []}
+    repeated_results = []
+    for image_id, weight in zip(image_ids, weights.tolist(), strict=True):
+        for _ in range(weight):  # neighbouring ids, so that ties are decided alike
+            new = {"image_id": len(repeated["images"]) + 1}
+            repeated["images"].append(
+                {"id": new["image_id"], "file_name": f"{new}", "width": 640, "height": 480}
+            )
+            repeated_results += [r | new for r in results if r["image_id"] == image_id]
+            for annotation in content["annotations"]:
+                if annotation["image_id"] == image_id:
+                    ids = {"id": len(repeated["annotations"]) + 1}
+                    repeated["annotations"].append(annotation | new | ids)
+    weighted = average_precision(match_rows(content, results), photo_weights=weights)
+    expected = average_precision(match_rows(repeated, repeated_results))
+    assert len(expected) > 20
+    assert weighted == pytest.approx(expected, abs=1e-9, rel=0)
+
+
+def test_curves_of_a_few_keys_are_those_of_all():
+    matches = match_rows(*random_set(7))
+    few = PrecisionCurves(matches, suffixes=["s"], caps=[1000], voc=False).average_precision()
+    every = average_precision(matches)
+    assert set(few) == {"APs@1000", "AP50s@1000", "AP75s@1000", "ARs@1000"}
+    assert few.items() <= every.items()
+
+
+def test_a_curves_ap_is_that_of_its_class():
+    matches = match_rows(*random_set(8))
+    numbers = average_precision(matches)
+    for index, name in enumerate(matches.ground_truth.class_names):
+        curve = precision_recall(matches, class_index=index, cap=100)
+        key = f"AP50-{name}@100"
+        assert (curve is None) == (key not in numbers)
+        if curve is not None:
+            assert curve.ap == pytest.approx(numbers[key])
+
+
+def test_thresholds_beside_cocos_change_nothing():
+    content, results = random_set(9)
+    ground_truth = ground_truth_from_coco(content)
+    detections = detections_from_rows(results, ground_truth)
+    more = match(ground_truth, detections, iou_thresholds=[0.1, 0.3, *COCO_IOUS, 1.0])
+    assert average_precision(more) == average_precision(match(ground_truth, detections))

@@ -1,0 +1,268 @@
+"""The whole evaluation: by hand, and its weights against photos that are really repeated."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+import acnet
+from acnet.errors import UserError
+from acnet.evaluation.columns import Detections, GroundTruth, sort_detections
+from acnet.evaluation.count_fit import fit_count_model
+from acnet.evaluation.count_model import CountModel
+from acnet.evaluation.evaluation import evaluate, match_once
+from acnet.evaluation.headline import Headline
+from acnet.evaluation.result import EvaluationOptions
+from acnet.evaluation.tables import result_text
+from tests.evaluation.simulated import simulate
+
+FEW = EvaluationOptions(replicates=20)
+COUNT_MODEL = CountModel(
+    merge="soft_nms-linear",
+    threshold=0.5,
+    coverage=0.9,
+    quantile=1.0,
+    fit_photos=9,
+    interval_photos=9,
+    fit_mae=1.0,
+    interval_mae=1.0,
+    seed=0,
+)
+
+
+def truth_of(photo, boxes, num_photos, crowd=None) -> GroundTruth:
+    boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
+    return GroundTruth(
+        image_ids=np.arange(1, num_photos + 1),
+        file_names=tuple(f"{index}.jpg" for index in range(num_photos)),
+        image_hw=np.full((num_photos, 2), 100),
+        category_ids=np.array([1]),
+        class_names=("acne",),
+        photo=np.asarray(photo, dtype=np.int32),
+        classes=np.zeros(len(boxes), np.int32),
+        boxes_xywh=boxes,
+        areas=boxes[:, 2] * boxes[:, 3],
+        crowd=np.zeros(len(boxes), bool) if crowd is None else np.asarray(crowd, dtype=bool),
+        difficult=np.zeros(len(boxes), bool),
+    )
+
+
+def detections_of(photo, boxes, scores) -> Detections:
+    return sort_detections(
+        photo=np.asarray(photo), classes=np.zeros(len(photo)), boxes_xywh=boxes, scores=scores
+    )
+
+
+BOX, OTHER, ELSEWHERE = [0, 0, 10, 10], [30, 30, 10, 10], [70, 70, 10, 10]
+
+
+@pytest.fixture
+def by_hand():
+    """Return three photos: two lesions of which one is found, one false positive, an empty one.
+
+    Photo 0: BOX found at 0.9, a second detection of it at 0.3, OTHER missed. Photo 1: BOX found at
+    0.6 and ELSEWHERE invented at 0.8. Photo 2: nothing, and nothing found.
+    """
+    truth = truth_of([0, 0, 1], [BOX, OTHER, BOX], 3)
+    detections = detections_of([0, 0, 1, 1], [BOX, BOX, BOX, ELSEWHERE], [0.9, 0.3, 0.6, 0.8])
+    return truth, detections
+
+
+def value_of(result, key):
+    return {metric.key: metric.value for metric in result.metrics}[key]
+
+
+def test_counts_grades_and_rows_by_hand(by_hand):
+    result = evaluate(*by_hand, count_model=COUNT_MODEL, options=FEW)
+    # From 0.5 on: 1 of 2, 2 of 1, 0 of 0 lesions. Intervals: count -+ floor(sqrt(count + 1)).
+    assert result.counts.true.tolist() == [2, 1, 0]
+    assert result.counts.predicted.tolist() == [1, 2, 0]
+    assert result.counts.low.tolist() == [0, 1, 0]
+    assert result.counts.high.tolist() == [2, 3, 1]
+    assert result.counts.coverage.hits == 3
+    assert value_of(result, "MAE") == pytest.approx(2 / 3)
+    assert value_of(result, "bias") == 0
+    assert value_of(result, "accuracy") == 100  # all mild
+    assert value_of(result, "Youden") is None
+    rows = [
+        (row.file_name, row.lesions, row.counted, row.matched, row.false, row.missed)
+        for row in result.photos
+    ]
+    assert rows == [("0.jpg", 2, 1, 1, 0, 1), ("1.jpg", 1, 2, 1, 1, 0), ("2.jpg", 0, 0, 0, 0, 0)]
+    assert [row.f1 for row in result.photos] == pytest.approx([2 / 3, 2 / 3, 1])
+    assert (result.operating_threshold, result.threshold_source) == (0.5, "count model")
+
+
+def test_calibration_by_hand(by_hand):
+    # Right: 0.9 and 0.6. Wrong: 0.8, and 0.3, a second detection. Ten bins, one each:
+    # (|1 - 0.9| + |0 - 0.3| + |1 - 0.6| + |0 - 0.8|) / 4
+    result = evaluate(*by_hand, options=FEW)
+    assert value_of(result, "ECE") == pytest.approx(100 * 1.6 / 4)
+    assert result.calibration.equal_width.counts.tolist() == [1, 1, 1, 1]
+    assert result.calibration.equal_width.precisions.tolist() == [0, 1, 0, 1]
+
+
+def test_without_a_count_model_nothing_is_counted(by_hand):
+    result = evaluate(*by_hand, options=FEW)
+    assert result.counts is result.grading is None
+    assert not {"counts", "grades"} & {metric.group for metric in result.metrics}
+    # At most 1 false positive a photo: all have 1 in 3 photos. FROC leaves out the second
+    # detection of a lesion, 0.3, so the last that matters is 0.6.
+    assert result.operating_threshold == pytest.approx(0.6)
+    assert result.threshold_source == "1 false positive a photo"
+    assert result.photos[0].counted_low is None
+
+
+def test_crowds_are_no_lesions_and_what_is_on_them_is_not_false():
+    truth = truth_of([0, 0], [BOX, ELSEWHERE], 1, crowd=[False, True])
+    detections = detections_of([0, 0], [BOX, ELSEWHERE], [0.9, 0.8])
+    result = evaluate(truth, detections, count_model=COUNT_MODEL, options=FEW)
+    row = result.photos[0]
+    assert (row.lesions, row.matched, row.false, row.missed) == (1, 1, 0, 0)
+    assert result.calibration.equal_width.counts.sum() == 1
+
+
+def test_metrics_are_the_numbers_of_the_parts():
+    truth, detections = simulate(40, seed=0)
+    result = evaluate(truth, detections, count_model=COUNT_MODEL, options=FEW)
+    for key in ("AP@1000", "AP50@1000", "AP50-VOC07"):
+        assert value_of(result, key) == result.detection[key]
+    assert value_of(result, "FROC (IoU 0.5)") == pytest.approx(100 * result.froc["iou"].score)
+    assert value_of(result, "sensitivity@1/8 (centre)") == pytest.approx(
+        100 * result.froc["centre"].at_points[0]
+    )
+    assert value_of(result, "RMSE") == result.counts.errors["RMSE"]
+    assert value_of(result, "quadratic kappa") == result.grading.measures["quadratic kappa"]
+    assert value_of(result, "ECE equal mass") == result.calibration.equal_mass.ece
+    for row, matches in zip(result.photos, result.counts.predicted, strict=True):
+        assert row.counted == matches
+        assert row.matched + row.missed == row.lesions
+    for metric in result.metrics:
+        assert metric.low <= metric.high
+
+
+def repeat_photos(truth: GroundTruth, detections: Detections, weights) -> tuple:
+    """Write out photos as often as their weights say."""
+    copies = np.repeat(np.arange(truth.num_photos), weights)
+    true_rows = [np.flatnonzero(truth.photo == photo) for photo in copies]
+    found_rows = [np.flatnonzero(detections.photo == photo) for photo in copies]
+    true, found = np.concatenate(true_rows), np.concatenate(found_rows)
+    repeated = truth_of(
+        np.repeat(np.arange(len(copies)), [len(rows) for rows in true_rows]),
+        truth.boxes_xywh[true],
+        len(copies),
+    )
+    return repeated, sort_detections(
+        photo=np.repeat(np.arange(len(copies)), [len(rows) for rows in found_rows]),
+        classes=detections.classes[found],
+        boxes_xywh=detections.boxes_xywh[found],
+        scores=detections.scores[found],
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_weight_is_a_repetition_for_every_number(seed):
+    truth, detections = simulate(12, seed=seed)
+    weights = np.random.default_rng(seed).multinomial(12, [1 / 12] * 12)
+    counts_too_many = dataclasses.replace(COUNT_MODEL, threshold=0.1)
+    headline, expected = (
+        Headline(match_once(*columns, FEW), count_model=counts_too_many, bins=10)
+        for columns in ((truth, detections), repeat_photos(truth, detections, weights))
+    )
+    expected = expected(np.ones(12, dtype=np.int64))
+    found = headline(weights)
+    keys = [key for key in headline.keys if key != "ECE equal mass"]  # its bins are the sample's
+    assert [found[key] for key in keys] == pytest.approx([expected[key] for key in keys])
+
+
+@pytest.mark.parametrize("count_model", [None, COUNT_MODEL])
+@pytest.mark.parametrize(
+    ("truth", "detections"),
+    [
+        (truth_of([], [], 2), detections_of([], [], [])),
+        (truth_of([], [], 2), detections_of([0], [BOX], [0.5])),
+        (truth_of([0], [BOX], 2), detections_of([], [], [])),
+        (truth_of([0], [BOX], 1), detections_of([0], [BOX], [0.5])),
+    ],
+    ids=["nothing", "no lesions", "no detections", "one photo"],
+)
+def test_empty_sets_give_numbers_without_nan(truth, detections, count_model):
+    result = evaluate(truth, detections, count_model=count_model, options=FEW)
+    text = json.dumps(result.to_json(), allow_nan=False)
+    assert "NaN" not in text
+    assert result_text(result)
+
+
+def test_no_detections_are_an_ap_of_0():
+    truth = truth_of([0, 1], [BOX, BOX], 2)
+    result = evaluate(truth, detections_of([], [], []), options=FEW)
+    assert value_of(result, "AP@1000") == 0
+    assert value_of(result, "FROC (IoU 0.5)") == 0
+    assert value_of(result, "ECE") is None
+    assert result.photos_without_detections == 2
+
+
+def test_no_photos_are_refused():
+    with pytest.raises(UserError, match="without any"):
+        evaluate(truth_of([], [], 0), detections_of([], [], []))
+
+
+def test_json_holds_every_number_and_says_its_version():
+    truth, detections = simulate(10, seed=0)
+    result = evaluate(truth, detections, count_model=COUNT_MODEL, options=FEW)
+    content = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    assert content["schema_version"] == 1
+    assert content["acnet_version"] == acnet.__version__
+    assert content["data"] == {
+        "photos": 10,
+        "lesions": len(truth),
+        "detections": len(detections),
+        "photos_without_detections": result.photos_without_detections,
+        "classes": ["acne"],
+    }
+    assert len(content["metrics"]) == len(result.metrics)
+    assert content["counts"]["errors"]["MAE"] == value_of(result, "MAE")
+    assert len(content["photos"]) == 10
+    assert np.sum(content["grading"]["confusion"]) == 10
+    assert content["froc"]["iou"]["points"][0] == 0.125
+    assert "progress" not in content["options"]
+
+
+def test_the_cap_is_in_the_keys_and_counts():
+    truth = truth_of([0], [BOX], 1)
+    detections = detections_of([0, 0, 0], [ELSEWHERE, OTHER, BOX], [0.9, 0.8, 0.7])
+    two = evaluate(truth, detections, options=dataclasses.replace(FEW, max_detections=2))
+    three = evaluate(truth, detections, options=dataclasses.replace(FEW, max_detections=3))
+    assert value_of(two, "AP@2") == 0
+    assert value_of(three, "AP@3") == pytest.approx(100 / 3)
+
+
+def test_equal_seeds_give_equal_intervals_and_no_replicates_none():
+    truth, detections = simulate(15, seed=0)
+    first, second = (evaluate(truth, detections, options=FEW) for _ in range(2))
+    assert first.metrics == second.metrics
+    other = evaluate(truth, detections, options=dataclasses.replace(FEW, seed=1))
+    assert first.metrics != other.metrics
+    none = evaluate(truth, detections, options=dataclasses.replace(FEW, replicates=0))
+    assert {(metric.low, metric.high) for metric in none.metrics} == {(None, None)}
+
+
+@pytest.mark.slow
+def test_90_percent_intervals_hold_90_percent_of_new_counts():
+    """Coverage of the conformal intervals on fresh toy photos, over 12 validation sets."""
+    coverages, inside = [], 0
+    for seed in range(12):
+        truth, detections = simulate(400, seed=100 + seed)
+        model = fit_count_model(truth.counts(), detections, merge="simulated")
+        truth, detections = simulate(500, seed=200 + seed)
+        counts = evaluate(
+            truth, detections, count_model=model, options=EvaluationOptions(replicates=0)
+        ).counts
+        low, high = counts.expected_coverage
+        inside += low <= counts.coverage.value <= high
+        coverages.append(counts.coverage.value)
+    # Each is off by the luck of 200 validation and 500 new photos, 2.5 points; their mean by 0.7.
+    # Ties between the errors of counts can only raise it.
+    assert 0.885 <= np.mean(coverages) <= 0.925
+    assert inside >= 9  # of 12 within a range of 95 %; fewer happen once in 500 times

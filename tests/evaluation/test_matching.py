@@ -1,0 +1,208 @@
+"""The match: equal to pycocotools' detection by detection, and by hand where its rules show."""
+
+import numpy as np
+import pytest
+
+from acnet.errors import UserError
+from acnet.evaluation import (
+    COCO_IOUS,
+    COCO_RANGES,
+    DEFAULT_RANGES,
+    Matches,
+    detections_from_rows,
+    ground_truth_from_coco,
+    lesion_ranges,
+    match,
+)
+from tests.evaluation.random_sets import random_set, run_pycocotools
+
+
+def make_matches(
+    boxes: list, found: list[tuple[list[float], float]], *, crowd: tuple[int, ...] = (), **options
+) -> Matches:
+    """Match XYWH boxes with pairs of an XYWH box and a score, in one photo and class."""
+    annotations = [
+        {"id": i, "image_id": 1, "category_id": 1, "bbox": box, "iscrowd": int(i - 1 in crowd)}
+        for i, box in enumerate(boxes, start=1)
+    ]
+    ground_truth = ground_truth_from_coco(
+        {
+            "images": [{"id": 1, "file_name": "face.jpg", "width": 640, "height": 640}],
+            "categories": [{"id": 1, "name": "acne"}],
+            "annotations": annotations,
+        }
+    )
+    rows = [{"image_id": 1, "category_id": 1, "bbox": box, "score": score} for box, score in found]
+    return match(ground_truth, detections_from_rows(rows, ground_truth), **options)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_each_detection_is_matched_and_ignored_as_in_pycocotools(seed):
+    content, results = random_set(seed, num_classes=1 + seed % 3)
+    cap = 5 if seed % 2 else 100
+    ground_truth = ground_truth_from_coco(content)
+    matches = match(
+        ground_truth, detections_from_rows(results, ground_truth), max_detections=[cap, 100]
+    )
+    ranges = [[size.low, size.high] for size in DEFAULT_RANGES]
+    reference = run_pycocotools(content, results, caps=[cap], area_ranges=ranges)
+    annotation_ids = np.array(
+        [a["id"] for a in sorted(content["annotations"], key=lambda a: a["image_id"])]
+    )
+    detections = matches.detections
+    compared = 0
+    for one in filter(None, reference.evalImgs):
+        photo = ground_truth.image_ids.tolist().index(one["image_id"])
+        class_index = ground_truth.category_ids.tolist().index(one["category_id"])
+        rows = (detections.photo == photo) & (detections.classes == class_index)
+        rows &= matches.rank < cap
+        suffix = DEFAULT_RANGES[ranges.index(one["aRng"])].suffix
+        for index, iou in enumerate(COCO_IOUS):
+            expected = one["dtMatches"][index]
+            assert matches.matched(iou=iou, suffix=suffix)[rows].tolist() == (expected > 0).tolist()
+            ignored = matches.ignored(iou=iou, suffix=suffix)[rows]
+            assert ignored.tolist() == one["dtIgnore"][index].tolist()
+            if suffix == "":
+                partners = matches.matched_gt(iou=iou)[rows]
+                ids = np.where(partners >= 0, annotation_ids[partners], 0)
+                assert ids.tolist() == expected.tolist()
+        compared += rows.sum()
+    assert compared > 50
+
+
+def test_a_perfect_box_is_matched_at_a_threshold_of_1():
+    matches = make_matches(
+        [[0.1, 0.2, 0.3, 0.7]], [([0.1, 0.2, 0.3, 0.7], 0.5)], iou_thresholds=[0.5, 1.0]
+    )
+    assert matches.matched(iou=1.0).tolist() == [True]
+
+
+def test_an_iou_equal_to_the_threshold_is_a_match():
+    # 10x10 on 10x20: 100 / 200 = 0.5.
+    matches = make_matches([[0, 0, 10, 20]], [([0, 0, 10, 10], 0.9)])
+    assert matches.best_iou.tolist() == [0.5]
+    assert matches.matched(iou=0.5).tolist() == [True]
+    assert matches.matched(iou=0.55).tolist() == [False]
+
+
+def test_better_scores_choose_first_and_take_the_box_from_a_better_overlap():
+    box = [0.0, 0.0, 10.0, 10.0]
+    matches = make_matches([box], [(box, 0.6), ([0, 0, 10, 8], 0.7)])
+    assert matches.detections.scores.tolist() == [0.7, 0.6]
+    assert matches.matched(iou=0.5).tolist() == [True, False]
+    assert matches.matched(iou=0.9).tolist() == [False, True]  # 0.8 does not reach 0.9
+
+
+def test_equal_scores_choose_in_the_order_of_the_file_and_equal_ious_take_the_later_box():
+    left, right = [0.0, 0.0, 10.0, 10.0], [10.0, 0.0, 10.0, 10.0]
+    both = [0.0, 0.0, 20.0, 10.0]  # IoU 0.5 with either
+    matches = make_matches([left, right], [(both, 0.5), (both, 0.5), (both, 0.5)])
+    assert matches.matched_gt(iou=0.5).tolist() == [1, 0, -1]
+    assert matches.best_gt.tolist() == [0, 0, 0]  # the first, as VOC takes it
+
+
+def test_a_crowd_excuses_any_number_of_detections_and_yields_to_a_lesion():
+    # Each detection lies in the crowd with all of its area; the first is also a lesion's.
+    matches = make_matches(
+        [[0, 0, 100, 100], [10, 10, 20, 20]],
+        [([10, 10, 20, 20], 0.9), ([50, 50, 10, 10], 0.8), ([60, 60, 10, 10], 0.7)],
+        crowd=(0,),
+    )
+    assert matches.matched_gt().tolist() == [1, 0, 0]
+    assert matches.ignored().tolist() == [False, True, True]
+    assert matches.num_gt[0, 0, 0] == 1
+    assert matches.best_gt.tolist() == [1, -1, -1]  # crowds are no boxes there
+
+
+def test_a_detection_of_another_size_counts_only_with_its_lesion():
+    # A lesion of 20x20 is small; found by a box of 20x35, whose IoU is 20 / 35, and a false one.
+    matches = make_matches([[0, 0, 20, 20]], [([0, 0, 20, 35], 0.9), ([300, 300, 40, 40], 0.8)])
+    assert matches.matched(suffix="s").tolist() == [True, False]
+    assert matches.ignored(suffix="s").tolist() == [False, True]  # 40x40 is medium
+    assert matches.matched(suffix="m").tolist() == [True, False]
+    assert matches.ignored(suffix="m").tolist() == [True, False]
+
+
+def test_each_lesion_is_in_one_lesion_bin():
+    sizes = [1, 15.99, 16, 31, 32, 64, 200]
+    matches = make_matches([[0, 0, size, size] for size in sizes], [])
+    suffixes = [size.suffix for size in matches.size_ranges]
+    counts = dict(zip(suffixes, matches.num_gt[0, 0].tolist(), strict=True))
+    assert [counts[size.suffix] for size in lesion_ranges()] == [2, 2, 1, 1, 1]
+    assert counts["s"] == 5  # 32x32 is small and medium, as COCO has it
+    assert counts["m"] == 2
+    assert counts[""] == 7
+
+
+def test_ranks_and_the_cap():
+    box = [0.0, 0.0, 10.0, 10.0]
+    matches = make_matches(
+        [box], [([50, 50, 5, 5], 0.9), (box, 0.8), (box, 0.7)], max_detections=[1, 2]
+    )
+    assert matches.rank.tolist() == [0, 1, 2]
+    assert matches.matched().tolist() == [False, True, False]
+    assert matches.ignored().tolist() == [False, False, True]
+
+
+def test_more_lesions_than_the_cap_are_refused_with_the_photo_and_the_remedy():
+    boxes = [[20.0 * i, 0.0, 10.0, 10.0] for i in range(11)]
+    with pytest.raises(UserError, match=r"11 lesions of 'acne' in face.jpg") as error:
+        make_matches(boxes, [], max_detections=[5, 10])
+    assert str(error.value).endswith("(--max-detections) to 11 or more.")
+    assert make_matches(boxes, [], max_detections=[5, 11]).caps == (5, 11)
+
+
+def test_centre_rule_gives_the_nearest_free_lesion():
+    # Centres of the lesions at 10 and 20, of the detections at 14, 13 and 11.
+    lesions = [[0, 0, 20, 20], [10, 0, 20, 20]]
+    found = [([13.0, 9, 2, 2], 0.9), ([12.0, 9, 2, 2], 0.8), ([11.0, 9, 1, 2], 0.7)]
+    matches = make_matches(lesions, found)
+    assert matches.centre_gt.tolist() == [0, 1, -1]
+    assert matches.centre_near.tolist() == [True, True, True]
+    near = make_matches(lesions, found, centre_radius_px=4.0)
+    assert near.centre_gt.tolist() == [0, -1, -1]  # 13 is 7 away from the free lesion
+    assert near.centre_near.tolist() == [True, True, True]
+
+
+def test_no_detections_and_no_lesions():
+    box = [0.0, 0.0, 10.0, 10.0]
+    assert make_matches([box], []).matched().tolist() == []
+    assert make_matches([], []).num_gt.tolist() == [[[0] * len(DEFAULT_RANGES)]]
+    nowhere = make_matches([], [(box, 0.5)])
+    assert nowhere.matched().tolist() == [False]
+    assert nowhere.ignored().tolist() == [False]
+    assert nowhere.ignored(suffix="l").tolist() == [True]
+
+
+def test_boxes_without_area_match_nothing():
+    flat = [5.0, 5.0, 0.0, 10.0]
+    matches = make_matches([flat, [0, 0, 10, 10]], [(flat, 0.9)], crowd=(1,))
+    assert matches.best_iou.tolist() == [0]
+    assert matches.matched().tolist() == [False]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"iou_thresholds": [0.0, 0.5]}, "IoU thresholds must rise"),
+        ({"iou_thresholds": [0.5, 0.5]}, "IoU thresholds must rise"),
+        ({"iou_thresholds": []}, "IoU thresholds must rise"),
+        ({"iou_thresholds": [0.5, 1.1]}, "IoU thresholds must rise"),
+        ({"max_detections": [0, 100]}, "at least 1"),
+        ({"max_detections": []}, "at least 1"),
+        ({"size_ranges": COCO_RANGES[1:]}, "that of all sizes"),
+    ],
+)
+def test_options_out_of_range(options, message):
+    with pytest.raises(ValueError, match=message):
+        make_matches([], [], **options)
+
+
+def test_what_was_not_matched_at_is_refused():
+    matches = make_matches([], [])
+    with pytest.raises(ValueError, match=r"Received 0.3, .*add it to match\(iou_thresholds=\)"):
+        matches.matched(iou=0.3)
+    with pytest.raises(ValueError, match=r"Received 'xl', .*add it to match\(size_ranges=\)"):
+        matches.ignored(suffix="xl")
+    with pytest.raises(ValueError, match=r"Received 7, .*add it to match\(max_detections=\)"):
+        matches.check_cap(7)
