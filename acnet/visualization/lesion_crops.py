@@ -45,5 +45,5 @@ def _crops(photo_bgr: np.ndarray, boxes_xyxy: np.ndarray) -> Iterator[np.ndarray
         window_px = min(max(1, round(side * (1 + 2 * CONTEXT))), image_wh.min())
         corner = (box[:2] + box[2:] - window_px) / 2  # moved inward where the photo ends
         left, top = corner.round().astype(int).clip(0, image_wh - window_px)
-        window = photo_bgr[top : top + window_px, left : left + window_px]
+        window = np.ascontiguousarray(photo_bgr[top : top + window_px, left : left + window_px])
         yield cv2.resize(window, (CROP_PX, CROP_PX), interpolation=cv2.INTER_CUBIC)
