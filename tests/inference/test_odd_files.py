@@ -15,6 +15,8 @@ from acnet.inference import batch
 from acnet.inference.pictures import DrawingOptions, save_picture
 from tests.inference.bright_square import SIZE_WH, SQUARE_XYXY, photo, predict
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+
 FORMATS = (".avif", ".bmp", ".gif", ".jp2", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".webp")
 # What a camera stores so that a viewer's correction gives the photo back: the inverse of it.
 STORED = {
