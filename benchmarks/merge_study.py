@@ -37,9 +37,8 @@ from acnet.inference import MergeOptions, Predictor, TilingOptions
 from acnet.inference.tiling import in_photo, tile_batches
 from acnet.tiling.detections import TileDetections
 from acnet.tiling.merge import METHODS, merge_tiles
-from benchmarks.toy_truth import detections_of, ground_truth_of
+from benchmarks.toy_truth import LESION_PX, detections_of, ground_truth_of
 
-LESION_PX = (6.0, 80.0)  # what the small model is trained for
 KEYS = ("AP@1000", "AP50@1000", "MAE", "bias", "seam", "rest")
 LEVEL = 0.95
 
@@ -163,7 +162,7 @@ class Detector:
         """
         if not path.is_file():
             found = []
-            for batch in tile_batches(photo["image_bgr"], tiles_xyxy, 1):
+            for _, batch in tile_batches(photo["image_bgr"], tiles_xyxy, 1):
                 found += self._predictor.detect_whole(batch)
             with atomic_write(path) as temporary:
                 np.savez(temporary, **dataclasses.asdict(in_photo(found, tiles_xyxy)))
