@@ -5,7 +5,7 @@ Both run the same weights in the same precision (bfloat16 where the CPU has it: 
 by acnet.integrations.sahi, so that nothing but the tiling differs) over the same generated photos
 of 3112x3456 pixels that no training has seen, and keep all detections from a score of 0.001. The
 sides take turns, each in a process of its own on two cores; what is timed is from the file to the
-merged boxes, after one photo to warm up. Seconds a photo are medians over runs; the first run takes
+merged boxes, after one tile to warm up. Seconds a photo are medians over runs; the first run takes
 all photos, further ones the first few.
 
   ours_640     our tiles of 640 that share 320, SAHI's own

@@ -137,12 +137,15 @@ def main() -> None:
     if args.tile is not None:
         tiling = acnet.TilingOptions(tile_px=args.tile, overlap_px=args.overlap)
     predictor = acnet.Predictor(args.config, args.weights, tiling=tiling)
-    predictor(args.photos[0])
+    image = read_photo(args.photos[0])
+    tiles = tiling.tiles(image.shape[:2])
+    _, warm_up = next(tile_batches(image, tiles, 1))
+    predictor.detect_whole(warm_up)
     photos = [measure(predictor, path) for path in args.photos]
     result = {
         "photos": photos,
         "precision": predictor.precision,
-        "tiles": len(tiling.tiles(read_photo(args.photos[0]).shape[:2])),
+        "tiles": len(tiles),
         "parts": time_parts(predictor, args.photos[-1]),
         "bare": bare_work(predictor, args.config, args.photos[-1]),
     }
