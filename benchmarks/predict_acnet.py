@@ -144,7 +144,7 @@ def main() -> None:
     photos = [measure(predictor, path) for path in args.photos]
     result = {
         "photos": photos,
-        "precision": predictor.precision,
+        "precision": str(predictor.precision.dtype or torch.float32).removeprefix("torch."),
         "tiles": len(tiles),
         "parts": time_parts(predictor, args.photos[-1]),
         "bare": bare_work(predictor, args.config, args.photos[-1]),

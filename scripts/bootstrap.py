@@ -27,6 +27,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MODULES = [
     "cv2",
     "defusedxml",
+    "jinja2",
     "numpy",
     "PIL",
     "pycocotools",

@@ -13,6 +13,7 @@ import simplejpeg
 from PIL import Image
 
 from acnet.data.files import atomic_write
+from acnet.data.picture_plugins import HEIF_REMEDY, HEIF_SUFFIXES, register_plugins
 from acnet.errors import UserError
 
 EXIF_ORIENTATION = 274
@@ -129,13 +130,14 @@ def open_image(path: str | os.PathLike, content: bytes | None = None) -> Iterato
         UnreadableFileError: it is truncated, corrupt, no picture, or larger than Pillow deems safe.
         FileNotFoundError: there is no such file.
     """
+    register_plugins()
     try:
         with Image.open(path if content is None else io.BytesIO(content)) as image:
             yield image
     except FileNotFoundError:
         raise
     # Pillow's decoders report broken content by any of these, see its docs on Image.open.
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error) as error:
         raise _unreadable(path, error) from error
     except Image.DecompressionBombError as error:
         raise _unreadable(path, error) from error
@@ -160,6 +162,8 @@ def orientation(image: Image.Image) -> int:
     Args:
         image: as opened.
     """
+    if image.format == "TIFF":
+        return 1  # Pillow turns TIFFs by itself, their size already when it opens them
     try:
         return int(image.getexif().get(EXIF_ORIENTATION, 1))
     except (SyntaxError, ValueError, TypeError, OSError, struct.error):
@@ -190,7 +194,9 @@ def _turned(image: np.ndarray, exif_orientation: int) -> np.ndarray:
 
 
 def _unreadable(path: str | os.PathLike, error: Exception) -> UnreadableFileError:
+    lacks_plugin = Path(path).suffix.lower() in HEIF_SUFFIXES and not register_plugins()
+    remedy = HEIF_REMEDY if lacks_plugin else "Replace the file by an intact copy."
     return UnreadableFileError(
         f"A picture must decode whole, since its boxes refer to all of it. "
-        f"Received {Path(path)}: {error}. Replace the file by an intact copy."
+        f"Received {Path(path)}: {error}. {remedy}"
     )

@@ -35,6 +35,7 @@ class Predictor:
         class_names: by class index.
         tiling: how photos are cut.
         merge: how the detections of tiles are merged.
+        precision: what the model computes with.
 
     Example:
         predictor = Predictor("toy/acnet_r18", "output/toy/acnet_r18/model_best.pth")
@@ -74,7 +75,7 @@ class Predictor:
             tiling = TilingOptions(tile_px=None) if trained.augmentations else TilingOptions()
         self.tiling = tiling
         self.merge = MergeOptions() if merge is None else merge
-        self._precision = trained.precision
+        self.precision = trained.precision
         self._input_format = trained.input_format
         self._resize = T.AugmentationList(trained.augmentations)
 
@@ -82,12 +83,6 @@ class Predictor:
     def merge_name(self) -> str:
         """What merges the tiles of a photo, such as "nms"; thresholds are fitted for one."""
         return self.merge.method
-
-    @property
-    def precision(self) -> str:
-        """What the model computes with: "float32", "bfloat16" or "float16"."""
-        dtype = self._precision.dtype
-        return "float32" if dtype is None else str(dtype).removeprefix("torch.")
 
     def __call__(
         self, photos: Photo | list[Photo], *, progress: Progress | None = None
@@ -143,7 +138,7 @@ class Predictor:
             For each picture the model's own output, on the CPU.
         """
         inputs = [self._prepare(image) for image in images]
-        with torch.inference_mode(), self._precision.autocast():
+        with torch.inference_mode(), self.precision.autocast():
             found = detect(self.model, inputs, parts_xyxy)
         return [instances.to(CPU) for instances in found]
 
@@ -184,7 +179,7 @@ class Predictor:
 
     def _saliency(self, images: list[np.ndarray]) -> list[np.ndarray]:
         """(h, w) maps at the size of the model's input."""
-        with torch.inference_mode(), self._precision.autocast():
+        with torch.inference_mode(), self.precision.autocast():
             batch = self.model.preprocess_image([self._prepare(image) for image in images])
             grid = self.model.backbone.saliency(batch.tensor).float()
         padded_hw = batch.tensor.shape[-2:]

@@ -91,12 +91,15 @@ def _from_lazy(
     model = build_model(cfg).eval()
     load_trained_weights(model, weights)
     dataset = OmegaConf.select(cfg, "dataloader.test.dataset.names")
+    count = OmegaConf.select(cfg, "model.roi_heads.num_classes")
+    # A bundle says the names, since the data sets of its training are not here.
+    names = OmegaConf.select(cfg, "class_names") or class_names(dataset, count)
     return TrainedModel(
         model=model,
         precision=_precision(precision, cfg.train.amp, device),
         input_format=cfg.model.input_format,
         augmentations=list(instantiate(cfg.dataloader.test.mapper.augmentations)),
-        class_names=class_names(dataset, OmegaConf.select(cfg, "model.roi_heads.num_classes")),
+        class_names=list(names),
     )
 
 

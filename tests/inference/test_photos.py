@@ -152,3 +152,13 @@ def test_photo_above_the_limit_is_refused_by_its_header(tmp_path):
     read_photo(path, max_megapixels=2)
     with pytest.raises(UnreadableFileError, match=r"2000 x 1000, 2\.0 megapixels, above the limit"):
         read_photo(path, max_megapixels=1.99)
+
+
+def test_avif_whose_pixels_are_damaged_is_refused(tmp_path):
+    # Its decoder raises RuntimeError, unlike all others.
+    path = save(Image.fromarray(noise(64, 64)), tmp_path / "photo.avif")
+    content = path.read_bytes()
+    start = content.index(b"mdat") + 4
+    path.write_bytes(content[:start] + bytes(len(content) - start))
+    with pytest.raises(UnreadableFileError, match=r"photo\.avif"):
+        read_photo(path)

@@ -36,5 +36,5 @@ def test_page_is_well_formed_and_asks_nobody(tmp_path):
     text = page(tmp_path, Section(title="Empty"))
     body = text[text.index("<body>") : text.index("</html>")]
     assert [element.tag for element in ElementTree.fromstring(body)] == ["h1", "section"]
-    assert "http" not in text
+    assert "://" not in text
     assert "<table>" not in text

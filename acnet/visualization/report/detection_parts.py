@@ -1,0 +1,207 @@
+"""The report's sections about detections: curves, scores, sizes, errors, classes."""
+
+import re
+from typing import Any
+
+import numpy as np
+
+from acnet.evaluation.average_precision import PrecisionRecall, precision_recall
+from acnet.evaluation.froc import Froc
+from acnet.evaluation.headline import FROC_RULES
+from acnet.evaluation.result import EvaluationResult
+from acnet.visualization.report import detection_figures as figures
+from acnet.visualization.report.headline import metric_rows
+from acnet.visualization.report.svg_figure import svg_figure
+
+IOUS = (0.5, 0.75)
+RULES = {"iou": "IoU 0.50", "centre": "centre inside"}
+RECALLS = np.linspace(0, 1, 101)  # those of COCO's AP
+ERROR_MEANINGS = {
+    "missed": "lesions without a detection",
+    "background": "detections on no lesion",
+    "localisation": "detections on a lesion, with a box that is too far off",
+    "duplicate": "second detections of a lesion",
+    "class": "right boxes with the wrong class",
+    "class and localisation": "both wrong",
+}
+
+
+def detection_part(result: EvaluationResult) -> dict[str, Any] | None:
+    """Draw precision over recall and FROC, and list the numbers behind them.
+
+    Args:
+        result: Of the evaluation.
+
+    Returns:
+        What the template shows of them; None without a lesion to find.
+    """
+    curves = {rule: curve for rule, curve in result.froc.items() if curve is not None}
+    if not curves:
+        return None
+    points = next(iter(curves.values())).points
+    return {
+        "precision_recall": _precision_recall(result),
+        "froc": _froc(curves),
+        "points": [figures.fraction(point) for point in points],
+        "rules": [_rule_row(result, rule, curve) for rule, curve in curves.items()],
+        "metrics": metric_rows(result.metrics, "detection"),
+        "all": list(result.detection.items()),
+    }
+
+
+def calibration_part(result: EvaluationResult) -> dict[str, Any] | None:
+    """Draw the reliability of the scores.
+
+    Args:
+        result: Of the evaluation.
+
+    Returns:
+        What the template shows of it; None without a detection.
+    """
+    bins = result.calibration.equal_width
+    if bins.ece is None:
+        return None
+    alt = f"Share of right detections over their score; expected calibration error {bins.ece:.1f} %"
+    columns = (bins.edges, bins.counts, bins.mean_scores, bins.precisions * 100)
+    return {
+        "figure": svg_figure("reliability", figures.draw_reliability, bins, alt=alt, height_px=330),
+        "metrics": metric_rows(result.metrics, "calibration"),
+        "bins": [
+            {"low": low, "high": high, "count": count, "score": score, "precision": precision}
+            for (low, high), count, score, precision in zip(
+                *(column.tolist() for column in columns), strict=True
+            )
+        ],
+    }
+
+
+def sizes_part(result: EvaluationResult) -> dict[str, Any] | None:
+    """Draw AP50 and recall by size of the lesions.
+
+    Args:
+        result: Of the evaluation.
+
+    Returns:
+        What the template shows of it; None without a lesion.
+    """
+    cap = max(result.matches.caps)
+    labels, recall, ap50 = [], [], []
+    for index, size in enumerate(result.matches.size_ranges):
+        lesions = int(result.matches.num_gt[:, :, index].sum())
+        if size.suffix.startswith("[") and lesions:
+            labels.append(f"{_size_label(size.suffix)}\n{lesions:,}")
+            recall.append(result.detection[f"AR{size.suffix}@{cap}"])
+            ap50.append(result.detection[f"AP50{size.suffix}@{cap}"])
+    if not labels:
+        return None
+    values = {"recall (AR)": recall, "AP50": ap50}
+    alt = "By size: " + "; ".join(
+        f"{label.splitlines()[0]} px, recall {ar:.0f} %, AP50 {ap:.0f} %"
+        for label, ar, ap in zip(labels, recall, ap50, strict=True)
+    )
+    return {"figure": svg_figure("sizes", figures.draw_sizes, labels, values, alt=alt)}
+
+
+def errors_part(result: EvaluationResult) -> dict[str, Any] | None:
+    """Draw what each kind of error costs.
+
+    Args:
+        result: Of the evaluation.
+
+    Returns:
+        What the template shows of it; None without a lesion.
+    """
+    parts = dict(sorted(result.error_parts.items(), key=_cost))
+    if not parts:
+        return None
+    alt = "Gain of AP50 without " + ", ".join(f"{name} {gain:.1f}" for name, gain in parts.items())
+    return {
+        "figure": svg_figure(
+            "errors", figures.draw_error_parts, parts, alt=alt, height_px=60 + 34 * len(parts)
+        ),
+        "meanings": [(name, ERROR_MEANINGS[name]) for name in parts],
+    }
+
+
+def classes_part(result: EvaluationResult) -> list[dict[str, Any]]:
+    """List the classes where there are several.
+
+    Args:
+        result: Of the evaluation.
+
+    Returns:
+        A row a class; no row where there is only one.
+    """
+    truth, cap = result.ground_truth, max(result.matches.caps)
+    if truth.num_classes < 2:
+        return []
+    lesions = np.bincount(truth.classes[~truth.crowd], minlength=truth.num_classes).tolist()
+    found = np.bincount(result.detections.classes, minlength=truth.num_classes).tolist()
+    return [
+        {
+            "name": name,
+            "lesions": lesions[index],
+            "detections": found[index],
+            "ap50": result.detection.get(f"AP50-{name}@{cap}"),
+            "ap": result.detection.get(f"AP-{name}@{cap}"),
+        }
+        for index, name in enumerate(truth.class_names)
+    ]
+
+
+def _precision_recall(result: EvaluationResult):
+    curves = {f"IoU {iou:.2f}": _mean_curve(result, iou) for iou in IOUS}
+    labelled = {
+        f"{name}, AP {ap:.1f} %": (recall, precision)
+        for name, (recall, precision, ap) in curves.items()
+    }
+    alt = "Precision over recall; " + "; ".join(labelled)
+    return svg_figure("precision_recall", figures.draw_precision_recall, labelled, alt=alt)
+
+
+def _mean_curve(result: EvaluationResult, iou: float) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return recall, precision and AP: as measured for one class, COCO's mean for several."""
+    curves = [
+        precision_recall(result.matches, class_index=index, iou=iou)
+        for index in range(result.ground_truth.num_classes)
+    ]
+    curves = [curve for curve in curves if curve is not None]
+    ap = float(np.mean([curve.ap for curve in curves]))
+    if len(curves) == 1:
+        return curves[0].recall, curves[0].precision, ap
+    return RECALLS, np.mean([_at_recalls(curve) for curve in curves], axis=0), ap
+
+
+def _at_recalls(curve: PrecisionRecall) -> np.ndarray:
+    """Return the largest precision at or beyond each of COCO's recalls, 0 beyond the last."""
+    best_beyond = np.maximum.accumulate(curve.precision[::-1])[::-1]
+    places = np.searchsorted(curve.recall, RECALLS, side="left")
+    return np.append(best_beyond, 0.0)[places]
+
+
+def _froc(curves: dict[str, Froc]):
+    lines = {RULES[rule]: curve for rule, curve in curves.items()}
+    alt = "Sensitivity over false positives a photo; mean " + ", ".join(
+        f"{name} {curve.score:.3f}" for name, curve in lines.items()
+    )
+    return svg_figure("froc", figures.draw_froc, lines, alt=alt)
+
+
+def _rule_row(result: EvaluationResult, rule: str, curve: Froc) -> dict[str, Any]:
+    rows = metric_rows(result.metrics, "FROC")
+    return {
+        "name": RULES[rule],
+        "rows": [row for row in rows if row["key"].endswith(f"({FROC_RULES[rule]})")],
+        "thresholds": curve.thresholds,
+    }
+
+
+def _size_label(suffix: str) -> str:
+    """Write "[16-32px]" as "16–32" and "[128px-]" as "from 128"."""
+    low, high = re.fullmatch(r"\[(\d+)(?:-(\d+)px|px-)\]", suffix).groups()
+    return f"from {low}" if high is None else f"{low}\N{EN DASH}{high}"
+
+
+def _cost(part: tuple[str, float]) -> tuple[float, str]:
+    name, gain = part
+    return -gain, name

@@ -1,0 +1,136 @@
+"""The photos that went worst and best, with their boxes."""
+
+from collections.abc import Sequence
+from pathlib import Path, PureWindowsPath
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from acnet.evaluation.result import EvaluationResult, PhotoRow
+from acnet.visualization.report.pictures import photo_data_uri
+from acnet.visualization.report.schematic import photo_svg
+
+PHOTOS_A_PART = 3
+
+
+def photo_parts(result: EvaluationResult, photos_root: Path | None) -> dict[str, Any]:
+    """Choose the photos to show and draw them.
+
+    Args:
+        result: Of the evaluation.
+        photos_root: Folder of the photos; None to draw their outlines alone.
+
+    Returns:
+        What the template shows of them.
+    """
+    drawing = _Boxes(result)
+    return {
+        "threshold": result.operating_threshold,
+        "threshold_source": result.threshold_source,
+        "with_pictures": photos_root is not None,
+        "parts": [
+            {"title": title, "photos": [_view(row, drawing, photos_root) for row in rows]}
+            for title, rows in choose_photos(result.photos).items()
+            if rows
+        ],
+    }
+
+
+def choose_photos(rows: Sequence[PhotoRow]) -> dict[str, list[PhotoRow]]:
+    """Choose photos to show: a low F1 is often that of a photo with a lesion or two, and the
+    number of errors is largest where there are many lesions, so both are shown.
+
+    Args:
+        rows: Of all photos.
+
+    Returns:
+        For each heading at most three photos, the first the most typical; none of them twice.
+    """
+    orders = {
+        "Lowest F1": _lowest_f1,
+        "Most false alarms and missed lesions": _most_errors,
+        "Highest F1": _highest_f1,
+    }
+    rest, chosen = list(rows), {}
+    for title, order in orders.items():
+        chosen[title] = sorted(rest, key=order)[:PHOTOS_A_PART]
+        rest = [row for row in rest if row not in chosen[title]]
+    return chosen
+
+
+def _lowest_f1(row: PhotoRow) -> tuple[float, int, int]:
+    return row.f1, -(row.false + row.missed), row.index
+
+
+def _most_errors(row: PhotoRow) -> tuple[int, float, int]:
+    return -(row.false + row.missed), row.f1, row.index
+
+
+def _highest_f1(row: PhotoRow) -> tuple[float, int, int]:
+    return -row.f1, -row.matched, row.index
+
+
+def base_name(file_name: str) -> str:
+    """Return the last part of a file name, written with slashes of either kind.
+
+    Args:
+        file_name: As the ground truth has it, perhaps with folders that are nobody's business.
+
+    Returns:
+        The name without folders.
+    """
+    name = PureWindowsPath(file_name).name
+    return name.encode("utf-8", "replace").decode()  # JSON can hold half a character
+
+
+class _Boxes:
+    """Boxes of a photo by kind, at the operating threshold."""
+
+    def __init__(self, result: EvaluationResult):
+        self.truth, self.detections = result.ground_truth, result.detections
+        self.partner = result.matches.matched_gt(iou=0.5)
+        self.ignored = result.matches.ignored(iou=0.5)
+        self.accepted = self.detections.scores >= result.operating_threshold
+        self.truth_xyxy, self.found_xyxy = self.truth.boxes_xyxy, self.detections.boxes_xyxy
+
+    def of_photo(self, index: int) -> dict[str, np.ndarray]:
+        """Return (N, 4) boxes by kind."""
+        mine = np.flatnonzero((self.detections.photo == index) & self.accepted & ~self.ignored)
+        hits = mine[self.partner[mine] >= 0]
+        lesions = np.flatnonzero((self.truth.photo == index) & ~self.truth.crowd)
+        hit = np.isin(lesions, self.partner[hits])
+        return {
+            "truth": self.truth_xyxy[lesions[hit]],
+            "found": self.found_xyxy[hits],
+            "false": self.found_xyxy[np.setdiff1d(mine, hits)],
+            "missed": self.truth_xyxy[lesions[~hit]],
+        }
+
+
+def _view(row: PhotoRow, drawing: _Boxes, photos_root: Path | None) -> dict[str, Any]:
+    image_hw = tuple(drawing.truth.image_hw[row.index].tolist())
+    name = base_name(row.file_name)
+    return {
+        "name": name,
+        "f1": row.f1,
+        "lesions": row.lesions,
+        "matched": row.matched,
+        "false": row.false,
+        "missed": row.missed,
+        "counted": row.counted,
+        "low": row.counted_low,
+        "high": row.counted_high,
+        "svg": _draw(row, name, image_hw, drawing.of_photo(row.index), photos_root),
+    }
+
+
+def _draw(row, name, image_hw, boxes_xyxy, photos_root) -> Markup:
+    picture = None
+    if photos_root is not None:
+        picture = photo_data_uri(photos_root, row.file_name, image_hw)
+    alt = (
+        f"Boxes in {name}: {row.matched} found, {row.false} false alarms, "
+        f"{row.missed} missed lesions"
+    )
+    return photo_svg(image_hw, boxes_xyxy, alt=alt, picture=picture)

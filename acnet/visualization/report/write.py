@@ -1,0 +1,125 @@
+"""Write the report of an evaluation."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import acnet
+from acnet.data.files import write_json, write_text
+from acnet.evaluation.result import EvaluationResult
+from acnet.visualization.report.count_parts import counts_part, grading_part
+from acnet.visualization.report.detection_parts import (
+    calibration_part,
+    classes_part,
+    detection_part,
+    errors_part,
+    sizes_part,
+)
+from acnet.visualization.report.headline import headline_groups
+from acnet.visualization.report.photo_parts import base_name, photo_parts
+from acnet.visualization.templates import render
+
+PAGE = "index.html"
+NUMBERS = "results.json"
+CONTENTS = {
+    "headline": "Results",
+    "evaluated": "What was evaluated",
+    "detection": "Finding lesions",
+    "scores": "Trusting the scores",
+    "counts": "Counting lesions",
+    "grades": "Grading severity",
+    "sizes": "Small and large",
+    "errors": "Errors",
+    "classes": "Classes",
+    "photos": "Photos",
+    "glossary": "Words",
+}
+
+
+def write_report(
+    folder: str | os.PathLike, result: EvaluationResult, *, photos_root: Path | None = None
+) -> Path:
+    """Write a page that needs no network and no other file, and its numbers as JSON.
+
+    The same result gives the same bytes.
+
+    Args:
+        folder: Where `index.html` and `results.json` go; made where it is missing.
+        result: Of the evaluation.
+        photos_root: Folder that the ground truth's file names start from, to show the worst and
+            the best photos themselves. None draws their outlines and boxes alone, so that the page
+            can be passed on where photos of faces cannot.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        UserError: A photo to be shown is not there, or not the one of the ground truth.
+    """
+    page = render("report.html.j2", **_values(result, photos_root))
+    folder = Path(folder)
+    write_json(folder / NUMBERS, _numbers(result), indent=2)
+    write_text(folder / PAGE, page)
+    return folder / PAGE
+
+
+def _numbers(result: EvaluationResult) -> dict[str, Any]:
+    """Return the result as JSON; of the photos' names the last part, as on the page."""
+    numbers = result.to_json()
+    for photo in numbers["photos"]:
+        photo["file_name"] = base_name(photo["file_name"])
+    return numbers
+
+
+def _values(result: EvaluationResult, photos_root: Path | None) -> dict[str, Any]:
+    classes = classes_part(result)
+    contents = [item for item in CONTENTS.items() if item[0] != "classes" or classes]
+    return {
+        "title": "Evaluation of a lesion detector",
+        "version": acnet.__version__,
+        "contents": contents,
+        "facts": _facts(result),
+        "headline": headline_groups(result.metrics),
+        "detection": detection_part(result),
+        "calibration": calibration_part(result),
+        "counts": counts_part(result),
+        "grading": grading_part(result),
+        "sizes": sizes_part(result),
+        "errors": errors_part(result),
+        "classes": classes,
+        "photos": photo_parts(result, photos_root),
+    }
+
+
+def _facts(result: EvaluationResult) -> dict[str, Any]:
+    truth, options = result.ground_truth, result.options
+    lesions = truth.counts()
+    level = f"{options.level * 100:g} %"
+    rows = [
+        ("Photos", f"{truth.num_photos:,}, {int((lesions == 0).sum()):,} of them without a lesion"),
+        ("Lesions", _lesions(result)),
+        ("Detections", f"{len(result.detections):,}"),
+        ("Classes", ", ".join(truth.class_names)),
+        ("Detections that count", f"the best {options.max_detections:,} of a photo and class"),
+        ("Operating threshold", f"{result.operating_threshold:.3f}, by {result.threshold_source}"),
+        ("Intervals", f"{level}, {options.replicates:,} bootstrap samples, seed {options.seed}"),
+    ]
+    return {
+        "photos": truth.num_photos,
+        "lesions": int(lesions.sum()),
+        "detections": len(result.detections),
+        "classes": truth.num_classes,
+        "level": level,
+        "replicates": options.replicates,
+        "seed": options.seed,
+        "rows": rows,
+    }
+
+
+def _lesions(result: EvaluationResult) -> str:
+    truth = result.ground_truth
+    crowds, difficult = int(truth.crowd.sum()), int(truth.difficult.sum())
+    parts = [f"{int(truth.counts().sum()):,}, up to {truth.counts().max(initial=0):,} in a photo"]
+    parts += [f"{difficult:,} marked difficult"] * bool(difficult)
+    parts += [f"and {crowds:,} crowds, which do not count"] * bool(crowds)
+    return "; ".join(parts)

@@ -1,0 +1,31 @@
+"""A small picture of a photo with its boxes, drawn at its own size so that the lines stay clear."""
+
+import cv2
+import numpy as np
+
+from acnet.visualization.boxes import PREDICTION_COLOR
+
+LONGEST_PX = 480
+RIM_COLOR = (30, 30, 30)
+
+
+def draw_thumbnail(photo_rgb: np.ndarray, boxes_xyxy: np.ndarray) -> np.ndarray:
+    """Draw boxes on a photo that is made small; a small photo keeps its size.
+
+    Args:
+        photo_rgb: (H, W, 3) uint8.
+        boxes_xyxy: (N, 4), in pixels of the photo.
+
+    Returns:
+        (h, w, 3) uint8, at most 480 pixels long.
+    """
+    height, width = photo_rgb.shape[:2]
+    shrink = min(1.0, LONGEST_PX / max(height, width))
+    size_wh = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+    small = cv2.resize(photo_rgb, size_wh, interpolation=cv2.INTER_AREA)
+    corners = (np.asarray(boxes_xyxy).reshape(-1, 4) * shrink).round().astype(int).tolist()
+    color = tuple(round(255 * channel) for channel in PREDICTION_COLOR)
+    for line_color, thickness in ((RIM_COLOR, 3), (color, 1)):
+        for x0, y0, x1, y1 in corners:
+            cv2.rectangle(small, (x0, y0), (x1, y1), line_color, thickness)
+    return small

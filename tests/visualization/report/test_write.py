@@ -1,0 +1,235 @@
+"""The page: its numbers are the result's, it asks nobody, and it shows no more than it should."""
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator
+from xml.etree.ElementTree import Element
+
+import cv2
+import numpy as np
+import pytest
+from defusedxml import ElementTree
+
+from acnet.errors import UserError
+from acnet.evaluation.result import Metric
+from acnet.visualization.report import write_report
+from tests.visualization.report.results import evaluated, evaluated_nothing
+
+SECTIONS = [
+    "headline",
+    "evaluated",
+    "detection",
+    "scores",
+    "counts",
+    "grades",
+    "sizes",
+    "errors",
+    "photos",
+    "glossary",
+]
+
+
+def body(page: str) -> Element:
+    """Parse the body, which is well-formed XML but for the names of characters."""
+    return ElementTree.fromstring(page[page.index("<body>") : page.index("</html>")])
+
+
+def section(page: str, name: str) -> Element:
+    return next(element for element in body(page).iter("section") if element.get("id") == name)
+
+
+def words(element: Element) -> str:
+    return " ".join("".join(element.itertext()).split())
+
+
+def table_rows(element: Element) -> Iterator[tuple[str, list[float]]]:
+    """Yield the key and the whole numbers of each row with a measure."""
+    for row in element.iter("tr"):
+        keys = [code.text for code in row.iter("code")]
+        if keys:
+            yield keys[0], [float(data.get("value")) for data in row.iter("data")]
+
+
+def test_headline_table_shows_the_numbers_of_the_result(page, result):
+    rows = dict(table_rows(section(page, "headline")))
+    metrics = {metric.key: metric for metric in result.metrics}
+    wanted = ["AP50@1000", "AP@1000", "AP50-VOC07", "sensitivity@1 (IoU 0.5)", "MAE", "accuracy"]
+    assert set(wanted) <= set(rows)
+    for key, numbers in rows.items():
+        assert numbers == [metrics[key].value, metrics[key].low, metrics[key].high]
+
+
+def test_every_headline_number_of_the_result_is_somewhere_on_the_page(page, result):
+    shown = {float(data.get("value")) for data in body(page).iter("data")}
+    assert {metric.value for metric in result.metrics} <= shown
+    assert {metric.high for metric in result.metrics} <= shown
+
+
+def test_shown_digits_are_those_of_the_number(write, result):
+    # 71.26 rounds to 71.3, -0.04 with two digits is a true minus, and 1234.5 gets a comma.
+    metrics = [
+        Metric(key="AP50@1000", group="detection", value=71.26, low=None, high=None, unit="%",
+               better="higher"),
+        Metric(key="bias", group="counts", value=-0.041, low=None, high=None, unit="lesions",
+               better="zero"),
+        Metric(key="MAE", group="counts", value=1234.5, low=None, high=None, unit="lesions",
+               better="lower"),
+    ]  # fmt: skip
+    text = words(section(write(dataclasses.replace(result, metrics=tuple(metrics))), "headline"))
+    assert "AP50@1000 71.3 % none" in text
+    assert "bias \N{MINUS SIGN}0.04 none" in text
+    assert "MAE 1,234.50 none" in text
+
+
+def test_undefined_number_is_no_number(write, result):
+    metric = dataclasses.replace(result.metrics[0], value=None, low=None, high=None)
+    text = words(section(write(dataclasses.replace(result, metrics=(metric,))), "headline"))
+    assert f"{metric.key} n/a none" in text
+
+
+def test_numbers_are_written_as_json_too(tmp_path, result):
+    write_report(tmp_path, result)
+    assert json.loads((tmp_path / "results.json").read_text()) == json.loads(
+        json.dumps(result.to_json())
+    )
+
+
+def test_sections_stand_in_order_and_are_all_in_the_contents(page):
+    sections = [element.get("id") for element in body(page).iter("section")]
+    links = [link.get("href") for nav in body(page).iter("nav") for link in nav.iter("a")]
+    assert sections == SECTIONS
+    assert links == [f"#{name}" for name in SECTIONS]
+
+
+def test_every_link_leads_to_a_place_on_the_page(page):
+    ids = [element.get("id") for element in body(page).iter() if element.get("id")]
+    links = {element.get("href") for element in body(page).iter() if element.get("href")}
+    assert len(ids) == len(set(ids))
+    assert {link for link in links if not link.startswith(("#", "data:"))} == set()
+    assert {link[1:] for link in links if link.startswith("#")} <= set(ids)
+
+
+def test_page_asks_nobody_and_runs_nothing(page):
+    assert "://" not in page
+    assert "<script" not in page
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page).group(1)
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'unsafe-inline';")
+    assert "url(#" in page  # what figures clip with is in the page itself
+    assert re.findall(r"url\((?!#)", page) == []
+
+
+def test_figures_are_described_for_readers_who_do_not_see_them(page):
+    figures = [svg for svg in body(page).iter("svg") if svg.get("role") == "img"]
+    labels = [svg.get("aria-label") for svg in figures]
+    assert len(figures) == 7 + 9  # seven plots, nine photos
+    assert all(len(label) > 20 for label in labels)
+    assert all(words(figure.find("figcaption")) for figure in body(page).iter("figure"))
+
+
+def test_scrolling_tables_can_be_reached_by_keyboard(page):
+    for table in body(page).iter("table"):
+        assert table is not None
+    regions = [e for e in body(page).iter("div") if e.get("class") == "scroll"]
+    assert len(regions) == len(list(body(page).iter("table")))
+    assert all(region.get("tabindex") == "0" and region.get("aria-label") for region in regions)
+
+
+def test_footer_says_what_it_is_not(page):
+    assert "For research only. Not a medical device." in words(body(page).find("footer"))
+
+
+def test_same_result_gives_the_same_bytes(tmp_path, result):
+    one, two = write_report(tmp_path / "a", result), write_report(tmp_path / "b", evaluated())
+    assert one.read_bytes() == two.read_bytes()
+    assert (tmp_path / "a/results.json").read_bytes() == (tmp_path / "b/results.json").read_bytes()
+
+
+HOSTILE = [
+    "<script>alert(1)</script>.jpg",
+    '"><img src=x onerror=alert(1)>.jpg',
+    "/home/anna/patients/1.jpg",
+    r"C:\Users\anna\2.jpg",
+    "half a character \ud800.jpg",
+]
+
+
+def test_names_can_neither_break_the_page_nor_tell_where_photos_are_kept(tmp_path):
+    photos = len(HOSTILE)
+    hostile = evaluated(
+        photos, count_model=False, file_names=tuple(HOSTILE), class_names=("<b>acne</b> & co",)
+    )
+    page = write_report(tmp_path, hostile).read_text(encoding="utf-8")
+    tags = {element.tag for element in body(page).iter()}
+    assert not tags & {"script", "img", "b"} - {"b"}
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "<b>acne" not in page
+    assert "anna" not in page
+    assert "anna" not in (tmp_path / "results.json").read_text(encoding="utf-8")
+    shown = [words(strong) for strong in section(page, "photos").iter("strong")]
+    assert {"1.jpg", "2.jpg", "script>.jpg", "half a character ?.jpg"} <= set(shown)
+
+
+def test_no_pixel_of_a_photo_is_shown_unasked(page, result, tmp_path):
+    assert "image/jpeg" not in page
+    assert "<image" not in page
+    assert "--with-photos" in page
+
+
+def test_photos_are_shown_when_asked_for(tmp_path, write):
+    shown = evaluated(3, count_model=False)
+    for name, (height, width) in zip(
+        shown.ground_truth.file_names, shown.ground_truth.image_hw, strict=True
+    ):
+        cv2.imwrite(str(tmp_path / name), np.zeros((height, width, 3), np.uint8))
+    page = write(shown, photos_root=tmp_path)
+    assert page.count("data:image/jpeg;base64,") == 3
+    assert str(tmp_path) not in page
+    assert "--with-photos" not in page
+
+
+def test_missing_photo_leaves_no_half_report(tmp_path, result):
+    with pytest.raises(UserError, match="give the folder"):
+        write_report(tmp_path / "report", result, photos_root=tmp_path)
+    assert not (tmp_path / "report").exists()
+
+
+def test_without_a_count_model_two_sections_say_how_to_get_them(write):
+    page = write(evaluated(count_model=False))
+    for name in ("counts", "grades"):
+        text = words(section(page, name))
+        assert "Left out" in text
+        assert "--count-model" in text
+        assert list(section(page, name).iter("svg")) == []
+    assert "MAE" not in dict(table_rows(section(page, "headline")))
+
+
+def test_silent_model_gets_a_report(write):
+    page = write(evaluated_nothing(5, lesions=True))
+    rows = dict(table_rows(section(page, "headline")))
+    assert rows["AP50@1000"][0] == 0
+    assert "there is no detection" in words(section(page, "scores"))
+    assert len(list(section(page, "detection").iter("figure"))) == 2
+
+
+def test_photos_without_lesions_and_detections_get_a_report(write):
+    page = write(evaluated_nothing(2, lesions=False))
+    for name in ("detection", "scores", "sizes", "errors"):
+        assert "Left out" in words(section(page, name))
+    assert "F1 1.00: 0 found, 0 missed, 0 false" in words(section(page, "photos"))
+
+
+def test_one_photo_gets_a_report(write):
+    page = write(evaluated(1))
+    assert len(list(section(page, "photos").iter("figure"))) == 1
+    assert [h3.text for h3 in section(page, "photos").iter("h3")] == ["Lowest F1"]
+
+
+def test_several_classes_get_a_table(write):
+    several = evaluated(classes=3, count_model=False)
+    rows = [words(row) for row in section(write(several), "classes").iter("tr")]
+    ap50 = several.detection["AP50-kind 1@1000"]
+    assert len(rows) == 1 + 3
+    assert rows[2].startswith("kind 1 ")
+    assert f"{ap50:.1f}" in rows[2]
