@@ -15,31 +15,24 @@ is the same as JSON.
 """
 
 import argparse
-import dataclasses
-import functools
+import itertools
 import json
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this clone, not an installed one
 
-from acnet.data.files import atomic_write
-from acnet.data.parallel import default_workers, map_photos
-from acnet.data.toy.photo import ToyOptions, draw_photo
 from acnet.evaluation import GroundTruth, Matches, PrecisionCurves, count_errors, match
 from acnet.evaluation.bootstrap import Replicates, bootstrap, percentile_interval
 from acnet.evaluation.count_fit import fit_threshold
-from acnet.inference import MergeOptions, Predictor, TilingOptions
-from acnet.inference.tiling import in_photo, tile_batches
-from acnet.tiling.detections import TileDetections
-from acnet.tiling.merge import METHODS, merge_tiles
+from acnet.inference import MergeOptions, TilingOptions
+from acnet.tiling.merge import METHODS
+from benchmarks.merge_cases import Case, Variant, load_cases
 from benchmarks.toy_truth import detections_of, ground_truth_of
 
-LESION_PX = (6.0, 80.0)  # what the small model is trained for
 KEYS = ("AP@1000", "AP50@1000", "MAE", "bias", "seam", "rest")
 LEVEL = 0.95
 
@@ -67,135 +60,38 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-@dataclasses.dataclass(frozen=True)
-class Case:
-    """A photo and what the tiles found in it.
-
-    Args:
-        boxes_xyxy: (G, 4), its lesions.
-        image_hw: its height and width.
-        tiles_xyxy: (T, 4).
-        found: of all tiles.
-    """
-
-    boxes_xyxy: np.ndarray
-    image_hw: tuple[int, int]
-    tiles_xyxy: np.ndarray
-    found: TileDetections
-
-    def merged(self, options: MergeOptions) -> tuple[np.ndarray, np.ndarray]:
-        """Returns boxes and scores of the photo.
-
-        Args:
-            options: of merging.
-        """
-        merged = merge_tiles(self.found, self.tiles_xyxy, self.image_hw, options)
-        return merged.boxes_xyxy, merged.scores
-
-
-def draw_to_file(toy: ToyOptions, folder: Path, index: int) -> Path:
-    """Draws a photo, unless its file is there.
-
-    Args:
-        toy: what it looks like.
-        folder: of the files.
-        index: of the photo.
-
-    Returns:
-        Its file, with the fields of `ToyPhoto`.
-    """
-    path = folder / f"{index}.npz"
-    if not path.is_file():
-        photo = draw_photo(toy, index)
-        with atomic_write(path) as temporary:
-            np.savez(temporary, image_bgr=photo.image_bgr, boxes_xyxy=photo.boxes_xyxy)
-    return path
-
-
-def load_cases(args: argparse.Namespace) -> list[Case]:
-    """Draws photos and runs the model over their tiles, unless that was done.
+def variants(args: argparse.Namespace) -> Iterator[Variant]:
+    """Gives every way of merging, the default first.
 
     Args:
         args: the parsed command line.
     """
-    toy = ToyOptions(
-        seed=args.seed, sizes_px=(args.side,), lesion_px=LESION_PX, density=args.density
-    )
-    name = f"{args.side}_{args.density:g}_{args.seed}"
-    draw = functools.partial(draw_to_file, toy, args.work / name)
-    indices = range(args.fit_photos + args.photos)
-    paths = map_photos(draw, indices, workers=default_workers(), description="drawing")
-    tiling = TilingOptions(tile_px=args.tile, overlap_px=args.overlap)
-    tiles = tiling.tiles((args.side, args.side))
-    detect = Detector(args, tiling)
-    cases = []
-    for path in tqdm(paths, desc="detecting", unit="photo"):
-        with np.load(path) as photo:
-            found = detect(photo, path.parent / f"{args.tile}_{args.overlap}" / path.name, tiles)
-            cases.append(Case(photo["boxes_xyxy"], (args.side, args.side), tiles, found))
-    return cases
-
-
-class Detector:
-    """The model over the tiles of photos, with its answers kept in files.
-
-    Args:
-        args: the parsed command line.
-        tiling: where photos are cut.
-    """
-
-    def __init__(self, args: argparse.Namespace, tiling: TilingOptions) -> None:
-        self._args = args
-        self._tiling = tiling
-
-    @functools.cached_property
-    def _predictor(self) -> Predictor:
-        config = self._args.config or self._args.weights.with_name("config.yaml")
-        return Predictor(config, self._args.weights, tiling=self._tiling)
-
-    def __call__(self, photo: Mapping, path: Path, tiles_xyxy: np.ndarray) -> TileDetections:
-        """Returns what the tiles of a photo found.
-
-        Args:
-            photo: has its pixels.
-            path: of the file for the answer.
-            tiles_xyxy: (T, 4).
-        """
-        if not path.is_file():
-            found = []
-            for batch in tile_batches(photo["image_bgr"], tiles_xyxy, 1):
-                found += self._predictor.detect_whole(batch)
-            with atomic_write(path) as temporary:
-                np.savez(temporary, **dataclasses.asdict(in_photo(found, tiles_xyxy)))
-        with np.load(path) as columns:
-            return TileDetections(**columns)
-
-
-def variants(args: argparse.Namespace) -> Iterator[tuple[str, MergeOptions]]:
-    """Gives every way of merging, with its name; the first is the default.
-
-    Args:
-        args: the parsed command line.
-    """
-    yield "default", MergeOptions()
+    yield Variant("default", MergeOptions(), TilingOptions().slack_px)
     for method in METHODS:
-        for iou in args.ious if method != "soft_nms-gaussian" else [0.5]:
-            for drop_cut in (True, False):
-                for margin in args.margins if drop_cut else [8.0]:
-                    for within in (False,) if method == "cluster" else (False, True):
-                        name = f"{method} {iou:g}" if method != "soft_nms-gaussian" else method
-                        name += f", drop {margin:g}" if drop_cut else ", keep cut"
-                        name += ", within tiles" if within else ""
-                        yield (
-                            name,
-                            MergeOptions(
-                                method=method,
-                                iou_threshold=iou,
-                                drop_cut=drop_cut,
-                                margin_px=margin,
-                                within_tiles=within,
-                            ),
-                        )
+        ious = args.ious if method != "soft_nms-gaussian" else [0.5]  # it has no threshold
+        withins = (False, True) if method != "cluster" else (False,)
+        for iou, drop_cut, within in itertools.product(ious, (True, False), withins):
+            for margin in args.margins if drop_cut else args.margins[:1]:
+                options = MergeOptions(
+                    method=method,
+                    iou_threshold=iou,
+                    drop_cut=drop_cut,
+                    margin_px=margin,
+                    within_tiles=within,
+                )
+                yield Variant(variant_name(options), options)
+
+
+def variant_name(options: MergeOptions) -> str:
+    """Returns what the table calls a way of merging.
+
+    Args:
+        options: of merging.
+    """
+    name = options.method
+    name += "" if name == "soft_nms-gaussian" else f" {options.iou_threshold:g}"
+    name += f", drop cut ({options.margin_px:g} px)" if options.drop_cut else ", keep cut"
+    return name + (", within tiles" if options.within_tiles else "")
 
 
 class Statistic:
@@ -263,7 +159,11 @@ def near_edge(boxes: np.ndarray, tiles_xyxy: np.ndarray, distance_px: float) -> 
 
 
 def evaluate(
-    fit: list[Case], cases: list[Case], truth: GroundTruth, options: MergeOptions, args
+    fit: list[Case],
+    cases: list[Case],
+    truth: GroundTruth,
+    variant: Variant,
+    args: argparse.Namespace,
 ) -> Replicates:
     """Fits the threshold on some photos and evaluates on the others.
 
@@ -271,13 +171,13 @@ def evaluate(
         fit: photos for the threshold.
         cases: photos to evaluate.
         truth: of the latter.
-        options: of merging.
+        variant: the way of merging.
         args: the parsed command line.
     """
-    fitted = detections_of([case.merged(options) for case in fit])
+    fitted = detections_of([case.merged(variant) for case in fit])
     true = np.array([len(case.boxes_xyxy) for case in fit])
     threshold = fit_threshold(true, fitted.photo, fitted.scores)
-    matches = match(truth, detections_of([case.merged(options) for case in cases]))
+    matches = match(truth, detections_of([case.merged(variant) for case in cases]))
     statistic = Statistic(matches, threshold, cases[0].tiles_xyxy, args.seam_px)
     return bootstrap(statistic, KEYS, truth.num_photos, replicates=args.replicates)
 
@@ -308,8 +208,8 @@ def main() -> None:
     sys.stdout.write(f"| merging | {' | '.join(columns)} | change of AP |\n")
     sys.stdout.write("|---" * (len(columns) + 2) + "|\n")
     first, rows = None, {}
-    for name, options in variants(args):
-        numbers = evaluate(fit, cases, truth, options, args)
+    for variant in variants(args):
+        numbers = evaluate(fit, cases, truth, variant, args)
         first = numbers if first is None else first
         cells = [with_interval(numbers.replicates[:, 0], numbers.values[0])]
         cells += [f"{value:.1f}" for value in numbers.values[1:2]]
@@ -317,9 +217,9 @@ def main() -> None:
         cells += [with_interval(numbers.replicates[:, i], numbers.values[i]) for i in (4, 5)]
         change = numbers.replicates[:, 0] - first.replicates[:, 0]
         cells.append(with_interval(change, numbers.values[0] - first.values[0]))
-        sys.stdout.write(f"| {name} | {' | '.join(cells)} |\n")
+        sys.stdout.write(f"| {variant.name} | {' | '.join(cells)} |\n")
         sys.stdout.flush()
-        rows[name] = dict(zip(KEYS, numbers.values.round(3).tolist(), strict=True))
+        rows[variant.name] = dict(zip(KEYS, numbers.values.round(3).tolist(), strict=True))
     sys.stdout.write(json.dumps({"name": "merge_study", "rows": rows}) + "\n")
 
 

@@ -1,10 +1,20 @@
 """Generated photos with their lesions, as the evaluation takes them."""
 
+import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from acnet.data.files import atomic_write
+from acnet.data.images import write_jpeg
+from acnet.data.parallel import default_workers, map_photos
+from acnet.data.toy.archive import JPEG_QUALITY
+from acnet.data.toy.photo import ToyOptions, draw_photo
 from acnet.evaluation import Detections, GroundTruth, sort_detections, xyxy_to_xywh
+
+LESION_PX = (6.0, 80.0)  # what the small model is trained for
 
 
 def ground_truth_of(photos: Sequence[tuple[tuple[int, int], np.ndarray]]) -> GroundTruth:
@@ -44,3 +54,46 @@ def detections_of(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> Detections:
         boxes_xywh=xyxy_to_xywh(boxes),
         scores=np.concatenate([scores for _, scores in found]),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class SavedPhoto:
+    """A photo on disk, and its lesions.
+
+    Args:
+        path: of the JPEG.
+        image_hw: height and width in pixels.
+        boxes_xyxy: (G, 4) lesions.
+    """
+
+    path: Path
+    image_hw: tuple[int, int]
+    boxes_xyxy: np.ndarray
+
+
+def draw_set(
+    folder: Path, count: int, size_wh: tuple[int, int], *, density: float, seed: int
+) -> list[SavedPhoto]:
+    """Draws photos as JPEGs, unless they are there, with lesions of the sizes of training.
+
+    Args:
+        folder: for the files.
+        count: of photos.
+        size_wh: their width and height.
+        density: factor on the number of lesions.
+        seed: not that of a training.
+    """
+    options = ToyOptions(seed=seed, sizes_px=(size_wh,), lesion_px=LESION_PX, density=density)
+    draw = functools.partial(_draw_to_file, folder, options)
+    return map_photos(draw, range(count), workers=default_workers(), description="drawing")
+
+
+def _draw_to_file(folder: Path, options: ToyOptions, index: int) -> SavedPhoto:
+    path, boxes_path = folder / f"{index}.jpg", folder / f"{index}.npy"
+    if not boxes_path.is_file():  # the last that is written
+        photo = draw_photo(options, index)
+        write_jpeg(path, photo.image_bgr, JPEG_QUALITY)
+        with atomic_write(boxes_path) as temporary:
+            np.save(temporary, photo.boxes_xyxy)
+    width, height = options.sizes_px[0]
+    return SavedPhoto(path, (height, width), np.load(boxes_path))

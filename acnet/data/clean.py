@@ -9,7 +9,7 @@ from acnet.data.boxes import OUTSIDE, clean_boxes
 from acnet.data.class_map import ClassMap
 from acnet.data.records import Annotated, ImageRecord, Note, pick_flags
 
-ALL_OUTSIDE = "photo dropped: all of its boxes lie outside"
+MOST_OUTSIDE = "photo dropped: most of its boxes lie outside"
 OTHER_SIZE = "photo of another size than its annotation states"
 SHOWN_NAMES = 20  # of one photo; the rest is counted in one note
 
@@ -22,8 +22,9 @@ def clean(annotated: Annotated, classes: ClassMap) -> tuple[ImageRecord | None, 
         classes: the wanted ones.
 
     Returns:
-        The record, or None where every object lies outside the picture, which then has lesions
-        that nobody can place. With it notes on all that was left out or changed.
+        The record, or None where most of the boxes lie outside the picture: it has lesions that
+        nobody can place, and would teach that they are none. With it notes on all that was left
+        out or changed.
     """
     file_name = annotated.file_name
     height, width = annotated.image_hw
@@ -34,8 +35,9 @@ def clean(annotated: Annotated, classes: ClassMap) -> tuple[ImageRecord | None, 
         annotated.boxes_xyxy[wanted], annotated.image_hw, file_name
     )
     notes += box_notes
-    if not len(boxes) and any(note.kind == OUTSIDE for note in box_notes):
-        return None, [*notes, Note(ALL_OUTSIDE, file_name, f"{len(wanted)} boxes")]
+    outside = sum(note.count for note in box_notes if note.kind == OUTSIDE)
+    if 2 * outside > len(wanted):
+        return None, [*notes, Note(MOST_OUTSIDE, file_name, f"{outside} of {len(wanted)} boxes")]
     indices = wanted[kept]
     record = ImageRecord(
         file_name=file_name,

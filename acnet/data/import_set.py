@@ -4,7 +4,7 @@ import functools
 import logging
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from acnet.data.manifest import FileState, pictures_by_name, portable_path, stat
 from acnet.data.parallel import map_photos
 from acnet.data.read_photos import ReadPhoto, check_readable, read_photo
 from acnet.data.readers.source import Source
-from acnet.data.records import Annotated, ImageRecord, Notes
+from acnet.data.records import ImageRecord, Notes
 from acnet.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -95,30 +95,18 @@ def import_set(source: Source, layout: PreparedLayout, options: ImportOptions) -
     write_text(layout.dropped, notes.text())
     if not options.skip_unreadable:
         check_readable(read, layout)
-
-    photos = [result.annotated for result in read if result.annotated is not None]
-    _check_any(photos, names, source, layout)
-    classes = choose_classes(
-        source.class_names,
-        (name for photo in photos for name in photo.names),
-        format_name=source.format,
-        wanted=options.class_map,
-        one_class=options.one_class,
-    )
+    _check_any([result for result in read if result.annotated], names, source, layout)
+    classes = _choose_classes(read, source, options)
     records, notes = _clean_all(read, classes, source)
     write_text(layout.dropped, notes.text())
-    image_root = _copy_images(source, layout, records) if options.copy_images else source.image_root
+    _check_any(records, names, source, layout)
     splits = {
         split: [records[name] for name in listed if name in records]
         for split, listed in members.items()
     }
-    for split, photos_of_split in splits.items():
-        write_coco(layout.annotations(split), photos_of_split, classes.class_names)
-    _remove_stale(layout, splits)
+    image_root = _copy_images(source, layout, records) if options.copy_images else source.image_root
     imported = ImportedSet(layout, image_root, classes.class_names, splits, notes)
-    states = {name: result.state for name, result in zip(names, read, strict=True)}
-    states = {name: states[name] for name in records}
-    write_json(layout.manifest, _manifest(source, imported, options, states), indent=2)
+    _write(imported, source, options, dict(zip(names, read, strict=True)))
     return imported
 
 
@@ -181,14 +169,25 @@ def _check_apart(source: Source, layout: PreparedLayout) -> None:
 
 
 def _check_any(
-    photos: Sequence[Annotated], names: Sequence[str], source: Source, layout: PreparedLayout
+    photos: Collection, names: Sequence[str], source: Source, layout: PreparedLayout
 ) -> None:
     if not photos:
         raise UserError(
             f"None of the {len(names)} listed photos has both a picture in {source.image_root} and "
-            f"a readable annotation, see {layout.dropped}. Received an empty data set. Give the "
-            "right folders by --image-root and --annotation-root."
+            f"an annotation that fits it, see {layout.dropped}. Received an empty data set. Give "
+            "the right folders by --image-root and --annotation-root."
         )
+
+
+def _choose_classes(read: Sequence[ReadPhoto], source: Source, options: ImportOptions) -> ClassMap:
+    photos = (result.annotated for result in read if result.annotated is not None)
+    return choose_classes(
+        source.class_names,
+        (name for photo in photos for name in photo.names),
+        format_name=source.format,
+        wanted=options.class_map,
+        one_class=options.one_class,
+    )
 
 
 def _clean_all(
@@ -215,6 +214,18 @@ def _copy_images(
         with atomic_write(layout.images / name) as temporary:
             shutil.copy2(source.image_root / name, temporary)  # with its time, for the manifest
     return layout.images
+
+
+def _write(
+    imported: ImportedSet, source: Source, options: ImportOptions, read: Mapping[str, ReadPhoto]
+) -> None:
+    for split, records in imported.splits.items():
+        write_coco(imported.layout.annotations(split), records, imported.class_names)
+    _remove_stale(imported.layout, imported.splits)
+    kept = {record.file_name for records in imported.splits.values() for record in records}
+    states = {name: read[name].state for name in kept}
+    manifest = _manifest(source, imported, options, states)
+    write_json(imported.layout.manifest, manifest, indent=2)
 
 
 def _remove_stale(layout: PreparedLayout, splits: Mapping[str, Sequence[ImageRecord]]) -> None:

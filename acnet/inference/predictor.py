@@ -1,6 +1,7 @@
 """A trained model as a function of a photo of any size."""
 
 import os
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -9,11 +10,13 @@ import torch.nn.functional as F
 from detectron2.data import transforms as T
 from detectron2.structures import Boxes, Instances
 
+from acnet.inference.part_detection import detect
 from acnet.inference.photos import read_photo
 from acnet.inference.saliency import blend_saliency
 from acnet.inference.tiling import Progress, TilingOptions, in_photo, tile_batches
 from acnet.inference.trained_model import Config, load_trained_model
 from acnet.tiling.merge import MergeOptions, merge_tiles
+from acnet.tiling.own_parts import own_parts
 
 Photo: TypeAlias = str | os.PathLike | np.ndarray
 CPU = torch.device("cpu")
@@ -105,9 +108,10 @@ class Predictor:
         image = self._read(photos)
         image_hw = image.shape[:2]
         tiles = self.tiling.tiles(image_hw)
+        parts = self._parts(tiles)
         found = []
-        for batch in tile_batches(image, tiles, self.tiling.batch_size):
-            found += self.detect_whole(batch)
+        for chosen, batch in tile_batches(image, tiles, self.tiling.batch_size):
+            found += self.detect_whole(batch, None if parts is None else parts[chosen])
             if progress is not None:
                 progress(len(found), len(tiles))
         if len(tiles) == 1:
@@ -119,21 +123,24 @@ class Predictor:
         result.pred_classes = torch.from_numpy(merged.classes)
         return result
 
-    def detect_whole(self, images: list[np.ndarray]) -> list[Instances]:
+    def detect_whole(
+        self, images: list[np.ndarray], parts_xyxy: Sequence[np.ndarray] | None = None
+    ) -> list[Instances]:
         """Detect lesions in pictures as they are, in one batch, whatever their size.
 
         This is what a tile goes through; call the predictor itself for photos.
 
         Args:
             images: (H, W, 3) uint8 in BGR; of one size, or the smaller ones are padded.
+            parts_xyxy: for each picture the part that it answers for, in its pixels; None for all.
 
         Returns:
             For each picture the model's own output, on the CPU.
         """
         inputs = [self._prepare(image) for image in images]
         with torch.inference_mode(), self.precision.autocast():
-            outputs = self.model(inputs)
-        return [output["instances"].to(CPU) for output in outputs]
+            found = detect(self.model, inputs, parts_xyxy)
+        return [instances.to(CPU) for instances in found]
 
     @property
     def has_saliency(self) -> bool:
@@ -163,7 +170,7 @@ class Predictor:
         tiles = self.tiling.tiles(image.shape[:2])
         maps = (
             one
-            for batch in tile_batches(image, tiles, self.tiling.batch_size)
+            for _, batch in tile_batches(image, tiles, self.tiling.batch_size)
             for one in self._saliency(batch)
         )
         if len(tiles) == 1:
@@ -179,6 +186,13 @@ class Predictor:
         full = F.interpolate(grid, padded_hw, mode="bilinear", align_corners=False)[:, 0]
         sizes = zip(full.cpu().numpy(), batch.image_sizes, strict=True)
         return [one[:height, :width] for one, (height, width) in sizes]
+
+    def _parts(self, tiles_xyxy: np.ndarray) -> np.ndarray | None:
+        """(T, 4): what each tile answers for, in its own pixels; None for all that it sees."""
+        slack_px = self.tiling.slack_px
+        if len(tiles_xyxy) == 1 or slack_px is None or self.merge.needs_every_view:
+            return None
+        return own_parts(tiles_xyxy, slack_px) - np.tile(tiles_xyxy[:, :2], 2)
 
     def _read(self, photo: Photo) -> np.ndarray:
         image = photo if isinstance(photo, np.ndarray) else read_photo(photo)

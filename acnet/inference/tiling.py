@@ -25,20 +25,29 @@ class TilingOptions:
         tile_px: longest side of a tile; photos with no longer side go through whole. None cuts no
             photo.
         overlap_px: what neighbours share, at least; more than the largest lesions measure.
-        batch_size: tiles that go through the model at once.
+        batch_size: tiles that go through the model at once. One is fastest on a CPU.
+        slack_px: each tile answers for its part of the photo, up to the middles of the overlaps
+            and this much beyond (see `acnet.tiling.own_parts`); what lies elsewhere costs no time.
+            None: for all that it sees, as it always is where the merging asks for every view.
 
     Raises:
         UserError: a value is out of range.
     """
 
-    tile_px: int | None = 1024
+    tile_px: int | None = 1280
     overlap_px: int = 128
     batch_size: int = 1
+    slack_px: float | None = 16.0
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise UserError(
                 f"A batch has at least one tile. Received batch_size={self.batch_size}; use 1."
+            )
+        if self.slack_px is not None and self.slack_px < 0:
+            raise UserError(
+                "The slack is what a tile's part is grown by, so it is at least 0, or None for the "
+                f"whole tile. Received slack_px={self.slack_px}; use 16."
             )
         if self.tile_px is not None and not 0 <= self.overlap_px < self.tile_px:
             raise UserError(
@@ -63,7 +72,7 @@ class TilingOptions:
 
 def tile_batches(
     image: np.ndarray, tiles_xyxy: np.ndarray, batch_size: int
-) -> Iterator[list[np.ndarray]]:
+) -> Iterator[tuple[slice, list[np.ndarray]]]:
     """Give the pixels of tiles, batch by batch.
 
     Args:
@@ -72,11 +81,12 @@ def tile_batches(
         batch_size: tiles of a batch; the last may have fewer.
 
     Yields:
-        Views of the image.
+        Which tiles they are, and views of the image.
     """
     for start in range(0, len(tiles_xyxy), batch_size):
-        batch = tiles_xyxy[start : start + batch_size].tolist()
-        yield [image[top:bottom, left:right] for left, top, right, bottom in batch]
+        chosen = slice(start, start + batch_size)
+        batch = tiles_xyxy[chosen].tolist()
+        yield chosen, [image[top:bottom, left:right] for left, top, right, bottom in batch]
 
 
 def in_photo(found: Sequence[Instances], tiles_xyxy: np.ndarray) -> TileDetections:

@@ -34,3 +34,32 @@ def clip_boxes(
     area = np.clip(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 0, None).prod(axis=1)
     kept = np.flatnonzero((area > 0) & (inside >= min_share * area))
     return clipped[kept] - np.tile(tile[:2], 2), kept
+
+
+def clip_boxes_to_tiles(
+    boxes_xyxy: np.ndarray, tiles_xyxy: np.ndarray, *, min_share: float = MIN_SHARE
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Cuts a photo's boxes to each of its tiles, as `clip_boxes` does, in a fraction of the time.
+
+    Most tiles of a photo are empty, which a few comparisons tell.
+
+    Args:
+        boxes_xyxy: (N, 4), see `clip_boxes`.
+        tiles_xyxy: (T, 4) in photo pixels.
+        min_share: see `clip_boxes`.
+
+    Returns:
+        What `clip_boxes` returns for each tile.
+    """
+    left, top, right, bottom = boxes_xyxy.T
+    empty = clip_boxes(boxes_xyxy[:0], np.zeros(4, tiles_xyxy.dtype), min_share=min_share)
+    clipped = []
+    for tile in tiles_xyxy:
+        near = (left < tile[2]) & (right > tile[0]) & (top < tile[3]) & (bottom > tile[1])
+        if near.any():
+            candidates = np.flatnonzero(near)
+            boxes, kept = clip_boxes(boxes_xyxy[candidates], tile, min_share=min_share)
+            clipped.append((boxes, candidates[kept]))
+        else:
+            clipped.append(empty)
+    return clipped

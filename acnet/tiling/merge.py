@@ -69,6 +69,11 @@ class MergeOptions:
             if not valid:
                 raise ValueError(f"{name} must be {rule}. Received {getattr(self, name)}.")
 
+    @property
+    def needs_every_view(self) -> bool:
+        """Whether all that the tiles see of a lesion matters, and not the best view alone."""
+        return self.method == "cluster"
+
 
 def merge_tiles(
     detections: TileDetections,

@@ -4,7 +4,7 @@ import numpy as np
 
 from acnet.data.boxes import CLIPPED, DEGENERATE, OUTSIDE
 from acnet.data.class_map import ClassMap
-from acnet.data.clean import ALL_OUTSIDE, OTHER_SIZE, SHOWN_NAMES, clean
+from acnet.data.clean import MOST_OUTSIDE, OTHER_SIZE, SHOWN_NAMES, clean
 from acnet.data.records import Annotated, Note
 
 ACNE = ClassMap(("scar", "acne"), {"fore": 1, "scar": 0})
@@ -49,11 +49,17 @@ def test_no_flags_stay_no_flags():
     assert record.crowd.shape == record.difficult.shape == (0,)
 
 
-def test_a_photo_whose_boxes_all_lie_outside_is_dropped():
-    # As a photo without boxes it would teach that its lesions are none.
-    record, notes = clean(annotated(("fore", (200, 1, 210, 5)), ("fore", (1, 1, 1, 1))), ACNE)
+def test_a_photo_most_of_whose_boxes_lie_outside_is_dropped():
+    inside, outside = ("fore", (1, 2, 3, 4)), ("fore", (200, 1, 210, 5))
+    record, notes = clean(annotated(outside, inside, outside), ACNE)
     assert record is None
-    assert notes[-1] == Note(ALL_OUTSIDE, "a.jpg", "2 boxes")
+    assert notes[-1] == Note(MOST_OUTSIDE, "a.jpg", "2 of 3 boxes")
+    record, _ = clean(annotated(outside, inside), ACNE)  # half is not most
+    assert record.boxes_xyxy.tolist() == [[1, 2, 3, 4]]
+    record, _ = clean(annotated(outside), ACNE)
+    assert record is None
+    record, _ = clean(annotated(("mole", (200, 1, 210, 5)), ("fore", (1, 1, 1, 1))), ACNE)
+    assert record is not None  # its boxes are not outside, or not wanted
 
 
 def test_a_photo_without_objects_or_of_unwanted_ones_stays():

@@ -10,6 +10,7 @@ from fuzz_sets import BOXES, SETS, annotation_xml, coco, voc, write, yolo, yolo_
 from pycocotools.coco import COCO
 
 from acnet.data import import_set as module
+from acnet.data.images import read_size
 from acnet.data.import_report import import_report
 from acnet.data.import_set import ImportOptions, import_set
 from acnet.data.layout import PreparedLayout
@@ -117,8 +118,9 @@ def test_twice_with_more_processes_and_with_copies_gives_the_same(tmp_path, layo
 def test_unreadable_files_stop_the_run_and_are_all_named(tmp_path, layout):
     yolo(tmp_path / "src")
     photo = tmp_path / "src" / "train" / "images" / "a.jpg"
-    photo.write_bytes(photo.read_bytes()[:-200])  # its header is whole
+    photo.write_bytes(photo.read_bytes()[:-60])  # its header is whole
     (tmp_path / "src" / "valid" / "labels" / "c.txt").write_bytes(b"0 0.5 \xff\n")
+    assert read_size(photo) == (30, 40)
     with pytest.raises(UserError, match=r"(?s)Received 2.*a\.jpg.*c\.txt.*--skip-unreadable\.$"):
         run(tmp_path / "src", layout)
     assert read(layout.manifest) == {"complete": False}
@@ -145,6 +147,14 @@ def test_nothing_is_left(tmp_path, layout):
         path.write_bytes(b"")
     with pytest.raises(UserError, match=r"None of the 4 listed photos.*--annotation-root\.$"):
         run(tmp_path / "src", layout, skip_unreadable=True)
+
+
+def test_every_photo_has_its_boxes_elsewhere(tmp_path, layout):
+    yolo_folders(tmp_path / "src")
+    for path in (tmp_path / "src" / "labels").rglob("*.txt"):
+        path.write_text("0 9 9 0.1 0.1\n")
+    with pytest.raises(UserError, match=r"None of the 4 listed photos.*an annotation that fits"):
+        run(tmp_path / "src", layout)
 
 
 def test_an_interrupted_run_is_marked_and_mended(tmp_path, layout, monkeypatch):

@@ -1,9 +1,11 @@
 """Results in order, whatever the number of processes; errors arrive."""
 
+import time
+
 import pytest
 
 from acnet.data.images import UnreadableFileError
-from acnet.data.parallel import default_workers, map_photos
+from acnet.data.parallel import default_workers, in_threads, map_photos
 
 
 def square(value: int) -> int:
@@ -32,3 +34,24 @@ def test_nothing_to_do(capsys):
 
 def test_there_is_a_core():
     assert default_workers() >= 1
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_threads_give_every_result_once(workers):
+    results = list(in_threads(abs, range(-5, 5), workers=workers, description="testing"))
+    assert sorted(results) == [0, 1, 1, 2, 2, 3, 3, 4, 4, 5]
+    assert list(in_threads(abs, [], workers=workers, description="testing")) == []
+
+
+def test_an_error_in_a_thread_abandons_the_rest():
+    done = []
+
+    def work(item):
+        if item == 0:
+            raise KeyError(item)
+        time.sleep(0.02)
+        done.append(item)
+
+    with pytest.raises(KeyError):
+        list(in_threads(work, range(200), workers=2, description="testing"))
+    assert len(done) < 200

@@ -4,12 +4,17 @@ import numpy as np
 import pytest
 import torch
 from detectron2.config import LazyCall, instantiate
+from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data import transforms as T
+from fuzz_sets import voc
 from PIL import Image
 
 from acnet.checkpoint import ACNetCheckpointer, WeightsMismatchError
 from acnet.config_files import load_config
 from acnet.data.images import UnreadableFileError
+from acnet.data.import_set import ImportOptions, import_set
+from acnet.data.layout import PreparedLayout
+from acnet.data.readers.formats import open_source
 from acnet.engine.train import build_model
 from acnet.errors import UserError
 from acnet.inference import Predictor
@@ -128,6 +133,23 @@ def test_unknown_classes_are_called_by_number(weights, caplog):
     cfg = load_config(CONFIG, ["dataloader.test.dataset.names=unknown_set"])
     assert Predictor(cfg, weights).class_names == ["class 1"]
     assert "'unknown_set' names 0" in caplog.text
+
+
+def test_names_of_a_set_that_is_named_by_its_path(weights, tmp_path, caplog):
+    voc(tmp_path / "src")
+    import_set(
+        open_source(tmp_path / "src"),
+        PreparedLayout.of_folder(tmp_path / "set"),
+        ImportOptions(one_class="papule"),
+    )
+    name = f"{tmp_path}/set:val"
+    cfg = load_config(CONFIG, [f"dataloader.test.dataset.names={name}"])
+    assert Predictor(cfg, weights).class_names == ["papule"]
+    DatasetCatalog.remove(name)
+    MetadataCatalog.remove(name)
+    cfg = load_config(CONFIG, ["dataloader.test.dataset.names=another/machine:val"])
+    assert Predictor(cfg, weights).class_names == ["class 1"]
+    assert "must be prepared" in caplog.text
 
 
 def test_saliency_covers_the_photo_and_is_a_probability(predictor):

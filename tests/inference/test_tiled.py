@@ -17,7 +17,7 @@ from acnet.tiling.merge import merge_tiles
 
 CONFIG = "toy/acnet_r18"
 IN_FP32 = "train.amp.enabled=false"
-TILING = TilingOptions(tile_px=64, overlap_px=16)
+TILING = TilingOptions(tile_px=64, overlap_px=16, slack_px=None)
 PHOTO_HW = (100, 150)  # 2 x 3 tiles of 64
 
 
@@ -100,10 +100,47 @@ def test_boxes_are_where_the_lesion_is_in_the_photo(predictor):
     assert tops == [10, 46]
 
 
+def test_tiles_answer_for_their_parts(predictor):
+    # Parts that hold the whole tile change nothing; the usual ones leave no detection whose
+    # proposal was elsewhere, and find all that each tile finds in the middle of its part.
+    everything = predictor(photo())
+    assert_same(with_tiling(predictor, slack_px=1000.0)(photo()), everything, rtol=0, atol=0)
+    some = with_tiling(predictor, slack_px=0.0)(photo())
+    assert 20 < len(some) < len(everything)
+
+
+def test_parts_are_in_the_pictures_own_pixels(predictor):
+    left_half = np.array([-np.inf, -np.inf, 32, np.inf])
+    (found,) = predictor.detect_whole([photo(64, 64)], [left_half])
+    whole = predictor.detect_whole([photo(64, 64)])[0]
+    centres = found.pred_boxes.get_centers()[:, 0]
+    assert 0 < len(found) < len(whole)
+    # The head moves boxes a little from their proposals.
+    assert centres.max() < 48
+    assert whole.pred_boxes.get_centers()[:, 0].max() > 48
+
+
+def test_a_tile_without_proposals_in_its_part_finds_nothing(predictor):
+    nowhere = np.array([1000.0, 1000, 1001, 1001])
+    (found,) = predictor.detect_whole([photo(64, 64)], [nowhere])
+    assert len(found) == 0
+    assert found.pred_boxes.tensor.shape == (0, 4)
+
+
+def test_clusters_get_every_view(predictor):
+    tiles = TILING.tiles(PHOTO_HW)
+    other = with_tiling(predictor, slack_px=0.0)
+    assert other._parts(tiles) is not None
+    other.merge = MergeOptions(method="cluster")
+    assert other._parts(tiles) is None
+
+
+@pytest.mark.parametrize("slack_px", [None, 4.0])
 @pytest.mark.parametrize("batch_size", [4, 100])
-def test_the_batch_does_not_change_the_answer(predictor, batch_size):
-    batched = with_tiling(predictor, batch_size=batch_size)
-    assert_same(batched(photo()), predictor(photo()), rtol=1e-4, atol=1e-3)
+def test_the_batch_does_not_change_the_answer(predictor, batch_size, slack_px):
+    one_by_one = with_tiling(predictor, slack_px=slack_px)(photo())
+    batched = with_tiling(predictor, slack_px=slack_px, batch_size=batch_size)(photo())
+    assert_same(batched, one_by_one, rtol=1e-4, atol=1e-3)
 
 
 def test_the_batch_does_not_change_what_a_tile_gives_in_bfloat16(tiny_weights):
@@ -181,7 +218,13 @@ def test_saliency_of_tiles_covers_the_photo(predictor):
 
 @pytest.mark.parametrize(
     "options",
-    [{"batch_size": 0}, {"overlap_px": -1}, {"tile_px": 64, "overlap_px": 64}, {"tile_px": 0}],
+    [
+        {"batch_size": 0},
+        {"overlap_px": -1},
+        {"tile_px": 64, "overlap_px": 64},
+        {"tile_px": 0},
+        {"slack_px": -1},
+    ],
 )
 def test_impossible_tiles_are_refused(options):
     with pytest.raises(UserError, match="Received"):

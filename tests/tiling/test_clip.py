@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from acnet.tiling.clip import clip_boxes
+from acnet.tiling.clip import clip_boxes, clip_boxes_to_tiles
 
 TILE = np.array([100, 200, 164, 264])
 
@@ -67,3 +67,19 @@ def test_no_boxes_and_boxes_without_area():
 def test_a_share_out_of_range_is_refused(min_share):
     with pytest.raises(ValueError, match="min_share"):
         clip_boxes(np.zeros((1, 4)), TILE, min_share=min_share)
+
+
+@pytest.mark.parametrize("count", [0, 1, 40])
+def test_all_tiles_at_once_equal_one_after_the_other(count):
+    rng = np.random.default_rng(count)
+    start = rng.integers(-20, 280, (count, 2)).astype(float)
+    boxes = np.concatenate([start, start + rng.integers(0, 60, (count, 2))], axis=1)
+    offsets = rng.integers(0, 200, (30, 2))
+    tiles = np.concatenate([offsets, offsets + 64], axis=1)
+    found = clip_boxes_to_tiles(boxes, tiles, min_share=0.3)
+    for tile, (clipped, kept) in zip(tiles, found, strict=True):
+        expected, indices = clip_boxes(boxes, tile, min_share=0.3)
+        assert_array_equal(clipped, expected)
+        assert_array_equal(kept, indices)
+        assert clipped.dtype == expected.dtype
+    assert clip_boxes_to_tiles(boxes, tiles[:0]) == []

@@ -16,7 +16,15 @@ import numpy as np
 
 from acnet.data.images import UnreadableFileError, read_size
 from acnet.data.layout import TILES_SUFFIX
-from acnet.data.readers.coco_table import NO_BOX, Box, Objects, Table, number, read_table
+from acnet.data.readers.coco_table import (
+    NO_BOX,
+    Box,
+    Objects,
+    Table,
+    Tally,
+    number,
+    read_table,
+)
 from acnet.data.readers.safe_files import (
     IMAGE_SUFFIXES,
     NameIndex,
@@ -135,23 +143,12 @@ def build_source(files: Sequence[Path], root: Path, box: Box, *, format_name: st
     splits, notes, class_names = {}, [], {}
     objects: dict[str, Objects] = {}
     for split, path in _split_names(files).items():
-        table = read_table(path, box)
-        notes += table.notes
-        class_names.update(dict.fromkeys(table.class_names))
+        table, tally = read_table(path, box), Tally(path.name)
         prefix = _prefix(path, split, table, root, index)
-        members = []
-        for written, found in table.objects.items():
-            try:
-                name = prefix + relative_name(written)
-            except UnreadableFileError as error:
-                notes.append(Note(LEAVES, written, str(error)))
-                continue
-            name = index.find(name) or name
-            if name in objects and not _same(objects[name], found):
-                notes.append(Note(DIFFERS, name, f"in {path.name}"))
-            objects.setdefault(name, found)
-            members.append(name)
-        splits[split] = tuple(sorted(set(members)))
+        members = _take_members(table, prefix, index, objects, tally)
+        splits[split] = tuple(sorted(members))
+        notes += [*table.notes, *tally.notes()]
+        class_names.update(dict.fromkeys(table.class_names))
     return CocoSource(
         image_root=root,
         splits=splits,
@@ -259,6 +256,24 @@ def _prepared_root(folder: Path) -> Path | None:
             except (ValueError, KeyError, TypeError, RecursionError, OSError):
                 logger.info("%s is no prepared set's", manifest)
     return None
+
+
+def _take_members(
+    table: Table, prefix: str, index: NameIndex, objects: dict[str, Objects], tally: Tally
+) -> set[str]:
+    """Adds a file's pictures to `objects`, and returns their names."""
+    members = set()
+    for written, found in table.objects.items():
+        try:
+            name = prefix + relative_name(written)
+        except UnreadableFileError:
+            tally.add(LEAVES, written)
+            continue
+        name = index.find(name) or name
+        if not _same(objects.setdefault(name, found), found):
+            tally.add(DIFFERS, name)
+        members.add(name)
+    return members
 
 
 def _same(one: Objects, other: Objects) -> bool:

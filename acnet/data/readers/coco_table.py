@@ -92,7 +92,7 @@ def read_table(path: Path, box: Box) -> Table:
             "A COCO file is an object with the lists `images` and `annotations`. Received "
             f"{path}: {shown(content)}. Give a file of that form."
         )
-    notes = _Tally(path.name)
+    notes = Tally(path.name)
     sizes, name_of_id = _images(content["images"], notes)
     categories, declared = _categories(content.get("categories"))
     by_name: dict[str, list[Mapping]] = {name: [] for name in sizes}
@@ -127,18 +127,28 @@ def number(value: Any) -> float:
         return math.nan
 
 
-class _Tally:
-    """Counts faults of a file by kind, with the first one as an example."""
+class Tally:
+    """Counts faults of a file by kind, with the first one as an example.
+
+    Args:
+        file_name: of the file.
+    """
 
     def __init__(self, file_name: str) -> None:
         self._file_name = file_name
         self._found: dict[str, list] = {}
 
     def add(self, kind: str, example: Any) -> None:
-        entry = self._found.setdefault(kind, [0, shown(example)])
-        entry[0] += 1
+        """Counts one fault.
+
+        Args:
+            kind: see `Note`.
+            example: the faulty value.
+        """
+        self._found.setdefault(kind, [0, shown(example)])[0] += 1
 
     def notes(self) -> list[Note]:
+        """Returns one note a kind."""
         return [
             Note(kind, self._file_name, f"the first: {example}", count)
             for kind, (count, example) in self._found.items()
@@ -146,7 +156,7 @@ class _Tally:
 
 
 def _images(
-    entries: Iterable[Any], notes: _Tally
+    entries: Iterable[Any], notes: Tally
 ) -> tuple[dict[str, tuple[int, int] | None], dict[Any, str]]:
     """Sizes by name, and names by id; pictures that share an id are left out."""
     sizes, name_of_id, shared = {}, {}, set()
@@ -214,7 +224,7 @@ def _name(entry: Mapping, categories: Mapping[Any, str]) -> str:
     return class_name(entry.get("class_name", entry.get("category_name", "")))
 
 
-def _note_ids(entries: Iterable[Mapping], notes: _Tally) -> None:
+def _note_ids(entries: Iterable[Mapping], notes: Tally) -> None:
     seen = set()
     for entry in entries:
         id_ = _id(entry)

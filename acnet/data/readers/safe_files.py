@@ -4,7 +4,9 @@ A data set from the web is input like any other: names may lead elsewhere, text 
 JSON may be nested a million times. Whatever it is, one sort of error comes out of here.
 """
 
+import functools
 import json
+import logging
 import os
 import re
 import reprlib
@@ -15,6 +17,8 @@ from typing import Any
 
 from acnet.data.images import UnreadableFileError
 from acnet.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 MAX_NAME_BYTES = 255  # of one folder or file, on all common file systems
@@ -135,7 +139,7 @@ def list_files(root: Path, suffixes: Iterable[str]) -> list[str]:
     """Lists files with given suffixes in a folder and all below it.
 
     Hidden files and folders are left out: `._a.jpg` and `.ipynb_checkpoints` are nobody's photos.
-    Links to folders are not followed, since they may lead in circles.
+    Links to folders are not followed, since they may lead in circles; the log says which.
 
     Args:
         root: what the names are relative to.
@@ -151,6 +155,9 @@ def list_files(root: Path, suffixes: Iterable[str]) -> list[str]:
     found = []
     for folder, folders, files in os.walk(root, onerror=_refuse_folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in folders:
+            if Path(folder, name).is_symlink():
+                _warn_of_link(Path(folder, name))
         prefix = PurePosixPath(Path(folder).relative_to(root).as_posix())
         found += [
             str(prefix / name)
@@ -222,6 +229,15 @@ def is_text(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+@functools.cache  # a folder is listed once for each sort of file
+def _warn_of_link(path: Path) -> None:
+    logger.warning(
+        "%s is a link to a folder and not followed; give its target by --image-root or "
+        "--annotation-root",
+        path,
+    )
 
 
 def _refuse_folder(error: OSError) -> None:

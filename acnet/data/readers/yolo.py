@@ -6,8 +6,8 @@ the names of the classes and says where the splits are; without one the folders 
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -59,7 +59,7 @@ class YoloSource:
     label_root: Path
     label_of: Mapping[str, str]
     class_names: tuple[str, ...] = ()
-    name_of_number: Mapping[int, str] = None
+    name_of_number: Mapping[int, str] = field(default_factory=dict)
     has_keypoints: bool = False
     notes: Sequence[Note] = ()
     format: str = "yolo"
@@ -98,11 +98,6 @@ class YoloSource:
         )
 
 
-def _in_pixels(boxes_xyxy: np.ndarray, height: int, width: int) -> np.ndarray:
-    with np.errstate(over="ignore"):  # absurd numbers become infinite, and are dropped as such
-        return boxes_xyxy * np.array([width, height, width, height], dtype=np.float64)
-
-
 def is_yolo(src: Path) -> bool:
     """Returns whether a folder has label files, or a `data.yaml` beside pictures.
 
@@ -131,40 +126,31 @@ def open_yolo(
     """
     yaml_path = find_yaml(src)
     config = read_yaml(yaml_path) if yaml_path else YoloYaml()
-    root = image_root or src
-    pictures = list_files(root, IMAGE_SUFFIXES)
-    if not pictures:
+    root, label_root = image_root or src, annotation_root or src
+    pictures, labels = list_files(root, IMAGE_SUFFIXES), list_files(label_root, [".txt"])
+    label_of = _pair(pictures, labels, apart=root != label_root)
+    if not label_of:
         raise UserError(
-            f"A YOLO export has pictures and label files. Received {root}, which holds no "
-            f"picture ({', '.join(IMAGE_SUFFIXES)}). Give their folder by --image-root."
+            f"A YOLO export has pictures ({', '.join(IMAGE_SUFFIXES)}) and label files that are "
+            f"called alike. Received {root} with {len(pictures)} pictures and {label_root} with "
+            f"{len(labels)} text files, of which none are. Give the right folders by --image-root "
+            "and --annotation-root."
         )
-    label_root = annotation_root or src
-    labels = list_files(label_root, [".txt"])
-    label_of = _pair(pictures, labels, apart=annotation_root is not None or image_root is not None)
     lists: list[Path] = []
     splits = {} if image_root else _splits_of_yaml(src, config, pictures, lists)
     splits = splits or splits_of_folders(pictures)
     names, name_files = _class_names(src, label_root, config)
-    used = set(label_of.values())
     listed = {name for members in splits.values() for name in members}
-    known_text = {*lists, *name_files}
+    tables = [*([config.path] if config.path else []), *sorted({*lists, *name_files})]
+    known = {*tables, *(label_root / name for name in label_of.values())}
+    unlisted_labels = (label_root / name for name in labels if _is_label_place(name))
     return YoloSource(
         image_root=root,
         splits=splits,
-        inputs=[
-            *([config.path] if config.path else []),
-            *sorted(known_text),
-            *(label_root / label_of[name] for name in sorted(listed & set(label_of))),
-        ],
+        inputs=[*tables, *(label_root / label_of[n] for n in sorted(listed & set(label_of)))],
         unlisted=[
             *(root / name for name in pictures if name not in listed),
-            *(
-                label_root / name
-                for name in labels
-                if name not in used
-                and label_root / name not in known_text
-                and _is_label_place(name)
-            ),
+            *(path for path in unlisted_labels if path not in known),
         ],
         label_root=label_root,
         label_of=label_of,
@@ -175,24 +161,26 @@ def open_yolo(
 
 
 def _pair(pictures: Iterable[str], labels: Iterable[str], *, apart: bool) -> dict[str, str]:
-    """Finds each picture's label file: at the same place below `labels`, or beside it."""
+    """Finds each picture's label file; `apart` where the two have roots of their own."""
     index = NameIndex(labels)
     found = {}
     for picture in pictures:
-        path = PurePosixPath(picture).with_suffix(".txt")
-        parts = list(path.parts)
-        candidates = [str(path)]
-        for place in reversed([i for i, part in enumerate(parts[:-1]) if part.lower() == "images"]):
-            swapped = [*parts[:place], "labels", *parts[place + 1 :]]
-            candidates.insert(0, "/".join(swapped))
-            if apart:  # the roots may stand for `images` and `labels` themselves
-                candidates.append("/".join(parts[:place] + parts[place + 1 :]))
-        if apart:
-            candidates += ["labels/" + str(path)]
-        label = next((index.find(name) for name in candidates if name in index), None)
+        names = _label_names(PurePosixPath(picture).with_suffix(".txt"), apart)
+        label = next((index.find(name) for name in names if name in index), None)
         if label is not None:
             found[picture] = label
     return found
+
+
+def _label_names(picture: PurePosixPath, apart: bool) -> Iterator[str]:
+    """Where a picture's label file may be, likeliest first: below `labels`, or beside it."""
+    parts = picture.parts
+    places = [i for i, part in enumerate(parts[:-1]) if part.lower() == "images"]
+    yield from ("/".join((*parts[:i], "labels", *parts[i + 1 :])) for i in places)
+    yield str(picture)
+    if apart:  # a root may be the folder `images` or `labels` itself
+        yield from ("/".join((*parts[:i], *parts[i + 1 :])) for i in places)
+        yield f"labels/{picture}"
 
 
 def _splits_of_yaml(
@@ -213,6 +201,8 @@ def _splits_of_yaml(
                 members.update(_read_list(src, path, pictures))
         if members:
             splits[split] = tuple(sorted(members))
+        else:
+            logger.warning("%s: %s has no picture", config.path, split)
     if config.splits and not splits:
         logger.warning("%s names no split that is here; the folders decide", config.path)
     return splits
@@ -249,6 +239,11 @@ def _class_names(
     text = read_text(inside(found[0].parent, found[0]))
     lines = map(class_name, text.splitlines())
     return dict(enumerate(filter(None, lines))), found
+
+
+def _in_pixels(boxes_xyxy: np.ndarray, height: int, width: int) -> np.ndarray:
+    with np.errstate(over="ignore"):  # absurd numbers become infinite, and are dropped as such
+        return boxes_xyxy * np.array([width, height, width, height], dtype=np.float64)
 
 
 def _is_label_place(name: str) -> bool:

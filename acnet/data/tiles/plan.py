@@ -4,11 +4,9 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-import numpy as np
-
 from acnet.data.records import ImageRecord, TileRecord, pick_flags
 from acnet.data.tiles.options import TileOptions
-from acnet.tiling.clip import clip_boxes
+from acnet.tiling.clip import clip_boxes_to_tiles
 from acnet.tiling.grid import tile_grid
 
 HASH_BITS = 64
@@ -27,7 +25,25 @@ def plan_tiles(photo: ImageRecord, options: TileOptions) -> list[TileRecord]:
     tiles = tile_grid(
         (photo.height, photo.width), tile_px=options.tile_px, overlap_px=options.overlap_px
     )
-    return [_plan_tile(photo, tile, len(tiles) == 1, options) for tile in tiles]
+    stem = str(PurePosixPath(photo.file_name).with_suffix(""))
+    clipped = clip_boxes_to_tiles(photo.boxes_xyxy, tiles, min_share=options.min_share)
+    records = []
+    for (left, top, right, bottom), (boxes, kept) in zip(tiles.tolist(), clipped, strict=True):
+        # Leading zeros make the order of the names that of the rows and columns.
+        cut_name = f"{stem}_y{top:05d}_x{left:05d}{options.suffix}"
+        tile = TileRecord(
+            file_name=photo.file_name if len(tiles) == 1 else cut_name,
+            width=right - left,
+            height=bottom - top,
+            boxes_xyxy=boxes,
+            classes=photo.classes[kept],
+            crowd=pick_flags(photo.crowd, kept),
+            difficult=pick_flags(photo.difficult, kept),
+            photo_file_name=photo.file_name,
+            offset_xy=(left, top),
+        )
+        records.append(tile)
+    return records
 
 
 def training_tiles(tiles: Iterable[TileRecord], empty_share: float) -> list[TileRecord]:
@@ -45,27 +61,6 @@ def training_tiles(tiles: Iterable[TileRecord], empty_share: float) -> list[Tile
         tile is in or out in all folds and formats alike, whatever other photos there are.
     """
     return [tile for tile in tiles if len(tile.boxes_xyxy) or _chance(tile) < empty_share]
-
-
-def _plan_tile(
-    photo: ImageRecord, tile_xyxy: np.ndarray, is_whole: bool, options: TileOptions
-) -> TileRecord:
-    boxes, kept = clip_boxes(photo.boxes_xyxy, tile_xyxy, min_share=options.min_share)
-    left, top, right, bottom = tile_xyxy.tolist()
-    name = PurePosixPath(photo.file_name)
-    # Leading zeros make the order of the names that of the rows and columns.
-    cut_name = name.with_name(f"{name.stem}_y{top:05d}_x{left:05d}{options.suffix}")
-    return TileRecord(
-        file_name=str(name if is_whole else cut_name),
-        width=right - left,
-        height=bottom - top,
-        boxes_xyxy=boxes,
-        classes=photo.classes[kept],
-        crowd=pick_flags(photo.crowd, kept),
-        difficult=pick_flags(photo.difficult, kept),
-        photo_file_name=photo.file_name,
-        offset_xy=(left, top),
-    )
 
 
 def _chance(tile: TileRecord) -> float:

@@ -8,7 +8,7 @@ run goes on.
 import dataclasses
 import fnmatch
 import functools
-import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,6 @@ from acnet.data.tiles.journal import CutPhoto, Journal
 from acnet.data.tiles.options import TileOptions
 from acnet.data.tiles.photos import read_photo_split
 from acnet.errors import UserError
-
-logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1  # rises when the same photos and options give other tiles
 SHOWN_ERRORS = 5
@@ -116,9 +114,10 @@ def _check_places(layout: PreparedLayout) -> None:
                 f"A prepared set is one folder, lest others' files are overwritten. Received "
                 f"{folder}, a link to {folder.resolve()}. Move the whole set there instead."
             )
-    for path in layout.tiles.rglob("*"):
-        if path.is_symlink():
-            path.unlink()
+    for folder, folders, files in os.walk(layout.tiles):
+        for path in (Path(folder, name) for name in (*folders, *files)):
+            if path.is_symlink():
+                path.unlink()
 
 
 def _cut_all(
@@ -133,12 +132,18 @@ def _cut_all(
         _try_to_cut, image_root=image_root, tile_root=layout.tiles, options=options, journal=journal
     )
     results, errors = [], []
-    for result in in_threads(work, photos, workers=workers, description="cutting tiles"):
-        if isinstance(result, str):
-            errors.append(result)
-        else:
-            results.append(result)
-            journal.add(result)
+    try:
+        for result in in_threads(work, photos, workers=workers, description="cutting tiles"):
+            if isinstance(result, str):
+                errors.append(result)
+            else:
+                results.append(result)
+                journal.add(result)
+    except OSError as error:
+        raise UserError(
+            f"Photos must be readable, and {layout.folder} must hold the tiles. Received {error}. "
+            "Mend that and run it again, which goes on from here, or write no tiles by --virtual."
+        ) from error
     if errors:
         shown = "\n  ".join(sorted(errors)[:SHOWN_ERRORS])
         raise UserError(
@@ -179,12 +184,10 @@ def _made_with(options: TileOptions) -> dict[str, Any]:
 
 def _remove_stale(tile_root: Path, wanted: set[str]) -> None:
     """Removes tiles of earlier options and what a kill left; the folder is this module's own."""
-    paths = sorted(tile_root.rglob("*"), reverse=True)  # files before their folders
-    for path in paths:
-        if path.is_dir() and not path.is_symlink():
-            if not any(path.iterdir()):
-                path.rmdir()
-        elif path.relative_to(tile_root).as_posix() not in wanted:
-            path.unlink()
-    if tile_root.is_dir() and not wanted:
-        tile_root.rmdir()
+    for folder, _, files in os.walk(tile_root, topdown=False):
+        place = Path(folder)
+        for name in files:
+            if (place.relative_to(tile_root) / name).as_posix() not in wanted:
+                (place / name).unlink()
+        if not any(place.iterdir()):
+            place.rmdir()

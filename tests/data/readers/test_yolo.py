@@ -59,6 +59,7 @@ def test_pictures_and_labels_may_be_elsewhere(tmp_path):
 
 def test_a_picture_without_label_has_no_boxes_and_a_label_without_picture_is_told(tmp_path):
     put(tmp_path, "images/a.jpg", "labels/b.txt", "labels/classes.txt", "README.roboflow.txt")
+    put(tmp_path, "images/c.jpg", "labels/c.txt")
     source = open_yolo(tmp_path)
     assert source.unlisted == [tmp_path / "labels" / "b.txt"]
     photo = source.read("images/a.jpg")
@@ -183,7 +184,7 @@ def test_a_link_out_of_the_export_is_refused(tmp_path):
 
 
 def test_splits_of_a_yaml_may_be_lists_of_folders_or_of_pictures(tmp_path):
-    put(tmp_path, *(f"{folder}/{name}.jpg" for folder in "xyz" for name in "ab"))
+    put(tmp_path, *(f"{folder}/{name}.jpg" for folder in "xyz" for name in "ab"), "x/a.txt")
     write(tmp_path / "test.txt", "/content/set/z/a.jpg\r\n\r\n.\\z\\b.jpg\n")
     write(tmp_path / "data.yaml", "path: /content/set\ntrain: [x, y]\nval:\ntest: test.txt\n")
     source = open_yolo(tmp_path)
@@ -195,7 +196,7 @@ def test_splits_of_a_yaml_may_be_lists_of_folders_or_of_pictures(tmp_path):
 
 
 def test_a_list_that_names_no_picture_is_refused(tmp_path):
-    put(tmp_path, "x/a.jpg")
+    put(tmp_path, "x/a.jpg", "x/a.txt")
     write(tmp_path / "train.txt", "../../secret.jpg\n")
     write(tmp_path / "data.yaml", "train: train.txt\n")
     with pytest.raises(UnreadableFileError, match=r"secret\.jpg.*train\.txt"):
@@ -203,7 +204,7 @@ def test_a_list_that_names_no_picture_is_refused(tmp_path):
 
 
 def test_splits_that_are_not_here_leave_it_to_the_folders(tmp_path, caplog):
-    put(tmp_path, "train/images/a.jpg")
+    put(tmp_path, "train/images/a.jpg", "train/labels/a.txt")
     write(tmp_path / "data.yaml", "train: /elsewhere/x\nnames: [acne]\n")
     assert list(open_yolo(tmp_path).splits) == ["train"]
     assert "is not in the export" in caplog.text
@@ -223,7 +224,16 @@ def test_other_yaml_is_refused_by_name(tmp_path, text):
         read_yaml(tmp_path / "data.yaml")
 
 
-def test_no_pictures(tmp_path):
-    put(tmp_path, "labels/a.txt")
-    with pytest.raises(UserError, match=r"no picture.*--image-root\.$"):
+@pytest.mark.parametrize("names", [["labels/a.txt"], ["a.jpg"], ["images/a.jpg", "labels/b.txt"]])
+def test_pictures_and_labels_that_do_not_match(tmp_path, names):
+    put(tmp_path, *names)
+    with pytest.raises(UserError, match=r"called alike.*--annotation-root\.$"):
         open_yolo(tmp_path)
+
+
+def test_a_folder_that_is_a_link_is_told(tmp_path, caplog):
+    put(tmp_path / "set", "images/a.jpg", "labels/a.txt")
+    put(tmp_path / "other", "b.jpg")
+    (tmp_path / "set" / "images" / "more").symlink_to(tmp_path / "other")
+    assert open_yolo(tmp_path / "set").splits == {"all": ("images/a.jpg",)}
+    assert caplog.text.count("more is a link to a folder and not followed") == 1

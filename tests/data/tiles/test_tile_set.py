@@ -1,6 +1,7 @@
 """Whole prepared sets: the same bytes however they come about, and sets that cannot be cut."""
 
 import dataclasses
+import errno
 import json
 import shutil
 
@@ -147,6 +148,24 @@ def test_tiles_are_incomplete_from_the_first_change_on(layout, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         tile_set(layout, dataclasses.replace(OPTIONS, tile_px=80))
     assert not list(layout.annotations_folder.glob("*_tiles.json"))
+
+
+def test_a_full_disk_is_told_and_the_next_run_goes_on(layout, monkeypatch):
+    cut_photo = tile_set_module.cut_photo
+
+    def fill_disk(photo, **others):
+        if photo.file_name == "c.png":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return cut_photo(photo, **others)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tile_set_module, "cut_photo", fill_disk)
+        with pytest.raises(UserError, match=r"No space left on device.*--virtual\.$"):
+            tile_set(layout, OPTIONS)
+    assert "tiles" not in read(layout.manifest)
+    assert "c.png" not in (layout.folder / "tiles.jsonl").read_text()
+    tile_set(layout, OPTIONS)
+    assert "tiles" in read(layout.manifest)
 
 
 def test_virtual_tiles_are_those_of_png_without_their_pictures(layout):
