@@ -91,7 +91,7 @@ def _add_tiling_options(parser: argparse.ArgumentParser) -> None:
         "--tile-size",
         type=_tile_size,
         metavar="PX",
-        help="longest side of the tiles that photos are cut into, or whole; default 1024, and "
+        help="longest side of the tiles that photos are cut into, or whole; default 1280, and "
         "whole for a config that resizes photos",
     )
     group.add_argument(
@@ -109,7 +109,7 @@ def _add_tiling_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--merge",
         metavar="NAME",
-        help="of the detections of tiles: cluster, nms, soft_nms-linear or soft_nms-gaussian",
+        help="of tiles' detections: cluster, nms (default), soft_nms-linear or soft_nms-gaussian",
     )
     group.add_argument(
         "--max-megapixels",

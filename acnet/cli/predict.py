@@ -235,13 +235,13 @@ def _as_json(args: argparse.Namespace, outcome: "Outcome") -> str:
         "output": str(args.output),
         "threshold": rule.threshold,
         "count_model": None if rule.model is None else dataclasses.asdict(rule.model),
-        "photos": [_photo_json(result, rule.threshold) for result in outcome.results],
+        "photos": [_photo_json(result) for result in outcome.results],
         "failed": [{"photo": one.name, "reason": one.reason} for one in outcome.failed],
     }
     return json.dumps(document, ensure_ascii=False) + "\n"
 
 
-def _photo_json(result: "PhotoResult", threshold: float) -> dict:
+def _photo_json(result: "PhotoResult") -> dict:
     return {
         "id": result.image_id,
         "photo": result.name,
@@ -250,7 +250,7 @@ def _photo_json(result: "PhotoResult", threshold: float) -> dict:
         **dataclasses.asdict(result.count),
         "seconds": round(result.seconds, 2),
         "files": dict(result.files),
-        "lesions": [row for row in result.rows if row["score"] >= threshold],
+        "lesions": result.rows,
     }
 
 

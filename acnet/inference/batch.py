@@ -9,7 +9,7 @@ import dataclasses
 import logging
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -263,12 +263,25 @@ def collect(
     return results, failed
 
 
+def all_rows(jobs: Sequence[Job], store: PartStore) -> Iterator[dict]:
+    """Yield the detections of all photos as COCO results, reading one part at a time.
+
+    Args:
+        jobs: All done.
+        store: With their parts.
+    """
+    for job in jobs:
+        part = store.read(job.key)
+        for row in part.rows if part is not None else ():
+            yield {"image_id": job.image_id, **row}
+
+
 def _result(job: Job, part: Part, rule: CountRule) -> PhotoResult:
     return PhotoResult(
         image_id=job.image_id,
         name=job.source.name,
         image_hw=part.image_hw,
-        rows=part.rows,
+        rows=[row for row in part.rows if row["score"] >= rule.threshold],
         count=rule(row["score"] for row in part.rows),
         seconds=part.seconds,
         files=part.files,

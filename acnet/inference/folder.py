@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from acnet.errors import UserError
-from acnet.inference.batch import PhotoWorker, collect, do_jobs, make_jobs
+from acnet.inference.batch import PhotoWorker, all_rows, collect, do_jobs, make_jobs
 from acnet.inference.counts import CountRule
 from acnet.inference.fingerprint import digest, versions
 from acnet.inference.parts import PartStore
@@ -81,7 +81,8 @@ def predict_folder(
         return None
     results, failed = collect(jobs, store, rule)
     info = {"merge": predictor.merge_name, "count": _about(rule)}
-    write_results(output, results, failed, class_names=predictor.class_names, info=info)
+    rows = all_rows(jobs, store)
+    write_results(output, results, failed, rows=rows, class_names=predictor.class_names, info=info)
     tables = [*TABLES, *(["failed.csv"] if failed else [])]
     write_gallery(output / PAGE, results, failed, rule=rule, files=tables)
     _tidy(store)

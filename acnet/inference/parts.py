@@ -58,6 +58,8 @@ class PartStore:
             return None
         if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
             return None
+        if content.keys() != {field.name for field in dataclasses.fields(Part)}:
+            return None
         if not all(_is_inside(file) for file in content["files"].values()):
             return None
         return Part(**{**content, "image_hw": tuple(content["image_hw"])})

@@ -8,6 +8,7 @@ failed.csv         photos that could not be read, with the reason; only where th
 
 import csv
 import dataclasses
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +35,7 @@ class PhotoResult:
         image_id: From 1.
         name: What the outputs call the photo.
         image_hw: Its height and width in pixels, upright.
-        rows: Its detections as COCO results, without image_id.
+        rows: The detections that count, as COCO results without image_id.
         count: Its lesions.
         seconds: Of reading and predicting.
         files: Path of each picture in the output folder, by kind.
@@ -106,6 +107,7 @@ def write_results(
     results: Sequence[PhotoResult],
     failed: Sequence[FailedPhoto],
     *,
+    rows: Iterable[Mapping[str, Any]],
     class_names: Sequence[str],
     info: Mapping[str, Any],
 ) -> None:
@@ -115,11 +117,12 @@ def write_results(
         folder: Where to.
         results: Of the photos that could be read.
         failed: Of the others.
+        rows: All detections, below the threshold too, as COCO results; taken one by one, since
+            those of ten thousand photos fill the memory.
         class_names: By class index.
         info: What else a reader of images.json should know.
     """
-    rows = [{"image_id": result.image_id, **row} for result in results for row in result.rows]
-    write_json(folder / "predictions.json", rows)
+    _write_rows(folder / "predictions.json", rows)
     categories = [
         {"id": index, "name": name} for index, name in enumerate(class_names, FIRST_CATEGORY_ID)
     ]
@@ -139,6 +142,17 @@ def write_results(
         _write_csv(folder / "failed.csv", FAILED_HEADER, map(dataclasses.astuple, failed))
     else:
         (folder / "failed.csv").unlink(missing_ok=True)
+
+
+def _write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    with (
+        atomic_write(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="\n") as file,
+    ):
+        file.write("[")
+        for index, row in enumerate(rows):
+            file.write((",\n" if index else "\n") + json.dumps(row, allow_nan=False))
+        file.write("\n]\n")
 
 
 def _count_row(result: PhotoResult) -> tuple:

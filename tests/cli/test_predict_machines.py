@@ -45,6 +45,21 @@ def test_a_large_photo_goes_through_in_tiles(tmp_path, weights, capsys):
     assert info["merge"] == "cluster"
 
 
+def test_help_names_the_defaults_of_the_library(capsys):
+    from acnet.inference import MergeOptions, TilingOptions
+    from acnet.inference.photos import MAX_MEGAPIXELS
+
+    with pytest.raises(SystemExit):
+        predict("--help")
+    shown = " ".join(capsys.readouterr().out.split())
+    tiling = TilingOptions()
+    assert f"or whole; default {tiling.tile_px}, and whole" in shown
+    assert f"at least; default {tiling.overlap_px}" in shown
+    assert f"at once; default {tiling.batch_size}" in shown
+    assert f"cluster, {MergeOptions().method} (default)" in shown
+    assert f"memory run out; default {MAX_MEGAPIXELS:g}" in shown
+
+
 @pytest.mark.parametrize(
     ("options", "fault"),
     [

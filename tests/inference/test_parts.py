@@ -33,7 +33,7 @@ def test_what_is_not_there_is_none(store):
     assert not store.has("a", "now")
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 0}', "nonsense"])
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 0}', '{"format": 1}', "nonsense"])
 def test_damaged_and_older_parts_are_none(store, content):
     store.folder.mkdir()
     (store.folder / "a.json").write_text(content)

@@ -18,20 +18,20 @@ from acnet.inference.results import (
 ROW = {"category_id": 2, "bbox": [1.0, 2.0, 3.0, 5.0], "score": 0.5}
 
 
-def result(image_id: int, count: PhotoCount, rows=()) -> PhotoResult:
+def result(image_id: int, count: PhotoCount) -> PhotoResult:
     return PhotoResult(
         image_id=image_id,
         name=f"{image_id}.jpg",
         image_hw=(5, 7),
-        rows=list(rows),
+        rows=[],
         count=count,
         seconds=1.234,
     )
 
 
-def write(folder, results, failed=()) -> None:
-    names = ["acne", "scar"]
-    write_results(folder, results, failed, class_names=names, info={"merge": "nms"})
+def write(folder, results, failed=(), rows=()) -> None:
+    named = {"class_names": ["acne", "scar"], "info": {"merge": "nms"}}
+    write_results(folder, results, failed, rows=iter(rows), **named)
 
 
 def read_csv(path) -> list[list[str]]:
@@ -63,8 +63,9 @@ def test_a_threshold_takes_the_same_detections_from_rows_and_instances():
 
 
 def test_files_are_coco(tmp_path):
-    write(tmp_path, [result(1, PhotoCount(count=0)), result(3, PhotoCount(count=1), [ROW])])
-    assert json.loads((tmp_path / "predictions.json").read_text()) == [{"image_id": 3, **ROW}]
+    rows = [{"image_id": 3, **ROW}, {"image_id": 3, **ROW}]
+    write(tmp_path, [result(1, PhotoCount(count=0)), result(3, PhotoCount(count=1))], rows=rows)
+    assert json.loads((tmp_path / "predictions.json").read_text()) == rows
     content = json.loads((tmp_path / "images.json").read_text())
     assert [image["id"] for image in content["images"]] == [1, 3]
     assert content["images"][0] == {"id": 1, "file_name": "1.jpg", "width": 7, "height": 5}
@@ -90,3 +91,4 @@ def test_failures_are_a_table_that_goes_when_there_are_none(tmp_path):
     ]
     write(tmp_path, [])
     assert not (tmp_path / "failed.csv").exists()
+    assert json.loads((tmp_path / "predictions.json").read_text()) == []
