@@ -5,125 +5,26 @@ the end, by the first process. Processes share the folder and nothing else: each
 nobody has claimed, and what a dead one left is taken over.
 """
 
-import dataclasses
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
-import numpy as np
-import torch
-from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from acnet.data.parallel import LOG_INTERVAL_SECONDS
 from acnet.errors import UserError
 from acnet.inference.claims import Claims
 from acnet.inference.counts import CountRule
 from acnet.inference.fingerprint import digest, photo_digest
 from acnet.inference.parts import Part, PartStore
-from acnet.inference.photos import read_photo
-from acnet.inference.pictures import DrawingOptions, write_pictures
-from acnet.inference.predictor import Predictor
+from acnet.inference.photo_bar import PhotoBar
+from acnet.inference.photo_worker import Job, PhotoWorker
 from acnet.inference.ranks import Ranks
-from acnet.inference.results import FailedPhoto, PhotoResult, rows_of
+from acnet.inference.results import FailedPhoto, PhotoResult
 from acnet.inference.sources import Source
-from acnet.inference.tiling import Progress
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
-DRAWING_VERSION = 2  # raise it when pictures change their look
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """A photo to be done.
-
-    Args:
-        image_id: From 1, in the order of the photos.
-        source: Where it is and what it is called.
-        key: Of its part.
-    """
-
-    image_id: int
-    source: Source
-    key: str
-
-
-class PhotoWorker:
-    """Turns single photos into parts.
-
-    Args:
-        predictor: The model.
-        store: For the parts.
-        options: About the pictures.
-        max_megapixels: Larger photos are refused.
-    """
-
-    def __init__(
-        self,
-        predictor: Predictor,
-        store: PartStore,
-        options: DrawingOptions,
-        *,
-        max_megapixels: float,
-    ):
-        self._predictor = predictor
-        self._store = store
-        self._options = options
-        self._max_megapixels = max_megapixels
-        self._drawn = digest([DRAWING_VERSION, dataclasses.asdict(options)])
-
-    def is_done(self, job: Job) -> bool:
-        """Tell whether a photo has its part, or cannot be read."""
-        return self._store.has(job.key, self._drawn) or bool(self._store.read_failure(job.key))
-
-    def do(self, job: Job, progress: Progress) -> None:
-        """Make a photo's part, or keep why it cannot be made.
-
-        Args:
-            job: The photo.
-            progress: Called with the tiles that are done and those that there are.
-        """
-        start = time.perf_counter()
-        try:
-            photo_bgr = read_photo(job.source.path, max_megapixels=self._max_megapixels)
-        except (UserError, OSError) as error:
-            self._fail(job, error)
-            return
-        part = self._store.read(job.key)
-        if part is None:
-            try:
-                instances = self._predictor(photo_bgr, progress=progress)
-            except (MemoryError, torch.OutOfMemoryError) as error:
-                self._fail(job, error)
-                return
-            part = Part(
-                image_hw=photo_bgr.shape[:2],
-                rows=rows_of(instances),
-                seconds=time.perf_counter() - start,
-            )
-        self._store.write(job.key, self._draw(job, photo_bgr, part))
-
-    def _draw(self, job: Job, photo_bgr: np.ndarray, part: Part) -> Part:
-        saliency = self._predictor.saliency(photo_bgr) if self._options.attention else None
-        files = write_pictures(
-            self._store.output,
-            job.source.stem,
-            photo_bgr,
-            part.rows,
-            options=self._options,
-            class_names=self._predictor.class_names,
-            saliency=saliency,
-        )
-        return dataclasses.replace(part, drawn=self._drawn, files=files)
-
-    def _fail(self, job: Job, error: Exception) -> None:
-        reason = _without_folders(f"{error}" or type(error).__name__, job.source)
-        logger.warning("%s is left out: %s", job.source.path, reason)
-        self._store.write_failure(job.key, reason)
 
 
 def make_jobs(sources: Sequence[Source], deciding: str) -> list[Job]:
@@ -179,7 +80,7 @@ def _work(
     finished = len(jobs) - len(pending)
     if finished and ranks.is_first:
         logger.info("%d of %d photos are done already", finished, len(jobs))
-    with logging_redirect_tqdm(), _PhotoBar(len(jobs), finished, ranks) as bar:
+    with logging_redirect_tqdm(), PhotoBar(len(jobs), finished, visible=ranks.is_first) as bar:
         while pending:
             left = []
             for job in pending:
@@ -196,38 +97,6 @@ def _work(
             pending = left
             if pending:
                 time.sleep(POLL_SECONDS)
-
-
-class _PhotoBar:
-    """A progress bar over photos, in which a large photo advances by its tiles."""
-
-    def __init__(self, total: int, finished: int, ranks: Ranks):
-        self._photos = finished
-        self._bar = tqdm(
-            total=total,
-            initial=finished,
-            desc="predicting",
-            unit="photo",
-            bar_format="{l_bar}{bar}| {n:.4g}/{total_fmt} [{elapsed}<{remaining}]",
-            mininterval=0.1 if sys.stderr.isatty() else LOG_INTERVAL_SECONDS,
-            delay=1 if total == 1 else 0,  # one small photo needs no bar
-            disable=not ranks.is_first,
-        )
-
-    def __enter__(self) -> "_PhotoBar":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.close()
-
-    def tiles(self, done: int, total: int) -> None:
-        """Show how far the photo under way is."""
-        self._bar.update(self._photos + 0.99 * done / total - self._bar.n)
-
-    def photo(self) -> None:
-        """Show that one more photo is done."""
-        self._photos += 1
-        self._bar.update(self._photos - self._bar.n)
 
 
 def collect(
@@ -286,17 +155,6 @@ def _result(job: Job, part: Part, rule: CountRule) -> PhotoResult:
         seconds=part.seconds,
         files=part.files,
     )
-
-
-def _without_folders(text: str, source: Source) -> str:
-    """Call a photo by its name where an error calls it by its path."""
-    places = {str(source.path), str(source.path.absolute()), str(source.path.resolve())}
-    for place in sorted(places, key=len, reverse=True):
-        text = text.replace(place, source.name)
-    folders = {str(source.path.absolute().parent), str(source.path.resolve().parent)}
-    for folder in sorted(folders, key=len, reverse=True):
-        text = text.replace(folder, "...") if folder != "/" else text
-    return text
 
 
 def _always(key: str) -> bool:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from acnet.errors import UserError
-from acnet.inference.batch import PhotoWorker, all_rows, collect, do_jobs, make_jobs
+from acnet.inference.batch import all_rows, collect, do_jobs, make_jobs
 from acnet.inference.counts import CountRule
 from acnet.inference.fingerprint import digest, versions
 from acnet.inference.parts import PartStore
+from acnet.inference.photo_worker import PhotoWorker
 from acnet.inference.photos import MAX_MEGAPIXELS
 from acnet.inference.pictures import SHOWS_FACES, DrawingOptions
 from acnet.inference.predictor import Predictor

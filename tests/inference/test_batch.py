@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from acnet.inference import batch
+from acnet.inference import photo_worker
 from acnet.inference.counts import CountRule
 from acnet.inference.pictures import DrawingOptions
 from acnet.inference.sources import Source
@@ -158,7 +158,7 @@ def test_a_full_disk_ends_the_run(photos, out, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(batch, "write_pictures", full)
+    monkeypatch.setattr(photo_worker, "write_pictures", full)
     with pytest.raises(OSError, match="No space left"):
         predict(photos, out)
 
@@ -197,6 +197,6 @@ def test_reasons_do_not_say_where_a_photo_is(tmp_path, monkeypatch, name):
     make_photos(tmp_path / "photos", "a.png")
     path = Path(name.format(absolute=tmp_path))
     text = f"Received {path}: cannot read {path.resolve()!r} in {path.resolve().parent}"
-    reason = batch._without_folders(text, Source(path, "a.png", "a"))
+    reason = photo_worker._without_folders(text, Source(path, "a.png", "a"))
     assert str(tmp_path) not in reason
     assert reason.startswith("Received a.png: cannot read")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from acnet.inference import batch
+from acnet.inference import photo_worker
 from acnet.inference.pictures import DrawingOptions, save_picture
 from tests.inference.bright_square import SIZE_WH, SQUARE_XYXY, photo, predict
 
@@ -161,7 +161,7 @@ def run(tmp_path_factory):
     }
     files["damaged"] = write_damaged(folder, TOTAL - len(files["good"]) - len(files["bad"]))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(batch, "write_pictures", quick_pictures)
+        patch.setattr(photo_worker, "write_pictures", quick_pictures)
         outcome = predict(folder, output, drawing=DrawingOptions())
     return files, outcome, output
 
