@@ -20,7 +20,7 @@ from acnet.inference.tiling import Progress
 
 logger = logging.getLogger(__name__)
 
-DRAWING_VERSION = 2  # raise it when pictures change their look
+DRAWING_VERSION = 1  # raise it when pictures change their look
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import numpy as np
 from acnet.visualization.boxes import PREDICTION_COLOR
 
 LONGEST_PX = 480
-RIM_COLOR = (30, 30, 30)
+RIM_OPACITY = 0.4  # of the shade on both sides of a line, so that it is seen on any skin
 
 
 def draw_thumbnail(photo_rgb: np.ndarray, boxes_xyxy: np.ndarray) -> np.ndarray:
@@ -24,8 +24,11 @@ def draw_thumbnail(photo_rgb: np.ndarray, boxes_xyxy: np.ndarray) -> np.ndarray:
     size_wh = (max(1, round(width * shrink)), max(1, round(height * shrink)))
     small = cv2.resize(photo_rgb, size_wh, interpolation=cv2.INTER_AREA)
     corners = (np.asarray(boxes_xyxy).reshape(-1, 4) * shrink).round().astype(int).tolist()
+    rim = small.copy()
+    for x0, y0, x1, y1 in corners:
+        cv2.rectangle(rim, (x0, y0), (x1, y1), (0, 0, 0), 3)
+    small = cv2.addWeighted(rim, RIM_OPACITY, small, 1 - RIM_OPACITY, 0)
     color = tuple(round(255 * channel) for channel in PREDICTION_COLOR)
-    for line_color, thickness in ((RIM_COLOR, 3), (color, 1)):
-        for x0, y0, x1, y1 in corners:
-            cv2.rectangle(small, (x0, y0), (x1, y1), line_color, thickness)
+    for x0, y0, x1, y1 in corners:
+        cv2.rectangle(small, (x0, y0), (x1, y1), color, 1)
     return small
