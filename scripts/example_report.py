@@ -65,13 +65,13 @@ def _boxes(rng: np.random.Generator, image_hw: np.ndarray) -> np.ndarray:
 
 def _detections(rng: np.random.Generator, truth: GroundTruth) -> Detections:
     size = np.sqrt(truth.areas)
-    found = rng.uniform(size=len(truth)) < 0.97 / (1 + np.exp((14 - size) / 5))
+    found = rng.uniform(size=len(truth)) < 0.93 / (1 + np.exp((14 - size) / 5))
     twice = found & (rng.uniform(size=len(truth)) < 0.05)
     lesions = np.concatenate([np.flatnonzero(found), np.flatnonzero(twice)])
-    scores = rng.beta(5, 2.2, len(lesions))
+    scores = rng.beta(3.4, 2.2, len(lesions))
     scores[found.sum() :] *= 0.5  # the second detections
-    jitter = rng.normal(0, 0.09, (len(lesions), 4)) * truth.boxes_xywh[lesions][:, [2, 3, 2, 3]]
-    false_photo = np.repeat(np.arange(truth.num_photos), rng.poisson(1.5 + 0.25 * truth.counts()))
+    jitter = rng.normal(0, 0.06, (len(lesions), 4)) * truth.boxes_xywh[lesions][:, [2, 3, 2, 3]]
+    false_photo = np.repeat(np.arange(truth.num_photos), rng.poisson(2 + 0.4 * truth.counts()))
     return sort_detections(
         photo=np.concatenate([truth.photo[lesions], false_photo]),
         classes=np.concatenate(
@@ -80,7 +80,7 @@ def _detections(rng: np.random.Generator, truth: GroundTruth) -> Detections:
         boxes_xywh=np.concatenate(
             [truth.boxes_xywh[lesions] + jitter, _boxes(rng, truth.image_hw[false_photo])]
         ),
-        scores=np.concatenate([scores, rng.beta(1.3, 4, len(false_photo))]),
+        scores=np.concatenate([scores, rng.beta(1.4, 3.2, len(false_photo))]),
     )
 
 

@@ -28,6 +28,13 @@ DARK = {
     "false": "#eecc66",
     "missed": "#ee99aa",
 }
+# On skin the boxes are brighter, in hues that skin does not have.
+ON_PHOTO = {
+    "muted": "#ffffff",
+    "found": "#5ad1ff",
+    "false": "#ffe03b",
+    "missed": "#ff4fd8",
+}
 
 
 def with_variables(text: str) -> str:

@@ -11,7 +11,9 @@ from acnet.evaluation.counting import BlandAltman
 from acnet.evaluation.grading import GRADE_NAMES
 from acnet.visualization.palette import LIGHT
 
-MOST_MARKERS = 2000  # more are drawn as pixels, lest the page grow with the data set
+MOST_MARKERS = 2500  # more are drawn as pixels, lest the page grow with the data set
+SMALLEST_MARKER, LARGEST_MARKER = 8.0, 128.0  # areas in square points
+PHOTOS_OF_LARGEST = 8  # or more, where more photos share a place
 DASHED = (0, (5, 2))
 COUNT_TICKS = (0, 5, 20, 50, 100, 200, 400, 800)
 
@@ -79,14 +81,33 @@ def _write_beside(axes: Axes, value: float) -> None:
 def _scatter(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
     """Draw one marker a place, the larger the more photos share it."""
     places, photos = np.unique(np.stack([x, y], axis=1), axis=0, return_counts=True)
-    axes.scatter(
-        *places.T,
-        s=18 * photos,
-        color=LIGHT["found"],
-        alpha=0.55,
-        linewidths=0,
-        rasterized=len(places) > MOST_MARKERS,
-    )
+    sizes = marker_sizes(photos)
+    for size in np.unique(sizes):
+        axes.scatter(
+            *places[sizes == size].T,
+            s=size,
+            color=LIGHT["found"],
+            alpha=0.55,
+            linewidths=0,
+            clip_on=False,  # photos without lesions lie on the axes
+            rasterized=len(places) > MOST_MARKERS,
+        )
+
+
+def marker_sizes(photos: np.ndarray) -> np.ndarray:
+    """Return areas of markers that grow with the photos they stand for, in few steps.
+
+    Markers of one size are one shape that the SVG file repeats, so steps keep it small.
+
+    Args:
+        photos: (N,) at least 1 each.
+
+    Returns:
+        (N,) in square points.
+    """
+    areas = LARGEST_MARKER * photos / max(PHOTOS_OF_LARGEST, photos.max(initial=1))
+    steps = np.log2(np.maximum(areas, SMALLEST_MARKER) / SMALLEST_MARKER).round()
+    return SMALLEST_MARKER * 2**steps
 
 
 def _root(counts: np.ndarray) -> np.ndarray:

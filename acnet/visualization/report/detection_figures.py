@@ -27,27 +27,31 @@ def draw_precision_recall(
         figure: Empty.
         curves: Recall (N,), rising, and precision (N,), both from 0 to 1, by label; at most two.
     """
-    axes = figure.add_subplot(xlabel="recall, %", ylabel="precision, %")
+    axes = figure.add_subplot(xlabel="lesions found, %", ylabel="detections right, %")
     for line, (label, (recall, precision)) in zip(LINES, curves.items(), strict=False):
-        axes.plot(*thin(recall * 100, precision * 100), label=label, **line)
+        start = np.zeros(min(1, len(recall)))  # a line from the axis to the first lesion found
+        x, y = np.append(start, recall), np.append(precision[:1], precision)
+        axes.plot(*thin(x * 100, y * 100), label=label, **line)
     axes.set(xlim=(0, 100), ylim=(0, 101))
-    axes.legend(loc="lower left")
+    axes.legend(loc="best")
 
 
 def draw_froc(figure: Figure, curves: Mapping[str, Froc]) -> None:
-    """Draw sensitivity over false positives a photo, with dots where it is reported.
+    """Draw the share of lesions found over false alarms a photo, with dots where it is reported.
 
     Args:
         figure: Empty.
         curves: By label; at most two, with the same points.
     """
-    axes = figure.add_subplot(xlabel="false positives a photo", ylabel="sensitivity, %")
+    axes = figure.add_subplot(xlabel="false alarms a photo", ylabel="lesions found, %")
     points = next(iter(curves.values())).points
     for line, marker, (label, curve) in zip(LINES, MARKERS, curves.items(), strict=False):
-        shown = (curve.false_positives >= points[0]) & (curve.false_positives <= points[-1])
-        steps = np.log2(curve.false_positives[shown]), curve.sensitivity[shown] * 100
-        axes.plot(*thin(*steps), **line)
-        dots = np.log2(points), np.asarray(curve.at_points) * 100
+        shown = (curve.false_positives > points[0]) & (curve.false_positives < points[-1])
+        rates = np.concatenate([points[:1], curve.false_positives[shown], points[-1:]])
+        at_points = np.asarray(curve.at_points)
+        found = np.concatenate([at_points[:1], curve.sensitivity[shown], at_points[-1:]])
+        axes.plot(*thin(np.log2(rates), found * 100), **line)
+        dots = np.log2(points), at_points * 100
         axes.plot(*dots, linestyle="", marker=marker, markersize=5, color=line["color"])
         axes.plot([], [], marker=marker, markersize=5, label=label, **line)
     axes.set_xticks(np.log2(points), [fraction(point) for point in points])

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from acnet.evaluation.average_precision import PrecisionRecall, precision_recall
 from acnet.evaluation.froc import Froc
@@ -41,6 +42,7 @@ def detection_part(result: EvaluationResult) -> dict[str, Any] | None:
     points = next(iter(curves.values())).points
     return {
         "precision_recall": _precision_recall(result),
+        "classes": len(np.unique(result.ground_truth.classes[~result.ground_truth.crowd])),
         "froc": _froc(curves),
         "points": [figures.fraction(point) for point in points],
         "rules": [_rule_row(result, rule, curve) for rule, curve in curves.items()],
@@ -149,7 +151,7 @@ def classes_part(result: EvaluationResult) -> list[dict[str, Any]]:
     ]
 
 
-def _precision_recall(result: EvaluationResult):
+def _precision_recall(result: EvaluationResult) -> Markup:
     curves = {f"IoU {iou:.2f}": _mean_curve(result, iou) for iou in IOUS}
     labelled = {
         f"{name}, AP {ap:.1f} %": (recall, precision)
@@ -179,9 +181,9 @@ def _at_recalls(curve: PrecisionRecall) -> np.ndarray:
     return np.append(best_beyond, 0.0)[places]
 
 
-def _froc(curves: dict[str, Froc]):
+def _froc(curves: dict[str, Froc]) -> Markup:
     lines = {RULES[rule]: curve for rule, curve in curves.items()}
-    alt = "Sensitivity over false positives a photo; mean " + ", ".join(
+    alt = "Share of lesions found over false alarms a photo; mean " + ", ".join(
         f"{name} {curve.score:.3f}" for name, curve in lines.items()
     )
     return svg_figure("froc", figures.draw_froc, lines, alt=alt)

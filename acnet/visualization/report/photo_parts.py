@@ -38,8 +38,10 @@ def photo_parts(result: EvaluationResult, photos_root: Path | None) -> dict[str,
 
 
 def choose_photos(rows: Sequence[PhotoRow]) -> dict[str, list[PhotoRow]]:
-    """Choose photos to show: a low F1 is often that of a photo with a lesion or two, and the
-    number of errors is largest where there are many lesions, so both are shown.
+    """Choose the worst photos by share and by number of errors, and the best.
+
+    A low F1 is often that of a photo with a lesion or two, and many errors are found where there
+    are many lesions, so that either order alone would always show photos of one kind.
 
     Args:
         rows: Of all photos.
@@ -125,7 +127,13 @@ def _view(row: PhotoRow, drawing: _Boxes, photos_root: Path | None) -> dict[str,
     }
 
 
-def _draw(row, name, image_hw, boxes_xyxy, photos_root) -> Markup:
+def _draw(
+    row: PhotoRow,
+    name: str,
+    image_hw: tuple[int, int],
+    boxes_xyxy: dict[str, np.ndarray],
+    photos_root: Path | None,
+) -> Markup:
     picture = None
     if photos_root is not None:
         picture = photo_data_uri(photos_root, row.file_name, image_hw)

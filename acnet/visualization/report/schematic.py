@@ -40,8 +40,9 @@ def photo_svg(
     if picture is not None:  # a dark rim on both sides of each line, so that any skin shows it
         lines = [Markup('<path class="rim" d="{}"/>').format(d) for d in paths.values()] + lines
     return Markup(
-        '<svg class="photo{}" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}</svg>'
-    ).format(" with-picture" if picture else "", width, height, alt, frame, Markup("").join(lines))
+        '<svg class="photo{}" viewBox="0 0 {} {}" preserveAspectRatio="xMinYMin" role="img" '
+        'aria-label="{}">{}{}</svg>'
+    ).format(" on-photo" if picture else "", width, height, alt, frame, Markup("").join(lines))
 
 
 def box_path(boxes_xyxy: np.ndarray) -> str:

@@ -42,7 +42,7 @@ STYLE = {
     "xtick.labelcolor": LIGHT["muted"],
     "ytick.color": LIGHT["rule"],
     "ytick.labelcolor": LIGHT["muted"],
-    "savefig.dpi": 220,  # of the parts that are drawn as pixels because they are too many
+    "savefig.dpi": 160,  # of the parts that are drawn as pixels because they are too many
 }
 
 
@@ -66,7 +66,7 @@ def svg_figure(
         size = (WIDTH_PX / POINTS_PER_INCH, height_px / POINTS_PER_INCH)
         figure = Figure(figsize=size, layout="constrained")
         draw(figure, *values)
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        figure.savefig(buffer, format="svg")
     root = ElementTree.fromstring(buffer.getvalue())
     _make_part_of_page(root)
     root.attrib = {

@@ -6,7 +6,8 @@ from typing import Any
 
 import acnet
 from acnet.data.files import write_json, write_text
-from acnet.evaluation.result import EvaluationResult
+from acnet.errors import UserError
+from acnet.evaluation.result import EvaluationOptions, EvaluationResult
 from acnet.visualization.report.count_parts import counts_part, grading_part
 from acnet.visualization.report.detection_parts import (
     calibration_part,
@@ -54,12 +55,19 @@ def write_report(
         The path of the page.
 
     Raises:
-        UserError: A photo to be shown is not there, or not the one of the ground truth.
+        UserError: A photo to be shown is not there, or not the one of the ground truth; or the
+            folder cannot be written to.
     """
     page = render("report.html.j2", **_values(result, photos_root))
     folder = Path(folder)
-    write_json(folder / NUMBERS, _numbers(result), indent=2)
-    write_text(folder / PAGE, page)
+    try:
+        write_json(folder / NUMBERS, _numbers(result), indent=2)
+        write_text(folder / PAGE, page)
+    except OSError as error:
+        raise UserError(
+            "A report is two files, so it needs a folder that can be written to. "
+            f"Received {folder} ({error.strerror}); name another place."
+        ) from error
     return folder / PAGE
 
 
@@ -94,26 +102,33 @@ def _values(result: EvaluationResult, photos_root: Path | None) -> dict[str, Any
 def _facts(result: EvaluationResult) -> dict[str, Any]:
     truth, options = result.ground_truth, result.options
     lesions = truth.counts()
-    level = f"{options.level * 100:g} %"
+    level = f"{options.level * 100:g}\N{NO-BREAK SPACE}%"
     rows = [
         ("Photos", f"{truth.num_photos:,}, {int((lesions == 0).sum()):,} of them without a lesion"),
         ("Lesions", _lesions(result)),
         ("Detections", f"{len(result.detections):,}"),
         ("Classes", ", ".join(truth.class_names)),
         ("Detections that count", f"the best {options.max_detections:,} of a photo and class"),
-        ("Operating threshold", f"{result.operating_threshold:.3f}, by {result.threshold_source}"),
-        ("Intervals", f"{level}, {options.replicates:,} bootstrap samples, seed {options.seed}"),
+        ("Operating threshold", f"{result.operating_threshold:.3f} ({result.threshold_source})"),
+        ("Intervals", _intervals(options, level)),
     ]
     return {
         "photos": truth.num_photos,
         "lesions": int(lesions.sum()),
         "detections": len(result.detections),
-        "classes": truth.num_classes,
         "level": level,
         "replicates": options.replicates,
         "seed": options.seed,
         "rows": rows,
     }
+
+
+def _intervals(options: EvaluationOptions, level: str) -> str:
+    if not options.replicates:
+        return "none"
+    return (
+        f"{level}, {options.replicates:,} bootstrap samples, seed\N{NO-BREAK SPACE}{options.seed}"
+    )
 
 
 def _lesions(result: EvaluationResult) -> str:

@@ -4,7 +4,7 @@ import functools
 
 import jinja2
 
-from acnet.visualization.palette import DARK, LIGHT
+from acnet.visualization.palette import DARK, LIGHT, ON_PHOTO
 
 
 def render(name: str, **values: object) -> str:
@@ -20,7 +20,8 @@ def render(name: str, **values: object) -> str:
     Raises:
         jinja2.UndefinedError: The template uses a variable that is not among `values`.
     """
-    return _environment().get_template(name).render(light=LIGHT, dark=DARK, **values)
+    colors = {"light": LIGHT, "dark": DARK, "on_photo": ON_PHOTO}
+    return _environment().get_template(name).render(**colors, **values)
 
 
 @functools.cache

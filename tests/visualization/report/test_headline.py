@@ -1,0 +1,59 @@
+"""The first table: which measures, in which order, under which names."""
+
+import pytest
+
+from acnet.evaluation.result import Metric
+from acnet.visualization.report.headline import describe, headline_groups, metric_row
+
+
+def metric(key: str, value: float | None = 50.0, **changes: object) -> Metric:
+    values = {"group": "detection", "low": 40.0, "high": 61.0, "unit": "%", "better": "higher"}
+    return Metric(key=key, value=value, **{**values, **changes})
+
+
+def test_order_is_the_table_s_not_the_evaluation_s():
+    metrics = [metric("MAE"), metric("AP@1000"), metric("AP@100"), metric("AP50@1000")]
+    groups = [
+        (group["title"], [row["key"] for row in group["rows"]])
+        for group in headline_groups(metrics)
+    ]
+    assert groups == [
+        ("Finding lesions", ["AP50@1000", "AP@1000", "AP@100"]),
+        ("Counting lesions", ["MAE"]),
+    ]
+
+
+def test_measures_that_the_sections_show_are_not_in_the_first_table():
+    assert headline_groups([metric("AP75@1000"), metric("sensitivity"), metric("RMSE")]) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "term"),
+    [("AP50@300", "ap"), ("AP50-VOC07", "voc"), ("sensitivity@1/8 (centre)", "froc")],
+)
+def test_words_and_their_explanation(key, term):
+    words, found = describe(key)
+    assert found == term
+    assert words != key
+
+
+def test_unknown_key_stands_for_itself():
+    assert describe("new@7") == ("new@7", None)
+
+
+def test_every_measure_of_an_evaluation_has_words_and_a_term(result, page):
+    for number in result.metrics:
+        words, term = describe(number.key)
+        assert words != number.key
+        assert f'id="term-{term}"' in page
+
+
+def test_interval_is_placed_on_the_line():
+    # 40 to 61 with 50 inside: it starts at 40 % of the line and is 21 % long.
+    assert metric_row(metric("AP@1000"))["bar"] == {"left": 40.0, "width": 21.0, "place": 50.0}
+
+
+def test_what_is_no_share_or_undefined_has_no_line():
+    assert metric_row(metric("MAE", unit="lesions"))["bar"] is None
+    assert metric_row(metric("AP@1000", None))["bar"] is None
+    assert metric_row(metric("Youden", -5.0))["bar"] is None

@@ -1,0 +1,107 @@
+"""Which photos are shown, and what is drawn on them."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+
+from acnet.evaluation.columns import GroundTruth, sort_detections
+from acnet.evaluation.evaluation import evaluate
+from acnet.evaluation.photo_rows import photo_rows
+from acnet.evaluation.result import EvaluationOptions, PhotoRow
+from acnet.visualization.report.photo_parts import base_name, choose_photos, photo_parts
+
+
+def row(index: int, matched: int, false: int, missed: int) -> PhotoRow:
+    total = 2 * matched + false + missed
+    return PhotoRow(
+        index=index,
+        file_name=f"{index}.jpg",
+        lesions=matched + missed,
+        counted=matched + false,
+        counted_low=None,
+        counted_high=None,
+        matched=matched,
+        false=false,
+        missed=missed,
+        f1=2 * matched / total if total else 1.0,
+    )
+
+
+def indices(rows: list[PhotoRow]) -> dict[str, list[int]]:
+    return {title: [row.index for row in part] for title, part in choose_photos(rows).items()}
+
+
+def test_worst_by_share_worst_by_number_and_best_are_chosen():
+    # F1 by hand: 0: 0/1, 1: 0/3, 2: 2/4, 3: 100/120, 4: 40/60, 5: 10/10, 6: 4/4, 7: nothing, 1.
+    rows = [
+        *(row(0, 0, 1, 0), row(1, 0, 1, 2), row(2, 1, 1, 1), row(3, 50, 10, 10)),
+        *(row(4, 20, 10, 10), row(5, 5, 0, 0), row(6, 2, 0, 0), row(7, 0, 0, 0)),
+    ]
+    assert indices(rows) == {
+        "Lowest F1": [1, 0, 2],  # of two with F1 0 the one with more errors
+        "Most false alarms and missed lesions": [4, 3, 5],  # of 20 errors each the lower F1
+        "Highest F1": [6, 7],  # what was found counts more than what was not there
+    }
+
+
+def test_no_photo_is_shown_twice_and_few_are_all_shown():
+    rows = [row(index, index, 1, 0) for index in range(5)]
+    chosen = [index for part in indices(rows).values() for index in part]
+    assert sorted(chosen) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("file_name", "expected"),
+    [("a.jpg", "a.jpg"), ("/x/y/a.jpg", "a.jpg"), ("x/a.jpg", "a.jpg"), (r"C:\x\a.jpg", "a.jpg")],
+)
+def test_folders_are_left_out_of_names(file_name, expected):
+    assert base_name(file_name) == expected
+
+
+def test_boxes_are_drawn_by_what_became_of_them():
+    # Lesions at x = 0, 100, 200 and a crowd at 300; detections on the first, on nothing (400), on
+    # the crowd, and one below the threshold on the second, which is therefore missed.
+    lesions_xywh = np.array([[x, 0, 50, 50] for x in (0, 100, 200, 300)], dtype=float)
+    truth = GroundTruth(
+        image_ids=np.array([1]),
+        file_names=("a.jpg",),
+        image_hw=np.array([[100, 500]]),
+        category_ids=np.array([1]),
+        class_names=("acne",),
+        photo=np.zeros(4, np.int32),
+        classes=np.zeros(4, np.int32),
+        boxes_xywh=lesions_xywh,
+        areas=np.full(4, 2500.0),
+        crowd=np.array([False, False, False, True]),
+        difficult=np.zeros(4, bool),
+    )
+    detections = sort_detections(
+        photo=np.zeros(4),
+        classes=np.zeros(4),
+        boxes_xywh=np.array([[x, 0, 50, 50] for x in (0, 400, 300, 100)], dtype=float),
+        scores=np.array([0.9, 0.8, 0.7, 0.2]),
+    )
+    result = evaluate(truth, detections, options=EvaluationOptions(replicates=0))
+    result = dataclasses.replace(
+        result, operating_threshold=0.5, photos=photo_rows(result.matches, 0.5, None)
+    )
+    photo = photo_parts(result, None)["parts"][0]["photos"][0]
+    assert (photo["matched"], photo["false"], photo["missed"]) == (1, 1, 2)
+    left = {
+        kind: re.findall(r"M(\d+) ", path)
+        for kind, path in re.findall(r'class="box (\w+)" d="([^"]+)"', photo["svg"])
+    }
+    assert left == {"truth": ["0"], "found": ["0"], "false": ["400"], "missed": ["100", "200"]}
+
+
+def test_as_many_boxes_are_drawn_as_the_caption_says(result):
+    for part in photo_parts(result, None)["parts"]:
+        for photo in part["photos"]:
+            drawn = {
+                kind: path.count("M")
+                for kind, path in re.findall(r'class="box (\w+)" d="([^"]+)"', photo["svg"])
+            }
+            said = {"found": photo["matched"], "false": photo["false"], "missed": photo["missed"]}
+            assert {kind: drawn.get(kind, 0) for kind in said} == said

@@ -1,0 +1,45 @@
+"""Templates: found where the package is installed, escaped, strict, and numbers for people."""
+
+import configparser
+import fnmatch
+import importlib.resources
+
+import jinja2
+import pytest
+
+from acnet.visualization.templates import render, rounded
+
+
+def test_templates_are_package_files_and_all_of_them_are_installed(repo_root):
+    setup = configparser.ConfigParser()
+    setup.read(repo_root / "setup.cfg")
+    patterns = setup["options.package_data"]["acnet.visualization.templates"].split()
+    folder = importlib.resources.files("acnet.visualization.templates")
+    for path in (repo_root / "acnet" / "visualization" / "templates").rglob("*"):
+        if path.suffix in (".j2", ".css"):
+            name = path.relative_to(repo_root / "acnet" / "visualization" / "templates").as_posix()
+            assert any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
+            assert folder.joinpath(name).is_file()
+
+
+def test_text_is_escaped():
+    assert "<title>&lt;b&gt;</title>" in render("page.html.j2", title="<b>", sections=[])
+
+
+def test_forgotten_value_is_an_error():
+    with pytest.raises(jinja2.UndefinedError, match="title"):
+        render("page.html.j2", sections=[])
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "plus", "text"),
+    [
+        (71.26, 1, False, "71.3"),
+        (1234.5, 0, False, "1,234"),
+        (0.5, 2, True, "+0.50"),
+        (-0.5, 2, True, "\N{MINUS SIGN}0.50"),
+        (-0.001, 2, False, "0.00"),
+    ],
+)
+def test_numbers_for_people(value, digits, plus, text):
+    assert rounded(value, digits, plus) == text
