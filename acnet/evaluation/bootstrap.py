@@ -4,11 +4,10 @@ Photos are drawn with replacement, as many as there are, since the lesions of on
 independent of each other. A replicate is a re-weighting of the photos by how often each was drawn,
 so nothing is matched or sorted again.
 
-Intervals are percentile intervals: the middle share of the replicates. The alternative, BCa,
-corrects bias and skewness with one more evaluation for each photo (a jackknife, ten thousand of
-them for ten thousand photos) and is undefined where leaving out a photo changes nothing, as for
-grades in small sets. Percentile intervals stay in the range of the metric, hold for any monotonic
-rescaling of it, and are the same construction for one model and for the difference of two.
+Intervals are percentile intervals: the middle share of the replicates. BCa, which corrects bias and
+skewness, was tried on simulated photos (docs/evaluation_statistics.md): it holds the true value a
+little more often for AP and less often for grades. It needs one more evaluation a photo, and the
+percentile interval is the same construction for one model and for the difference of two.
 """
 
 import sys

@@ -105,8 +105,10 @@ def read_count_model(path: Path) -> CountModel:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise _unusable(str(path), f"which cannot be read as JSON ({error})") from error
+    except OSError as error:
+        raise _unusable(str(path), f"which cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise _unusable(str(path), f"which is no JSON ({error})") from error
     return parse_count_model(text, source=str(path))
 
 
@@ -125,8 +127,8 @@ def parse_count_model(text: str, *, source: str) -> CountModel:
     """
     try:
         content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise _unusable(source, f"which cannot be read as JSON ({error})") from error
+    except (ValueError, RecursionError) as error:
+        raise _unusable(source, f"which is no JSON ({error})") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise _unusable(source, f"which does not say 'format': '{FORMAT}'")
     if content.get("version") != VERSION:

@@ -21,7 +21,7 @@ from acnet.evaluation.columns import Detections, sort_detections
 from acnet.evaluation.counting import count_errors
 from acnet.evaluation.froc import RULES, froc
 from acnet.evaluation.matches import Matches
-from acnet.evaluation.matching import match
+from acnet.evaluation.matching import check_room, match
 from acnet.evaluation.registered import registered_truth
 
 logger = logging.getLogger(__name__)
@@ -52,6 +52,10 @@ class LesionEvaluator(DatasetEvaluator):
         count_threshold: Score from which a detection counts as a lesion, as `acnet calibrate` fits
             it; None for no count errors.
         distributed: Gather the outputs of all processes; False evaluates this process alone.
+
+    Raises:
+        UserError: The set's ground truth has a fault, or a photo of it holds more lesions of a
+            class than `max_dets_per_image`.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class LesionEvaluator(DatasetEvaluator):
     ):
         self._dataset_name = dataset_name
         self._truth = registered_truth(dataset_name)
+        check_room(self._truth.ground_truth, max_dets_per_image)  # not after hours of inference
         self._output_dir = output_dir
         self._caps = sorted({min(PAPERS_CAP, max_dets_per_image), max_dets_per_image})
         self._count_threshold = count_threshold
@@ -98,9 +103,6 @@ class LesionEvaluator(DatasetEvaluator):
             by its year's rule. Then those of `average_precision`, with size ranges at the largest
             cap alone; `FROC-iou` and `FROC-centre`; and with a threshold `count-MAE`, `count-RMSE`
             and `count-bias` in lesions a photo. What the set has no ground truth for is missing.
-
-        Raises:
-            UserError: A photo holds more lesions than the cap.
         """
         outputs = self._outputs
         if self._distributed:

@@ -56,7 +56,7 @@ def match(
     """
     iou_thresholds, caps = tuple(iou_thresholds), tuple(sorted(max_detections))
     _check_options(iou_thresholds, size_ranges, caps)
-    _check_cap(ground_truth, caps[-1])
+    check_room(ground_truth, caps[-1])
     not_counting = np.stack([r.excludes(ground_truth.areas) for r in size_ranges], axis=1)
     not_counting |= ground_truth.crowd[:, None]
     rank = _ranks(detections, ground_truth.num_classes)
@@ -89,6 +89,32 @@ def match(
         num_gt=_count_gt(ground_truth, not_counting),
         packed=greedy.packed(),
     )
+
+
+def check_room(ground_truth: GroundTruth, cap: int) -> None:
+    """Check that the detections that count could find every lesion.
+
+    Args:
+        ground_truth: Of all photos.
+        cap: Detections of each photo and class that count.
+
+    Raises:
+        UserError: A photo holds more lesions of a class than that.
+    """
+    num_classes = ground_truth.num_classes
+    lesions = ~ground_truth.crowd
+    group = ground_truth.photo[lesions].astype(np.int64) * num_classes
+    counts = np.bincount(group + ground_truth.classes[lesions], minlength=1)
+    fullest = int(counts.argmax())
+    if counts[fullest] > cap:
+        photo, class_index = divmod(fullest, num_classes)
+        raise UserError(
+            "The largest cap of detections must not be below the number of lesions of a class in "
+            "a photo, since recall could not reach 1 then. Received a cap of "
+            f"{cap} and {counts[fullest]} lesions of {ground_truth.class_names[class_index]!r} in "
+            f"{ground_truth.file_names[photo]}; raise --max-detections (max_detections, or an "
+            f"evaluator's max_dets_per_image) to {counts[fullest]} or more."
+        )
 
 
 @dataclass(frozen=True)
@@ -188,21 +214,4 @@ def _check_options(
         raise ValueError(
             "The first size range must be that of all sizes, with the suffix '', since FROC and "
             f"the error parts refer to it. Received {size_ranges}; put COCO_RANGES[0] first."
-        )
-
-
-def _check_cap(ground_truth: GroundTruth, cap: int) -> None:
-    num_classes = ground_truth.num_classes
-    lesions = ~ground_truth.crowd
-    group = ground_truth.photo[lesions].astype(np.int64) * num_classes
-    counts = np.bincount(group + ground_truth.classes[lesions], minlength=1)
-    fullest = int(counts.argmax())
-    if counts[fullest] > cap:
-        photo, class_index = divmod(fullest, num_classes)
-        raise UserError(
-            "The largest cap of detections must not be below the number of lesions of a class in "
-            "a photo, since recall could not reach 1 then. Received a cap of "
-            f"{cap} and {counts[fullest]} lesions of {ground_truth.class_names[class_index]!r} in "
-            f"{ground_truth.file_names[photo]}; raise the largest of max_detections "
-            f"(--max-detections) to {counts[fullest]} or more."
         )

@@ -10,6 +10,7 @@ import numpy as np
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.structures import BoxMode
 
+from acnet.errors import UserError
 from acnet.evaluation.coco_files import ground_truth_from_coco, read_ground_truth
 from acnet.evaluation.columns import GroundTruth
 
@@ -43,17 +44,14 @@ def registered_truth(dataset_name: str) -> RegisteredTruth:
         The ground truth, with photos in the order of the ids in the COCO file, or of the records.
 
     Raises:
-        UserError: See `read_ground_truth`.
+        UserError: See `read_ground_truth`; or the metadata's id map does not fit the file.
     """
     metadata = MetadataCatalog.get(dataset_name)
     if metadata.get("json_file") is not None:
         ground_truth = read_ground_truth(metadata.json_file)
         image_ids = tuple(ground_truth.image_ids.tolist())
-        # Without a map, as `load_coco_json` makes one: categories by rising id.
-        contiguous = metadata.get("thing_dataset_id_to_contiguous_id") or {
-            category_id: index for index, category_id in enumerate(ground_truth.category_ids)
-        }
-        class_of = np.argsort([contiguous[i] for i in ground_truth.category_ids.tolist()])
+        id_map = metadata.get("thing_dataset_id_to_contiguous_id")
+        class_of = _class_of(ground_truth.category_ids.tolist(), id_map, dataset_name)
     else:
         records = DatasetCatalog.get(dataset_name)
         ground_truth = _from_records(dataset_name, records, metadata)
@@ -65,6 +63,22 @@ def registered_truth(dataset_name: str) -> RegisteredTruth:
         image_ids=image_ids,
         class_of=class_of,
     )
+
+
+def _class_of(
+    category_ids: list[int], id_map: Mapping[int, int] | None, dataset_name: str
+) -> np.ndarray:
+    """Return (K,) the columns' class by the model's, which the metadata's map names."""
+    if not id_map:
+        return np.arange(len(category_ids))  # by rising id, as `load_coco_json` makes the map
+    contiguous = [id_map.get(category_id) for category_id in category_ids]
+    if sorted(contiguous, key=str) != sorted(range(len(category_ids)), key=str):
+        raise UserError(
+            "The id map of a set must give each category of its COCO file a class from 0, by which "
+            f"models know it. Received {dataset_name} with categories {category_ids} and the map "
+            f"{dict(id_map)}; correct thing_dataset_id_to_contiguous_id, or the file's categories."
+        )
+    return np.argsort(contiguous)
 
 
 def _from_records(dataset_name: str, records: list[dict[str, Any]], metadata: Any) -> GroundTruth:

@@ -13,6 +13,7 @@ DECIMALS = {"%": 1, "lesions": 2, "": 3}
 UNDEFINED = "-"
 COCO_SIZES = {"s": "COCO small", "m": "COCO medium", "l": "COCO large"}
 MOST_PHOTOS_SHOWN = 5
+FEW_PHOTOS = 100  # below, 95 % intervals hold some 5 to 10 % fewer; docs/evaluation_statistics.md
 
 
 def result_text(result: EvaluationResult) -> str:
@@ -76,6 +77,8 @@ def _data_text(result: EvaluationResult) -> str:
             f"intervals: {options.level:.0%}, {options.replicates} bootstrap replicates over "
             f"photos, seed {options.seed}"
         )
+        if truth.num_photos < FEW_PHOTOS:
+            lines.append(f"with fewer than {FEW_PHOTOS} photos, intervals are too narrow")
     return "\n".join(lines)
 
 

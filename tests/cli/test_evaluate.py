@@ -38,6 +38,7 @@ def test_a_table_with_intervals(saved, capsys):
     shown = capsys.readouterr().out
     assert "15 photos, " in shown
     assert "20 bootstrap replicates" in shown
+    assert "with fewer than 100 photos, intervals are too narrow" in shown
     line = next(line for line in shown.splitlines() if line.startswith("AP50@1000"))
     _, value, unit, low, to, high = line.split()
     assert (unit, to) == ("%", "to")

@@ -143,6 +143,17 @@ def test_by_hand():
     assert curve.ap == pytest.approx(200 / 3)
 
 
+def test_voc_wants_more_than_the_threshold():
+    # 15 of 20 pixels: an IoU of 0.75, which is enough for COCO at 0.75 and for VOC up to 0.70.
+    lesion = [0.0, 0.0, 20.0, 20.0]
+    numbers = average_precision(
+        match_rows(one_photo([lesion]), rows_of(([0.0, 0.0, 15.0, 20.0], 0.9)))
+    )
+    assert numbers["AP75@1000"] == pytest.approx(100)
+    assert numbers["AP75-area"] == 0
+    assert numbers["AP-area"] == pytest.approx(50)
+
+
 def test_voc_looks_at_the_box_of_most_overlap_alone():
     # The second detection overlaps the taken lesion most and the free one enough: false by VOC's
     # rule, right by COCO's.

@@ -100,9 +100,7 @@ def test_each_model_counts_by_its_own_threshold(sets):
     truth, a, _ = sets
     halved = with_scores(a, lambda scores: scores / 2)
     half = dataclasses.replace(COUNT_MODEL, threshold=0.25)
-    rows = rows_by_key(
-        compare(truth, a, halved, count_models=(COUNT_MODEL, half), options=OPTIONS)
-    )
+    rows = rows_by_key(compare(truth, a, halved, count_models=(COUNT_MODEL, half), options=OPTIONS))
     assert rows["MAE"].difference == rows["accuracy"].difference == 0
     assert rows["MAE"].a > 0
     assert "MAE" not in rows_by_key(compare(truth, a, halved, options=OPTIONS))

@@ -58,6 +58,12 @@ def test_a_lesion_can_be_localised_once():
     assert parts == only("localisation", 100)
 
 
+def test_a_lesion_that_is_found_needs_no_localising():
+    # Mended, the wrong one is gone: of two lesions one is found at precision 1 instead of 1/2.
+    parts = parts_of([(0, A), (0, B)], [(0, SHIFTED, 0.9), (0, A, 0.8)])
+    assert parts["localisation"] == pytest.approx(HALF / 2)
+
+
 def test_duplicate_alone():
     # Right, double, right: precision 1, then 2/3 from recall 0.51 on; without the double 1.
     parts = parts_of([(0, A), (0, B)], [(0, A, 0.9), (0, A, 0.8), (0, B, 0.7)])

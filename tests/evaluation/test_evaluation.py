@@ -266,3 +266,25 @@ def test_90_percent_intervals_hold_90_percent_of_new_counts():
     # Ties between the errors of counts can only raise it.
     assert 0.885 <= np.mean(coverages) <= 0.925
     assert inside >= 9  # of 12 within a range of 95 %; fewer happen once in 500 times
+
+
+@pytest.mark.slow
+def test_95_percent_bootstrap_intervals_hold_most_numbers_of_all_photos():
+    """Coverage of the bootstrap intervals: how often sets of 100 photos hold the truth of 2000."""
+    keys = ("AP@1000", "AP50@1000", "FROC (IoU 0.5)", "MAE", "accuracy", "quadratic kappa")
+    everything = evaluate(
+        *simulate(2000, seed=6),
+        count_model=COUNT_MODEL,
+        options=EvaluationOptions(replicates=0),
+    )
+    hits = dict.fromkeys(keys, 0)
+    for seed in range(40):
+        columns = simulate(100, seed=1000 + seed)
+        result = evaluate(
+            *columns, count_model=COUNT_MODEL, options=EvaluationOptions(replicates=200)
+        )
+        for metric in result.metrics:
+            if metric.key in hits:
+                hits[metric.key] += metric.low <= value_of(everything, metric.key) <= metric.high
+    # 38 of 40 if they were perfect; 90 % coverage gives fewer than 31 once in 100 times.
+    assert min(hits.values()) >= 31, hits

@@ -13,6 +13,7 @@ from detectron2.evaluation import DatasetEvaluator, PascalVOCDetectionEvaluator
 from detectron2.structures import Boxes, Instances
 from detectron2.utils import comm
 
+from acnet.errors import UserError
 from acnet.evaluation import CappedCOCOEvaluator, LesionEvaluator, build_evaluator
 from tests.evaluation.random_sets import random_set
 
@@ -36,13 +37,8 @@ def output_of(boxes_xyxy, scores, classes) -> dict:
     return {"instances": instances}
 
 
-def register_random(folder: Path, seed: int, *, num_classes: int = 3) -> dict[int, dict]:
-    """Register a random set whose category ids have gaps, and return outputs by image."""
-    content, results = random_set(seed, num_classes=num_classes)
-    json_file = folder / "gt.json"
-    json_file.write_text(json.dumps(content))
-    register_coco_instances(NAME, {}, str(json_file), str(folder))
-    DatasetCatalog.get(NAME)  # fills the metadata's id map, as a test loader does
+def outputs_of(content: dict, results: list[dict]) -> dict[int, dict]:
+    """Turn COCO results into a model's outputs by image, with the registered set's id map."""
     class_of = MetadataCatalog.get(NAME).thing_dataset_id_to_contiguous_id
     outputs = {}
     for image in content["images"]:
@@ -52,6 +48,16 @@ def register_random(folder: Path, seed: int, *, num_classes: int = 3) -> dict[in
         classes = [class_of[row["category_id"]] for row in rows]
         outputs[image["id"]] = output_of(boxes, [row["score"] for row in rows], classes)
     return outputs
+
+
+def register_random(folder: Path, seed: int, *, num_classes: int = 3) -> dict[int, dict]:
+    """Register a random set whose category ids have gaps, and return outputs by image."""
+    content, results = random_set(seed, num_classes=num_classes)
+    json_file = folder / "gt.json"
+    json_file.write_text(json.dumps(content))
+    register_coco_instances(NAME, {}, str(json_file), str(folder))
+    DatasetCatalog.get(NAME)  # fills the metadata's id map, as a test loader does
+    return outputs_of(content, results)
 
 
 def evaluate(evaluator: DatasetEvaluator, outputs: dict) -> dict[str, float]:
@@ -93,6 +99,32 @@ def test_a_coco_set_gives_detectron2s_numbers_and_file(tmp_path, seed):
     assert sorted(rows, key=key) == sorted(expected_rows, key=key)
 
 
+def register_mapped(folder: Path, id_map: list[int]) -> tuple[dict, list[dict]]:
+    """Register a random set with a map of its own: the classes of the categories by rising id."""
+    content, results = random_set(5)
+    (folder / "gt.json").write_text(json.dumps(content))
+    ids = sorted(category["id"] for category in content["categories"])
+    metadata = {"thing_dataset_id_to_contiguous_id": dict(zip(ids, id_map, strict=False))}
+    register_coco_instances(NAME, metadata, str(folder / "gt.json"), str(folder))
+    return content, results
+
+
+def test_the_sets_own_id_map_is_respected(tmp_path):
+    content, results = register_mapped(tmp_path, [2, 0, 1])
+    outputs = outputs_of(content, results)
+    numbers = evaluate(build_lesion(), outputs)
+    expected = evaluate(build_evaluator(dataset_name=NAME), outputs)
+    assert numbers["AP"] > 5
+    assert numbers["AP"] == pytest.approx(expected["AP"], abs=1e-9, rel=0)
+
+
+@pytest.mark.parametrize("id_map", [[0, 1], [0, 1, 3], [0, 1, 1]])
+def test_a_map_that_does_not_fit_is_refused(tmp_path, id_map):
+    register_mapped(tmp_path, id_map)
+    with pytest.raises(UserError, match="correct thing_dataset_id_to_contiguous_id"):
+        build_lesion()
+
+
 def test_silence_is_0(tmp_path):
     outputs = register_random(tmp_path, 0)
     numbers = evaluate(LesionEvaluator(dataset_name=NAME), {})
@@ -123,6 +155,12 @@ def test_the_cap_is_in_the_keys(tmp_path):
     assert not [
         k for k in evaluate(build_lesion(max_dets_per_image=50), outputs) if k.endswith("@100")
     ]
+
+
+def test_photos_beyond_the_cap_are_refused_before_inference(tmp_path):
+    register_random(tmp_path, 2)
+    with pytest.raises(UserError, match="Received a cap of 2 and"):
+        build_lesion(max_dets_per_image=2)
 
 
 def test_foreign_photos_and_classes_are_refused(tmp_path):

@@ -71,9 +71,9 @@ def test_each_detection_is_matched_and_ignored_as_in_pycocotools(seed):
 
 
 def test_a_perfect_box_is_matched_at_a_threshold_of_1():
-    matches = make_matches(
-        [[0.1, 0.2, 0.3, 0.7]], [([0.1, 0.2, 0.3, 0.7], 0.5)], iou_thresholds=[0.5, 1.0]
-    )
+    box = [8.6, 0.3, 7.3, 1.8]  # (8.6 + 7.3) - 8.6 is not 7.3 to the last bit
+    matches = make_matches([box], [(box, 0.5)], iou_thresholds=[0.5, 1.0])
+    assert matches.best_iou[0] < 1
     assert matches.matched(iou=1.0).tolist() == [True]
 
 
@@ -144,23 +144,34 @@ def test_ranks_and_the_cap():
     assert matches.ignored().tolist() == [False, False, True]
 
 
+def test_beyond_the_last_cap_nothing_is_matched():
+    left, right = [0.0, 0.0, 10.0, 10.0], [20.0, 0.0, 10.0, 10.0]
+    far = [50.0, 50.0, 5.0, 5.0]
+    matches = make_matches(
+        [left, right], [(far, 0.9), (left, 0.8), (right, 0.7)], max_detections=[2]
+    )
+    assert matches.matched().tolist() == [False, True, False]
+    assert matches.matched_gt().tolist() == [-1, 0, -1]
+    assert matches.centre_gt.tolist() == [-1, 0, -1]
+
+
 def test_more_lesions_than_the_cap_are_refused_with_the_photo_and_the_remedy():
     boxes = [[20.0 * i, 0.0, 10.0, 10.0] for i in range(11)]
     with pytest.raises(UserError, match=r"11 lesions of 'acne' in face.jpg") as error:
         make_matches(boxes, [], max_detections=[5, 10])
-    assert str(error.value).endswith("(--max-detections) to 11 or more.")
+    assert str(error.value).endswith("max_dets_per_image) to 11 or more.")
     assert make_matches(boxes, [], max_detections=[5, 11]).caps == (5, 11)
 
 
 def test_centre_rule_gives_the_nearest_free_lesion():
-    # Centres of the lesions at 10 and 20, of the detections at 14, 13 and 11.
+    # Centres of the lesions at 10 and 20, of the detections at 16, 17 and 11.
     lesions = [[0, 0, 20, 20], [10, 0, 20, 20]]
-    found = [([13.0, 9, 2, 2], 0.9), ([12.0, 9, 2, 2], 0.8), ([11.0, 9, 1, 2], 0.7)]
+    found = [([15.0, 9, 2, 2], 0.9), ([16.0, 9, 2, 2], 0.8), ([10.0, 9, 2, 2], 0.7)]
     matches = make_matches(lesions, found)
-    assert matches.centre_gt.tolist() == [0, 1, -1]
+    assert matches.centre_gt.tolist() == [1, 0, -1]
     assert matches.centre_near.tolist() == [True, True, True]
     near = make_matches(lesions, found, centre_radius_px=4.0)
-    assert near.centre_gt.tolist() == [0, -1, -1]  # 13 is 7 away from the free lesion
+    assert near.centre_gt.tolist() == [1, -1, 0]  # 17 is 7 away from the free lesion
     assert near.centre_near.tolist() == [True, True, True]
 
 
