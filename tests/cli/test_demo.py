@@ -77,7 +77,7 @@ def test_photos_with_few_and_many_lesions_are_chosen(tmp_path):
     layout = PreparedLayout(tmp_path, "toy")
     images = [{"id": i + 1, "file_name": f"{i}.jpg"} for i in range(5)]
     annotations = [{"image_id": i + 1} for i in range(5) for _ in range(4 - i)]
-    write_json(layout.annotations("test", 0), {"images": images, "annotations": annotations})
+    write_json(layout.annotations("test_0"), {"images": images, "annotations": annotations})
     assert choose_photos(layout, 3) == ["4.jpg", "2.jpg", "0.jpg"]
     assert len(choose_photos(layout, 9)) == 5
 
