@@ -24,7 +24,7 @@ from acnet.tiling.own_parts import own_parts
 
 PARTS = {"backbone": "backbone", "proposal_generator": "RPN", "roi_heads": "ROI heads"}
 MATRIX = 2048
-PRODUCTS = 5
+PRODUCTS = 20
 GIGA = 1e9
 
 

@@ -34,3 +34,4 @@ def test_tiles_that_disagree_are_blended_by_the_distance_from_their_edges():
     assert row[-7:].tolist() == [1] * 7
     assert (np.diff(row) >= 0).all()
     assert row[10] == pytest.approx(0.5, abs=0.15)  # at 84
+    assert 0 < row[8] < row[9] < row[10] < row[11] < 1

@@ -109,15 +109,34 @@ def test_tiles_answer_for_their_parts(predictor):
     assert 20 < len(some) < len(everything)
 
 
-def test_parts_are_in_the_pictures_own_pixels(predictor):
-    left_half = np.array([-np.inf, -np.inf, 32, np.inf])
-    (found,) = predictor.detect_whole([photo(64, 64)], [left_half])
+FAR = np.inf
+HALVES = {  # of a picture of 64 x 64: which side, and the part
+    "left": (0, [-FAR, -FAR, 32, FAR]),
+    "top": (1, [-FAR, -FAR, FAR, 32]),
+    "right": (0, [32, -FAR, FAR, FAR]),
+    "bottom": (1, [-FAR, 32, FAR, FAR]),
+}
+
+
+@pytest.mark.parametrize("half", HALVES)
+@pytest.mark.parametrize("resize", [False, True])
+def test_parts_are_in_the_pictures_own_pixels(predictor, half, resize):
+    if resize:  # the model sees 128 x 128
+        predictor = with_tiling(predictor)
+        predictor._resize = T.AugmentationList([T.Resize((128, 128))])
+    axis, part = HALVES[half]
+    (found,) = predictor.detect_whole([photo(64, 64)], [np.array(part, float)])
     whole = predictor.detect_whole([photo(64, 64)])[0]
-    centres = found.pred_boxes.get_centers()[:, 0]
     assert 0 < len(found) < len(whole)
+    centres = found.pred_boxes.get_centers()[:, axis]
     # The head moves boxes a little from their proposals.
-    assert centres.max() < 48
-    assert whole.pred_boxes.get_centers()[:, 0].max() > 48
+    if half in ("left", "top"):
+        assert centres.max() < 45
+    else:
+        assert centres.min() > 19
+    others = whole.pred_boxes.get_centers()[:, axis]
+    assert others.min() < 19
+    assert others.max() > 45
 
 
 def test_a_tile_without_proposals_in_its_part_finds_nothing(predictor):
