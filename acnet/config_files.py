@@ -13,11 +13,13 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
+from acnet.checkpoint.bundle import SUFFIX as BUNDLE
+from acnet.checkpoint.bundle import bundle_config
 from acnet.errors import UserError
 from acnet.saved_config import load_saved_config
 
 CONFIG_ROOT = Path(__file__).resolve().parents[1] / "projects" / "ACNet" / "configs"
-_SUFFIXES = (".py", ".yaml", ".yml")
+_SUFFIXES = (".py", ".yaml", ".yml", BUNDLE)
 
 
 def available_configs() -> list[str]:
@@ -34,8 +36,8 @@ def resolve_config(name_or_path: str | Path) -> Path:
     """Find a config file.
 
     Args:
-        name_or_path: a path to a .py or .yaml file, or a name below `projects/ACNet/configs`, with
-            or without ".py". A file of that path comes first.
+        name_or_path: a path to a .py or .yaml file, or to a bundle of weights, or a name below
+            `projects/ACNet/configs`, with or without ".py". A file of that path comes first.
 
     Returns:
         Path of the file.
@@ -86,15 +88,21 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Dict
         The config.
 
     Raises:
-        UserError: no such config, a malformed override, an unknown key, or a yaml that is no saved
-            config (see `acnet.saved_config`).
+        UserError: no such config, a malformed override, an unknown key, or a yaml or bundle that
+            holds no saved config (see `acnet.saved_config`).
     """
     path = resolve_config(name_or_path)
-    cfg = LazyConfig.load(str(path)) if path.suffix == ".py" else load_saved_config(path)
+    cfg = _read(path)
     for override in _parse(overrides):
         if not override.is_add():
             _check_key(cfg, override.key_or_group)
     return LazyConfig.apply_overrides(cfg, list(overrides))
+
+
+def _read(path: Path) -> DictConfig:
+    if path.suffix == ".py":
+        return LazyConfig.load(str(path))
+    return bundle_config(path) if path.suffix == BUNDLE else load_saved_config(path)
 
 
 def _parse(overrides: Sequence[str]) -> list[Override]:

@@ -49,25 +49,49 @@ def load_saved_config(path: Path) -> DictConfig:
             detector of acnet or detectron2.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"A saved config is a yaml of plain values. Received {path}: {error}. Use the "
-            "config.yaml that a training wrote, or the config's name."
-        ) from error
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise _no_yaml(str(path), error) from error
+    return parse_saved_config(text, source=str(path))
+
+
+def parse_saved_config(text: str, *, source: str) -> DictConfig:
+    """Read the text of a saved config.
+
+    Args:
+        text: yaml.
+        source: where it comes from, for errors.
+
+    Returns:
+        The config; nothing of it has been built.
+
+    Raises:
+        UserError: as `load_saved_config`.
+    """
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise _no_yaml(source, error) from error
     if not isinstance(content, dict):
         raise UserError(
-            f"A saved config maps names to values. Received {path}, which holds "
+            f"A saved config maps names to values. Received {source}, which holds "
             f"{type(content).__name__}. Use the config.yaml that a training wrote."
         )
     for target in _targets(content):
         if not _is_trusted(target):
             raise UserError(
                 "A saved config may come from anybody, so it builds only parts of acnet and "
-                f"detectron2. Received {path}, which names {target!r}. If that is code of your "
+                f"detectron2. Received {source}, which names {target!r}. If that is code of your "
                 "own, use the config's .py file."
             )
     return OmegaConf.create(content, flags={"allow_objects": True})
+
+
+def _no_yaml(source: str, error: Exception) -> UserError:
+    return UserError(
+        f"A saved config is a yaml of plain values. Received {source}: {error}. Use the "
+        "config.yaml that a training wrote, or the config's name."
+    )
 
 
 def _targets(node: Any) -> Iterator[Any]:

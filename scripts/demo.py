@@ -9,7 +9,7 @@ evaluates on the other 200, and leaves in OUTPUT
   results.md, results.json   the numbers
   loss_curve.png             the training
   run/                       weights, config, logs
-  predictions/               what `acnet predict` writes
+  predictions/               what `acnet predict` writes, with a page of its own
 
 Every step is a command that works on its own, and is shown. After an interruption, or to look
 again, run it again: it goes on where it was.

@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from detectron2.structures import Boxes, BoxMode, Instances
+from detectron2.structures import BoxMode
 
 from acnet.data.files import write_json, write_text
 from acnet.data.layout import PreparedLayout
 from acnet.engine.metrics_file import read_metrics
 from acnet.evaluation import count_by_image, count_errors
-from acnet.inference.batch import save_picture
 from acnet.inference.photos import read_photo
+from acnet.inference.pictures import save_picture
+from acnet.inference.results import instances_of
 from acnet.visualization.boxes import draw_comparison
 from acnet.visualization.contact_sheet import contact_sheet
 from acnet.visualization.loss_curve import draw_losses
@@ -159,6 +160,10 @@ def write_report(folders: Folders, results: Mapping[str, Any], command: str) -> 
                 ],
             ),
             Section(
+                title="The page of acnet predict",
+                text="predictions/index.html shows these photos as acnet predict does.",
+            ),
+            Section(
                 title="How to repeat this",
                 text=command,
             ),
@@ -182,7 +187,7 @@ def _draw_comparisons(folders: Folders) -> list[str]:
         photo_bgr = read_photo(folders.photo(image["file_name"]))
         pictures[Path(image["file_name"]).stem] = draw_comparison(
             photo_bgr[:, :, ::-1],
-            _instances(rows, photo_bgr.shape[:2]),
+            instances_of(rows, photo_bgr.shape[:2]),
             _xyxy(boxes),
             score_threshold=SCORE_THRESHOLD,
         )
@@ -191,14 +196,6 @@ def _draw_comparisons(folders: Folders) -> list[str]:
     sheet = contact_sheet(list(pictures.values()), columns=2, width_px=960)
     save_picture(folders.output / "pictures" / "all.png", sheet)
     return list(pictures)
-
-
-def _instances(rows: list[dict], image_hw: tuple[int, int]) -> Instances:
-    instances = Instances(image_hw)
-    instances.pred_boxes = Boxes(torch.as_tensor(_xyxy([row["bbox"] for row in rows])))
-    instances.scores = torch.tensor([row["score"] for row in rows])
-    instances.pred_classes = torch.tensor([row["category_id"] - 1 for row in rows])
-    return instances
 
 
 def _xyxy(boxes_xywh: list[list[float]]) -> np.ndarray:

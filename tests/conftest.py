@@ -96,3 +96,16 @@ def voc100() -> Path:
     if not (folder / "Annotations").is_dir():
         pytest.skip(f"needs 100 VOC 2007 photos in {folder}; set ACNET_VOC100 to their folder")
     return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a checkpoint of the config toy/acnet_r18 with random weights."""
+    from acnet.checkpoint import ACNetCheckpointer
+    from acnet.config_files import load_config
+    from acnet.engine.train import build_model
+
+    folder = tmp_path_factory.mktemp("run")
+    torch.manual_seed(0)
+    ACNetCheckpointer(build_model(load_config("toy/acnet_r18")), folder).save("model_final")
+    return folder / "model_final.pth"

@@ -75,6 +75,7 @@ def _train_resume_evaluate_predict(run, config, folder, photos, overrides):
     assert len(images) == len(photos)
     assert {one["image_id"] for one in predictions} <= {image["id"] for image in images}
     assert len(list((output / "pictures").iterdir())) == len(photos)
+    assert (output / "index.html").is_file()
 
 
 def test_generated_photos(run, tmp_path):

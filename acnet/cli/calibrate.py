@@ -19,7 +19,7 @@ on which the model was not trained, and on which it is not tested.
 EPILOG = """\
 examples:
   acnet predict val_photos/ --weights model.pth --output val
-  acnet calibrate gt_val.json val/predictions.json --merge soft_nms-linear --output count.json
+  acnet calibrate gt_val.json val/predictions.json --merge nms --output count.json
 
 then:
   acnet evaluate gt_test.json test/predictions.json --count-model count.json

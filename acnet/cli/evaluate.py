@@ -31,7 +31,7 @@ examples:
   acnet evaluate gt.json results/predictions.json
 
 counts and grades, with a threshold fitted on validation photos, never on these:
-  acnet calibrate gt_val.json val/predictions.json --merge soft_nms-linear --output count.json
+  acnet calibrate gt_val.json val/predictions.json --merge nms --output count.json
   acnet evaluate gt.json results/predictions.json --count-model count.json
 
 all numbers as JSON, and a page with curves and the worst photos:

@@ -1,34 +1,33 @@
-"""`acnet predict`: from photos to boxes, counts and pictures."""
+"""`acnet predict`: from photos to boxes, counts, pictures and a page to look at."""
 
 import argparse
+import dataclasses
+import json
 import logging
-import re
 import sys
+import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import acnet
 from acnet.cli._library_noise import hide_library_noise
-from acnet.cli._numbers import positive_float, share
+from acnet.cli._predict_options import DESCRIPTION, EPILOG, SAVED_CONFIG, add_options
 from acnet.errors import UserError
 
-DESCRIPTION = """\
-Find lesions in photos. OUTPUT gets
+if TYPE_CHECKING:
+    from detectron2.config import CfgNode
+    from omegaconf import DictConfig
 
-  pictures/          each photo with its boxes
-  counts.csv         lesions in each photo, by the score threshold
-  predictions.json   every box with its score, below the threshold too, as COCO results
-  images.json        which photo and class the ids in it mean
+    from acnet.inference import Predictor
+    from acnet.inference.counts import CountRule
+    from acnet.inference.folder import Outcome
+    from acnet.inference.ranks import Ranks
+    from acnet.inference.results import PhotoResult
 
-A photo that cannot be read is reported and left out, and the exit status is then 1.
-"""
-EPILOG = """\
-examples:
-  acnet predict photo.jpg --weights output/toy/acnet_r18/model_best.pth --output results
-  acnet predict photos/ --config-file toy/acnet_r18 --weights model.pth --output results \\
-      --score-threshold 0.3 --attention
+logger = logging.getLogger(__name__)
 
-Boxes are in pixels of the upright photo. ACNet is for research; it is no medical device.
-"""
-SAVED_CONFIG = "config.yaml"
+DEFAULT_THRESHOLD = 0.5
+EXIT_INTERRUPTED = 130
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -44,61 +43,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "images", nargs="+", metavar="IMAGE", help="photo, or folder of photos (not below it)"
-    )
-    parser.add_argument(
-        "--weights", required=True, type=Path, metavar="FILE", help="checkpoint of a training"
-    )
-    parser.add_argument(
-        "--config-file",
-        metavar="NAME",
-        help=f"its config, a name or path; default: {SAVED_CONFIG} beside the weights",
-    )
-    parser.add_argument(
-        "--output", required=True, type=Path, metavar="DIR", help="folder for the results"
-    )
-    parser.add_argument(
-        "--score-threshold",
-        type=share,
-        default=0.5,
-        metavar="X",
-        help="lowest score that is drawn and counted, 0 to 1; default 0.5",
-    )
-    parser.add_argument(
-        "--device", type=_device, default="auto", help="auto (a GPU if there is one), cpu, cuda:1"
-    )
-    _add_picture_options(parser)
-    parser.add_argument(
-        "--opts",
-        nargs="+",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change the config, as for train_net.py",
-    )
+    add_options(parser)
     parser.set_defaults(run=run)
-
-
-def _add_picture_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--labels",
-        choices=("auto", "always", "never"),
-        default="auto",
-        help="scores at the boxes; auto (default): where at most 20 boxes are drawn",
-    )
-    parser.add_argument(
-        "--picture-format", choices=("jpg", "png"), default="jpg", help="default jpg"
-    )
-    parser.add_argument(
-        "--attention", action="store_true", help="also draw what the mask attention sees"
-    )
-    parser.add_argument(
-        "--max-megapixels",
-        type=positive_float,
-        default=16.0,
-        metavar="X",
-        help="leave larger photos out, lest the memory run out; default 16",
-    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -108,46 +54,99 @@ def run(args: argparse.Namespace) -> int:
         args: The parsed command line.
 
     Returns:
-        The exit status: 0, or 1 where a photo could not be read.
+        The exit status: 0, or 1 where a photo could not be read. Of several processes the first
+        alone says so, lest torchrun end the others.
 
     Raises:
         UserError: There is no photo, or config, weights or output cannot be used.
     """
-    _set_up_logging()
-    from acnet.config_files import load_config
-    from acnet.inference.batch import BatchOptions, predict_photos
-    from acnet.inference.predictor import Predictor
+    _hide_noise()
+    from acnet.inference.ranks import ranks_from
+
+    ranks = ranks_from()
+    _set_up_logging(ranks)
+    try:
+        outcome = _predict(args, ranks)
+    except KeyboardInterrupt:
+        sys.stderr.write("acnet: interrupted; the same command goes on from here\n")
+        return EXIT_INTERRUPTED
+    if outcome is None:
+        return 0
+    sys.stdout.write(_as_json(args, outcome) if args.json else _summary(args, outcome))
+    if outcome.failed:
+        names = [photo.name for photo in outcome.failed]
+        sys.stderr.write("\n  ".join([f"left out, {len(names)} unreadable:", *names]) + "\n")
+    return 1 if outcome.failed else 0
+
+
+def _predict(args: argparse.Namespace, ranks: "Ranks") -> "Outcome | None":
+    from acnet.inference.fingerprint import digest, file_digest, predictor_digest
+    from acnet.inference.folder import predict_folder
+    from acnet.inference.pictures import DrawingOptions
     from acnet.inference.sources import find_photos
+    from acnet.named_weights import resolve_weights
 
     sources = find_photos(args.images)
-    _check_paths(args)
-    config_file = args.config_file or _config_beside(args.weights)
-    predictor = Predictor(load_config(config_file, args.opts), args.weights, args.device)
+    _check_output(args)
+    weights = resolve_weights(args.weights)
+    config = _load_config(args, weights)
+    _choose_gpu(ranks)
+    predictor = _make_predictor(args, config, weights)
     _check_attention(args, predictor.has_saliency)
-    options = BatchOptions(
-        score_threshold=args.score_threshold,
+    rule = _count_rule(args, weights, predictor)
+    drawing = DrawingOptions(
+        score_threshold=rule.threshold,
         labels=args.labels,
-        picture_suffix=f".{args.picture_format}",
+        suffix=f".{args.picture_format}",
         attention=args.attention,
+        share=args.share,
+    )
+    return predict_folder(
+        predictor,
+        sources,
+        args.output,
+        rule=rule,
+        drawing=drawing,
+        deciding=digest([file_digest(weights), predictor_digest(predictor, config)]),
+        ranks=ranks,
         max_megapixels=args.max_megapixels,
     )
-    results, failed = predict_photos(predictor, sources, args.output, options)
-    lesions = sum(result.count for result in results)
-    sys.stdout.write(
-        f"{lesions} lesions (score {args.score_threshold:g} or more) in {len(results)} photos\n"
-        f"written to {args.output}: pictures, counts.csv, predictions.json, images.json\n"
-    )
-    if failed:
-        sys.stderr.write("\n  ".join([f"left out, {len(failed)} unreadable:", *failed]) + "\n")
-    return 1 if failed else 0
 
 
-def _check_paths(args: argparse.Namespace) -> None:
-    if not args.weights.is_file():
+def _load_config(args: argparse.Namespace, weights: Path) -> "DictConfig | CfgNode":
+    from acnet.config_files import load_config
+    from acnet.inference.yacs_config import is_yacs_file, load_yacs_config
+
+    config = args.config_file or _config_of(weights)
+    if not is_yacs_file(Path(config)):
+        return load_config(config, args.opts)
+    if args.opts:
         raise UserError(
-            f"A prediction needs trained weights. Received --weights {args.weights}, where there "
-            "is no file; give the model_best.pth of a training."
+            "--opts changes values of a LazyConfig. Received it with the yaml "
+            f"{config} of detectron2's older kind; change the values there."
         )
+    return load_yacs_config(Path(config))
+
+
+def _make_predictor(
+    args: argparse.Namespace, config: "DictConfig | CfgNode", weights: Path
+) -> "Predictor":
+    from acnet.inference import MergeOptions, Predictor
+
+    try:
+        merge = None if args.merge is None else MergeOptions(method=args.merge)
+    except ValueError as error:
+        raise UserError(f"{error}") from error
+    predictor = Predictor(config, weights, args.device, merge=merge, precision=args.precision)
+    tiling = {"overlap_px": args.tile_overlap, "batch_size": args.tile_batch}
+    tiling = {name: value for name, value in tiling.items() if value is not None}
+    if args.tile_size is not None:
+        tiling["tile_px"] = None if args.tile_size == "whole" else args.tile_size
+    predictor.tiling = dataclasses.replace(predictor.tiling, **tiling)
+    return predictor
+
+
+def _check_output(args: argparse.Namespace) -> None:
     if args.output.exists() and not args.output.is_dir():
         raise UserError(
             "The results are several files, so --output is a folder. "
@@ -155,10 +154,14 @@ def _check_paths(args: argparse.Namespace) -> None:
         )
 
 
-def _config_beside(weights: Path) -> Path:
+def _config_of(weights: Path) -> Path:
+    from acnet.checkpoint.bundle import is_bundle
+
+    if is_bundle(weights):
+        return weights
     config = weights.with_name(SAVED_CONFIG)
     if config.is_file():
-        logging.getLogger(__name__).info("Config: %s, beside the weights", config)
+        logger.info("Config: %s, beside the weights", config)
         return config
     raise UserError(
         "Weights need the config they were trained with, since it says what the model is. Received "
@@ -167,7 +170,19 @@ def _config_beside(weights: Path) -> Path:
     )
 
 
+def _choose_gpu(ranks: "Ranks") -> None:
+    import torch
+
+    if ranks.has_others and torch.cuda.is_available():
+        torch.cuda.set_device(ranks.local_rank % torch.cuda.device_count())
+
+
 def _check_attention(args: argparse.Namespace, has_saliency: bool) -> None:
+    if args.attention and args.share:
+        raise UserError(
+            "--attention draws on the whole photo, which --share keeps out of the results. "
+            "Received both; leave one of them out."
+        )
     if args.attention and not has_saliency:
         raise UserError(
             "--attention shows what the mask attention (MAMA) sees. Received a config whose model "
@@ -175,14 +190,78 @@ def _check_attention(args: argparse.Namespace, has_saliency: bool) -> None:
         )
 
 
-def _set_up_logging() -> None:
+def _count_rule(args: argparse.Namespace, weights: Path, predictor: "Predictor") -> "CountRule":
+    """Choose the threshold: of the count model that was given, or that is in the bundle."""
+    from acnet.checkpoint.bundle import is_bundle, read_bundle
+    from acnet.evaluation.count_model import read_count_model
+    from acnet.inference.counts import CountRule, check_merge
+
+    model, source = None, ""
+    if args.count_model is not None:
+        if args.score_threshold is not None:
+            raise UserError(
+                "A count model brings the score threshold that was fitted with it. Received "
+                "--count-model and --score-threshold; leave one of them out."
+            )
+        model, source = read_count_model(args.count_model), f"--count-model {args.count_model}"
+    elif args.score_threshold is None and is_bundle(weights):
+        model, source = read_bundle(weights).count_model, f"the bundle {weights}"
+    if model is None:
+        logger.warning(
+            "Counts come without interval and grade, which need a threshold that `acnet calibrate` "
+            "fitted: give its file as --count-model."
+        )
+        threshold = args.score_threshold
+        return CountRule(threshold=DEFAULT_THRESHOLD if threshold is None else threshold)
+    check_merge(model, predictor.merge_name, source=source)
+    return CountRule(threshold=model.threshold, model=model)
+
+
+def _summary(args: argparse.Namespace, outcome: "Outcome") -> str:
+    lesions = sum(result.count.count for result in outcome.results)
+    pictures = "schematics, crops" if args.share else "pictures"
+    return (
+        f"{lesions} lesions (score {outcome.rule.threshold:.3g} or more) in "
+        f"{len(outcome.results)} photos\n"
+        f"written to {args.output}: index.html, {pictures}, counts.csv, predictions.json, "
+        "images.json\n"
+    )
+
+
+def _as_json(args: argparse.Namespace, outcome: "Outcome") -> str:
+    rule = outcome.rule
+    document = {
+        "acnet": acnet.__version__,
+        "output": str(args.output),
+        "threshold": rule.threshold,
+        "count_model": None if rule.model is None else dataclasses.asdict(rule.model),
+        "photos": [_photo_json(result) for result in outcome.results],
+        "failed": [{"photo": one.name, "reason": one.reason} for one in outcome.failed],
+    }
+    return json.dumps(document, ensure_ascii=False) + "\n"
+
+
+def _photo_json(result: "PhotoResult") -> dict:
+    return {
+        "id": result.image_id,
+        "photo": result.name,
+        "width": result.image_hw[1],
+        "height": result.image_hw[0],
+        **dataclasses.asdict(result.count),
+        "seconds": round(result.seconds, 2),
+        "files": dict(result.files),
+        "lesions": result.rows,
+    }
+
+
+def _set_up_logging(ranks: "Ranks") -> None:
     logging.basicConfig(format="%(levelname)s: %(message)s")
-    logging.getLogger("acnet").setLevel(logging.INFO)
+    level = logging.INFO if ranks.is_first else logging.ERROR
+    logging.getLogger("acnet").setLevel(level)
     logging.getLogger("acnet.checkpoint").setLevel(logging.ERROR)  # its report is for training
+
+
+def _hide_noise() -> None:
     hide_library_noise()
-
-
-def _device(text: str) -> str:
-    if not re.fullmatch(r"auto|cpu|mps|(cuda|xpu)(:\d+)?", text):
-        raise argparse.ArgumentTypeError(f"auto, cpu or cuda:NUMBER is needed, received {text}")
-    return text
+    # Of damaged photos the error tells enough, and large ones are meant to be large.
+    warnings.filterwarnings("ignore", module=r"PIL\.")

@@ -13,6 +13,7 @@ import simplejpeg
 from PIL import Image
 
 from acnet.data.files import atomic_write
+from acnet.data.picture_plugins import HEIF_REMEDY, HEIF_SUFFIXES, register_plugins
 from acnet.errors import UserError
 
 EXIF_ORIENTATION = 274
@@ -66,14 +67,39 @@ def read_bgr(path: str | os.PathLike, content: bytes | None = None) -> np.ndarra
     Raises:
         UnreadableFileError: it is truncated, corrupt, no picture, or larger than Pillow deems safe.
     """
+    return np.ascontiguousarray(read_bgr_view(path, content))
+
+
+def read_bgr_view(path: str | os.PathLike, content: bytes | None = None) -> np.ndarray:
+    """Reads as `read_bgr` does, without a second copy of a large JPEG that has to be turned.
+
+    Args:
+        path: a picture of any format that Pillow knows.
+        content: the file's bytes, where they were read already.
+
+    Returns:
+        (H, W, 3) uint8, perhaps a turned view of the pixels as they are stored.
+
+    Raises:
+        UnreadableFileError: it is truncated, corrupt, no picture, or larger than Pillow deems safe.
+    """
     with open_image(path, content) as image:
-        if image.format in JPEG_FORMATS and image.mode in JPEG_MODES:
+        if is_plain_jpeg(image):
             content = Path(path).read_bytes() if content is None else content
             image_bgr = _decode_jpeg(content)
             if image_bgr is not None:
-                return np.ascontiguousarray(_turned(image_bgr, orientation(image)))
+                return _turned(image_bgr, orientation(image))
         rgb = upright(image).convert("RGB")
         return cv2.cvtColor(np.asarray(rgb), cv2.COLOR_RGB2BGR)
+
+
+def is_plain_jpeg(image: Image.Image) -> bool:
+    """Tells whether a picture is a grey or RGB JPEG, which is decoded without Pillow.
+
+    Args:
+        image: as opened.
+    """
+    return image.format in JPEG_FORMATS and image.mode in JPEG_MODES
 
 
 def write_jpeg(path: str | os.PathLike, image_bgr: np.ndarray, quality: int) -> None:
@@ -104,13 +130,14 @@ def open_image(path: str | os.PathLike, content: bytes | None = None) -> Iterato
         UnreadableFileError: it is truncated, corrupt, no picture, or larger than Pillow deems safe.
         FileNotFoundError: there is no such file.
     """
+    register_plugins()
     try:
         with Image.open(path if content is None else io.BytesIO(content)) as image:
             yield image
     except FileNotFoundError:
         raise
     # Pillow's decoders report broken content by any of these, see its docs on Image.open.
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error) as error:
         raise _unreadable(path, error) from error
     except Image.DecompressionBombError as error:
         raise _unreadable(path, error) from error
@@ -135,6 +162,8 @@ def orientation(image: Image.Image) -> int:
     Args:
         image: as opened.
     """
+    if image.format == "TIFF":
+        return 1  # Pillow turns TIFFs by itself, their size already when it opens them
     try:
         return int(image.getexif().get(EXIF_ORIENTATION, 1))
     except (SyntaxError, ValueError, TypeError, OSError, struct.error):
@@ -165,7 +194,9 @@ def _turned(image: np.ndarray, exif_orientation: int) -> np.ndarray:
 
 
 def _unreadable(path: str | os.PathLike, error: Exception) -> UnreadableFileError:
+    lacks_plugin = Path(path).suffix.lower() in HEIF_SUFFIXES and not register_plugins()
+    remedy = HEIF_REMEDY if lacks_plugin else "Replace the file by an intact copy."
     return UnreadableFileError(
         f"A picture must decode whole, since its boxes refer to all of it. "
-        f"Received {Path(path)}: {error}. Replace the file by an intact copy."
+        f"Received {Path(path)}: {error}. {remedy}"
     )

@@ -76,6 +76,10 @@ class CountModel:
         half = np.floor(self.quantile * np.sqrt(counts + 1) + ROUNDING).astype(np.int64)
         return np.maximum(counts - half, 0), counts + half
 
+    def to_json(self) -> str:
+        """Return the model as text, which `parse_count_model` takes."""
+        return json.dumps(_content(self))
+
 
 def write_count_model(path: Path, model: CountModel) -> None:
     """Write a count model, atomically.
@@ -84,8 +88,7 @@ def write_count_model(path: Path, model: CountModel) -> None:
         path: The JSON file.
         model: What to write.
     """
-    content = {"format": FORMAT, "version": VERSION, **dataclasses.asdict(model)}
-    write_json(path, content, indent=2)
+    write_json(path, _content(model), indent=2)
 
 
 def read_count_model(path: Path) -> CountModel:
@@ -101,26 +104,46 @@ def read_count_model(path: Path) -> CountModel:
         UserError: There is no such file, or it is no count model of this version.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise _unusable(path, f"which cannot be read ({error.strerror})") from error
+        raise _unusable(str(path), f"which cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise _unusable(str(path), f"which is no JSON ({error})") from error
+    return parse_count_model(text, source=str(path))
+
+
+def parse_count_model(text: str, *, source: str) -> CountModel:
+    """Read a count model from its text and check that it can be one.
+
+    Args:
+        text: JSON.
+        source: Where it comes from, for errors.
+
+    Returns:
+        The model.
+
+    Raises:
+        UserError: It is no count model of this version.
+    """
+    try:
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _unusable(path, f"which is no JSON ({error})") from error
+        raise _unusable(source, f"which is no JSON ({error})") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise _unusable(path, f"which does not say 'format': '{FORMAT}'")
+        raise _unusable(source, f"which does not say 'format': '{FORMAT}'")
     if content.get("version") != VERSION:
-        raise _unusable(path, f"of version {content.get('version')!r}, where {VERSION} is known")
+        raise _unusable(source, f"of version {content.get('version')!r}, where {VERSION} is known")
     fields = {field.name: field.type for field in dataclasses.fields(CountModel)}
     values = {name: value for name, value in content.items() if name not in ("format", "version")}
     if values.keys() != fields.keys():
         odd = sorted(values.keys() ^ fields.keys())
-        raise _unusable(path, f"in which {', '.join(odd)} is missing or unknown")
+        raise _unusable(source, f"in which {', '.join(odd)} is missing or unknown")
     for name, value in values.items():
         if not _is_valid(name, fields[name], value):
-            raise _unusable(path, f"in which {name} is {value!r}")
+            raise _unusable(source, f"in which {name} is {value!r}")
     if conformal_rank(values["interval_photos"], values["coverage"]) > values["interval_photos"]:
         fault = "{interval_photos} photos cannot promise a coverage of {coverage}"
-        raise _unusable(path, f"in which {fault.format(**values)}")
+        raise _unusable(source, f"in which {fault.format(**values)}")
     return CountModel(**values)
 
 
@@ -136,9 +159,13 @@ def _is_valid(name: str, kind: type, value: Any) -> bool:
     return value >= (1 if name.endswith("_photos") else 0) or name == "threshold"
 
 
-def _unusable(path: Path, fault: str) -> UserError:
+def _content(model: CountModel) -> dict[str, Any]:
+    return {"format": FORMAT, "version": VERSION, **dataclasses.asdict(model)}
+
+
+def _unusable(source: str, fault: str) -> UserError:
     return UserError(
         "A count needs the score threshold that was fitted on validation photos, from a file that "
-        f"`acnet calibrate` wrote. Received {path}, {fault}; write it anew with `acnet calibrate "
-        f"GT.json PREDICTIONS.json --merge NAME --output {path.name}`."
+        f"`acnet calibrate` wrote. Received {source}, {fault}; write it anew with `acnet calibrate "
+        f"GT.json PREDICTIONS.json --merge NAME --output {Path(source).with_suffix('.json').name}`."
     )

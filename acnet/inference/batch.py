@@ -1,136 +1,165 @@
-"""Many photos through one model, into one folder of results."""
+"""Many photos through one model, into one folder of results, by one process or by many.
+
+Each photo becomes a part (see `acnet.inference.parts`); tables and page are made of the parts at
+the end, by the first process. Processes share the folder and nothing else: each takes photos that
+nobody has claimed, and what a dead one left is taken over.
+"""
 
 import logging
-import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 
-import numpy as np
-from detectron2.structures import Instances
-from PIL import Image
-from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from acnet.data.files import atomic_write
-from acnet.data.parallel import LOG_INTERVAL_SECONDS
 from acnet.errors import UserError
-from acnet.inference.photos import read_photo
-from acnet.inference.predictor import Predictor
-from acnet.inference.results import PhotoResult, coco_rows, write_results
+from acnet.inference.claims import Claims
+from acnet.inference.counts import CountRule
+from acnet.inference.fingerprint import digest, photo_digest
+from acnet.inference.parts import Part, PartStore
+from acnet.inference.photo_bar import PhotoBar
+from acnet.inference.photo_worker import Job, PhotoWorker
+from acnet.inference.ranks import Ranks
+from acnet.inference.results import FailedPhoto, PhotoResult
 from acnet.inference.sources import Source
-from acnet.visualization.attention_maps import draw_saliency
-from acnet.visualization.boxes import above_threshold, draw_predictions
 
 logger = logging.getLogger(__name__)
 
-JPEG_QUALITY = 92
+POLL_SECONDS = 0.5
 
 
-@dataclass(frozen=True, kw_only=True)
-class BatchOptions:
-    """What the user may choose about the outputs.
-
-    Args:
-        score_threshold: Lowest score that is drawn and counted, 0 to 1.
-        labels: Scores at the boxes: "auto", "always" or "never".
-        picture_suffix: ".jpg" or ".png".
-        attention: Also draw the mask attention's saliency.
-        max_megapixels: Photos with more are refused.
-    """
-
-    score_threshold: float = 0.5
-    labels: str = "auto"
-    picture_suffix: str = ".jpg"
-    attention: bool = False
-    max_megapixels: float = 16.0
-
-
-def predict_photos(
-    predictor: Predictor, sources: Sequence[Source], folder: Path, options: BatchOptions
-) -> tuple[list[PhotoResult], list[str]]:
-    """Predict photos one after the other, and write pictures and tables.
-
-    A photo that cannot be read is reported and left out.
+def make_jobs(sources: Sequence[Source], deciding: str) -> list[Job]:
+    """Give each photo its number and its key.
 
     Args:
-        predictor: The model.
         sources: The photos.
-        folder: For `pictures/`, `attention/`, and the files of `write_results`.
-        options: About the outputs.
+        deciding: Hash of what decides results besides the photo.
+    """
+    return [
+        Job(image_id=number, source=source, key=digest([deciding, photo_digest(source)]))
+        for number, source in enumerate(sources, start=1)
+    ]
+
+
+def do_jobs(jobs: Sequence[Job], worker: PhotoWorker, store: PartStore, ranks: Ranks) -> None:
+    """Do all photos that have no part yet, together with the other processes.
+
+    Args:
+        jobs: The same in all processes.
+        worker: Of this process.
+        store: Shared by all.
+        ranks: Which process this is.
+
+    The first process returns when all photos are done; the others as soon as nothing is left to
+    take.
+    """
+    if not ranks.has_others:
+        store.forget_failures()
+        _work(jobs, worker, jobs, ranks, take=_always, release=_nothing)
+        return
+    with Claims(store.folder, ranks.rank) as claims:
+        _work(
+            list(ranks.own_first(jobs)),
+            worker,
+            jobs,
+            ranks,
+            take=claims.take,
+            release=claims.release,
+        )
+
+
+def _work(
+    order: Sequence[Job],
+    worker: PhotoWorker,
+    jobs: Sequence[Job],
+    ranks: Ranks,
+    *,
+    take: Callable[[str], bool],
+    release: Callable[[str], None],
+) -> None:
+    pending = [job for job in order if not worker.is_done(job)]
+    finished = len(jobs) - len(pending)
+    if finished and ranks.is_first:
+        logger.info("%d of %d photos are done already", finished, len(jobs))
+    with logging_redirect_tqdm(), PhotoBar(len(jobs), finished, visible=ranks.is_first) as bar:
+        while pending:
+            left = []
+            for job in pending:
+                if take(job.key):
+                    if not worker.is_done(job):  # by another process, since it was listed
+                        worker.do(job, bar.tiles)
+                    release(job.key)
+                elif not worker.is_done(job):
+                    left.append(job)
+                    continue
+                bar.photo()
+            if left and not ranks.is_first:
+                return  # others are at work on the rest, and the first waits for them
+            pending = left
+            if pending:
+                time.sleep(POLL_SECONDS)
+
+
+def collect(
+    jobs: Sequence[Job], store: PartStore, rule: CountRule
+) -> tuple[list[PhotoResult], list[FailedPhoto]]:
+    """Gather what all processes have found, and remove what other runs left.
+
+    Args:
+        jobs: All done.
+        store: With their parts.
+        rule: Which detections count.
 
     Returns:
-        The results, and the names of the photos that could not be read, each in order.
+        The results and the photos that are left out, each in the order of the photos.
+
+    Raises:
+        UserError: A part has vanished.
     """
     results, failed = [], []
-    progress = tqdm(
-        enumerate(sources, start=1),
-        total=len(sources),
-        desc="predicting",
-        unit="photo",
-        mininterval=0.1 if sys.stderr.isatty() else LOG_INTERVAL_SECONDS,
-        disable=len(sources) == 1,
-    )
-    with logging_redirect_tqdm():
-        for image_id, source in progress:
-            try:
-                results.append(_predict_one(predictor, image_id, source, folder, options))
-            except (UserError, FileNotFoundError) as error:
-                logger.warning("%s is left out: %s", source.name, error)
-                failed.append(source.name)
-    write_results(folder, results, predictor.class_names)
+    for job in jobs:
+        part = store.read(job.key)
+        reason = store.read_failure(job.key)
+        if part is not None:
+            results.append(_result(job, part, rule))
+        elif reason is not None:
+            failed.append(FailedPhoto(name=job.source.name, reason=reason))
+        else:
+            raise UserError(
+                "Results are gathered from a file for each photo in OUTPUT. Received none for "
+                f"{job.source.name}, so somebody removed it during the run; run the command again."
+            )
+    store.keep_only({job.key for job in jobs})
     return results, failed
 
 
-def _predict_one(
-    predictor: Predictor, image_id: int, source: Source, folder: Path, options: BatchOptions
-) -> PhotoResult:
-    start = time.perf_counter()
-    photo_bgr = read_photo(source.path, max_megapixels=options.max_megapixels)
-    instances = predictor(photo_bgr)
-    seconds = time.perf_counter() - start
-    _write_pictures(predictor, photo_bgr, instances, source.stem, folder, options)
-    return PhotoResult(
-        image_id=image_id,
-        name=source.name,
-        image_hw=photo_bgr.shape[:2],
-        rows=coco_rows(instances, image_id),
-        count=len(above_threshold(instances, options.score_threshold)),
-        seconds=seconds,
-    )
-
-
-def _write_pictures(
-    predictor: Predictor,
-    photo_bgr: np.ndarray,
-    instances: Instances,
-    stem: str,
-    folder: Path,
-    options: BatchOptions,
-) -> None:
-    photo_rgb = np.ascontiguousarray(photo_bgr[:, :, ::-1])
-    picture = draw_predictions(
-        photo_rgb,
-        instances,
-        score_threshold=options.score_threshold,
-        labels=options.labels,
-        class_names=predictor.class_names,
-    )
-    name = f"{stem}{options.picture_suffix}"
-    save_picture(folder / "pictures" / name, picture)
-    if options.attention:
-        saliency = draw_saliency(photo_rgb, predictor.saliency(photo_bgr))
-        save_picture(folder / "attention" / name, saliency)
-
-
-def save_picture(path: Path, picture_rgb: np.ndarray) -> None:
-    """Write a picture atomically, with its pixels and nothing else.
+def all_rows(jobs: Sequence[Job], store: PartStore) -> Iterator[dict]:
+    """Yield the detections of all photos as COCO results, reading one part at a time.
 
     Args:
-        path: Its suffix, .jpg or .png, decides the format.
-        picture_rgb: (H, W, 3) uint8.
+        jobs: All done.
+        store: With their parts.
     """
-    with atomic_write(path) as temporary:
-        # subsampling=0: the chroma of thin lines is not blurred. PNG ignores both.
-        Image.fromarray(picture_rgb).save(temporary, quality=JPEG_QUALITY, subsampling=0)
+    for job in jobs:
+        part = store.read(job.key)
+        for row in part.rows if part is not None else ():
+            yield {"image_id": job.image_id, **row}
+
+
+def _result(job: Job, part: Part, rule: CountRule) -> PhotoResult:
+    return PhotoResult(
+        image_id=job.image_id,
+        name=job.source.name,
+        image_hw=part.image_hw,
+        rows=[row for row in part.rows if row["score"] >= rule.threshold],
+        count=rule(row["score"] for row in part.rows),
+        seconds=part.seconds,
+        files=part.files,
+    )
+
+
+def _always(key: str) -> bool:
+    return True
+
+
+def _nothing(key: str) -> None:
+    return

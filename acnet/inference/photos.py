@@ -5,45 +5,88 @@ agrees with it on usual photos, and does better on two unusual kinds: `convert` 
 parts into whatever colour lies under them, and deep grey into white.
 """
 
+import contextlib
+import math
 import os
+import threading
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
-from acnet.data.images import UnreadableFileError, open_image, read_size, upright
+from acnet.data.images import (
+    UnreadableFileError,
+    is_plain_jpeg,
+    open_image,
+    read_bgr_view,
+    read_size,
+    upright,
+)
 
 PIXELS_PER_MEGAPIXEL = 1_000_000
+MAX_MEGAPIXELS = 128.0  # beyond the largest phones' 108; 384 MB once decoded
+_PILLOW_LIMIT = threading.RLock()  # Pillow's limit is one variable for the whole process
 # What is stored in 16 or 32 bits was measured with one of these.
 SENSOR_BITS = (8, 10, 12, 14, 16, 32)
 
 
-def read_photo(path: str | os.PathLike, *, max_megapixels: float | None = None) -> np.ndarray:
+def read_photo(path: str | os.PathLike, *, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
     """Read a photo of any of Pillow's modes.
 
+    Of a JPEG the memory holds the file and its decoded pixels, nothing more; of other formats for
+    a moment Pillow's own pixels as well.
+
     Args:
-        path: The file. Of several frames the first is taken.
-        max_megapixels: Refuse larger photos by their header, before they fill the memory.
+        path: the file. Of several frames the first is taken.
+        max_megapixels: refuse larger photos by their header, before they fill the memory.
 
     Returns:
-        (H, W, 3) uint8, BGR, upright by its EXIF orientation; transparent parts are white.
+        (H, W, 3) uint8, BGR, upright by its EXIF orientation, perhaps as a view of pixels that lie
+        otherwise; transparent parts are white.
 
     Raises:
-        UnreadableFileError: It is no picture, cut short or damaged, or too large.
-        FileNotFoundError: There is no such file.
+        UnreadableFileError: it is no picture, cut short or damaged, or too large.
+        FileNotFoundError: there is no such file.
     """
+    with _allow_in_pillow(max_megapixels):
+        _check_size(path, max_megapixels)
+        with open_image(path) as image:
+            if not is_plain_jpeg(image):
+                return cv2.cvtColor(np.asarray(to_rgb(upright(image))), cv2.COLOR_RGB2BGR)
+        return read_bgr_view(path)
+
+
+def _check_size(path: str | os.PathLike, max_megapixels: float) -> None:
     height, width = read_size(path)
     megapixels = height * width / PIXELS_PER_MEGAPIXEL
-    if max_megapixels is not None and megapixels > max_megapixels:
+    if megapixels > max_megapixels:
         raise UnreadableFileError(
-            "A photo goes through the model whole, so its size is limited, lest the memory run "
-            f"out. Received {Path(path).name} of {width} x {height}, {megapixels:.1f} megapixels, "
+            "A photo's pixels are held in memory, 3 bytes each, so their number is limited. "
+            f"Received {Path(path).name} of {width} x {height}, {megapixels:.1f} megapixels, "
             f"above the limit of {max_megapixels:g}. Make the photo smaller, or raise "
-            "--max-megapixels where there is memory for it."
+            "--max-megapixels (max_megapixels in Python) where there is memory for it."
         )
-    with open_image(path) as image:
-        rgb = to_rgb(upright(image))
-    return np.ascontiguousarray(np.asarray(rgb)[:, :, ::-1])
+
+
+@contextlib.contextmanager
+def _allow_in_pillow(megapixels: float) -> Iterator[None]:
+    """Put our limit in the place of Pillow's, which warns from 89 megapixels and refuses 179.
+
+    Pillow's guards against files that are small and decode to gigabytes; ours does the same.
+    """
+    with _PILLOW_LIMIT:
+        before = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = math.ceil(megapixels * PIXELS_PER_MEGAPIXEL)
+        try:
+            with warnings.catch_warnings():
+                # Between once and twice the limit Pillow warns, and we refuse.
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

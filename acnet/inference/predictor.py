@@ -1,44 +1,41 @@
-"""A trained model as a function of a photo."""
+"""A trained model as a function of a photo of any size."""
 
-import copy
-import logging
 import os
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from detectron2.config import instantiate
-from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data import transforms as T
-from detectron2.structures import Instances
-from omegaconf import DictConfig, OmegaConf
+from detectron2.structures import Boxes, Instances
 
-from acnet.checkpoint import load_trained_weights
-from acnet.config_files import load_config
-from acnet.data.register import register_all, register_paths
-from acnet.engine.device import resolve_device
-from acnet.engine.precision import choose_precision
-from acnet.engine.train import build_model
-from acnet.errors import UserError
+from acnet.inference.part_detection import detect
 from acnet.inference.photos import read_photo
-
-logger = logging.getLogger(__name__)
+from acnet.inference.saliency import blend_saliency
+from acnet.inference.tiling import Progress, TilingOptions, in_photo, tile_batches
+from acnet.inference.trained_model import Config, load_trained_model
+from acnet.tiling.merge import MergeOptions, merge_tiles
+from acnet.tiling.own_parts import own_parts
 
 Photo: TypeAlias = str | os.PathLike | np.ndarray
+CPU = torch.device("cpu")
 
 
 class Predictor:
     """Find lesions in photos with a trained model.
 
     Like detectron2's `DefaultPredictor` it takes a picture as OpenCV reads it; it also takes files,
-    and lists of both. Each photo goes through the model whole, resized as the config's
-    `dataloader.test` says, in the precision of the training (`train.amp`).
+    and lists of both. A photo that fits one tile goes through the model whole, and the answer is
+    the model's own; a larger one goes through in overlapping tiles, whose detections are merged.
 
     Attributes:
-        device: Where the model is.
-        model: In evaluation mode.
-        class_names: By class index.
+        device: where the model is.
+        model: in evaluation mode.
+        class_names: by class index.
+        tiling: how photos are cut.
+        merge: how the detections of tiles are merged.
+        precision: what the model computes with.
 
     Example:
         predictor = Predictor("toy/acnet_r18", "output/toy/acnet_r18/model_best.pth")
@@ -47,89 +44,167 @@ class Predictor:
 
     def __init__(
         self,
-        config: str | os.PathLike | DictConfig,
+        config: Config,
         weights: str | os.PathLike,
         device: str = "auto",
+        *,
+        tiling: TilingOptions | None = None,
+        merge: MergeOptions | None = None,
+        precision: str = "config",
     ):
         """
         Args:
-            config: A name such as "toy/acnet_r18", a file, or what `load_config` gave.
-            weights: A checkpoint of a training with this config.
+            config: a name such as "toy/acnet_r18", a LazyConfig file or what `load_config` gave, or
+                a yaml of detectron2's older kind (over `add_acnet_config`) or its `CfgNode`.
+            weights: a checkpoint of a training with this config.
             device: "auto" (a GPU where there is one), or a name that torch knows.
+            tiling: where photos are cut. By default as `TilingOptions()`, unless the config's test
+                set resizes its pictures: such a model was trained on whole ones, and none is cut.
+            merge: how the detections of tiles are merged; by default `MergeOptions()`.
+            precision: "config" (that of the training), "auto", "float32", "bfloat16" or "float16".
 
         Raises:
-            UserError: Unknown config or device; weights that cannot be read or do not fit.
+            UserError: unknown config, device or precision; weights that cannot be read or do not
+                fit.
         """
-        cfg = copy.deepcopy(config) if isinstance(config, DictConfig) else load_config(config)
-        cfg.train.device = device
-        self.device = resolve_device(device)
-        self.model = build_model(cfg).eval()
-        load_trained_weights(self.model, weights)
-        self.class_names = _class_names(cfg)
-        self._precision = choose_precision(cfg.train.amp, self.device)
-        self._input_format = cfg.model.input_format
-        self._resize = T.AugmentationList(instantiate(cfg.dataloader.test.mapper.augmentations))
+        trained = load_trained_model(config, weights, device, precision)
+        self.model = trained.model
+        self.device = self.model.device
+        self.class_names = trained.class_names
+        if tiling is None:
+            tiling = TilingOptions(tile_px=None) if trained.augmentations else TilingOptions()
+        self.tiling = tiling
+        self.merge = MergeOptions() if merge is None else merge
+        self.precision = trained.precision
+        self._input_format = trained.input_format
+        self._resize = T.AugmentationList(trained.augmentations)
 
-    def __call__(self, photos: Photo | list[Photo]) -> Instances | list[Instances]:
+    @property
+    def merge_name(self) -> str:
+        """What merges the tiles of a photo, such as "nms"; thresholds are fitted for one."""
+        return self.merge.method
+
+    def __call__(
+        self, photos: Photo | list[Photo], *, progress: Progress | None = None
+    ) -> Instances | list[Instances]:
         """Detect lesions.
 
         Args:
-            photos: A file, or a picture (H, W, 3) uint8 in BGR; or a list of such.
+            photos: a file, or a picture (H, W, 3) uint8 in BGR; or a list of such.
+            progress: called after each batch of tiles with how many of the photo's tiles are done
+                and how many it has.
 
         Returns:
             On the CPU, `pred_boxes` in the photo's own pixels (upright, where a file says how it
-            was held), `scores` from 0 to 1 and `pred_classes`, down to the model's lowest score;
-            a list of them for a list.
+            was held), `scores` from 0 to 1 and `pred_classes`, best first, down to the model's
+            lowest score; a list of them for a list.
 
         Raises:
-            UnreadableFileError: A file is no picture, or damaged.
-            ValueError: An array is no such picture.
+            UnreadableFileError: a file is no picture, or damaged.
+            ValueError: an array is no such picture.
         """
         if isinstance(photos, list):
-            return [self(photo) for photo in photos]
-        inputs = self._prepare(photos)
-        with torch.inference_mode(), self._precision.autocast():
-            (output,) = self.model([inputs])
-        return output["instances"].to(torch.device("cpu"))
+            return [self(photo, progress=progress) for photo in photos]
+        image = self._read(photos)
+        image_hw = image.shape[:2]
+        tiles = self.tiling.tiles(image_hw)
+        parts = self._parts(tiles)
+        found = []
+        for chosen, batch in tile_batches(image, tiles, self.tiling.batch_size):
+            found += self.detect_whole(batch, None if parts is None else parts[chosen])
+            if progress is not None:
+                progress(len(found), len(tiles))
+        if len(tiles) == 1:
+            return found[0]
+        merged = merge_tiles(in_photo(found, tiles), tiles, image_hw, self.merge)
+        result = Instances(image_hw)
+        result.pred_boxes = Boxes(torch.from_numpy(merged.boxes_xyxy))
+        result.scores = torch.from_numpy(merged.scores)
+        result.pred_classes = torch.from_numpy(merged.classes)
+        return result
+
+    def detect_whole(
+        self, images: list[np.ndarray], parts_xyxy: Sequence[np.ndarray] | None = None
+    ) -> list[Instances]:
+        """Detect lesions in pictures as they are, in one batch, whatever their size.
+
+        This is what a tile goes through; call the predictor itself for photos.
+
+        Args:
+            images: (H, W, 3) uint8 in BGR; of one size, or the smaller ones are padded.
+            parts_xyxy: for each picture the part that it answers for, in its pixels; None for all.
+
+        Returns:
+            For each picture the model's own output, on the CPU.
+        """
+        inputs = [self._prepare(image) for image in images]
+        with torch.inference_mode(), self.precision.autocast():
+            found = detect(self.model, inputs, parts_xyxy)
+        return [instances.to(CPU) for instances in found]
 
     @property
     def has_saliency(self) -> bool:
         """Whether the model has a mask attention to look at (MAMA)."""
         return hasattr(self.model.backbone, "saliency")
 
-    def saliency(self, photo: Photo) -> np.ndarray:
+    def saliency(self, photo: Photo, *, progress: Progress | None = None) -> np.ndarray:
         """Show where the mask attention expects lesions.
 
         Args:
-            photo: As for a call, but one.
+            photo: as for a call, but one.
+            progress: as for a call.
 
         Returns:
-            (h, w) float32 in [0, 1], of the size at which the model saw the photo.
+            (h, w) float32 in [0, 1] over the whole photo: of the size at which the model saw it,
+            or, where it is cut into tiles, one value for about 8 x 8 pixels.
 
         Raises:
-            ValueError: The model has no mask attention.
+            ValueError: the model has no mask attention.
         """
         if not self.has_saliency:
             raise ValueError(
                 "Saliency is what the mask attention (MAMA) computes. Received a model without it; "
                 "check has_saliency first."
             )
-        with torch.inference_mode(), self._precision.autocast():
-            images = self.model.preprocess_image([self._prepare(photo)])
-            grid = self.model.backbone.saliency(images.tensor).float()
-        padded_hw = images.tensor.shape[-2:]
-        full = F.interpolate(grid, padded_hw, mode="bilinear", align_corners=False)[0, 0]
-        height, width = images.image_sizes[0]
-        return full[:height, :width].cpu().numpy()
+        image = self._read(photo)
+        tiles = self.tiling.tiles(image.shape[:2])
+        maps = (
+            one
+            for _, batch in tile_batches(image, tiles, self.tiling.batch_size)
+            for one in self._saliency(batch)
+        )
+        if len(tiles) == 1:
+            return next(maps)
+        return blend_saliency(maps, tiles, image.shape[:2], progress=progress)
 
-    def _prepare(self, photo: Photo) -> dict:
-        """Make the dict that detectron2's models take of a photo."""
+    def _saliency(self, images: list[np.ndarray]) -> list[np.ndarray]:
+        """(h, w) maps at the size of the model's input."""
+        with torch.inference_mode(), self.precision.autocast():
+            batch = self.model.preprocess_image([self._prepare(image) for image in images])
+            grid = self.model.backbone.saliency(batch.tensor).float()
+        padded_hw = batch.tensor.shape[-2:]
+        full = F.interpolate(grid, padded_hw, mode="bilinear", align_corners=False)[:, 0]
+        sizes = zip(full.cpu().numpy(), batch.image_sizes, strict=True)
+        return [one[:height, :width] for one, (height, width) in sizes]
+
+    def _parts(self, tiles_xyxy: np.ndarray) -> np.ndarray | None:
+        """(T, 4): what each tile answers for, in its own pixels; None for all that it sees."""
+        slack_px = self.tiling.slack_px
+        if len(tiles_xyxy) == 1 or slack_px is None or self.merge.needs_every_view:
+            return None
+        return own_parts(tiles_xyxy, slack_px) - np.tile(tiles_xyxy[:, :2], 2)
+
+    def _read(self, photo: Photo) -> np.ndarray:
         image = photo if isinstance(photo, np.ndarray) else read_photo(photo)
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
             raise ValueError(
                 "A picture must be (H, W, 3) uint8 in BGR, as cv2.imread gives it. "
                 f"Received shape {image.shape} of {image.dtype}; convert it."
             )
+        return image
+
+    def _prepare(self, image: np.ndarray) -> dict:
+        """Make the dict that detectron2's models take of a picture."""
         height, width = image.shape[:2]
         if self._input_format == "RGB":
             image = image[:, :, ::-1]
@@ -137,31 +212,3 @@ class Predictor:
         self._resize(resized)
         chw = np.ascontiguousarray(resized.image.transpose(2, 0, 1))
         return {"image": torch.as_tensor(chw), "height": height, "width": width}
-
-
-def _register_path(dataset: str) -> None:
-    """Registers a set that is named by its path, which may be on another machine."""
-    try:
-        register_paths([dataset])
-    except UserError as error:
-        logger.warning("%s", error)
-
-
-def _class_names(cfg: DictConfig) -> list[str]:
-    """Return the names that the config's test set has, or numbers where it is not known here."""
-    count = OmegaConf.select(cfg, "model.roi_heads.num_classes")
-    dataset = OmegaConf.select(cfg, "dataloader.test.dataset.names")
-    dataset = dataset if isinstance(dataset, str) else next(iter(dataset or []), "")
-    if dataset not in DatasetCatalog:
-        register_all()
-        _register_path(dataset)
-    names = (
-        MetadataCatalog.get(dataset).get("thing_classes", []) if dataset in DatasetCatalog else []
-    )
-    if len(names) != count:
-        logger.warning(
-            "The model has %s classes and its test set %r names %d; they are called by number.",
-            *(count, dataset, len(names)),
-        )
-        return [f"class {index + 1}" for index in range(count)]
-    return list(names)

@@ -1,21 +1,30 @@
-"""What prediction leaves behind for other programs: COCO files and a table of counts.
+"""What prediction leaves behind for other programs: COCO files and tables.
 
 predictions.json   COCO results: one row a detection, all scores, in the photos' own pixels
 images.json        what the ids in it mean: COCO's `images` and `categories`
-counts.csv         photo, lesions at or above the threshold, seconds
+counts.csv         photo, lesions, between which limits, grade, seconds
+failed.csv         photos that could not be read, with the reason; only where there are any
 """
 
 import csv
-from collections.abc import Sequence
-from dataclasses import dataclass
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import torch
 from detectron2.evaluation.coco_evaluation import instances_to_coco_json
-from detectron2.structures import Instances
+from detectron2.structures import Boxes, BoxMode, Instances
 
 from acnet.data.files import atomic_write, write_json
+from acnet.inference.counts import PhotoCount
 
 FIRST_CATEGORY_ID = 1  # 0 breaks pycocotools' matching
+COUNTS_HEADER = ("photo", "count", "low", "high", "grade", "seconds")
+FAILED_HEADER = ("photo", "reason")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,41 +35,94 @@ class PhotoResult:
         image_id: From 1.
         name: What the outputs call the photo.
         image_hw: Its height and width in pixels, upright.
-        rows: Its detections as COCO results.
-        count: Lesions at or above the threshold.
+        rows: The detections that count, as COCO results without image_id.
+        count: Its lesions.
         seconds: Of reading and predicting.
+        files: Path of each picture in the output folder, by kind.
     """
 
     image_id: int
     name: str
     image_hw: tuple[int, int]
     rows: list[dict]
-    count: int
+    count: PhotoCount
     seconds: float
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
-def coco_rows(instances: Instances, image_id: int) -> list[dict]:
-    """Return detections as COCO results.
+@dataclass(frozen=True, kw_only=True)
+class FailedPhoto:
+    """A photo that is left out.
+
+    Args:
+        name: What the outputs call it.
+        reason: Why, without the folders that it is in.
+    """
+
+    name: str
+    reason: str
+
+
+def rows_of(instances: Instances) -> list[dict]:
+    """Return one photo's detections as COCO results, without the photo's id.
 
     Args:
         instances: In pixels of the photo, on the CPU.
-        image_id: Of the photo.
 
     Returns:
-        Rows of image_id, category_id (from 1), bbox (x, y, width, height) and score.
+        Rows of category_id (from 1), bbox (x, y, width, height) and score.
     """
-    rows = instances_to_coco_json(instances, image_id)
-    return [{**row, "category_id": row["category_id"] + FIRST_CATEGORY_ID} for row in rows]
+    rows = instances_to_coco_json(instances, 0)
+    return [
+        {
+            "category_id": row["category_id"] + FIRST_CATEGORY_ID,
+            "bbox": row["bbox"],
+            "score": row["score"],
+        }
+        for row in rows
+    ]
 
 
-def write_results(folder: Path, results: Sequence[PhotoResult], class_names: Sequence[str]) -> None:
-    """Write the three files, each whole or not at all.
+def instances_of(rows: Sequence[Mapping[str, Any]], image_hw: tuple[int, int]) -> Instances:
+    """Return COCO results of one photo as detectron2 has them.
+
+    Args:
+        rows: With category_id, bbox and score.
+        image_hw: Of the photo.
+    """
+    boxes_xywh = np.asarray([row["bbox"] for row in rows], dtype=np.float32).reshape(-1, 4)
+    boxes_xyxy = BoxMode.convert(boxes_xywh, BoxMode.XYWH_ABS, BoxMode.XYXY_ABS)
+    instances = Instances(image_hw)
+    instances.pred_boxes = Boxes(torch.as_tensor(boxes_xyxy))
+    # In double precision, so that a threshold takes the same detections here as in the tables.
+    instances.scores = torch.tensor([row["score"] for row in rows], dtype=torch.float64)
+    instances.pred_classes = torch.tensor(
+        [row["category_id"] - FIRST_CATEGORY_ID for row in rows], dtype=torch.int64
+    )
+    return instances
+
+
+def write_results(
+    folder: Path,
+    results: Sequence[PhotoResult],
+    failed: Sequence[FailedPhoto],
+    *,
+    rows: Iterable[Mapping[str, Any]],
+    class_names: Sequence[str],
+    info: Mapping[str, Any],
+) -> None:
+    """Write the files, each whole or not at all.
 
     Args:
         folder: Where to.
         results: Of the photos that could be read.
+        failed: Of the others.
+        rows: All detections, below the threshold too, as COCO results; taken one by one, since
+            those of ten thousand photos fill the memory.
         class_names: By class index.
+        info: What else a reader of images.json should know.
     """
+    _write_rows(folder / "predictions.json", rows)
     categories = [
         {"id": index, "name": name} for index, name in enumerate(class_names, FIRST_CATEGORY_ID)
     ]
@@ -73,12 +135,39 @@ def write_results(folder: Path, results: Sequence[PhotoResult], class_names: Seq
         }
         for result in results
     ]
-    write_json(folder / "predictions.json", [row for result in results for row in result.rows])
-    write_json(folder / "images.json", {"images": images, "categories": categories})
+    content = {"info": dict(info), "images": images, "categories": categories}
+    write_json(folder / "images.json", content)
+    _write_csv(folder / "counts.csv", COUNTS_HEADER, map(_count_row, results))
+    if failed:
+        _write_csv(folder / "failed.csv", FAILED_HEADER, map(dataclasses.astuple, failed))
+    else:
+        (folder / "failed.csv").unlink(missing_ok=True)
+
+
+def _write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     with (
-        atomic_write(folder / "counts.csv") as temporary,
+        atomic_write(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="\n") as file,
+    ):
+        file.write("[")
+        for index, row in enumerate(rows):
+            file.write((",\n" if index else "\n") + json.dumps(row, allow_nan=False))
+        file.write("\n]\n")
+
+
+def _count_row(result: PhotoResult) -> tuple:
+    count = result.count  # csv writes None as an empty cell
+    return (
+        *(result.name, count.count, count.low, count.high, count.grade),
+        f"{result.seconds:.2f}",
+    )
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
+    with (
+        atomic_write(path) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["file", "lesions", "seconds"])
-        writer.writerows([r.name, r.count, f"{r.seconds:.2f}"] for r in results)
+        writer.writerow(header)
+        writer.writerows(rows)

@@ -10,7 +10,7 @@ from acnet.errors import UserError
 
 # In folders, files with these endings are photos; a file that is named itself may end in anything.
 PHOTO_SUFFIXES = (
-    *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpeg", ".jpg"),
+    *(".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jp2", ".jpeg", ".jpg"),
     *(".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"),
 )
 
@@ -60,6 +60,21 @@ def find_photos(arguments: Iterable[str | os.PathLike]) -> list[Source]:
     names = _shortest_distinct_tails(absolute)
     stems = _distinct_stems(names)
     return [Source(*row) for row in zip(found.values(), names, stems, strict=True)]
+
+
+def numbered(sources: Sequence[Source]) -> list[Source]:
+    """Call photos by number, since file names often say whose face it is.
+
+    Args:
+        sources: In the order that numbers them.
+
+    Returns:
+        The same photos, called "photo 0001" and so on.
+    """
+    return [
+        Source(source.path, f"photo {number:04d}", f"photo_{number:04d}")
+        for number, source in enumerate(sources, start=1)
+    ]
 
 
 def _photos_of(argument: Path) -> list[Path]:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from acnet.evaluation.columns import Detections, GroundTruth
+from acnet.inference.counts import PhotoCount
 from acnet.inference.results import PhotoResult, write_results
 from tests.evaluation.coco_content import write_predictions, write_truth
 from tests.evaluation.simulated import simulate
@@ -29,25 +30,28 @@ def save_as_predict_does(folder: Path, num_photos: int, *, seed: int) -> tuple[P
     The photos were predicted in the opposite order, as a folder's order may be.
     """
     truth, detections = simulate(num_photos, seed=seed)
+    photos = list(enumerate(range(num_photos)[::-1], start=1))
     results = [
         PhotoResult(
             image_id=image_id,
             name=truth.file_names[photo],
             image_hw=tuple(truth.image_hw[photo].tolist()),
-            rows=[
-                {"image_id": image_id, "category_id": 1, "bbox": box, "score": score}
-                for box, score in zip(
-                    detections.boxes_xywh[detections.photo == photo].tolist(),
-                    detections.scores[detections.photo == photo].tolist(),
-                    strict=True,
-                )
-            ],
-            count=0,
+            rows=[],
+            count=PhotoCount(count=0),
             seconds=0.0,
         )
-        for image_id, photo in enumerate(range(num_photos)[::-1], start=1)
+        for image_id, photo in photos
     ]
-    write_results(folder / "results", results, ["acne"])
+    rows = [
+        {"image_id": image_id, "category_id": 1, "bbox": box, "score": score}
+        for image_id, photo in photos
+        for box, score in zip(
+            detections.boxes_xywh[detections.photo == photo].tolist(),
+            detections.scores[detections.photo == photo].tolist(),
+            strict=True,
+        )
+    ]
+    write_results(folder / "results", results, [], rows=rows, class_names=["acne"], info={})
     return write_truth(folder / "gt.json", truth), folder / "results" / "predictions.json"
 
 

@@ -1,65 +1,16 @@
 """`acnet predict` as a user runs it, with a toy model of random weights."""
 
 import contextlib
-import csv
 import io
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
-from detectron2.config import LazyConfig
 from PIL import Image
 from pycocotools.coco import COCO
 
-from acnet.checkpoint import ACNetCheckpointer
-from acnet.cli.main import main
-from acnet.config_files import load_config
-from acnet.engine.train import build_model
 from acnet.inference import Predictor
-
-CONFIG = "toy/acnet_r18"
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory) -> Path:
-    """Return random weights with the config beside them, as a training leaves them."""
-    folder = tmp_path_factory.mktemp("run")
-    cfg = load_config(CONFIG, ["train.amp.enabled=false"])
-    LazyConfig.save(cfg, str(folder / "config.yaml"))
-    torch.manual_seed(0)
-    ACNetCheckpointer(build_model(cfg), folder).save("model_final")
-    return folder / "model_final.pth"
-
-
-@pytest.fixture
-def photos(tmp_path) -> Path:
-    """Return a folder with two photos."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    save_noise(folder / "a.png", 64, 96)
-    save_noise(folder / "b.jpg", 96, 64)
-    return folder
-
-
-def save_noise(path: Path, height: int, width: int, **options) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(len(path.name)).integers(0, 256, (height, width, 3), np.uint8)
-    Image.fromarray(pixels).save(path, **options)
-
-
-def predict(*arguments) -> int:
-    return main(["predict", *map(str, arguments)])
-
-
-def read_counts(folder: Path) -> list[dict[str, str]]:
-    with (folder / "counts.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def files_below(folder: Path) -> list[str]:
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+from tests.cli.predicting import CONFIG, files_below, predict, read_counts, save_noise
 
 
 def test_folder_of_photos_becomes_pictures_and_tables(tmp_path, photos, weights, capsys):
@@ -68,14 +19,17 @@ def test_folder_of_photos_becomes_pictures_and_tables(tmp_path, photos, weights,
     assert files_below(out) == [
         "counts.csv",
         "images.json",
+        "index.html",
         "pictures/a.jpg",
         "pictures/b.jpg",
         "predictions.json",
+        "thumbnails/a.jpg",
+        "thumbnails/b.jpg",
     ]
     with Image.open(out / "pictures" / "a.jpg") as picture:
         assert picture.size == (960, 640)  # 96 x 64, ten times as large
     shown = capsys.readouterr()
-    total = sum(int(row["lesions"]) for row in read_counts(out))
+    total = sum(int(row["count"]) for row in read_counts(out))
     assert f"{total} lesions (score 0.4 or more) in 2 photos\n" in shown.out
     assert "predicting: 100%" in shown.err
 
@@ -103,13 +57,13 @@ def test_rows_hold_what_the_predictor_finds(tmp_path, photos, weights):
     assert [row["score"] for row in rows] == pytest.approx(instances.scores.tolist())
     counted = (instances.scores >= threshold).sum().item()
     assert 0 < counted < len(rows)
-    assert read_counts(out)[0]["lesions"] == str(counted)
+    assert read_counts(out)[0]["count"] == str(counted)
 
 
 def test_nothing_found_is_a_result_too(tmp_path, photos, weights):
     out = tmp_path / "out"
     assert predict(photos, "--weights", weights, "--output", out, "--score-threshold", 1) == 0
-    assert [row["lesions"] for row in read_counts(out)] == ["0", "0"]
+    assert [row["count"] for row in read_counts(out)] == ["0", "0"]
 
 
 def test_unreadable_photos_are_left_out_and_listed(tmp_path, photos, weights, capsys):
@@ -117,7 +71,7 @@ def test_unreadable_photos_are_left_out_and_listed(tmp_path, photos, weights, ca
     (photos / "empty.jpg").write_bytes(b"")
     (photos / "aa_truncated.jpg").write_bytes((photos / "b.jpg").read_bytes()[:500])
     assert predict(photos, "--weights", weights, "--output", out) == 1
-    assert [row["file"] for row in read_counts(out)] == ["a.png", "b.jpg"]
+    assert [row["photo"] for row in read_counts(out)] == ["a.png", "b.jpg"]
     assert files_below(out / "pictures") == ["a.jpg", "b.jpg"]
     errors = capsys.readouterr().err
     assert errors.endswith("left out, 2 unreadable:\n  aa_truncated.jpg\n  empty.jpg\n")
@@ -143,7 +97,7 @@ def test_same_names_in_two_folders_stay_apart(tmp_path, weights):
     save_noise(tmp_path / "right" / "x.jpg", 64, 64)
     out = tmp_path / "out"
     predict(tmp_path / "left", tmp_path / "right", "--weights", weights, "--output", out)
-    assert [row["file"] for row in read_counts(out)] == ["left/x.jpg", "right/x.jpg"]
+    assert [row["photo"] for row in read_counts(out)] == ["left/x.jpg", "right/x.jpg"]
     assert files_below(out / "pictures") == ["left_x.jpg", "right_x.jpg"]
 
 
@@ -212,7 +166,7 @@ def lonely(weights: Path, folder: Path) -> Path:
     [
         ("photo", "check its spelling."),
         ("folder", ".webp."),
-        ("weights", "give the model_best.pth of a training."),
+        ("weights", "or give --weights FILE."),
         ("config", "Add --config-file NAME, such as toy/acnet_r18."),
         ("output", "name another place."),
     ],

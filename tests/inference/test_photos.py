@@ -1,5 +1,6 @@
 """Photos of every mode, orientation and kind of damage."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -152,3 +153,31 @@ def test_photo_above_the_limit_is_refused_by_its_header(tmp_path):
     read_photo(path, max_megapixels=2)
     with pytest.raises(UnreadableFileError, match=r"2000 x 1000, 2\.0 megapixels, above the limit"):
         read_photo(path, max_megapixels=1.99)
+
+
+def test_avif_whose_pixels_are_damaged_is_refused(tmp_path):
+    # Its decoder raises RuntimeError, unlike all others.
+    path = save(Image.fromarray(noise(64, 64)), tmp_path / "photo.avif")
+    content = path.read_bytes()
+    start = content.index(b"mdat") + 4
+    path.write_bytes(content[:start] + bytes(len(content) - start))
+    with pytest.raises(UnreadableFileError, match=r"photo\.avif"):
+        read_photo(path)
+
+
+@pytest.mark.parametrize("max_megapixels", [1.0, 0.4])
+def test_pillows_own_limit_gives_way_and_comes_back(tmp_path, max_megapixels):
+    # 1.5 megapixels: between once and twice the limit Pillow would warn, above it would refuse.
+    path = save(Image.new("L", (1500, 1000)), tmp_path / "photo.png")
+    before = Image.MAX_IMAGE_PIXELS
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UnreadableFileError, match=r"photo\.png"):
+            read_photo(path, max_megapixels=max_megapixels)
+    assert before == Image.MAX_IMAGE_PIXELS
+
+
+def test_more_than_pillow_deems_safe_can_be_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    path = save(Image.new("RGB", (100, 100), "red"), tmp_path / "photo.png")
+    assert read_photo(path).shape == (100, 100, 3)

@@ -1,0 +1,145 @@
+"""ACNet as a detection model of SAHI (https://github.com/obss/sahi), 0.12.
+
+    from sahi.predict import get_sliced_prediction
+    from acnet.integrations.sahi import ACNetDetectionModel
+
+    model = ACNetDetectionModel(model_path="model_final.pth", config_path="toy/acnet_r18")
+    result = get_sliced_prediction("photo.jpg", model, slice_height=640, slice_width=640)
+
+`acnet.Predictor` does the same work in less time; this is for pipelines that are built on SAHI.
+"""
+
+import numpy as np
+from detectron2.structures import Instances
+
+from acnet.errors import UserError
+from acnet.inference import Predictor, TilingOptions
+
+try:
+    from sahi.models.base import DetectionModel
+    from sahi.prediction import ObjectPrediction
+except ModuleNotFoundError as error:
+    if error.name.split(".")[0] != "sahi":
+        raise
+    raise UserError(
+        "acnet.integrations.sahi gives ACNet to SAHI, so SAHI must be installed, and acnet does "
+        "not install it. Received an environment without it: pip install 'sahi>=0.12,<0.13'."
+    ) from error
+
+Shifts = list[list[int | float]]
+
+
+class ACNetDetectionModel(DetectionModel):
+    """A `sahi.models.base.DetectionModel` around `acnet.Predictor`.
+
+    Slices go through the model as they are, several at once with SAHI's `batch_size`; SAHI merges.
+    """
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        """
+        Args:
+            args, kwargs: as for `DetectionModel`: `model`, a predictor; or `model_path`, the
+                weights, with `config_path`, a config's name or file. `confidence_threshold` is 0.3
+                by default, as everywhere in SAHI.
+        """
+        self._found: list[Instances] = []
+        super().__init__(*args, **kwargs)
+
+    def load_model(self) -> None:
+        """Build the predictor from `config_path` and `model_path`."""
+        if self.model_path is None or self.config_path is None:
+            raise UserError(
+                "ACNet's weights need the config they were trained with. Received "
+                f"model_path={self.model_path!r} and config_path={self.config_path!r}; give both, "
+                "or model=acnet.Predictor(...)."
+            )
+        self.set_model(
+            Predictor(
+                self.config_path,
+                self.model_path,
+                str(self.device),
+                tiling=TilingOptions(tile_px=None),
+            )
+        )
+
+    def set_model(self, model: Predictor, **kwargs: object) -> None:
+        """Use a predictor that is there already.
+
+        Args:
+            model: the predictor; its own tiling and merging are not used.
+            kwargs: for SAHI's other models; ignored.
+        """
+        self.model = model
+        self.category_mapping = {str(i): name for i, name in enumerate(model.class_names)}
+
+    @property
+    def category_names(self) -> list[str]:
+        """Names of the classes, in order."""
+        return list(self.category_mapping.values())
+
+    @property
+    def num_categories(self) -> int:
+        """How many classes there are."""
+        return len(self.category_mapping)
+
+    def perform_inference(self, image: np.ndarray) -> None:
+        """Detect in one slice.
+
+        Args:
+            image: (H, W, 3) uint8 in RGB.
+        """
+        self.perform_batch_inference([image])
+
+    def perform_batch_inference(self, images: list[np.ndarray]) -> None:
+        """Detect in several slices at once.
+
+        Args:
+            images: (H, W, 3) uint8 in RGB.
+        """
+        self._found = self.model.detect_whole([image[:, :, ::-1] for image in images])
+        self._original_predictions = self._found
+
+    def _create_object_prediction_list_from_original_predictions(
+        self,
+        shift_amount_list: Shifts | None = None,
+        full_shape_list: list[list[int | float]] | None = None,
+    ) -> None:
+        """Give SAHI the detections of the last inference.
+
+        Args:
+            shift_amount_list: for each slice its left and top in the photo; or those of one.
+            full_shape_list: for each slice the photo's height and width; or those of one.
+        """
+        shifts = _one_each(shift_amount_list or [0, 0], len(self._found))
+        shapes = _one_each(full_shape_list or [None], len(self._found))
+        self._object_prediction_list_per_image = [
+            self._object_predictions(found, shift, shape)
+            for found, shift, shape in zip(self._found, shifts, shapes, strict=True)
+        ]
+
+    def _object_predictions(
+        self, found: Instances, shift: list[int | float], shape: list[int | float] | None
+    ) -> list[ObjectPrediction]:
+        kept = found[found.scores >= self.confidence_threshold]
+        rows = zip(
+            kept.pred_boxes.tensor.tolist(),
+            kept.scores.tolist(),
+            kept.pred_classes.tolist(),
+            strict=True,
+        )
+        return [
+            ObjectPrediction(
+                bbox=box,
+                score=score,
+                category_id=category,
+                category_name=self.category_mapping[str(category)],
+                shift_amount=shift,
+                full_shape=shape,
+            )
+            for box, score, category in rows
+        ]
+
+
+def _one_each(values: list, count: int) -> list:
+    """SAHI gives a list for each slice, or, for one slice, the numbers alone."""
+    return values if isinstance(values[0], (list, tuple)) or values == [None] else [values] * count

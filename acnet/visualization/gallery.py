@@ -1,0 +1,108 @@
+"""All photos of a prediction on one page, which works from the disk and asks nobody anything."""
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+from markupsafe import Markup
+
+import acnet
+from acnet.data.files import write_text
+from acnet.evaluation.grading import GRADE_NAMES
+from acnet.inference.counts import CountRule
+from acnet.inference.results import FailedPhoto, PhotoResult
+from acnet.visualization.templates import render
+
+
+def write_gallery(
+    path: Path,
+    results: Sequence[PhotoResult],
+    failed: Sequence[FailedPhoto],
+    *,
+    rule: CountRule,
+    files: Sequence[str],
+) -> None:
+    """Write the page, whole or not at all.
+
+    Args:
+        path: Of the HTML file, in the folder that the pictures' paths start from.
+        results: In the order in which they are shown at first.
+        failed: Photos that are left out.
+        rule: That counted the lesions.
+        files: Names beside the page that programs read.
+    """
+    script = (
+        resources.files("acnet.visualization.templates").joinpath("gallery.js").read_text("utf-8")
+    )
+    has_grades = rule.model is not None
+    sorts = [("name", "Name"), ("count", "Lesions")]
+    text = render(
+        "gallery.html.j2",
+        title="Lesions found",
+        photos=[_card(result) for result in results],
+        failed=failed,
+        total=sum(result.count.count for result in results),
+        tally=_tally(results) if has_grades else [],
+        how=_how(rule),
+        level=f"{rule.model.coverage:.0%}" if rule.model else "",
+        grades=GRADE_NAMES,
+        sorts=[*sorts, ("grade", "Grade")] if has_grades else sorts,
+        files=files,
+        version=acnet.__version__,
+        script=Markup(script),
+        scripts=_permission(script),
+    )
+    write_text(path, text)
+
+
+def _card(result: PhotoResult) -> dict:
+    count, files = result.count, result.files
+    lesions = "1 lesion" if count.count == 1 else f"{count.count} lesions"
+    grade = "" if count.grade is None else f", {GRADE_NAMES[count.grade]}"
+    full = files.get("picture") or files["schematic"]
+    return {
+        "name": result.name,
+        "count": count.count,
+        "low": count.low,
+        "high": count.high,
+        "grade": count.grade,
+        "width": result.image_hw[1],
+        "height": result.image_hw[0],
+        "seconds": result.seconds,
+        "full": full,
+        "small": files.get("thumbnail", full),
+        "attention": files.get("attention"),
+        "crops": files.get("crops"),
+        "alt": f"{result.name}: {lesions}{grade}",
+    }
+
+
+def _tally(results: Sequence[PhotoResult]) -> list[dict]:
+    photos = Counter(result.count.grade for result in results)
+    return [
+        {"grade": grade, "name": name, "photos": photos[grade]}
+        for grade, name in enumerate(GRADE_NAMES)
+    ]
+
+
+def _how(rule: CountRule) -> str:
+    counted = f"A lesion counts from a score of {rule.threshold:.3g}"
+    if rule.model is None:
+        return (
+            f"{counted}, which was not fitted to this model: counts have neither interval nor "
+            "grade. acnet calibrate fits one on validation photos."
+        )
+    return (
+        f"{counted}, fitted on {rule.model.fit_photos} validation photos. The interval beside a "
+        f"count holds the true one in {rule.model.coverage:.0%} of such photos. Grades are "
+        "Hayashi's: up to 5, 20, 50 lesions, and more."
+    )
+
+
+def _permission(script: str) -> str:
+    """Return what lets this script run on the page, and no other."""
+    hashed = hashlib.sha256(script.encode()).digest()
+    return f"'sha256-{base64.b64encode(hashed).decode('ascii')}'"

@@ -1,0 +1,121 @@
+"""`acnet predict` for programs, and under torchrun."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.cli.predicting import predict, read_counts, save_noise
+
+
+def test_json_is_all_that_is_written_to_stdout(tmp_path, photos, weights, capfd):
+    (photos / "broken.jpg").write_bytes(b"")
+    out = tmp_path / "out"
+    options = ["--json", "--score-threshold", 0.4, "--output", out]
+    assert predict(photos, "--weights", weights, *options) == 1
+    document = json.loads(capfd.readouterr().out)
+    assert [photo["photo"] for photo in document["photos"]] == ["a.png", "b.jpg"]
+    assert [failure["photo"] for failure in document["failed"]] == ["broken.jpg"]
+    counts = [int(row["count"]) for row in read_counts(out)]
+    assert [len(photo["lesions"]) for photo in document["photos"]] == counts
+    assert document["photos"][0]["files"]["picture"] == "pictures/a.jpg"
+    assert document["count_model"] is None
+
+
+def test_what_is_missing_for_intervals_is_said_once(tmp_path, photos, weights, caplog):
+    predict(photos, "--weights", weights, "--output", tmp_path / "out")
+    assert caplog.text.count("acnet calibrate") == 1
+    assert all(
+        row["low"] == row["high"] == row["grade"] == "" for row in read_counts(tmp_path / "out")
+    )
+
+
+def test_a_large_photo_goes_through_in_tiles(tmp_path, weights, capsys):
+    save_noise(tmp_path / "photo.png", 96, 160)
+    options = ["--tile-size", 96, "--tile-overlap", 32, "--tile-batch", 2, "--merge", "cluster"]
+    assert (
+        predict(
+            tmp_path / "photo.png", "--weights", weights, *options, "--output", tmp_path / "out"
+        )
+        == 0
+    )
+    info = json.loads((tmp_path / "out" / "images.json").read_text())["info"]
+    assert info["merge"] == "cluster"
+
+
+def test_help_names_the_defaults_of_the_library(capsys):
+    from acnet.inference import MergeOptions, TilingOptions
+    from acnet.inference.photos import MAX_MEGAPIXELS
+
+    with pytest.raises(SystemExit):
+        predict("--help")
+    shown = " ".join(capsys.readouterr().out.split())
+    tiling = TilingOptions()
+    assert f"or whole; default {tiling.tile_px}, and whole" in shown
+    assert f"at least; default {tiling.overlap_px}" in shown
+    assert f"at once; default {tiling.batch_size}" in shown
+    assert f"cluster, {MergeOptions().method} (default)" in shown
+    assert f"memory run out; default {MAX_MEGAPIXELS:g}" in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        (["--tile-size", "96", "--tile-overlap", "96"], "smaller than the tile"),
+        (["--merge", "none"], "choose one of these"),
+        (["--count-model", "x.json", "--score-threshold", "0.5"], "leave one of them out"),
+    ],
+)
+def test_impossible_options_are_mistakes_of_the_user(
+    tmp_path, photos, weights, options, fault, capsys
+):
+    assert predict(photos, "--weights", weights, "--output", tmp_path / "out", *options) == 2
+    assert fault in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_interrupted_run_says_that_it_goes_on(tmp_path, photos, weights, monkeypatch, capsys):
+    from acnet.inference import Predictor
+
+    monkeypatch.setattr(Predictor, "__call__", _interrupt)
+    assert predict(photos, "--weights", weights, "--output", tmp_path / "out") == 130
+    assert "the same command goes on from here" in capsys.readouterr().err
+
+
+def _interrupt(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.slow
+def test_torchrun_splits_the_photos(tmp_path, repo_root, photos, weights):
+    for number in range(4):
+        save_noise(photos / f"more_{number}.png", 64, 64)
+    (photos / "broken.jpg").write_bytes(b"")
+    out, alone = tmp_path / "out", tmp_path / "alone"
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    words = ["-m", "acnet.cli.main", "predict", str(photos), "--weights", str(weights)]
+    done = subprocess.run(
+        [sys.executable, *torchrun, *words, "--output", str(out)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(repo_root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    # A photo could not be read, and torchrun turns the first process' status into its own.
+    assert done.returncode == 1
+    assert "lesions (score 0.5 or more) in 6 photos" in done.stdout
+    assert predict(photos, "--weights", weights, "--output", alone) == 1
+    for name in ("predictions.json", "images.json", "failed.csv"):
+        assert (out / name).read_text() == (alone / name).read_text(), name
+
+
+@pytest.mark.slow
+def test_two_hosts_find_what_one_finds(repo_root):
+    script = repo_root / "scripts" / "two_hosts_check.py"
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    if done.returncode == 77:
+        pytest.skip(done.stdout.strip())
+    assert done.stdout.rstrip().endswith("PASS: four processes on two hosts find what one finds")

@@ -1,0 +1,175 @@
+"""`acnet weights`: packing a trained model, and predicting with the one file."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from detectron2.config import LazyConfig
+
+from acnet.checkpoint import ACNetCheckpointer
+from acnet.checkpoint.bundle import read_bundle, tensor_summary
+from acnet.checkpoint.pack import halve
+from acnet.cli.main import main
+from acnet.config_files import load_config
+from acnet.engine.train import build_model
+from acnet.evaluation.count_model import CountModel, write_count_model
+from acnet.inference import Predictor
+from tests.inference.bright_square import photo
+
+SECRET = "/home/secret-user/runs"
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory) -> Path:
+    """Return the folder of a training of random weights."""
+    folder = tmp_path_factory.mktemp("run")
+    cfg = load_config("toy/acnet_r18", ["train.amp.enabled=false", f"train.output_dir={SECRET}"])
+    LazyConfig.save(cfg, str(folder / "config.yaml"))
+    torch.manual_seed(0)
+    ACNetCheckpointer(build_model(cfg), folder).save("model_final")
+    return folder
+
+
+@pytest.fixture
+def count_model(tmp_path) -> Path:
+    model = CountModel(
+        merge="nms",
+        threshold=0.3,
+        coverage=0.9,
+        quantile=1.0,
+        fit_photos=20,
+        interval_photos=20,
+        fit_mae=1.0,
+        interval_mae=1.0,
+        seed=0,
+    )
+    write_count_model(tmp_path / "count.json", model)
+    return tmp_path / "count.json"
+
+
+@pytest.fixture
+def picture(tmp_path) -> Path:
+    photo(size_wh=(96, 64)).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+def weights(*arguments: object) -> int:
+    return main(["weights", *map(str, arguments)])
+
+
+def test_a_packed_model_answers_as_before(tmp_path, run_dir, picture):
+    bundle = tmp_path / "model.safetensors"
+    assert weights("pack", run_dir, bundle) == 0
+    before = Predictor(run_dir / "config.yaml", run_dir / "model_final.pth")
+    after = Predictor(bundle, bundle)
+    assert after.class_names == before.class_names == ["acne"]
+    expected, found = before(picture), after(picture)
+    assert len(expected) > 0
+    torch.testing.assert_close(found.pred_boxes.tensor, expected.pred_boxes.tensor)
+    torch.testing.assert_close(found.scores, expected.scores)
+
+
+def test_half_is_half_the_size_and_nearly_the_same(tmp_path, run_dir, picture):
+    full, half = tmp_path / "full.safetensors", tmp_path / "half.safetensors"
+    weights("pack", run_dir, full)
+    weights("pack", run_dir, half, "--half")
+    assert half.stat().st_size / full.stat().st_size == pytest.approx(0.5, abs=0.01)
+    assert set(tensor_summary(half)) == {"F16", "I64"}
+    best = [Predictor(path, path)(picture).scores.max() for path in (full, half)]
+    assert best[0].item() == pytest.approx(best[1].item(), abs=0.01)
+
+
+def test_numbers_that_float16_cannot_hold_stay_float32():
+    state = {"large": torch.tensor([1e6]), "small": torch.tensor([0.5]), "count": torch.tensor(3)}
+    kinds = {name: tensor.dtype for name, tensor in halve(state).items()}
+    assert kinds == {"large": torch.float32, "small": torch.float16, "count": torch.int64}
+
+
+def test_nothing_of_the_training_but_the_model_is_in_the_file(tmp_path, run_dir):
+    bundle = tmp_path / "model.safetensors"
+    weights("pack", run_dir, bundle)
+    assert SECRET in (run_dir / "config.yaml").read_text()
+    content = bundle.read_bytes()
+    for word in (SECRET, "secret", str(run_dir), "optimizer", "toy_trainval"):
+        assert word.encode() not in content, word
+
+
+def test_predict_needs_one_file_and_takes_its_count_model(
+    tmp_path, run_dir, picture, count_model, capsys
+):
+    bundle = tmp_path / "model.safetensors"
+    weights("pack", run_dir, bundle, "--count-model", count_model)
+    capsys.readouterr()
+    words = ["--weights", str(bundle), "--output", str(tmp_path / "out"), "--json"]
+    assert main(["predict", str(picture), *words]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["threshold"] == 0.3
+    (found,) = document["photos"]
+    assert found["low"] <= found["count"] <= found["high"]
+    assert found["grade"] in range(4)
+    # A threshold of one's own is not the fitted one, so it says neither interval nor grade.
+    assert main(["predict", str(picture), *words, "--score-threshold", "0.4"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["photos"]
+    assert found["low"] is found["high"] is found["grade"] is None
+
+
+def test_a_count_model_for_another_merging_is_refused(
+    tmp_path, run_dir, picture, count_model, capsys
+):
+    bundle = tmp_path / "model.safetensors"
+    weights("pack", run_dir, bundle, "--count-model", count_model)
+    words = ["--weights", str(bundle), "--output", str(tmp_path / "out"), "--merge", "cluster"]
+    assert main(["predict", str(picture), *words]) == 2
+    assert "fitted to 'nms', where 'cluster' merges" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_show_says_what_is_inside(tmp_path, run_dir, count_model, capsys):
+    bundle = tmp_path / "model.safetensors"
+    card = tmp_path / "card.md"
+    card.write_text("# Made in a test\n")
+    options = ["--count-model", count_model, "--card", card, "--classes", "pimple"]
+    weights("pack", run_dir, bundle, *options)
+    capsys.readouterr()
+    assert weights("show", bundle) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("# Made in a test\n\nclasses:     pimple\n")
+    assert '"threshold": 0.3' in shown
+    assert weights("show", bundle, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["classes"] == ["pimple"]
+    assert weights("show", bundle, "--config") == 0
+    assert capsys.readouterr().out == read_bundle(bundle).config
+
+
+def test_the_made_card_names_the_parameters(tmp_path, run_dir):
+    bundle = tmp_path / "model.safetensors"
+    weights("pack", run_dir, bundle)
+    card = read_bundle(bundle).card
+    assert "parameters: 7,976,377, stored in float32" in card
+    assert "Not a medical device" in card
+
+
+def test_list_names_none_yet(capsys):
+    assert weights("list") == 0
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "none come along" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("mistake", "remedy"),
+    [
+        ("folder", "give the folder of a finished training, or a weights file in it."),
+        ("ending", "name it model.safetensors."),
+        ("classes", "give 1."),
+        ("card", "Give another file."),
+    ],
+)
+def test_mistakes_end_with_their_remedy(tmp_path, run_dir, mistake, remedy, capsys):
+    output = tmp_path / ("model.bin" if mistake == "ending" else "model.safetensors")
+    run = tmp_path if mistake == "folder" else run_dir
+    more = {"classes": ["--classes", "a", "b"], "card": ["--card", tmp_path / "none.md"]}
+    assert weights("pack", run, output, *more.get(mistake, [])) == 2
+    assert capsys.readouterr().err.rstrip().endswith(remedy)
+    assert not output.exists()

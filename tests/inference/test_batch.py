@@ -1,0 +1,202 @@
+"""Going on: what is done is not done again, what changed is, and a kill costs one photo."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from acnet.inference import photo_worker
+from acnet.inference.counts import CountRule
+from acnet.inference.pictures import DrawingOptions
+from acnet.inference.sources import Source
+from tests.inference.bright_square import BrightSquare, make_photos, photo, predict
+
+PROCESS = Path(__file__).with_name("predict_process.py")
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    return make_photos(tmp_path / "photos", *(f"{name}.png" for name in "abcde"))
+
+
+@pytest.fixture
+def out(tmp_path) -> Path:
+    return tmp_path / "out"
+
+
+def calls(photos: Path, out: Path, **options) -> int:
+    """Return for how many photos the model is asked."""
+    predictor = BrightSquare()
+    assert predict(photos, out, predictor, **options) is not None
+    return predictor.calls
+
+
+def content(out: Path) -> dict[str, bytes]:
+    """Return all results but the seconds, which differ."""
+    files = sorted(path for path in out.rglob("*") if path.is_file() and ".parts" not in path.parts)
+    return {
+        str(path.relative_to(out)): path.read_bytes()
+        for path in files
+        if path.name not in ("counts.csv", "index.html")
+    }
+
+
+def start(*arguments: object, rank: int | None = None, size: int = 1) -> subprocess.Popen:
+    environment = {key: value for key, value in os.environ.items() if key != "RANK"}
+    if rank is not None:
+        environment |= {"RANK": str(rank), "WORLD_SIZE": str(size), "LOCAL_RANK": str(rank)}
+    words = [sys.executable, str(PROCESS), *map(str, arguments)]
+    return subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL)
+
+
+def photos_of(out: Path, rank: int) -> int:
+    log = out.with_name(f"{out.name}.rank{rank}.log")
+    return len(log.read_text().splitlines()) if log.exists() else 0
+
+
+def test_a_second_run_asks_the_model_nothing(photos, out):
+    assert calls(photos, out) == 5
+    first = content(out)
+    assert calls(photos, out) == 0
+    assert content(out) == first
+
+
+def test_a_changed_photo_is_done_again(photos, out):
+    calls(photos, out)
+    photo(size_wh=(64, 64)).save(photos / "b.png")
+    assert calls(photos, out) == 1
+    images = json.loads((out / "images.json").read_text())["images"]
+    assert [image["width"] for image in images] == [48, 64, 48, 48, 48]
+
+
+def test_a_new_photo_is_added_and_a_removed_one_goes(photos, out):
+    drawing = DrawingOptions(labels="never")
+    calls(photos, out, drawing=drawing)
+    (photos / "a.png").rename(photos / "f.png")
+    assert calls(photos, out, drawing=drawing) == 1
+    assert sorted(path.stem for path in (out / "pictures").iterdir()) == list("bcdef")
+
+
+def test_other_weights_or_config_do_everything_again(photos, out):
+    calls(photos, out)
+    assert calls(photos, out, deciding="other weights") == 5
+    assert len(list((out / ".parts").iterdir())) == 5  # the old ones are gone
+
+
+def test_other_pictures_are_drawn_without_asking_the_model(photos, out):
+    drawing = DrawingOptions(labels="never")
+    assert calls(photos, out, drawing=drawing) == 5
+    assert calls(photos, out, drawing=dataclasses.replace(drawing, suffix=".png")) == 0
+    assert sorted(path.name for path in (out / "pictures").glob("*.png")) == [
+        f"{name}.png" for name in "abcde"
+    ]
+
+
+def test_a_lost_picture_is_drawn_again(photos, out):
+    calls(photos, out)
+    (out / "schematics" / "photo_0003.svg").unlink()
+    assert calls(photos, out) == 0
+    assert (out / "schematics" / "photo_0003.svg").exists()
+
+
+def test_other_thresholds_count_anew(photos, out):
+    assert predict(photos, out).results[0].count.count == 1
+    assert predict(photos, out, rule=CountRule(threshold=0.8)).results[0].count.count == 0
+
+
+@pytest.mark.parametrize("die_at", [1, 3, 5])
+def test_a_kill_costs_the_photo_under_way(photos, out, die_at):
+    assert start(photos, out, "--die-at", die_at).wait() == -9
+    assert not (out / "predictions.json").exists()
+    assert calls(photos, out) == 5 - (die_at - 1)
+    whole = out.with_name("whole")
+    predict(photos, whole)
+    assert content(out) == content(whole)
+
+
+def test_halves_of_killed_writers_are_removed(photos, out):
+    calls(photos, out)
+    halves = [out / ".predictions.0123456789ab.tmp.json", out / "crops" / ".a.ffff00001111.tmp.jpg"]
+    for path in halves:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("half")
+    calls(photos, out)
+    assert not any(path.exists() for path in halves)
+
+
+def test_a_mended_photo_is_tried_again(photos, out):
+    whole = (photos / "b.png").read_bytes()
+    (photos / "b.png").write_bytes(whole[:40])
+    outcome = predict(photos, out)
+    assert [failure.name for failure in outcome.failed] == ["photo 0002"]
+    assert (out / "failed.csv").exists()
+    (photos / "b.png").write_bytes(whole)
+    assert calls(photos, out) == 1
+    assert not (out / "failed.csv").exists()
+
+
+def test_a_photo_that_does_not_fit_the_memory_is_left_out(photos, out):
+    def before(photo_bgr: np.ndarray) -> None:
+        if predictor.calls == 2:
+            raise torch.OutOfMemoryError("no room")
+
+    predictor = BrightSquare(before)
+    outcome = predict(photos, out, predictor)
+    assert [(failure.name, failure.reason) for failure in outcome.failed] == [
+        ("photo 0002", "no room")
+    ]
+    assert len(outcome.results) == 4
+
+
+def test_a_full_disk_ends_the_run(photos, out, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(photo_worker, "write_pictures", full)
+    with pytest.raises(OSError, match="No space left"):
+        predict(photos, out)
+
+
+def test_two_processes_share_the_photos_and_the_first_merges(photos, out):
+    processes = [start(photos, out, "--seconds", 0.5, rank=rank, size=2) for rank in (0, 1)]
+    assert [process.wait() for process in processes] == [0, 0]
+    shares = [photos_of(out, rank) for rank in (0, 1)]
+    assert sum(shares) == 5
+    whole = out.with_name("whole")
+    predict(photos, whole)
+    assert content(out) == content(whole)
+    assert {path.suffix for path in (out / ".parts").iterdir()} == {".json"}
+
+
+def test_the_first_takes_over_what_a_killed_process_left(photos, out):
+    # The second is killed in its first photo, and the first does all five in the same run.
+    dying = start(photos, out, "--die-at", 1, rank=1, size=2)
+    assert dying.wait() == -9
+    assert list((out / ".parts").glob("*.claim"))
+    assert start(photos, out, rank=0, size=2).wait() == 0
+    assert photos_of(out, 0) == 5
+    assert len(json.loads((out / "images.json").read_text())["images"]) == 5
+
+
+def test_a_killed_first_process_loses_its_photo_only(photos, out):
+    assert start(photos, out, "--die-at", 2, rank=0, size=2).wait() == -9
+    assert start(photos, out, rank=1, size=2).wait() == 0  # does the rest, and merges nothing
+    assert not (out / "images.json").exists()
+    assert calls(photos, out) == 0
+
+
+@pytest.mark.parametrize("name", ["photos/a.png", "./photos/a.png", "{absolute}/photos/a.png"])
+def test_reasons_do_not_say_where_a_photo_is(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    make_photos(tmp_path / "photos", "a.png")
+    path = Path(name.format(absolute=tmp_path))
+    text = f"Received {path}: cannot read {path.resolve()!r} in {path.resolve().parent}"
+    reason = photo_worker._without_folders(text, Source(path, "a.png", "a"))
+    assert str(tmp_path) not in reason
+    assert reason.startswith("Received a.png: cannot read")

@@ -1,0 +1,40 @@
+"""Counts, their intervals and grades."""
+
+import pytest
+
+from acnet.errors import UserError
+from acnet.evaluation.count_model import CountModel
+from acnet.inference.counts import CountRule, PhotoCount, check_merge
+
+MODEL = CountModel(
+    merge="nms",
+    threshold=0.5,
+    coverage=0.9,
+    quantile=2.0,
+    fit_photos=20,
+    interval_photos=20,
+    fit_mae=1.0,
+    interval_mae=1.0,
+    seed=0,
+)
+
+
+def test_without_a_count_model_there_is_a_count_and_nothing_else():
+    assert CountRule(threshold=0.5)([0.9, 0.5, 0.49]) == PhotoCount(count=2)
+
+
+def test_with_a_count_model_there_are_interval_and_grade():
+    # 8 lesions: 2 * sqrt(8 + 1) = 6 to each side; 8 are more than 5 and at most 20: moderate.
+    rule = CountRule(threshold=MODEL.threshold, model=MODEL)
+    assert rule([0.6] * 8 + [0.4]) == PhotoCount(count=8, low=2, high=14, grade=1)
+
+
+def test_nothing_found_is_a_count_too():
+    rule = CountRule(threshold=MODEL.threshold, model=MODEL)
+    assert rule([]) == PhotoCount(count=0, low=0, high=2, grade=0)
+
+
+def test_a_count_model_of_another_merging_is_refused():
+    check_merge(MODEL, "nms", source="count.json")
+    with pytest.raises(UserError, match=r"count\.json, fitted to 'nms', where 'cluster' merges"):
+        check_merge(MODEL, "cluster", source="count.json")

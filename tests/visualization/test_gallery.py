@@ -1,0 +1,129 @@
+"""The page of a prediction: complete, in order, alone, and safe from what photos are called."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from acnet.evaluation.count_model import CountModel
+from acnet.inference.counts import CountRule, PhotoCount
+from acnet.inference.results import FailedPhoto, PhotoResult
+from acnet.visualization.gallery import write_gallery
+
+PLAIN = CountRule(threshold=0.5)
+FITTED = CountRule(
+    threshold=0.4,
+    model=CountModel(
+        merge="nms",
+        threshold=0.4,
+        coverage=0.9,
+        quantile=1.0,
+        fit_photos=20,
+        interval_photos=20,
+        fit_mae=1.0,
+        interval_mae=1.0,
+        seed=0,
+    ),
+)
+
+
+class Page(HTMLParser):
+    """Collects the tags of a page."""
+
+    VOID = ("meta", "img", "input", "link", "br")
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.tags: list[tuple[str, dict]] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def attributes(self, tag: str, name: str) -> list[str]:
+        return [attrs[name] for found, attrs in self.tags if found == tag and name in attrs]
+
+
+def result(name: str, count: PhotoCount, **files: str) -> PhotoResult:
+    stem = name.rsplit(".", 1)[0]
+    files = files or {"picture": f"pictures/{stem}.jpg", "thumbnail": f"thumbnails/{stem}.jpg"}
+    return PhotoResult(
+        image_id=1, name=name, image_hw=(30, 40), rows=[], count=count, seconds=1.25, files=files
+    )
+
+
+def page(tmp_path, results, failed=(), rule=PLAIN) -> str:
+    write_gallery(tmp_path / "index.html", results, failed, rule=rule, files=["counts.csv"])
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert Page(text).open == []  # every tag is closed, in order
+    return text
+
+
+def test_each_photo_has_a_card_with_links_to_its_pictures(tmp_path):
+    text = page(
+        tmp_path, [result("a.png", PhotoCount(count=3)), result("b.png", PhotoCount(count=1))]
+    )
+    parsed = Page(text)
+    assert parsed.attributes("li", "data-name") == ["a.png", "b.png"]
+    assert parsed.attributes("li", "data-count") == ["3", "1"]
+    assert parsed.attributes("img", "src") == ["thumbnails/a.jpg", "thumbnails/b.jpg"]
+    assert [link for link in parsed.attributes("a", "href") if "pictures" in link] == [
+        "pictures/a.jpg",
+        "pictures/b.jpg",
+    ]
+    assert "a.png: 3 lesions" in parsed.attributes("img", "alt")
+    assert "b.png: 1 lesion" in parsed.attributes("img", "alt")
+
+
+def test_with_a_count_model_there_are_intervals_and_grades_to_sort_by(tmp_path):
+    count = PhotoCount(count=23, low=18, high=28, grade=2)
+    text = page(tmp_path, [result("a.png", count)], rule=FITTED)
+    assert "18\N{EN DASH}28" in text
+    assert "severe" in text
+    assert Page(text).attributes("button", "data-sort") == ["name", "count", "grade"]
+
+
+def test_without_one_there_are_none_and_the_page_says_why(tmp_path):
+    text = page(tmp_path, [result("a.png", PhotoCount(count=23))])
+    assert "severe" not in text
+    assert "acnet calibrate" in text
+    assert Page(text).attributes("button", "data-sort") == ["name", "count"]
+
+
+def test_photos_that_are_left_out_are_listed_with_their_reason(tmp_path):
+    text = page(tmp_path, [], [FailedPhoto(name="bad.jpg", reason="cut short")])
+    assert re.search(r"bad\.jpg</th><td>cut short</td>", text)
+    assert ">1</data> left out" in text
+    assert "No photo could be read." in text
+
+
+def test_shared_results_link_schematics_and_crops(tmp_path):
+    files = {"schematic": "schematics/p.svg", "crops": "crops/p.jpg"}
+    text = page(tmp_path, [result("photo 0001", PhotoCount(count=1), **files)])
+    assert Page(text).attributes("img", "src") == ["schematics/p.svg"]
+    assert "crops/p.jpg" in Page(text).attributes("a", "href")
+
+
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>.jpg", '" onload="x.jpg', "a#b ?%.jpg"])
+def test_names_cannot_become_code_or_break_links(tmp_path, name):
+    parsed = Page(page(tmp_path, [result(name, PhotoCount(count=0))]))
+    assert parsed.attributes("li", "data-name") == [name]
+    assert sum(tag == "script" for tag, _ in parsed.tags) == 1
+    assert not parsed.attributes("img", "onload")
+    (source,) = parsed.attributes("img", "src")
+    assert not set('#? "<') & set(source)
+
+
+def test_only_the_pages_own_script_may_run_and_nothing_is_loaded(tmp_path):
+    text = page(tmp_path, [result("a.png", PhotoCount(count=0))])
+    (policy,) = (attrs["content"] for tag, attrs in Page(text).tags if "http-equiv" in attrs)
+    assert "default-src 'none'" in policy
+    assert re.search(r"script-src 'sha256-[A-Za-z0-9+/=]{44}'", policy)
+    assert "http:" not in text
+    assert "https:" not in text
