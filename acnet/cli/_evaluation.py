@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from acnet.cli._numbers import natural_int, positive_int
 
 if TYPE_CHECKING:
+    from acnet.evaluation.count_model import CountModel
     from acnet.evaluation.result import EvaluationOptions
 
 PREDICTIONS_HELP = (
@@ -68,6 +69,27 @@ def evaluation_options(args: argparse.Namespace) -> "EvaluationOptions":
         seed=args.seed,
         progress=not args.quiet,
     )
+
+
+def read_count_model_for(path: Path, predictions: Path) -> "CountModel":
+    """Reads a count model, unless it was fitted to scores of another merging.
+
+    Args:
+        path: of the count model.
+        predictions: that it is to count; beside an images.json of `acnet predict` their merging is
+            known.
+
+    Raises:
+        UserError: the file is no count model, or belongs to another merging.
+    """
+    from acnet.evaluation.count_model import check_merge, read_count_model
+    from acnet.evaluation.saved_predictions import saved_merge
+
+    model = read_count_model(path)
+    merge = saved_merge(predictions)
+    if merge is not None:
+        check_merge(model, merge, source=str(path))
+    return model
 
 
 def set_up_logging(*, quiet: bool = False) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from acnet.cli._evaluation import PREDICTIONS_HELP, add_ground_truth, set_up_logging
 from acnet.cli._numbers import natural_int
+from acnet.errors import UserError
 
 DESCRIPTION = """\
 Fit the count of lesions on validation photos, and write it as a small JSON file. One half of the
@@ -13,13 +14,13 @@ photos gives the score threshold with the smallest mean absolute error; the othe
 wrong counts are, so that each count gets an interval that holds the true one in 90 % of new photos.
 
 The threshold belongs to the scores it was fitted to: those of one model, and of one way of merging
-overlapping detections, whose name --merge stores with it. Fit anew when either changes. Use photos
+overlapping detections, whose name is stored with it. Fit anew when either changes. Use photos
 on which the model was not trained, and on which it is not tested.
 """
 EPILOG = """\
 examples:
   acnet predict val_photos/ --weights model.pth --output val
-  acnet calibrate gt_val.json val/predictions.json --merge nms --output count.json
+  acnet calibrate gt_val.json val/predictions.json --output count.json
 
 then:
   acnet evaluate gt_test.json test/predictions.json --count-model count.json
@@ -45,10 +46,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--merge",
-        required=True,
         type=_name,
         metavar="NAME",
-        help="what merged overlapping detections, such as soft_nms-linear",
+        help="what merged overlapping detections, such as soft_nms-linear; default: what the "
+        "images.json of `acnet predict` beside the predictions says",
     )
     parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="JSON to write")
     parser.add_argument(
@@ -82,12 +83,13 @@ def run(args: argparse.Namespace) -> int:
     from acnet.evaluation.count_model import write_count_model
     from acnet.evaluation.saved_predictions import read_saved_predictions
 
+    merge = _merge_name(args)
     ground_truth = read_ground_truth(args.ground_truth)
     detections = read_saved_predictions(args.predictions, ground_truth)
     model = fit_count_model(
         ground_truth.counts(),
         detections,
-        merge=args.merge,
+        merge=merge,
         coverage=args.coverage,
         seed=args.seed,
     )
@@ -101,6 +103,24 @@ def run(args: argparse.Namespace) -> int:
         f"{high[1]}, 50 is {low[2]} to {high[2]}\nwritten to {args.output}\n"
     )
     return 0
+
+
+def _merge_name(args: argparse.Namespace) -> str:
+    from acnet.evaluation.saved_predictions import saved_merge
+
+    saved = saved_merge(args.predictions)
+    if args.merge is None and saved is None:
+        raise UserError(
+            "A threshold belongs to one way of merging detections, so its name is stored with it. "
+            f"Received {args.predictions}, beside which no images.json of `acnet predict` says it; "
+            "add --merge NAME."
+        )
+    if None not in (args.merge, saved) and args.merge != saved:
+        raise UserError(
+            "A threshold belongs to the merging that made the scores. Received --merge "
+            f"{args.merge}, where {args.predictions} was merged by {saved!r}; leave --merge out."
+        )
+    return args.merge or saved
 
 
 def _coverage(text: str) -> float:

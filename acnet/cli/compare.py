@@ -10,6 +10,7 @@ from acnet.cli._evaluation import (
     add_bootstrap_options,
     add_ground_truth,
     evaluation_options,
+    read_count_model_for,
     set_up_logging,
 )
 
@@ -82,13 +83,13 @@ def run(args: argparse.Namespace) -> int:
     from acnet.data.files import write_json
     from acnet.evaluation.coco_files import read_ground_truth
     from acnet.evaluation.comparison import compare, comparison_json
-    from acnet.evaluation.count_model import read_count_model
     from acnet.evaluation.saved_predictions import read_saved_predictions
     from acnet.evaluation.tables import comparison_text
 
-    models = args.count_models and tuple(read_count_model(path) for path in args.count_models)
+    both = (args.a, args.b)
+    models = args.count_models and tuple(map(read_count_model_for, args.count_models, both))
     ground_truth = read_ground_truth(args.ground_truth)
-    detections = [read_saved_predictions(path, ground_truth) for path in (args.a, args.b)]
+    detections = [read_saved_predictions(path, ground_truth) for path in both]
     options = evaluation_options(args)
     rows = compare(ground_truth, *detections, count_models=models, options=options)
     if not args.quiet:

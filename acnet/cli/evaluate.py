@@ -9,6 +9,7 @@ from acnet.cli._evaluation import (
     add_bootstrap_options,
     add_ground_truth,
     evaluation_options,
+    read_count_model_for,
     set_up_logging,
 )
 from acnet.errors import UserError
@@ -31,7 +32,7 @@ examples:
   acnet evaluate gt.json results/predictions.json
 
 counts and grades, with a threshold fitted on validation photos, never on these:
-  acnet calibrate gt_val.json val/predictions.json --merge nms --output count.json
+  acnet calibrate gt_val.json val/predictions.json --output count.json
   acnet evaluate gt.json results/predictions.json --count-model count.json
 
 all numbers as JSON, and a page with curves and the worst photos:
@@ -91,12 +92,11 @@ def run(args: argparse.Namespace) -> int:
     set_up_logging(quiet=args.quiet)
     from acnet.data.files import write_json
     from acnet.evaluation.coco_files import read_ground_truth
-    from acnet.evaluation.count_model import read_count_model
     from acnet.evaluation.evaluation import evaluate
     from acnet.evaluation.saved_predictions import read_saved_predictions
     from acnet.evaluation.tables import result_text
 
-    count_model = read_count_model(args.count_model) if args.count_model else None
+    count_model = args.count_model and read_count_model_for(args.count_model, args.predictions)
     ground_truth = read_ground_truth(args.ground_truth)
     detections = read_saved_predictions(args.predictions, ground_truth)
     result = evaluate(

@@ -193,8 +193,8 @@ def _check_attention(args: argparse.Namespace, has_saliency: bool) -> None:
 def _count_rule(args: argparse.Namespace, weights: Path, predictor: "Predictor") -> "CountRule":
     """Choose the threshold: of the count model that was given, or that is in the bundle."""
     from acnet.checkpoint.bundle import is_bundle, read_bundle
-    from acnet.evaluation.count_model import read_count_model
-    from acnet.inference.counts import CountRule, check_merge
+    from acnet.evaluation.count_model import check_merge, read_count_model
+    from acnet.inference.counts import CountRule
 
     model, source = None, ""
     if args.count_model is not None:

@@ -147,6 +147,26 @@ def parse_count_model(text: str, *, source: str) -> CountModel:
     return CountModel(**values)
 
 
+def check_merge(model: CountModel, merge_name: str, *, source: str) -> None:
+    """Refuse a count model whose threshold belongs to other scores.
+
+    Args:
+        model: To be used.
+        merge_name: What merged the detections that it is to count, such as "soft_nms-linear".
+        source: Where the model comes from, for the error.
+
+    Raises:
+        UserError: The two differ.
+    """
+    if model.merge != merge_name:
+        raise UserError(
+            "A count model's threshold was fitted to scores of one way of merging detections, and "
+            f"means nothing for another. Received {source}, fitted to {model.merge!r}, where "
+            f"{merge_name!r} merges. Choose the same merging, or fit another count model by "
+            "`acnet calibrate`."
+        )
+
+
 def _is_valid(name: str, kind: type, value: Any) -> bool:
     if kind is str:
         return isinstance(value, str) and bool(value)

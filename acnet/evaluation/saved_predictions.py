@@ -11,6 +11,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -58,19 +59,42 @@ def read_saved_predictions(path: Path, ground_truth: GroundTruth) -> Detections:
     )
 
 
+def saved_merge(path: Path) -> str | None:
+    """Read what merged the detections, from the images.json that `acnet predict` writes.
+
+    Args:
+        path: COCO results.
+
+    Returns:
+        The name, such as "nms"; None where nothing says it.
+
+    Raises:
+        UserError: There is an images.json that cannot be read.
+    """
+    images_file = path.with_name(IMAGES_FILE)
+    content = _read_images_json(images_file) if images_file.is_file() else None
+    info = content.get("info") if isinstance(content, dict) else None
+    merge = info.get("merge") if isinstance(info, dict) else None
+    return merge if isinstance(merge, str) else None
+
+
 def _read_images(path: Path) -> GroundTruth:
     """Return the photos and classes of images.json as a ground truth without boxes."""
+    content = _read_images_json(path)
+    if isinstance(content, dict):
+        content = {**content, "annotations": []}
+    return ground_truth_from_coco(content, source=str(path))
+
+
+def _read_images_json(path: Path) -> Any:
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(
             f"The {IMAGES_FILE} beside predictions says which photos and classes they are of. "
             f"Received {path}, which cannot be read as JSON ({error}). Predict again, or move the "
             "file away if the ids in the predictions are those of the ground truth."
         ) from error
-    if isinstance(content, dict):
-        content = {**content, "annotations": []}
-    return ground_truth_from_coco(content, source=str(path))
 
 
 def _photos_by_name(named: GroundTruth, truth: GroundTruth, path: Path) -> np.ndarray:

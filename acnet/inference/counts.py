@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from acnet.data.grade import hayashi_grade
-from acnet.errors import UserError
 from acnet.evaluation.count_model import CountModel
 
 
@@ -54,24 +53,4 @@ class CountRule:
         low, high = self.model.interval(np.array([count]))
         return PhotoCount(
             count=count, low=int(low[0]), high=int(high[0]), grade=hayashi_grade(count)
-        )
-
-
-def check_merge(model: CountModel, merge_name: str, *, source: str) -> None:
-    """Refuse a count model whose threshold belongs to other scores.
-
-    Args:
-        model: To be used.
-        merge_name: What merges the detections of this prediction, such as "soft_nms-linear".
-        source: Where the model comes from, for the error.
-
-    Raises:
-        UserError: The two differ.
-    """
-    if model.merge != merge_name:
-        raise UserError(
-            "A count model's threshold was fitted to scores of one way of merging detections, and "
-            f"means nothing for another. Received {source}, fitted to {model.merge!r}, where "
-            f"{merge_name!r} merges. Choose the same merging, or fit another count model by "
-            "`acnet calibrate`."
         )

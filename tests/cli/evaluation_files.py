@@ -24,7 +24,9 @@ def save(folder: Path, truth: GroundTruth, detections: Detections) -> tuple[Path
     )
 
 
-def save_as_predict_does(folder: Path, num_photos: int, *, seed: int) -> tuple[Path, Path]:
+def save_as_predict_does(
+    folder: Path, num_photos: int, *, seed: int, merge: str = "nms"
+) -> tuple[Path, Path]:
     """Write `gt.json`, and predictions as `acnet predict` writes them, with ids of their own.
 
     The photos were predicted in the opposite order, as a folder's order may be.
@@ -51,7 +53,8 @@ def save_as_predict_does(folder: Path, num_photos: int, *, seed: int) -> tuple[P
             strict=True,
         )
     ]
-    write_results(folder / "results", results, [], rows=rows, class_names=["acne"], info={})
+    info = {"merge": merge}
+    write_results(folder / "results", results, [], rows=rows, class_names=["acne"], info=info)
     return write_truth(folder / "gt.json", truth), folder / "results" / "predictions.json"
 
 

@@ -37,9 +37,21 @@ def test_the_seed_chooses_the_halves(tmp_path):
 
 def test_predictions_of_acnet_predict_are_matched_by_name(tmp_path):
     by_id, by_name = tmp_path / "id.json", tmp_path / "name.json"
-    run(*save_set(tmp_path / "a", 30, seed=0), "--merge", "x", "--output", by_id)
-    run(*save_as_predict_does(tmp_path / "b", 30, seed=0), "--merge", "x", "--output", by_name)
+    run(*save_set(tmp_path / "a", 30, seed=0), "--merge", "nms", "--output", by_id)
+    run(*save_as_predict_does(tmp_path / "b", 30, seed=0), "--output", by_name)
     assert by_id.read_bytes() == by_name.read_bytes()
+    assert read_count_model(by_name).merge == "nms"  # as their images.json says
+
+
+def test_a_merging_that_nobody_names_is_asked_for(tmp_path, capsys):
+    assert run(*save_set(tmp_path, 30, seed=0), "--output", tmp_path / "count.json") == 2
+    assert "add --merge NAME" in capsys.readouterr().err
+
+
+def test_another_merging_than_that_of_the_predictions_is_refused(tmp_path, capsys):
+    saved = save_as_predict_does(tmp_path, 30, seed=0, merge="cluster")
+    assert run(*saved, "--merge", "nms", "--output", tmp_path / "count.json") == 2
+    assert "merged by 'cluster'" in capsys.readouterr().err
 
 
 def test_too_few_photos_write_nothing(tmp_path, capsys):

@@ -7,7 +7,12 @@ import pytest
 
 from acnet.errors import UserError
 from acnet.evaluation.columns import sort_detections
-from acnet.evaluation.count_model import CountModel, read_count_model, write_count_model
+from acnet.evaluation.count_model import (
+    CountModel,
+    check_merge,
+    read_count_model,
+    write_count_model,
+)
 
 MODEL = CountModel(
     merge="soft_nms-linear",
@@ -45,6 +50,12 @@ def test_the_photo_that_set_the_quantile_is_inside_its_own_interval(error):
     for count in range(200):
         model = CountModel(**{**MODEL.__dict__, "quantile": error / np.sqrt(count + 1)})
         assert model.interval(np.array([count]))[1] == count + error
+
+
+def test_a_count_model_of_another_merging_is_refused():
+    check_merge(MODEL, "soft_nms-linear", source="count.json")
+    with pytest.raises(UserError, match=r"count\.json, fitted to 'soft_nms-linear', where 'nms'"):
+        check_merge(MODEL, "nms", source="count.json")
 
 
 def test_file_and_back(tmp_path):

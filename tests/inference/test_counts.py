@@ -1,10 +1,7 @@
 """Counts, their intervals and grades."""
 
-import pytest
-
-from acnet.errors import UserError
 from acnet.evaluation.count_model import CountModel
-from acnet.inference.counts import CountRule, PhotoCount, check_merge
+from acnet.inference.counts import CountRule, PhotoCount
 
 MODEL = CountModel(
     merge="nms",
@@ -32,9 +29,3 @@ def test_with_a_count_model_there_are_interval_and_grade():
 def test_nothing_found_is_a_count_too():
     rule = CountRule(threshold=MODEL.threshold, model=MODEL)
     assert rule([]) == PhotoCount(count=0, low=0, high=2, grade=0)
-
-
-def test_a_count_model_of_another_merging_is_refused():
-    check_merge(MODEL, "nms", source="count.json")
-    with pytest.raises(UserError, match=r"count\.json, fitted to 'nms', where 'cluster' merges"):
-        check_merge(MODEL, "cluster", source="count.json")
