@@ -17,20 +17,10 @@ from acnet.checkpoint.bundle import (
 )
 from acnet.config_files import load_config
 from acnet.errors import UserError
-from acnet.evaluation.count_model import CountModel
+from tests.evaluation.count_models import count_model
 
 CONFIG = "model: {_target_: acnet.modeling.ACNet, x: 1}\ntrain: {amp: {enabled: false}}\n"
-COUNT_MODEL = CountModel(
-    merge="nms",
-    threshold=0.3,
-    coverage=0.9,
-    quantile=1.0,
-    fit_photos=20,
-    interval_photos=20,
-    fit_mae=1.0,
-    interval_mae=1.0,
-    seed=0,
-)
+COUNT_MODEL = count_model(threshold=0.3)
 BUNDLE = Bundle(
     config=CONFIG, class_names=("acne", "Sommersproße"), count_model=COUNT_MODEL, card="# Card\n"
 )

@@ -13,8 +13,9 @@ from acnet.checkpoint.pack import halve
 from acnet.cli.main import main
 from acnet.config_files import load_config
 from acnet.engine.train import build_model
-from acnet.evaluation.count_model import CountModel, write_count_model
+from acnet.evaluation.count_model import write_count_model
 from acnet.inference import Predictor
+from tests.evaluation.count_models import count_model as a_count_model
 from tests.inference.bright_square import photo
 
 SECRET = "/home/secret-user/runs"
@@ -33,17 +34,7 @@ def run_dir(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def count_model(tmp_path) -> Path:
-    model = CountModel(
-        merge="nms",
-        threshold=0.3,
-        coverage=0.9,
-        quantile=1.0,
-        fit_photos=20,
-        interval_photos=20,
-        fit_mae=1.0,
-        interval_mae=1.0,
-        seed=0,
-    )
+    model = a_count_model(threshold=0.3)
     write_count_model(tmp_path / "count.json", model)
     return tmp_path / "count.json"
 

@@ -7,24 +7,14 @@ import pytest
 
 from acnet.evaluation.columns import sort_detections
 from acnet.evaluation.comparison import compare
-from acnet.evaluation.count_model import CountModel
 from acnet.evaluation.evaluation import evaluate
 from acnet.evaluation.result import EvaluationOptions
 from acnet.evaluation.tables import comparison_text
+from tests.evaluation.count_models import count_model
 from tests.evaluation.simulated import simulate
 
 OPTIONS = EvaluationOptions(replicates=100)
-COUNT_MODEL = CountModel(
-    merge="soft_nms-linear",
-    threshold=0.5,
-    coverage=0.9,
-    quantile=1.0,
-    fit_photos=9,
-    interval_photos=9,
-    fit_mae=1.0,
-    interval_mae=1.0,
-    seed=0,
-)
+COUNT_MODEL = count_model(merge="soft_nms-linear")
 
 
 def with_scores(detections, change):

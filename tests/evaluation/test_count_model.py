@@ -13,18 +13,9 @@ from acnet.evaluation.count_model import (
     read_count_model,
     write_count_model,
 )
+from tests.evaluation.count_models import count_model
 
-MODEL = CountModel(
-    merge="soft_nms-linear",
-    threshold=0.4,
-    coverage=0.9,
-    quantile=1.5,
-    fit_photos=20,
-    interval_photos=21,
-    fit_mae=1.25,
-    interval_mae=1.5,
-    seed=0,
-)
+MODEL = count_model(merge="soft_nms-linear", threshold=0.4, quantile=1.5)
 
 
 def test_the_threshold_is_inclusive_and_empty_photos_count_0():

@@ -10,25 +10,15 @@ import acnet
 from acnet.errors import UserError
 from acnet.evaluation.columns import Detections, GroundTruth, sort_detections
 from acnet.evaluation.count_fit import fit_count_model
-from acnet.evaluation.count_model import CountModel
 from acnet.evaluation.evaluation import evaluate, match_once
 from acnet.evaluation.headline import Headline
 from acnet.evaluation.result import EvaluationOptions
 from acnet.evaluation.tables import result_text
+from tests.evaluation.count_models import count_model
 from tests.evaluation.simulated import simulate
 
 FEW = EvaluationOptions(replicates=20)
-COUNT_MODEL = CountModel(
-    merge="soft_nms-linear",
-    threshold=0.5,
-    coverage=0.9,
-    quantile=1.0,
-    fit_photos=9,
-    interval_photos=9,
-    fit_mae=1.0,
-    interval_mae=1.0,
-    seed=0,
-)
+COUNT_MODEL = count_model(merge="soft_nms-linear")
 
 
 def truth_of(photo, boxes, num_photos, crowd=None) -> GroundTruth:

@@ -1,19 +1,9 @@
 """Counts, their intervals and grades."""
 
-from acnet.evaluation.count_model import CountModel
 from acnet.inference.counts import CountRule, PhotoCount
+from tests.evaluation.count_models import count_model
 
-MODEL = CountModel(
-    merge="nms",
-    threshold=0.5,
-    coverage=0.9,
-    quantile=2.0,
-    fit_photos=20,
-    interval_photos=20,
-    fit_mae=1.0,
-    interval_mae=1.0,
-    seed=0,
-)
+MODEL = count_model(quantile=2.0)
 
 
 def test_without_a_count_model_there_is_a_count_and_nothing_else():

@@ -5,25 +5,15 @@ from html.parser import HTMLParser
 
 import pytest
 
-from acnet.evaluation.count_model import CountModel
 from acnet.inference.counts import CountRule, PhotoCount
 from acnet.inference.results import FailedPhoto, PhotoResult
 from acnet.visualization.gallery import write_gallery
+from tests.evaluation.count_models import count_model
 
 PLAIN = CountRule(threshold=0.5)
 FITTED = CountRule(
     threshold=0.4,
-    model=CountModel(
-        merge="nms",
-        threshold=0.4,
-        coverage=0.9,
-        quantile=1.0,
-        fit_photos=20,
-        interval_photos=20,
-        fit_mae=1.0,
-        interval_mae=1.0,
-        seed=0,
-    ),
+    model=count_model(threshold=0.4),
 )
 
 
