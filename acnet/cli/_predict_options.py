@@ -112,6 +112,12 @@ def _add_tiling_options(parser: argparse.ArgumentParser) -> None:
         help="of tiles' detections: cluster, nms (default), soft_nms-linear or soft_nms-gaussian",
     )
     group.add_argument(
+        "--max-detections",
+        type=positive_int,
+        metavar="N",
+        help="best detections that a photo in tiles keeps; default 1000",
+    )
+    group.add_argument(
         "--max-megapixels",
         type=positive_float,
         default=128.0,

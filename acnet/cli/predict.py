@@ -133,8 +133,9 @@ def _make_predictor(
 ) -> "Predictor":
     from acnet.inference import MergeOptions, Predictor
 
+    chosen = {"method": args.merge, "max_detections": args.max_detections}
     try:
-        merge = None if args.merge is None else MergeOptions(method=args.merge)
+        merge = MergeOptions(**{name: value for name, value in chosen.items() if value is not None})
     except ValueError as error:
         raise UserError(f"{error}") from error
     predictor = Predictor(config, weights, args.device, merge=merge, precision=args.precision)

@@ -25,6 +25,7 @@ from acnet.inference.sources import Source
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
+SMALLEST_LIMIT = 100  # of detections, COCO's; fewer are never all that a model may keep
 
 
 def make_jobs(sources: Sequence[Source], deciding: str) -> list[Job]:
@@ -146,6 +147,14 @@ def all_rows(jobs: Sequence[Job], store: PartStore) -> Iterator[dict]:
 
 
 def _result(job: Job, part: Part, rule: CountRule) -> PhotoResult:
+    weakest = min((row["score"] for row in part.rows), default=0.0)
+    if len(part.rows) >= SMALLEST_LIMIT and weakest >= rule.threshold:
+        logger.warning(
+            "%s may hold more lesions than the %d that are counted: all that were kept count. "
+            "Raise --max-detections, or choose a smaller --tile-size, since each tile keeps a few "
+            "hundred at most.",
+            *(job.source.name, len(part.rows)),
+        )
     return PhotoResult(
         image_id=job.image_id,
         name=job.source.name,

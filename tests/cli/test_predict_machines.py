@@ -35,14 +35,11 @@ def test_what_is_missing_for_intervals_is_said_once(tmp_path, photos, weights, c
 def test_a_large_photo_goes_through_in_tiles(tmp_path, weights, capsys):
     save_noise(tmp_path / "photo.png", 96, 160)
     options = ["--tile-size", 96, "--tile-overlap", 32, "--tile-batch", 2, "--merge", "cluster"]
-    assert (
-        predict(
-            tmp_path / "photo.png", "--weights", weights, *options, "--output", tmp_path / "out"
-        )
-        == 0
-    )
+    options += ["--max-detections", 3, "--output", tmp_path / "out"]
+    assert predict(tmp_path / "photo.png", "--weights", weights, *options) == 0
     info = json.loads((tmp_path / "out" / "images.json").read_text())["info"]
     assert info["merge"] == "cluster"
+    assert len(json.loads((tmp_path / "out" / "predictions.json").read_text())) == 3
 
 
 def test_help_names_the_defaults_of_the_library(capsys):
@@ -57,6 +54,7 @@ def test_help_names_the_defaults_of_the_library(capsys):
     assert f"at least; default {tiling.overlap_px}" in shown
     assert f"at once; default {tiling.batch_size}" in shown
     assert f"cluster, {MergeOptions().method} (default)" in shown
+    assert f"in tiles keeps; default {MergeOptions().max_detections}" in shown
     assert f"memory run out; default {MAX_MEGAPIXELS:g}" in shown
 
 
