@@ -80,7 +80,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _predict(args: argparse.Namespace, ranks: "Ranks") -> "Outcome | None":
-    from acnet.inference.fingerprint import digest, file_digest, predictor_digest
+    from acnet.data.files import file_sha256
+    from acnet.inference.fingerprint import digest, predictor_digest
     from acnet.inference.folder import predict_folder
     from acnet.inference.pictures import DrawingOptions
     from acnet.inference.sources import find_photos
@@ -107,7 +108,7 @@ def _predict(args: argparse.Namespace, ranks: "Ranks") -> "Outcome | None":
         args.output,
         rule=rule,
         drawing=drawing,
-        deciding=digest([file_digest(weights), predictor_digest(predictor, config)]),
+        deciding=digest([file_sha256(weights), predictor_digest(predictor, config)]),
         ranks=ranks,
         max_megapixels=args.max_megapixels,
     )

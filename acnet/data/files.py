@@ -1,12 +1,18 @@
-"""Writing files so that a kill at any moment leaves the old one or the new one, never a half."""
+"""Writing files so that a kill at any moment leaves the old one or the new one, never a half.
+
+And telling by a hash whether a file is still the one that was read.
+"""
 
 import contextlib
+import hashlib
 import json
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+BLOCK_BYTES = 1 << 20
 
 
 @contextlib.contextmanager
@@ -53,3 +59,19 @@ def write_json(path: str | os.PathLike, content: Any, *, indent: int | None = No
     """
     text = json.dumps(content, allow_nan=False, ensure_ascii=False, indent=indent)
     write_text(path, text + "\n")
+
+
+def file_sha256(path: str | os.PathLike) -> str:
+    """Hashes a whole file, a block at a time.
+
+    Args:
+        path: a file that exists.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

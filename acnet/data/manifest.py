@@ -5,7 +5,6 @@ whether the inputs are still those that were converted.
 """
 
 import functools
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from acnet.data.files import file_sha256
 from acnet.data.layout import PreparedLayout
 from acnet.errors import UserError
 
 CHANGED = "changed after the conversion"
 MISSING = "is missing"
-_BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ def file_state(path: Path) -> FileState:
         path: a file that exists.
     """
     stat = path.stat()
-    return FileState(stat.st_size, stat.st_mtime_ns, _sha256(path))
+    return FileState(stat.st_size, stat.st_mtime_ns, file_sha256(path))
 
 
 def states_by_name(paths: Iterable[Path], layout: PreparedLayout) -> dict[str, list]:
@@ -177,12 +176,4 @@ def _fault(path: Path, row: Sequence) -> str | None:
 
 @functools.lru_cache(maxsize=100_000)
 def _cached_sha256(path: str, mtime_ns: int) -> str:
-    return _sha256(Path(path))
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+    return file_sha256(path)

@@ -6,7 +6,6 @@ import importlib.metadata
 import json
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode
@@ -20,7 +19,6 @@ DECIDING_PACKAGES = ("numpy", "opencv-python-headless", "pillow", "torch", "torc
 # Of a config: training has no say in what a finished model finds.
 DECIDING_KEYS = ("model", "dataloader.test.mapper", "train.amp", "train.channels_last")
 ENDS_BYTES = 1 << 16
-BLOCK_BYTES = 1 << 22
 
 
 def digest(content: Any) -> str:
@@ -34,15 +32,6 @@ def digest(content: Any) -> str:
     """
     text = json.dumps(content, sort_keys=True, default=_name)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def file_digest(path: Path) -> str:
-    """Return a hash of a whole file."""
-    whole = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(BLOCK_BYTES):
-            whole.update(block)
-    return whole.hexdigest()[:32]
 
 
 def photo_digest(source: Source) -> str:

@@ -56,7 +56,7 @@ def test_every_input_is_in_the_manifest(layout, tmp_path):
 
 
 def test_an_unchanged_source_is_not_read_again(layout, monkeypatch):
-    monkeypatch.setattr(module, "_sha256", None)  # would fail where it is called
+    monkeypatch.setattr(module, "file_sha256", None)  # would fail where it is called
     check(layout)
 
 

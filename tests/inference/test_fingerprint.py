@@ -5,7 +5,8 @@ import os
 import pytest
 
 from acnet.config_files import load_config
-from acnet.inference.fingerprint import config_digest, digest, file_digest, photo_digest, versions
+from acnet.data.files import file_sha256
+from acnet.inference.fingerprint import config_digest, digest, photo_digest, versions
 from acnet.inference.sources import Source
 
 CONFIG = "toy/acnet_r18"
@@ -24,7 +25,7 @@ def test_functions_stand_for_their_names():
 def test_a_file_is_hashed_whole(tmp_path):
     (tmp_path / "a").write_bytes(bytes(5_000_000))
     (tmp_path / "b").write_bytes(bytes(4_999_999) + b"x")
-    assert file_digest(tmp_path / "a") != file_digest(tmp_path / "b")
+    assert file_sha256(tmp_path / "a") != file_sha256(tmp_path / "b")
 
 
 @pytest.mark.parametrize(
