@@ -25,6 +25,7 @@ __all__ = ["pick_softly"]
 
 _LANES = 64  # a fixed number, so that a loop over them becomes a few vector instructions
 _LOWEST, _HIGHEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+_LARGEST = np.finfo(np.float64).max
 _GONE = -1.0  # the score of an empty lane and of a box that was picked
 
 
@@ -62,7 +63,7 @@ def pick_softly(
     best, best_scores = np.empty((1, blocks), np.int64), np.empty((1, blocks), np.float64)
     for block in range(blocks):
         best[0, block] = _best(remaining, members, block)
-        best_scores[0, block] = scores[best[0, block]]
+        best_scores[0, block] = remaining[block, slots[best[0, block]] % _LANES]
     pick, ious = np.empty(5, np.float64), np.empty(_LANES, np.float64)
     for picks in range(limit):
         index = _best(best_scores, best, 0)
@@ -151,7 +152,14 @@ def _lay_out(boxes_xyxy, scores, members):
         for lane in range(_LANES):
             i = members[block, lane]
             if i < len(scores):
-                remaining[block, lane] = scores[i]
+                # Neither infinity, which times 0 is NaN, nor -0, whose bits are those of no number
+                # above 0.
+                remaining[block, lane] = min(np.float64(scores[i]), _LARGEST) + 0.0
+                total = 0.0
+                for side in range(4):
+                    total += boxes_xyxy[i, side]
+                if not math.isfinite(total):  # one of the four, as float32 cannot fill float64
+                    continue  # it overlaps nothing, as a box without area
                 for low in range(2):  # x, y
                     start, end = np.float64(boxes_xyxy[i, low]), np.float64(boxes_xyxy[i, low + 2])
                     corners[block, low, lane], corners[block, low + 2, lane] = start, end
