@@ -77,7 +77,7 @@ def pick_softly(
         for other in range(class_blocks[classes[index]], class_blocks[classes[index] + 1]):
             if best_scores[0, other] > 0 and _touches(bounds, other, pick):
                 if gaussian:
-                    _decay_gaussian(remaining, corners, other, pick, sigma, ious)
+                    _decay_gaussian(remaining, corners, other, pick, sigma, score_floor, ious)
                 else:
                     _decay_linear(remaining, corners, other, pick, iou_threshold)
             # Scores only fall: a best one that did not is still the best.
@@ -188,12 +188,12 @@ def _decay_linear(remaining, corners, block, pick, iou_threshold):
 
 
 @compiled
-def _decay_gaussian(remaining, corners, block, pick, sigma, ious):
+def _decay_gaussian(remaining, corners, block, pick, sigma, score_floor, ious):
     x1, y1, x2, y2, area = pick[0], pick[1], pick[2], pick[3], pick[4]
     for lane in range(_LANES):
         ious[lane] = _iou(x1, y1, x2, y2, area, corners, block, lane)
     for lane in range(_LANES):
-        if ious[lane] > 0 and remaining[block, lane] > 0:
+        if ious[lane] > 0 and remaining[block, lane] >= score_floor:
             remaining[block, lane] *= math.exp(-(ious[lane] * ious[lane]) / sigma)
 
 
