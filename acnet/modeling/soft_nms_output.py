@@ -98,46 +98,51 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
             scores: (R, classes + 1), background last.
             image_size: height and width.
         """
-        boxes, scores, classes = self._candidates(boxes, scores, image_size)
-        # nonzero is the first look at a value: what is no candidate is not decayed at all.
-        index = (scores > self.test_score_thresh).nonzero().squeeze(1)
+        # nonzero is the first look at a value: what is no candidate costs nothing more.
+        proposal, classes = (scores[:, :-1] > self.test_score_thresh).nonzero().unbind(1)
+        boxes, scores = self._candidates(boxes, scores, proposal, classes, image_size)
         keep, decayed = soft_nms(
-            boxes[index],
-            scores[index],
-            classes[index],
+            boxes,
+            scores,
+            classes,
             max_detections=self.test_topk_per_image if self.test_topk_per_image >= 0 else None,
             **self._decay(),
         )
-        return self._instances(boxes, classes, index[keep], decayed, image_size)
+        found = self._instances(boxes[keep], decayed, classes[keep], image_size)
+        return found, proposal[keep]
 
     def _inference_all_images(
         self, boxes: list[Tensor], scores: list[Tensor], image_sizes: list[tuple[int, int]]
     ) -> list[tuple[Instances, Tensor]]:
         """Same as `_inference_single_image` image by image; the device waits once, at the end."""
-        images = [self._candidates(*one) for one in zip(boxes, scores, image_sizes, strict=True)]
-        if not images:
+        if not boxes:
             return []
-        most = max(len(scores) for _, scores, _ in images)
+        images = []
+        for one_boxes, one_scores, image_size in zip(boxes, scores, image_sizes, strict=True):
+            everything = torch.ones_like(one_scores[:, :-1], dtype=torch.int64)
+            proposal = (everything.cumsum(dim=0) - 1).reshape(-1)
+            classes = (everything.cumsum(dim=1) - 1).reshape(-1)
+            candidates = self._candidates(one_boxes, one_scores, proposal, classes, image_size)
+            images.append((*candidates, classes))
         padded_boxes, padded_scores, padded_classes = (
-            pad_sequence([image[part] for image in images], batch_first=True, padding_value=-1)
-            for part in range(3)
+            pad_sequence(list(part), batch_first=True, padding_value=-1)
+            for part in zip(*images, strict=True)
         )
-        is_candidate = padded_scores > self.test_score_thresh
-        wanted = self.test_topk_per_image if self.test_topk_per_image >= 0 else most
+        wanted, most = self.test_topk_per_image, padded_scores.shape[1]
         keep, decayed = soft_nms_padded(
             padded_boxes,
-            torch.where(is_candidate, padded_scores, -1.0),
+            padded_scores,
             padded_classes,
-            max_detections=min(wanted, most),
+            max_detections=min(wanted, most) if wanted >= 0 else most,
             **self._decay(),
         )
         counts = (decayed >= 0).sum(dim=1).tolist()
-        return [
-            self._instances(boxes, classes, kept[:count], one[:count], size)
-            for (boxes, _, classes), kept, one, count, size in zip(
-                images, keep, decayed, counts, image_sizes, strict=True
-            )
-        ]
+        results = []
+        for index, (count, image_size) in enumerate(zip(counts, image_sizes, strict=True)):
+            kept, (boxes, _, classes) = keep[index, :count], images[index]
+            found = self._instances(boxes[kept], decayed[index, :count], classes[kept], image_size)
+            results.append((found, kept // self.num_classes))
+        return results
 
     def _decay(self) -> dict[str, str | float]:
         return {
@@ -148,32 +153,38 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
         }
 
     def _candidates(
-        self, boxes: Tensor, scores: Tensor, image_size: tuple[int, int]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """(R * classes, 4) clipped boxes, their scores, -1 where one is not finite, and classes."""
-        scores = scores[:, :-1]
-        num_proposals, num_classes = scores.shape
-        boxes = boxes.reshape(num_proposals, boxes.shape[1] // 4, 4)
-        boxes = boxes.expand(num_proposals, num_classes, 4)  # a no-op unless class-agnostic
-        finite = boxes.isfinite().all(dim=2) & scores.isfinite()
-        height, width = image_size
-        x, y = boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)
-        clipped = torch.stack([x, y], dim=-1)  # (..., 2, 2): start and end, x and y
-        classes = torch.arange(num_classes, device=scores.device).expand(num_proposals, num_classes)
-        scores = torch.where(finite, scores, -1.0)
-        return clipped.reshape(-1, 4), scores.reshape(-1), classes.reshape(-1)
-
-    def _instances(
         self,
         boxes: Tensor,
+        scores: Tensor,
+        proposal: Tensor,
         classes: Tensor,
-        keep: Tensor,
-        decayed: Tensor,
         image_size: tuple[int, int],
-    ) -> tuple[Instances, Tensor]:
-        """The detections `keep` of all candidates, and the proposal of each."""
+    ) -> tuple[Tensor, Tensor]:
+        """
+        Args:
+            boxes, scores: as for `_inference_single_image`.
+            proposal, classes: (N,) which of the R * classes boxes.
+            image_size: height and width.
+
+        Returns:
+            Clipped boxes (N, 4) and their scores (N,), -1 where one is no candidate.
+        """
+        count, num_classes = len(boxes), scores.shape[1] - 1
+        boxes = boxes.reshape(count, boxes.shape[1] // 4, 4)
+        boxes = boxes.expand(count, num_classes, 4)  # a no-op unless class-agnostic
+        boxes, scores = boxes[proposal, classes], scores[proposal, classes]
+        is_candidate = boxes.isfinite().all(dim=1) & scores.isfinite()
+        is_candidate &= scores > self.test_score_thresh
+        height, width = image_size
+        sides = zip(boxes.unbind(1), (width, height, width, height), strict=True)
+        clipped = torch.stack([side.clamp(0, limit) for side, limit in sides], dim=1)
+        return clipped, torch.where(is_candidate, scores, -1.0)
+
+    def _instances(
+        self, boxes: Tensor, scores: Tensor, classes: Tensor, image_size: tuple[int, int]
+    ) -> Instances:
         result = Instances(image_size)
-        result.pred_boxes = Boxes(boxes[keep])
-        result.scores = decayed
-        result.pred_classes = classes[keep]
-        return result, torch.div(keep, self.num_classes, rounding_mode="floor")
+        result.pred_boxes = Boxes(boxes)
+        result.scores = scores
+        result.pred_classes = classes
+        return result
