@@ -115,13 +115,17 @@ def test_a_box_without_any_width_gets_what_lies_there():
 
 
 def test_boxes_and_votes_stay_in_float32_under_bfloat16():
-    layers = _layers(stride=8)
-    x = torch.randn(1, 4, 80, 80, dtype=torch.bfloat16)
-    boxes = [Boxes(torch.tensor([[601.3, 401.7, 622.9, 419.2]]))]  # 600 to 624 in bfloat16
+    """On maps that hold their column a box votes for the column of its middle: 605.3 / 8 - 0.5.
+
+    bfloat16 would round the box to 600 and 608, and the vote to 75.
+    """
+    layers = _layers(channels=1, stride=8, num_classes=1)
+    torch.nn.init.ones_(layers.cls_score.weight)
+    x = torch.arange(80.0).expand(1, 1, 80, 80).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
-        predictions = layers(x, boxes)
-    assert all(one.dtype == torch.float32 for one in predictions)
-    torch.testing.assert_close(predictions, layers(x.float(), boxes))
+        scores, deltas = layers(x, [Boxes(torch.tensor([[601.3, 401.7, 609.3, 409.7]]))])
+    assert scores.dtype == deltas.dtype == torch.float32
+    torch.testing.assert_close(scores, torch.full((1, 2), 605.3 / 8 - 0.5))
 
 
 def test_losses_reach_every_parameter(event_storage, assert_every_gradient):
