@@ -118,9 +118,17 @@ class RFCNROIHeads(ROIHeads):
             hidden_channels: of the 1x1 convolution after them, which the box predictor reads.
             box_predictor: makes scores and offsets of feature map and boxes.
             kwargs: as for `ROIHeads`.
+
+        Raises:
+            ValueError: `in_features` does not name exactly one map.
         """
         super().__init__(**kwargs)
-        (self.in_feature,) = in_features
+        if len(in_features) != 1:
+            raise ValueError(
+                "R-FCN reads one feature map, since its maps have one stride. Received "
+                f"in_features={list(in_features)}. Name one, such as ['res4']."
+            )
+        self.in_feature = in_features[0]
         self.res5 = nn.Sequential(*res5)
         # NOT IN PAPER: the ReLU, from the code of R-FCN's authors; its init, from detectron2.
         self.reduce = Conv2d(res5[-1].out_channels, hidden_channels, 1, activation=nn.ReLU())

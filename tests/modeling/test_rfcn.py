@@ -26,14 +26,14 @@ def _layers(channels=4, *, stride=1, num_classes=2, **kwargs):
     )
 
 
-def _heads():
+def _heads(in_features=("res4",)):
     """On a map of 32 channels and stride 16: blocks of 64, then 16 channels, 3x3 bins."""
     return RFCNROIHeads(
         num_classes=2,
         batch_size_per_image=8,
         positive_fraction=0.5,
         proposal_matcher=Matcher([0.5], [0, 1], allow_low_quality_matches=False),
-        in_features=["res4"],
+        in_features=in_features,
         res5=make_resnet_stage(18, 5, stem_channels=8, dilation=2, norm="BN"),
         hidden_channels=16,
         box_predictor=_layers(16, stride=16, num_bins=3),
@@ -177,6 +177,11 @@ def test_boxes_cost_no_convolution():
         [_proposals([[4, 6, 50, 40]] * 5), _proposals([[4, 6, 50, 40]])],
     )
     assert calls == [2, 2, 2]  # images, not boxes
+
+
+def test_more_than_one_feature_map_is_an_error():
+    with pytest.raises(ValueError, match=r"Received in_features=\['p2', 'p3'\]\. Name one"):
+        _heads(("p2", "p3"))
 
 
 def _yaml_config(*overrides):
