@@ -19,12 +19,6 @@ NAMES = sorted(
     for path in CONFIGS.rglob("*.py")
     if path.relative_to(CONFIGS).parts[0] != "common"
 )
-ROWS = [
-    name
-    for name in NAMES
-    if name.startswith(("acne04/table", "toy/")) or name.endswith("faster_rcnn_r101_fpn")
-]
-
 # Golden: trainable and frozen parameters. docs/model_size.md derives the first by hand.
 PARAMETERS = {
     "acne04/acnet_r101": 106_019_875,
@@ -236,7 +230,7 @@ def test_configs_do_not_leak_into_each_other():
     assert OmegaConf.to_yaml(_read("acne04/acnet_r101").train) == before
 
 
-@pytest.mark.parametrize("name", ["acne04/acnet_r101", *ROWS])
+@pytest.mark.parametrize("name", NAMES)
 def test_every_row_trains_a_step_and_reaches_every_parameter(name, event_storage):
     model = instantiate(_narrow(_load(name)).model).train()
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
