@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torchvision.ops import ps_roi_align
 
 from .full_precision import float32_region
-from .resnet import make_resnet_stage
+from .resnet import block_arguments, make_resnet_stage
 from .soft_nms_output import SoftNMSOutputLayers
 
 __all__ = ["PositionSensitiveOutputLayers", "RFCNROIHeads"]
@@ -118,9 +118,17 @@ class RFCNROIHeads(ROIHeads):
             hidden_channels: of the 1x1 convolution after them, which the box predictor reads.
             box_predictor: makes scores and offsets of feature map and boxes.
             kwargs: as for `ROIHeads`.
+
+        Raises:
+            ValueError: `in_features` does not name exactly one map.
         """
         super().__init__(**kwargs)
-        (self.in_feature,) = in_features
+        if len(in_features) != 1:
+            raise ValueError(
+                "R-FCN reads one feature map, since its maps have one stride. Received "
+                f"in_features={list(in_features)}. Name one, such as ['res4']."
+            )
+        self.in_feature = in_features[0]
         self.res5 = nn.Sequential(*res5)
         # NOT IN PAPER: the ReLU, from the code of R-FCN's authors; its init, from detectron2.
         self.reduce = Conv2d(res5[-1].out_channels, hidden_channels, 1, activation=nn.ReLU())
@@ -130,24 +138,22 @@ class RFCNROIHeads(ROIHeads):
     @classmethod
     def from_config(cls, cfg, input_shape):
         parts = super().from_config(cfg)
-        resnets, in_features = cfg.MODEL.RESNETS, cfg.MODEL.ROI_HEADS.IN_FEATURES
-        channels = cfg.MODEL.ACNET.RFCN.HIDDEN_CHANNELS
-        stride = input_shape[in_features[0]].stride
+        in_features = cfg.MODEL.ROI_HEADS.IN_FEATURES
+        hidden_shape = ShapeSpec(
+            channels=cfg.MODEL.ACNET.RFCN.HIDDEN_CHANNELS, stride=input_shape[in_features[0]].stride
+        )
         return {
             **parts,
             "in_features": in_features,
             "res5": make_resnet_stage(
-                resnets.DEPTH,
+                cfg.MODEL.RESNETS.DEPTH,
                 5,
-                stem_channels=resnets.STEM_OUT_CHANNELS,
+                stem_channels=cfg.MODEL.RESNETS.STEM_OUT_CHANNELS,
                 dilation=2,
-                norm=resnets.NORM,
-                **({"stride_in_1x1": resnets.STRIDE_IN_1X1} if resnets.DEPTH >= 50 else {}),
+                **block_arguments(cfg),
             ),
-            "hidden_channels": channels,
-            "box_predictor": PositionSensitiveOutputLayers(
-                cfg, ShapeSpec(channels=channels, stride=stride)
-            ),
+            "hidden_channels": hidden_shape.channels,
+            "box_predictor": PositionSensitiveOutputLayers(cfg, hidden_shape),
         }
 
     def forward(
