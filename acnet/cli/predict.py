@@ -118,7 +118,7 @@ def _load_config(args: argparse.Namespace, weights: Path) -> "DictConfig | CfgNo
     from acnet.config_files import load_config
     from acnet.inference.yacs_config import is_yacs_file, load_yacs_config
 
-    config = args.config_file or _config_of(weights)
+    config = args.config_file or config_of(weights)
     if not is_yacs_file(Path(config)):
         return load_config(config, args.opts)
     if args.opts:
@@ -156,7 +156,18 @@ def _check_output(args: argparse.Namespace) -> None:
         )
 
 
-def _config_of(weights: Path) -> Path:
+def config_of(weights: Path) -> Path:
+    """Find the config that trained weights were left with.
+
+    Args:
+        weights: A bundle, which holds it, or a checkpoint with config.yaml beside it.
+
+    Returns:
+        What `load_config` takes.
+
+    Raises:
+        UserError: There is none.
+    """
     from acnet.checkpoint.bundle import is_bundle
 
     if is_bundle(weights):
