@@ -139,7 +139,19 @@ def build_trainer(cfg: DictConfig, model: torch.nn.Module) -> Trainer:
         data_loader=instantiate(cfg.dataloader.train),
         optimizer=instantiate(optimizer_cfg),
         precision=choose_precision(cfg.train.amp, device),
+        accumulate=_parts_of_a_batch(cfg),
     )
+
+
+def _parts_of_a_batch(cfg: DictConfig) -> int:
+    parts = cfg.train.get("accumulate", 1)  # configs that are older than this key have none
+    batch_size, processes = cfg.dataloader.train.total_batch_size, comm.get_world_size()
+    if parts < 1 or batch_size // processes % parts:
+        raise UserError(
+            "train.accumulate splits each process's share of a batch into equal parts. Received "
+            f"{parts} parts of a share of {batch_size // processes} images. Set a divisor of it."
+        )
+    return parts
 
 
 def build_report(
