@@ -10,7 +10,7 @@ from .composite_backbone import CompositeResNet
 from .mask_aware_multi_attention import MaskAwareMultiAttention
 from .meta_arch import ACNet
 
-__all__ = ["PartComplexity", "count_complexity"]
+__all__ = ["PartComplexity", "count_complexity", "count_macs_by_layer"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def count_complexity(
     Returns:
         The parts in the order of the data, those that the model has.
     """
-    macs = _count_macs(model, image_hw, num_proposals)
+    macs = count_macs_by_layer(model, image_hw, num_proposals)
     counted: set[nn.Module | nn.Parameter] = set()
     parts = []
     for name, module in _named_parts(model).items():
@@ -89,8 +89,17 @@ def _named_parts(model: ACNet) -> dict[str, nn.Module]:
     return parts
 
 
-def _count_macs(model: ACNet, image_hw: tuple[int, int], num_proposals: int) -> Counter[nn.Module]:
-    """Multiply-accumulates of every convolution and linear layer, over one pass."""
+def count_macs_by_layer(
+    model: ACNet, image_hw: tuple[int, int], num_proposals: int
+) -> Counter[nn.Module]:
+    """Count the multiply-accumulates of every convolution and linear layer, over one pass.
+
+    Args:
+        model, image_hw, num_proposals: as for `count_complexity`.
+
+    Returns:
+        By layer; a layer that runs twice counts twice.
+    """
     macs: Counter[nn.Module] = Counter()
 
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
