@@ -13,11 +13,13 @@ from .mask_aware_multi_attention import ChannelProjection, MaskAwareMultiAttenti
 from .meta_arch import ACNet
 from .resnet import make_resnet_stage, make_resnet_stages
 from .roi_heads import SoftNMSRes5ROIHeads, SoftNMSROIHeads
+from .rpn import BestFirstRPN
 from .soft_nms_output import SoftNMSOutputLayers
 from .streamlined_inception import StreamlinedInception
 
 __all__ = [
     "ACNet",
+    "BestFirstRPN",
     "ChannelProjection",
     "CompositeConnection",
     "CompositeResNet",
