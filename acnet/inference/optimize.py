@@ -18,7 +18,7 @@ from torch import nn
 
 from acnet.inference.optimize_folding import fold_norms
 from acnet.inference.optimize_fusion import can_fuse, fuse_convolutions
-from acnet.inference.optimize_roi import ChunkedStage, SeparablePooler, can_pool, skip_unread_bins
+from acnet.inference.optimize_roi import ChunkedStage, skip_unread_bins
 from acnet.modeling import BestFirstRPN
 
 __all__ = ["NOTHING", "Optimizations", "optimize_for_inference"]
@@ -36,8 +36,7 @@ class Optimizations:
             that they compute with, instead of converting them at every call.
         fuse: on a CPU, convolutions bring bias, residual and ReLU along, and work in channels_last.
         best_proposals_first: the RPN decodes and compares only what it may keep.
-        separable_pooling: on a CPU, RoIAlign as two small matrix products a box, and only of bins
-            that are read.
+        skip_unread_bins: on a CPU, RoIAlign leaves out the bins that res5 as a box head strides over.
         chunk_boxes: on a CPU, res5 as a box head takes a few boxes at a time.
         compile: `torch.compile` the backbone. Not by default: it needs a C++ compiler, and a minute
             for each new size of picture.
@@ -47,7 +46,7 @@ class Optimizations:
     cast_weights: bool = True
     fuse: bool = True
     best_proposals_first: bool = True
-    separable_pooling: bool = True
+    skip_unread_bins: bool = True
     chunk_boxes: bool = True
     compile: bool = False
 
@@ -92,12 +91,13 @@ def optimize_for_inference(
         return model
     if chosen.best_proposals_first:
         _rank_first(model)
-    if chosen.separable_pooling and on_cpu:
-        _pool_separably(model.roi_heads)
+    has_res5 = on_cpu and isinstance(model.roi_heads, Res5ROIHeads)
+    if chosen.skip_unread_bins and has_res5:
+        skip_unread_bins(model.roi_heads)
     fuses = chosen.fuse and on_cpu and can_fuse() and dtype in (torch.float32, torch.bfloat16)
     if fuses or chosen.cast_weights:
         _prepare_layers(model, dtype, fuses=fuses)
-    if chosen.chunk_boxes and on_cpu and isinstance(model.roi_heads, Res5ROIHeads):
+    if chosen.chunk_boxes and has_res5:
         model.roi_heads.res5 = ChunkedStage(model.roi_heads.res5)
     if chosen.compile:
         model.backbone.compile()
@@ -108,13 +108,6 @@ def _rank_first(model: GeneralizedRCNN) -> None:
     """Give detectron2's own RPN the methods of ours; one of another kind stays as it is."""
     if type(model.proposal_generator) is RPN:
         model.proposal_generator.__class__ = BestFirstRPN
-
-
-def _pool_separably(heads: nn.Module) -> None:
-    if isinstance(heads, Res5ROIHeads) and can_pool(heads.pooler):
-        heads.pooler = SeparablePooler(heads.pooler, skip_unread_bins(heads))
-    elif isinstance(heads, StandardROIHeads) and can_pool(heads.box_pooler):
-        heads.box_pooler = SeparablePooler(heads.box_pooler)
 
 
 def _prepare_layers(model: GeneralizedRCNN, dtype: torch.dtype, *, fuses: bool) -> None:

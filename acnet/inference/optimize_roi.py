@@ -10,46 +10,35 @@ from torch import Tensor, nn
 
 from acnet.layers.roi_align import roi_align
 
-__all__ = ["ChunkedStage", "SeparablePooler", "can_pool", "skip_unread_bins"]
+__all__ = ["ChunkedStage", "StridedPooler", "skip_unread_bins"]
 
 # Boxes that go through res5 at once: its largest map is then 6 MB in bfloat16. With 300 boxes it is
 # 60 MB, and the convolution that writes it took 1.7 times as long.
 CHUNK = 32
 
 
-class SeparablePooler(nn.Module):
-    """`ROIPooler` of one level, by `acnet.layers.roi_align`, perhaps with bins left out."""
+class StridedPooler(nn.Module):
+    """`ROIPooler` of one level that leaves bins out which nobody reads."""
 
-    def __init__(self, pooler: ROIPooler, bin_stride: int = 1):
+    def __init__(self, pooler: ROIPooler, bin_stride: int):
         """
         Args:
-            pooler: see `can_pool`.
+            pooler: RoIAlign on one level.
             bin_stride: 2 gives every other bin of every other row.
         """
         super().__init__()
         (level,) = pooler.level_poolers
-        self.output_size = pooler.output_size
-        self.bin_stride = bin_stride
         self._options = {
             "output_size": level.output_size,
             "spatial_scale": level.spatial_scale,
             "sampling_ratio": level.sampling_ratio,
             "aligned": level.aligned,
+            "bin_stride": bin_stride,
         }
 
     def forward(self, x: list[Tensor], box_lists: list[Boxes]) -> Tensor:
-        """Same as `ROIPooler.forward`; the result is in channels_last."""
-        boxes = [boxes.tensor for boxes in box_lists]
-        return roi_align(x[0], boxes, bin_stride=self.bin_stride, **self._options)
-
-
-def can_pool(pooler: nn.Module) -> bool:
-    """Tell whether a pooler is RoIAlign on one level, which `SeparablePooler` computes."""
-    return (
-        isinstance(pooler, ROIPooler)
-        and len(pooler.level_poolers) == 1
-        and isinstance(pooler.level_poolers[0], ROIAlign)
-    )
+        """As `ROIPooler.forward`; the result is in channels_last."""
+        return roi_align(x[0], [boxes.tensor for boxes in box_lists], **self._options)
 
 
 class ChunkedStage(nn.Module):
@@ -77,24 +66,28 @@ class ChunkedStage(nn.Module):
         return torch.cat([self.stage(chunk).mean(dim=(2, 3), keepdim=True) for chunk in chunks])
 
 
-def skip_unread_bins(heads: Res5ROIHeads) -> int:
-    """Let res5 read all that is pooled, where its first convolutions stride over bins.
+def skip_unread_bins(heads: Res5ROIHeads) -> None:
+    """Pool only the bins that res5 reads, where its first convolutions stride over them.
 
     With the stride in 1x1 convolutions, three bins in four are pooled and never read.
 
     Args:
-        heads: with detectron2's bottlenecks in `res5`; their strides are changed.
-
-    Returns:
-        The stride of the bins that are read: what to give to `SeparablePooler`.
+        heads: on a CPU; pooler and strides are changed, unless the bins are all read.
     """
-    first = heads.res5[0]
-    if not isinstance(first, BottleneckBlock) or first.shortcut is None:
-        return 1
-    readers = (first.conv1, first.shortcut)
-    stride = first.conv1.stride[0]
+    first, pooler = heads.res5[0], heads.pooler
+    if not isinstance(first, BottleneckBlock) or first.shortcut is None or not _is_align(pooler):
+        return
+    readers, stride = (first.conv1, first.shortcut), first.conv1.stride[0]
     if any(conv.kernel_size != (1, 1) or conv.stride != (stride, stride) for conv in readers):
-        return 1
+        return
     for conv in readers:
         conv.stride = (1, 1)
-    return stride
+    heads.pooler = StridedPooler(pooler, stride)
+
+
+def _is_align(pooler: nn.Module) -> bool:
+    return (
+        isinstance(pooler, ROIPooler)
+        and len(pooler.level_poolers) == 1
+        and isinstance(pooler.level_poolers[0], ROIAlign)
+    )

@@ -2,6 +2,7 @@
 
 from .box_mask import boxes_to_mask
 from .nms import nms
+from .roi_align import roi_align
 from .soft_nms import soft_nms
 
-__all__ = ["boxes_to_mask", "nms", "soft_nms"]
+__all__ = ["boxes_to_mask", "nms", "roi_align", "soft_nms"]
