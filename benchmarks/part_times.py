@@ -76,7 +76,7 @@ class PartTimes:
         Args:
             parts: as `modules_of_parts` gives them; what runs in none of them is the "rest".
         """
-        self.seconds: Counter[str] = Counter({name: 0.0 for name in (*parts, REST)})
+        self.seconds: Counter[str] = Counter(dict.fromkeys((*parts, REST), 0.0))
         self._names: dict[nn.Module, str] = {}
         for name, modules in parts.items():
             for module in modules:

@@ -7,6 +7,7 @@ measured (benchmarks/inference.py) and tested on its own.
 import copy
 import dataclasses
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -19,9 +20,11 @@ from torch import nn
 from acnet.inference.optimize_folding import fold_norms
 from acnet.inference.optimize_fusion import can_fuse, fuse_convolutions
 from acnet.inference.optimize_roi import ChunkedStage, skip_unread_bins
-from acnet.modeling import BestFirstRPN
+from acnet.modeling import BestFirstRPN, Float32RPNHead, SoftNMSRes5ROIHeads
 
 __all__ = ["NOTHING", "Optimizations", "optimize_for_inference"]
+
+_RES5_HEADS = (Res5ROIHeads, SoftNMSRes5ROIHeads)  # other subclasses use res5 in another way
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +39,7 @@ class Optimizations:
             that they compute with, instead of converting them at every call.
         fuse: on a CPU, convolutions bring bias, residual and ReLU along, and work in channels_last.
         best_proposals_first: the RPN decodes and compares only what it may keep.
-        skip_unread_bins: on a CPU, RoIAlign leaves out the bins that res5 as a box head strides over.
+        skip_unread_bins: on a CPU, RoIAlign leaves out bins that res5 as a box head strides over.
         chunk_boxes: on a CPU, res5 as a box head takes a few boxes at a time.
         compile: `torch.compile` the backbone. Not by default: it needs a C++ compiler, and a minute
             for each new size of picture.
@@ -91,12 +94,11 @@ def optimize_for_inference(
         return model
     if chosen.best_proposals_first:
         _rank_first(model)
-    has_res5 = on_cpu and isinstance(model.roi_heads, Res5ROIHeads)
+    has_res5 = on_cpu and type(model.roi_heads) in _RES5_HEADS
     if chosen.skip_unread_bins and has_res5:
         skip_unread_bins(model.roi_heads)
     fuses = chosen.fuse and on_cpu and can_fuse() and dtype in (torch.float32, torch.bfloat16)
-    if fuses or chosen.cast_weights:
-        _prepare_layers(model, dtype, fuses=fuses)
+    _prepare_layers(model, dtype, fuses=fuses, casts=chosen.cast_weights)
     if chosen.chunk_boxes and has_res5:
         model.roi_heads.res5 = ChunkedStage(model.roi_heads.res5)
     if chosen.compile:
@@ -110,24 +112,34 @@ def _rank_first(model: GeneralizedRCNN) -> None:
         model.proposal_generator.__class__ = BestFirstRPN
 
 
-def _prepare_layers(model: GeneralizedRCNN, dtype: torch.dtype, *, fuses: bool) -> None:
+def _prepare_layers(
+    model: GeneralizedRCNN, dtype: torch.dtype, *, fuses: bool, casts: bool
+) -> None:
     """Fuse or cast the layers that follow autocast; box predictors stay in float32."""
-    heads, owners = model.roi_heads, [(model, "backbone")]
-    if isinstance(model.proposal_generator, RPN):
-        head = model.proposal_generator.rpn_head
-        if isinstance(head, StandardRPNHead):
-            owners.append((head, "conv"))
-    if isinstance(heads, Res5ROIHeads):
-        owners.append((heads, "res5"))
-    elif isinstance(heads, StandardROIHeads):
-        owners.append((heads, "box_head"))
-    for owner, name in owners:
+    for owner, name, layers_dtype in _parts(model, dtype):
         part = getattr(owner, name)
         if fuses:
-            part = fuse_convolutions(part, dtype)
+            part = fuse_convolutions(part, layers_dtype)
             setattr(owner, name, part)
-        if dtype != torch.float32:
-            _cast(part, dtype)
+        if casts and layers_dtype != torch.float32:
+            _cast(part, layers_dtype)
+
+
+def _parts(
+    model: GeneralizedRCNN, dtype: torch.dtype
+) -> Iterator[tuple[nn.Module, str, torch.dtype]]:
+    """Owner, name and precision of what may be prepared; other kinds of parts stay as they are."""
+    yield model, "backbone", dtype
+    head = getattr(model.proposal_generator, "rpn_head", None)
+    if isinstance(head, StandardRPNHead):
+        yield head, "conv", dtype
+        predictions = torch.float32 if isinstance(head, Float32RPNHead) else dtype
+        yield head, "objectness_logits", predictions
+        yield head, "anchor_deltas", predictions
+    if type(model.roi_heads) in _RES5_HEADS:
+        yield model.roi_heads, "res5", dtype
+    elif isinstance(model.roi_heads, StandardROIHeads):
+        yield model.roi_heads, "box_head", dtype
 
 
 def _cast(part: nn.Module, dtype: torch.dtype) -> None:

@@ -8,6 +8,7 @@ convolution of ResNet-101 took seven times as long (benchmarks/inference.py meas
 """
 
 import torch
+import torch.nn.functional as F
 from detectron2.layers import Conv2d
 from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem, BottleneckBlock
 from torch import Tensor, nn
@@ -126,11 +127,23 @@ class FusedStem(nn.Module):
         """
         super().__init__()
         self.conv = FusedConv2d(stem.conv1, dtype, relu=True)
-        self.pool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
 
     def forward(self, image: Tensor) -> Tensor:
         """Same as the stem's own."""
-        return self.pool(self.conv(image))
+        x = self.conv(image)
+        if any(length % 2 for length in x.shape[2:]):
+            return F.max_pool2d(x, kernel_size=3, stride=2, padding=1)
+        return _pool_of_three(_pool_of_three(x, dim=2), dim=3)
+
+
+def _pool_of_three(x: Tensor, dim: int) -> Tensor:
+    """Max pooling along one side: kernel 3, stride 2, padding 1. In half the time of torch's."""
+    even, odd = x.unflatten(dim, (-1, 2)).unbind(dim + 1)
+    pooled = torch.maximum(even, odd)
+    last = pooled.shape[dim] - 1
+    after_first = pooled.narrow(dim, 1, last)
+    torch.maximum(after_first, odd.narrow(dim, 0, last), out=after_first)
+    return pooled
 
 
 def fuse_convolutions(
