@@ -13,6 +13,8 @@ train = dict(
     # enabled: False, True, or "auto" (where the hardware has the type natively).
     amp=dict(enabled=False, dtype="auto"),
     channels_last=False,
+    # Less memory for a second forward pass; the same gradients.
+    activation_checkpointing=False,
     ddp=dict(broadcast_buffers=False, find_unused_parameters=False, fp16_compression=False),
     sync_bn=True,
     checkpointer=dict(period=5000, max_to_keep=3),
