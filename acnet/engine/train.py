@@ -30,6 +30,7 @@ from acnet.engine.metrics_file import MetricsFile, cut_metrics
 from acnet.engine.precision import choose_precision
 from acnet.engine.trainer import Trainer
 from acnet.errors import UserError
+from acnet.modeling.activation_checkpointing import checkpoint_activations
 
 logger = logging.getLogger(__name__)
 
@@ -116,6 +117,8 @@ def build_model(cfg: DictConfig) -> torch.nn.Module:
     model = instantiate(cfg.model).to(device)
     if cfg.train.sync_bn:
         model = synchronize_batch_norm(model, device=device)
+    if cfg.train.get("activation_checkpointing", False):  # not in configs of older runs
+        checkpoint_activations(model)
     if cfg.train.channels_last:
         model = model.to(memory_format=torch.channels_last)
     return model
