@@ -82,10 +82,10 @@ class Step:
 def predict_step(work: Work, cluster: Cluster, gpus: int) -> Step:
     """Predict a step with a fixed number of images a GPU (weak scaling).
 
-    For gradients, a ring passes `2 (n - 1) / n` times the gradients through each link, in `2 (n - 1)` messages a
-    bucket; between machines each machine has one link. Backward takes two thirds of the step, and
-    all but the last bucket is sent meanwhile. Statistics of BN are small: they climb a tree and come
-    back, and nothing hides them.
+    Gradients go round a ring, `2 (n - 1) / n` times their size through each link, in `2 (n - 1)`
+    messages a bucket; between machines each machine has one link. Backward takes two thirds of the
+    step, and all but the last bucket is sent meanwhile. Statistics of BN are small: they climb a
+    tree and come back, and nothing hides them.
 
     Args:
         work: of one process.
