@@ -10,9 +10,9 @@ the precision and memory format of the configs:
 
 The last line is JSON: `ratio` (peer's time over ours) is the smallest of the models'; for each the
 medians, `over_macs` (ACNet's time over the baseline's, over the ratio of their training's multiply-
-accumulates, forward and backward) and the fraction of this machine's matrix peak that each part of
-a step reaches in this run. A part's backward pass begins when the gradient of its output is there,
-and ends when that of another part's is.
+accumulates, forward and backward) and, before (peer) and after (ours), the fraction of this
+machine's matrix peak that each part of a step reaches in this run. A part's backward pass begins
+when the gradient of its output is there, and ends when that of another part's is.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from pathlib import Path
 
 import torch
 from detectron2.config import instantiate
+from detectron2.layers import FrozenBatchNorm2d
 from detectron2.utils.events import EventStorage
 from torch import nn
 
@@ -32,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this clone, not 
 from acnet.config_files import load_config
 from acnet.engine.device import resolve_device
 from acnet.engine.precision import choose_precision
-from acnet.modeling import MaskAwareMultiAttention
+from acnet.modeling import CompositeResNet, MaskAwareMultiAttention
 from benchmarks.inference import plain
 from benchmarks.machine_peak import GIGA, machine_state, matrix_peak, synchronize
 from benchmarks.part_times import fractions_of_peak, macs_of_parts, modules_of_parts
@@ -82,6 +83,8 @@ class Side:
         cfg = load_config(name, SETTINGS)
         model = instantiate(cfg.model).to(device).train()
         self.model = plain(model) if is_peer else model
+        _tame(self.model)
+        cfg.optimizer.lr = 0.0  # random weights on noise diverge; a step costs the same
         cfg.optimizer.params.model = self.model
         self._optimizer = instantiate(cfg.optimizer)
         self._precision = choose_precision(cfg.train.amp, device)
@@ -129,9 +132,18 @@ class Side:
         return self._precision.dtype or torch.float32
 
 
+def _tame(model: nn.Module) -> None:
+    """Damp the blocks of a pretrained kind, which random weights would let grow to infinity."""
+    for module in model.modules():
+        if isinstance(module, FrozenBatchNorm2d):
+            module.weight.fill_(0.5)
+
+
 def _called_parts(model: nn.Module) -> dict[str, list[nn.Module]]:
     parts = modules_of_parts(model)
-    attention = model.backbone
+    attention, levels = model.backbone, model.backbone.bottom_up.bottom_up
+    if isinstance(levels, CompositeResNet):
+        parts["connections"].remove(levels)  # its outputs are those of the lead's stages
     if isinstance(attention, MaskAwareMultiAttention):
         # Training calls another method than `forward`, which no hook sees.
         parts["MAMA: attention"] = [attention.mask_attention, attention.context_attention]
@@ -195,7 +207,10 @@ def measure(name: str, args: argparse.Namespace) -> dict[str, object]:
     macs_ratio = gmacs[name] / gmacs[baseline]
     times_ratio = medians["ours"] / medians["baseline"]
     peak = matrix_peak(sides["ours"].dtype(), device)
-    parts = sides["ours"].parts(max(1, args.runs // 2))
+    steps = max(1, args.runs // 2)
+    before, after = (
+        fractions_of_peak(sides[side].parts(steps), macs[name], peak) for side in ("peer", "ours")
+    )
     return {
         "ratio": round(medians["peer"] / medians["ours"], 3),
         "times_ratio": round(times_ratio, 3),
@@ -207,7 +222,8 @@ def measure(name: str, args: argparse.Namespace) -> dict[str, object]:
         "gmacs": {key: round(value, 1) for key, value in gmacs.items()},
         "precision": str(sides["ours"].dtype()).removeprefix("torch."),
         "peak_gmacs_a_second": round(peak),
-        "parts": fractions_of_peak(parts, macs[name], peak),
+        "before": before,
+        "after": after,
     }
 
 
@@ -222,9 +238,11 @@ def show(name: str, result: dict) -> None:
         f"{name}: {result['seconds']}, over_macs {result['over_macs']}, "
         f"peak {result['peak_gmacs_a_second']} GMACs/s\n"
     )
-    for part, row in result["parts"].items():
+    for part, row in result["after"].items():
+        old = result["before"][part]
         sys.stderr.write(
-            f"  {part:18} {row['gmacs']:8.1f} GMACs {row['ms']:9.1f} ms {row['fraction']:6.2f}\n"
+            f"  {part:18} {row['gmacs']:8.1f} GMACs {old['ms']:9.1f} ms {old['fraction']:5.2f}"
+            f"  -> {row['ms']:9.1f} ms {row['fraction']:5.2f}\n"
         )
 
 
