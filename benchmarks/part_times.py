@@ -120,7 +120,7 @@ class PartTimes:
 
 
 def macs_of_parts(
-    model: nn.Module, *, image_hw: tuple[int, int], num_proposals: int
+    model: nn.Module, *, image_hw: tuple[int, int], num_proposals: int, training: bool = False
 ) -> dict[str, int]:
     """Returns multiply-accumulates by the same parts.
 
@@ -128,8 +128,9 @@ def macs_of_parts(
         model: on torch's meta device, as for `acnet.modeling.complexity.count_complexity`.
         image_hw: height and width in pixels, divisible by 16.
         num_proposals: boxes that reach the ROI heads.
+        training: count the backward pass too.
     """
-    macs = count_macs_by_layer(model, image_hw, num_proposals)
+    macs = count_macs_by_layer(model, image_hw, num_proposals, training=training)
     parts = modules_of_parts(model)
     owner: dict[nn.Module, str] = {}
     # Inner parts first: a layer belongs to the smallest part that holds it.

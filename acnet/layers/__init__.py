@@ -1,4 +1,4 @@
-"""Pure tensor functions: nothing here knows of detectron2."""
+"""Pure tensor functions: tensors in, tensors out, nothing of detectron2."""
 
 from .box_mask import boxes_to_mask
 from .nms import nms
