@@ -8,10 +8,12 @@ Random weights, for time only. The sides take turns in one process:
   ours      what `acnet.Predictor` runs by default: `acnet.inference.optimize` and autocast
   baseline  the single-backbone row of Table II, optimised in the same way; the heads are the same
 
-The last line is JSON: `ratio` (peer's time over ours) is the smallest of the models'; for each model
-the medians, `over_macs` (ACNet's time over the baseline's, over the ratio of their multiply-
-accumulates) and, before (eager) and after (ours), the fraction of this machine's matrix peak that
-each part reaches in this run. `--switches` also takes each optimisation away, one at a time.
+The last line is JSON: `ratio` is peer's time over ours, the smallest of the models'. For each model
+there are the medians, `over_macs` (ACNet's time over the baseline's, over the ratio of their
+multiply-accumulates), and, before (eager) and after (ours), the fraction of this machine's matrix
+peak that each part reaches in this run. With `--threads 1` the thread's own time is measured, which
+other work on the machine hardly moves. `--switches` also takes each optimisation away, one at a
+time.
 """
 
 import argparse
@@ -19,7 +21,6 @@ import copy
 import dataclasses
 import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -37,7 +38,13 @@ from acnet.engine.device import resolve_device
 from acnet.engine.precision import Precision, choose_precision
 from acnet.inference.optimize import Optimizations, optimize_for_inference
 from acnet.modeling import BestFirstRPN
-from benchmarks.machine_peak import GIGA, machine_state, matrix_peak, synchronize
+from benchmarks.machine_peak import (
+    GIGA,
+    clock_of_this_run,
+    machine_state,
+    matrix_peak,
+    synchronize,
+)
 from benchmarks.part_times import PartTimes, fractions_of_peak, macs_of_parts, modules_of_parts
 from benchmarks.processes import report
 
@@ -129,11 +136,12 @@ class Side:
         """Detects once, and notes the time."""
         device = self.model.device
         synchronize(device)
-        start = time.perf_counter()
+        clock = clock_of_this_run()
+        start = clock()
         with torch.inference_mode(), self._precision.autocast():
             self.model(self._inputs)
         synchronize(device)
-        self.seconds.append(time.perf_counter() - start)
+        self.seconds.append(clock() - start)
 
     def median(self) -> float:
         """Returns the median, without the first run, which warms up."""
@@ -145,7 +153,7 @@ class Side:
         Args:
             runs: to average over.
         """
-        times = PartTimes(modules_of_parts(self.model))
+        times = PartTimes(modules_of_parts(self.model), clock_of_this_run())
         with times.measure(self.model.device):
             for _ in range(runs):
                 self.run()
@@ -244,7 +252,7 @@ class Measurement:
     def _fractions(self, sides: dict[str, Side], macs: dict[str, int]) -> dict[str, object]:
         runs = max(1, self._args.runs // 2)
         dtype = self._precision.dtype or torch.float32
-        peak = matrix_peak(dtype, self._device)
+        peak = matrix_peak(dtype, self._device, clock=clock_of_this_run())
         return {
             "peak_gmacs_a_second": round(peak),
             "precision": str(dtype).removeprefix("torch."),
