@@ -41,7 +41,7 @@ def nms(
         keep = torchvision.ops.nms(boxes, scores, iou_threshold)
         return keep if max_keep is None else keep[:max_keep]
 
-    from ._box_loops import pick_greedily
+    from ._nms_loop import pick_greedily
 
     order = scores.argsort(descending=True, stable=True)
     limit = len(scores) if max_keep is None else max_keep

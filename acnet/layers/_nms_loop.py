@@ -1,4 +1,4 @@
-"""The loops over boxes behind `nms`, compiled for the CPU.
+"""The loop of `nms`, compiled for the CPU.
 
 Imported at the first call only: importing the compiler takes half a second.
 
