@@ -221,6 +221,7 @@ class Measurement:
             "macs_ratio": round(macs_ratio, 3),
             "over_macs": round(times_ratio / macs_ratio, 3),
             "seconds": {key: round(value, 4) for key, value in medians.items()},
+            "first_run": {key: round(side.seconds[0], 2) for key, side in sides.items()},
             "gmacs": {key: round(value, 1) for key, value in gmacs.items()},
             **self._fractions(sides, macs[self._name]),
         }

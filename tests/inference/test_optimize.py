@@ -109,6 +109,26 @@ def test_all_together_on_padded_batches(model):
     assert difference <= 1e-4 * theirs.abs().max()
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "toy/table1/rfcn_r18",
+        "toy/table1/faster_rcnn_r18_c4",
+        "toy/table2/baseline",
+        "toy/table2/frm_dce_mama",
+        "toy/faster_rcnn_r18_fpn",
+    ],
+)
+def test_other_rows_of_the_tables(name):
+    torch.manual_seed(0)
+    model = instantiate(load_config(name).model).eval()
+    inputs = _inputs((64, 96))
+    ours = optimize_for_inference(model)
+    _assert_same(_detect(ours, inputs), _detect(model, inputs))
+    in_bfloat16 = optimize_for_inference(model, dtype=torch.bfloat16)
+    assert len(_detect(in_bfloat16, inputs, torch.bfloat16)[0]) > 0
+
+
 @pytest.mark.parametrize("optimizations", [None, Optimizations(fuse=False)])
 def test_in_bfloat16_it_is_as_near_as_autocast(model, optimizations):
     dtype = torch.bfloat16

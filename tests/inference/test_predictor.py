@@ -18,6 +18,7 @@ from acnet.data.readers.formats import open_source
 from acnet.engine.train import build_model
 from acnet.errors import UserError
 from acnet.inference import Predictor
+from acnet.inference.fingerprint import predictor_digest
 from acnet.inference.optimize import NOTHING, Optimizations
 
 CONFIG = "toy/acnet_r18"
@@ -50,9 +51,12 @@ def test_optimised_by_default(weights, predictor):
     )
 
 
-def test_single_changes(weights):
+def test_single_changes_are_new_results(weights):
     chosen = Optimizations(fuse=False)
-    assert Predictor(CONFIG, weights, optimize=chosen).optimizations == chosen
+    one, other = Predictor(CONFIG, weights, optimize=chosen), Predictor(CONFIG, weights)
+    assert one.optimizations == chosen
+    cfg = load_config(CONFIG)
+    assert predictor_digest(one, cfg) != predictor_digest(other, cfg)
 
 
 def photo(height: int = 64, width: int = 96) -> np.ndarray:
