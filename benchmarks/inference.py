@@ -76,17 +76,33 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def build(name: str, device: torch.device) -> nn.Module:
+def build(name: str, device: torch.device, inputs: list[dict]) -> nn.Module:
     """Returns a config's model with random weights, in evaluation mode.
+
+    Its normalisations fit the picture, as after a training: with those of a new model ResNet-101's
+    maps grow to millions, boxes to the whole picture, and of 300 proposals one is left.
 
     Args:
         name: of the config.
         device: where it goes.
+        inputs: as detectron2's models take them.
     """
     torch.manual_seed(SEED)
     cfg = load_config(name)
     cfg.train.channels_last = False
-    return instantiate(cfg.model).eval().to(device)
+    model = instantiate(cfg.model).eval().to(device)
+
+    def fit(norm: nn.Module, arguments: tuple[torch.Tensor]) -> None:
+        norm.running_mean.copy_(arguments[0].mean(dim=(0, 2, 3)))
+        norm.running_var.copy_(arguments[0].var(dim=(0, 2, 3)).clamp(min=1e-3))
+
+    norms = [module for module in model.modules() if hasattr(module, "running_var")]
+    handles = [norm.register_forward_pre_hook(fit) for norm in norms]
+    with torch.no_grad():
+        model(inputs[:1])
+    for handle in handles:
+        handle.remove()
+    return model
 
 
 def plain(model: nn.Module) -> nn.Module:
@@ -142,6 +158,19 @@ class Side:
             self.model(self._inputs)
         synchronize(device)
         self.seconds.append(clock() - start)
+
+    def proposals(self) -> int:
+        """Returns how many boxes reach the ROI heads."""
+        counts = []
+
+        def count(module: nn.Module, arguments: tuple, output: tuple) -> None:
+            counts.extend(len(one) for one in output[0])
+
+        handle = self.model.proposal_generator.register_forward_hook(count)
+        self.run()
+        handle.remove()
+        self.seconds.pop()
+        return sum(counts)
 
     def median(self) -> float:
         """Returns the median, without the first run, which warms up."""
@@ -199,8 +228,8 @@ class Measurement:
 
     def result(self) -> dict[str, object]:
         """Measures, and returns what the JSON says of this config."""
-        model = build(self._name, self._device)
-        baseline = build(BASELINES[self._name], self._device)
+        model = build(self._name, self._device, self._inputs)
+        baseline = build(BASELINES[self._name], self._device, self._inputs)
         sides = {
             "peer": self._side(plain(model), Precision(self._device.type, None)),
             "eager": self._side(in_channels_last(model)),
@@ -222,6 +251,7 @@ class Measurement:
             "over_macs": round(times_ratio / macs_ratio, 3),
             "seconds": {key: round(value, 4) for key, value in medians.items()},
             "first_run": {key: round(side.seconds[0], 2) for key, side in sides.items()},
+            "proposals": {key: sides[key].proposals() for key in ("ours", "baseline")},
             "gmacs": {key: round(value, 1) for key, value in gmacs.items()},
             **self._fractions(sides, macs[self._name]),
         }
