@@ -8,10 +8,12 @@ Random weights, for time only. The sides take turns in one process:
   ours      what `acnet.Predictor` runs by default: `acnet.inference.optimize` and autocast
   baseline  the single-backbone row of Table II, optimised in the same way; the heads are the same
 
-The last line is JSON: `ratio` (peer's time over ours) is the smallest of the models'; for each model
-the medians, `over_macs` (ACNet's time over the baseline's, over the ratio of their multiply-
-accumulates) and, before (eager) and after (ours), the fraction of this machine's matrix peak that
-each part reaches in this run. `--switches` also takes each optimisation away, one at a time.
+The last line is JSON: `ratio` is peer's time over ours, the smallest of the models'. For each model
+there are the medians, `over_macs` (ACNet's time over the baseline's, over the ratio of their
+multiply-accumulates), and, before (eager) and after (ours), the fraction of this machine's matrix
+peak that each part reaches in this run. With `--threads 1` the thread's own time is measured, which
+other work on the machine hardly moves. `--switches` also takes each optimisation away, one at a
+time.
 """
 
 import argparse
@@ -19,7 +21,6 @@ import copy
 import dataclasses
 import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -37,7 +38,13 @@ from acnet.engine.device import resolve_device
 from acnet.engine.precision import Precision, choose_precision
 from acnet.inference.optimize import Optimizations, optimize_for_inference
 from acnet.modeling import BestFirstRPN
-from benchmarks.machine_peak import GIGA, machine_state, matrix_peak, synchronize
+from benchmarks.machine_peak import (
+    GIGA,
+    clock_of_this_run,
+    machine_state,
+    matrix_peak,
+    synchronize,
+)
 from benchmarks.part_times import PartTimes, fractions_of_peak, macs_of_parts, modules_of_parts
 from benchmarks.processes import report
 
@@ -69,17 +76,33 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def build(name: str, device: torch.device) -> nn.Module:
+def build(name: str, device: torch.device, inputs: list[dict]) -> nn.Module:
     """Returns a config's model with random weights, in evaluation mode.
+
+    Its normalisations fit the picture, as after a training: with those of a new model ResNet-101's
+    maps grow to millions, boxes to the whole picture, and of 300 proposals one is left.
 
     Args:
         name: of the config.
         device: where it goes.
+        inputs: as detectron2's models take them.
     """
     torch.manual_seed(SEED)
     cfg = load_config(name)
     cfg.train.channels_last = False
-    return instantiate(cfg.model).eval().to(device)
+    model = instantiate(cfg.model).eval().to(device)
+
+    def fit(norm: nn.Module, arguments: tuple[torch.Tensor]) -> None:
+        norm.running_mean.copy_(arguments[0].mean(dim=(0, 2, 3)))
+        norm.running_var.copy_(arguments[0].var(dim=(0, 2, 3)).clamp(min=1e-3))
+
+    norms = [module for module in model.modules() if hasattr(module, "running_var")]
+    handles = [norm.register_forward_pre_hook(fit) for norm in norms]
+    with torch.no_grad():
+        model(inputs[:1])
+    for handle in handles:
+        handle.remove()
+    return model
 
 
 def plain(model: nn.Module) -> nn.Module:
@@ -129,11 +152,25 @@ class Side:
         """Detects once, and notes the time."""
         device = self.model.device
         synchronize(device)
-        start = time.perf_counter()
+        clock = clock_of_this_run()
+        start = clock()
         with torch.inference_mode(), self._precision.autocast():
             self.model(self._inputs)
         synchronize(device)
-        self.seconds.append(time.perf_counter() - start)
+        self.seconds.append(clock() - start)
+
+    def proposals(self) -> int:
+        """Returns how many boxes reach the ROI heads."""
+        counts = []
+
+        def count(module: nn.Module, arguments: tuple, output: tuple) -> None:
+            counts.extend(len(one) for one in output[0])
+
+        handle = self.model.proposal_generator.register_forward_hook(count)
+        self.run()
+        handle.remove()
+        self.seconds.pop()
+        return sum(counts)
 
     def median(self) -> float:
         """Returns the median, without the first run, which warms up."""
@@ -145,7 +182,7 @@ class Side:
         Args:
             runs: to average over.
         """
-        times = PartTimes(modules_of_parts(self.model))
+        times = PartTimes(modules_of_parts(self.model), clock_of_this_run())
         with times.measure(self.model.device):
             for _ in range(runs):
                 self.run()
@@ -191,8 +228,8 @@ class Measurement:
 
     def result(self) -> dict[str, object]:
         """Measures, and returns what the JSON says of this config."""
-        model = build(self._name, self._device)
-        baseline = build(BASELINES[self._name], self._device)
+        model = build(self._name, self._device, self._inputs)
+        baseline = build(BASELINES[self._name], self._device, self._inputs)
         sides = {
             "peer": self._side(plain(model), Precision(self._device.type, None)),
             "eager": self._side(in_channels_last(model)),
@@ -213,6 +250,8 @@ class Measurement:
             "macs_ratio": round(macs_ratio, 3),
             "over_macs": round(times_ratio / macs_ratio, 3),
             "seconds": {key: round(value, 4) for key, value in medians.items()},
+            "first_run": {key: round(side.seconds[0], 2) for key, side in sides.items()},
+            "proposals": {key: sides[key].proposals() for key in ("ours", "baseline")},
             "gmacs": {key: round(value, 1) for key, value in gmacs.items()},
             **self._fractions(sides, macs[self._name]),
         }
@@ -244,7 +283,7 @@ class Measurement:
     def _fractions(self, sides: dict[str, Side], macs: dict[str, int]) -> dict[str, object]:
         runs = max(1, self._args.runs // 2)
         dtype = self._precision.dtype or torch.float32
-        peak = matrix_peak(dtype, self._device)
+        peak = matrix_peak(dtype, self._device, clock=clock_of_this_run())
         return {
             "peak_gmacs_a_second": round(peak),
             "precision": str(dtype).removeprefix("torch."),

@@ -3,6 +3,7 @@
 import os
 import platform
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -13,7 +14,11 @@ PRODUCTS = 6
 
 
 def matrix_peak(
-    dtype: torch.dtype, device: torch.device | str = "cpu", *, products: int = PRODUCTS
+    dtype: torch.dtype,
+    device: torch.device | str = "cpu",
+    *,
+    products: int = PRODUCTS,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> float:
     """Returns the speed of the fastest of a few square matrix products, in GMACs a second.
 
@@ -24,20 +29,27 @@ def matrix_peak(
         dtype: of both matrices.
         device: where they are.
         products: of each size.
+        clock: gives seconds.
     """
-    return max(_speed(size, dtype, torch.device(device), products) for size in SIZES)
+    return max(_speed(size, dtype, torch.device(device), products, clock) for size in SIZES)
 
 
-def _speed(size: int, dtype: torch.dtype, device: torch.device, products: int) -> float:
+def _speed(
+    size: int,
+    dtype: torch.dtype,
+    device: torch.device,
+    products: int,
+    clock: Callable[[], float],
+) -> float:
     one = torch.randn(size, size, device=device).to(dtype)
     out = torch.empty_like(one)
     seconds = []
     for _ in range(products):
         synchronize(device)
-        start = time.perf_counter()
+        start = clock()
         torch.matmul(one, one, out=out)
         synchronize(device)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(clock() - start)
     return size**3 / GIGA / min(seconds)
 
 
@@ -70,3 +82,11 @@ def _cpu_name() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def clock_of_this_run() -> Callable[[], float]:
+    """Returns the clock to measure with: with one thread that thread's own time.
+
+    Other work on the machine hardly moves it; with more threads only the wall clock sees them all.
+    """
+    return time.thread_time if torch.get_num_threads() == 1 else time.perf_counter

@@ -6,7 +6,7 @@ time, without that of the parts inside.
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -71,11 +71,17 @@ class PartTimes:
         seconds: by part, added up over all that was measured.
     """
 
-    def __init__(self, parts: Mapping[str, Sequence[nn.Module]]) -> None:
+    def __init__(
+        self,
+        parts: Mapping[str, Sequence[nn.Module]],
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         """
         Args:
             parts: as `modules_of_parts` gives them; what runs in none of them is the "rest".
+            clock: gives seconds.
         """
+        self._clock = clock
         self.seconds: Counter[str] = Counter(dict.fromkeys((*parts, REST), 0.0))
         self._names: dict[nn.Module, str] = {}
         for name, modules in parts.items():
@@ -95,7 +101,7 @@ class PartTimes:
 
         def switch() -> None:
             synchronize(device)
-            now = time.perf_counter()
+            now = self._clock()
             self.seconds[self._stack[-1]] += now - self._since
             self._since = now
 
@@ -109,7 +115,7 @@ class PartTimes:
 
         handles = [module.register_forward_pre_hook(enter) for module in self._names]
         handles += [module.register_forward_hook(leave) for module in self._names]
-        self._since = time.perf_counter()
+        self._since = self._clock()
         try:
             yield
         finally:

@@ -20,7 +20,7 @@ from torch import nn
 from acnet.inference.optimize_folding import fold_norms
 from acnet.inference.optimize_fusion import can_fuse, fuse_convolutions
 from acnet.inference.optimize_roi import ChunkedStage, skip_unread_bins
-from acnet.modeling import BestFirstRPN, Float32RPNHead, SoftNMSRes5ROIHeads
+from acnet.modeling import ACNet, BestFirstRPN, Float32RPNHead, SoftNMSRes5ROIHeads
 
 __all__ = ["NOTHING", "Optimizations", "optimize_for_inference"]
 
@@ -98,6 +98,8 @@ def optimize_for_inference(
     if chosen.skip_unread_bins and has_res5:
         skip_unread_bins(model.roi_heads)
     fuses = chosen.fuse and on_cpu and can_fuse() and dtype in (torch.float32, torch.bfloat16)
+    if fuses and isinstance(model, ACNet):
+        model.channels_last = True  # the picture is brought into the format once, not by each stem
     _prepare_layers(model, dtype, fuses=fuses, casts=chosen.cast_weights)
     if chosen.chunk_boxes and has_res5:
         model.roi_heads.res5 = ChunkedStage(model.roi_heads.res5)
