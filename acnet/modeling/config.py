@@ -45,6 +45,7 @@ def add_acnet_config(cfg: CfgNode) -> None:
     acnet.RFCN = CfgNode()  # read by the heads "RFCNROIHeads"
     acnet.RFCN.NUM_BINS = 7
     acnet.RFCN.HIDDEN_CHANNELS = 1024
+    acnet.RFCN.VOTE_GAIN = 1.0
 
     acnet.SOFT_NMS = CfgNode()
     acnet.SOFT_NMS.METHOD = "linear"

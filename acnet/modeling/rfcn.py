@@ -40,19 +40,29 @@ class PositionSensitiveOutputLayers(SoftNMSOutputLayers):
 
     @configurable
     def __init__(
-        self, input_shape: ShapeSpec, *, num_bins: int = 7, sampling_ratio: int = 0, **kwargs
+        self,
+        input_shape: ShapeSpec,
+        *,
+        num_bins: int = 7,
+        sampling_ratio: int = 0,
+        vote_gain: float = 1.0,
+        **kwargs,
     ):
         """
         Args:
             input_shape: channels and stride of the feature map.
             num_bins: bins along a side of a box; each value of a box has `num_bins ** 2` maps.
             sampling_ratio: samples along a side of a bin; 0 takes one a cell.
+            vote_gain: factor on the mean of the votes. With 1 a step of SGD moves a box by
+                1 / num_bins ** 2 of what it moves by a linear layer, since each map answers for
+                that share of the mean; with `num_bins` by as much.
             kwargs: as for `SoftNMSOutputLayers`, but `cls_agnostic_bbox_reg`: it is.
         """
         super().__init__(input_shape, cls_agnostic_bbox_reg=True, **kwargs)
         self.num_bins = num_bins
         self.spatial_scale = 1.0 / input_shape.stride
         self.sampling_ratio = sampling_ratio
+        self.vote_gain = vote_gain
         # The same init as detectron2's.
         self.cls_score = _as_maps(self.cls_score, num_bins, std=0.01)
         self.bbox_pred = _as_maps(self.bbox_pred, num_bins, std=0.001)
@@ -65,6 +75,7 @@ class PositionSensitiveOutputLayers(SoftNMSOutputLayers):
             **parts,
             "num_bins": cfg.MODEL.ACNET.RFCN.NUM_BINS,
             "sampling_ratio": cfg.MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO,
+            "vote_gain": cfg.MODEL.ACNET.RFCN.VOTE_GAIN,
         }
 
     def forward(self, x: Tensor, boxes: list[Boxes]) -> tuple[Tensor, Tensor]:
@@ -91,7 +102,7 @@ class PositionSensitiveOutputLayers(SoftNMSOutputLayers):
     def _vote(self, maps: Tensor, rois: Tensor) -> Tensor:
         # (B, K * k * k, H, W) -> (R, K, k, k) -> (R, K)
         bins = ps_roi_align(maps, rois, self.num_bins, self.spatial_scale, self.sampling_ratio)
-        return bins.mean(dim=(2, 3))
+        return self.vote_gain * bins.mean(dim=(2, 3))
 
 
 @ROI_HEADS_REGISTRY.register()

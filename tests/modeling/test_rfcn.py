@@ -88,6 +88,30 @@ def test_each_bin_reads_its_own_map():
     torch.testing.assert_close(deltas, torch.full((1, 4), 25.0))
 
 
+def test_the_gain_makes_a_step_as_long_as_a_linear_layer_s():
+    """On a constant map f every bin reads f, as the linear layer behind an average would.
+
+    A step moves k * k maps by gain / (k * k) of the linear layer's step each, and the votes add up
+    as gain * mean: by gain ** 2 / (k * k) of the linear layer in all, which is 1 for gain = k.
+    """
+    feature = torch.tensor([0.5, -1.0, 2.0, 0.25])
+    linear = torch.nn.Linear(4, 3)
+    moved = {}
+    for gain in (1.0, 3.0):
+        layers = _layers(num_bins=3, vote_gain=gain)
+        x = feature[None, :, None, None].expand(1, 4, 9, 9)
+        box = [Boxes(torch.tensor([[1.0, 1, 7, 7]]))]
+        before = layers(x, box)[0]
+        before[0, 1].backward()
+        torch.optim.SGD([layers.cls_score.weight, layers.cls_score.bias], lr=0.1).step()
+        moved[gain] = layers(x, box)[0] - before
+    before = linear(feature)
+    before[1].backward()
+    torch.optim.SGD(linear.parameters(), lr=0.1).step()
+    torch.testing.assert_close(moved[3.0][0], linear(feature) - before)
+    torch.testing.assert_close(moved[1.0][0], (linear(feature) - before) / 9)
+
+
 def test_parts_of_a_box_are_told_apart():
     """Upper bins look for 1, lower ones for -1: a box over the edge wins, one beside it does not.
 
