@@ -19,6 +19,7 @@ class Job:
 
     Args:
         config: name of the row's config.
+        form: "letter" or "tuned".
         seed: of the training.
         opts: key=value of `train_net.py`.
         folder: of the run.
@@ -30,6 +31,7 @@ class Job:
     """
 
     config: str
+    form: str
     seed: int
     opts: tuple[str, ...]
     folder: Path

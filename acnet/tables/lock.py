@@ -1,4 +1,4 @@
-"""One process works on a run at a time, and so do the processes that it leaves behind when killed."""
+"""One program works on a run at a time, be it one that a killed runner left behind."""
 
 import fcntl
 import os

@@ -61,6 +61,7 @@ def main(folder: Path) -> None:
         job.record,
         {
             "row": job.config,
+            "form": job.form,
             "seed": job.seed,
             "settings": job.settings,
             "model": job.model,

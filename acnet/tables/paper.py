@@ -1,7 +1,6 @@
-"""The paper's numbers, digit by digit: mAP in percent on ACNE04 (Tables I to III) and VOC 2007 (IV).
+"""The paper's numbers: mAP in percent, on ACNE04 (Tables I to III) and on VOC 2007 (Table IV).
 
-Table II's marks are lost in the paper's text; the README of design decisions decodes them from
-section IV-A.2, which names what each row adds to which.
+Which parts a row of Table II has follows from section IV-A.2, which says what each adds to which.
 """
 
 from collections.abc import Mapping

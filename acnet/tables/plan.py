@@ -9,10 +9,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from acnet.config_files import load_config
-from acnet.tables.record import Record, read_records, record_path
-from acnet.tables.job import has_job, read_job
+from acnet.tables.record import Record, record_path
 from acnet.tables.rows import Row
-from acnet.tables.settings import differences, model_settings, refuse, shared_settings
+from acnet.tables.settings import model_settings, shared_settings
 from acnet.tables.test_sets import truth_digest
 
 
@@ -137,33 +136,6 @@ def plan_runs(cfgs: Mapping[Row, DictConfig], choices: Choices) -> list[Run]:
             for seed in choices.seeds
         ]
     return sorted(runs, key=lambda run: choices.seeds.index(run.seed))
-
-
-def check_runs(runs: Sequence[Run], choices: Choices) -> list[Run]:
-    """Refuse runs that would not be comparable with each other, or with what is there.
-
-    Args:
-        runs: of `plan_runs`.
-        choices: of the user.
-
-    Returns:
-        The runs that are still to be done.
-
-    Raises:
-        UserError: the settings differ from row to row, from those of a record, or from those of a
-            training that was begun.
-    """
-    first = runs[0]
-    here = "this command"
-    for run in runs:
-        same_form = run.row.form == first.row.form
-        _refuse_other(first.settings, run.settings, (first.row.config, run.row.config), choices)
-        if has_job(run.folder):
-            job = read_job(run.folder)
-            there = f"the training begun in {run.folder}"
-            _refuse_other(run.settings, job.settings, (here, there), choices)
-            _refuse_other(run.model, job.model, (here, there), choices)
-    return runs
 
 
 def _run_folder(choices: Choices, row: Row, seed: int) -> Path:

@@ -39,6 +39,7 @@ class RunProcess:
         write_job(
             Job(
                 config=run.row.config,
+                form=run.row.form,
                 seed=run.seed,
                 opts=run.opts,
                 folder=run.folder,

@@ -1,4 +1,4 @@
-"""Where a number comes from: machine, versions and source; kept beside it, and compared by nobody."""
+"""Where a number comes from: machine, versions and source. Kept, and compared by nobody."""
 
 import hashlib
 import platform

@@ -32,8 +32,8 @@ class Record:
     """One row, trained with one seed and measured on each test set.
 
     Args:
-        content: of the JSON file: `row`, `seed`, `settings` (shared by all rows), `model` (this
-            row's), `size`, `tests` (by set), `curve` (by iteration), and what `TIME_KEYS` names.
+        content: of the JSON file: `row`, `form`, `seed`, `settings` (shared by all rows), `model`
+            (this row's), `size`, `tests` (by set), `curve` (by iteration), and `TIME_KEYS`.
         replicates: by set, (R, M) percent; NaN where undefined.
         path: of the JSON file.
     """
@@ -51,6 +51,11 @@ class Record:
     def seed(self) -> int:
         """Of the training."""
         return self.content["seed"]
+
+    @property
+    def form(self) -> str:
+        """Of the row: "letter" or "tuned"."""
+        return self.content["form"]
 
     @property
     def settings(self) -> Mapping[str, Any]:

@@ -1,8 +1,8 @@
 """Which configs are rows of which table.
 
-A row is a file: `toy/table2/cb_frm.py` is row (c) of Table II on generated photos. Files in a folder
-that begins with "tuned", such as `toy/tuned/table2/cb_frm.py`, are the same rows in a second form,
-that which trains best rather than that of the paper's letter.
+A row is a file: `toy/table2/cb_frm.py` is row (c) of Table II on generated photos. Files in a
+folder that begins with "tuned", such as `toy/tuned/table2/cb_frm.py`, are the same rows in a second
+form, that which trains best rather than that of the paper's letter.
 """
 
 import difflib
@@ -60,7 +60,11 @@ def known_rows(data: str) -> list[Row]:
 
 
 def choose_rows(
-    data: str, *, tables: Sequence[int] = (), names: Sequence[str] = (), forms: Sequence[str] = FORMS
+    data: str,
+    *,
+    tables: Sequence[int] = (),
+    names: Sequence[str] = (),
+    forms: Sequence[str] = FORMS,
 ) -> list[Row]:
     """Choose rows by tables and by names, and add the baseline that gains refer to.
 

@@ -104,28 +104,35 @@ def differences(
     return found
 
 
-def refuse(
-    found: Mapping[str, tuple[Any, Any]], *, here: str, there: str, results: Path
-) -> UserError:
-    """Say which settings differ, and what to do about it.
+def check_equal(
+    here: Mapping[str, Any],
+    there: Mapping[str, Any],
+    names: tuple[str, str],
+    *,
+    same_form: bool = True,
+) -> None:
+    """Refuse two sets of settings that differ.
 
     Args:
-        found: of `differences`, not empty.
-        here: what the first values belong to.
-        there: what the second ones belong to.
-        results: the folder of the records.
+        here: of one row or command.
+        there: of the other.
+        names: what they belong to.
+        same_form: see `differences`.
 
-    Returns:
-        The error, to be raised.
+    Raises:
+        UserError: they differ; it says in what, and what to do about it.
     """
+    found = differences(here, there, same_form=same_form)
+    if not found:
+        return
     shown = "; ".join(f"{name}: {one!r} and {other!r}" for name, (one, other) in found.items())
     remedies = [
         REMEDIES[name].format(there=other) for name, (_, other) in found.items() if name in REMEDIES
     ]
-    return UserError(
+    remedy = ", ".join([*remedies, "or use another --output and --results"])
+    raise UserError(
         "Rows are compared only when they were measured under the same settings. Received "
-        f"{here} and {there}, which differ in {shown}. "
-        f"{', '.join([*remedies, f'or use another folder than {results}']).capitalize()}."
+        f"{names[0]} and {names[1]}, which differ in {shown}. {remedy[0].upper()}{remedy[1:]}."
     )
 
 
@@ -138,5 +145,3 @@ def _weights_digest(name: str) -> str:
 def _is_neutral(override: str) -> bool:
     key = override.lstrip("+~").partition("=")[0]
     return any(key == one or key.startswith(f"{one}.") for one in NEUTRAL_KEYS)
-
-

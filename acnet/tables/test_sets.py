@@ -86,7 +86,9 @@ def register_sets(cfgs: Iterable[DictConfig], tests: Sequence[str]) -> None:
     register_paths(dict.fromkeys([*tests, *(name for cfg in cfgs for name in dataset_names(cfg))]))
     for name in tests:
         if name not in DatasetCatalog:
-            known = sorted(one for one in DatasetCatalog if one.startswith(("toy", "acne04", "voc")))
+            known = sorted(
+                one for one in DatasetCatalog if one.startswith(("toy", "acne04", "voc"))
+            )
             raise UserError(
                 "--test takes names of registered sets, or paths such as SET:SPLIT. Received "
                 f"{name!r}. Known are {', '.join(known)}, and what is prepared below "

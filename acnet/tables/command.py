@@ -1,0 +1,164 @@
+"""`acnet tables` from its request to its pages."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from acnet.data.layout import datasets_root
+from acnet.data.parallel import default_workers
+from acnet.errors import UserError
+from acnet.tables.checks import check_records, check_runs
+from acnet.tables.plan import Choices, Run, load_rows, plan_runs
+from acnet.tables.record import Record, read_records
+from acnet.tables.rows import Row, choose_rows, known_rows
+from acnet.tables.runner import Failure, Runner
+from acnet.tables.test_sets import default_tests, make_toy_sets, register_sets
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the user asks for.
+
+    Args:
+        data: "toy", "acne04" or "voc07".
+        tables: of the paper; with `names` empty as well, all.
+        names: of configs.
+        forms: "letter", "tuned" or both.
+        tests: sets to measure on; empty for the usual ones.
+        seeds: of the trainings.
+        iterations: of each training; None for the configs' own.
+        overrides: key=value for all rows.
+        jobs: trainings at a time; None for one a core, or one on a GPU.
+        num_gpus: of one training.
+        output: folder of runs and pages.
+        results: folder of the records.
+        datasets: folder of the data sets; None for the usual one.
+        markdown: file with markers to write the tables into, or None.
+        report_only: train nothing.
+    """
+
+    data: str
+    tables: tuple[int, ...]
+    names: tuple[str, ...]
+    forms: tuple[str, ...]
+    tests: tuple[str, ...]
+    seeds: tuple[int, ...]
+    iterations: int | None
+    overrides: tuple[str, ...]
+    jobs: int | None
+    num_gpus: int
+    output: Path
+    results: Path
+    datasets: Path | None
+    markdown: Path | None
+    report_only: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What the command has to say.
+
+    Args:
+        status: of the exit.
+        text: for stdout.
+    """
+
+    status: int
+    text: str
+
+
+def make_tables(request: Request) -> Outcome:
+    """Train what is missing, then write the pages.
+
+    Args:
+        request: of the user.
+
+    Returns:
+        What to say.
+
+    Raises:
+        UserError: something in the request is unknown, or settings differ.
+    """
+    rows = _rows(request)
+    failures: list[Failure] = []
+    if not request.report_only:
+        failures = _train(request, rows)
+    records = _records(request)
+    check_records(records)
+    text = f"{len(records)} records in {request.results}\n"
+    if failures:
+        names = "\n".join(f"  {one.run.name}: see {one.run.folder}" for one in failures)
+        text += f"{len(failures)} trainings failed, the others were done:\n{names}\n"
+    return Outcome(status=1 if failures else 0, text=text)
+
+
+def _rows(request: Request) -> list[Row]:
+    tables = request.tables
+    if not tables and not request.names:
+        tables = tuple(sorted({row.table for row in known_rows(request.data) if row.table}))
+    return choose_rows(request.data, tables=tables, names=request.names, forms=request.forms)
+
+
+def _train(request: Request, rows: Sequence[Row]) -> list[Failure]:
+    # For the trainings too, which may start in another folder.
+    os.environ["DETECTRON2_DATASETS"] = str(datasets_root(request.datasets).absolute())
+    choices = _choices(request, rows)
+    if request.data == "toy":
+        make_toy_sets()
+    cfgs = load_rows(rows, choices)
+    register_sets(cfgs.values(), choices.tests)
+    runs = plan_runs(cfgs, choices)
+    records = _records(request)
+    check_runs(runs, records)
+    left = _left(runs, records)
+    jobs, threads = _share_cores(request)
+    return Runner(left, jobs=jobs, threads=threads, num_gpus=request.num_gpus).run()
+
+
+def _choices(request: Request, rows: Sequence[Row]) -> Choices:
+    from acnet.config_files import load_config
+
+    tests = request.tests or default_tests(request.data, load_config(rows[0].config))
+    return Choices(
+        tests=tuple(dict.fromkeys(tests)),
+        seeds=request.seeds,
+        iterations=request.iterations,
+        overrides=request.overrides,
+        output=request.output.absolute(),
+        results=request.results.absolute(),
+        num_gpus=request.num_gpus,
+    )
+
+
+def _records(request: Request) -> list[Record]:
+    return list(read_records(request.results / request.data))
+
+
+def _left(runs: Sequence[Run], records: Sequence[Record]) -> list[Run]:
+    measured = {record.path.absolute(): record for record in records}
+    return [
+        run
+        for run in runs
+        if run.record not in measured or not run.is_measured_by(measured[run.record])
+    ]
+
+
+def _share_cores(request: Request) -> tuple[int, int | None]:
+    """Trainings at a time, and threads of each so that together they fill the cores.
+
+    Threads do not depend on how many trainings are left: their number decides the order of sums,
+    and so the last digits of a loss.
+    """
+    if torch.cuda.is_available():
+        return request.jobs or 1, None
+    cores = default_workers()
+    jobs = request.jobs or cores
+    if jobs > cores:
+        raise UserError(
+            "Trainings that share a core only take turns, at twice the memory. Received "
+            f"--jobs {jobs} for {cores} cores. Give --jobs {cores} or less."
+        )
+    return jobs, cores // jobs
