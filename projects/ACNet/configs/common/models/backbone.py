@@ -56,6 +56,9 @@ def acnet_backbone(
     attention_width=1.0,
     mask_channels=256,
     attention_gate="product",
+    enhancement_init="xavier",
+    attention_shortcut=False,
+    attention_output_norm="",
 ):
     """Everything between the image and the RPN."""
     in_features = list(in_features)
@@ -70,6 +73,7 @@ def acnet_backbone(
         reference="res3",
         out_channels=merged_channels,
         enhance=enhancement,
+        init=enhancement_init,
     )
     if attention:
         return L(MaskAwareMultiAttention)(
@@ -77,5 +81,7 @@ def acnet_backbone(
             width=attention_width,
             mask_channels=mask_channels,
             gate=attention_gate,
+            shortcut=attention_shortcut,
+            output_norm=attention_output_norm,
         )
     return L(ChannelProjection)(bottom_up=merged, out_channels=out_channels)
