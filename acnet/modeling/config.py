@@ -42,6 +42,10 @@ def add_acnet_config(cfg: CfgNode) -> None:
     acnet.MAMA.GATE = "product"
     acnet.MAMA.LOSS_WEIGHT = 1.0
 
+    acnet.RFCN = CfgNode()  # read by the heads "RFCNROIHeads"
+    acnet.RFCN.NUM_BINS = 7
+    acnet.RFCN.HIDDEN_CHANNELS = 1024
+
     acnet.SOFT_NMS = CfgNode()
     acnet.SOFT_NMS.METHOD = "linear"
     acnet.SOFT_NMS.SIGMA = 0.5

@@ -1,0 +1,9 @@
+"""Table III in small: L3-L4 with DCE. Paper, at full size: 20.2 mAP.
+
+python projects/ACNet/train_net.py --config-file toy/table3/l3_l4
+"""
+
+from ...common.toy_row import dataloader, lr_multiplier, model, optimizer, toy_backbone, train
+
+model.backbone = toy_backbone(in_features=("res3", "res4"))
+train.output_dir = "output/toy/table3/l3_l4"
