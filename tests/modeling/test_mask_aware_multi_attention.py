@@ -74,7 +74,9 @@ def test_mask_attention_gives_one_logit_a_cell():
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("gate", "offset"), [("product", 0.0), ("centred", 0.5), ("residual", 1.0)])
+@pytest.mark.parametrize(
+    ("gate", "offset"), [("product", 0.0), ("centred", 0.5), ("residual", 1.0)]
+)
 def test_gates(merged, gate, offset):
     model = _mama(merged, gate=gate).eval()
     torch.nn.init.normal_(model.mask_attention.logits.weight)

@@ -15,6 +15,14 @@ from acnet.modeling import (
 
 RESNET_101 = dict(depth=101)
 
+# NOT IN PAPER: every part starts as the identity, so that the whole starts as the baseline. What it
+# gains is in docs/components.md.
+TUNED = dict(
+    enhancement_init="identity",
+    attention_shortcut=True,
+    attention_gate="centred",
+)
+
 
 def resnet(*, depth, stem_channels=64, norm="FrozenBN", freeze_at=2):
     """One ResNet up to res4; `depth` 50 and above take MSRA's weights (stride in the 1x1)."""
