@@ -25,6 +25,7 @@ _GROUPS = {
     "DynamicContextEnhancement": "DCE",
     "MaskAwareMultiAttention": "MAMA",
     "ChannelProjection": "channel projection",
+    "FPN": "FPN",
     "RPN": "RPN",
     "ROIHeads": "ROI heads",
     "ResNet": "ResNet",

@@ -12,6 +12,7 @@ from .mask_attention import MaskAttention
 from .mask_aware_multi_attention import ChannelProjection, MaskAwareMultiAttention
 from .meta_arch import ACNet
 from .resnet import make_resnet_stage, make_resnet_stages
+from .rfcn import PositionSensitiveOutputLayers, RFCNROIHeads
 from .roi_heads import SoftNMSRes5ROIHeads, SoftNMSROIHeads
 from .soft_nms_output import SoftNMSOutputLayers
 from .streamlined_inception import StreamlinedInception
@@ -29,6 +30,8 @@ __all__ = [
     "Float32RPNHead",
     "MaskAttention",
     "MaskAwareMultiAttention",
+    "PositionSensitiveOutputLayers",
+    "RFCNROIHeads",
     "RefinedResNet",
     "SoftNMSOutputLayers",
     "SoftNMSROIHeads",

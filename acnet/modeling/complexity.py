@@ -4,11 +4,14 @@ from collections import Counter
 from dataclasses import dataclass
 
 import torch
+from detectron2.modeling.backbone import FPN, Backbone, ResNet
+from detectron2.structures import Boxes
 from torch import Tensor, nn
 
 from .composite_backbone import CompositeResNet
 from .mask_aware_multi_attention import MaskAwareMultiAttention
 from .meta_arch import ACNet
+from .rfcn import RFCNROIHeads
 
 __all__ = ["PartComplexity", "count_complexity"]
 
@@ -63,8 +66,23 @@ def count_complexity(
 
 
 def _named_parts(model: ACNet) -> dict[str, nn.Module]:
-    """The boxes of Fig. 1, in the order of the data."""
-    attention = model.backbone
+    """The boxes of Fig. 1, or of a detector that it is compared with, in the order of the data."""
+    return {
+        **_backbone_parts(model.backbone),
+        "RPN": model.proposal_generator.rpn_head,
+        "ROI heads": model.roi_heads,
+    }
+
+
+def _backbone_parts(backbone: Backbone) -> dict[str, nn.Module]:
+    if isinstance(backbone, ResNet):
+        return {"ResNet": backbone}
+    if isinstance(backbone, FPN):
+        return {"ResNet": backbone.bottom_up, "FPN": backbone}
+    return _acnet_parts(backbone)
+
+
+def _acnet_parts(attention: Backbone) -> dict[str, nn.Module]:
     merged = attention.bottom_up
     levels = merged.bottom_up
     parts: dict[str, nn.Module] = {}
@@ -84,8 +102,6 @@ def _named_parts(model: ACNet) -> dict[str, nn.Module]:
         parts["MAMA: context attention"] = attention.context_attention
     else:
         parts["projection"] = attention.project
-    parts["RPN"] = model.proposal_generator.rpn_head
-    parts["ROI heads"] = model.roi_heads
     return parts
 
 
@@ -100,18 +116,24 @@ def _count_macs(model: ACNet, image_hw: tuple[int, int], num_proposals: int) -> 
     layers = [layer for layer in model.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
     handles = [layer.register_forward_hook(count) for layer in layers]
     with torch.no_grad():
-        features = model.eval().backbone(torch.empty(1, 3, *image_hw, device=model.device))["p3"]
-        model.proposal_generator.rpn_head([features])
+        features = model.eval().backbone(torch.empty(1, 3, *image_hw, device=model.device))
+        rpn = model.proposal_generator
+        rpn.rpn_head([features[name] for name in rpn.in_features])
         _run_roi_heads(model.roi_heads, features, num_proposals)
     for handle in handles:
         handle.remove()
     return macs
 
 
-def _run_roi_heads(heads: nn.Module, features: Tensor, num_proposals: int) -> None:
-    """The ROI heads from the pooled maps on; pooling needs boxes and has no weights."""
+def _run_roi_heads(heads: nn.Module, features: dict[str, Tensor], num_proposals: int) -> None:
+    """The ROI heads as far as they have weights; other pooling than R-FCN's comes before them."""
+    if isinstance(heads, RFCNROIHeads):
+        hidden = heads.compute_hidden(features)
+        heads.box_predictor(hidden, [Boxes(hidden.new_empty(num_proposals, 4))])
+        return
+    feature = features[heads.in_features[0]]
     uses_res5 = hasattr(heads, "res5")
     size = (heads.pooler if uses_res5 else heads.box_pooler).output_size
-    pooled = features.new_empty(num_proposals, features.shape[1], *size)
+    pooled = feature.new_empty(num_proposals, feature.shape[1], *size)
     box_features = heads.res5(pooled).mean(dim=(2, 3)) if uses_res5 else heads.box_head(pooled)
     heads.box_predictor(box_features)

@@ -4,9 +4,23 @@ from detectron2.layers import CNNBlockBase
 from detectron2.modeling.backbone import ResNet
 from detectron2.modeling.backbone.resnet import BasicBlock, BottleneckBlock
 
-__all__ = ["make_resnet_stage", "make_resnet_stages"]
+__all__ = ["DilatedBasicBlock", "make_resnet_stage", "make_resnet_stages"]
 
 _BLOCKS_PER_STAGE = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+
+
+class DilatedBasicBlock(BasicBlock):
+    """`BasicBlock` with detectron2's `dilation` for bottlenecks. NOT IN PAPER: for small R-FCNs."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, dilation: int = 1, **kwargs):
+        """
+        Args:
+            in_channels, out_channels, kwargs: see `BasicBlock`.
+            dilation: of both 3x3 convolutions.
+        """
+        super().__init__(in_channels, out_channels, **kwargs)
+        for conv in (self.conv1, self.conv2):
+            conv.dilation = conv.padding = (dilation, dilation)
 
 
 def make_resnet_stages(
@@ -35,13 +49,18 @@ def make_resnet_stages(
 
 
 def make_resnet_stage(
-    depth: int, stage: int, *, stem_channels: int = 64, **kwargs
+    depth: int, stage: int, *, stem_channels: int = 64, dilation: int = 1, **kwargs
 ) -> list[CNNBlockBase]:
     """One stage of a ResNet: `make_resnet_stage(101, 5)` is the box head of a C4 detector.
+
+    Dilated by 2, a stage that strides in a 1x1 convolution gives at every second cell what it gives
+    with its stride, so ImageNet weights mean the same.
 
     Args:
         depth, stem_channels, kwargs: see `make_resnet_stages`.
         stage: 2 to 5.
+        dilation: of the 3x3 convolutions; above 1 the stage keeps the size of its input, as with
+            detectron2's RES5_DILATION.
 
     Returns:
         Its blocks; the first one halves the size, but for stage 2.
@@ -61,9 +80,10 @@ def make_resnet_stage(
     if not is_basic:
         kwargs["bottleneck_channels"] = bottleneck_channels
     return ResNet.make_stage(
-        BasicBlock if is_basic else BottleneckBlock,
+        DilatedBasicBlock if is_basic else BottleneckBlock,
         num_blocks,
-        stride_per_block=[1 if stage == 2 else 2] + [1] * (num_blocks - 1),
+        stride_per_block=[1 if stage == 2 or dilation > 1 else 2] + [1] * (num_blocks - 1),
+        dilation=dilation,
         in_channels=stem_channels if stage == 2 else bottleneck_channels // 2 * expansion,
         out_channels=bottleneck_channels * expansion,
         **kwargs,

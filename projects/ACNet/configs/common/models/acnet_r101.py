@@ -1,7 +1,6 @@
 """ACNet as in the paper: dual ResNet-101, merged at stride 8, box head res5 (IV-A.1)."""
 
 from detectron2.config import LazyCall as L
-from detectron2.layers import ShapeSpec
 from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
 from detectron2.modeling.box_regression import Box2BoxTransform
 from detectron2.modeling.matcher import Matcher
@@ -11,12 +10,12 @@ from acnet.modeling import (
     ACNet,
     Float32ROIPooler,
     Float32RPNHead,
-    SoftNMSOutputLayers,
     SoftNMSRes5ROIHeads,
     make_resnet_stage,
 )
 
 from .backbone import acnet_backbone
+from .heads import output_layers, sampling
 
 model = L(ACNet)(
     backbone=acnet_backbone(),
@@ -42,25 +41,13 @@ model = L(ACNet)(
         smooth_l1_beta=1 / 9,
     ),
     roi_heads=L(SoftNMSRes5ROIHeads)(
-        num_classes=1,
-        # NOT IN PAPER: 512 boxes, a quarter of them lesions, as in SCRDet and detectron2.
-        batch_size_per_image=512,
-        positive_fraction=0.25,
-        proposal_matcher=L(Matcher)(
-            thresholds=[0.5], labels=[0, 1], allow_low_quality_matches=False
-        ),
+        **sampling(),
         in_features=["p3"],
         pooler=L(Float32ROIPooler)(
             output_size=14, scales=(1.0 / 8,), sampling_ratio=0, pooler_type="ROIAlignV2"
         ),
         res5=L(make_resnet_stage)(depth=101, stage=5, norm="FrozenBN", stride_in_1x1=True),
-        box_predictor=L(SoftNMSOutputLayers)(
-            input_shape=L(ShapeSpec)(channels=2048),
-            test_topk_per_image=300,  # NOT IN PAPER: as many as there are proposals
-            box2box_transform=L(Box2BoxTransform)(weights=(10.0, 10.0, 5.0, 5.0)),
-            num_classes="${..num_classes}",
-            smooth_l1_beta=1.0,
-        ),
+        box_predictor=output_layers(channels=2048),
     ),
     # What MSRA's R-101.pkl was trained with.
     pixel_mean=[103.530, 116.280, 123.675],

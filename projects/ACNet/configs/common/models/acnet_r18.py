@@ -7,14 +7,13 @@ in the place of res5; real BN throughout, because nothing is pretrained; anchors
 
 from detectron2.config import LazyCall as L
 from detectron2.layers import ShapeSpec
-from detectron2.modeling.box_regression import Box2BoxTransform
-from detectron2.modeling.matcher import Matcher
 from detectron2.modeling.roi_heads import FastRCNNConvFCHead
 
-from acnet.modeling import Float32ROIPooler, SoftNMSOutputLayers, SoftNMSROIHeads
+from acnet.modeling import Float32ROIPooler, SoftNMSROIHeads
 
 from .acnet_r101 import model
 from .backbone import acnet_backbone
+from .heads import output_layers, sampling
 
 # Widths of every row on this model: Tables II and III in small.
 small = dict(
@@ -26,6 +25,7 @@ small = dict(
     # From random weights the paper's product halves a map that has yet to learn anything.
     attention_gate="residual",
 )
+small_sampling = sampling(batch_size_per_image=64, positive_fraction=0.5)
 
 model.backbone = acnet_backbone(**small)
 
@@ -36,10 +36,7 @@ model.proposal_generator.pre_nms_topk = (2000, 1000)
 model.proposal_generator.post_nms_topk = (500, 300)
 
 model.roi_heads = L(SoftNMSROIHeads)(
-    num_classes=1,
-    batch_size_per_image=64,
-    positive_fraction=0.5,
-    proposal_matcher=L(Matcher)(thresholds=[0.5], labels=[0, 1], allow_low_quality_matches=False),
+    **small_sampling,
     box_in_features=["p3"],
     box_pooler=L(Float32ROIPooler)(
         output_size=7, scales=(1.0 / 8,), sampling_ratio=2, pooler_type="ROIAlignV2"
@@ -47,13 +44,7 @@ model.roi_heads = L(SoftNMSROIHeads)(
     box_head=L(FastRCNNConvFCHead)(
         input_shape=L(ShapeSpec)(channels=256, height=7, width=7), conv_dims=[], fc_dims=[256, 256]
     ),
-    box_predictor=L(SoftNMSOutputLayers)(
-        input_shape=L(ShapeSpec)(channels=256),
-        test_topk_per_image=300,
-        box2box_transform=L(Box2BoxTransform)(weights=(10.0, 10.0, 5.0, 5.0)),
-        num_classes="${..num_classes}",
-        smooth_l1_beta=1.0,
-    ),
+    box_predictor=output_layers(channels=256),
 )
 
 model.pixel_std = [57.375, 57.120, 58.395]
