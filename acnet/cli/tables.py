@@ -123,6 +123,7 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="write the tables between its markers, too"
     )
+    parser.add_argument("--marker", metavar="NAME", help="of the markers; default DATA")
     parser.add_argument(
         "--report-only", action="store_true", help="train nothing, write the pages from the records"
     )
@@ -163,6 +164,7 @@ def run(args: argparse.Namespace) -> int:
         results=args.results or output / "results",
         datasets=args.datasets,
         markdown=args.markdown,
+        marker=args.marker,
         report_only=args.report_only,
     )
     outcome = make_tables(request)

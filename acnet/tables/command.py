@@ -37,6 +37,7 @@ class Request:
         results: folder of the records.
         datasets: folder of the data sets; None for the usual one.
         markdown: file with markers to write the tables into, or None.
+        marker: name of its markers; None for `data`.
         report_only: train nothing.
     """
 
@@ -54,6 +55,7 @@ class Request:
     results: Path
     datasets: Path | None
     markdown: Path | None
+    marker: str | None
     report_only: bool
 
 
@@ -86,13 +88,44 @@ def make_tables(request: Request) -> Outcome:
     failures: list[Failure] = []
     if not request.report_only:
         failures = _train(request, rows)
-    records = _records(request)
-    check_records(records)
-    text = f"{len(records)} records in {request.results}\n"
+    text = write_pages(request, rows)
     if failures:
         names = "\n".join(f"  {one.run.name}: see {one.run.folder}" for one in failures)
         text += f"{len(failures)} trainings failed, the others were done:\n{names}\n"
     return Outcome(status=1 if failures else 0, text=text)
+
+
+def write_pages(request: Request, rows: Sequence[Row]) -> str:
+    """Write the pages from the records that are there.
+
+    Args:
+        request: of the user.
+        rows: that are wanted.
+
+    Returns:
+        What to say about it.
+
+    Raises:
+        UserError: there is no record, or the records are not comparable.
+    """
+    from acnet.tables.measured import Measured
+    from acnet.tables.report import write_reports
+
+    records = _records(request)
+    if not records:
+        raise UserError(
+            "A table is made of records. Received none of this data set in "
+            f"{request.results}. Name their folder by --results, or measure without --report-only."
+        )
+    check_records(records)
+    page = write_reports(
+        Measured(rows, records),
+        request.data,
+        request.output,
+        markdown=request.markdown,
+        marker=request.marker or request.data,
+    )
+    return f"{len(records)} records; tables: {page}\n"
 
 
 def _rows(request: Request) -> list[Row]:
