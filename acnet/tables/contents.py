@@ -11,6 +11,7 @@ from acnet.tables.numbers import HEADLINE, RESAMPLED
 from acnet.tables.paper import PAPER_ROWS, PARTS, TITLES, PaperRow
 from acnet.tables.record import Record
 from acnet.tables.rows import FORMS, Row
+from acnet.tables.test_sets import short_test
 from acnet.visualization.templates import rounded
 
 NOTHING = "\N{EN DASH}"
@@ -138,11 +139,6 @@ def effect_table(measured: Measured) -> Table | None:
         header=("part", "paper", *map(short_test, measured.tests)),
         rows=tuple(rows),
     )
-
-
-def short_test(name: str) -> str:
-    """Shorten the name of a test set to what tells it from others."""
-    return name.rpartition(":")[2].rpartition("/")[2].removeprefix("toy_tests_")
 
 
 def _rows_of(number: int, form: str, measured: Measured) -> list[tuple[PaperRow, Row | None]]:

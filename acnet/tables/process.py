@@ -50,9 +50,7 @@ class RunProcess:
                 jobs=jobs,
             )
         )
-        gpus = ["--num-gpus", str(num_gpus)] if num_gpus else []
-        train = [str(TRAIN_NET), "--config-file", run.row.config, *gpus, "--resume", *run.opts]
-        self._steps = [train, ["-m", "acnet.tables.measure", str(run.folder)]]
+        self._steps = programs(run, num_gpus=num_gpus)
         self._log = run.folder / OUTPUT_FILE
         self._log_start = self._log.stat().st_size if self._log.is_file() else 0
         self._process = self._start()
@@ -111,6 +109,20 @@ class RunProcess:
                 pass_fds=[self._lock.descriptor],
                 start_new_session=True,  # Ctrl-C reaches the runner alone, which tells the others
             )
+
+
+def programs(run: Run, *, num_gpus: int) -> list[list[str]]:
+    """List the arguments of Python that do a run, one program after the other.
+
+    Args:
+        run: to be done.
+        num_gpus: of the training.
+    """
+    gpus = ["--num-gpus", str(num_gpus)] if num_gpus else []
+    return [
+        [str(TRAIN_NET), "--config-file", run.row.config, *gpus, "--resume", *run.opts],
+        ["-m", "acnet.tables.measure", str(run.folder)],
+    ]
 
 
 def done_iterations(run: Run) -> int:

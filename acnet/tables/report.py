@@ -6,13 +6,14 @@ from pathlib import Path
 
 import acnet
 from acnet.data.files import write_text
-from acnet.tables.contents import Table, effect_table, gain_table, paper_tables, short_test
+from acnet.tables.contents import Table, effect_table, gain_table, paper_tables
 from acnet.tables.curves import draw_curves
 from acnet.tables.estimates import LEVEL
 from acnet.tables.markdown import tables_markdown, write_between_markers
 from acnet.tables.measured import Measured
 from acnet.tables.numbers import BOOTSTRAP_SEED, HEADLINE, REPLICATES, RESAMPLED
 from acnet.tables.record import Record
+from acnet.tables.test_sets import short_test
 from acnet.visualization.templates import render
 
 PAGE, MARKDOWN, PICTURE = "index.html", "results.md", "curves.png"

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from tqdm import tqdm
 
 from acnet.tables.lock import FolderLock
+from acnet.tables.numbers import HEADLINE, RESAMPLED
 from acnet.tables.plan import Run
 from acnet.tables.process import RunProcess, done_iterations, drop_checkpoints
 from acnet.tables.record import read_record
+from acnet.tables.test_sets import short_test
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +56,7 @@ class Runner:
         self._active: list[RunProcess] = []
         self._failures: list[Failure] = []
         self._finished = 0  # iterations of the runs that have ended
+        self._said: set[tuple[str, str]] = set()
         self._bar: tqdm | None = None
 
     def run(self) -> list[Failure]:
@@ -93,7 +96,8 @@ class Runner:
                 return
             lock = FolderLock(run.folder)
             if not lock.take():
-                continue  # another command is at it, or a training that a killed one left
+                self._say_once(run, "waits for another command, or for what a killed one left")
+                continue
             self._waiting.remove(run)
             if run.record.is_file() and run.is_measured_by(read_record(run.record)):
                 lock.release()
@@ -109,7 +113,7 @@ class Runner:
             self._active.remove(process)
             if status == 0:
                 drop_checkpoints(process.run)
-                self._finish(process.run, "done")
+                self._finish(process.run, _result(process.run))
             else:
                 failure = Failure(run=process.run, status=status, last_words=process.last_words())
                 self._failures.append(failure)
@@ -121,7 +125,12 @@ class Runner:
 
     def _finish(self, run: Run, text: str) -> None:
         self._finished += run.iterations
-        tqdm.write(f"{run.name}: {text}", file=sys.stderr)
+        self._say_once(run, text)
+
+    def _say_once(self, run: Run, text: str) -> None:
+        if (run.name, text) not in self._said:
+            self._said.add((run.name, text))
+            tqdm.write(f"{run.name}: {text}", file=sys.stderr)
 
     def _count(self) -> int:
         active = sum(process.iterations() for process in self._active)
@@ -132,6 +141,14 @@ class Runner:
             process.stop()
         for process in self._active:
             process.wait(LEAVE_SECONDS)
+
+
+def _result(run: Run) -> str:
+    """The headline of a finished run, set by set."""
+    record = read_record(run.record)
+    values = [(short_test(name), record.value(name, HEADLINE)) for name in run.tests]
+    shown = [f"{name} {value:.1f}" for name, value in values if value is not None]
+    return f"{RESAMPLED[HEADLINE]}: {', '.join(shown)}"
 
 
 @contextlib.contextmanager

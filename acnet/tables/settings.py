@@ -32,7 +32,7 @@ NEUTRAL_KEYS = (
 OF_THE_FORM = ("optimizer", "schedule")  # the tuned form may have its own
 REMEDIES = {
     "iterations": "give --iterations {there}",
-    "overrides": "give the same key=value",
+    "overrides": "give the same --opts",
     "data": "make the data anew, or name its folder with --datasets",
     "results version": "measure all rows anew",
 }

@@ -118,3 +118,8 @@ def truth_digest(names: str | Sequence[str]) -> str:
         for column in (truth.image_hw, truth.photo, truth.classes, truth.boxes_xywh.round(3)):
             digest.update(column.tobytes())
     return digest.hexdigest()[:16]
+
+
+def short_test(name: str) -> str:
+    """Shorten the name of a test set to what tells it from others."""
+    return name.rpartition(":")[2].rpartition("/")[2].removeprefix(f"{TOY_TESTS_PREFIX}_")
