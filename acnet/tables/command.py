@@ -139,15 +139,15 @@ def _train(request: Request, rows: Sequence[Row]) -> list[Failure]:
     # For the trainings too, which may start in another folder.
     os.environ["DETECTRON2_DATASETS"] = str(datasets_root(request.datasets).absolute())
     choices = _choices(request, rows)
+    cfgs = load_rows(rows, choices)
+    jobs, threads = share_cores(request)
     if request.data == "toy":
         make_toy_sets()
-    cfgs = load_rows(rows, choices)
     register_sets(cfgs.values(), choices.tests)
     runs = plan_runs(cfgs, choices)
     records = _records(request)
     check_runs(runs, records)
     left = _left(runs, records)
-    jobs, threads = _share_cores(request)
     return Runner(left, jobs=jobs, threads=threads, num_gpus=request.num_gpus).run()
 
 
@@ -179,11 +179,21 @@ def _left(runs: Sequence[Run], records: Sequence[Record]) -> list[Run]:
     ]
 
 
-def _share_cores(request: Request) -> tuple[int, int | None]:
-    """Trainings at a time, and threads of each so that together they fill the cores.
+def share_cores(request: Request) -> tuple[int, int | None]:
+    """Choose how many trainings run at a time, and with how many threads each.
 
     Threads do not depend on how many trainings are left: their number decides the order of sums,
     and so the last digits of a loss.
+
+    Args:
+        request: of the user.
+
+    Returns:
+        Trainings, and threads of each so that together they fill the cores; on a GPU one training,
+        with as many threads as torch likes.
+
+    Raises:
+        UserError: more trainings than cores.
     """
     if torch.cuda.is_available():
         return request.jobs or 1, None

@@ -46,7 +46,7 @@ class Measured:
         Returns:
             The row; None where it is not among the rows.
         """
-        tables = (table, 2) if key == "acnet" else (table,)
+        tables = (1, 2) if (table, key) == (1, "acnet") else (table,)
         for wanted in dict.fromkeys((form, FORMS[0])):
             for one in tables:
                 for row in self.rows:
