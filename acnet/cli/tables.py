@@ -1,6 +1,7 @@
 """`acnet tables`: trains the rows of the paper's tables, and writes what came out beside them."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -141,6 +142,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: a row, a set or an override is unknown, or settings differ.
     """
+    if args.datasets:  # detectron2 reads it once, when imported, and so do the trainings
+        os.environ["DETECTRON2_DATASETS"] = str(args.datasets.absolute())
     from acnet.cli._evaluation import set_up_logging
     from acnet.cli._library_noise import hide_library_noise
 
@@ -162,7 +165,6 @@ def run(args: argparse.Namespace) -> int:
         num_gpus=args.num_gpus,
         output=output,
         results=args.results or output / "results",
-        datasets=args.datasets,
         markdown=args.markdown,
         marker=args.marker,
         report_only=args.report_only,

@@ -1,13 +1,11 @@
 """`acnet tables` from its request to its pages."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from acnet.data.layout import datasets_root
 from acnet.data.parallel import default_workers
 from acnet.errors import UserError
 from acnet.tables.checks import check_records, check_runs
@@ -35,7 +33,6 @@ class Request:
         num_gpus: of one training.
         output: folder of runs and pages.
         results: folder of the records.
-        datasets: folder of the data sets; None for the usual one.
         markdown: file with markers to write the tables into, or None.
         marker: name of its markers; None for `data`.
         report_only: train nothing.
@@ -53,7 +50,6 @@ class Request:
     num_gpus: int
     output: Path
     results: Path
-    datasets: Path | None
     markdown: Path | None
     marker: str | None
     report_only: bool
@@ -136,8 +132,6 @@ def _rows(request: Request) -> list[Row]:
 
 
 def _train(request: Request, rows: Sequence[Row]) -> list[Failure]:
-    # For the trainings too, which may start in another folder.
-    os.environ["DETECTRON2_DATASETS"] = str(datasets_root(request.datasets).absolute())
     choices = _choices(request, rows)
     cfgs = load_rows(rows, choices)
     jobs, threads = share_cores(request)

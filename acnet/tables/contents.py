@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from acnet.tables.effects import effect_weights, paper_effect
 from acnet.tables.estimates import Estimate, estimate
 from acnet.tables.measured import Measured
-from acnet.tables.numbers import HEADLINE, RESAMPLED
+from acnet.tables.numbers import RESAMPLED
 from acnet.tables.paper import PAPER_ROWS, PARTS, TITLES, PaperRow
 from acnet.tables.record import Record
 from acnet.tables.rows import FORMS, Row
@@ -66,6 +66,8 @@ def paper_tables(measured: Measured) -> list[Table]:
         for form in FORMS:
             shown = _rows_of(number, form, measured)
             own = [row for _, row in shown if row and row.form == form]
+            if form != FORMS[0]:  # a table that shares a row with another is shown in the letter
+                own = [row for row in own if row.table == number]
             if any(measured.of(row) for row in own):
                 tables.append(_paper_table(number, form, shown, measured))
     others = [row for row in measured.rows if row.paper is None and measured.of(row)]
@@ -74,71 +76,94 @@ def paper_tables(measured: Measured) -> list[Table]:
     return tables
 
 
-def gain_table(measured: Measured) -> Table | None:
-    """Show the headline's gain over the baseline on each test set.
+def gain_table(measured: Measured, key: str) -> Table | None:
+    """Show a number's gain over the baseline on each test set.
 
     Args:
         measured: rows and records.
+        key: of the number, one of `RESAMPLED`.
 
     Returns:
-        A table; None where there is only one set.
+        A table; None where nothing is measured.
     """
-    if len(measured.tests) < 2:
-        return None
     rows = []
     for form in FORMS:
-        shown = [row for _, row in _rows_of(2, form, measured) if row and row.form == form]
+        shown = [row for _, row in _rows_of(2, form, measured) if row]
         for row in shown:
-            if measured.of(row):
-                gains = [_gain(measured, row, shown, test, HEADLINE) for test in measured.tests]
-                cells = [_estimate_cell(one, plus=True) for one in gains]
-                rows.append((_name(_label(row)), *cells))
-    if not rows:
-        return None
-    return Table(
-        title="Gain over the baseline by test set",
-        text=f"{RESAMPLED[HEADLINE]}, in percentage points.",
-        header=("row", *map(short_test, measured.tests)),
-        rows=tuple(rows),
-    )
+            if row.form == form and measured.of(row) and row != measured.baseline(form):
+                gains = [_gain(measured, row, shown, test, key) for test in measured.tests]
+                rows.append(_estimates_row(_label(row), gains))
+    return _by_set(measured, f"Gain over the baseline: {RESAMPLED[key]}", "", ("row",), rows)
 
 
-def effect_table(measured: Measured) -> Table | None:
-    """Show what each part adds: rows with it minus rows without it.
+def effect_table(measured: Measured, key: str) -> Table | None:
+    """Show what each part adds to a number: rows with it minus rows without it.
 
     Args:
         measured: rows and records.
+        key: of the number, one of `RESAMPLED`.
 
     Returns:
         A table; None where no two rows differ in one part alone.
     """
     rows = []
     for form in FORMS:
-        by_key = {row.key: found for row, found in _rows_of(2, form, measured) if found}
-        keys = {key: row.config for key, row in by_key.items() if measured.of(row)}
-        if not any(row.form == form and measured.of(row) for row in by_key.values()):
+        found = [(paper, row) for paper, row in _rows_of(2, form, measured) if row]
+        by_key = {paper.key: row for paper, row in found if measured.of(row)}
+        if not any(row.form == form for row in by_key.values()):
             continue
         for part in PARTS:
-            weights = effect_weights(part, keys)
-            if not weights:
-                continue
-            effects = [
-                estimate(measured.samples(by_key.values(), test, HEADLINE), weights)
-                for test in measured.tests
-            ]
+            weights = effect_weights(part, {name: row.config for name, row in by_key.items()})
+            samples = [measured.samples(by_key.values(), test, key) for test in measured.tests]
+            effects = [estimate(one, weights) for one in samples if weights]
             if any(effects):
                 paper = Cell(text=rounded(paper_effect(part), 1, plus=True))
-                name = _name(f"{part}, {FORM_NAMES[form]}")
-                rows.append((name, paper, *(_estimate_cell(one, plus=True) for one in effects)))
-    if not rows:
-        return None
-    return Table(
-        title="What each part adds",
-        text=f"{RESAMPLED[HEADLINE]}: the mean of all pairs of Table II's rows that differ in the "
-        "part alone, with it minus without it.",
-        header=("part", "paper", *map(short_test, measured.tests)),
-        rows=tuple(rows),
+                rows.append(_estimates_row(f"{part}, {FORM_NAMES[form]}", effects, paper))
+    text = (
+        "The mean of all pairs of Table II's rows that differ in the part alone, with it minus "
+        "without it."
     )
+    return _by_set(
+        measured, f"What each part adds: {RESAMPLED[key]}", text, ("part", "paper"), rows
+    )
+
+
+def form_table(measured: Measured, key: str) -> Table | None:
+    """Show what the tuned form of each row adds to the paper's letter.
+
+    Args:
+        measured: rows and records.
+        key: of the number, one of `RESAMPLED`.
+
+    Returns:
+        A table; None where no row is measured in both forms.
+    """
+    rows = []
+    letters, tuned = (_rows_of(2, form, measured) for form in FORMS)
+    pool = [row for _, row in [*letters, *tuned] if row]
+    for (_, letter), (_, twin) in zip(letters, tuned, strict=True):
+        if letter and twin and letter != twin and measured.of(letter) and measured.of(twin):
+            weights = {twin.config: 1.0, letter.config: -1.0}
+            samples = [measured.samples(pool, test, key) for test in measured.tests]
+            rows.append(_estimates_row(letter.label, [estimate(one, weights) for one in samples]))
+    return _by_set(measured, f"Tuned form over the letter: {RESAMPLED[key]}", "", ("row",), rows)
+
+
+def _by_set(
+    measured: Measured,
+    title: str,
+    text: str,
+    header: tuple[str, ...],
+    rows: Sequence[tuple[Cell, ...]],
+) -> Table | None:
+    names = (*header, *map(short_test, measured.tests))
+    return Table(title=title, text=text, header=names, rows=tuple(rows)) if rows else None
+
+
+def _estimates_row(
+    name: str, estimates: Sequence[Estimate | None], *paper: Cell
+) -> tuple[Cell, ...]:
+    return (_name(name), *paper, *(_estimate_cell(one, plus=True) for one in estimates))
 
 
 def _rows_of(number: int, form: str, measured: Measured) -> list[tuple[PaperRow, Row | None]]:
@@ -182,7 +207,7 @@ def _other_table(rows: Sequence[Row], measured: Measured) -> Table:
 
 def _our_header() -> tuple[str, ...]:
     headline, *others = RESAMPLED.values()
-    sizes = ("M parameters", "GMACs", "s a step", "seeds")
+    sizes = ("M weights", "GMACs", "s a step", "seeds")
     return (f"ours: {headline}", "gain", *others, *sizes)
 
 

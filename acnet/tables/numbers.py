@@ -20,7 +20,7 @@ RESAMPLED = {
     "AP50-VOC07": "AP50, VOC 2007",
     f"AP50@{MAX_DETECTIONS}": "AP50",
     f"AP@{MAX_DETECTIONS}": "AP",
-    "sensitivity@1": "sensitivity at 1 FP",
+    "sensitivity@1": "sens. at 1 FP",
     "FROC": "FROC",
 }
 HEADLINE = next(iter(RESAMPLED))

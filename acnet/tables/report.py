@@ -6,17 +6,30 @@ from pathlib import Path
 
 import acnet
 from acnet.data.files import write_text
-from acnet.tables.contents import Table, effect_table, gain_table, paper_tables
+from acnet.tables.contents import (
+    Table,
+    effect_table,
+    form_table,
+    gain_table,
+    paper_tables,
+)
 from acnet.tables.curves import draw_curves
 from acnet.tables.estimates import LEVEL
 from acnet.tables.markdown import tables_markdown, write_between_markers
 from acnet.tables.measured import Measured
-from acnet.tables.numbers import BOOTSTRAP_SEED, HEADLINE, REPLICATES, RESAMPLED
+from acnet.tables.numbers import (
+    BOOTSTRAP_SEED,
+    HEADLINE,
+    MAX_DETECTIONS,
+    REPLICATES,
+    RESAMPLED,
+)
 from acnet.tables.record import Record
 from acnet.tables.test_sets import short_test
 from acnet.visualization.templates import render
 
 PAGE, MARKDOWN, PICTURE = "index.html", "results.md", "curves.png"
+SHOWN_BY_SET = (HEADLINE, f"AP@{MAX_DETECTIONS}")
 DATA_NAMES = {"toy": "generated photos", "acne04": "ACNE04", "voc07": "PASCAL VOC 2007"}
 
 
@@ -72,7 +85,12 @@ def write_reports(
 
 
 def _contents(measured: Measured, data: str, picture: str) -> Contents:
-    extra = [gain_table(measured), effect_table(measured)]
+    extra = [
+        table
+        for key in SHOWN_BY_SET
+        for table in (gain_table(measured, key), effect_table(measured, key))
+    ]
+    extra.append(form_table(measured, HEADLINE))
     return Contents(
         title=f"The paper's tables on {DATA_NAMES[data]}",
         facts=_facts(measured.records),
@@ -115,8 +133,8 @@ def _notes(measured: Measured) -> tuple[str, ...]:
         "same seeds, in percentage points.",
         f"Intervals are {LEVEL:.0%} over {over}. Bold gains have their whole interval on one side "
         "of 0. Of twenty gains without any effect, one is bold by chance.",
-        "Sensitivity and FROC are by IoU 0.5; FP are false positives a photo. The time of a step "
-        "is a median, comparable only where the machine and the number of jobs are the same.",
+        "Sensitivity (sens.) and FROC are by IoU 0.5; FP are false positives a photo. The time of "
+        "a step is a median, comparable only where machine and trainings at a time are the same.",
     ]
     states = len({record.content["source"] for record in measured.records})
     if states > 1:
@@ -130,10 +148,8 @@ def _different(records: Sequence[Record], describe) -> list[str]:
 
 def _machine(content: Mapping) -> str:
     machine = content["machine"]
-    name = machine["gpu"] or machine["processor"]
-    return (
-        f"{name}, {machine['cores']} cores, {machine['jobs']} jobs of {machine['threads']} threads"
-    )
+    name = machine["gpu"] or f"{machine['processor']}, {machine['cores']} cores"
+    return f"{name}, {machine['jobs']} trainings at a time, threads of each: {machine['threads']}"
 
 
 def _versions(content: Mapping) -> str:

@@ -70,7 +70,6 @@ def _request(folder, *, jobs):
         num_gpus=0,
         output=folder,
         results=folder,
-        datasets=None,
         markdown=None,
         marker=None,
         report_only=False,

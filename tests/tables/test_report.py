@@ -6,9 +6,10 @@ import pytest
 
 from acnet.errors import UserError
 from acnet.tables import report
-from acnet.tables.contents import NOTHING, effect_table, gain_table, paper_tables
+from acnet.tables.contents import NOTHING, effect_table, form_table, gain_table, paper_tables
 from acnet.tables.markdown import write_between_markers
 from acnet.tables.measured import Measured
+from acnet.tables.numbers import HEADLINE
 from acnet.tables.paper import PAPER_ROWS
 from acnet.tables.record import read_records
 from acnet.tables.report import write_reports
@@ -80,7 +81,7 @@ def test_the_tuned_form_has_a_table_of_its_own_over_the_same_baseline(measured):
 
 
 def test_effects_are_the_papers_where_the_numbers_are(measured):
-    table = effect_table(measured)
+    table = effect_table(measured, HEADLINE)
     assert cells(table, "CB, the paper's letter") == ["CB, the paper's letter", *["+5.1"] * 3]
     assert cells(table, "DCE, the paper's letter")[1:] == ["+1.7"] * 3
     assert cells(table, "DCE, tuned form")[1:] == ["+1.7", "+4.8", "+4.8"]  # (d) - (b): 20 - 15.2
@@ -88,9 +89,16 @@ def test_effects_are_the_papers_where_the_numbers_are(measured):
 
 
 def test_gains_by_set(measured):
-    table = gain_table(measured)
+    table = gain_table(measured, HEADLINE)
     assert cells(table, "(c) CB + FRM") == ["(c) CB + FRM", "+5.4", "+5.4"]
     assert cells(table, "(d) CB + DCE, tuned") == ["(d) CB + DCE, tuned", "+9.7", "+9.7"]
+
+
+def test_the_tuned_form_beside_the_letter(measured):
+    table = form_table(measured, HEADLINE)
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["(d) CB + DCE", "+3.8", "+3.8"]  # 20 - 16.2
+    ]
 
 
 def test_the_page_holds_every_table_and_asks_nobody(measured, tmp_path):
@@ -101,8 +109,11 @@ def test_the_page_holds_every_table_and_asks_nobody(measured, tmp_path):
         "Table II: parts of ACNet",
         "Table II: parts of ACNet, tuned form",
         "Table III: levels, with and without DCE",
-        "Gain over the baseline by test set",
-        "What each part adds",
+        "Gain over the baseline: AP50, VOC 2007",
+        "What each part adds: AP50, VOC 2007",
+        "Gain over the baseline: AP",
+        "What each part adds: AP",
+        "Tuned form over the letter: AP50, VOC 2007",
         "Training curves",
         "How to read this",
     ]
@@ -164,5 +175,5 @@ def test_a_record_of_a_config_that_has_changed_is_refused(tmp_path):
 def test_nothing_measured_is_no_table():
     measured = Measured(choose_rows("toy", tables=[2]), [])
     assert paper_tables(measured) == []
-    assert effect_table(measured) is None
-    assert gain_table(measured) is None
+    for make in (effect_table, gain_table, form_table):
+        assert make(measured, HEADLINE) is None
