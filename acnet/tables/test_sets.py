@@ -122,4 +122,9 @@ def truth_digest(names: str | Sequence[str]) -> str:
 
 def short_test(name: str) -> str:
     """Shorten the name of a test set to what tells it from others."""
-    return name.rpartition(":")[2].rpartition("/")[2].removeprefix(f"{TOY_TESTS_PREFIX}_")
+    return (
+        name.rpartition(":")[2]
+        .rpartition("/")[2]
+        .removeprefix(f"{TOY_TESTS_PREFIX}_")
+        .removesuffix(".json")
+    )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -95,7 +96,11 @@ def test_a_killed_command_that_is_given_again_gives_the_same_table(datasets, tmp
     for path in sorted((broken / "records").rglob("*.npz")):
         other = unbroken / path.relative_to(broken)
         assert path.read_bytes() == other.read_bytes()
-    tables = [
-        (folder / "results.md").read_text().split("## ", 1)[1] for folder in (broken, unbroken)
-    ]
-    assert tables[0].count("|") == tables[1].count("|") > 100
+    assert tables(broken) == tables(unbroken)
+    assert len(tables(broken)) > 40
+
+
+def tables(output: Path) -> list[str]:
+    """The lines of the Markdown, without the time of a step, which stands before the seed."""
+    lines = (output / "results.md").read_text().splitlines()
+    return [re.sub(r"\| \S+ \| 1 \|$", "| 1 |", line) for line in lines]
