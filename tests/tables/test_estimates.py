@@ -38,6 +38,18 @@ def test_a_gain_of_two_rows_is_the_paired_t_interval():
     assert (gain.seeds, gain.over_seeds) == (3, True)
 
 
+def test_a_mean_of_gains_varies_less_than_one():
+    """Spread s of each row: a gain of one pair varies by s sqrt(2), the mean of two by s."""
+    rng = np.random.default_rng(2)
+    of_rows = samples({name: rng.normal(size=3).tolist() for name in "abcd"})
+    spread, freedom = seed_spread(of_rows, within_seeds=True)
+    mean = estimate(of_rows, {"b": 0.5, "a": -0.5, "d": 0.5, "c": -0.5})
+    half = student_t(0.975, freedom) * spread / math.sqrt(3)
+    assert mean.high - mean.value == pytest.approx(half)
+    one = estimate(of_rows, GAIN)
+    assert one.high - one.value == pytest.approx(half * math.sqrt(2))
+
+
 def test_what_a_seed_does_to_all_rows_leaves_a_gain_alone():
     """Rows that differ by exactly 5 with every seed have a gain without spread between seeds."""
     of_rows = samples({"a": [10, 20, 30], "b": [15, 25, 35]})

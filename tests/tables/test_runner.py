@@ -94,6 +94,20 @@ def test_a_lock_outlives_its_owner_in_the_program_that_inherited_it(tmp_path):
         lock.descriptor  # noqa: B018
 
 
+def test_what_a_killed_runner_leaves_keeps_the_folder_to_itself(tmp_path, use):
+    use(seconds=60)
+    run = make_run(tmp_path, "cb", seed=1)
+    lock = FolderLock(run.folder)
+    assert lock.take()
+    left = process.RunProcess(run, lock, jobs=1, threads=1, num_gpus=0)
+    lock.release()  # as the system does for a runner that is killed
+    assert not FolderLock(run.folder).take()
+    left.stop()
+    left.wait(10)
+    assert lock.take()
+    lock.release()
+
+
 def test_an_interruption_ends_the_programs_and_a_new_runner_goes_on(tmp_path, use):
     use(seconds=60)
     run = make_run(tmp_path, "cb", seed=1)
