@@ -6,7 +6,7 @@ from acnet.config_files import load_config
 from acnet.tables.estimates import Samples
 from acnet.tables.numbers import RESAMPLED
 from acnet.tables.record import Record
-from acnet.tables.rows import FORMS, Row, baseline_of
+from acnet.tables.rows import FORMS, Row, baseline_of, known_rows
 from acnet.tables.settings import check_equal, model_settings
 
 
@@ -27,6 +27,8 @@ class Measured:
     def __init__(self, rows: Sequence[Row], records: Sequence[Record]):
         self.rows = tuple(rows)
         self.records = tuple(records)
+        known = known_rows(rows[0].data) if rows else []
+        self._known = {(row.table, row.key, row.form) for row in known}
         self._of_row = {row: self._find(row) for row in rows}
         # Alike in all records, or the first ones' where some lack a set.
         self.tests = tuple(records[0].content["tests"]) if records else ()
@@ -41,7 +43,8 @@ class Measured:
         Args:
             table: of the paper.
             key: of the row.
-            form: of `FORMS`. A row that has no tuned twin is the same in both.
+            form: of `FORMS`. A row that has no tuned twin, be it among the rows or not, is the
+                same in both.
 
         Returns:
             The row; None where it is not among the rows.
@@ -52,6 +55,8 @@ class Measured:
                 for row in self.rows:
                     if (row.table, row.key, row.form) == (one, key, wanted):
                         return row
+                if (one, key, wanted) in self._known:
+                    return None
         return None
 
     def baseline(self, form: str) -> Row | None:

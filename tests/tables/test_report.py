@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from acnet.config_files import available_configs
 from acnet.errors import UserError
 from acnet.tables import report
 from acnet.tables.contents import NOTHING, effect_table, form_table, gain_table, paper_tables
@@ -34,8 +35,13 @@ def results(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def measured(results):
-    """Return them with all rows of the tables."""
-    return Measured(choose_rows("toy", tables=[1, 2, 3]), list(read_records(results)))
+    """Return them with all rows of the tables; baseline, CB and CB + FRM have no tuned twin."""
+    alike = [f"toy/tuned/table2/{key}" for key in ("baseline", "cb", "cb_frm")]
+    there = [name for name in available_configs() if name not in alike]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("acnet.tables.rows.available_configs", lambda: there)
+        rows = choose_rows("toy", tables=[1, 2, 3])
+        return Measured(rows, list(read_records(results)))
 
 
 def cells(table, first: str) -> list[str]:
@@ -169,7 +175,7 @@ def test_a_record_of_a_config_that_has_changed_is_refused(tmp_path):
     path.write_text(path.read_text().replace('"backbone.out_channels": 256', '"backbone.x": 1'))
     records = list(read_records(tmp_path))
     with pytest.raises(UserError, match=r"the config toy/table2/cb and the record"):
-        Measured(choose_rows("toy", names=["cb"]), records)
+        Measured(choose_rows("toy", names=["toy/table2/cb"]), records)
 
 
 def test_nothing_measured_is_no_table():

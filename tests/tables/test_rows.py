@@ -3,7 +3,20 @@
 import pytest
 
 from acnet.errors import UserError
+from acnet.tables import rows as rows_module
 from acnet.tables.rows import baseline_of, choose_rows, known_rows
+
+
+@pytest.fixture
+def some_tuned(monkeypatch):
+    """Let one row have a tuned twin, and the baseline none."""
+    configs = [
+        "toy/table2/baseline",
+        "toy/table2/cb",
+        "toy/table2/cb_dce",
+        "toy/tuned/table2/cb_dce",
+    ]
+    monkeypatch.setattr(rows_module, "available_configs", lambda: configs)
 
 
 def names(rows) -> list[str]:
@@ -18,7 +31,7 @@ def test_a_table_is_its_rows_in_the_papers_order():
 
 
 def test_the_baseline_comes_along_and_a_table_of_detectors_has_acnet():
-    assert names(choose_rows("toy", names=["cb_frm"])) == [
+    assert names(choose_rows("toy", names=["cb_frm"], forms=["letter"])) == [
         "toy/table2/baseline",
         "toy/table2/cb_frm",
     ]
@@ -27,13 +40,21 @@ def test_the_baseline_comes_along_and_a_table_of_detectors_has_acnet():
     assert rows[2:] == ["toy/table2/baseline", "toy/table2/acnet"]
 
 
-def test_a_short_name_means_both_forms_and_a_whole_one_itself():
+def test_a_short_name_means_both_forms_and_a_whole_one_itself(some_tuned):
     both = names(choose_rows("toy", names=["table2/cb_dce"]))
     assert both == ["toy/table2/baseline", "toy/table2/cb_dce", "toy/tuned/table2/cb_dce"]
     one = names(choose_rows("toy", names=["toy/table2/cb_dce.py"]))
     assert one == ["toy/table2/baseline", "toy/table2/cb_dce"]
     tuned = names(choose_rows("toy", names=["cb_dce"], forms=["tuned"]))
     assert tuned == ["toy/table2/baseline", "toy/tuned/table2/cb_dce"]
+
+
+def test_a_form_with_a_baseline_of_its_own_uses_it(some_tuned, monkeypatch):
+    assert baseline_of(known_rows("toy"), "tuned").config == "toy/table2/baseline"
+    configs = [*rows_module.available_configs(), "toy/tuned/table2/baseline"]
+    monkeypatch.setattr(rows_module, "available_configs", lambda: configs)
+    assert baseline_of(known_rows("toy"), "tuned").config == "toy/tuned/table2/baseline"
+    assert baseline_of(known_rows("toy"), "letter").config == "toy/table2/baseline"
 
 
 def test_the_whole_acnet_of_each_data_set():
