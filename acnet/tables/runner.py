@@ -119,7 +119,8 @@ class Runner:
                 self._failures.append(failure)
                 self._finish(process.run, f"failed with status {status}:\n{failure.last_words}")
         names = [f"{one.run.row.key}:{one.run.seed}" for one in self._active]
-        self._bar.set_postfix_str(" ".join(names) or "waiting for another command", refresh=False)
+        waits = "waiting for another command" if self._waiting else ""
+        self._bar.set_postfix_str(" ".join(names) or waits, refresh=False)
         self._bar.n = self._count()
         self._bar.update(0)
 
