@@ -22,7 +22,7 @@ from acnet.tables.record import TIME_KEYS
 
 PX = 64
 COMMAND = [
-    *("-W", "ignore", "-m", "acnet.cli.main", "tables", "--rows", "baseline", "cb", "--forms"),
+    *("-W", "ignore", "-m", "acnet.cli.main", "tables", "--rows", "baseline", "--forms"),
     *("letter", "--seeds", "1", "--iterations", "6", "--jobs", "1", "--test", "toy_tests_mixed"),
     *("toy_tests_density", "--opts", "dataloader.test.num_workers=0", "train.log_period=1"),
     *("dataloader.train.total_batch_size=1", "train.checkpointer.period=2"),
@@ -87,17 +87,16 @@ def records(output: Path) -> dict[str, dict]:
 def test_a_killed_command_that_is_given_again_gives_the_same_table(datasets, tmp_path):
     broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"
     finish(unbroken, datasets)
-    for key in ("baseline", "cb"):
-        kill_in_training(broken, datasets, key)
+    kill_in_training(broken, datasets, "baseline")
     finish(broken, datasets)
 
     assert records(broken) == records(unbroken)
-    assert set(records(broken)) == {"baseline", "cb"}
+    assert set(records(broken)) == {"baseline"}
     for path in sorted((broken / "records").rglob("*.npz")):
         other = unbroken / path.relative_to(broken)
         assert path.read_bytes() == other.read_bytes()
     assert tables(broken) == tables(unbroken)
-    assert len(tables(broken)) > 40
+    assert any(line.startswith("| baseline") for line in tables(broken))
 
 
 def tables(output: Path) -> list[str]:
