@@ -34,12 +34,15 @@ def add_acnet_config(cfg: CfgNode) -> None:
     acnet.DCE.OUT_CHANNELS = 512
     acnet.DCE.DILATIONS = [1, 2, 3]
     acnet.DCE.REDUCTION = 16
+    acnet.DCE.INIT = "xavier"
 
     acnet.MAMA = CfgNode()
     acnet.MAMA.ENABLED = True  # False puts a 1x1 convolution to 1024 channels in its place
     acnet.MAMA.WIDTH = 1.0
     acnet.MAMA.MASK_CHANNELS = 256
     acnet.MAMA.GATE = "product"
+    acnet.MAMA.SHORTCUT = False
+    acnet.MAMA.OUTPUT_NORM = ""
     acnet.MAMA.LOSS_WEIGHT = 1.0
 
     acnet.RFCN = CfgNode()  # read by the heads "RFCNROIHeads"
@@ -100,6 +103,7 @@ def build_acnet_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> Backbone:
         dilations=acnet.DCE.DILATIONS,
         reduction=acnet.DCE.REDUCTION,
         enhance=acnet.DCE.ENABLED,
+        init=acnet.DCE.INIT,
     )
     if not acnet.MAMA.ENABLED:
         return ChannelProjection(bottom_up=merged)
@@ -109,6 +113,8 @@ def build_acnet_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> Backbone:
         mask_channels=acnet.MAMA.MASK_CHANNELS,
         norm=acnet.NORM,
         gate=acnet.MAMA.GATE,
+        shortcut=acnet.MAMA.SHORTCUT,
+        output_norm=acnet.MAMA.OUTPUT_NORM,
         loss_weight=acnet.MAMA.LOSS_WEIGHT,
     )
 

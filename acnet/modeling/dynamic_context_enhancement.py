@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 __all__ = ["DynamicContextEnhancement", "DynamicFeatureFusion"]
 
+_INITS = ("xavier", "identity")
+
 
 class DynamicFeatureFusion(nn.Module):
     """Mix three receptive fields of one level by channel attention (H in the paper).
@@ -24,14 +26,28 @@ class DynamicFeatureFusion(nn.Module):
     Reference: paper, III-B.2, Eq. (3) to (5), Fig. 3; the channel attention is SENet's [17].
     """
 
-    def __init__(self, *, channels: int, dilations: Sequence[int] = (1, 2, 3), reduction: int = 16):
+    def __init__(
+        self,
+        *,
+        channels: int,
+        dilations: Sequence[int] = (1, 2, 3),
+        reduction: int = 16,
+        init: str = "xavier",
+    ):
         """
         Args:
             channels: C, of the input and of the output.
             dilations: rates of the 3x3 convolutions.
             reduction: r, by which the attention's hidden layer is narrower than its input.
+            init: how the convolutions start: at random ("xavier"), or as a module that gives its
+                input back ("identity"). The equations are the same.
+
+        Raises:
+            ValueError: for an unknown init.
         """
         super().__init__()
+        if init not in _INITS:
+            raise ValueError(f"init must be one of {_INITS}. Received {init!r}.")
         self.convs = nn.ModuleList(
             # NOT IN PAPER: no normalisation or activation follows; Eq. (4) has none either.
             Conv2d(channels, channels, kernel_size=3, padding=rate, dilation=rate)
@@ -44,6 +60,16 @@ class DynamicFeatureFusion(nn.Module):
             weight_init.c2_xavier_fill(conv)
         for layer in (self.fc1, self.fc2):
             weight_init.c2_xavier_fill(layer)
+        if init == "identity":
+            self._start_as_identity()
+
+    @torch.no_grad()
+    def _start_as_identity(self) -> None:
+        """Let every score be 1/2, and every convolution a copy of which the scores make a share."""
+        # NOT IN PAPER: it says nothing of the start. See docs/components.md for what it changes.
+        nn.init.zeros_(self.fc2.weight)
+        for conv in self.convs:
+            nn.init.dirac_(conv.weight).mul_(2 / len(self.convs))
 
     def forward(self, level: Tensor) -> Tensor:
         """
@@ -82,6 +108,7 @@ class DynamicContextEnhancement(Backbone):
         dilations: Sequence[int] = (1, 2, 3),
         reduction: int = 16,
         enhance: bool = True,
+        init: str = "xavier",
     ):
         """
         Args:
@@ -89,7 +116,8 @@ class DynamicContextEnhancement(Backbone):
             in_features: levels to merge, `reference` among them.
             reference: the level whose size all others take (L3, stride 8).
             out_channels: C, of the output.
-            dilations, reduction: see `DynamicFeatureFusion`.
+            dilations, reduction, init: see `DynamicFeatureFusion`; "identity" starts as the plain
+                sum that `enhance=False` gives.
             enhance: False adds the resized levels up as they are, the paper's "DCE (w/o)".
 
         Raises:
@@ -112,7 +140,7 @@ class DynamicContextEnhancement(Backbone):
         self.enhance = nn.ModuleDict(
             {
                 name: DynamicFeatureFusion(
-                    channels=out_channels, dilations=dilations, reduction=reduction
+                    channels=out_channels, dilations=dilations, reduction=reduction, init=init
                 )
                 for name in in_features
                 if enhance

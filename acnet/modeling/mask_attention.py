@@ -15,11 +15,12 @@ class MaskAttention(nn.Module):
     Reference: paper, III-C.1, Fig. 4.
     """
 
-    def __init__(self, *, in_channels: int, hidden_channels: int = 256):
+    def __init__(self, *, in_channels: int, hidden_channels: int = 256, zero_init: bool = False):
         """
         Args:
             in_channels: channels of the inception network's output.
             hidden_channels: channels between the two convolutions.
+            zero_init: start with a logit of 0 everywhere, not only about 0.
         """
         super().__init__()
         # NOT IN PAPER: number and width of the convolutions; as in SCRDet.
@@ -28,7 +29,7 @@ class MaskAttention(nn.Module):
         )
         self.logits = Conv2d(hidden_channels, 1, kernel_size=3, padding=1)
         weight_init.c2_msra_fill(self.hidden)
-        nn.init.normal_(self.logits.weight, std=0.01)
+        nn.init.normal_(self.logits.weight, std=0.0 if zero_init else 0.01)
         nn.init.zeros_(self.logits.bias)
 
     def forward(self, features: Tensor) -> Tensor:

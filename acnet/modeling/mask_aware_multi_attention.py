@@ -1,10 +1,11 @@
 """Mask-Aware Multi-Attention (MAMA), the last stop before the RPN, and its stand-in."""
 
-from detectron2.layers import Conv2d, ShapeSpec
+import torch
+from detectron2.layers import Conv2d, ShapeSpec, get_norm
 from detectron2.modeling import Backbone
 from detectron2.structures import ImageList, Instances
 from fvcore.nn import weight_init
-from torch import Tensor
+from torch import Tensor, nn
 
 from .attention_loss import mask_attention_loss
 from .context_attention import ContextAttention
@@ -13,7 +14,8 @@ from .streamlined_inception import StreamlinedInception
 
 __all__ = ["ChannelProjection", "MaskAwareMultiAttention"]
 
-_GATES = ("product", "residual")
+# What the saliency is raised by. NOT IN PAPER: all but "product".
+_GATE_OFFSETS = {"product": 0.0, "centred": 0.5, "residual": 1.0}
 
 
 class MaskAwareMultiAttention(Backbone):
@@ -32,6 +34,8 @@ class MaskAwareMultiAttention(Backbone):
         context_reduction: int = 16,
         norm: str = "BN",
         gate: str = "product",
+        shortcut: bool = False,
+        output_norm: str = "",
         loss_weight: float = 1.0,
     ):
         """
@@ -43,15 +47,21 @@ class MaskAwareMultiAttention(Backbone):
             context_reduction: r of the context attention block.
             norm: normalisation of the inception network.
             gate: "product" is the paper's `sigmoid(m) * GC(X)`; "residual" is
-                `(1 + sigmoid(m)) * GC(X)`, which never erases the surroundings of a lesion.
+                `(1 + sigmoid(m)) * GC(X)`, which never erases the surroundings of a lesion;
+                "centred" is `(1/2 + sigmoid(m)) * GC(X)`, which neither erases them nor changes
+                the map before the mask has learnt anything.
+            shortcut: X is a 1x1 convolution of the merged map, plus the inception network's output
+                times a gain for each channel that starts at zero. Together with the gate "centred"
+                the module starts as `ChannelProjection`.
+            output_norm: normalisation of I; "" for none.
             loss_weight: weight of the attention loss; 0 leaves the mask unsupervised.
 
         Raises:
             ValueError: for an unknown gate.
         """
         super().__init__()
-        if gate not in _GATES:
-            raise ValueError(f"gate must be one of {_GATES}. Received {gate!r}.")
+        if gate not in _GATE_OFFSETS:
+            raise ValueError(f"gate must be one of {tuple(_GATE_OFFSETS)}. Received {gate!r}.")
         shape = bottom_up.output_shape()[in_feature]
         self.bottom_up = bottom_up
         self.in_feature = in_feature
@@ -59,8 +69,14 @@ class MaskAwareMultiAttention(Backbone):
         self.loss_weight = loss_weight
         self.inception = StreamlinedInception(in_channels=shape.channels, width=width, norm=norm)
         channels = self.inception.out_channels
-        self.mask_attention = MaskAttention(in_channels=channels, hidden_channels=mask_channels)
+        # NOT IN PAPER: a shortcut and a normalisation. See docs/components.md for what they change.
+        self.project = _projection(shape.channels, channels) if shortcut else None
+        self.gain = nn.Parameter(torch.zeros(channels, 1, 1)) if shortcut else None
+        self.mask_attention = MaskAttention(
+            in_channels=channels, hidden_channels=mask_channels, zero_init=gate == "centred"
+        )
         self.context_attention = ContextAttention(channels=channels, reduction=context_reduction)
+        self.output_norm = get_norm(output_norm, channels)
         self._output_shape = ShapeSpec(channels=channels, stride=shape.stride)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
@@ -108,11 +124,12 @@ class MaskAwareMultiAttention(Backbone):
             The attended map I (B, out_channels, H, W) and the mask's logits (B, 1, H, W).
         """
         features = self.inception(merged)
+        if self.project is not None:
+            features = self.project(merged) + self.gain.to(features.dtype) * features
         mask_logits = self.mask_attention(features)
-        saliency = mask_logits.sigmoid()
-        # NOT IN PAPER: "residual"; the paper multiplies by the saliency alone.
-        factor = saliency if self.gate == "product" else 1 + saliency
-        return factor * self.context_attention(features), mask_logits
+        factor = mask_logits.sigmoid() + _GATE_OFFSETS[self.gate]
+        attended = factor * self.context_attention(features)
+        return attended if self.output_norm is None else self.output_norm(attended), mask_logits
 
     def saliency(self, image: Tensor) -> Tensor:
         """The mask attention's probabilities, to look at.
@@ -151,8 +168,7 @@ class ChannelProjection(Backbone):
         shape = bottom_up.output_shape()[in_feature]
         self.bottom_up = bottom_up
         self.in_feature = in_feature
-        self.project = Conv2d(shape.channels, out_channels, kernel_size=1)
-        weight_init.c2_xavier_fill(self.project)
+        self.project = _projection(shape.channels, out_channels)
         self._output_shape = ShapeSpec(channels=out_channels, stride=shape.stride)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
@@ -165,3 +181,9 @@ class ChannelProjection(Backbone):
     @property
     def size_divisibility(self) -> int:
         return self.bottom_up.size_divisibility
+
+
+def _projection(in_channels: int, out_channels: int) -> Conv2d:
+    conv = Conv2d(in_channels, out_channels, kernel_size=1)
+    weight_init.c2_xavier_fill(conv)
+    return conv

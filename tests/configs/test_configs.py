@@ -37,6 +37,7 @@ PARAMETERS = {
     "acne04/table3/l1_l4_sum": 83_925_251,
     "acne04/table3/l3_l4": 98_512_323,
     "acne04/table3/l3_l4_sum": 83_760_387,
+    "demo/acnet_r18": 4_014_715,  # 8 MB in float16; a release's file may have 12
     "toy/acnet_r18": 7_976_377,
     "toy/faster_rcnn_r18_fpn": 8_048_325,
     "toy/table1/faster_rcnn_r18_c4": 6_521_714,
@@ -56,6 +57,8 @@ PARAMETERS = {
     "toy/table3/l2_l4_sum": 7_196_995,
     "toy/table3/l3_l4": 7_711_879,
     "toy/table3/l3_l4_sum": 7_192_291,
+    "toy/tuned/table2/acnet": 8_001_465,
+    "toy/tuned/table2/cb_dce": 7_570_648,
     "voc07/acnet_r101": 106_214_530,
     "voc07/acnet_r18": 8_000_792,
     "voc07/faster_rcnn_r101_c4": 47_343_954,
@@ -122,6 +125,13 @@ def _resnets(backbone):
         return [backbone]
     inner = [backbone[key] for key in ("bottom_up", "lead", "assistant") if key in backbone]
     return [resnet for one in inner for resnet in _resnets(one)]
+
+
+def _parts(node):
+    """The classes of a backbone's config, from the outside in."""
+    children = [child for child in node.values() if OmegaConf.is_dict(child)]
+    own = [node["_target_"]] if "_target_" in node else []
+    return own + [part for child in children for part in _parts(child)]
 
 
 def _image(height, width, boxes):
@@ -205,9 +215,33 @@ def test_anchors_have_their_place_on_every_level(name):
     assert generator.head.num_anchors == len(anchors.aspect_ratios) * len(anchors.sizes[0])
 
 
+def test_tuned_rows_differ_in_their_backbone_alone():
+    """Equal data, schedule and heads by construction: what a row gains is its parts' doing."""
+    rows = [name for name in NAMES if name.startswith("toy/tuned/table2/")]
+    shared = set()
+    for name in rows:
+        cfg = _load(name)
+        assert cfg.train.output_dir == f"output/{name}"
+        del cfg.model.backbone, cfg.train.output_dir
+        shared.add(OmegaConf.to_yaml(cfg))
+    assert len(rows) == 6
+    assert len(shared) == 1
+
+
 def test_toy_rows_take_the_paper_s_gate_and_the_demo_does_not():
     assert _load("toy/table2/acnet").model.backbone.gate == "product"
     assert _load("toy/acnet_r18").model.backbone.gate == "residual"
+
+
+def test_tuned_rows_have_the_parts_of_their_twins():
+    tuned = [name for name in NAMES if name.startswith("toy/tuned/")]
+    for name in tuned:
+        backbone, letter = (
+            _load(name).model.backbone,
+            _load(name.replace("tuned/", "")).model.backbone,
+        )
+        assert _parts(backbone) == _parts(letter)
+        assert backbone != letter
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -69,6 +69,18 @@ def test_open_gates_with_unit_kernels_triple_the_sum(small_resnet):
     torch.testing.assert_close(model(image)["p3"], 3 * plain(image)["p3"])
 
 
+def test_fusion_can_start_as_the_identity():
+    # Three copies of the input, each with a share of 2/3, at scores of 1/2: 3 * 2/3 * 1/2 = 1.
+    fusion = DynamicFeatureFusion(channels=8, reduction=4, init="identity")
+    level = torch.randn(2, 8, 6, 7)
+    torch.testing.assert_close(fusion(level), level)
+
+
+def test_unknown_init_is_named():
+    with pytest.raises(ValueError, match=r"identity.*'zero'"):
+        DynamicFeatureFusion(channels=8, init="zero")
+
+
 @pytest.mark.parametrize(
     "in_features",
     [("stem", "res2", "res3", "res4"), ("res2", "res3", "res4"), ("res3", "res4")],

@@ -74,9 +74,12 @@ def test_mask_attention_gives_one_logit_a_cell():
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("gate", "offset"), [("product", 0.0), ("residual", 1.0)])
+@pytest.mark.parametrize(
+    ("gate", "offset"), [("product", 0.0), ("centred", 0.5), ("residual", 1.0)]
+)
 def test_gates(merged, gate, offset):
     model = _mama(merged, gate=gate).eval()
+    torch.nn.init.normal_(model.mask_attention.logits.weight)
     level = torch.randn(1, 16, 4, 4)
     features = model.inception(level)
     saliency = torch.sigmoid(model.mask_attention(features))
@@ -115,6 +118,26 @@ def test_every_parameter_gets_a_gradient(merged, assert_every_gradient):
     features, losses = model.forward_with_losses(images, truth)
     (features["p3"].square().mean() + losses["loss_attention"]).backward()
     assert_every_gradient(model)
+
+
+def test_shortcut_adds_the_inception_network_by_a_gain(merged):
+    model = _mama(merged, shortcut=True).eval()
+    torch.nn.init.normal_(model.gain)
+    torch.nn.init.constant_(model.mask_attention.logits.bias, 50.0)  # an open gate
+    level = torch.randn(1, 16, 4, 4)
+    features = model.project(level) + model.gain * model.inception(level)
+    torch.testing.assert_close(model.attend(level)[0], model.context_attention(features))
+
+
+def test_output_norm_gives_the_map_unit_scale(merged):
+    level = torch.randn(4, 16, 8, 8)
+    assert _mama(merged).attend(level)[0].std() < 0.6  # the paper's gate halves, for the letter
+    normalised = _mama(merged, output_norm="BN").attend(level)[0]
+    # 32 of BN's channels, each with mean 0 and variance 1 over the 256 positions of the batch.
+    torch.testing.assert_close(normalised.mean(dim=(0, 2, 3)), torch.zeros(64), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        normalised.std(dim=(0, 2, 3), correction=0), torch.ones(64), atol=1e-2, rtol=0
+    )
 
 
 def test_weight_zero_leaves_the_mask_unsupervised(merged):

@@ -13,8 +13,8 @@ from .train import train
 
 
 def toy_backbone(**switches):
-    """`acnet_backbone` in small, with the paper's gate."""
-    return acnet_backbone(**dict(small, attention_gate="product"), **switches)
+    """`acnet_backbone` in small, with the paper's gate if none is given."""
+    return acnet_backbone(**{**small, "attention_gate": "product", **switches})
 
 
 model.backbone = toy_backbone()

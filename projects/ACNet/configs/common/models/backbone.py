@@ -15,6 +15,14 @@ from acnet.modeling import (
 
 RESNET_101 = dict(depth=101)
 
+# NOT IN PAPER: every part starts as the identity, so that the whole starts as the baseline. What it
+# gains is in docs/components.md.
+TUNED = dict(
+    enhancement_init="identity",
+    attention_shortcut=True,
+    attention_gate="centred",
+)
+
 
 def resnet(*, depth, stem_channels=64, norm="FrozenBN", freeze_at=2):
     """One ResNet up to res4; `depth` 50 and above take MSRA's weights (stride in the 1x1)."""
@@ -56,6 +64,9 @@ def acnet_backbone(
     attention_width=1.0,
     mask_channels=256,
     attention_gate="product",
+    enhancement_init="xavier",
+    attention_shortcut=False,
+    attention_output_norm="",
 ):
     """Everything between the image and the RPN."""
     in_features = list(in_features)
@@ -70,6 +81,7 @@ def acnet_backbone(
         reference="res3",
         out_channels=merged_channels,
         enhance=enhancement,
+        init=enhancement_init,
     )
     if attention:
         return L(MaskAwareMultiAttention)(
@@ -77,5 +89,7 @@ def acnet_backbone(
             width=attention_width,
             mask_channels=mask_channels,
             gate=attention_gate,
+            shortcut=attention_shortcut,
+            output_norm=attention_output_norm,
         )
     return L(ChannelProjection)(bottom_up=merged, out_channels=out_channels)

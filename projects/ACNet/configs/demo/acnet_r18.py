@@ -1,0 +1,27 @@
+"""The weights that come along, second stage: 707 photos of a public set. NOT IN PAPER.
+
+    acnet data import yolo EXPORT datasets/acne --one-class acne
+    acnet data check datasets/acne --fix datasets/acne_clean --reference-photos
+    acnet data split datasets/acne_clean/annotations/train.json datasets/acne_part \\
+        --image-root EXPORT --parts train=0.875 select=0.125 --seed 6 \\
+        --group-regex '^(?:.*/)?(.+)_jpe?g\\.rf\\.'
+    python projects/ACNet/train_net.py --config-file demo/acnet_r18 \\
+        train.init_checkpoint=output/demo/acnet_r18_toy/model_final.pth
+
+Photos of 640x640 at about half their size, so that a crop of 320 holds most of a face: four times
+the lesions for a step of the same length. Choices were made on `acne_part_select`; what the result
+is on the valid and test photos stands in docs/components.md.
+"""
+
+from .acnet_r18_toy import dataloader, lr_multiplier, model, optimizer, train
+from ..common.data.augmented import crops
+
+dataloader.train.dataset.names = "acne_part_train"
+dataloader.test.dataset.names = "acne_part_select"
+dataloader.train.mapper.augmentations = crops(
+    photo_px=640, crop_px=320, min_scale=0.5, max_scale=0.9
+)
+
+train.max_iter = 6000
+train.eval_period = 1000
+train.output_dir = "output/demo/acnet_r18"
