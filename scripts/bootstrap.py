@@ -29,6 +29,7 @@ MODULES = [
     "defusedxml",
     "imagehash",
     "jinja2",
+    "numba",
     "numpy",
     "PIL",
     "pycocotools",
@@ -41,8 +42,8 @@ MODULES = [
 DEV_MODULES = ["faster_coco_eval", "hypothesis", "pytest", "ruff", "scipy"]
 # A build of these from source takes hours, or a tool chain that nobody has.
 WHEELS_ONLY = (
-    "grpcio,matplotlib,numpy,opencv-python-headless,pillow,PyWavelets,scipy,simplejpeg,torch,"
-    "torchvision"
+    "grpcio,llvmlite,matplotlib,numba,numpy,opencv-python-headless,pillow,PyWavelets,scipy,"
+    "simplejpeg,torch,torchvision"
 )
 LOG_TAIL_LINES = 20
 

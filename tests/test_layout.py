@@ -16,7 +16,9 @@ from acnet.cli._modules import command_modules
 
 REPO_ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = REPO_ROOT / "projects" / "ACNet" / "configs"
-PURE_ROOTS = {*sys.stdlib_module_names, "numpy", "torch", "acnet.layers", "acnet.tiling"}
+# Beside torch: its package of box operations, and the compiler of loops over boxes.
+PURE_PACKAGES = {"numba", "numpy", "torch", "torchvision"}
+PURE_ROOTS = {*sys.stdlib_module_names, *PURE_PACKAGES, "acnet.layers", "acnet.tiling"}
 Rule = Callable[[ast.AST], Iterator[int]]
 
 

@@ -18,6 +18,7 @@ OTHER_MODULES = {
     "iopath": "iopath",
     "jinja2": "jinja2",
     "matplotlib": "matplotlib",
+    "numba": "numba",
     "numpy": "numpy",
     "omegaconf": "omegaconf",
     "safetensors": "safetensors",

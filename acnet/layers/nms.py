@@ -1,0 +1,74 @@
+"""Hard NMS that stops when it has enough, for the thousands of boxes of a proposal generator.
+
+Shape shorthand:
+    N: number of boxes
+    K: number of picks, at most N
+"""
+
+import numpy as np
+import torch
+import torchvision
+from torch import Tensor
+
+__all__ = ["nms"]
+
+
+@torch.no_grad()
+def nms(
+    boxes_xyxy: Tensor, scores: Tensor, iou_threshold: float, max_keep: int | None = None
+) -> Tensor:
+    """Drop each box that overlaps a better one that was not dropped itself.
+
+    The same as `torchvision.ops.nms(...)[:max_keep]`, pick by pick. On a CPU it is compiled and
+    ends with the last pick that is wanted; elsewhere, and where torch records the computation
+    (export, tracing, `torch.compile`), it is torchvision's.
+
+    Args:
+        boxes_xyxy: (N, 4), corners in pixels; compared in float32.
+        scores: (N,); equal scores are picked in the order of the input.
+        iou_threshold: overlap above which the worse box is dropped, in [0, 1].
+        max_keep: most picks wanted, at least 0; None for all.
+
+    Returns:
+        (K,) int64 indices into the input, best first.
+
+    Raises:
+        ValueError: if the shapes do not fit or `max_keep` is negative.
+    """
+    _check_arguments(boxes_xyxy, scores, max_keep)
+    boxes, scores = boxes_xyxy.float(), scores.float()
+    if boxes.device.type != "cpu" or _is_recorded():
+        keep = torchvision.ops.nms(boxes, scores, iou_threshold)
+        return keep if max_keep is None else keep[:max_keep]
+
+    from ._nms_loop import pick_greedily
+
+    order = scores.argsort(descending=True, stable=True)
+    limit = len(scores) if max_keep is None else max_keep
+    threshold = _float32_below(iou_threshold)
+    keep = pick_greedily(boxes.detach().contiguous().numpy(), order.numpy(), threshold, limit)
+    return torch.from_numpy(keep)
+
+
+def _is_recorded() -> bool:
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+
+
+def _float32_below(threshold: float) -> np.float32:
+    """The largest float32 that is not above a number: `x > threshold` is the same for float32 x."""
+    nearest = np.float32(threshold)
+    # As a Python float, or NumPy would round the threshold before it compares.
+    above = float(nearest) > threshold
+    return np.nextafter(nearest, np.float32(-np.inf)) if above else nearest
+
+
+def _check_arguments(boxes_xyxy: Tensor, scores: Tensor, max_keep: int | None) -> None:
+    if boxes_xyxy.dim() != 2 or boxes_xyxy.shape[1] != 4:
+        raise ValueError(f"Boxes must have shape (N, 4). Received {tuple(boxes_xyxy.shape)}.")
+    if scores.dim() != 1 or len(scores) != len(boxes_xyxy):
+        raise ValueError(
+            f"Each box has one score. Received {len(boxes_xyxy)} boxes and scores of shape "
+            f"{tuple(scores.shape)}."
+        )
+    if max_keep is not None and max_keep < 0:
+        raise ValueError(f"max_keep is a number of boxes, so at least 0. Received {max_keep}.")
