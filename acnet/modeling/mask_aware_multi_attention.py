@@ -129,7 +129,7 @@ class MaskAwareMultiAttention(Backbone):
         mask_logits = self.mask_attention(features)
         factor = mask_logits.sigmoid() + _GATE_OFFSETS[self.gate]
         attended = factor * self.context_attention(features)
-        return attended if self.output_norm is None else self.output_norm(attended), mask_logits
+        return _normalised(attended, self.output_norm), mask_logits
 
     def saliency(self, image: Tensor) -> Tensor:
         """The mask attention's probabilities, to look at.
@@ -157,23 +157,33 @@ class ChannelProjection(Backbone):
     NOT IN PAPER: Table II does not say what feeds the RPN where MAMA is absent.
     """
 
-    def __init__(self, *, bottom_up: Backbone, in_feature: str = "p3", out_channels: int = 1024):
+    def __init__(
+        self,
+        *,
+        bottom_up: Backbone,
+        in_feature: str = "p3",
+        out_channels: int = 1024,
+        output_norm: str = "",
+    ):
         """
         Args:
             bottom_up: gives the merged map under the name `in_feature`.
             in_feature: which map to project; the output keeps the name.
             out_channels: channels that MAMA would give.
+            output_norm: as for `MaskAwareMultiAttention`, which it is then compared with fairly.
         """
         super().__init__()
         shape = bottom_up.output_shape()[in_feature]
         self.bottom_up = bottom_up
         self.in_feature = in_feature
         self.project = _projection(shape.channels, out_channels)
+        self.output_norm = get_norm(output_norm, out_channels)
         self._output_shape = ShapeSpec(channels=out_channels, stride=shape.stride)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Same as `MaskAwareMultiAttention.forward`."""
-        return {self.in_feature: self.project(self.bottom_up(image)[self.in_feature])}
+        projected = self.project(self.bottom_up(image)[self.in_feature])
+        return {self.in_feature: _normalised(projected, self.output_norm)}
 
     def output_shape(self) -> dict[str, ShapeSpec]:
         return {self.in_feature: self._output_shape}
@@ -187,3 +197,7 @@ def _projection(in_channels: int, out_channels: int) -> Conv2d:
     conv = Conv2d(in_channels, out_channels, kernel_size=1)
     weight_init.c2_xavier_fill(conv)
     return conv
+
+
+def _normalised(features: Tensor, norm: nn.Module | None) -> Tensor:
+    return features if norm is None else norm(features)

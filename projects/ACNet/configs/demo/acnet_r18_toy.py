@@ -19,9 +19,9 @@ dataloader.train.mapper.augmentations = crops(
 )
 
 optimizer.lr = 0.02
-train.max_iter = 800
+train.max_iter = 400
 train.output_dir = "output/demo/acnet_r18_toy"
 train.amp.enabled = "auto"
 train.channels_last = True
 train.checkpointer.period = 100
-train.eval_period = 400
+train.eval_period = 200

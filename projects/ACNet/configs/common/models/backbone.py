@@ -15,13 +15,8 @@ from acnet.modeling import (
 
 RESNET_101 = dict(depth=101)
 
-# NOT IN PAPER: every part starts as the identity, so that the whole starts as the baseline. What it
-# gains is in docs/components.md.
-TUNED = dict(
-    enhancement_init="identity",
-    attention_shortcut=True,
-    attention_gate="centred",
-)
+# NOT IN PAPER: the map that the RPN reads is normalised. docs/components.md says what it changes.
+TUNED = dict(output_norm="BN")
 
 
 def resnet(*, depth, stem_channels=64, norm="FrozenBN", freeze_at=2):
@@ -66,7 +61,7 @@ def acnet_backbone(
     attention_gate="product",
     enhancement_init="xavier",
     attention_shortcut=False,
-    attention_output_norm="",
+    output_norm="",
 ):
     """Everything between the image and the RPN."""
     in_features = list(in_features)
@@ -90,6 +85,8 @@ def acnet_backbone(
             mask_channels=mask_channels,
             gate=attention_gate,
             shortcut=attention_shortcut,
-            output_norm=attention_output_norm,
+            output_norm=output_norm,
         )
-    return L(ChannelProjection)(bottom_up=merged, out_channels=out_channels)
+    return L(ChannelProjection)(
+        bottom_up=merged, out_channels=out_channels, output_norm=output_norm
+    )
