@@ -26,7 +26,6 @@ def add_acnet_config(cfg: CfgNode) -> None:
     acnet.INJECTION = "add"
     acnet.ZERO_INIT = True
     acnet.NORM = "BN"  # of the new layers
-    acnet.OUTPUT_NORM = ""  # of the map that the RPN reads
     acnet.CHANNELS_LAST = False
 
     acnet.DCE = CfgNode()
@@ -43,6 +42,7 @@ def add_acnet_config(cfg: CfgNode) -> None:
     acnet.MAMA.MASK_CHANNELS = 256
     acnet.MAMA.GATE = "product"
     acnet.MAMA.SHORTCUT = False
+    acnet.MAMA.OUTPUT_NORM = ""
     acnet.MAMA.LOSS_WEIGHT = 1.0
 
     acnet.RFCN = CfgNode()  # read by the heads "RFCNROIHeads"
@@ -105,7 +105,7 @@ def build_acnet_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> Backbone:
         init=acnet.DCE.INIT,
     )
     if not acnet.MAMA.ENABLED:
-        return ChannelProjection(bottom_up=merged, output_norm=acnet.OUTPUT_NORM)
+        return ChannelProjection(bottom_up=merged)
     return MaskAwareMultiAttention(
         bottom_up=merged,
         width=acnet.MAMA.WIDTH,
@@ -113,7 +113,7 @@ def build_acnet_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> Backbone:
         norm=acnet.NORM,
         gate=acnet.MAMA.GATE,
         shortcut=acnet.MAMA.SHORTCUT,
-        output_norm=acnet.OUTPUT_NORM,
+        output_norm=acnet.MAMA.OUTPUT_NORM,
         loss_weight=acnet.MAMA.LOSS_WEIGHT,
     )
 

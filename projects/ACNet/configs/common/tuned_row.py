@@ -1,6 +1,6 @@
-"""What every row of `toy/tuned/` shares: `toy_row` with a normalised map. NOT IN PAPER.
+"""What every row of `toy/tuned/` shares: `toy_row` in the tuned form. NOT IN PAPER.
 
-Data, schedule and heads are those of the letter's rows, and the baseline is tuned as the others are.
+Data, schedule and heads are those of the letter's rows; the baseline is tuned as the others are.
 """
 
 from .models.backbone import TUNED

@@ -7,7 +7,7 @@ are what there is, twice the steps are worth more than the width.
 from .acnet_r18 import model, small
 from .backbone import TUNED, acnet_backbone
 
-demo = {**small, "attention_gate": "product", **TUNED}
+demo = {**small, **TUNED}
 demo.update(
     resnet_config=dict(depth=18, stem_channels=32, norm="BN", freeze_at=0),
     merged_channels=64,

@@ -15,8 +15,14 @@ from acnet.modeling import (
 
 RESNET_101 = dict(depth=101)
 
-# NOT IN PAPER: the map that the RPN reads is normalised. docs/components.md says what it changes.
-TUNED = dict(output_norm="BN")
+# NOT IN PAPER: every part starts as the identity, so that the whole starts as the baseline, both
+# with a normalised map. What it changes is in docs/components.md.
+TUNED = dict(
+    enhancement_init="identity",
+    attention_shortcut=True,
+    attention_gate="centred",
+    projection_norm="BN",
+)
 
 
 def resnet(*, depth, stem_channels=64, norm="FrozenBN", freeze_at=2):
@@ -61,7 +67,8 @@ def acnet_backbone(
     attention_gate="product",
     enhancement_init="xavier",
     attention_shortcut=False,
-    output_norm="",
+    attention_output_norm="",
+    projection_norm="",
 ):
     """Everything between the image and the RPN."""
     in_features = list(in_features)
@@ -85,8 +92,6 @@ def acnet_backbone(
             mask_channels=mask_channels,
             gate=attention_gate,
             shortcut=attention_shortcut,
-            output_norm=output_norm,
+            output_norm=attention_output_norm,
         )
-    return L(ChannelProjection)(
-        bottom_up=merged, out_channels=out_channels, output_norm=output_norm
-    )
+    return L(ChannelProjection)(bottom_up=merged, out_channels=out_channels, norm=projection_norm)
