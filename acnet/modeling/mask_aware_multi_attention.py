@@ -50,9 +50,9 @@ class MaskAwareMultiAttention(Backbone):
                 `(1 + sigmoid(m)) * GC(X)`, which never erases the surroundings of a lesion;
                 "centred" is `(1/2 + sigmoid(m)) * GC(X)`, which neither erases them nor changes
                 the map before the mask has learnt anything.
-            shortcut: X is a 1x1 convolution of the merged map, plus the inception network's output
-                times a gain for each channel that starts at zero. Together with the gate "centred"
-                the module starts as `ChannelProjection`.
+            shortcut: X is a 1x1 convolution of the merged map with `norm`, plus the inception
+                network's output times a gain for each channel that starts at zero. Together with
+                the gate "centred" the module starts as `ChannelProjection` with that norm.
             output_norm: normalisation of I; "" for none.
             loss_weight: weight of the attention loss; 0 leaves the mask unsupervised.
 
@@ -70,7 +70,7 @@ class MaskAwareMultiAttention(Backbone):
         self.inception = StreamlinedInception(in_channels=shape.channels, width=width, norm=norm)
         channels = self.inception.out_channels
         # NOT IN PAPER: a shortcut and a normalisation. See docs/components.md for what they change.
-        self.project = _projection(shape.channels, channels) if shortcut else None
+        self.project = _projection(shape.channels, channels, norm) if shortcut else None
         self.gain = nn.Parameter(torch.zeros(channels, 1, 1)) if shortcut else None
         self.mask_attention = MaskAttention(
             in_channels=channels, hidden_channels=mask_channels, zero_init=gate == "centred"
@@ -157,18 +157,26 @@ class ChannelProjection(Backbone):
     NOT IN PAPER: Table II does not say what feeds the RPN where MAMA is absent.
     """
 
-    def __init__(self, *, bottom_up: Backbone, in_feature: str = "p3", out_channels: int = 1024):
+    def __init__(
+        self,
+        *,
+        bottom_up: Backbone,
+        in_feature: str = "p3",
+        out_channels: int = 1024,
+        norm: str = "",
+    ):
         """
         Args:
             bottom_up: gives the merged map under the name `in_feature`.
             in_feature: which map to project; the output keeps the name.
             out_channels: channels that MAMA would give.
+            norm: normalisation of the projection; "" for none.
         """
         super().__init__()
         shape = bottom_up.output_shape()[in_feature]
         self.bottom_up = bottom_up
         self.in_feature = in_feature
-        self.project = _projection(shape.channels, out_channels)
+        self.project = _projection(shape.channels, out_channels, norm)
         self._output_shape = ShapeSpec(channels=out_channels, stride=shape.stride)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
@@ -183,7 +191,8 @@ class ChannelProjection(Backbone):
         return self.bottom_up.size_divisibility
 
 
-def _projection(in_channels: int, out_channels: int) -> Conv2d:
-    conv = Conv2d(in_channels, out_channels, kernel_size=1)
+def _projection(in_channels: int, out_channels: int, norm: str) -> Conv2d:
+    normalisation = get_norm(norm, out_channels)
+    conv = Conv2d(in_channels, out_channels, 1, bias=normalisation is None, norm=normalisation)
     weight_init.c2_xavier_fill(conv)
     return conv

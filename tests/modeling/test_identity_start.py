@@ -35,7 +35,7 @@ def baseline(tuned):
     merged = tuned.bottom_up
     plain = _merged(merged.bottom_up.lead, enhance=False)
     plain.resize = merged.resize
-    model = ChannelProjection(bottom_up=plain, out_channels=64)
+    model = ChannelProjection(bottom_up=plain, out_channels=64, norm="BN")
     model.project = tuned.project
     return model
 

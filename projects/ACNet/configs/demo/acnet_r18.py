@@ -8,9 +8,9 @@
     python projects/ACNet/train_net.py --config-file demo/acnet_r18 \\
         train.init_checkpoint=output/demo/acnet_r18_toy/model_final.pth
 
-Photos of 640x640 at about half their size, so that a crop of 320 holds most of a face: four times
-the lesions for a step of the same length. Choices were made on `acne_part_select`; what the result
-is on the valid and test photos stands in docs/components.md.
+Crops of 320 pixels at half to a fifth more than a photo's size of 640x640: many photos for a step,
+at the sizes at which whole photos are predicted. Choices are made on `acne_part_select`; the valid
+and test photos are for the final number alone.
 """
 
 from .acnet_r18_toy import dataloader, lr_multiplier, model, optimizer, train
@@ -19,9 +19,9 @@ from ..common.data.augmented import crops
 dataloader.train.dataset.names = "acne_part_train"
 dataloader.test.dataset.names = "acne_part_select"
 dataloader.train.mapper.augmentations = crops(
-    photo_px=640, crop_px=320, min_scale=0.5, max_scale=0.9
+    photo_px=640, crop_px=320, min_scale=0.5, max_scale=1.2
 )
 
-train.max_iter = 6000
-train.eval_period = 1000
+train.max_iter = 4800
+train.eval_period = 2400
 train.output_dir = "output/demo/acnet_r18"

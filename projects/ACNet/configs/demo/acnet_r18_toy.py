@@ -7,7 +7,7 @@ python projects/ACNet/train_net.py --config-file demo/acnet_r18_toy
 from ..common.data.augmented import crops
 from ..common.data.coco_tiles import dataloader
 from ..common.models.acnet_r18_demo import model
-from ..common.optim import SGD as optimizer
+from ..common.optim import AdamW as optimizer
 from ..common.optim import warm_cosine as lr_multiplier
 from ..common.train import train
 
@@ -18,8 +18,7 @@ dataloader.train.mapper.augmentations = crops(
     photo_px=320, crop_px=320, min_scale=1.0, max_scale=1.5
 )
 
-optimizer.lr = 0.02
-train.max_iter = 800
+train.max_iter = 400
 train.output_dir = "output/demo/acnet_r18_toy"
 train.amp.enabled = "auto"
 train.channels_last = True

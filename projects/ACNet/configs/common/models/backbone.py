@@ -15,12 +15,15 @@ from acnet.modeling import (
 
 RESNET_101 = dict(depth=101)
 
-# NOT IN PAPER: every part starts as the identity, so that the whole starts as the baseline. What it
-# gains is in docs/components.md.
+# NOT IN PAPER: every part starts as the identity, so that the whole starts as the baseline, both
+# with a normalised map; and the mask's loss, the largest of all at first, weighs less. What this
+# changes is in docs/components.md.
 TUNED = dict(
     enhancement_init="identity",
     attention_shortcut=True,
     attention_gate="centred",
+    attention_loss_weight=0.2,
+    projection_norm="BN",
 )
 
 
@@ -67,6 +70,8 @@ def acnet_backbone(
     enhancement_init="xavier",
     attention_shortcut=False,
     attention_output_norm="",
+    attention_loss_weight=1.0,
+    projection_norm="",
 ):
     """Everything between the image and the RPN."""
     in_features = list(in_features)
@@ -91,5 +96,6 @@ def acnet_backbone(
             gate=attention_gate,
             shortcut=attention_shortcut,
             output_norm=attention_output_norm,
+            loss_weight=attention_loss_weight,
         )
-    return L(ChannelProjection)(bottom_up=merged, out_channels=out_channels)
+    return L(ChannelProjection)(bottom_up=merged, out_channels=out_channels, norm=projection_norm)

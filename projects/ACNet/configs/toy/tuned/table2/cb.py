@@ -1,0 +1,9 @@
+"""Table II (b) in small and in its tuned form: the composite backbone alone. NOT IN PAPER.
+
+python projects/ACNet/train_net.py --config-file toy/tuned/table2/cb
+"""
+
+from ....common.tuned_row import dataloader, lr_multiplier, model, optimizer, train, tuned_backbone
+
+model.backbone = tuned_backbone(refinement=False, enhancement=False, attention=False)
+train.output_dir = "output/toy/tuned/table2/cb"
