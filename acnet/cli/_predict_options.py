@@ -27,6 +27,7 @@ examples:
   acnet predict photos/ --weights model.safetensors --output results --share
   acnet predict photos/ --config-file toy/acnet_r18 --weights model.pth --output results \\
       --score-threshold 0.3 --attention
+  acnet predict photos/ --weights model.onnx --output results
   torchrun --nproc-per-node 2 -m acnet.cli.main predict photos/ --weights model.pth --output results
 
 Boxes are in pixels of the upright photo. ACNet is for research; it is no medical device.
@@ -67,7 +68,8 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--weights",
         metavar="FILE|NAME",
-        help="bundle, checkpoint of a training, or name of weights that come along; default: those",
+        help="bundle, checkpoint of a training, file of `acnet export`, or name of weights that "
+        "come along; default: those",
     )
     group.add_argument(
         "--config-file",
@@ -81,7 +83,19 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=("config", "auto", "float32", "bfloat16", "float16"),
         default="config",
-        help="config (default): as in the training",
+        help="config (default): as in the training, or in the export",
+    )
+    group.add_argument(
+        "--engine",
+        choices=("auto", "eager", "onnxruntime", "torch-export", "openvino"),
+        default="auto",
+        help="what runs the weights; auto (default): eager, for .onnx onnxruntime, for .pt2 "
+        "torch-export",
+    )
+    group.add_argument(
+        "--trust-file",
+        action="store_true",
+        help="load a .pt2 file, which can run any code: only from people you trust",
     )
 
 

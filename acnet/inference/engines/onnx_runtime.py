@@ -1,0 +1,68 @@
+"""ONNX files in ONNX Runtime."""
+
+from pathlib import Path
+
+import onnxruntime
+import torch
+from torch import Tensor
+
+from acnet.engine.precision import Precision
+from acnet.errors import UserError
+from acnet.export.program import INPUT_NAMES, OUTPUT_NAMES
+
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+ERRORS_ONLY = 3  # ONNX Runtime's level
+
+
+class OnnxRuntimeSession:
+    """A `Session` of ONNX Runtime, with as many threads as torch has."""
+
+    def __init__(self, path: Path, device: torch.device):
+        """
+        Args:
+            path: of the .onnx file.
+            device: a CPU, or a GPU where the installed ONNX Runtime has CUDA.
+
+        Raises:
+            UserError: the device is none of these, or the file cannot be loaded.
+        """
+        self.name = f"onnxruntime {onnxruntime.__version__}"
+        self.device = device
+        self.precision = Precision(device.type, None)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = ERRORS_ONLY
+        self._session = _load(path, options, _providers(device))
+
+    def run(self, images: Tensor, sizes_hw: Tensor, parts_xyxy: Tensor) -> tuple[Tensor, ...]:
+        """Same as `Session.run`."""
+        arrays = [tensor.numpy() for tensor in (images, sizes_hw, parts_xyxy)]
+        outputs = self._session.run(OUTPUT_NAMES, dict(zip(INPUT_NAMES, arrays, strict=True)))
+        return tuple(torch.from_numpy(output) for output in outputs)
+
+
+def _providers(device: torch.device) -> list:
+    provider = _PROVIDERS.get(device.type)
+    if provider not in onnxruntime.get_available_providers():
+        raise UserError(
+            "ONNX Runtime computes on what its package was built for, here "
+            f"{', '.join(onnxruntime.get_available_providers())}. Received --device {device}; use "
+            "--device cpu, or install onnxruntime-gpu."
+        )
+    if device.type == "cpu":
+        return [provider]
+    return [(provider, {"device_id": device.index or 0}), _PROVIDERS["cpu"]]
+
+
+def _load(
+    path: Path, options: onnxruntime.SessionOptions, providers: list
+) -> onnxruntime.InferenceSession:
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=providers)
+    # Its errors have no class of their own in common but this one.
+    except (RuntimeError, ValueError, onnxruntime.capi.onnxruntime_pybind11_state.Fail) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise UserError(
+            f"ONNX Runtime loads what `acnet export` wrote. Received {path}, which it refuses "
+            f"({reason}); export it again with the versions that are installed here."
+        ) from error
