@@ -33,6 +33,8 @@ examples:
 Boxes are in pixels of the upright photo. ACNet is for research; it is no medical device.
 """
 SAVED_CONFIG = "config.yaml"
+# Those of `acnet.inference.engines.names`, which comes with heavy packages.
+ENGINE_NAMES = ("auto", "eager", "onnxruntime", "torch-export", "openvino")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -87,7 +89,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--engine",
-        choices=("auto", "eager", "onnxruntime", "torch-export", "openvino"),
+        choices=ENGINE_NAMES,
         default="auto",
         help="what runs the weights; auto (default): eager, for .onnx onnxruntime, for .pt2 "
         "torch-export",

@@ -94,7 +94,11 @@ class Predictor:
             tile_px, exact = TilingOptions.tile_px, False
         self.class_names = loaded.class_names
         if tiling is None:
-            tiling = TilingOptions(tile_px=None if loaded.augmentations else tile_px, exact=exact)
+            tiling = TilingOptions(
+                tile_px=None if loaded.augmentations else tile_px,
+                overlap_px=min(TilingOptions.overlap_px, tile_px // 4),
+                exact=exact,
+            )
         self.tiling = tiling
         self.merge = MergeOptions() if merge is None else merge
         self._input_format = loaded.input_format

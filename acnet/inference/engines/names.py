@@ -1,8 +1,8 @@
 """The engines by name: what each runs, and where it comes from."""
 
-import importlib.util
 import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from acnet.errors import UserError
@@ -26,7 +26,7 @@ class EngineKind:
     @property
     def is_installed(self) -> bool:
         """Whether its package is there; it is not imported."""
-        return importlib.util.find_spec(self.package) is not None
+        return find_spec(self.package) is not None
 
     @property
     def remedy(self) -> str:
