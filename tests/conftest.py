@@ -109,3 +109,38 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     ACNetCheckpointer(build_model(load_config("toy/acnet_r18")), folder).save("model_final")
     return folder / "model_final.pth"
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the weights of a small model with three classes, beside their config."""
+    from tests.export.models import save_run, small_config
+
+    return save_run(small_config(classes=3), tmp_path_factory.mktemp("small_run"))
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory, small_run: Path) -> Callable[..., Path]:
+    """Return a function that exports the small model, each kind once since it takes seconds."""
+    from acnet.config_files import load_config
+    from acnet.export.export_model import ExportOptions, export_model
+    from tests.export.models import TILE
+
+    folder = tmp_path_factory.mktemp("exported")
+    done: dict[tuple, Path] = {}
+
+    def export(suffix: str, **options) -> Path:
+        if suffix == ".onnx":
+            for package in ("onnx", "onnxscript", "onnxruntime"):
+                pytest.importorskip(package, reason="needs the extra [export]")
+        # Tests that do not mind the place of Soft-NMS share one file.
+        options = {"soft_nms": "inside" if suffix == ".onnx" else "outside", **options}
+        kind = (suffix, *sorted(options.items()))
+        if kind not in done:
+            path = folder / f"model_{len(done)}{suffix}"
+            cfg = load_config(small_run.with_name("config.yaml"))
+            export_model(cfg, small_run, path, ExportOptions(tile_px=TILE, **options), name="small")
+            done[kind] = path
+        return done[kind]
+
+    return export

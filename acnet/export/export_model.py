@@ -74,11 +74,14 @@ def export_model(
     trained = load_trained_model(cfg, weights, "cpu", options.precision)
     dtype = trained.precision.dtype or torch.float32
     _check_precision(output, dtype)
-    make_nms, write = _WRITERS[output.suffix]
+    nms, write = _WRITERS[output.suffix]
+    # A .pt2 archive stores contiguous weights. For activations, channels_last pays in bfloat16.
+    model = trained.model.to(memory_format=torch.contiguous_format)
+    model.channels_last = dtype != torch.float32
     detector = FixedSizeDetector(
-        trained.model,
+        model,
         tile_px=options.tile_px,
-        nms=make_nms,
+        nms=nms,
         soft_nms_inside=options.soft_nms == "inside",
     )
     program = to_program(
