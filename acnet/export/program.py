@@ -34,10 +34,13 @@ def to_program(
     example = example_inputs(batch or 2, tile_px, device)  # 1 would be taken for a constant
     open_batch = {0: Dim("batch", min=1, max=MOST_TILES)}
     shapes = None if batch else tuple(open_batch for _ in INPUT_NAMES)
-    with torch.no_grad(), precision.autocast(), warnings.catch_warnings():
+    module = detector if precision.dtype is None else _InPrecision(detector, precision)
+    with torch.no_grad(), warnings.catch_warnings():
         # Torch deprecates what torchvision calls.
         warnings.filterwarnings("ignore", category=FutureWarning)
-        program = torch.export.export(detector.eval(), example, dynamic_shapes=shapes)
+        program = torch.export.export(module.eval(), example, dynamic_shapes=shapes)
+        if precision.dtype is not None:
+            program = program.run_decompositions({})  # casts in the place of autocast
     forget_sources(program)
     return program
 
@@ -69,6 +72,21 @@ def forget_sources(program: ExportedProgram) -> None:
         for node in graph.nodes:
             node.meta.pop("stack_trace", None)
     program._example_inputs = None  # blank tiles, as large as they are
+
+
+class _InPrecision(nn.Module):
+    """Has autocast inside, where an export sees it."""
+
+    def __init__(self, detector: nn.Module, precision: Precision):
+        super().__init__()
+        self.detector = detector
+        self.precision = precision
+
+    def forward(
+        self, images: Tensor, sizes_hw: Tensor, parts_xyxy: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        with self.precision.autocast():
+            return self.detector(images, sizes_hw, parts_xyxy)
 
 
 def _graphs(module: nn.Module) -> Iterator[torch.fx.Graph]:

@@ -49,7 +49,11 @@ class Session(Protocol):
 
 
 class ExportedEngine:
-    """An `Engine` around an exported file: pads tiles, fills batches, collects detections."""
+    """An `Engine` around an exported file: pads tiles, fills batches, collects detections.
+
+    Attributes:
+        run: the file's own outputs, see `Session.run`.
+    """
 
     def __init__(self, session: Session, settings: ExportSettings):
         """
@@ -57,7 +61,7 @@ class ExportedEngine:
             session: what runs the file.
             settings: of the file.
         """
-        self._session = session
+        self.run = session.run
         self._settings = settings
         self.name = session.name
         self.device = session.device
@@ -96,7 +100,7 @@ class ExportedEngine:
             if parts_xyxy is not None:
                 part = scaled_part(parts_xyxy[index], one, (height, width))
             parts[index] = torch.from_numpy(part)
-        outputs = self._session.run(images, sizes_hw, parts)
+        outputs = self.run(images, sizes_hw, parts)
         return [
             self._instances(*(output[index] for output in outputs), one)
             for index, one in enumerate(inputs)
