@@ -33,10 +33,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this clone, not 
 from acnet.cli._library_noise import hide_library_noise
 from acnet.config_files import load_config
 from acnet.export.detector import FixedSizeDetector
+from acnet.export.engine_names import ENGINES
 from acnet.export.export_model import ExportOptions, export_model
 from acnet.export.nms import torch_nms
 from acnet.inference import Predictor
-from acnet.inference.engines.names import ENGINES
 from acnet.inference.photos import read_photo
 from benchmarks.processes import report
 from benchmarks.toy_truth import draw_set

@@ -38,11 +38,20 @@ MODULES = [
     "torchvision",
     "yaml",
 ]
-DEV_MODULES = ["faster_coco_eval", "hypothesis", "pytest", "ruff", "scipy"]
+DEV_MODULES = [
+    "faster_coco_eval",
+    "hypothesis",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "pytest",
+    "ruff",
+    "scipy",
+]
 # A build of these from source takes hours, or a tool chain that nobody has.
 WHEELS_ONLY = (
-    "grpcio,matplotlib,numpy,opencv-python-headless,pillow,PyWavelets,scipy,simplejpeg,torch,"
-    "torchvision"
+    "grpcio,matplotlib,ml_dtypes,numpy,onnx,onnxruntime,opencv-python-headless,pillow,PyWavelets,"
+    "scipy,simplejpeg,torch,torchvision"
 )
 LOG_TAIL_LINES = 20
 

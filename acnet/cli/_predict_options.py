@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from acnet.cli._numbers import natural_int, positive_float, positive_int, share
+from acnet.export.engine_names import ENGINES
 
 DESCRIPTION = """\
 Find lesions in photos. OUTPUT gets
@@ -33,8 +34,6 @@ examples:
 Boxes are in pixels of the upright photo. ACNet is for research; it is no medical device.
 """
 SAVED_CONFIG = "config.yaml"
-# Those of `acnet.inference.engines.names`, which comes with heavy packages.
-ENGINE_NAMES = ("auto", "eager", "onnxruntime", "torch-export", "openvino")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -89,7 +88,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--engine",
-        choices=ENGINE_NAMES,
+        choices=("auto", *ENGINES),
         default="auto",
         help="what runs the weights; auto (default): eager, for .onnx onnxruntime, for .pt2 "
         "torch-export",

@@ -12,11 +12,11 @@ from detectron2.structures import Boxes, Instances
 
 from acnet.engine.precision import Precision
 from acnet.errors import UserError
+from acnet.export.engine_names import choose_engine
 from acnet.export.suffixes import is_export
 from acnet.inference.engines.eager import EagerEngine
 from acnet.inference.engines.engine import Engine
 from acnet.inference.engines.load import load_exported_model
-from acnet.inference.engines.names import choose_engine
 from acnet.inference.photos import read_photo
 from acnet.inference.saliency import blend_saliency
 from acnet.inference.tiling import Progress, TilingOptions, in_photo, tile_batches
@@ -73,7 +73,7 @@ class Predictor:
             precision: "config" (that of the training, or of the export), "auto", "float32",
                 "bfloat16" or "float16".
             engine: what runs the weights: "auto" for what suits the file, or a name (see
-                `acnet.inference.engines.names`).
+                `acnet.export.engine_names`).
             trust_file: load a .pt2 file, which can run any code.
 
         Raises:

@@ -11,8 +11,8 @@ from detectron2.data import transforms as T
 from acnet.engine.device import resolve_device
 from acnet.errors import UserError
 from acnet.export.contents import ExportSettings, export_config, read_export
+from acnet.export.engine_names import choose_engine
 from acnet.inference.engines.exported import ExportedEngine, Session
-from acnet.inference.engines.names import choose_engine
 
 _AS_EXPORTED = ("config", "auto")  # as precision
 
@@ -48,7 +48,7 @@ def load_exported_model(
 
     Args:
         path: of an .onnx or .pt2 file that `acnet export` wrote.
-        engine: one of `acnet.inference.engines.names.ENGINES`, or "auto".
+        engine: one of `acnet.export.engine_names.ENGINES`, or "auto".
         device: "auto" (a GPU for torch where there is one, else the CPU), or a name.
         precision: "config" or "auto" (as exported), or one that the engine can compute in.
         trust_file: whether a file may be loaded that can run code.

@@ -10,7 +10,7 @@ from acnet.engine.precision import Precision
 from acnet.errors import UserError
 from acnet.export.program import INPUT_NAMES, OUTPUT_NAMES
 
-_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_CPU = "CPUExecutionProvider"
 ERRORS_ONLY = 3  # ONNX Runtime's level
 
 
@@ -42,16 +42,16 @@ class OnnxRuntimeSession:
 
 
 def _providers(device: torch.device) -> list:
-    provider = _PROVIDERS.get(device.type)
+    provider = f"{device.type.upper()}ExecutionProvider"
     if provider not in onnxruntime.get_available_providers():
         raise UserError(
             "ONNX Runtime computes on what its package was built for, here "
             f"{', '.join(onnxruntime.get_available_providers())}. Received --device {device}; use "
             "--device cpu, or install onnxruntime-gpu."
         )
-    if device.type == "cpu":
-        return [provider]
-    return [(provider, {"device_id": device.index or 0}), _PROVIDERS["cpu"]]
+    if provider == _CPU:
+        return [_CPU]
+    return [(provider, {"device_id": device.index or 0}), _CPU]
 
 
 def _load(

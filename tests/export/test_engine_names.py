@@ -2,15 +2,14 @@
 
 import pytest
 
-from acnet.cli._predict_options import ENGINE_NAMES
 from acnet.errors import UserError
-from acnet.inference.engines import names
-from acnet.inference.engines.names import ENGINES, EngineKind, choose_engine
+from acnet.export import engine_names
+from acnet.export.engine_names import EngineKind, choose_engine
 
 
 @pytest.fixture(autouse=True)
 def _all_installed(monkeypatch):
-    monkeypatch.setattr(names, "find_spec", lambda package: object())
+    monkeypatch.setattr(engine_names, "find_spec", lambda package: object())
 
 
 def test_the_file_chooses():
@@ -19,10 +18,6 @@ def test_the_file_chooses():
     assert choose_engine("auto", "model.onnx") == "onnxruntime"
     assert choose_engine("auto", "model.pt2") == "torch-export"
     assert choose_engine("openvino", "model.onnx") == "openvino"
-
-
-def test_the_command_line_offers_them_all():
-    assert ("auto", *ENGINES) == ENGINE_NAMES
 
 
 @pytest.mark.parametrize(
@@ -40,7 +35,7 @@ def test_what_does_not_fit_is_refused_with_the_remedy(engine, weights, message):
 
 
 def test_an_engine_that_is_not_installed_says_how_to_install_it(monkeypatch):
-    monkeypatch.setattr(names, "find_spec", lambda package: None)
+    monkeypatch.setattr(engine_names, "find_spec", lambda package: None)
     with pytest.raises(UserError, match=r"`pip install openvino`, or acnet with its extra \[openv"):
         choose_engine("openvino", "model.onnx")
     assert not EngineKind(suffix=None, package="torch").is_installed
