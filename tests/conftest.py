@@ -22,6 +22,7 @@ def pytest_configure() -> None:
     os.environ["MPLBACKEND"] = "Agg"
     os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
     os.environ["DETECTRON2_DATASETS"] = os.devnull  # detectron2 reads it once, when imported
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for tests that use ONNX Runtime by themselves
     torch.set_num_threads(1)
 
 

@@ -122,7 +122,7 @@ def _engines() -> Finding:
         if not kind.is_installed:
             missing.append(f"for {name}: {kind.remedy}")
             continue
-        importlib.import_module(kind.package)
+        kind.import_package()
         found.append(name if kind.extra is None else f"{name} {_version(kind.package)}")
     return Finding(
         name="engines",

@@ -1,9 +1,11 @@
 """The engines by name: what each runs, and where it comes from."""
 
+import importlib
 import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 from acnet.errors import UserError
 from acnet.export.suffixes import EXPORT_SUFFIXES, ONNX, PT2
@@ -27,6 +29,12 @@ class EngineKind:
     def is_installed(self) -> bool:
         """Whether its package is there; it is not imported."""
         return find_spec(self.package) is not None
+
+    def import_package(self) -> ModuleType:
+        """Import the package, and keep it from telling others about it."""
+        # ONNX Runtime sends names and hashes of models to its makers unless this is set before.
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+        return importlib.import_module(self.package)
 
     @property
     def remedy(self) -> str:
