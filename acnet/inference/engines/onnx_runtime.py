@@ -16,7 +16,7 @@ ERRORS_ONLY = 3  # ONNX Runtime's level
 
 
 class OnnxRuntimeSession:
-    """A `Session` of ONNX Runtime, with as many threads as torch has. Nothing leaves the machine."""
+    """A `Session` of ONNX Runtime, with as many threads as torch has. It sends nothing anywhere."""
 
     def __init__(self, path: Path, device: torch.device):
         """
