@@ -160,18 +160,17 @@ def _make_predictor(
     tiling = {"overlap_px": args.tile_overlap, "batch_size": args.tile_batch}
     tiling = {name: value for name, value in tiling.items() if value is not None}
     if args.tile_size is not None:
-        _check_tile_size(args, predictor)
         tiling["tile_px"] = None if args.tile_size == "whole" else args.tile_size
+        _check_tile_size(tiling["tile_px"], predictor)
     predictor.tiling = dataclasses.replace(predictor.tiling, **tiling)
     return predictor
 
 
-def _check_tile_size(args: argparse.Namespace, predictor: "Predictor") -> None:
-    if predictor.tiling.exact and args.tile_size != predictor.tiling.tile_px:
+def _check_tile_size(tile_px: int | None, predictor: "Predictor") -> None:
+    if predictor.tiling.exact and tile_px != predictor.tiling.tile_px:
         raise UserError(
-            "An exported model takes tiles of the one size that it was exported for, "
-            f"{predictor.tiling.tile_px} pixels here. Received --tile-size {args.tile_size}; leave "
-            "it out, or export again with another --tile."
+            "An exported model takes tiles of the one size that it was exported for. Received "
+            f"--tile-size {tile_px or 'whole'}; leave it out, or export again with another --tile."
         )
 
 

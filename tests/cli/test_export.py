@@ -68,7 +68,7 @@ def test_missing_packages_are_named(tmp_path, monkeypatch, small_run, capsys):
     ("options", "message"),
     [
         ([], "add --trust-file"),
-        (["--trust-file", "--tile-size", 64], "leave it out, or export again with another --tile"),
+        (["--trust-file", "--tile-size", 64], "leave it out, or export again with another"),
         (["--trust-file", "--config-file", "toy/acnet_r18"], "holds the config"),
         (["--trust-file", "--attention"], "or an exported file"),
         (["--engine", "onnxruntime"], "choose torch-export for this file"),
