@@ -16,10 +16,12 @@ from omegaconf import DictConfig, OmegaConf
 from acnet.checkpoint.bundle import SUFFIX as BUNDLE
 from acnet.checkpoint.bundle import bundle_config
 from acnet.errors import UserError
+from acnet.export.contents import export_config
+from acnet.export.suffixes import EXPORT_SUFFIXES, is_export
 from acnet.saved_config import load_saved_config
 
 CONFIG_ROOT = Path(__file__).resolve().parents[1] / "projects" / "ACNet" / "configs"
-_SUFFIXES = (".py", ".yaml", ".yml", BUNDLE)
+_SUFFIXES = (".py", ".yaml", ".yml", BUNDLE, *EXPORT_SUFFIXES)
 
 
 def available_configs() -> list[str]:
@@ -36,8 +38,9 @@ def resolve_config(name_or_path: str | Path) -> Path:
     """Find a config file.
 
     Args:
-        name_or_path: a path to a .py or .yaml file, or to a bundle of weights, or a name below
-            `projects/ACNet/configs`, with or without ".py". A file of that path comes first.
+        name_or_path: a path to a .py or .yaml file, to a bundle of weights or an exported model,
+            or a name below `projects/ACNet/configs`, with or without ".py". A file of that path
+            comes first.
 
     Returns:
         Path of the file.
@@ -102,6 +105,8 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Dict
 def _read(path: Path) -> DictConfig:
     if path.suffix == ".py":
         return LazyConfig.load(str(path))
+    if is_export(path):
+        return export_config(path)
     return bundle_config(path) if path.suffix == BUNDLE else load_saved_config(path)
 
 

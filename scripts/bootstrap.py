@@ -39,11 +39,20 @@ MODULES = [
     "torchvision",
     "yaml",
 ]
-DEV_MODULES = ["faster_coco_eval", "hypothesis", "pytest", "ruff", "scipy"]
+DEV_MODULES = [
+    "faster_coco_eval",
+    "hypothesis",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "pytest",
+    "ruff",
+    "scipy",
+]
 # A build of these from source takes hours, or a tool chain that nobody has.
 WHEELS_ONLY = (
-    "grpcio,llvmlite,matplotlib,numba,numpy,opencv-python-headless,pillow,PyWavelets,scipy,"
-    "simplejpeg,torch,torchvision"
+    "grpcio,llvmlite,matplotlib,ml_dtypes,numba,numpy,onnx,onnxruntime,opencv-python-headless,"
+    "pillow,PyWavelets,scipy,simplejpeg,torch,torchvision"
 )
 LOG_TAIL_LINES = 20
 

@@ -22,6 +22,7 @@ def pytest_configure() -> None:
     os.environ["MPLBACKEND"] = "Agg"
     os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
     os.environ["DETECTRON2_DATASETS"] = os.devnull  # detectron2 reads it once, when imported
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for tests that use ONNX Runtime by themselves
     torch.set_num_threads(1)
 
 
@@ -109,3 +110,38 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     ACNetCheckpointer(build_model(load_config("toy/acnet_r18")), folder).save("model_final")
     return folder / "model_final.pth"
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the weights of a small model with three classes, beside their config."""
+    from tests.export.models import save_run, small_config
+
+    return save_run(small_config(classes=3), tmp_path_factory.mktemp("small_run"))
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory, small_run: Path) -> Callable[..., Path]:
+    """Return a function that exports the small model, each kind once since it takes seconds."""
+    from acnet.config_files import load_config
+    from acnet.export.export_model import ExportOptions, export_model
+    from tests.export.models import TILE
+
+    folder = tmp_path_factory.mktemp("exported")
+    done: dict[tuple, Path] = {}
+
+    def export(suffix: str, **options) -> Path:
+        if suffix == ".onnx":
+            for package in ("onnx", "onnxscript", "onnxruntime"):
+                pytest.importorskip(package, reason="needs the extra [export]")
+        # Tests that do not mind the place of Soft-NMS share one file.
+        options = {"soft_nms": "inside" if suffix == ".onnx" else "outside", **options}
+        kind = (suffix, *sorted(options.items()))
+        if kind not in done:
+            path = folder / f"model_{len(done)}{suffix}"
+            cfg = load_config(small_run.with_name("config.yaml"))
+            export_model(cfg, small_run, path, ExportOptions(tile_px=TILE, **options), name="small")
+            done[kind] = path
+        return done[kind]
+
+    return export

@@ -1,7 +1,8 @@
 """From the folder of a training to a bundle, checked before it is written."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -54,7 +55,7 @@ def prediction_config(cfg: DictConfig) -> str:
         Yaml without references to anything that is left out.
 
     Raises:
-        UserError: The config holds objects, as those in .py do.
+        UserError: The config lacks what a prediction needs.
     """
     kept = OmegaConf.create({}, flags={"allow_objects": True})
     for key in ("model", *PREDICTION_KEYS):
@@ -65,8 +66,19 @@ def prediction_config(cfg: DictConfig) -> str:
                 "use the config.yaml that the training saved."
             )
         plain = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-        OmegaConf.update(kept, key, plain)
+        OmegaConf.update(kept, key, _with_names(plain))
     return yaml.safe_dump(OmegaConf.to_container(kept), sort_keys=True)
+
+
+def _with_names(plain: Any) -> Any:
+    """Classes and functions by their names, as a saved config has them; tuples as lists."""
+    if isinstance(plain, Mapping):
+        return {key: _with_names(value) for key, value in plain.items()}
+    if isinstance(plain, list | tuple):
+        return [_with_names(value) for value in plain]
+    if callable(plain):
+        return f"{plain.__module__}.{plain.__qualname__}"
+    return plain
 
 
 def check_classes(wanted: Sequence[str] | None, found: Sequence[str]) -> list[str]:

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from acnet.cli._numbers import natural_int, positive_float, positive_int, share
+from acnet.export.engine_names import ENGINES
 
 DESCRIPTION = """\
 Find lesions in photos. OUTPUT gets
@@ -27,6 +28,7 @@ examples:
   acnet predict photos/ --weights model.safetensors --output results --share
   acnet predict photos/ --config-file toy/acnet_r18 --weights model.pth --output results \\
       --score-threshold 0.3 --attention
+  acnet predict photos/ --weights model.onnx --output results
   torchrun --nproc-per-node 2 -m acnet.cli.main predict photos/ --weights model.pth --output results
 
 Boxes are in pixels of the upright photo. ACNet is for research; it is no medical device.
@@ -67,7 +69,8 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--weights",
         metavar="FILE|NAME",
-        help="bundle, checkpoint of a training, or name of weights that come along; default: those",
+        help="bundle, checkpoint of a training, file of `acnet export`, or name of weights that "
+        "come along; default: those",
     )
     group.add_argument(
         "--config-file",
@@ -81,8 +84,8 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=("config", "auto", "float32", "bfloat16", "float16"),
         default="auto",
-        help="auto (default): the fastest that the device computes natively; config: as in the "
-        "training",
+        help="auto (default): the fastest that the device computes natively, or that of the "
+        "export; config: as in the training, or in the export",
     )
     group.add_argument(
         "--optimize",
@@ -94,6 +97,18 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
         "--compile",
         action="store_true",
         help="torch.compile the backbone: needs a C++ compiler, and a minute for each new size",
+    )
+    group.add_argument(
+        "--engine",
+        choices=("auto", *ENGINES),
+        default="auto",
+        help="what runs the weights; auto (default): eager, for .onnx onnxruntime, for .pt2 "
+        "torch-export",
+    )
+    group.add_argument(
+        "--trust-file",
+        action="store_true",
+        help="load a .pt2 file, which can run any code: only from people you trust",
     )
 
 

@@ -123,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _saliency_model(name: str, weights: Path, device: str) -> "SaliencyModel":
-    from acnet.cli.predict import config_of
+    from acnet.cli._config_of import config_of
     from acnet.config_files import load_config
     from acnet.inference import Predictor
     from acnet.named_weights import resolve_weights

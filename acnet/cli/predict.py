@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import acnet
+from acnet.cli._config_of import config_of
 from acnet.cli._library_noise import hide_library_noise
-from acnet.cli._predict_options import DESCRIPTION, EPILOG, SAVED_CONFIG, add_options
+from acnet.cli._predict_options import DESCRIPTION, EPILOG, add_options
 from acnet.errors import UserError
 
 if TYPE_CHECKING:
@@ -117,8 +118,15 @@ def _predict(args: argparse.Namespace, ranks: "Ranks") -> "Outcome | None":
 
 def _load_config(args: argparse.Namespace, weights: Path) -> "DictConfig | CfgNode":
     from acnet.config_files import load_config
+    from acnet.export.suffixes import is_export
     from acnet.inference.yacs_config import is_yacs_file, load_yacs_config
 
+    if is_export(weights) and (args.config_file or args.opts or args.compile):
+        raise UserError(
+            "An exported file holds the config that its model was built by, takes no other, and is "
+            f"compiled by its engine. Received --weights {weights} with --config-file, --opts or "
+            "--compile; leave these out, or export again."
+        )
     config = args.config_file or config_of(weights)
     if not is_yacs_file(Path(config)):
         return load_config(config, args.opts)
@@ -133,6 +141,7 @@ def _load_config(args: argparse.Namespace, weights: Path) -> "DictConfig | CfgNo
 def _make_predictor(
     args: argparse.Namespace, config: "DictConfig | CfgNode", weights: Path
 ) -> "Predictor":
+    from acnet.export.suffixes import is_export
     from acnet.inference import MergeOptions, Predictor
 
     chosen = {"method": args.merge, "max_detections": args.max_detections}
@@ -141,17 +150,20 @@ def _make_predictor(
     except ValueError as error:
         raise UserError(f"{error}") from error
     predictor = Predictor(
-        config,
+        None if is_export(weights) else config,
         weights,
         args.device,
         merge=merge,
         precision=args.precision,
         optimize=_optimizations(args),
+        engine=args.engine,
+        trust_file=args.trust_file,
     )
     tiling = {"overlap_px": args.tile_overlap, "batch_size": args.tile_batch}
     tiling = {name: value for name, value in tiling.items() if value is not None}
     if args.tile_size is not None:
         tiling["tile_px"] = None if args.tile_size == "whole" else args.tile_size
+        _check_tile_size(tiling["tile_px"], predictor)
     predictor.tiling = dataclasses.replace(predictor.tiling, **tiling)
     return predictor
 
@@ -163,39 +175,20 @@ def _optimizations(args: argparse.Namespace) -> "Optimizations":
     return dataclasses.replace(chosen, compile=args.compile)
 
 
+def _check_tile_size(tile_px: int | None, predictor: "Predictor") -> None:
+    if predictor.tiling.exact and tile_px != predictor.tiling.tile_px:
+        raise UserError(
+            "An exported model takes tiles of the one size that it was exported for. Received "
+            f"--tile-size {tile_px or 'whole'}; leave it out, or export again with another --tile."
+        )
+
+
 def _check_output(args: argparse.Namespace) -> None:
     if args.output.exists() and not args.output.is_dir():
         raise UserError(
             "The results are several files, so --output is a folder. "
             f"Received the file {args.output}; name another place."
         )
-
-
-def config_of(weights: Path) -> Path:
-    """Find the config that trained weights were left with.
-
-    Args:
-        weights: A bundle, which holds it, or a checkpoint with config.yaml beside it.
-
-    Returns:
-        What `load_config` takes.
-
-    Raises:
-        UserError: There is none.
-    """
-    from acnet.checkpoint.bundle import is_bundle
-
-    if is_bundle(weights):
-        return weights
-    config = weights.with_name(SAVED_CONFIG)
-    if config.is_file():
-        logger.info("Config: %s, beside the weights", config)
-        return config
-    raise UserError(
-        "Weights need the config they were trained with, since it says what the model is. Received "
-        f"--weights {weights} without --config-file, and there is no {config}. "
-        "Add --config-file NAME, such as toy/acnet_r18."
-    )
 
 
 def _choose_gpu(ranks: "Ranks") -> None:
@@ -214,14 +207,14 @@ def _check_attention(args: argparse.Namespace, has_saliency: bool) -> None:
     if args.attention and not has_saliency:
         raise UserError(
             "--attention shows what the mask attention (MAMA) sees. Received a config whose model "
-            "has none; leave --attention out."
+            "has none, or an exported file; leave --attention out."
         )
 
 
 def _count_rule(args: argparse.Namespace, weights: Path, predictor: "Predictor") -> "CountRule":
     """Choose the threshold: of the count model that was given, or that is in the bundle."""
-    from acnet.checkpoint.bundle import is_bundle, read_bundle
     from acnet.evaluation.count_model import check_merge, read_count_model
+    from acnet.export.contents import texts_beside
     from acnet.inference.counts import CountRule
 
     model, source = None, ""
@@ -232,8 +225,8 @@ def _count_rule(args: argparse.Namespace, weights: Path, predictor: "Predictor")
                 "--count-model and --score-threshold; leave one of them out."
             )
         model, source = read_count_model(args.count_model), f"--count-model {args.count_model}"
-    elif args.score_threshold is None and is_bundle(weights):
-        model, source = read_bundle(weights).count_model, f"the bundle {weights}"
+    elif args.score_threshold is None and (beside := texts_beside(weights)) is not None:
+        model, source = beside.count_model, f"{weights}"
     if model is None:
         logger.warning(
             "Counts come without interval and grade, which need a threshold that `acnet calibrate` "

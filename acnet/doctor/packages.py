@@ -41,6 +41,7 @@ def check_packages() -> list[Finding]:
         ),
         guarded("cv2", _cv2, remedy=_pip("opencv-python-headless")),
         guarded("pycocotools", _pycocotools, remedy=_pip("pycocotools")),
+        guarded("engines", _engines, remedy=_pip("onnxruntime")),
         _others(),
     ]
 
@@ -111,6 +112,25 @@ def _pycocotools() -> Finding:
     if area != 16:
         raise ArithmeticError(f"the area of a 4 x 4 square is {area}")
     return Finding(name="pycocotools", status="ok", text=_version("pycocotools"))
+
+
+def _engines() -> Finding:
+    """What can run exported models; those that are there must load."""
+    from acnet.export.engine_names import ENGINES
+
+    found, missing = [], []
+    for name, kind in ENGINES.items():
+        if not kind.is_installed:
+            missing.append(f"for {name}: {kind.remedy}")
+            continue
+        kind.import_package()
+        found.append(name if kind.extra is None else f"{name} {_version(kind.package)}")
+    return Finding(
+        name="engines",
+        status="note" if missing else "ok",
+        text=f"{', '.join(found)} run models",
+        remedy="; ".join(missing),
+    )
 
 
 def _others() -> Finding:

@@ -76,6 +76,7 @@ def predictor_digest(predictor: Predictor, config: DictConfig | CfgNode) -> str:
             config.dump() if isinstance(config, CfgNode) else config_digest(config),
             dataclasses.asdict(predictor.tiling),
             dataclasses.asdict(predictor.merge),
+            predictor.engine.name,
             predictor.device.type,
             str(predictor.precision.dtype),
             dataclasses.asdict(predictor.optimizations),

@@ -31,7 +31,7 @@ def detect(
     features = model.backbone(images.tensor)
     proposals, _ = model.proposal_generator(images, features)
     proposals = [
-        one[_centred_in(one, _scale(part, picture, one.image_size))]
+        one[_centred_in(one, scaled_part(part, picture, one.image_size))]
         for one, part, picture in zip(proposals, parts_xyxy, inputs, strict=True)
     ]
     found, _ = model.roi_heads(images, features, proposals)
@@ -39,8 +39,14 @@ def detect(
     return [output["instances"] for output in outputs]
 
 
-def _scale(part_xyxy: np.ndarray, picture: dict, input_hw: tuple[int, int]) -> np.ndarray:
-    """From the picture's pixels to those that the model sees."""
+def scaled_part(part_xyxy: np.ndarray, picture: dict, input_hw: tuple[int, int]) -> np.ndarray:
+    """Bring a part from a picture's pixels to those that the model sees.
+
+    Args:
+        part_xyxy: (4,).
+        picture: its "height" and "width".
+        input_hw: height and width that the model sees.
+    """
     scale = np.array(input_hw[::-1]) / [picture["width"], picture["height"]]
     return part_xyxy * np.tile(scale, 2)
 

@@ -10,8 +10,14 @@ import torch.nn.functional as F
 from detectron2.data import transforms as T
 from detectron2.structures import Boxes, Instances
 
+from acnet.engine.precision import Precision
+from acnet.errors import UserError
+from acnet.export.engine_names import choose_engine
+from acnet.export.suffixes import is_export
+from acnet.inference.engines.eager import EagerEngine
+from acnet.inference.engines.engine import Engine
+from acnet.inference.engines.load import load_exported_model
 from acnet.inference.optimize import NOTHING, Optimizations
-from acnet.inference.part_detection import detect
 from acnet.inference.photos import read_photo
 from acnet.inference.saliency import blend_saliency
 from acnet.inference.tiling import Progress, TilingOptions, in_photo, tile_batches
@@ -31,12 +37,10 @@ class Predictor:
     the model's own; a larger one goes through in overlapping tiles, whose detections are merged.
 
     Attributes:
-        device: where the model is.
-        model: in evaluation mode.
+        engine: what detects lesions in tiles.
         class_names: by class index.
         tiling: how photos are cut.
         merge: how the detections of tiles are merged.
-        precision: what the model computes with.
         optimizations: what was changed in the model for speed.
 
     Example:
@@ -46,7 +50,7 @@ class Predictor:
 
     def __init__(
         self,
-        config: Config,
+        config: Config | None,
         weights: str | os.PathLike,
         device: str = "auto",
         *,
@@ -54,37 +58,84 @@ class Predictor:
         merge: MergeOptions | None = None,
         precision: str = "auto",
         optimize: bool | Optimizations = True,
+        engine: str = "auto",
+        trust_file: bool = False,
     ):
         """
         Args:
             config: a name such as "toy/acnet_r18", a LazyConfig file or what `load_config` gave, or
-                a yaml of detectron2's older kind (over `add_acnet_config`) or its `CfgNode`.
-            weights: a checkpoint of a training with this config.
+                a yaml of detectron2's older kind (over `add_acnet_config`) or its `CfgNode`. None
+                for an exported file, which holds its own.
+            weights: a checkpoint of a training with this config, or a file that `acnet export`
+                wrote.
             device: "auto" (a GPU where there is one), or a name that torch knows.
             tiling: where photos are cut. By default as `TilingOptions()`, unless the config's test
                 set resizes its pictures: such a model was trained on whole ones, and none is cut.
+                An exported file decides the size of the tiles itself.
             merge: how the detections of tiles are merged; by default `MergeOptions()`.
-            precision: "auto" (bfloat16 or float16 where the device computes it natively), "config"
-                (that of the training), "float32", "bfloat16" or "float16".
+            precision: "auto" (bfloat16 or float16 where the device computes it natively; that of
+                an export), "config" (that of the training, or of the export), "float32",
+                "bfloat16" or "float16".
             optimize: change the model for speed, which moves results by rounding only; False for
-                the model as it was trained, or the single changes to make.
+                the model as it was trained, or the single changes to make. An exported file stays
+                as it was exported.
+            engine: what runs the weights: "auto" for what suits the file, or a name (see
+                `acnet.export.engine_names`).
+            trust_file: load a .pt2 file, which can run any code.
 
         Raises:
-            UserError: unknown config, device or precision; weights that cannot be read or do not
-                fit.
+            UserError: unknown config, device, precision or engine; weights that cannot be read or
+                do not fit.
         """
-        self.optimizations = _optimizations(optimize)
-        trained = load_trained_model(config, weights, device, precision, self.optimizations)
-        self.model = trained.model
-        self.device = self.model.device
-        self.class_names = trained.class_names
+        if is_export(weights):
+            self._check_no_config(config, weights)
+            loaded = load_exported_model(
+                weights, engine=engine, device=device, precision=precision, trust_file=trust_file
+            )
+            self.engine: Engine = loaded.engine
+            self.optimizations = NOTHING
+            tile_px, exact = loaded.settings.tile_px, True
+        else:
+            choose_engine(engine, weights)
+            self.optimizations = _optimizations(optimize)
+            loaded = load_trained_model(config, weights, device, precision, self.optimizations)
+            self.engine = EagerEngine(loaded.model, loaded.precision)
+            tile_px, exact = TilingOptions.tile_px, False
+        self.class_names = loaded.class_names
         if tiling is None:
-            tiling = TilingOptions(tile_px=None) if trained.augmentations else TilingOptions()
+            tiling = TilingOptions(
+                tile_px=None if loaded.augmentations else tile_px,
+                overlap_px=min(TilingOptions.overlap_px, tile_px // 4),
+                exact=exact,
+            )
         self.tiling = tiling
         self.merge = MergeOptions() if merge is None else merge
-        self.precision = trained.precision
-        self._input_format = trained.input_format
-        self._resize = T.AugmentationList(trained.augmentations)
+        self._input_format = loaded.input_format
+        self._resize = T.AugmentationList(loaded.augmentations)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the engine computes."""
+        return self.engine.device
+
+    @property
+    def precision(self) -> Precision:
+        """What the engine computes with."""
+        return self.engine.precision
+
+    @property
+    def model(self) -> torch.nn.Module:
+        """The eager engine's model, in evaluation mode.
+
+        Raises:
+            UserError: another engine runs an exported file.
+        """
+        if isinstance(self.engine, EagerEngine):
+            return self.engine.model
+        raise UserError(
+            "The model as a module of torch is there with the eager engine only. Received one of "
+            f"{self.engine.name}; load the weights that were exported."
+        )
 
     @property
     def merge_name(self) -> str:
@@ -145,14 +196,13 @@ class Predictor:
             For each picture the model's own output, on the CPU.
         """
         inputs = [self._prepare(image) for image in images]
-        with torch.inference_mode(), self.precision.autocast():
-            found = detect(self.model, inputs, parts_xyxy)
+        found = self.engine.detect(inputs, parts_xyxy)
         return [instances.to(CPU) for instances in found]
 
     @property
     def has_saliency(self) -> bool:
-        """Whether the model has a mask attention to look at (MAMA)."""
-        return hasattr(self.model.backbone, "saliency")
+        """Whether there is a mask attention to look at (MAMA); exported files have none."""
+        return isinstance(self.engine, EagerEngine) and hasattr(self.model.backbone, "saliency")
 
     def saliency(self, photo: Photo, *, progress: Progress | None = None) -> np.ndarray:
         """Show where the mask attention expects lesions.
@@ -170,8 +220,8 @@ class Predictor:
         """
         if not self.has_saliency:
             raise ValueError(
-                "Saliency is what the mask attention (MAMA) computes. Received a model without it; "
-                "check has_saliency first."
+                "Saliency is what the mask attention (MAMA) computes. Received a model without it, "
+                "or an exported one; check has_saliency first."
             )
         image = self._read(photo)
         tiles = self.tiling.tiles(image.shape[:2])
@@ -200,6 +250,14 @@ class Predictor:
         if len(tiles_xyxy) == 1 or slack_px is None or self.merge.needs_every_view:
             return None
         return own_parts(tiles_xyxy, slack_px) - np.tile(tiles_xyxy[:, :2], 2)
+
+    @staticmethod
+    def _check_no_config(config: Config | None, weights: str | os.PathLike) -> None:
+        if config is not None:
+            raise UserError(
+                "An exported file holds the config that its model was built by, and takes no "
+                f"other. Received {weights} with a config; leave the config out."
+            )
 
     def _read(self, photo: Photo) -> np.ndarray:
         image = photo if isinstance(photo, np.ndarray) else read_photo(photo)

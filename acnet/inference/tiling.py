@@ -29,6 +29,8 @@ class TilingOptions:
         slack_px: each tile answers for its part of the photo, up to the middles of the overlaps
             and this much beyond (see `acnet.tiling.own_parts`); what lies elsewhere costs no time.
             None: for all that it sees, as it always is where the merging asks for every view.
+        exact: tiles are squares of `tile_px`, for models that take no other size; else they are
+            only as large as the photo needs.
 
     Raises:
         UserError: a value is out of range.
@@ -38,6 +40,7 @@ class TilingOptions:
     overlap_px: int = 128
     batch_size: int = 1
     slack_px: float | None = 16.0
+    exact: bool = False
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -67,7 +70,7 @@ class TilingOptions:
         """
         tile_px = max(image_hw) if self.tile_px is None else self.tile_px
         overlap_px = min(self.overlap_px, tile_px - 1)
-        return even_grid(image_hw, tile_px=tile_px, overlap_px=overlap_px)
+        return even_grid(image_hw, tile_px=tile_px, overlap_px=overlap_px, exact=self.exact)
 
 
 def tile_batches(

@@ -12,6 +12,8 @@ import pytest
 from acnet.cli.main import main
 from acnet.doctor import machine
 from acnet.doctor.finding import Finding, guarded
+from acnet.doctor.packages import check_packages
+from acnet.export import engine_names
 
 BROKEN = {
     "missing": "raise ModuleNotFoundError(\"No module named '{0}'\", name='{0}')",
@@ -99,3 +101,18 @@ def test_weights_are_named(monkeypatch):
 
 def _two_weights() -> dict[str, Path]:
     return {"large": Path("large.safetensors"), "small": Path("small.safetensors")}
+
+
+def test_engines_that_are_missing_are_a_note_with_the_line_that_installs_them(
+    monkeypatch, examine_without
+):
+    monkeypatch.setattr(
+        engine_names, "find_spec", lambda package: None if "vino" in package else True
+    )
+    finding = next(one for one in check_packages() if one.name == "engines")
+    assert finding.status == "note"
+    assert finding.text.startswith("eager, ")
+    assert "for openvino: `pip install openvino`" in finding.remedy
+    status, findings = examine_without("onnxruntime", how="built for another machine")
+    assert status == 1
+    assert "pip install" in findings["engines"]["remedy"]

@@ -128,10 +128,10 @@ def test_model_gets_the_channels_in_its_own_order(weights):
     for input_format, channel in (("BGR", 0), ("RGB", 2)):
         predictor = Predictor(load_config(CONFIG), weights)
         predictor._input_format = input_format
-        predictor.model = Recorder()
+        predictor.engine.model = Recorder()
         predictor(blue)
         expected = [255 if index == channel else 0 for index in range(3)]
-        assert predictor.model.image.amax((1, 2)).tolist() == expected
+        assert predictor.engine.model.image.amax((1, 2)).tolist() == expected
 
 
 def test_result_is_on_the_cpu_and_needs_no_gradient(predictor):

@@ -1,5 +1,6 @@
 """Photos larger than a tile: the tiles' own answers, merged, whatever the batch."""
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -92,7 +93,8 @@ def test_boxes_are_where_the_lesion_is_in_the_photo(predictor):
             return outputs
 
     other = with_tiling(predictor)
-    other.model = Corner()
+    other.engine = copy.copy(predictor.engine)
+    other.engine.model = Corner()
     boxes = other(photo()).pred_boxes.tensor
     lefts, tops = sorted({*boxes[:, 0].tolist()}), sorted({*boxes[:, 1].tolist()})
     # Tiles of 64 start at 0, 43 and 86, and at 0 and 36.

@@ -66,3 +66,10 @@ def test_wrong_numbers_are_refused():
         even_grid((100, 100), tile_px=64, overlap_px=64)
     with pytest.raises(ValueError, match=r"Received \(H, W\) = \(0, 100\)"):
         even_grid((0, 100), tile_px=64, overlap_px=32)
+
+
+def test_exact_tiles_share_more_instead_of_being_smaller():
+    # 700 pixels by two tiles of 640: the second starts at 60. The photo's height is not cut.
+    expected = [[0, 0, 640, 100], [60, 0, 700, 100]]
+    found = even_grid((100, 700), tile_px=640, overlap_px=64, exact=True)
+    assert_array_equal(found, expected)

@@ -1,0 +1,1 @@
+"""What computes the detections of tiles: one module an engine."""

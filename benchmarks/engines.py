@@ -1,0 +1,285 @@
+#!/usr/bin/env python
+"""One model in several engines: seconds a tile, and whether they find the same.
+
+The model is exported once with Soft-NMS inside and once outside, unless the files are there. The
+engines take turns on the same tile, in one process with --threads threads; `eager` is the model in
+plain PyTorch, float32, and seconds are medians over runs from pixels to Instances. `torch-export
+bfloat16` and `openvino bfloat16` (where it is installed) run in lower precision, next to `eager
+bfloat16`.
+
+Parity is measured on --photos pictures, generated ones or those of a folder: the largest
+differences from the eager model in float32, of candidates before Soft-NMS and of detections after
+it. Each one looks for its like, since equal scores may come in another order; `unlike` counts those
+that find none within a pixel.
+
+The last line is JSON: `ratio` is eager's time over that of ONNX Runtime with Soft-NMS inside,
+`seconds` those of all, `parity` the differences.
+"""
+
+import argparse
+import itertools
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from detectron2.structures import Boxes, Instances
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this clone, not an installed one
+
+from acnet.cli._library_noise import hide_library_noise
+from acnet.config_files import load_config
+from acnet.export.detector import FixedSizeDetector
+from acnet.export.engine_names import ENGINES
+from acnet.export.export_model import ExportOptions, export_model
+from acnet.export.nms import torch_nms
+from acnet.inference import Predictor
+from acnet.inference.photos import read_photo
+from benchmarks.processes import report
+from benchmarks.toy_truth import draw_set
+
+# Name: file, engine, precision.
+SIDES = {
+    "onnxruntime, inside": ("inside.onnx", "onnxruntime", "config"),
+    "onnxruntime, outside": ("outside.onnx", "onnxruntime", "config"),
+    "torch-export, inside": ("inside.pt2", "torch-export", "config"),
+    "torch-export, outside": ("outside.pt2", "torch-export", "config"),
+    "torch-export bfloat16, outside": ("bfloat16.pt2", "torch-export", "config"),
+    "openvino, inside": ("inside.onnx", "openvino", "config"),
+    "openvino, outside": ("outside.onnx", "openvino", "config"),
+    "openvino bfloat16, outside": ("outside.onnx", "openvino", "bfloat16"),
+}
+QUICK_SIDES = ("onnxruntime, inside",)
+NEAR_PX = 1.0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of this script's command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--weights", type=Path, default=Path("output/demo/run/model_final.pth"))
+    parser.add_argument("--config", help="default: config.yaml beside the weights")
+    parser.add_argument("--tile", type=int, default=640, help="side of the tile; default 640")
+    parser.add_argument("--runs", type=int, default=7, help="of each engine; default 7")
+    parser.add_argument("--threads", type=int, default=2, help="default 2")
+    parser.add_argument("--photos", type=int, default=8, help="to compare on; default 8")
+    parser.add_argument("--folder", type=Path, help="of the photos; default: generated ones")
+    parser.add_argument("--only", nargs="+", choices=tuple(SIDES), help="of the engines")
+    parser.add_argument(
+        "--work", type=Path, default=Path("output/benchmarks/engines"), help="folder for everything"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="tiles of 320, one engine, three runs, two photos"
+    )
+    return parser
+
+
+def export_file(args: argparse.Namespace, name: str) -> Path:
+    """Exports the model, unless the file is there.
+
+    Args:
+        args: the parsed command line.
+        name: of the file, which says how.
+    """
+    path = args.work / str(args.tile) / name
+    if not path.is_file():
+        export_model(
+            load_config(args.config or args.weights.with_name("config.yaml")),
+            args.weights,
+            path,
+            ExportOptions(
+                tile_px=args.tile,
+                soft_nms="inside" if name.startswith("inside") else "outside",
+                precision="bfloat16" if name.startswith("bfloat16") else "float32",
+            ),
+            name="benchmark",
+        )
+    return path
+
+
+def read_pictures(args: argparse.Namespace) -> list[np.ndarray]:
+    """Reads the pictures to compare on, as much of each as a tile holds.
+
+    Args:
+        args: the parsed command line.
+    """
+    if args.folder is not None:
+        paths = sorted(args.folder.iterdir())[: args.photos]
+    else:
+        size_wh = (args.tile, args.tile)
+        drawn = draw_set(args.work / "photos", args.photos, size_wh, density=1.0, seed=3000)
+        paths = [one.path for one in drawn]
+    return [read_photo(path)[: args.tile, : args.tile] for path in paths]
+
+
+def candidates_of_model(predictor: Predictor, tile_px: int) -> Callable[[np.ndarray], Instances]:
+    """Returns what gives the eager model's candidates before Soft-NMS.
+
+    Args:
+        predictor: eager.
+        tile_px: side of the tile.
+    """
+    detector = FixedSizeDetector(
+        predictor.model, tile_px=tile_px, nms=torch_nms, soft_nms_inside=False
+    )
+
+    def candidates(image: np.ndarray) -> Instances:
+        with torch.inference_mode():
+            return _first(detector(*_tile(image, tile_px)))
+
+    return candidates
+
+
+def candidates_of_engine(predictor: Predictor, tile_px: int) -> Callable[[np.ndarray], Instances]:
+    """Returns what gives an exported file's outputs as they are.
+
+    Args:
+        predictor: of the file.
+        tile_px: side of the tile.
+    """
+    return lambda image: _first(predictor.engine.run(*_tile(image, tile_px)))
+
+
+def differences(
+    one: Callable[[np.ndarray], Instances],
+    other: Callable[[np.ndarray], Instances],
+    pictures: Sequence[np.ndarray],
+) -> dict[str, float]:
+    """Compares two models.
+
+    Args:
+        one, other: from a picture to boxes.
+        pictures: to compare on.
+
+    Returns:
+        `boxes` that were compared, `unlike`, and the largest differences `box_px` and `score`.
+    """
+    totals = {"boxes": 0, "unlike": 0, "box_px": 0.0, "score": 0.0}
+    for picture in pictures:
+        ours, theirs = one(picture), other(picture)
+        totals["boxes"] += len(ours)
+        totals["unlike"] += abs(len(ours) - len(theirs))
+        if not len(ours) or not len(theirs):
+            continue
+        boxes, their_boxes = ours.pred_boxes.tensor, theirs.pred_boxes.tensor
+        apart_px = torch.cdist(boxes, their_boxes, p=torch.inf)
+        apart = apart_px + (ours.scores[:, None] - theirs.scores).abs()
+        apart[ours.pred_classes[:, None] != theirs.pred_classes] = torch.inf
+        like = apart.argmin(dim=1)
+        box_px = apart_px[torch.arange(len(ours)), like]
+        is_near = box_px < NEAR_PX
+        totals["unlike"] += int((~is_near).sum())
+        score = (ours.scores - theirs.scores[like]).abs()
+        totals["box_px"] = max(totals["box_px"], *box_px[is_near].tolist(), 0.0)
+        totals["score"] = max(totals["score"], *score[is_near].tolist(), 0.0)
+    return totals
+
+
+def compare(
+    eager: Predictor,
+    exported: Predictor,
+    name: str,
+    tile_px: int,
+    pictures: Sequence[np.ndarray],
+) -> dict[str, dict[str, float]]:
+    """Compares an exported file with the eager model.
+
+    Args:
+        eager: in float32.
+        exported: of the file.
+        name: of the side; files with Soft-NMS outside also give their candidates.
+        tile_px: side of the tile.
+        pictures: to compare on.
+    """
+    full = [picture for picture in pictures if picture.shape[:2] == (tile_px, tile_px)]
+    found = {"detections": differences(_whole(eager), _whole(exported), full)}
+    if name.endswith("outside"):
+        found["candidates"] = differences(
+            candidates_of_model(eager, tile_px), candidates_of_engine(exported, tile_px), pictures
+        )
+    return found
+
+
+def measure(sides: dict[str, Predictor], picture: np.ndarray, runs: int) -> dict[str, float]:
+    """Times all sides in turn.
+
+    Args:
+        sides: predictors by name.
+        picture: of a tile's size.
+        runs: of each, after one to warm up.
+
+    Returns:
+        Median seconds.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for run, (name, predictor) in itertools.product(range(runs + 1), sides.items()):
+        start = time.perf_counter()
+        predictor.detect_whole([picture])
+        if run:
+            seconds[name].append(time.perf_counter() - start)
+    return {name: round(statistics.median(times), 4) for name, times in seconds.items()}
+
+
+def _whole(predictor: Predictor) -> Callable[[np.ndarray], Instances]:
+    return lambda image: predictor.detect_whole([image])[0]
+
+
+def _tile(image: np.ndarray, tile_px: int) -> tuple[torch.Tensor, ...]:
+    height, width = image.shape[:2]
+    images = torch.zeros(1, 3, tile_px, tile_px, dtype=torch.uint8)
+    images[0, :, :height, :width] = torch.from_numpy(image.transpose(2, 0, 1).copy())
+    size_hw = torch.tensor([[height, width]], dtype=torch.float32)
+    return images, size_hw, torch.tensor([[0.0, 0.0, width, height]])
+
+
+def _first(outputs: tuple[torch.Tensor, ...]) -> Instances:
+    boxes, scores, classes = (output[0] for output in outputs)
+    is_found = scores >= 0
+    found = Instances((0, 0))
+    found.pred_boxes = Boxes(boxes[is_found])
+    found.scores, found.pred_classes = scores[is_found], classes[is_found]
+    return found
+
+
+def main() -> None:
+    """Measures, and writes one line of JSON."""
+    args = build_parser().parse_args()
+    hide_library_noise()
+    names = args.only or list(SIDES)
+    if args.quick:
+        args.tile, args.runs, args.photos, names = 320, 3, 2, list(QUICK_SIDES)
+    names = [name for name in names if ENGINES[SIDES[name][1]].is_installed]
+    torch.set_num_threads(args.threads)
+    pictures = read_pictures(args)
+    config = args.config or args.weights.with_name("config.yaml")
+    sides = {"eager": Predictor(config, args.weights, "cpu", precision="float32")}
+    for name in names:
+        file, engine, precision = SIDES[name]
+        path = export_file(args, file)
+        sides[name] = Predictor(
+            None, path, "cpu", engine=engine, precision=precision, trust_file=True
+        )
+    seconds = measure(sides, pictures[0], args.runs)
+    parity = {
+        name: compare(sides["eager"], sides[name], name, args.tile, pictures) for name in names
+    }
+    first = names[0]
+    report(
+        {
+            "name": "engines",
+            "ratio": round(seconds["eager"] / seconds[first], 2),
+            "ours": seconds[first],
+            "peer": seconds["eager"],
+            "runs": args.runs,
+            "seconds": seconds,
+            "parity": parity,
+        }
+    )
+
+
+if __name__ == "__main__":
+    main()
