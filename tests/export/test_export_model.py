@@ -19,8 +19,9 @@ PARTS = [np.array([0.0, 0.0, 60.0, 96.0]), np.array([10.0, 10.0, 70.0, 60.0])] *
 
 @pytest.fixture(scope="session")
 def eager(small_run):
-    """Return the model in PyTorch."""
-    return Predictor(small_run.with_name("config.yaml"), small_run)
+    """Return the model in PyTorch, as it was trained."""
+    config = small_run.with_name("config.yaml")
+    return Predictor(config, small_run, "cpu", precision="float32", optimize=False)
 
 
 def pictures(count: int) -> list[dict]:
@@ -75,7 +76,7 @@ def test_bfloat16_is_the_eager_engines(exported, small_run):
     engine = load_exported_model(path, device="cpu", trust_file=True).engine
     assert engine.precision.dtype == torch.bfloat16
     config = small_run.with_name("config.yaml")
-    eager = Predictor(config, small_run, "cpu", precision="bfloat16").engine
+    eager = Predictor(config, small_run, "cpu", precision="bfloat16", optimize=False).engine
     assert_same(engine.detect(pictures(1)), eager.detect(pictures(1)))
 
 
