@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import torch
 from detectron2.modeling.backbone import FPN, Backbone, ResNet
-from detectron2.structures import Boxes
 from torch import Tensor, nn
 
 from .composite_backbone import CompositeResNet
@@ -126,10 +125,11 @@ def _count_macs(model: ACNet, image_hw: tuple[int, int], num_proposals: int) -> 
 
 
 def _run_roi_heads(heads: nn.Module, features: dict[str, Tensor], num_proposals: int) -> None:
-    """The ROI heads as far as they have weights; other pooling than R-FCN's comes before them."""
+    """The ROI heads as far as they have weights; pooling has none, and needs boxes."""
     if isinstance(heads, RFCNROIHeads):
         hidden = heads.compute_hidden(features)
-        heads.box_predictor(hidden, [Boxes(hidden.new_empty(num_proposals, 4))])
+        heads.box_predictor.cls_score(hidden)  # once an image, however many boxes vote
+        heads.box_predictor.bbox_pred(hidden)
         return
     feature = features[heads.in_features[0]]
     uses_res5 = hasattr(heads, "res5")

@@ -9,7 +9,7 @@ from detectron2.modeling.backbone.resnet import BasicStem
 from .composite_backbone import LEVELS, CompositeResNet, RefinedResNet
 from .dynamic_context_enhancement import DynamicContextEnhancement
 from .mask_aware_multi_attention import ChannelProjection, MaskAwareMultiAttention
-from .resnet import make_resnet_stages
+from .resnet import block_arguments, make_resnet_stages
 
 __all__ = ["add_acnet_config", "build_acnet_backbone"]
 
@@ -48,6 +48,7 @@ def add_acnet_config(cfg: CfgNode) -> None:
     acnet.RFCN = CfgNode()  # read by the heads "RFCNROIHeads"
     acnet.RFCN.NUM_BINS = 7
     acnet.RFCN.HIDDEN_CHANNELS = 1024
+    acnet.RFCN.VOTE_GAIN = 1.0
 
     acnet.SOFT_NMS = CfgNode()
     acnet.SOFT_NMS.METHOD = "linear"
@@ -140,12 +141,11 @@ def _build_levels(cfg: CfgNode, input_shape: ShapeSpec) -> Backbone:
 
 def _build_resnet(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
     resnets = cfg.MODEL.RESNETS
-    blocks = {"norm": resnets.NORM}
-    if resnets.DEPTH >= 50:
-        blocks["stride_in_1x1"] = resnets.STRIDE_IN_1X1
     return ResNet(
         BasicStem(input_shape.channels, resnets.STEM_OUT_CHANNELS, resnets.NORM),
-        make_resnet_stages(resnets.DEPTH, stem_channels=resnets.STEM_OUT_CHANNELS, **blocks),
+        make_resnet_stages(
+            resnets.DEPTH, stem_channels=resnets.STEM_OUT_CHANNELS, **block_arguments(cfg)
+        ),
         out_features=list(LEVELS),
         freeze_at=cfg.MODEL.BACKBONE.FREEZE_AT,
     )

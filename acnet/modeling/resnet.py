@@ -1,10 +1,11 @@
 """ResNets of any width: detectron2's stages, scaled down for a CPU."""
 
+from detectron2.config import CfgNode
 from detectron2.layers import CNNBlockBase
 from detectron2.modeling.backbone import ResNet
 from detectron2.modeling.backbone.resnet import BasicBlock, BottleneckBlock
 
-__all__ = ["DilatedBasicBlock", "make_resnet_stage", "make_resnet_stages"]
+__all__ = ["DilatedBasicBlock", "block_arguments", "make_resnet_stage", "make_resnet_stages"]
 
 _BLOCKS_PER_STAGE = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 
@@ -21,6 +22,20 @@ class DilatedBasicBlock(BasicBlock):
         super().__init__(in_channels, out_channels, **kwargs)
         for conv in (self.conv1, self.conv2):
             conv.dilation = conv.padding = (dilation, dilation)
+
+
+def block_arguments(cfg: CfgNode) -> dict:
+    """What a yaml config says of a ResNet's blocks; a basic block has no 1x1 to stride in.
+
+    Args:
+        cfg: with detectron2's `MODEL.RESNETS`.
+
+    Returns:
+        Arguments for `make_resnet_stage` beside depth, stage and width.
+    """
+    resnets = cfg.MODEL.RESNETS
+    bottleneck = {"stride_in_1x1": resnets.STRIDE_IN_1X1} if resnets.DEPTH >= 50 else {}
+    return {"norm": resnets.NORM, **bottleneck}
 
 
 def make_resnet_stages(

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torchvision.ops import ps_roi_align
 
 from .full_precision import float32_region
-from .resnet import make_resnet_stage
+from .resnet import block_arguments, make_resnet_stage
 from .soft_nms_output import SoftNMSOutputLayers
 
 __all__ = ["PositionSensitiveOutputLayers", "RFCNROIHeads"]
@@ -40,19 +40,29 @@ class PositionSensitiveOutputLayers(SoftNMSOutputLayers):
 
     @configurable
     def __init__(
-        self, input_shape: ShapeSpec, *, num_bins: int = 7, sampling_ratio: int = 0, **kwargs
+        self,
+        input_shape: ShapeSpec,
+        *,
+        num_bins: int = 7,
+        sampling_ratio: int = 0,
+        vote_gain: float = 1.0,
+        **kwargs,
     ):
         """
         Args:
             input_shape: channels and stride of the feature map.
             num_bins: bins along a side of a box; each value of a box has `num_bins ** 2` maps.
             sampling_ratio: samples along a side of a bin; 0 takes one a cell.
+            vote_gain: factor on the mean of the votes. With 1 a step of SGD moves a box by
+                1 / num_bins ** 2 of what it moves by a linear layer, since each map answers for
+                that share of the mean; with `num_bins` by as much.
             kwargs: as for `SoftNMSOutputLayers`, but `cls_agnostic_bbox_reg`: it is.
         """
         super().__init__(input_shape, cls_agnostic_bbox_reg=True, **kwargs)
         self.num_bins = num_bins
         self.spatial_scale = 1.0 / input_shape.stride
         self.sampling_ratio = sampling_ratio
+        self.vote_gain = vote_gain
         # The same init as detectron2's.
         self.cls_score = _as_maps(self.cls_score, num_bins, std=0.01)
         self.bbox_pred = _as_maps(self.bbox_pred, num_bins, std=0.001)
@@ -65,6 +75,7 @@ class PositionSensitiveOutputLayers(SoftNMSOutputLayers):
             **parts,
             "num_bins": cfg.MODEL.ACNET.RFCN.NUM_BINS,
             "sampling_ratio": cfg.MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO,
+            "vote_gain": cfg.MODEL.ACNET.RFCN.VOTE_GAIN,
         }
 
     def forward(self, x: Tensor, boxes: list[Boxes]) -> tuple[Tensor, Tensor]:
@@ -91,7 +102,7 @@ class PositionSensitiveOutputLayers(SoftNMSOutputLayers):
     def _vote(self, maps: Tensor, rois: Tensor) -> Tensor:
         # (B, K * k * k, H, W) -> (R, K, k, k) -> (R, K)
         bins = ps_roi_align(maps, rois, self.num_bins, self.spatial_scale, self.sampling_ratio)
-        return bins.mean(dim=(2, 3))
+        return self.vote_gain * bins.mean(dim=(2, 3))
 
 
 @ROI_HEADS_REGISTRY.register()
@@ -118,9 +129,17 @@ class RFCNROIHeads(ROIHeads):
             hidden_channels: of the 1x1 convolution after them, which the box predictor reads.
             box_predictor: makes scores and offsets of feature map and boxes.
             kwargs: as for `ROIHeads`.
+
+        Raises:
+            ValueError: `in_features` does not name exactly one map.
         """
         super().__init__(**kwargs)
-        (self.in_feature,) = in_features
+        if len(in_features) != 1:
+            raise ValueError(
+                "R-FCN reads one feature map, since its maps have one stride. Received "
+                f"in_features={list(in_features)}. Name one, such as ['res4']."
+            )
+        self.in_feature = in_features[0]
         self.res5 = nn.Sequential(*res5)
         # NOT IN PAPER: the ReLU, from the code of R-FCN's authors; its init, from detectron2.
         self.reduce = Conv2d(res5[-1].out_channels, hidden_channels, 1, activation=nn.ReLU())
@@ -130,24 +149,22 @@ class RFCNROIHeads(ROIHeads):
     @classmethod
     def from_config(cls, cfg, input_shape):
         parts = super().from_config(cfg)
-        resnets, in_features = cfg.MODEL.RESNETS, cfg.MODEL.ROI_HEADS.IN_FEATURES
-        channels = cfg.MODEL.ACNET.RFCN.HIDDEN_CHANNELS
-        stride = input_shape[in_features[0]].stride
+        in_features = cfg.MODEL.ROI_HEADS.IN_FEATURES
+        hidden_shape = ShapeSpec(
+            channels=cfg.MODEL.ACNET.RFCN.HIDDEN_CHANNELS, stride=input_shape[in_features[0]].stride
+        )
         return {
             **parts,
             "in_features": in_features,
             "res5": make_resnet_stage(
-                resnets.DEPTH,
+                cfg.MODEL.RESNETS.DEPTH,
                 5,
-                stem_channels=resnets.STEM_OUT_CHANNELS,
+                stem_channels=cfg.MODEL.RESNETS.STEM_OUT_CHANNELS,
                 dilation=2,
-                norm=resnets.NORM,
-                **({"stride_in_1x1": resnets.STRIDE_IN_1X1} if resnets.DEPTH >= 50 else {}),
+                **block_arguments(cfg),
             ),
-            "hidden_channels": channels,
-            "box_predictor": PositionSensitiveOutputLayers(
-                cfg, ShapeSpec(channels=channels, stride=stride)
-            ),
+            "hidden_channels": hidden_shape.channels,
+            "box_predictor": PositionSensitiveOutputLayers(cfg, hidden_shape),
         }
 
     def forward(

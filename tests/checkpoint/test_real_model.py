@@ -25,7 +25,6 @@ def narrow(*resnets: str) -> list[str]:
             for resnet in resnets
             for field in ("depth=50", "stem_channels=8")
         ),
-        "model.backbone.bottom_up.out_channels=32",
         "model.proposal_generator.head.in_channels=128",
         "model.proposal_generator.head.conv_dims=[16]",
         "model.roi_heads.res5.depth=50",
@@ -34,7 +33,12 @@ def narrow(*resnets: str) -> list[str]:
     ]
 
 
-COMPOSITE = narrow(f"{LEVELS}.lead", f"{LEVELS}.assistant")
+def narrow_acnet(*resnets: str) -> list[str]:
+    """The same with the merged levels."""
+    return [*narrow(*resnets), "model.backbone.bottom_up.out_channels=32"]
+
+
+COMPOSITE = narrow_acnet(f"{LEVELS}.lead", f"{LEVELS}.assistant")
 ATTENTION = ["model.backbone.width=0.125", "model.backbone.mask_channels=8"]
 PROJECTION = ["model.backbone.out_channels=128"]
 
@@ -91,8 +95,8 @@ def test_the_overrides_that_the_error_names_mend_it(tmp_path, weights):
 @pytest.mark.parametrize(
     ("row", "overrides", "num_resnets", "random"),
     [
-        ("baseline", [*narrow(LEVELS), *PROJECTION], 1, {"channel projection"}),
-        ("frm_dce_mama", [*narrow(f"{LEVELS}.bottom_up"), *ATTENTION], 1, {"FRM", "MAMA"}),
+        ("baseline", [*narrow_acnet(LEVELS), *PROJECTION], 1, {"channel projection"}),
+        ("frm_dce_mama", [*narrow_acnet(f"{LEVELS}.bottom_up"), *ATTENTION], 1, {"FRM", "MAMA"}),
         ("cb", [*COMPOSITE, *PROJECTION], 2, {"channel projection", "composite connections"}),
     ],
 )
@@ -111,6 +115,47 @@ def test_other_rows_of_table_2(tmp_path, weights, row, overrides, num_resnets, r
         "ROI heads",
         "RPN",
     }
+
+
+TORCHVISION_INPUT = [
+    "model.input_format=RGB",
+    "model.pixel_mean=[123.675,116.28,103.53]",
+    "model.pixel_std=[58.395,57.12,57.375]",
+    "model.backbone.stages.stride_in_1x1=false",
+    "model.roi_heads.res5.stride_in_1x1=false",
+]
+
+
+@pytest.mark.parametrize("is_torchvision", [False, True])
+@pytest.mark.parametrize("row", ["faster_rcnn_r101_c4", "rfcn_r101"])
+def test_rows_of_table_1(tmp_path, weights, row, is_torchvision):
+    """R-FCN's res5 is dilated, which changes no shape: the same file fills it."""
+    overrides = narrow("model.backbone")
+    if is_torchvision:
+        overrides += TORCHVISION_INPUT
+        path = tmp_path / "r50.pth"
+        torch.save(torchvision_state(weights), path)
+    else:
+        path = write_msra_pickle(tmp_path / "R-50.pkl", weights, affine=False)
+    model = build(*overrides, config=f"acne04/table1/{row}")
+    checkpointer = ACNetCheckpointer(model)
+    checkpointer.load(str(path))
+    assert_whole_model_filled(model, weights, num_resnets=1)
+    assert {part.group for part in checkpointer.report.random} == {"ROI heads", "RPN"}
+    random = {name for part in checkpointer.report.random for name in part.names}
+    assert not any("res5" in name for name in random)
+
+
+def test_fpn_takes_res5_into_its_backbone(tmp_path, weights):
+    resnet = "model.backbone.bottom_up"
+    fields = ("stem.out_channels=8", "stages.depth=50", "stages.stem_channels=8")
+    overrides = [f"{resnet}.{field}" for field in fields]
+    model = build(*overrides, config="acne04/faster_rcnn_r101_fpn")
+    checkpointer = ACNetCheckpointer(model)
+    checkpointer.load(str(write_msra_pickle(tmp_path / "R-50.pkl", weights, affine=False)))
+    for stage in ("stem", "res2", "res3", "res4", "res5"):
+        assert_filled(getattr(model.backbone.bottom_up, stage), weights, stage)
+    assert {part.group for part in checkpointer.report.random} == {"FPN", "ROI heads", "RPN"}
 
 
 def test_a_checkpoint_of_the_whole_model_comes_back_complete(tmp_path):

@@ -1,5 +1,8 @@
 """Every config loads, survives being saved, builds, and trains a step."""
 
+import copy
+from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -8,17 +11,20 @@ from detectron2.config import LazyConfig, instantiate
 from detectron2.structures import Boxes, Instances
 from omegaconf import OmegaConf
 
+from acnet.modeling import RFCNROIHeads
+
 CONFIGS = Path(__file__).resolve().parents[2] / "projects" / "ACNet" / "configs"
 NAMES = sorted(
     str(path.relative_to(CONFIGS).with_suffix(""))
     for path in CONFIGS.rglob("*.py")
     if path.relative_to(CONFIGS).parts[0] != "common"
 )
-ROWS = [name for name in NAMES if "/table2/" in name or "/table3/" in name]
-
 # Golden: trainable and frozen parameters. docs/model_size.md derives the first by hand.
 PARAMETERS = {
     "acne04/acnet_r101": 106_019_875,
+    "acne04/faster_rcnn_r101_fpn": 60_234_965,
+    "acne04/table1/faster_rcnn_r101_c4": 47_156_994,
+    "acne04/table1/rfcn_r101": 49_544_226,
     "acne04/table2/baseline": 48_338_690,
     "acne04/table2/cb": 76_455_298,
     "acne04/table2/cb_dce": 98_583_202,
@@ -33,6 +39,9 @@ PARAMETERS = {
     "acne04/table3/l3_l4_sum": 83_760_387,
     "demo/acnet_r18": 4_014_907,  # 8 MB in float16; a release's file may have 12
     "toy/acnet_r18": 7_976_377,
+    "toy/faster_rcnn_r18_fpn": 8_048_325,
+    "toy/table1/faster_rcnn_r18_c4": 6_521_714,
+    "toy/table1/rfcn_r18": 6_693_522,
     "toy/table2/acnet": 7_976_377,
     "toy/table2/baseline": 5_197_618,
     "toy/table2/cb": 6_791_266,
@@ -52,43 +61,70 @@ PARAMETERS = {
     "toy/tuned/table2/baseline": 5_197_874,
     "voc07/acnet_r101": 106_214_530,
     "voc07/acnet_r18": 8_000_792,
+    "voc07/faster_rcnn_r101_c4": 47_343_954,
+    "voc07/faster_rcnn_r18_c4": 6_558_289,
+    "voc07/rfcn_r101": 50_490_806,
+    "voc07/rfcn_r18": 6_932_789,
 }
 
 
-def _load(name):
+def _read(name):
     return LazyConfig.load(str(CONFIGS / f"{name}.py"))
+
+
+_read_once = cache(_read)
+
+
+def _load(name):
+    return copy.deepcopy(_read_once(name))
+
+
+@cache
+def _model(name):
+    """The model on the meta device: every shape and no memory."""
+    with torch.device("meta"):
+        return instantiate(_load(name).model)
 
 
 def _narrow(cfg):
     """The same row on ResNet-18 widths, quick enough for a test: only numbers change."""
-    if "res5" not in cfg.model.roi_heads:
+    model = cfg.model
+    model.proposal_generator.post_nms_topk = (50, 50)
+    model.roi_heads.batch_size_per_image = 16
+    if _resnets(model.backbone)[0].stages.depth == 18:
         return cfg  # a toy row, which has these widths
-    backbone = cfg.model.backbone
+    # From random weights a frozen BN lets activations grow until every sigmoid is flat.
+    for resnet in _resnets(model.backbone):
+        resnet.stem.update(out_channels=8, norm="BN")
+        resnet.stages.update(depth=50, stem_channels=8, norm="BN")
+        resnet.freeze_at = 0
+    if "box_head" in model.roi_heads:
+        return cfg  # FPN, whose channels do not follow the ResNet's
     # res5 reads what MAMA gives: a stem of 8 makes 128 of the 1024 channels.
+    model.proposal_generator.head.update(in_channels=128, conv_dims=[16])
+    model.roi_heads.res5.update(depth=50, stem_channels=8, norm="BN")
+    if "hidden_channels" not in model.roi_heads:
+        model.roi_heads.box_predictor.input_shape.channels = 256
+    if "bottom_up" in model.backbone:
+        _narrow_merged(model.backbone)
+    return cfg
+
+
+def _narrow_merged(backbone):
     if "width" in backbone:
         backbone.update(width=0.125, mask_channels=8)
     else:
         backbone.out_channels = 128
     # A reduction of 16 would leave 6 hidden units here, which may all be dead at birth.
     backbone.bottom_up.update(out_channels=32, reduction=2)
-    # From random weights a frozen BN lets activations grow until every sigmoid is flat.
-    for resnet in _resnets(backbone.bottom_up.bottom_up):
-        resnet.stem.update(out_channels=8, norm="BN")
-        resnet.stages.update(depth=50, stem_channels=8, norm="BN")
-        resnet.freeze_at = 0
-    cfg.model.proposal_generator.head.update(in_channels=128, conv_dims=[16])
-    cfg.model.proposal_generator.post_nms_topk = (50, 50)
-    heads = cfg.model.roi_heads
-    heads.batch_size_per_image = 16
-    heads.res5.update(depth=50, stem_channels=8, norm="BN")
-    heads.box_predictor.input_shape.channels = 256
-    return cfg
 
 
-def _resnets(levels):
-    if "lead" in levels:
-        return [levels.lead, levels.assistant]
-    return [levels.bottom_up] if "bottom_up" in levels else [levels]
+def _resnets(backbone):
+    """The nodes of all ResNets, wherever they are."""
+    if "stages" in backbone:
+        return [backbone]
+    inner = [backbone[key] for key in ("bottom_up", "lead", "assistant") if key in backbone]
+    return [resnet for one in inner for resnet in _resnets(one)]
 
 
 def _parts(node):
@@ -105,27 +141,89 @@ def _image(height, width, boxes):
     return {"image": torch.randint(0, 256, (3, height, width)), "instances": instances}
 
 
-@pytest.mark.parametrize(("folder", "row_h"), [("acne04", "acnet_r101"), ("toy", "table2/acnet")])
-def test_the_rows_of_the_paper_are_all_there(folder, row_h):
-    table2 = {name for name in NAMES if name.startswith(f"{folder}/table2/")}
-    assert len(table2 | {f"{folder}/{row_h}"}) == 9  # baseline and (a) to (h)
-    assert len([name for name in NAMES if name.startswith(f"{folder}/table3/")]) == 6
-    assert f"{folder}/{row_h}" in NAMES
-
-
 @pytest.mark.parametrize(
-    ("folders", "count"), [(("toy/table2/", "toy/table3/"), 15), (("toy/tuned/table2/",), 9)]
+    ("folder", "depth", "row_h"),
+    [("acne04", "r101", "acnet_r101"), ("toy", "r18", "table2/acnet")],
 )
-def test_toy_rows_differ_in_their_backbone_alone(folders, count):
-    """Equal data, schedule and heads by construction: what a row gains is its parts' doing."""
-    rows = [name for name in NAMES if name.startswith(folders)]
+def test_the_rows_of_the_paper_are_all_there(folder, depth, row_h):
+    there = {name.removeprefix(f"{folder}/") for name in NAMES if name.startswith(folder)}
+    table1 = {f"table1/faster_rcnn_{depth}_c4", f"table1/rfcn_{depth}"}
+    table2 = {name for name in there if name.startswith("table2/")}
+    assert table1 == {name for name in there if name.startswith("table1/")}
+    assert len(table2 | {row_h}) == 9  # baseline and (a) to (h)
+    assert len([name for name in there if name.startswith("table3/")]) == 6
+    assert {row_h, f"faster_rcnn_{depth}_fpn"} <= there
+
+
+def test_table_4_is_there_at_both_sizes():
+    detectors = ("acnet_{}", "faster_rcnn_{}_c4", "rfcn_{}")
+    table4 = {f"voc07/{name.format(depth)}" for name in detectors for depth in ("r101", "r18")}
+    assert table4 == {name for name in NAMES if name.startswith("voc07/")}
+
+
+def test_toy_rows_differ_in_their_model_alone():
+    """Equal data and schedule by construction; the ablations have equal heads too."""
+    rows = [name for name in NAMES if name.startswith(("toy/table", "toy/faster_rcnn"))]
+    assert len(rows) == 2 + 9 + 6 + 1
+    schedules, ablations = set(), set()
+    for name in rows:
+        cfg = _load(name)
+        assert cfg.train.output_dir == f"output/{name}"
+        model = cfg.pop("model")
+        del model.backbone, cfg.train.output_dir
+        schedules.add(OmegaConf.to_yaml(cfg))
+        if name.startswith(("toy/table2", "toy/table3")):
+            ablations.add(OmegaConf.to_yaml(model))
+    assert len(schedules) == len(ablations) == 1
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "rcnn" in name or "rfcn" in name])
+def test_other_detectors_have_the_anchors_and_losses_of_acnet(name):
+    """The paper: "with same hyper-parameter settings"; on VOC it quotes the others' numbers."""
+    folder = name.partition("/")[0]
+    acnet = _load(f"{folder}/acnet_{'r101' if 'r101' in name else 'r18'}").model
+    other = _load(name).model
+    sizes = [model.proposal_generator.anchor_generator.sizes for model in (acnet, other)]
+    if name not in ("voc07/faster_rcnn_r101_c4", "voc07/rfcn_r101"):
+        assert [*chain(*sizes[0])] == [*chain(*sizes[1])]
+    for key in ("num_classes", "batch_size_per_image", "positive_fraction", "proposal_matcher"):
+        assert acnet.roi_heads[key] == other.roi_heads[key]
+    for key in ("test_topk_per_image", "box2box_transform", "num_classes", "smooth_l1_beta"):
+        assert acnet.roi_heads.box_predictor[key] == other.roi_heads.box_predictor[key]
+    for key in ("pixel_mean", "pixel_std", "input_format"):
+        assert acnet[key] == other[key]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_anchors_have_their_place_on_every_level(name):
+    """Strides that do not fit the backbone's move every anchor, and nothing else would say so."""
+    generator = _load(name).model.proposal_generator
+    model = _model(name)
+    shapes = model.backbone.output_shape()
+    assert [shapes[level].stride for level in generator.in_features] == list(
+        generator.anchor_generator.strides
+    )
+    assert model.roi_heads.num_classes == (20 if name.startswith("voc07/") else 1)
+    heads = model.roi_heads
+    if isinstance(heads, RFCNROIHeads):
+        assert heads.box_predictor.spatial_scale == 1 / shapes[heads.in_feature].stride
+    else:
+        pooler = heads.pooler if hasattr(heads, "pooler") else heads.box_pooler
+        scales = [1 / shapes[level].stride for level in heads.in_features]
+        assert [level.spatial_scale for level in pooler.level_poolers] == scales
+    anchors = generator.anchor_generator
+    assert generator.head.num_anchors == len(anchors.aspect_ratios) * len(anchors.sizes[0])
+
+
+def test_tuned_rows_differ_in_their_backbone_alone():
+    rows = [name for name in NAMES if name.startswith("toy/tuned/table2/")]
     shared = []
     for name in rows:
         cfg = _load(name)
         assert cfg.train.output_dir == f"output/{name}"
         del cfg.model.backbone, cfg.train.output_dir
         shared.append(OmegaConf.to_yaml(cfg))
-    assert len(rows) == count
+    assert len(rows) == 9
     assert set(shared) == {shared[0]}
 
 
@@ -155,19 +253,17 @@ def test_a_saved_config_is_the_same_config(name, tmp_path):
 
 @pytest.mark.parametrize("name", sorted(PARAMETERS))
 def test_parameter_counts(name):
-    with torch.device("meta"):
-        model = instantiate(_load(name).model)
-    assert sum(parameter.numel() for parameter in model.parameters()) == PARAMETERS[name]
+    assert sum(one.numel() for one in _model(name).parameters()) == PARAMETERS[name]
 
 
 def test_configs_do_not_leak_into_each_other():
-    before = OmegaConf.to_yaml(_load("acne04/acnet_r101").train)
+    before = OmegaConf.to_yaml(_read("acne04/acnet_r101").train)
     for name in NAMES:
-        _load(name)
-    assert OmegaConf.to_yaml(_load("acne04/acnet_r101").train) == before
+        _read(name)
+    assert OmegaConf.to_yaml(_read("acne04/acnet_r101").train) == before
 
 
-@pytest.mark.parametrize("name", ["acne04/acnet_r101", *ROWS])
+@pytest.mark.parametrize("name", NAMES)
 def test_every_row_trains_a_step_and_reaches_every_parameter(name, event_storage):
     model = instantiate(_narrow(_load(name)).model).train()
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}

@@ -90,9 +90,50 @@ def test_paper_s_model_equals_the_counts_by_hand():
     assert {part.name: (part.parameters, part.macs) for part in parts} == BY_HAND
 
 
+# R-FCN: a 1x1 to 1024 channels, then 49 maps for each of two classes and four offsets, a cell each.
+MAPS = conv(1024, 49 * (2 + 4))
+REDUCE = conv(2048, 1024)
+RFCN_HEADS = (
+    RES5 + REDUCE + 1024 + MAPS + 49 * (2 + 4),
+    (RES5 + REDUCE + MAPS) * L4,  # res5 does not stride
+)
+
+
+def test_rfcn_s_heads_equal_the_counts_by_hand():
+    _, parts = _count("acne04/table1/rfcn_r101")
+    counted = {part.name: (part.parameters, part.macs) for part in parts}
+    assert counted == {
+        "ResNet": RESNET,
+        "RPN": (RPN[0], RPN_WEIGHTS * L4),
+        "ROI heads": RFCN_HEADS,
+    }
+
+
+def test_rfcn_s_work_does_not_grow_with_the_boxes():
+    model, few = _count("acne04/table1/rfcn_r101", (64, 64))
+    many = count_complexity(model, image_hw=(64, 64), num_proposals=1000)
+    assert many == few
+
+
+def test_faster_rcnn_has_the_heads_of_acnet_on_res4():
+    _, parts = _count("acne04/table1/faster_rcnn_r101_c4")
+    assert {part.name: (part.parameters, part.macs) for part in parts} == {
+        "ResNet": RESNET,
+        "RPN": (RPN[0], RPN_WEIGHTS * L4),
+        "ROI heads": HEADS,
+    }
+
+
 @pytest.mark.parametrize(
     "name",
-    ["acne04/table2/baseline", "acne04/table2/frm_dce_mama", "acne04/table2/cb", "toy/acnet_r18"],
+    [
+        "acne04/table2/baseline",
+        "acne04/table2/frm_dce_mama",
+        "acne04/table2/cb",
+        "acne04/faster_rcnn_r101_fpn",
+        "toy/acnet_r18",
+        "toy/table1/rfcn_r18",
+    ],
 )
 def test_parts_add_up_to_the_whole_model(name):
     model, parts = _count(name, (64, 64))

@@ -1,4 +1,5 @@
 import pytest
+import torch
 from detectron2.modeling.backbone import ResNet
 
 from acnet.modeling import make_resnet_stage, make_resnet_stages
@@ -20,6 +21,32 @@ def test_the_last_stage_alone_is_the_box_head_of_a_c4_detector():
     blocks = make_resnet_stage(101, 5)
     assert [block.stride for block in blocks] == [2, 1, 1]
     assert (blocks[0].in_channels, blocks[-1].out_channels) == (1024, 2048)
+
+
+def test_dilation_gives_the_strided_stage_s_cells_and_those_between():
+    """The stride sits in a 1x1, so what follows works on every second cell; dilated by 2 it skips
+    the cells between, and sees the same."""
+    strided = make_resnet_stage(50, 5, stem_channels=4, norm="FrozenBN", stride_in_1x1=True)
+    dilated = make_resnet_stage(
+        50, 5, stem_channels=4, dilation=2, norm="FrozenBN", stride_in_1x1=True
+    )
+    strided, dilated = torch.nn.Sequential(*strided), torch.nn.Sequential(*dilated)
+    dilated.load_state_dict(strided.state_dict())
+    for size in ((9, 12), (8, 7)):
+        x = torch.randn(1, 64, *size)
+        assert dilated(x).shape[2:] == size
+        torch.testing.assert_close(dilated(x)[:, :, ::2, ::2], strided(x))
+
+
+def test_dilated_basic_blocks_keep_the_size_and_see_twice_as_far():
+    # Two blocks of two 3x3 convolutions with holes of 2 reach 2 * 4 cells.
+    stage = torch.nn.Sequential(*make_resnet_stage(18, 5, stem_channels=2, dilation=2, norm=""))
+    x = torch.randn(1, 8, 1, 31, requires_grad=True)
+    y = stage(x)
+    assert y.shape[2:] == x.shape[2:]
+    y[0, :, 0, 15].sum().backward()
+    reached = x.grad.abs().sum(dim=(0, 1, 2)).nonzero().flatten()
+    assert (15 - reached.min(), reached.max() - 15) == (8, 8)
 
 
 def test_width_follows_the_stem():

@@ -1,7 +1,7 @@
 """What every row of `toy/` shares, so that rows differ in their parts alone. NOT IN PAPER.
 
 The paper's letter on narrow ResNets: its product gate, where the demo `toy/acnet_r18` takes the
-residual one. 400 iterations of 4 photos, from random weights: four minutes on two cores with AMX.
+residual one. 400 iterations of 4 photos, from random weights: minutes on two cores with AMX.
 """
 
 from .data.coco_tiles import dataloader

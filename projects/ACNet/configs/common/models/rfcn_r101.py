@@ -17,5 +17,7 @@ model.roi_heads = L(RFCNROIHeads)(
     in_features=["res4"],
     res5=L(make_resnet_stage)(depth=101, stage=5, dilation=2, norm="FrozenBN", stride_in_1x1=True),
     hidden_channels=1024,
-    box_predictor=output_layers(PositionSensitiveOutputLayers, channels=1024, stride=16),
+    box_predictor=output_layers(
+        PositionSensitiveOutputLayers, channels="${...hidden_channels}", stride=16
+    ),
 )

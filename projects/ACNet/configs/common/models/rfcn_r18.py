@@ -13,5 +13,9 @@ model.roi_heads = L(RFCNROIHeads)(
     in_features=["res4"],
     res5=L(make_resnet_stage)(depth=18, stage=5, stem_channels=48, dilation=2, norm="BN"),
     hidden_channels=256,
-    box_predictor=output_layers(PositionSensitiveOutputLayers, channels=256, stride=16),
+    box_predictor=output_layers(
+        PositionSensitiveOutputLayers, channels="${...hidden_channels}", stride=16
+    ),
 )
+# From random weights in few steps: with a plain mean the heads hardly left their start.
+model.roi_heads.box_predictor.vote_gain = 7
