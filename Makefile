@@ -3,13 +3,16 @@
 PYTHON ?= python3
 READY := $(PYTHON) scripts/bootstrap.py
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
-.PHONY: help demo test test-all lint format env clean
+.PHONY: help demo tables test test-all lint format env clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
 
-demo:  ## train a small ACNet on generated photos and show what it finds, in output/demo
-	@python=$$($(READY)) && exec $$python scripts/demo.py
+demo:  ## show what the bundled weights find (in PHOTOS=... too), then train and show a model of your own
+	@python=$$($(READY)) && exec $$python scripts/demo.py $(if $(PHOTOS),--look $(PHOTOS))
+
+tables:  ## train the paper's tables in small and compare their rows, in output/tables/toy
+	@python=$$($(READY)) && exec $$python -m acnet.cli.main tables $(ARGS)
 
 test:  ## check the style and run the tests
 	@python=$$($(READY) --dev) && $$python -m ruff check . && exec $$python -m pytest

@@ -1,9 +1,11 @@
 #!/usr/bin/env python
-"""Train a small ACNet on generated photos, and show what it finds in photos it has not seen.
+"""Show what the bundled weights find, then train a small ACNet on generated photos.
 
-It draws 1,000 photos of skin with acne, trains on 800 of them for about ten minutes on two cores,
+Within a minute the bundled weights have looked at two sample photos, or at PHOTOS of yours. Then it
+draws 1,000 photos of skin with acne, trains on 800 of them for about ten minutes on two cores,
 evaluates on the other 200, and leaves in OUTPUT
 
+  first_look/                what the bundled weights find, with a page of its own
   index.html                 everything below, on one page
   pictures/                  ground truth beside predictions
   results.md, results.json   the numbers
@@ -34,6 +36,7 @@ from acnet.cli._library_noise import hide_library_noise
 REPO_ROOT = Path(__file__).resolve().parents[1]
 CONFIG = "toy/acnet_r18"
 PHOTO_PX = 320
+SAMPLE_PHOTOS = REPO_ROOT / "datasets" / "sample_photos"
 SHOWN_PHOTOS = 6
 
 
@@ -43,6 +46,14 @@ def build_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--output", type=Path, default=Path("output/demo"), metavar="DIR")
+    parser.add_argument(
+        "--look",
+        nargs="+",
+        type=Path,
+        default=[SAMPLE_PHOTOS],
+        metavar="PHOTOS",
+        help="photos or folders to look at first; two generated ones",
+    )
     parser.add_argument(
         "--photos", type=int, default=1000, metavar="N", help="a fifth of them for the test; 1000"
     )
@@ -73,6 +84,7 @@ class Demo:
             "photos": args.photos,
             "quick": args.quick,
         }
+        self.look = args.look
         # train.fast_dev_run writes to a folder of its own inside train.output_dir.
         inner = Path("fast_dev_run") if args.quick else Path()
         self.folders = Folders(
@@ -85,6 +97,14 @@ class Demo:
             shown_environment={"DETECTRON2_DATASETS": str(args.output / "datasets")},
             python_path=REPO_ROOT,
         )
+
+    def look_first(self) -> None:
+        """Show what the bundled weights find, as a user would, and where it is to be seen."""
+        first_look = self.folders.output / "first_look"
+        photos = [_shown(path) for path in self.look]
+        predict = ["-m", "acnet.cli.main", "predict", *photos]
+        self._python("first_look", *predict, "--output", first_look)
+        say(f"  to look at meanwhile: {first_look / 'index.html'}")
 
     def make_photos(self) -> None:
         """Draw the photos and prepare them, which takes a minute the first time only."""
@@ -196,6 +216,7 @@ def main() -> int:
     hide_library_noise()
     demo = Demo(args)
     steps = [
+        ("what the bundled weights find", demo.look_first),
         ("photos", demo.make_photos),
         ("training, about ten minutes on two cores", demo.train),
         ("evaluation on photos it has not seen", demo.evaluate),

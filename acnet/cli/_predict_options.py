@@ -80,8 +80,20 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--precision",
         choices=("config", "auto", "float32", "bfloat16", "float16"),
-        default="config",
-        help="config (default): as in the training",
+        default="auto",
+        help="auto (default): the fastest that the device computes natively; config: as in the "
+        "training",
+    )
+    group.add_argument(
+        "--optimize",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="change the model for speed, which moves results by rounding only (default)",
+    )
+    group.add_argument(
+        "--compile",
+        action="store_true",
+        help="torch.compile the backbone: needs a C++ compiler, and a minute for each new size",
     )
 
 

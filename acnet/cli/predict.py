@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from acnet.inference import Predictor
     from acnet.inference.counts import CountRule
     from acnet.inference.folder import Outcome
+    from acnet.inference.optimize import Optimizations
     from acnet.inference.ranks import Ranks
     from acnet.inference.results import PhotoResult
 
@@ -118,7 +119,7 @@ def _load_config(args: argparse.Namespace, weights: Path) -> "DictConfig | CfgNo
     from acnet.config_files import load_config
     from acnet.inference.yacs_config import is_yacs_file, load_yacs_config
 
-    config = args.config_file or _config_of(weights)
+    config = args.config_file or config_of(weights)
     if not is_yacs_file(Path(config)):
         return load_config(config, args.opts)
     if args.opts:
@@ -139,13 +140,27 @@ def _make_predictor(
         merge = MergeOptions(**{name: value for name, value in chosen.items() if value is not None})
     except ValueError as error:
         raise UserError(f"{error}") from error
-    predictor = Predictor(config, weights, args.device, merge=merge, precision=args.precision)
+    predictor = Predictor(
+        config,
+        weights,
+        args.device,
+        merge=merge,
+        precision=args.precision,
+        optimize=_optimizations(args),
+    )
     tiling = {"overlap_px": args.tile_overlap, "batch_size": args.tile_batch}
     tiling = {name: value for name, value in tiling.items() if value is not None}
     if args.tile_size is not None:
         tiling["tile_px"] = None if args.tile_size == "whole" else args.tile_size
     predictor.tiling = dataclasses.replace(predictor.tiling, **tiling)
     return predictor
+
+
+def _optimizations(args: argparse.Namespace) -> "Optimizations":
+    from acnet.inference.optimize import NOTHING, Optimizations
+
+    chosen = Optimizations() if args.optimize else NOTHING
+    return dataclasses.replace(chosen, compile=args.compile)
 
 
 def _check_output(args: argparse.Namespace) -> None:
@@ -156,7 +171,18 @@ def _check_output(args: argparse.Namespace) -> None:
         )
 
 
-def _config_of(weights: Path) -> Path:
+def config_of(weights: Path) -> Path:
+    """Find the config that trained weights were left with.
+
+    Args:
+        weights: A bundle, which holds it, or a checkpoint with config.yaml beside it.
+
+    Returns:
+        What `load_config` takes.
+
+    Raises:
+        UserError: There is none.
+    """
     from acnet.checkpoint.bundle import is_bundle
 
     if is_bundle(weights):

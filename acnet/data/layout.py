@@ -11,6 +11,8 @@ FOLD_SPLITS = tuple(
 )
 ACNE_CLASSES = ("acne",)
 PREFIXES = ("acne04", "toy")
+TOY_TESTS_PREFIX = "toy_tests"
+TOY_TESTS = ("mixed", "colour", "scale", "density")  # its splits, see acnet/data/toy/hard_sets.py
 TILES_SUFFIX = "_tiles"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from acnet.data.files import file_sha256
-from acnet.data.layout import PreparedLayout
+from acnet.data.layout import TOY_TESTS_PREFIX, PreparedLayout
 from acnet.errors import UserError
 
 CHANGED = "changed after the conversion"
@@ -143,6 +143,8 @@ def remedy(layout: PreparedLayout, manifest: Mapping[str, Any]) -> str:
     command = manifest.get("command")
     if command:
         return str(command)
+    if layout.prefix == TOY_TESTS_PREFIX:
+        return f"acnet data toy-tests {layout.folder}"
     return (
         f"python datasets/prepare_acne04.py --src SOURCE --dst {layout.root} "
         f"--prefix {layout.prefix}"

@@ -4,18 +4,15 @@ import concurrent.futures
 import functools
 import multiprocessing
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import cv2
-from tqdm import tqdm
+
+from acnet.progress import progress_bar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-LOG_INTERVAL_SECONDS = 30.0  # between progress lines where stderr is a file
-
 
 _function: Callable | None = None  # of a worker process, which gets it once and not per photo
 
@@ -48,7 +45,7 @@ def map_photos(
     Raises:
         Whatever the function raises first; the rest is then abandoned.
     """
-    progress = functools.partial(_progress_bar, total=len(items), description=description)
+    progress = functools.partial(_photo_bar, total=len(items), description=description)
     workers = min(workers, len(items))
     if workers <= 1:
         return list(progress(map(function, items)))
@@ -96,15 +93,14 @@ def in_threads(
         futures = [pool.submit(function, item) for item in items]
         done = concurrent.futures.as_completed(futures)
         try:
-            for future in _progress_bar(done, total=len(items), description=description):
+            for future in _photo_bar(done, total=len(items), description=description):
                 yield future.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _progress_bar(results: Iterable[Result], *, total: int, description: str) -> Iterable[Result]:
-    interval = 0.1 if sys.stderr.isatty() else LOG_INTERVAL_SECONDS
-    return tqdm(results, total=total, desc=description, unit="photo", mininterval=interval)
+def _photo_bar(results: Iterable[Result], *, total: int, description: str) -> Iterable[Result]:
+    return progress_bar(results, total=total, desc=description, unit="photo")
 
 
 def _start_worker(function: Callable[[Item], Result]) -> None:

@@ -2,7 +2,7 @@
 
 By name: `acne04_trainval_0_tiles` is the split `trainval_0` of the set in `datasets/acne04`, in
 tiles. Every set below the data-set root that has a manifest is known when `register_all` is called,
-and the folds of ACNE04 and of the toy photos even before they are prepared.
+and the folds of ACNE04 and of the toy photos, and the toy tests, even before they are prepared.
 
 By path: `path/to/set:train_tiles` or `path/to/set/annotations/train_tiles.json`, for a set that is
 anywhere.
@@ -27,6 +27,8 @@ from acnet.data.layout import (
     FOLD_SPLITS,
     PREFIXES,
     TILES_SUFFIX,
+    TOY_TESTS,
+    TOY_TESTS_PREFIX,
     PreparedLayout,
     datasets_root,
 )
@@ -41,7 +43,7 @@ TILE_KEYS = ("photo_file_name", "offset_xy")
 
 
 def register_all(root: str | os.PathLike | None = None) -> None:
-    """Registers every prepared set, and the folds of ACNE04 and the toy photos in any case.
+    """Registers every prepared set, and those of known names in any case.
 
     Calling it again adds what was prepared meanwhile; calling it with another root moves the names
     there.
@@ -57,9 +59,10 @@ def register_all(root: str | os.PathLike | None = None) -> None:
             register_set(PreparedLayout(root, manifest.parent.name))
         except UserError as error:  # one unfinished set must not stop work with the others
             logger.warning("not registered: %s", error)
-    for prefix in PREFIXES:
+    known = {**dict.fromkeys(PREFIXES, FOLD_SPLITS), TOY_TESTS_PREFIX: TOY_TESTS}
+    for prefix, splits in known.items():
         layout = PreparedLayout(root, prefix)
-        for split in FOLD_SPLITS:
+        for split in splits:
             for tiles in (False, True):
                 name = layout.dataset_name(split, tiles=tiles)
                 if _known_file(name) != str(layout.annotations(split, tiles=tiles)):

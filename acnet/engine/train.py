@@ -30,6 +30,7 @@ from acnet.engine.metrics_file import MetricsFile, cut_metrics
 from acnet.engine.precision import choose_precision
 from acnet.engine.trainer import Trainer
 from acnet.errors import UserError
+from acnet.modeling.activation_checkpointing import checkpoint_activations
 
 logger = logging.getLogger(__name__)
 
@@ -116,6 +117,8 @@ def build_model(cfg: DictConfig) -> torch.nn.Module:
     model = instantiate(cfg.model).to(device)
     if cfg.train.sync_bn:
         model = synchronize_batch_norm(model, device=device)
+    if cfg.train.get("activation_checkpointing", False):  # not in configs of older runs
+        checkpoint_activations(model)
     if cfg.train.channels_last:
         model = model.to(memory_format=torch.channels_last)
     return model
@@ -139,7 +142,19 @@ def build_trainer(cfg: DictConfig, model: torch.nn.Module) -> Trainer:
         data_loader=instantiate(cfg.dataloader.train),
         optimizer=instantiate(optimizer_cfg),
         precision=choose_precision(cfg.train.amp, device),
+        accumulate=_parts_of_a_batch(cfg),
     )
+
+
+def _parts_of_a_batch(cfg: DictConfig) -> int:
+    parts = cfg.train.get("accumulate", 1)  # configs that are older than this key have none
+    batch_size, processes = cfg.dataloader.train.total_batch_size, comm.get_world_size()
+    if parts < 1 or batch_size // processes % parts:
+        raise UserError(
+            "train.accumulate splits each process's share of a batch into equal parts. Received "
+            f"{parts} parts of a share of {batch_size // processes} images. Set a divisor of it."
+        )
+    return parts
 
 
 def build_report(

@@ -1,5 +1,6 @@
 """The training step: detectron2's SimpleTrainer with autocast, and state that resumes exactly."""
 
+import contextlib
 import math
 import time
 from typing import Any
@@ -23,6 +24,8 @@ class Trainer(SimpleTrainer):
         data_loader: endless.
         optimizer: of the model's parameters.
         precision: of the forward pass.
+        accumulate: in how many equal parts a batch goes through the model. The gradient is that of
+            the whole batch wherever a loss is a mean over images; BN sees a part at a time.
     """
 
     def __init__(
@@ -32,8 +35,10 @@ class Trainer(SimpleTrainer):
         data_loader: TrainLoader,
         optimizer: torch.optim.Optimizer,
         precision: Precision,
+        accumulate: int = 1,
     ):
         super().__init__(model, data_loader, optimizer)
+        self._accumulate = accumulate
         self._precision = precision
         self._grad_scaler = precision.grad_scaler()
         self._saved_scalars: dict[str, Any] = {}
@@ -48,15 +53,30 @@ class Trainer(SimpleTrainer):
         start = time.perf_counter()
         batch = next(self._data_loader_iter)
         data_time = time.perf_counter() - start
-        with self._precision.autocast():
-            losses = self.model(batch)
-            total_loss = sum(losses.values())
         self.optimizer.zero_grad()
-        self._grad_scaler.scale(total_loss).backward()
+        losses = self._backward(batch)
         self.after_backward()
         self._record(losses, data_time, batch)
         self._grad_scaler.step(self.optimizer)
         self._grad_scaler.update()
+
+    def _backward(self, batch: list[dict]) -> dict[str, torch.Tensor]:
+        """Add up the gradients of a batch, part by part, and return its losses."""
+        size = len(batch) // self._accumulate
+        parts = [batch[start : start + size] for start in range(0, len(batch), size)]
+        totals: dict[str, torch.Tensor] = {}
+        for number, part in enumerate(parts, start=1):
+            with contextlib.ExitStack() as stack:
+                if number < len(parts) and hasattr(self.model, "no_sync"):
+                    # Processes exchange gradients once a step, at the last part.
+                    stack.enter_context(self.model.no_sync())
+                with self._precision.autocast():
+                    losses = {name: x / len(parts) for name, x in self.model(part).items()}
+                    total_loss = sum(losses.values())
+                self._grad_scaler.scale(total_loss).backward()
+            for name, loss in losses.items():
+                totals[name] = totals.get(name, 0) + loss.detach()
+        return totals
 
     def _record(self, losses: dict[str, torch.Tensor], data_time: float, batch: list[dict]) -> None:
         # One transfer for all losses: each would stop the host until the GPU has caught up.

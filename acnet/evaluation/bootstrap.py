@@ -10,15 +10,14 @@ little more often for AP and less often for grades. It needs one more evaluation
 percentile interval is the same construction for one model and for the difference of two.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from tqdm import tqdm
 
-LOG_INTERVAL_SECONDS = 30.0  # between progress lines where stderr is a file
+from acnet.progress import progress_bar
+
 SILENT_SECONDS = 2.0  # before a bar appears
 LEAST_DEFINED = 0.9  # share of the replicates that an interval needs
 
@@ -80,12 +79,11 @@ def bootstrap(
     rng = np.random.default_rng(seed)
     values = _row(statistic(np.ones(num_photos, dtype=np.int64)), keys)
     rows = np.empty((replicates, len(keys)))
-    for index in tqdm(
+    for index in progress_bar(
         range(replicates),
         desc="bootstrap",
         unit="replicate",
         delay=SILENT_SECONDS,
-        mininterval=0.1 if sys.stderr.isatty() else LOG_INTERVAL_SECONDS,
         disable=not progress,
     ):
         drawn = rng.integers(num_photos, size=num_photos)

@@ -78,6 +78,7 @@ def predictor_digest(predictor: Predictor, config: DictConfig | CfgNode) -> str:
             dataclasses.asdict(predictor.merge),
             predictor.device.type,
             str(predictor.precision.dtype),
+            dataclasses.asdict(predictor.optimizations),
         ]
     )
 

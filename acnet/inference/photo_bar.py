@@ -1,10 +1,6 @@
 """The progress of a prediction, with the time that is left."""
 
-import sys
-
-from tqdm import tqdm
-
-from acnet.data.parallel import LOG_INTERVAL_SECONDS
+from acnet.progress import progress_bar
 
 
 class PhotoBar:
@@ -18,13 +14,12 @@ class PhotoBar:
 
     def __init__(self, total: int, finished: int, *, visible: bool):
         self._photos = finished
-        self._bar = tqdm(
+        self._bar = progress_bar(
             total=total,
             initial=finished,
             desc="predicting",
             unit="photo",
             bar_format="{l_bar}{bar}| {n:.4g}/{total_fmt} [{elapsed}<{remaining}]",
-            mininterval=0.1 if sys.stderr.isatty() else LOG_INTERVAL_SECONDS,
             delay=1 if total == 1 else 0,  # one small photo needs no bar
             disable=not visible,
         )

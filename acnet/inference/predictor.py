@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from detectron2.data import transforms as T
 from detectron2.structures import Boxes, Instances
 
+from acnet.inference.optimize import NOTHING, Optimizations
 from acnet.inference.part_detection import detect
 from acnet.inference.photos import read_photo
 from acnet.inference.saliency import blend_saliency
@@ -36,6 +37,7 @@ class Predictor:
         tiling: how photos are cut.
         merge: how the detections of tiles are merged.
         precision: what the model computes with.
+        optimizations: what was changed in the model for speed.
 
     Example:
         predictor = Predictor("toy/acnet_r18", "output/toy/acnet_r18/model_best.pth")
@@ -50,7 +52,8 @@ class Predictor:
         *,
         tiling: TilingOptions | None = None,
         merge: MergeOptions | None = None,
-        precision: str = "config",
+        precision: str = "auto",
+        optimize: bool | Optimizations = True,
     ):
         """
         Args:
@@ -61,13 +64,17 @@ class Predictor:
             tiling: where photos are cut. By default as `TilingOptions()`, unless the config's test
                 set resizes its pictures: such a model was trained on whole ones, and none is cut.
             merge: how the detections of tiles are merged; by default `MergeOptions()`.
-            precision: "config" (that of the training), "auto", "float32", "bfloat16" or "float16".
+            precision: "auto" (bfloat16 or float16 where the device computes it natively), "config"
+                (that of the training), "float32", "bfloat16" or "float16".
+            optimize: change the model for speed, which moves results by rounding only; False for
+                the model as it was trained, or the single changes to make.
 
         Raises:
             UserError: unknown config, device or precision; weights that cannot be read or do not
                 fit.
         """
-        trained = load_trained_model(config, weights, device, precision)
+        self.optimizations = _optimizations(optimize)
+        trained = load_trained_model(config, weights, device, precision, self.optimizations)
         self.model = trained.model
         self.device = self.model.device
         self.class_names = trained.class_names
@@ -212,3 +219,9 @@ class Predictor:
         self._resize(resized)
         chw = np.ascontiguousarray(resized.image.transpose(2, 0, 1))
         return {"image": torch.as_tensor(chw), "height": height, "width": width}
+
+
+def _optimizations(optimize: bool | Optimizations) -> Optimizations:
+    if isinstance(optimize, Optimizations):
+        return optimize
+    return Optimizations() if optimize else NOTHING

@@ -1,6 +1,7 @@
 """A model as its training left it, with what the config says about its input."""
 
 import copy
+import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from acnet.engine.precision import Precision, choose_precision
 from acnet.engine.train import build_model
 from acnet.errors import UserError
 from acnet.inference.class_names import class_names
+from acnet.inference.optimize import NOTHING, Optimizations, optimize_for_inference
 from acnet.inference.yacs_config import is_yacs_file, load_yacs_config
 
 Config: TypeAlias = str | os.PathLike | DictConfig | CfgNode
@@ -53,7 +55,11 @@ class TrainedModel:
 
 
 def load_trained_model(
-    config: Config, weights: str | os.PathLike, device: str = "auto", precision: str = "config"
+    config: Config,
+    weights: str | os.PathLike,
+    device: str = "auto",
+    precision: str = "auto",
+    optimizations: Optimizations = NOTHING,
 ) -> TrainedModel:
     """Build a config's model and fill it with trained weights.
 
@@ -62,8 +68,9 @@ def load_trained_model(
             detectron2's older kind (`CfgNode`) or its content.
         weights: a checkpoint of a training with this config.
         device: "auto" (a GPU where there is one), or a name that torch knows.
-        precision: "config" (that of the training), "auto" (the fastest that the device computes
-            natively), "float32", "bfloat16" or "float16".
+        precision: "auto" (the fastest that the device computes natively), "config" (that of the
+            training), "float32", "bfloat16" or "float16".
+        optimizations: what to change for speed; see `acnet.inference.optimize`.
 
     Returns:
         The model.
@@ -81,7 +88,13 @@ def load_trained_model(
         yacs = is_yacs_file(Path(config))
         config = load_yacs_config(Path(config)) if yacs else load_config(config)
     build = _from_yacs if yacs else _from_lazy
-    return build(copy.deepcopy(config), weights, resolve_device(device), precision)
+    trained = build(copy.deepcopy(config), weights, resolve_device(device), precision)
+    if optimizations == NOTHING:
+        return trained
+    model = optimize_for_inference(
+        trained.model, dtype=trained.precision.dtype, optimizations=optimizations
+    )
+    return dataclasses.replace(trained, model=model)
 
 
 def _from_lazy(

@@ -24,7 +24,11 @@ from ._compiler import compiled
 __all__ = ["pick_softly"]
 
 _LANES = 64  # a fixed number, so that a loop over them becomes a few vector instructions
+_LOG2_E = 1 / math.log(2)
+_LN_2_HIGH, _LN_2_LOW = 0.6931471803691238, 1.9082149292705877e-10  # their sum is ln(2)
+_LEAST_EXPONENT = -700.0  # its exp is 1e-304, about the smallest that 2^n holds
 _LOWEST, _HIGHEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+_LARGEST = np.finfo(np.float64).max
 _GONE = -1.0  # the score of an empty lane and of a box that was picked
 
 
@@ -62,8 +66,9 @@ def pick_softly(
     best, best_scores = np.empty((1, blocks), np.int64), np.empty((1, blocks), np.float64)
     for block in range(blocks):
         best[0, block] = _best(remaining, members, block)
-        best_scores[0, block] = scores[best[0, block]]
-    pick, ious = np.empty(5, np.float64), np.empty(_LANES, np.float64)
+        best_scores[0, block] = remaining[block, slots[best[0, block]] % _LANES]
+    pick, rests = np.empty(5, np.float64), np.empty(_LANES, np.float64)
+    bits = np.empty(_LANES, np.int64)
     for picks in range(limit):
         index = _best(best_scores, best, 0)
         block, lane = slots[index] // _LANES, slots[index] % _LANES
@@ -76,7 +81,7 @@ def pick_softly(
         for other in range(class_blocks[classes[index]], class_blocks[classes[index] + 1]):
             if best_scores[0, other] > 0 and _touches(bounds, other, pick):
                 if gaussian:
-                    _decay_gaussian(remaining, corners, other, pick, sigma, ious)
+                    _decay_gaussian(remaining, corners, other, pick, sigma, rests, bits)
                 else:
                     _decay_linear(remaining, corners, other, pick, iou_threshold)
             # Scores only fall: a best one that did not is still the best.
@@ -151,7 +156,14 @@ def _lay_out(boxes_xyxy, scores, members):
         for lane in range(_LANES):
             i = members[block, lane]
             if i < len(scores):
-                remaining[block, lane] = scores[i]
+                # Neither infinity, which times 0 is NaN, nor -0, whose bits are those of no number
+                # above 0.
+                remaining[block, lane] = min(np.float64(scores[i]), _LARGEST) + 0.0
+                total = 0.0
+                for side in range(4):
+                    total += boxes_xyxy[i, side]
+                if not math.isfinite(total):  # one of the four, as float32 cannot fill float64
+                    continue  # it overlaps nothing, as a box without area
                 for low in range(2):  # x, y
                     start, end = np.float64(boxes_xyxy[i, low]), np.float64(boxes_xyxy[i, low + 2])
                     corners[block, low, lane], corners[block, low + 2, lane] = start, end
@@ -180,13 +192,30 @@ def _decay_linear(remaining, corners, block, pick, iou_threshold):
 
 
 @compiled
-def _decay_gaussian(remaining, corners, block, pick, sigma, ious):
+def _decay_gaussian(remaining, corners, block, pick, sigma, rests, bits):
     x1, y1, x2, y2, area = pick[0], pick[1], pick[2], pick[3], pick[4]
+    scale = -1 / sigma
     for lane in range(_LANES):
-        ious[lane] = _iou(x1, y1, x2, y2, area, corners, block, lane)
+        iou = _iou(x1, y1, x2, y2, area, corners, block, lane)
+        exponent = iou * iou * scale if iou > 0 else 0.0
+        exponent = exponent if exponent > _LEAST_EXPONENT else _LEAST_EXPONENT
+        # exp(x) = 2^n exp(r), n whole and |r| <= ln(2) / 2: math.exp would be called box by box.
+        twos = np.floor(exponent * _LOG2_E + 0.5)
+        rests[lane] = exponent - twos * _LN_2_HIGH - twos * _LN_2_LOW
+        bits[lane] = (np.int64(twos) + 1023) << 52  # the bits of 2^n
+    powers = bits.view(np.float64)
     for lane in range(_LANES):
-        if ious[lane] > 0 and remaining[block, lane] > 0:
-            remaining[block, lane] *= math.exp(-(ious[lane] * ious[lane]) / sigma)
+        score = remaining[block, lane]
+        factor = _exp_of_small(rests[lane]) * powers[lane]
+        remaining[block, lane] = score * factor if score > 0 else score
+
+
+@compiled
+def _exp_of_small(x):
+    """The series of exp up to x^12 / 12!, for |x| <= ln(2) / 2 all that float64 holds."""
+    high = 1 / 40320 + x * (1 / 362880 + x * (1 / 3628800 + x * (1 / 39916800 + x / 479001600)))
+    middle = 1 / 24 + x * (1 / 120 + x * (1 / 720 + x * (1 / 5040 + x * high)))
+    return 1 + x * (1 + x * (1 / 2 + x * (1 / 6 + x * middle)))
 
 
 @compiled

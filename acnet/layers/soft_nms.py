@@ -8,10 +8,11 @@ Shape shorthand:
 import torch
 from torch import Tensor
 
+from .soft_nms_padded import check_soft_nms, soft_nms_padded
+
 __all__ = ["soft_nms"]
 
-_METHODS = ("linear", "gaussian")
-_PICKED = -1.0  # below every score, so that a picked box is never picked again
+_MANY_CLASSES = 1024  # from here on their numbers are replaced by 0, 1, 2, ... first
 
 
 @torch.no_grad()
@@ -30,90 +31,69 @@ def soft_nms(
 
     Boxes are picked in the order of their decayed scores. A pick only lowers other scores, so the
     scores of successive picks never increase, and one loop over all classes that stops after
-    `max_detections` picks gives exactly the best `max_detections` of the whole run.
+    `max_detections` picks gives exactly the best `max_detections` of the whole run. On a CPU that
+    loop is compiled; elsewhere it is `soft_nms_padded`, which picks the same.
 
     Args:
-        boxes_xyxy: (N, 4), corners in pixels.
-        scores: (N,), in [0, 1].
+        boxes_xyxy: (N, 4), corners in pixels; a box with a corner that is not finite overlaps none.
+        scores: (N,), in [0, 1]; boxes whose score is NaN or negative are never picked.
         classes: (N,) integers; boxes of different classes leave each other alone.
         method: "linear" multiplies by `1 - iou` where `iou > iou_threshold`;
             "gaussian" multiplies by `exp(-iou^2 / sigma)` everywhere.
         iou_threshold: overlap above which the linear decay acts, in [0, 1].
         sigma: width of the Gaussian decay, above 0.
-        score_floor: picks end when the best decayed score is below it.
-        max_detections: most picks wanted; None for all.
+        score_floor: picks end when the best decayed score is below it; at least 0.
+        max_detections: most picks wanted, at least 0; None for all.
 
     Returns:
         Indices into the input (K,) and their decayed scores (K,) in float32, in the order of
         picking. Equal scores are picked in the order of the input.
 
     Raises:
-        ValueError: for an unknown method, a sigma not above 0, or inputs whose lengths differ.
+        ValueError: for an unknown method, a sigma not above 0, a negative floor or number of
+            detections, or inputs whose lengths differ.
 
     Reference: paper, IV-A.1 and [24]; the candidate loop of Fig. 2 in Soft-NMS.
     """
-    _check_arguments(boxes_xyxy, scores, classes, method, sigma)
-    boxes = boxes_xyxy.float()
-    remaining = scores.float().clone()
-    areas = _areas(boxes)
-    limit = len(scores) if max_detections is None else min(max_detections, len(scores))
-    # Only a CPU can look at a score without stalling a stream: there, stop at the floor at once.
-    may_look = remaining.device.type == "cpu"
-    picks, picked_scores = [], []
-    for _ in range(limit):
-        best = remaining.argmax(keepdim=True)  # (1,); the first of equal scores
-        best_score = remaining[best]
-        if may_look and best_score.item() < score_floor:
-            break
-        picks.append(best)
-        picked_scores.append(best_score)
-        iou = _iou_with(best, boxes, areas)
-        decay = _decay(iou, method, iou_threshold, sigma)
-        rivals = (classes == classes[best]) & (remaining > 0)
-        remaining = torch.where(rivals, remaining * decay, remaining)
-        remaining[best] = _PICKED
-    if not picks:
-        return scores.new_empty(0, dtype=torch.long), scores.new_empty(0, dtype=torch.float32)
-    keep, decayed = torch.cat(picks), torch.cat(picked_scores)
-    above = decayed >= score_floor  # a prefix, since picks never increase
-    return keep[above], decayed[above]
-
-
-def _decay(iou: Tensor, method: str, iou_threshold: float, sigma: float) -> Tensor:
-    """(N,) factors in [0, 1] for the scores of boxes with the given overlap."""
-    if method == "gaussian":
-        return torch.exp(-iou.square() / sigma)
-    return torch.where(iou > iou_threshold, 1 - iou, torch.ones_like(iou))
-
-
-def _iou_with(best: Tensor, boxes: Tensor, areas: Tensor) -> Tensor:
-    """(N,) intersection over union of one box, given by its index (1,), with every box."""
-    one = boxes[best]  # (1, 4)
-    low = torch.maximum(one[:, :2], boxes[:, :2])
-    high = torch.minimum(one[:, 2:], boxes[:, 2:])
-    intersection = (high - low).clamp(min=0).prod(dim=1)
-    union = areas[best] + areas - intersection
-    # Two boxes without area share nothing.
-    return torch.where(union > 0, intersection / union, torch.zeros_like(union))
-
-
-def _areas(boxes: Tensor) -> Tensor:
-    return (boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(dim=1)
-
-
-def _check_arguments(
-    boxes_xyxy: Tensor, scores: Tensor, classes: Tensor, method: str, sigma: float
-) -> None:
-    if method not in _METHODS:
-        raise ValueError(
-            f"Soft-NMS knows two decays. Received method={method!r}; choose one of {_METHODS}."
+    limit = len(scores) if max_detections is None else max_detections
+    check_soft_nms(boxes_xyxy, scores, classes, method, sigma, score_floor, limit)
+    if boxes_xyxy.device.type != "cpu" or torch.compiler.is_compiling() or torch.jit.is_tracing():
+        keep, decayed = soft_nms_padded(
+            boxes_xyxy,
+            scores,
+            classes,
+            method=method,
+            iou_threshold=iou_threshold,
+            sigma=sigma,
+            score_floor=score_floor,
+            max_detections=min(limit, len(scores)),
         )
-    if sigma <= 0:
-        raise ValueError(f"sigma divides a square, so it must be above 0. Received {sigma}.")
-    if boxes_xyxy.dim() != 2 or boxes_xyxy.shape[1] != 4:
-        raise ValueError(f"Boxes must have shape (N, 4). Received {tuple(boxes_xyxy.shape)}.")
-    if not len(boxes_xyxy) == len(scores) == len(classes):
-        raise ValueError(
-            "Each box has one score and one class. Received "
-            f"{len(boxes_xyxy)} boxes, {len(scores)} scores and {len(classes)} classes."
-        )
+        picked = decayed >= 0
+        return keep[picked], decayed[picked]
+
+    from ._soft_nms_loop import pick_softly
+
+    classes, num_classes = _numbered(classes)
+    keep, decayed = pick_softly(
+        boxes_xyxy.detach().float().contiguous().numpy(),
+        scores.detach().float().contiguous().numpy(),
+        classes.contiguous().numpy(),
+        num_classes,
+        method == "gaussian",
+        float(iou_threshold),
+        float(sigma),
+        float(score_floor),
+        limit,
+    )
+    return torch.from_numpy(keep), torch.from_numpy(decayed)
+
+
+def _numbered(classes: Tensor) -> tuple[Tensor, int]:
+    """The classes as int64 from 0, and how many numbers there are."""
+    if len(classes) == 0:
+        return classes.long(), 1
+    low, high = classes.aminmax()
+    if not classes.is_floating_point() and low >= 0 and high < _MANY_CLASSES:
+        return classes.long(), int(high) + 1
+    present, numbers = classes.unique(return_inverse=True)
+    return numbers, len(present)

@@ -14,11 +14,13 @@ from .meta_arch import ACNet
 from .resnet import make_resnet_stage, make_resnet_stages
 from .rfcn import PositionSensitiveOutputLayers, RFCNROIHeads
 from .roi_heads import SoftNMSRes5ROIHeads, SoftNMSROIHeads
+from .rpn import BestFirstRPN
 from .soft_nms_output import SoftNMSOutputLayers
 from .streamlined_inception import StreamlinedInception
 
 __all__ = [
     "ACNet",
+    "BestFirstRPN",
     "ChannelProjection",
     "CompositeConnection",
     "CompositeResNet",

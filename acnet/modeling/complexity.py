@@ -12,7 +12,7 @@ from .mask_aware_multi_attention import MaskAwareMultiAttention
 from .meta_arch import ACNet
 from .rfcn import RFCNROIHeads
 
-__all__ = ["PartComplexity", "count_complexity"]
+__all__ = ["PartComplexity", "count_complexity", "count_macs_by_layer"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def count_complexity(
     Returns:
         The parts in the order of the data, those that the model has.
     """
-    macs = _count_macs(model, image_hw, num_proposals)
+    macs = count_macs_by_layer(model, image_hw, num_proposals)
     counted: set[nn.Module | nn.Parameter] = set()
     parts = []
     for name, module in _named_parts(model).items():
@@ -104,17 +104,30 @@ def _acnet_parts(attention: Backbone) -> dict[str, nn.Module]:
     return parts
 
 
-def _count_macs(model: ACNet, image_hw: tuple[int, int], num_proposals: int) -> Counter[nn.Module]:
-    """Multiply-accumulates of every convolution and linear layer, over one pass."""
+def count_macs_by_layer(
+    model: ACNet, image_hw: tuple[int, int], num_proposals: int, *, training: bool = False
+) -> Counter[nn.Module]:
+    """Count the multiply-accumulates of every convolution and linear layer, over one pass.
+
+    Args:
+        model, image_hw, num_proposals: as for `count_complexity`.
+        training: count the backward pass too. It costs as much again for the gradient of the
+            weights, and as much for that of the input; frozen layers need less, and those with
+            nothing to train before them least.
+
+    Returns:
+        By layer; a layer that runs twice counts twice.
+    """
     macs: Counter[nn.Module] = Counter()
 
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         # Each output number is a dot product with the weights of its channel.
-        macs[layer] += output.numel() * layer.weight[0].numel()
+        gradients = layer.weight.requires_grad + inputs[0].requires_grad if training else 0
+        macs[layer] += output.numel() * layer.weight[0].numel() * (1 + gradients)
 
     layers = [layer for layer in model.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
     handles = [layer.register_forward_hook(count) for layer in layers]
-    with torch.no_grad():
+    with torch.set_grad_enabled(training):
         features = model.eval().backbone(torch.empty(1, 3, *image_hw, device=model.device))
         rpn = model.proposal_generator
         rpn.rpn_head([features[name] for name in rpn.in_features])
@@ -135,5 +148,6 @@ def _run_roi_heads(heads: nn.Module, features: dict[str, Tensor], num_proposals:
     uses_res5 = hasattr(heads, "res5")
     size = (heads.pooler if uses_res5 else heads.box_pooler).output_size
     pooled = feature.new_empty(num_proposals, feature.shape[1], *size)
+    pooled.requires_grad_(feature.requires_grad)
     box_features = heads.res5(pooled).mean(dim=(2, 3)) if uses_res5 else heads.box_head(pooled)
     heads.box_predictor(box_features)

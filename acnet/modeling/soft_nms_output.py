@@ -1,11 +1,13 @@
 """The last layers of the detector: class scores and boxes, thinned out by Soft-NMS."""
 
+import torch
 from detectron2.config import configurable
 from detectron2.modeling.roi_heads.fast_rcnn import FastRCNNOutputLayers
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-from acnet.layers import soft_nms
+from acnet.layers import soft_nms, soft_nms_padded
 
 from .full_precision import float32_region
 
@@ -76,15 +78,15 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
         Returns:
             For each image the detections, best first, and the index of the proposal of each.
         """
-        results = [
-            self._inference_single_image(boxes, scores, one.image_size)
-            for boxes, scores, one in zip(
-                self.predict_boxes(predictions, proposals),
-                self.predict_probs(predictions, proposals),
-                proposals,
-                strict=True,
-            )
-        ]
+        boxes = self.predict_boxes(predictions, proposals)
+        scores = self.predict_probs(predictions, proposals)
+        sizes = [one.image_size for one in proposals]
+        if predictions[0].device.type == "cpu":
+            results = [
+                self._inference_single_image(*one) for one in zip(boxes, scores, sizes, strict=True)
+            ]
+        else:
+            results = self._inference_all_images(boxes, scores, sizes)
         return [instances for instances, _ in results], [kept for _, kept in results]
 
     def _inference_single_image(
@@ -96,26 +98,93 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
             scores: (R, classes + 1), background last.
             image_size: height and width.
         """
-        scores = scores[:, :-1]
-        num_proposals, num_classes = scores.shape
-        boxes = boxes.reshape(num_proposals, boxes.shape[1] // 4, 4)
-        boxes = boxes.expand(num_proposals, num_classes, 4)  # a no-op unless class-agnostic
-        finite = boxes.isfinite().all(dim=2) & scores.isfinite()
-        proposal_index, classes = ((scores > self.test_score_thresh) & finite).nonzero().unbind(1)
-        candidates = Boxes(boxes[proposal_index, classes])
-        candidates.clip(image_size)
+        # nonzero is the first look at a value: what is no candidate costs nothing more.
+        proposal, classes = (scores[:, :-1] > self.test_score_thresh).nonzero().unbind(1)
+        boxes, scores = self._candidates(boxes, scores, proposal, classes, image_size)
         keep, decayed = soft_nms(
-            candidates.tensor,
-            scores[proposal_index, classes],
+            boxes,
+            scores,
             classes,
-            method=self.soft_nms_method,
-            iou_threshold=self.test_nms_thresh,
-            sigma=self.soft_nms_sigma,
-            score_floor=self.score_floor,
             max_detections=self.test_topk_per_image if self.test_topk_per_image >= 0 else None,
+            **self._decay(),
         )
+        found = self._instances(boxes[keep], decayed, classes[keep], image_size)
+        return found, proposal[keep]
+
+    def _inference_all_images(
+        self, boxes: list[Tensor], scores: list[Tensor], image_sizes: list[tuple[int, int]]
+    ) -> list[tuple[Instances, Tensor]]:
+        """Same as `_inference_single_image` image by image; the device waits once, at the end."""
+        if not boxes:
+            return []
+        images = []
+        for one_boxes, one_scores, image_size in zip(boxes, scores, image_sizes, strict=True):
+            everything = torch.ones_like(one_scores[:, :-1], dtype=torch.int64)
+            proposal = (everything.cumsum(dim=0) - 1).reshape(-1)
+            classes = (everything.cumsum(dim=1) - 1).reshape(-1)
+            candidates = self._candidates(one_boxes, one_scores, proposal, classes, image_size)
+            images.append((*candidates, classes))
+        padded_boxes, padded_scores, padded_classes = (
+            pad_sequence(list(part), batch_first=True, padding_value=-1)
+            for part in zip(*images, strict=True)
+        )
+        wanted, most = self.test_topk_per_image, padded_scores.shape[1]
+        keep, decayed = soft_nms_padded(
+            padded_boxes,
+            padded_scores,
+            padded_classes,
+            max_detections=min(wanted, most) if wanted >= 0 else most,
+            **self._decay(),
+        )
+        counts = (decayed >= 0).sum(dim=1).tolist()
+        results = []
+        for index, (count, image_size) in enumerate(zip(counts, image_sizes, strict=True)):
+            kept, (boxes, _, classes) = keep[index, :count], images[index]
+            found = self._instances(boxes[kept], decayed[index, :count], classes[kept], image_size)
+            results.append((found, kept // self.num_classes))
+        return results
+
+    def _decay(self) -> dict[str, str | float]:
+        return {
+            "method": self.soft_nms_method,
+            "iou_threshold": self.test_nms_thresh,
+            "sigma": self.soft_nms_sigma,
+            "score_floor": self.score_floor,
+        }
+
+    def _candidates(
+        self,
+        boxes: Tensor,
+        scores: Tensor,
+        proposal: Tensor,
+        classes: Tensor,
+        image_size: tuple[int, int],
+    ) -> tuple[Tensor, Tensor]:
+        """
+        Args:
+            boxes, scores: as for `_inference_single_image`.
+            proposal, classes: (N,) which of the R * classes boxes.
+            image_size: height and width.
+
+        Returns:
+            Clipped boxes (N, 4) and their scores (N,), -1 where one is no candidate.
+        """
+        count, num_classes = len(boxes), scores.shape[1] - 1
+        boxes = boxes.reshape(count, boxes.shape[1] // 4, 4)
+        boxes = boxes.expand(count, num_classes, 4)  # a no-op unless class-agnostic
+        boxes, scores = boxes[proposal, classes], scores[proposal, classes]
+        is_candidate = boxes.isfinite().all(dim=1) & scores.isfinite()
+        is_candidate &= scores > self.test_score_thresh
+        height, width = image_size
+        sides = zip(boxes.unbind(1), (width, height, width, height), strict=True)
+        clipped = torch.stack([side.clamp(0, limit) for side, limit in sides], dim=1)
+        return clipped, torch.where(is_candidate, scores, -1.0)
+
+    def _instances(
+        self, boxes: Tensor, scores: Tensor, classes: Tensor, image_size: tuple[int, int]
+    ) -> Instances:
         result = Instances(image_size)
-        result.pred_boxes = candidates[keep]
-        result.scores = decayed
-        result.pred_classes = classes[keep]
-        return result, proposal_index[keep]
+        result.pred_boxes = Boxes(boxes)
+        result.scores = scores
+        result.pred_classes = classes
+        return result

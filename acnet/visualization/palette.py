@@ -28,12 +28,13 @@ DARK = {
     "false": "#eecc66",
     "missed": "#ee99aa",
 }
-# On skin the boxes are brighter, in hues that skin does not have.
+# On skin the boxes are brighter, in hues that skin does not have; missed is deep enough to differ
+# from found in lightness, for readers without green cones (tests/visualization/test_palette.py).
 ON_PHOTO = {
     "muted": "#ffffff",
     "found": "#5ad1ff",
     "false": "#ffe03b",
-    "missed": "#ff4fd8",
+    "missed": "#f800b8",
 }
 
 

@@ -24,6 +24,7 @@ from tabulate import tabulate
 from acnet.config_files import load_config
 from acnet.engine.device import resolve_device
 from acnet.engine.precision import choose_precision
+from acnet.engine.train import build_model
 from acnet.modeling.complexity import count_complexity
 
 EPILOG = """
@@ -87,7 +88,7 @@ def time_steps(cfg: DictConfig, args: argparse.Namespace) -> list[float]:
     """Seconds of each step, the first of which is not counted."""
     device = resolve_device(cfg.train.device)
     precision = choose_precision(cfg.train.amp, device)
-    model = instantiate(cfg.model).to(device).train(args.task == "train")
+    model = build_model(cfg).train(args.task == "train")
     batch = random_batch(args.batch_size, tuple(args.size))
     seconds = []
     with EventStorage(), torch.set_grad_enabled(args.task == "train"):

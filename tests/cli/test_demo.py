@@ -107,6 +107,11 @@ def test_quick_demo_leaves_a_page_that_works_from_the_disk(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "Pictures and all numbers: demo/index.html" in done.stdout
     output = tmp_path / "demo"
+    first_look = json.loads((output / "first_look" / "images.json").read_text())
+    assert [image["file_name"] for image in first_look["images"]] == [
+        "generated_1.jpg",
+        "generated_2.jpg",
+    ]
     page = (output / "index.html").read_text()
     pictures = re.findall(r'src="([^"]+)"', page)
     assert len(pictures) == 5  # two test photos of ten, twice, and the loss curve
@@ -120,7 +125,7 @@ def test_quick_demo_leaves_a_page_that_works_from_the_disk(tmp_path):
     shutil.rmtree(output / "pictures")
     again = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
-    assert "[1/4] photos\n  are ready\n" in again.stderr
+    assert "[2/5] photos\n  are ready\n" in again.stderr
     assert "  is finished\n" in again.stderr
     assert json.loads((output / "results.json").read_text())["ap"] == results["ap"]
     assert all((output / picture).is_file() for picture in pictures)

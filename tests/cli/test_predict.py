@@ -10,6 +10,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from acnet.inference import Predictor
+from acnet.inference.optimize import NOTHING, Optimizations
 from tests.cli.predicting import CONFIG, files_below, predict, read_counts, save_noise
 
 
@@ -43,6 +44,29 @@ def test_predictions_are_coco_results_about_the_images_file(tmp_path, photos, we
     assert images == [(1, "a.png", 96, 64), (2, "b.jpg", 64, 96)]
     assert loaded.cats == {1: {"id": 1, "name": "acne"}}
     assert {row["category_id"] for row in loaded.anns.values()} == {1}
+
+
+@pytest.mark.parametrize(
+    ("options", "optimizations"),
+    [
+        ([], Optimizations()),
+        (["--no-optimize"], NOTHING),
+        (["--compile"], Optimizations(compile=True)),
+    ],
+)
+def test_optimised_unless_told_otherwise(
+    tmp_path, photos, weights, monkeypatch, options, optimizations
+):
+    class SeenError(Exception):
+        pass
+
+    def see(*args, optimize, **kwargs):
+        raise SeenError(optimize)
+
+    monkeypatch.setattr("acnet.inference.Predictor", see)
+    with pytest.raises(SeenError) as seen:
+        predict(photos, "--weights", weights, "--output", tmp_path / "out", *options)
+    assert seen.value.args == (optimizations,)
 
 
 def test_rows_hold_what_the_predictor_finds(tmp_path, photos, weights):

@@ -216,15 +216,16 @@ def test_anchors_have_their_place_on_every_level(name):
 
 
 def test_tuned_rows_differ_in_their_backbone_alone():
+    """Equal data, schedule and heads by construction: what a row gains is its parts' doing."""
     rows = [name for name in NAMES if name.startswith("toy/tuned/table2/")]
-    shared = []
+    shared = set()
     for name in rows:
         cfg = _load(name)
         assert cfg.train.output_dir == f"output/{name}"
         del cfg.model.backbone, cfg.train.output_dir
-        shared.append(OmegaConf.to_yaml(cfg))
+        shared.add(OmegaConf.to_yaml(cfg))
     assert len(rows) == 9
-    assert set(shared) == {shared[0]}
+    assert len(shared) == 1
 
 
 def test_toy_rows_take_the_paper_s_gate_and_the_demo_does_not():

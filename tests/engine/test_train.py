@@ -202,6 +202,24 @@ def test_a_run_without_a_length_is_an_error(tiny_cfg, train):
         train(tiny_cfg("train.max_iter=null"))
 
 
+def test_a_batch_in_parts_keeps_iterations_and_data(tiny_cfg, train, metrics):
+    whole = metrics(train(tiny_cfg("train.max_iter=2", name="whole")))
+    parts = metrics(train(tiny_cfg("train.max_iter=2", "train.accumulate=2", name="parts")))
+    assert [row["iteration"] for row in parts] == [row["iteration"] for row in whole]
+    # The weight's penalty knows no images, so the first step's is the same to the last digit.
+    assert parts[0]["loss_size"] == whole[0]["loss_size"]
+    # A config saved before there were parts has no such key.
+    cfg = tiny_cfg("train.max_iter=2", name="old")
+    del cfg.train.accumulate
+    assert metrics(train(cfg)) == whole
+
+
+@pytest.mark.parametrize("parts", [0, 3])
+def test_a_batch_that_has_no_such_parts(tiny_cfg, train, parts):
+    with pytest.raises(UserError, match=rf"Received {parts} parts of a share of 4 images\. Set"):
+        train(tiny_cfg(f"train.accumulate={parts}"))
+
+
 def test_no_evaluation_but_the_last(tiny_cfg, train, metrics):
     folder = train(tiny_cfg("train.eval_period=0"))
     assert [row["iteration"] for row in metrics(folder) if "bbox/AP50" in row] == [11]

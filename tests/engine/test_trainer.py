@@ -1,5 +1,6 @@
 """The training step against detectron2's own, in each precision, and its errors."""
 
+import contextlib
 import copy
 import itertools
 
@@ -81,6 +82,52 @@ def test_a_nan_names_iteration_and_images():
         trainer.train(0, 5)
     # Batches of four, so image 5 is in the second; the weights are those of the first step.
     assert all(parameter.isfinite().all() for parameter in trainer.model.parameters())
+
+
+class MeanLoss(torch.nn.Module):
+    """A linear model whose losses are means over the images, as in a detector without BN."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(3, 1)
+        self.sizes, self.unsynchronised = [], 0
+
+    def forward(self, batch):
+        self.sizes.append(len(batch))
+        scores = self.linear(torch.stack([d["image"].mean(dim=(1, 2)) for d in batch]))[:, 0]
+        targets = torch.tensor([d["target"] for d in batch])
+        return {"loss_score": (scores - targets).square().mean(), "loss_size": scores.abs().mean()}
+
+    @contextlib.contextmanager
+    def no_sync(self):
+        self.unsynchronised += 1
+        yield
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_a_batch_in_parts_trains_as_a_whole_one(parts: int):
+    trainers = []
+    for accumulate in (1, parts):
+        seed_everything(0)
+        model = MeanLoss()
+        trainers.append(
+            Trainer(
+                model=model,
+                data_loader=batches(4),
+                optimizer=torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9),
+                precision=FP32,
+                accumulate=accumulate,
+            )
+        )
+        trainers[-1].train(0, 5)
+    whole, split = trainers
+    assert split.model.sizes == [4 // parts] * parts * 5
+    torch.testing.assert_close(split.model.state_dict(), whole.model.state_dict())
+    for name in ("total_loss", "loss_score", "loss_size"):
+        histories = [[v for v, _ in t.storage.history(name).values()] for t in trainers]
+        assert histories[0] == pytest.approx(histories[1], rel=1e-5)
+    # Of the parts of each step all but the last keep their gradients to themselves.
+    assert (whole.model.unsynchronised, split.model.unsynchronised) == (0, (parts - 1) * 5)
 
 
 def test_state_goes_on_where_it_was():

@@ -21,6 +21,8 @@ train = dict(
     device="auto",
     amp=dict(enabled=False, dtype="auto"),
     channels_last=False,
+    accumulate=1,
+    activation_checkpointing=False,
     ddp=dict(broadcast_buffers=False, find_unused_parameters=False, fp16_compression=False),
     sync_bn=True,
     checkpointer=dict(period=3, max_to_keep=2),

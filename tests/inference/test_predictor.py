@@ -18,6 +18,8 @@ from acnet.data.readers.formats import open_source
 from acnet.engine.train import build_model
 from acnet.errors import UserError
 from acnet.inference import Predictor
+from acnet.inference.fingerprint import predictor_digest
+from acnet.inference.optimize import NOTHING, Optimizations
 
 CONFIG = "toy/acnet_r18"
 IN_FP32 = "train.amp.enabled=false"
@@ -34,8 +36,27 @@ def weights(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def predictor(weights):
-    """Return a predictor in fp32."""
-    return Predictor(load_config(CONFIG, [IN_FP32]), weights)
+    """Return a predictor in fp32, with the model as it was trained."""
+    return Predictor(load_config(CONFIG, [IN_FP32]), weights, precision="config", optimize=False)
+
+
+def test_optimised_by_default(weights, predictor):
+    ours = Predictor(load_config(CONFIG), weights, precision="float32")
+    assert ours.optimizations == Optimizations()
+    assert predictor.optimizations == NOTHING
+    ours, theirs = ours(photo()), predictor(photo())
+    torch.testing.assert_close(ours.scores, theirs.scores, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        ours.pred_boxes.tensor, theirs.pred_boxes.tensor, rtol=1e-4, atol=1e-2
+    )
+
+
+def test_single_changes_are_new_results(weights):
+    chosen = Optimizations(fuse=False)
+    one, other = Predictor(CONFIG, weights, optimize=chosen), Predictor(CONFIG, weights)
+    assert one.optimizations == chosen
+    cfg = load_config(CONFIG)
+    assert predictor_digest(one, cfg) != predictor_digest(other, cfg)
 
 
 def photo(height: int = 64, width: int = 96) -> np.ndarray:

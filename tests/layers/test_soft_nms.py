@@ -1,10 +1,13 @@
 import math
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torchvision.ops import batched_nms
 
-from acnet.layers import soft_nms
+from acnet.layers import soft_nms, soft_nms_padded
 
 
 def _random_boxes(count, classes=3, spread=60.0):
@@ -150,5 +153,141 @@ def test_errors_say_what_was_received():
         soft_nms(boxes, scores, classes, method="hard")
     with pytest.raises(ValueError, match=r"above 0\. Received 0"):
         soft_nms(boxes, scores, classes, method="gaussian", sigma=0)
+    with pytest.raises(ValueError, match=r"floor .*Received -1"):
+        soft_nms(boxes, scores, classes, score_floor=-1)
+    with pytest.raises(ValueError, match=r"max_detections .*Received -5"):
+        soft_nms(boxes, scores, classes, max_detections=-5)
     with pytest.raises(ValueError, match="4 boxes, 3 scores and 4 classes"):
         soft_nms(boxes, scores[:3], classes)
+
+
+def _lesions(count, num_classes, seed):
+    """Candidates of a detector: clusters around lesions and a background, scores that differ."""
+    random = np.random.default_rng(seed)
+    lesions = np.concatenate([random.uniform(0, 400, (9, 2)), random.uniform(12, 80, (9, 2))], 1)
+    chosen = lesions[random.integers(9, size=count)]
+    centres = chosen[:, :2] + random.normal(0, 0.15, (count, 2)) * chosen[:, 2:]
+    sizes = chosen[:, 2:] * np.exp(random.normal(0, 0.2, (count, 2)))
+    boxes = torch.from_numpy(np.concatenate([centres - sizes / 2, centres + sizes / 2], 1)).float()
+    scores = torch.from_numpy(random.permutation(count) + 1).float() / (count + 1)
+    return boxes, scores, torch.from_numpy(random.integers(num_classes, size=count))
+
+
+def _padded(boxes, scores, classes, max_detections=None, **options):
+    """`soft_nms_padded` with the output of `soft_nms`."""
+    limit = len(scores) if max_detections is None else max_detections
+    keep, decayed = soft_nms_padded(boxes, scores, classes, max_detections=limit, **options)
+    assert keep.shape == decayed.shape == (limit,)
+    picks = int((decayed >= 0).sum())
+    assert (keep[picks:] == 0).all()
+    assert (decayed[picks:] == -1).all()
+    return keep[:picks], decayed[:picks]
+
+
+@pytest.mark.parametrize("function", [soft_nms, _padded])
+@pytest.mark.parametrize("method", ["linear", "gaussian"])
+@pytest.mark.parametrize("num_classes", [1, 20])
+@pytest.mark.parametrize("floor", [0.0, 0.01])
+def test_equals_the_loop_of_the_paper_on_many_boxes(function, method, num_classes, floor):
+    boxes, scores, classes = _lesions(250, num_classes, seed=num_classes)
+    keep, decayed = function(boxes, scores, classes, method=method, score_floor=floor)
+    slow = _slow_soft_nms(boxes, scores, classes, method, 0.3, 0.5, floor)
+    # In float64 no two scores here are so close that rounding could exchange them.
+    assert keep.tolist() == [index for index, _ in slow]
+    expected = torch.tensor([score for _, score in slow], dtype=torch.float32)
+    torch.testing.assert_close(decayed, expected, rtol=0, atol=1e-7)
+
+
+@given(
+    st.integers(0, 200),
+    st.integers(1, 5),
+    st.integers(0, 2**31),
+    st.sampled_from(["linear", "gaussian"]),
+    st.sampled_from([None, 0, 1, 30]),
+    st.sampled_from([0.0, 1e-3, 0.3]),
+)
+@settings(max_examples=40, deadline=None)
+def test_both_paths_pick_the_same(count, num_classes, seed, method, max_detections, floor):
+    generator = torch.Generator().manual_seed(seed)
+    # Whole pixels and few scores: ties, equal boxes, boxes without area, overlaps at the threshold.
+    corners = torch.randint(0, 30, (count, 2), generator=generator).float()
+    boxes = torch.cat(
+        [corners, corners + torch.randint(-1, 20, (count, 2), generator=generator)], 1
+    )
+    scores = torch.randint(-1, 20, (count,), generator=generator) / 20
+    classes = torch.randint(0, num_classes, (count,), generator=generator)
+    options = {"method": method, "max_detections": max_detections, "score_floor": floor}
+    keep, decayed = soft_nms(boxes, scores, classes, **options)
+    same, same_decayed = _padded(boxes, scores, classes, **options)
+    assert keep.tolist() == same.tolist()
+    torch.testing.assert_close(decayed, same_decayed, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("function", [soft_nms, _padded])
+@pytest.mark.parametrize("method", ["linear", "gaussian"])
+def test_numbers_that_are_none(function, method):
+    boxes, scores, classes = _lesions(200, 1, seed=0)
+    boxes[::9, 2], boxes[1::10, 0], boxes[2::11, 1] = torch.inf, -torch.inf, torch.nan
+    scores[3::12], scores[4::13], scores[5::14] = torch.nan, -torch.inf, -0.0
+    scores[190] = torch.inf
+    keep, decayed = function(boxes, scores, classes, method=method, score_floor=0.0)
+    assert sorted(keep.tolist()) == (scores >= 0).nonzero().flatten().tolist()
+    assert keep[0] == 190
+    assert not decayed.isnan().any()
+    # Boxes that are none leave others alone, and keep their scores.
+    none = ~boxes[keep].isfinite().all(dim=1)
+    torch.testing.assert_close(decayed[none], scores[keep][none].clamp(min=0))
+    finite = boxes.isfinite().all(dim=1) & (scores >= 0)
+    _, expected = function(
+        boxes[finite], scores[finite], classes[finite], method=method, score_floor=0.0
+    )
+    torch.testing.assert_close(decayed[~none], expected)
+
+
+def test_a_batch_is_its_images_one_by_one():
+    images = [_lesions(60, 3, seed) for seed in range(4)]
+    boxes, scores, classes = (torch.stack(each) for each in zip(*images, strict=True))
+    scores[2, 10:] = -1  # padding
+    keep, decayed = soft_nms_padded(boxes, scores, classes, max_detections=40)
+    for index in range(4):
+        one = soft_nms_padded(boxes[index], scores[index], classes[index], max_detections=40)
+        assert one[0].equal(keep[index])
+        assert one[1].equal(decayed[index])
+    assert keep[2].max() < 10
+
+
+@pytest.mark.parametrize("labels", [[-7, 10**12, 3], [0.5, 1.5, 2.5], [2000, 0, 2**40]])
+def test_any_numbers_name_classes(labels):
+    boxes, scores, classes = _lesions(100, 3, seed=5)
+    named = torch.tensor(labels)[classes]
+    for one, other in zip(
+        soft_nms(boxes, scores, named), soft_nms(boxes, scores, classes), strict=True
+    ):
+        assert one.equal(other)
+
+
+def test_strided_inputs_and_inputs_with_gradients():
+    boxes, scores, classes = _lesions(100, 2, seed=6)
+    expected = soft_nms(boxes, scores, classes)
+    strided = (
+        boxes.T.contiguous().T.requires_grad_(),
+        scores.repeat_interleave(2).requires_grad_()[::2],
+        classes.int().repeat_interleave(3)[::3],
+    )
+    for one, other in zip(soft_nms(*strided), expected, strict=True):
+        assert one.equal(other)
+        assert not one.requires_grad
+    assert scores.equal(_lesions(100, 2, seed=6)[1])  # the input is left as it is
+
+
+def test_torch_exports_it():
+    class SoftNMS(torch.nn.Module):
+        def forward(self, boxes, scores, classes):
+            return soft_nms_padded(boxes, scores, classes, max_detections=25)
+
+    boxes, scores, classes = _lesions(60, 2, seed=7)
+    exported = torch.export.export(SoftNMS(), (boxes, scores, classes)).module()
+    for one, other in zip(
+        exported(boxes, scores, classes), SoftNMS()(boxes, scores, classes), strict=True
+    ):
+        assert one.equal(other)

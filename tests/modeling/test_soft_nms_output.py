@@ -81,6 +81,29 @@ def test_boxes_are_clipped_and_non_finite_ones_dropped():
     torch.testing.assert_close(found.pred_boxes.tensor, torch.tensor([[0.0, 90, 30, 100]]))
 
 
+@pytest.mark.parametrize("agnostic", [False, True])
+@pytest.mark.parametrize("topk", [-1, 0, 7, 1000])
+def test_all_images_at_once_are_the_images_one_by_one(agnostic, topk):
+    layers = _layers(cls_agnostic_bbox_reg=agnostic, test_topk_per_image=topk)
+    layers.test_score_thresh = 0.2
+    sizes = [(60, 80), (100, 40), (50, 50)]
+    boxes = [torch.randn(count, 4 if agnostic else 8) * 40 + 30 for count in (30, 0, 12)]
+    boxes[0][3, 1], boxes[2][5, 0] = torch.nan, torch.inf
+    scores = [torch.randn(len(each), 3).softmax(dim=1) for each in boxes]
+    together = layers._inference_all_images(boxes, scores, sizes)
+    for (found, kept), *image in zip(together, boxes, scores, sizes, strict=True):
+        expected, expected_kept = layers._inference_single_image(*image)
+        assert found.image_size == expected.image_size
+        assert kept.tolist() == expected_kept.tolist()
+        assert found.pred_boxes.tensor.equal(expected.pred_boxes.tensor)
+        assert found.pred_classes.tolist() == expected.pred_classes.tolist()
+        torch.testing.assert_close(found.scores, expected.scores, rtol=0, atol=1e-6)
+
+
+def test_no_images():
+    assert _layers()._inference_all_images([], [], []) == []
+
+
 def test_predictions_and_losses_are_float32_under_autocast(event_storage):
     layers = _layers()
     with torch.autocast("cpu", torch.bfloat16):

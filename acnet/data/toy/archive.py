@@ -115,6 +115,8 @@ def write_toy_set(
 
 def _marker(options: ToyOptions, photos: int) -> dict:
     made_with = json.loads(json.dumps(dataclasses.asdict(options)))  # tuples become lists
+    if not options.paired:
+        del made_with["paired"]  # sets that are older than this option stay complete
     return {"format": FORMAT_VERSION, "photos": photos, "options": made_with}
 
 

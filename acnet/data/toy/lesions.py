@@ -67,7 +67,11 @@ def sample_diameters(
 
 
 def place_lesions(
-    rng: np.random.Generator, image_hw: tuple[int, int], diameters: np.ndarray
+    rng: np.random.Generator,
+    image_hw: tuple[int, int],
+    diameters: np.ndarray,
+    *,
+    apart: bool = False,
 ) -> list[Lesion]:
     """Places lesions, some in clusters, without hiding one under another.
 
@@ -75,20 +79,23 @@ def place_lesions(
         rng: where places and forms come from.
         image_hw: size of the photo in pixels; every box lies inside.
         diameters: pixels; one for which there is no place left is dropped.
+        apart: draw each lesion from random numbers of its own, so that one that is tried more often
+            moves no other.
 
     Returns:
         The lesions in order of their diameters, falling.
     """
     lesions: list[Lesion] = []
     boxes = np.zeros((0, 4), np.float32)
-    for diameter in diameters:
+    streams = rng.spawn(len(diameters)) if apart else [rng] * len(diameters)
+    for own, diameter in zip(streams, diameters, strict=True):
         for _ in range(PLACING_TRIES):
-            center_xy = _sample_center(rng, image_hw, diameter, boxes)
-            blob = draw_blob(rng, center_xy=center_xy, diameter=float(diameter))
+            center_xy = _sample_center(own, image_hw, diameter, boxes)
+            blob = draw_blob(own, center_xy=center_xy, diameter=float(diameter))
             box = blob.box_xyxy()
             if _is_inside(box, image_hw) and is_clear(box, boxes):
                 boxes = np.concatenate([boxes, np.array([box], np.float32)])
-                lesions.append(Lesion(blob, _sample_kind(rng, diameter), _sample_redness(rng)))
+                lesions.append(Lesion(blob, _sample_kind(own, diameter), _sample_redness(own)))
                 break
     return lesions
 

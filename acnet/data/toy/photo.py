@@ -6,6 +6,8 @@ import numpy as np
 
 from acnet.data.toy import distractors, lesions, skin
 
+NUM_STREAMS = 5  # of random numbers, see `_streams`
+
 
 @dataclass(frozen=True, kw_only=True)
 class ToyOptions:
@@ -18,6 +20,9 @@ class ToyOptions:
         colour_shift: strength of colour casts, 0 for white light, 1 as usual.
         scale_spread: share of the size range that is used, in log scale; 0 for one size.
         density: factor on the number of lesions.
+        paired: draw every part of a photo from random numbers of its own, so that sets that differ
+            in one knob show the same skin, spots, hair, light and camera. Off, one stream feeds
+            all, and a knob that changes how many numbers a part takes changes all that follows.
     """
 
     seed: int = 0
@@ -26,6 +31,7 @@ class ToyOptions:
     colour_shift: float = 1.0
     scale_spread: float = 1.0
     density: float = 1.0
+    paired: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,22 +57,30 @@ def draw_photo(options: ToyOptions, index: int) -> ToyPhoto:
     Returns:
         The picture and its boxes, sorted by top, then left.
     """
-    rng = np.random.default_rng(np.random.SeedSequence([options.seed, index]))
-    size = options.sizes_px[rng.integers(len(options.sizes_px))]
+    places, ground, spots, looks, front = _streams(options, index)
+    size = options.sizes_px[places.integers(len(options.sizes_px))]
     image_hw = (size[1], size[0]) if isinstance(size, tuple) else (size, size)
-    count = lesions.sample_count(rng, options.density)
-    diameters = lesions.sample_diameters(rng, count, options.lesion_px, options.scale_spread)
-    placed = lesions.place_lesions(rng, image_hw, diameters)
+    count = lesions.sample_count(places, options.density)
+    diameters = lesions.sample_diameters(places, count, options.lesion_px, options.scale_spread)
+    placed = lesions.place_lesions(places, image_hw, diameters, apart=options.paired)
     boxes = np.array([lesion.blob.box_xyxy() for lesion in placed], np.float32).reshape(-1, 4)
 
-    maps = skin.bare_skin(rng, image_hw)
-    distractors.paint_blush(rng, maps)
-    distractors.paint_freckles(rng, maps)
-    distractors.paint_moles(rng, maps, boxes)
+    maps = skin.bare_skin(ground, image_hw)
+    distractors.paint_blush(spots, maps)
+    distractors.paint_freckles(spots, maps)
+    distractors.paint_moles(spots, maps, boxes)
     for lesion in placed:
-        lesions.paint_lesion(rng, maps, lesion)
-    distractors.paint_hair(rng, maps)
-    light = skin.uneven_light(rng, image_hw, options.colour_shift)
-    image_bgr = skin.picture(rng, maps, light)
+        lesions.paint_lesion(looks, maps, lesion)
+    distractors.paint_hair(front, maps)
+    light = skin.uneven_light(front, image_hw, options.colour_shift)
+    image_bgr = skin.picture(front, maps, light)
     left, top, right, bottom = boxes.T
     return ToyPhoto(image_bgr, boxes[np.lexsort((right, bottom, left, top))])
+
+
+def _streams(options: ToyOptions, index: int) -> list[np.random.Generator]:
+    """Random numbers for places, skin, spots, lesions' looks, and all that lies in front."""
+    seed = np.random.SeedSequence([options.seed, index])
+    if options.paired:
+        return [np.random.default_rng(child) for child in seed.spawn(NUM_STREAMS)]
+    return [np.random.default_rng(seed)] * NUM_STREAMS

@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from acnet.evaluation.result import EvaluationResult, PhotoRow
+from acnet.visualization.report.photo_boxes import PhotoBoxes
 from acnet.visualization.report.pictures import photo_data_uri
 from acnet.visualization.report.schematic import photo_svg
 
@@ -24,7 +25,7 @@ def photo_parts(result: EvaluationResult, photos_root: Path | None) -> dict[str,
     Returns:
         What the template shows of them.
     """
-    drawing = _Boxes(result)
+    drawing = PhotoBoxes(result)
     return {
         "threshold": result.operating_threshold,
         "threshold_source": result.threshold_source,
@@ -86,31 +87,7 @@ def base_name(file_name: str) -> str:
     return name.encode("utf-8", "replace").decode()  # JSON can hold half a character
 
 
-class _Boxes:
-    """Boxes of a photo by kind, at the operating threshold."""
-
-    def __init__(self, result: EvaluationResult):
-        self.truth, self.detections = result.ground_truth, result.detections
-        self.partner = result.matches.matched_gt(iou=0.5)
-        self.ignored = result.matches.ignored(iou=0.5)
-        self.accepted = self.detections.scores >= result.operating_threshold
-        self.truth_xyxy, self.found_xyxy = self.truth.boxes_xyxy, self.detections.boxes_xyxy
-
-    def of_photo(self, index: int) -> dict[str, np.ndarray]:
-        """Return (N, 4) boxes by kind."""
-        mine = np.flatnonzero((self.detections.photo == index) & self.accepted & ~self.ignored)
-        hits = mine[self.partner[mine] >= 0]
-        lesions = np.flatnonzero((self.truth.photo == index) & ~self.truth.crowd)
-        hit = np.isin(lesions, self.partner[hits])
-        return {
-            "truth": self.truth_xyxy[lesions[hit]],
-            "found": self.found_xyxy[hits],
-            "false": self.found_xyxy[np.setdiff1d(mine, hits)],
-            "missed": self.truth_xyxy[lesions[~hit]],
-        }
-
-
-def _view(row: PhotoRow, drawing: _Boxes, photos_root: Path | None) -> dict[str, Any]:
+def _view(row: PhotoRow, drawing: PhotoBoxes, photos_root: Path | None) -> dict[str, Any]:
     image_hw = tuple(drawing.truth.image_hw[row.index].tolist())
     name = base_name(row.file_name)
     return {

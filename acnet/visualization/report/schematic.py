@@ -24,7 +24,7 @@ def photo_svg(
 
     Args:
         image_hw: Height and width of the photo in pixels, which are the units of the drawing.
-        boxes_xyxy: (N, 4) in pixels of the photo, by kind.
+        boxes_xyxy: (N, 4) in pixels of the photo, by kind; kinds may be missing.
         alt: What the drawing shows, for readers who do not see it.
         picture: Data URI of the photo to lay below the boxes; None for its outline alone.
 
@@ -35,7 +35,7 @@ def photo_svg(
     frame = Markup('<rect class="frame" width="{}" height="{}"/>').format(width, height)
     if picture is not None:
         frame = Markup('<image href="{}" width="{}" height="{}"/>').format(picture, width, height)
-    paths = {kind: box_path(boxes_xyxy[kind]) for kind in KINDS if len(boxes_xyxy[kind])}
+    paths = {kind: box_path(boxes_xyxy[kind]) for kind in KINDS if len(boxes_xyxy.get(kind, ()))}
     lines = [Markup('<path class="box {}" d="{}"/>').format(*item) for item in paths.items()]
     if picture is not None:  # a dark rim on both sides of each line, so that any skin shows it
         lines = [Markup('<path class="rim" d="{}"/>').format(d) for d in paths.values()] + lines

@@ -13,6 +13,11 @@ train = dict(
     # enabled: False, True, or "auto" (where the hardware has the type natively).
     amp=dict(enabled=False, dtype="auto"),
     channels_last=False,
+    # In how many parts a process's share of the batch goes through the model: less memory, the same
+    # gradients but for BN, which sees a part at a time. docs/recipes.md
+    accumulate=1,
+    # Less memory for a second forward pass; the same gradients.
+    activation_checkpointing=False,
     ddp=dict(broadcast_buffers=False, find_unused_parameters=False, fp16_compression=False),
     sync_bn=True,
     checkpointer=dict(period=5000, max_to_keep=3),

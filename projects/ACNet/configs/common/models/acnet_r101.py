@@ -4,10 +4,10 @@ from detectron2.config import LazyCall as L
 from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
 from detectron2.modeling.box_regression import Box2BoxTransform
 from detectron2.modeling.matcher import Matcher
-from detectron2.modeling.proposal_generator import RPN
 
 from acnet.modeling import (
     ACNet,
+    BestFirstRPN,
     Float32ROIPooler,
     Float32RPNHead,
     SoftNMSRes5ROIHeads,
@@ -19,7 +19,7 @@ from .heads import output_layers, sampling
 
 model = L(ACNet)(
     backbone=acnet_backbone(),
-    proposal_generator=L(RPN)(
+    proposal_generator=L(BestFirstRPN)(
         in_features=["p3"],
         head=L(Float32RPNHead)(in_channels=1024, num_anchors=12, conv_dims=[512]),
         anchor_generator=L(DefaultAnchorGenerator)(

@@ -1,0 +1,101 @@
+"""Region proposal network of detectron2 that computes only the proposals it may keep.
+
+Shape shorthand:
+    N: images of the batch
+    R: anchors of one level (height x width x anchors of a cell)
+    K: the best of them, `pre_nms_topk`
+"""
+
+import torch
+from detectron2.modeling.proposal_generator import RPN
+from detectron2.modeling.proposal_generator.build import PROPOSAL_GENERATOR_REGISTRY
+from detectron2.structures import Boxes, Instances
+from torch import Tensor
+
+from acnet.layers.nms import nms
+
+__all__ = ["BestFirstRPN"]
+
+
+@PROPOSAL_GENERATOR_REGISTRY.register()
+class BestFirstRPN(RPN):
+    """`RPN` that ranks anchors first, and decodes and compares only the best.
+
+    The proposals are those of detectron2's, box by box. It decodes every anchor of the grid, drops
+    unusable boxes by masks whose sizes the host must wait for, and runs NMS over all that are left
+    to throw away what exceeds `post_nms_topk`; here sizes are fixed until the last step, and NMS
+    ends with the last proposal that is wanted.
+    """
+
+    @torch.no_grad()
+    def predict_proposals(
+        self,
+        anchors: list[Boxes],
+        pred_objectness_logits: list[Tensor],
+        pred_anchor_deltas: list[Tensor],
+        image_sizes: list[tuple[int, int]],
+    ) -> list[Instances]:
+        """Same as `RPN.predict_proposals`.
+
+        Args:
+            anchors: for each level (R, 4).
+            pred_objectness_logits: for each level (N, R).
+            pred_anchor_deltas: for each level (N, R, 4).
+            image_sizes: for each image its height and width.
+
+        Returns:
+            For each image at most `post_nms_topk` proposals, best first.
+
+        Raises:
+            FloatingPointError: in training, if a prediction is not finite.
+        """
+        levels = [
+            self._best(*level)
+            for level in zip(anchors, pred_objectness_logits, pred_anchor_deltas, strict=True)
+        ]
+        if self.training and not all(
+            bool(boxes.isfinite().all() & logits.isfinite().all()) for boxes, logits in levels
+        ):
+            raise FloatingPointError(
+                "Predicted boxes or scores contain Inf/NaN. Training has diverged."
+            )
+        return [
+            self._propose([(boxes[n], logits[n]) for boxes, logits in levels], image_size)
+            for n, image_size in enumerate(image_sizes)
+        ]
+
+    def _best(self, anchors: Boxes, logits: Tensor, deltas: Tensor) -> tuple[Tensor, Tensor]:
+        """Decode the best anchors of one level: boxes (N, K, 4) and logits (N, K), sorted."""
+        count = min(logits.shape[1], self.pre_nms_topk[self.training])
+        best_logits, index = logits.topk(count, dim=1)
+        chosen = deltas.gather(1, index[..., None].expand(-1, -1, 4))
+        boxes = self.box2box_transform.apply_deltas(
+            chosen.reshape(-1, 4), anchors.tensor[index.reshape(-1)]
+        )
+        return boxes.view(*index.shape, 4), best_logits
+
+    def _propose(
+        self, levels: list[tuple[Tensor, Tensor]], image_size: tuple[int, int]
+    ) -> Instances:
+        """The best proposals of one image, from boxes (K, 4) and logits (K,) of each level."""
+        limit = self.post_nms_topk[self.training]
+        kept_boxes, kept_logits = [], []
+        for level_boxes, logits in levels:
+            usable = level_boxes.isfinite().all(dim=1) & logits.isfinite()
+            boxes = Boxes(torch.where(usable[:, None], level_boxes, torch.zeros_like(level_boxes)))
+            boxes.clip(image_size)
+            usable &= boxes.nonempty(threshold=self.min_box_size)
+            # Unusable boxes come last in the order of picking, where they suppress nobody.
+            logits = torch.where(usable, logits, torch.full_like(logits, -torch.inf))
+            keep = nms(boxes.tensor, logits, self.nms_thresh, limit)
+            kept_boxes.append(boxes.tensor[keep])
+            kept_logits.append(logits[keep])
+        boxes, logits = torch.cat(kept_boxes), torch.cat(kept_logits)
+        if len(levels) > 1:
+            order = logits.argsort(descending=True, stable=True)[:limit]
+            boxes, logits = boxes[order], logits[order]
+        found = logits > -torch.inf
+        result = Instances(image_size)
+        result.proposal_boxes = Boxes(boxes[found])
+        result.objectness_logits = logits[found]
+        return result

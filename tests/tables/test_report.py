@@ -1,0 +1,185 @@
+"""The page and the Markdown, from records of made-up numbers."""
+
+import re
+
+import pytest
+
+from acnet.config_files import available_configs
+from acnet.errors import UserError
+from acnet.tables import report
+from acnet.tables.contents import NOTHING, effect_table, form_table, gain_table, paper_tables
+from acnet.tables.markdown import write_between_markers
+from acnet.tables.measured import Measured
+from acnet.tables.numbers import HEADLINE
+from acnet.tables.paper import PAPER_ROWS
+from acnet.tables.record import read_records
+from acnet.tables.report import write_reports
+from acnet.tables.rows import choose_rows
+from tests.tables.sample_records import add_record
+
+SEEDS = (1, 2, 3)
+# Where our numbers are the paper's, our gains and effects are the paper's too.
+PAPER = {row.key: row.map_percent for row in PAPER_ROWS if row.table == 2}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Return records of Table II's nine rows and of a tuned one, three seeds each."""
+    folder = tmp_path_factory.mktemp("results")
+    for seed in SEEDS:
+        for key, value in PAPER.items():
+            add_record(folder, f"toy/table2/{key}", seed, value + seed)
+        add_record(folder, "toy/tuned/table2/cb_dce", seed, 20.0 + seed, form="tuned")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def measured(results):
+    """Return them with all rows of the tables; baseline, CB and CB + FRM have no tuned twin."""
+    alike = [f"toy/tuned/table2/{key}" for key in ("baseline", "cb", "cb_frm")]
+    there = [name for name in available_configs() if name not in alike]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("acnet.tables.rows.available_configs", lambda: there)
+        rows = choose_rows("toy", tables=[1, 2, 3])
+        return Measured(rows, list(read_records(results)))
+
+
+def cells(table, first: str) -> list[str]:
+    (row,) = [row for row in table.rows if row[0].text == first]
+    return [cell.text for cell in row]
+
+
+def test_paper_and_ours_stand_beside_each_other(measured):
+    tables = {table.title: table for table in paper_tables(measured)}
+    table = tables["Table II: parts of ACNet"]
+    assert len(table.rows) == 9
+    # 17.9 + (1 + 2 + 3) / 3; the gain is that of the paper, and the same with each seed.
+    expected = ["(f) CB + FRM + DCE", "17.9", "+7.6", "19.9", "+7.6"]
+    assert cells(table, expected[0])[:5] == expected
+    assert cells(table, expected[0])[-4:] == ["5.2", "3.2", "0.50", "1 2 3"]
+    assert cells(table, "baseline")[3:5] == ["12.3", NOTHING]
+    gain = next(row[4] for row in table.rows if row[0].text == expected[0])
+    assert (gain.interval, gain.strong) == ("+7.6 to +7.6", True)
+
+
+def test_a_row_of_two_tables_is_measured_once(measured):
+    tables = {table.title: table for table in paper_tables(measured)}
+    assert cells(tables["Table I: detectors"], "ACNet, dual ResNet101")[3] == "22.5"
+    third = tables["Table III: levels, with and without DCE"]
+    assert cells(third, "L2-L4, DCE")[3] == "22.5"  # Table II (h)
+    assert cells(third, "L2-L4, sum")[3] == "20.5"  # Table II (g)
+    assert cells(third, "L1-L4, DCE")[3] == NOTHING
+
+
+def test_a_published_row_that_nobody_trains_is_shown(measured):
+    table = paper_tables(measured)[0]
+    assert cells(table, "Rashataprucksa et al., ResNet101")[:4] == [
+        "Rashataprucksa et al., ResNet101", "14.7", "+4.4", NOTHING
+    ]  # fmt: skip
+
+
+def test_the_tuned_form_has_a_table_of_its_own_over_the_same_baseline(measured):
+    tables = {table.title: table for table in paper_tables(measured)}
+    table = tables["Table II: parts of ACNet, tuned form"]
+    assert cells(table, "(d) CB + DCE")[3:5] == ["22.0", "+9.7"]  # 20 + 2, over 10.3 + 2
+    assert cells(table, "(b) CB, as in the letter")[3] == "17.2"
+    assert cells(table, "(h) CB + FRM + DCE + MAMA")[3] == NOTHING  # its tuned twin is not measured
+
+
+def test_effects_are_the_papers_where_the_numbers_are(measured):
+    table = effect_table(measured, HEADLINE)
+    assert cells(table, "CB, the paper's letter") == ["CB, the paper's letter", *["+5.1"] * 3]
+    assert cells(table, "DCE, the paper's letter")[1:] == ["+1.7"] * 3
+    assert cells(table, "DCE, tuned form")[1:] == ["+1.7", "+4.8", "+4.8"]  # (d) - (b): 20 - 15.2
+    assert table.header == ("part", "paper", "mixed", "colour")
+
+
+def test_gains_by_set(measured):
+    table = gain_table(measured, HEADLINE)
+    assert cells(table, "(c) CB + FRM") == ["(c) CB + FRM", "+5.4", "+5.4"]
+    assert cells(table, "(d) CB + DCE, tuned") == ["(d) CB + DCE, tuned", "+9.7", "+9.7"]
+
+
+def test_the_tuned_form_beside_the_letter(measured):
+    table = form_table(measured, HEADLINE)
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["(d) CB + DCE", "+3.8", "+3.8"]  # 20 - 16.2
+    ]
+
+
+def test_the_page_holds_every_table_and_asks_nobody(measured, tmp_path):
+    page = write_reports(measured, "toy", tmp_path, markdown=None, marker="toy").read_text()
+    titles = re.findall("<h2>(.*)</h2>", page)
+    assert titles == [
+        "Table I: detectors",
+        "Table II: parts of ACNet",
+        "Table II: parts of ACNet, tuned form",
+        "Table III: levels, with and without DCE",
+        "Gain over the baseline: AP50, VOC 2007",
+        "What each part adds: AP50, VOC 2007",
+        "Gain over the baseline: AP",
+        "What each part adds: AP",
+        "Tuned form over the letter: AP50, VOC 2007",
+        "Training curves",
+        "How to read this",
+    ]
+    assert "(h) CB + FRM + DCE + MAMA" in page
+    assert "400 iterations of 4 images" in page
+    assert not re.search(r'(src|href)="(?!curves\.png)', page)
+    assert (tmp_path / "curves.png").stat().st_size > 10_000
+    text = (tmp_path / "results.md").read_text()
+    assert "| (f) CB + FRM + DCE | 17.9 | +7.6 |" in text
+    assert "**+7.6** (+7.6 to +7.6)" in text
+
+
+def test_the_same_records_give_the_same_bytes(measured, tmp_path):
+    for name in "ab":
+        write_reports(measured, "toy", tmp_path / name, markdown=None, marker="toy")
+    for name in ("index.html", "results.md", "curves.png"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def _draw_nothing(measured, path) -> bool:
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    return True
+
+
+def test_a_document_keeps_what_stands_around_the_markers(measured, tmp_path, monkeypatch):
+    document = tmp_path / "docs" / "results.md"
+    document.parent.mkdir()
+    markers = "<!-- acnet tables short: begin -->\nof before\n<!-- acnet tables short: end -->"
+    document.write_text(f"# Results\n\n{markers}\n\nThe end.\n")
+    monkeypatch.setattr(report, "draw_curves", _draw_nothing)
+    for _ in range(2):
+        write_reports(measured, "toy", tmp_path, markdown=document, marker="short")
+    text = document.read_text()
+    assert text.startswith("# Results\n\n<!-- acnet tables short: begin -->\n\n- training")
+    assert text.endswith("<!-- acnet tables short: end -->\n\nThe end.\n")
+    assert "of before" not in text
+    assert "## Table II" in text
+    assert "](images/tables_short.png)" in text
+    assert (document.parent / "images" / "tables_short.png").is_file()
+
+
+def test_a_document_without_markers_is_refused(tmp_path):
+    document = tmp_path / "results.md"
+    document.write_text("# Results\n")
+    with pytest.raises(UserError, match=r"toy: begin -->\n<!-- .*\nAdd them"):
+        write_between_markers(document, "toy", "text")
+    assert document.read_text() == "# Results\n"
+
+
+def test_a_record_of_a_config_that_has_changed_is_refused(tmp_path):
+    path = add_record(tmp_path, "toy/table2/cb", 1, 30.0)
+    path.write_text(path.read_text().replace('"backbone.out_channels": 256', '"backbone.x": 1'))
+    records = list(read_records(tmp_path))
+    with pytest.raises(UserError, match=r"the config toy/table2/cb and the record"):
+        Measured(choose_rows("toy", names=["toy/table2/cb"]), records)
+
+
+def test_nothing_measured_is_no_table():
+    measured = Measured(choose_rows("toy", tables=[2]), [])
+    assert paper_tables(measured) == []
+    for make in (effect_table, gain_table, form_table):
+        assert make(measured, HEADLINE) is None

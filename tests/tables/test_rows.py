@@ -1,0 +1,78 @@
+"""Which configs are rows."""
+
+import pytest
+
+from acnet.errors import UserError
+from acnet.tables import rows as rows_module
+from acnet.tables.rows import baseline_of, choose_rows, known_rows
+
+
+@pytest.fixture
+def some_tuned(monkeypatch):
+    """Let one row have a tuned twin, and the baseline none."""
+    configs = [
+        "toy/table2/baseline",
+        "toy/table2/cb",
+        "toy/table2/cb_dce",
+        "toy/tuned/table2/cb_dce",
+    ]
+    monkeypatch.setattr(rows_module, "available_configs", lambda: configs)
+
+
+def names(rows) -> list[str]:
+    return [row.config for row in rows]
+
+
+def test_a_table_is_its_rows_in_the_papers_order():
+    rows = choose_rows("toy", tables=[2], forms=["letter"])
+    assert names(rows)[:3] == ["toy/table2/baseline", "toy/table2/frm_dce_mama", "toy/table2/cb"]
+    assert len(rows) == 9
+    assert names(rows)[-1] == "toy/table2/acnet"
+
+
+def test_the_baseline_comes_along_and_a_table_of_detectors_has_acnet():
+    assert names(choose_rows("toy", names=["cb_frm"], forms=["letter"])) == [
+        "toy/table2/baseline",
+        "toy/table2/cb_frm",
+    ]
+    rows = names(choose_rows("toy", tables=[1], forms=["letter"]))
+    assert rows[:2] == ["toy/table1/faster_rcnn_r18_c4", "toy/table1/rfcn_r18"]
+    assert rows[2:] == ["toy/table2/baseline", "toy/table2/acnet"]
+
+
+def test_a_short_name_means_both_forms_and_a_whole_one_itself(some_tuned):
+    both = names(choose_rows("toy", names=["table2/cb_dce"]))
+    assert both == ["toy/table2/baseline", "toy/table2/cb_dce", "toy/tuned/table2/cb_dce"]
+    one = names(choose_rows("toy", names=["toy/table2/cb_dce.py"]))
+    assert one == ["toy/table2/baseline", "toy/table2/cb_dce"]
+    tuned = names(choose_rows("toy", names=["cb_dce"], forms=["tuned"]))
+    assert tuned == ["toy/table2/baseline", "toy/tuned/table2/cb_dce"]
+
+
+def test_a_form_with_a_baseline_of_its_own_uses_it(some_tuned, monkeypatch):
+    assert baseline_of(known_rows("toy"), "tuned").config == "toy/table2/baseline"
+    configs = [*rows_module.available_configs(), "toy/tuned/table2/baseline"]
+    monkeypatch.setattr(rows_module, "available_configs", lambda: configs)
+    assert baseline_of(known_rows("toy"), "tuned").config == "toy/tuned/table2/baseline"
+    assert baseline_of(known_rows("toy"), "letter").config == "toy/table2/baseline"
+
+
+def test_the_whole_acnet_of_each_data_set():
+    found = {
+        data: [row.config for row in known_rows(data) if row.key == "acnet" and row.table]
+        for data in ("acne04", "voc07")
+    }
+    assert found["acne04"] == ["acne04/acnet_r101", "acne04/acnet_r101_tuned"]
+    assert found["voc07"] == ["voc07/acnet_r101"]  # the small twin is no row of the paper
+    assert baseline_of(known_rows("voc07"), "letter").config == "voc07/faster_rcnn_r101_c4"
+
+
+def test_unknown_names_and_tables_say_what_there_is():
+    with pytest.raises(UserError, match=r"Did you mean .*cb_frm"):
+        choose_rows("toy", names=["cb_fmr"])
+    with pytest.raises(UserError, match="Choose of 1, 2, 3"):
+        choose_rows("toy", tables=[4])
+
+
+def test_no_choice_is_no_row():
+    assert choose_rows("toy") == []
