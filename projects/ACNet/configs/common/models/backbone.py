@@ -16,8 +16,8 @@ from acnet.modeling import (
 RESNET_101 = dict(depth=101)
 
 # NOT IN PAPER: every part starts as the identity, so that the whole starts as the baseline, both
-# with a normalised map; and the mask's loss, the largest of all at first, weighs less. What this
-# changes is in docs/components.md.
+# with a normalised map; and the mask's loss, two to three times the RPN's at weight 1, weighs less.
+# What this changes is in docs/components.md.
 TUNED = dict(
     enhancement_init="identity",
     attention_shortcut=True,
