@@ -1,6 +1,7 @@
 """Weights that come along with acnet, by name."""
 
 import os
+import sysconfig
 from pathlib import Path
 
 import acnet
@@ -9,7 +10,10 @@ from acnet.errors import UserError
 SUFFIX = ".safetensors"
 DEFAULT = "default"
 PACKAGE = Path(acnet.__file__).parent
-FOLDERS = (PACKAGE / "weights", PACKAGE.parent / "weights")  # as installed, and in a clone
+FOLDERS = (  # as installed, and in a clone
+    Path(sysconfig.get_path("data"), "share", "acnet", "weights"),
+    PACKAGE.parent / "weights",
+)
 HOW_TO_GET = (
     "train a small model by `make demo`, which leaves output/demo/run/model_final.pth, or give "
     "--weights FILE"

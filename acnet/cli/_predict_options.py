@@ -96,7 +96,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--compile",
         action="store_true",
-        help="torch.compile the backbone: needs a C++ compiler, and a minute for each new size",
+        help="torch.compile the backbone: needs a C++ compiler, and 15 s for each new size",
     )
     group.add_argument(
         "--engine",
