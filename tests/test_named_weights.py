@@ -17,7 +17,7 @@ def folders(tmp_path, monkeypatch):
     return both
 
 
-def test_none_are_bundled_yet_and_the_error_says_how_to_get_some(folders):
+def test_where_none_come_along_the_error_says_how_to_get_some(folders):
     with pytest.raises(UserError, match=r"none come along.*make demo.*or give --weights FILE\."):
         resolve_weights(None)
     with pytest.raises(UserError, match=r"--weights small, where there is no file; none come"):

@@ -7,6 +7,7 @@ import pytest
 import torch
 from detectron2.config import LazyConfig
 
+from acnet import named_weights
 from acnet.checkpoint import ACNetCheckpointer
 from acnet.checkpoint.bundle import read_bundle, tensor_summary
 from acnet.checkpoint.pack import halve
@@ -141,7 +142,13 @@ def test_the_made_card_names_the_parameters(tmp_path, run_dir):
     assert "Not a medical device" in card
 
 
-def test_list_names_none_yet(capsys):
+def test_list_names_what_comes_along(capsys):
+    assert weights("list") == 0
+    assert capsys.readouterr().out.startswith("acnet-r18-demo\t")
+
+
+def test_list_says_so_where_none_comes_along(capsys, monkeypatch):
+    monkeypatch.setattr(named_weights, "FOLDERS", ())
     assert weights("list") == 0
     shown = capsys.readouterr()
     assert shown.out == ""

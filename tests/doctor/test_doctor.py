@@ -94,6 +94,7 @@ def test_little_disk_space_is_said(monkeypatch, tmp_path, free_gb, status):
 
 
 def test_weights_are_named(monkeypatch):
+    monkeypatch.setattr(machine, "named_weights", dict)
     assert machine._weights().status == "note"
     monkeypatch.setattr(machine, "named_weights", _two_weights)
     assert machine._weights().text == "by name: large, small"
