@@ -2,7 +2,7 @@
 """Show what the bundled weights find, then train a small ACNet on generated photos.
 
 Within a minute the bundled weights have looked at two sample photos, or at PHOTOS of yours. Then it
-draws 1,000 photos of skin with acne, trains on 800 of them for about ten minutes on two cores,
+draws 1,000 photos of skin with acne, trains on 800 of them for five to ten minutes on two cores,
 evaluates on the other 200, and leaves in OUTPUT
 
   first_look/                what the bundled weights find, with a page of its own
@@ -218,7 +218,7 @@ def main() -> int:
     steps = [
         ("what the bundled weights find", demo.look_first),
         ("photos", demo.make_photos),
-        ("training, about ten minutes on two cores", demo.train),
+        ("training, five to ten minutes on two cores", demo.train),
         ("evaluation on photos it has not seen", demo.evaluate),
         ("prediction of a few of them", demo.predict),
     ]
