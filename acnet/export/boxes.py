@@ -13,7 +13,7 @@ Shape shorthand:
 import torch
 from torch import Tensor
 
-__all__ = ["areas", "centred_in", "clip", "decode", "iou_with"]
+__all__ = ["centred_in", "clip", "decode"]
 
 
 def decode(
@@ -69,26 +69,3 @@ def centred_in(boxes_xyxy: Tensor, parts_xyxy: Tensor) -> Tensor:
     centres = (boxes_xyxy[..., :2] + boxes_xyxy[..., 2:]) / 2
     parts = parts_xyxy[:, None]
     return ((centres >= parts[..., :2]) & (centres <= parts[..., 2:])).all(dim=2)
-
-
-def areas(boxes_xyxy: Tensor) -> Tensor:
-    """Areas of boxes (..., 4), at least 0."""
-    return (boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]).clamp(min=0).prod(dim=-1)
-
-
-def iou_with(one_xyxy: Tensor, boxes_xyxy: Tensor, box_areas: Tensor) -> Tensor:
-    """Intersection over union of one box of each image with all of its boxes.
-
-    Args:
-        one_xyxy: (B, 1, 4).
-        boxes_xyxy: (B, N, 4).
-        box_areas: (B, N).
-
-    Returns:
-        (B, N); two boxes without area share nothing.
-    """
-    low = torch.maximum(one_xyxy[..., :2], boxes_xyxy[..., :2])
-    high = torch.minimum(one_xyxy[..., 2:], boxes_xyxy[..., 2:])
-    intersection = (high - low).clamp(min=0).prod(dim=-1)
-    union = areas(one_xyxy) + box_areas - intersection
-    return torch.where(union > 0, intersection / union, torch.zeros_like(union))

@@ -10,11 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch._higher_order_ops.while_loop import while_loop
 
-from .boxes import areas, iou_with
+from acnet.layers.soft_nms_step import NO_SCORE, areas, pick_best
 
 __all__ = ["SoftNMSLoop"]
-
-_PICKED = -1.0  # as `acnet.layers.soft_nms`: below every score
 
 
 class SoftNMSLoop(nn.Module):
@@ -40,9 +38,7 @@ class SoftNMSLoop(nn.Module):
             max_detections: K.
         """
         super().__init__()
-        self.method = method
-        self.iou_threshold = iou_threshold
-        self.sigma = sigma
+        self.decay = {"method": method, "iou_threshold": iou_threshold, "sigma": sigma}
         self.score_floor = score_floor
         self.max_detections = max_detections
 
@@ -69,13 +65,9 @@ class SoftNMSLoop(nn.Module):
         def pick(
             step: Tensor, remaining: Tensor, picks: Tensor, decayed: Tensor
         ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-            best = remaining.argmax(dim=1, keepdim=True)  # (B, 1), the first of equal scores
-            score = remaining.gather(1, best)
-            one = boxes_xyxy.gather(1, best[..., None].expand(-1, -1, 4))
-            decay = self._decay(iou_with(one, boxes_xyxy, box_areas))
-            rivals = (classes == classes[best]) & (remaining > 0)
-            remaining = torch.where(rivals, remaining * decay, remaining)
-            remaining = remaining.scatter(1, best, _PICKED)
+            best, score, remaining = pick_best(
+                remaining, boxes_xyxy, box_areas, classes.expand(remaining.shape), **self.decay
+            )
             here = places == step
             return (
                 step + 1,
@@ -85,15 +77,10 @@ class SoftNMSLoop(nn.Module):
             )
 
         start = torch.zeros((), dtype=torch.int64, device=scores.device)
-        empty = scores[:, :1].expand(-1, self.max_detections) * 0 + _PICKED
+        empty = scores[:, :1].expand(-1, self.max_detections) * 0 + NO_SCORE
         state = (start, scores.clone(), torch.zeros_like(empty, dtype=torch.int64), empty)
         _, _, picks, decayed = while_loop(unfinished, pick, state)
         # Where other images of the batch have more, this one goes on below the floor.
         is_found = decayed >= self.score_floor
         boxes = boxes_xyxy.gather(1, picks[..., None].expand(-1, -1, 4)) * is_found[..., None]
-        return boxes, torch.where(is_found, decayed, _PICKED), classes[picks] * is_found
-
-    def _decay(self, iou: Tensor) -> Tensor:
-        if self.method == "gaussian":
-            return torch.exp(-iou.square() / self.sigma)
-        return torch.where(iou > self.iou_threshold, 1 - iou, torch.ones_like(iou))
+        return boxes, torch.where(is_found, decayed, NO_SCORE), classes[picks] * is_found

@@ -12,10 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .soft_nms_step import NO_SCORE, areas, pick_best
+
 __all__ = ["check_soft_nms", "soft_nms_padded"]
 
 _METHODS = ("linear", "gaussian")
-_NONE = -1.0  # the score of padding and of a picked box, below all others
 
 
 @torch.no_grad()
@@ -55,25 +56,24 @@ def soft_nms_padded(
     precision = torch.float32 if scores.device.type == "mps" else torch.float64
     finite = boxes_xyxy.isfinite().all(dim=-1, keepdim=True)
     boxes = torch.where(finite, boxes_xyxy, 0).float().to(precision)
-    remaining = scores.float().to(precision).nan_to_num(nan=_NONE, neginf=_NONE)
-    areas = _area(boxes)
+    remaining = scores.float().to(precision).nan_to_num(nan=NO_SCORE, neginf=NO_SCORE)
+    box_areas = areas(boxes)
+    decay = {"method": method, "iou_threshold": iou_threshold, "sigma": sigma}
 
     def pick(remaining: Tensor, _: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        best = remaining.argmax(dim=-1, keepdim=True)  # (*, 1); the first of equal scores
-        score = remaining.gather(-1, best)
-        decay = _decay(_iou_with(best, boxes, areas), method, iou_threshold, sigma)
-        rivals = (classes == classes.gather(-1, best)) & (remaining > 0)
-        remaining = torch.where(rivals, remaining * decay, remaining).scatter(-1, best, _NONE)
+        best, score, remaining = pick_best(remaining, boxes, box_areas, classes, **decay)
         return remaining, (best, score)
 
     steps = min(max_detections, scores.shape[-1])
     if steps == 0:
         shape = (*scores.shape[:-1], max_detections)
-        return classes.new_zeros(shape, dtype=torch.int64), boxes.new_full(shape, _NONE).float()
+        return classes.new_zeros(shape, dtype=torch.int64), boxes.new_full(shape, NO_SCORE).float()
     keep, decayed = _repeat(pick, remaining, steps)
-    decayed = torch.where(decayed >= score_floor, decayed, _NONE).float()
+    decayed = torch.where(decayed >= score_floor, decayed, NO_SCORE).float()
     missing = (0, max_detections - steps)
-    return F.pad(torch.where(decayed >= 0, keep, 0), missing), F.pad(decayed, missing, value=_NONE)
+    return F.pad(torch.where(decayed >= 0, keep, 0), missing), F.pad(
+        decayed, missing, value=NO_SCORE
+    )
 
 
 def _repeat(pick: Callable, remaining: Tensor, steps: int) -> tuple[Tensor, Tensor]:
@@ -90,29 +90,6 @@ def _repeat(pick: Callable, remaining: Tensor, steps: int) -> tuple[Tensor, Tens
         keep.append(best)
         decayed.append(score)
     return torch.cat(keep, dim=-1), torch.cat(decayed, dim=-1)
-
-
-def _decay(iou: Tensor, method: str, iou_threshold: float, sigma: float) -> Tensor:
-    """(*, N) factors in [0, 1] for the scores of boxes with the given overlap."""
-    # Two boxes without area have NaN, which neither comparison holds for.
-    if method == "gaussian":
-        return torch.where(iou > 0, torch.exp(-iou.square() / sigma), 1.0)
-    return torch.where(iou > iou_threshold, 1 - iou, 1.0)
-
-
-def _iou_with(best: Tensor, boxes: Tensor, areas: Tensor) -> Tensor:
-    """(*, N) intersection over union of one box, given by its index (*, 1), with every box."""
-    index = best.unsqueeze(-1).expand(*best.shape, 4)
-    one = boxes.gather(-2, index)  # (*, 1, 4)
-    low = torch.maximum(one[..., :2], boxes[..., :2])
-    high = torch.minimum(one[..., 2:], boxes[..., 2:])
-    intersection = _area(torch.cat([low, high], dim=-1))
-    return intersection / (areas.gather(-1, best) + areas - intersection)
-
-
-def _area(boxes: Tensor) -> Tensor:
-    sides = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0)
-    return sides[..., 0] * sides[..., 1]
 
 
 def check_soft_nms(

@@ -6,7 +6,7 @@ import torch
 from detectron2.modeling.box_regression import Box2BoxTransform
 from detectron2.structures import Boxes
 
-from acnet.export.boxes import areas, centred_in, clip, decode, iou_with
+from acnet.export.boxes import centred_in, clip, decode
 
 CLAMP = math.log(1000 / 16)
 
@@ -49,13 +49,3 @@ def test_a_centre_on_the_border_of_a_part_is_in_it():
     boxes = torch.tensor([[[0.0, 0.0, 20.0, 20.0], [1.0, 0.0, 20.0, 20.0]]])
     parts = torch.tensor([[0.0, 0.0, 10.0, 10.0]])
     assert centred_in(boxes, parts).tolist() == [[True, False]]
-
-
-def test_iou_by_hand():
-    # 10 x 10 and 10 x 10, shifted by 5: 50 of 150. The last two have no area.
-    one = torch.tensor([[[0.0, 0.0, 10.0, 10.0]]])
-    boxes = torch.tensor([[[5.0, 0.0, 15.0, 10.0], [0.0, 0.0, 10.0, 10.0], [3.0, 3.0, 3.0, 9.0]]])
-    found = iou_with(one, boxes, areas(boxes))
-    torch.testing.assert_close(found, torch.tensor([[1 / 3, 1.0, 0.0]]))
-    point = torch.zeros(1, 1, 4)
-    assert iou_with(point, point, areas(point)).tolist() == [[0.0]]
