@@ -17,17 +17,13 @@ time.
 """
 
 import argparse
-import copy
 import dataclasses
 import statistics
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from detectron2.config import instantiate
-from detectron2.layers import ROIAlign
-from detectron2.modeling.proposal_generator import RPN
 from omegaconf import OmegaConf
 from torch import nn
 
@@ -37,16 +33,10 @@ from acnet.config_files import load_config
 from acnet.engine.device import resolve_device
 from acnet.engine.precision import Precision, choose_precision
 from acnet.inference.optimize import Optimizations, optimize_for_inference
-from acnet.modeling import BestFirstRPN
-from benchmarks.machine_peak import (
-    GIGA,
-    clock_of_this_run,
-    machine_state,
-    matrix_peak,
-    synchronize,
-)
+from benchmarks.against_baseline import compare, report_models, show, take_turns
+from benchmarks.machine_peak import clock_of_this_run, matrix_peak, synchronize
 from benchmarks.part_times import PartTimes, fractions_of_peak, macs_of_parts, modules_of_parts
-from benchmarks.processes import report
+from benchmarks.random_models import SEED, build, in_channels_last, plain
 
 # Each model with the row of Table II that it is compared with.
 BASELINES = {
@@ -54,7 +44,6 @@ BASELINES = {
     "acne04/acnet_r101": "acne04/table2/baseline",
 }
 PROPOSALS = 300
-SEED = 0
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -74,63 +63,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--compile", action="store_true", help="also with torch.compile")
     parser.add_argument("--quick", action="store_true", help="R-18 at 320 pixels, two runs")
     return parser
-
-
-def build(name: str, device: torch.device, inputs: list[dict]) -> nn.Module:
-    """Returns a config's model with random weights, in evaluation mode.
-
-    Its normalisations fit the picture, as after a training: with those of a new model ResNet-101's
-    maps grow to millions, boxes to the whole picture, and of 300 proposals one is left.
-
-    Args:
-        name: of the config.
-        device: where it goes.
-        inputs: as detectron2's models take them.
-    """
-    torch.manual_seed(SEED)
-    cfg = load_config(name)
-    cfg.train.channels_last = False
-    model = instantiate(cfg.model).eval().to(device)
-
-    def fit(norm: nn.Module, arguments: tuple[torch.Tensor]) -> None:
-        norm.running_mean.copy_(arguments[0].mean(dim=(0, 2, 3)))
-        norm.running_var.copy_(arguments[0].var(dim=(0, 2, 3)).clamp(min=1e-3))
-
-    norms = [module for module in model.modules() if hasattr(module, "running_var")]
-    handles = [norm.register_forward_pre_hook(fit) for norm in norms]
-    with torch.no_grad():
-        model(inputs[:1])
-    for handle in handles:
-        handle.remove()
-    return model
-
-
-def plain(model: nn.Module) -> nn.Module:
-    """Returns a copy of a model with detectron2's own parts where ours are faster.
-
-    Args:
-        model: an ACNet.
-    """
-    model = copy.deepcopy(model)
-    if type(model.proposal_generator) is BestFirstRPN:
-        model.proposal_generator.__class__ = RPN
-    pooler = getattr(model.roi_heads, "pooler", None) or model.roi_heads.box_pooler
-    (level,) = pooler.level_poolers
-    pooler.level_poolers[0] = ROIAlign(
-        level.output_size, level.spatial_scale, level.sampling_ratio, level.aligned
-    )
-    return model
-
-
-def in_channels_last(model: nn.Module) -> nn.Module:
-    """Returns a copy of a model that works in channels_last.
-
-    Args:
-        model: an ACNet.
-    """
-    model = copy.deepcopy(model).to(memory_format=torch.channels_last)
-    model.channels_last = True
-    return model
 
 
 class Side:
@@ -182,23 +114,11 @@ class Side:
         Args:
             runs: to average over.
         """
-        times = PartTimes(modules_of_parts(self.model), clock_of_this_run())
-        with times.measure(self.model.device):
+        times = PartTimes(modules_of_parts(self.model), self.model.device, clock_of_this_run())
+        with times.measure():
             for _ in range(runs):
                 self.run()
         return {name: seconds / runs for name, seconds in times.seconds.items()}
-
-
-def take_turns(sides: Sequence[Side], runs: int) -> None:
-    """Runs every side once to warm up and then `runs` times, one after the other.
-
-    Args:
-        sides: all that is compared.
-        runs: of each.
-    """
-    for _ in range(runs + 1):
-        for side in sides:
-            side.run()
 
 
 class Measurement:
@@ -237,22 +157,15 @@ class Measurement:
             "baseline": self._optimized(baseline),
             **self._variants(model),
         }
-        take_turns(list(sides.values()), self._args.runs)
-        medians = {key: side.median() for key, side in sides.items()}
+        take_turns([side.run for side in sides.values()], self._args.runs)
         macs = {name: self._macs(name) for name in (self._name, BASELINES[self._name])}
-        gmacs = {name: sum(parts.values()) / GIGA for name, parts in macs.items()}
-        macs_ratio = gmacs[self._name] / gmacs[BASELINES[self._name]]
-        times_ratio = medians["ours"] / medians["baseline"]
+        medians = {key: side.median() for key, side in sides.items()}
         return {
             "ratio": round(medians["peer"] / medians["ours"], 2),
             "ratio_eager": round(medians["eager"] / medians["ours"], 2),
-            "times_ratio": round(times_ratio, 3),
-            "macs_ratio": round(macs_ratio, 3),
-            "over_macs": round(times_ratio / macs_ratio, 3),
-            "seconds": {key: round(value, 4) for key, value in medians.items()},
+            **compare(medians, macs, name=self._name, baseline=BASELINES[self._name]),
             "first_run": {key: round(side.seconds[0], 2) for key, side in sides.items()},
             "proposals": {key: sides[key].proposals() for key in ("ours", "baseline")},
-            "gmacs": {key: round(value, 1) for key, value in gmacs.items()},
             **self._fractions(sides, macs[self._name]),
         }
 
@@ -292,24 +205,6 @@ class Measurement:
         }
 
 
-def show(name: str, result: dict, write: Callable[[str], object]) -> None:
-    """Writes a table of the parts.
-
-    Args:
-        name: of the config.
-        result: of its measurement.
-        write: takes text.
-    """
-    write(f"{name}: {result['seconds']}, peak {result['peak_gmacs_a_second']} GMACs/s\n")
-    before, after = result["before"], result["after"]
-    for part, row in after.items():
-        old = before[part]
-        write(
-            f"  {part:18} {row['gmacs']:8.2f} GMACs  {old['ms']:8.1f} ms {old['fraction']:6.2f}"
-            f"  ->  {row['ms']:8.1f} ms {row['fraction']:6.2f}\n"
-        )
-
-
 def main() -> None:
     """Measures, and writes one line of JSON."""
     args = build_parser().parse_args()
@@ -321,21 +216,8 @@ def main() -> None:
     results = {}
     for name in names:
         results[name] = Measurement(name, args).result()
-        show(name, results[name], sys.stderr.write)
-    slowest = min(results.values(), key=lambda one: one["ratio"])
-    report(
-        {
-            "name": "inference",
-            "ratio": slowest["ratio"],
-            "ours": slowest["seconds"]["ours"],
-            "peer": slowest["seconds"]["peer"],
-            "runs": args.runs,
-            "size": args.size,
-            "batch": args.batch,
-            "machine": machine_state(),
-            "models": results,
-        }
-    )
+        show(name, results[name])
+    report_models("inference", results, runs=args.runs, size=args.size, batch=args.batch)
 
 
 if __name__ == "__main__":

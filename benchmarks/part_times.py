@@ -62,8 +62,8 @@ class PartTimes:
     """Measures each part's own time while a model runs.
 
     Example:
-        times = PartTimes(modules_of_parts(model))
-        with times.measure(device):
+        times = PartTimes(modules_of_parts(model), device)
+        with times.measure():
             model(inputs)
         times.seconds  # {"stem": 0.01, ..., "rest": 0.002}
 
@@ -74,55 +74,60 @@ class PartTimes:
     def __init__(
         self,
         parts: Mapping[str, Sequence[nn.Module]],
+        device: torch.device | str = "cpu",
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """
         Args:
             parts: as `modules_of_parts` gives them; what runs in none of them is the "rest".
+            device: of the model; on a GPU every part is waited for.
             clock: gives seconds.
         """
-        self._clock = clock
         self.seconds: Counter[str] = Counter(dict.fromkeys((*parts, REST), 0.0))
         self._names: dict[nn.Module, str] = {}
         for name, modules in parts.items():
             for module in modules:
                 self._names.setdefault(module, name)
+        self._device = torch.device(device)
+        self._clock = clock
         self._stack = [REST]
         self._since = 0.0
 
     @contextmanager
-    def measure(self, device: torch.device | str = "cpu") -> Iterator[None]:
-        """A context in which forward passes are measured; on a GPU it waits for every part.
-
-        Args:
-            device: of the model.
-        """
-        device = torch.device(device)
-
-        def switch() -> None:
-            synchronize(device)
-            now = self._clock()
-            self.seconds[self._stack[-1]] += now - self._since
-            self._since = now
-
-        def enter(module: nn.Module, inputs: tuple) -> None:
-            switch()
-            self._stack.append(self._names[module])
-
-        def leave(module: nn.Module, inputs: tuple, output: object) -> None:
-            switch()
-            self._stack.pop()
-
-        handles = [module.register_forward_pre_hook(enter) for module in self._names]
-        handles += [module.register_forward_hook(leave) for module in self._names]
+    def measure(self) -> Iterator[None]:
+        """A context in which passes are measured."""
+        handles = [module.register_forward_pre_hook(self._enter) for module in self._names]
+        handles += [module.register_forward_hook(self._leave) for module in self._names]
         self._since = self._clock()
         try:
             yield
         finally:
-            switch()
-            self._stack = [REST]
+            self.begin(REST)
             for handle in handles:
                 handle.remove()
+
+    def begin(self, name: str) -> None:
+        """Ends whatever runs now, and begins something.
+
+        Args:
+            name: of a part, or "rest".
+        """
+        self._switch()
+        self._stack = [name]
+
+    def _enter(self, module: nn.Module, inputs: tuple) -> None:
+        self._switch()
+        self._stack.append(self._names[module])
+
+    def _leave(self, module: nn.Module, inputs: tuple, output: object) -> None:
+        self._switch()
+        self._stack.pop()
+
+    def _switch(self) -> None:
+        synchronize(self._device)
+        now = self._clock()
+        self.seconds[self._stack[-1]] += now - self._since
+        self._since = now
 
 
 def macs_of_parts(

@@ -19,7 +19,6 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -34,10 +33,10 @@ from acnet.config_files import load_config
 from acnet.engine.device import resolve_device
 from acnet.engine.precision import choose_precision
 from acnet.modeling import CompositeResNet, MaskAwareMultiAttention
-from benchmarks.inference import plain
-from benchmarks.machine_peak import GIGA, machine_state, matrix_peak, synchronize
+from benchmarks.against_baseline import compare, report_models, show, take_turns
+from benchmarks.machine_peak import matrix_peak, synchronize
 from benchmarks.part_times import fractions_of_peak, macs_of_parts, modules_of_parts
-from benchmarks.processes import report
+from benchmarks.random_models import plain
 from benchmarks.random_training import random_batch
 from benchmarks.step_times import StepTimes
 
@@ -150,18 +149,6 @@ def _called_parts(model: nn.Module) -> dict[str, list[nn.Module]]:
     return parts
 
 
-def take_turns(sides: Sequence[Side], runs: int) -> None:
-    """Lets every side step once to warm up and then `runs` times, one after the other.
-
-    Args:
-        sides: all that is compared.
-        runs: of each.
-    """
-    for _ in range(runs + 1):
-        for side in sides:
-            side.step()
-
-
 def training_macs(name: str, batch_size: int, size: int) -> dict[str, int]:
     """Returns a step's multiply-accumulates by part, forward and backward.
 
@@ -200,12 +187,9 @@ def measure(name: str, args: argparse.Namespace) -> dict[str, object]:
         "ours": Side(name, batch, device),
         "baseline": Side(baseline, batch, device),
     }
-    take_turns(list(sides.values()), args.runs)
-    medians = {key: side.median() for key, side in sides.items()}
+    take_turns([side.step for side in sides.values()], args.runs)
     macs = {one: training_macs(one, batch_size, size) for one in (name, baseline)}
-    gmacs = {one: sum(parts.values()) / GIGA for one, parts in macs.items()}
-    macs_ratio = gmacs[name] / gmacs[baseline]
-    times_ratio = medians["ours"] / medians["baseline"]
+    medians = {key: side.median() for key, side in sides.items()}
     peak = matrix_peak(sides["ours"].dtype(), device)
     steps = max(1, args.runs // 2)
     before, after = (
@@ -213,37 +197,14 @@ def measure(name: str, args: argparse.Namespace) -> dict[str, object]:
     )
     return {
         "ratio": round(medians["peer"] / medians["ours"], 3),
-        "times_ratio": round(times_ratio, 3),
-        "macs_ratio": round(macs_ratio, 3),
-        "over_macs": round(times_ratio / macs_ratio, 3),
-        "seconds": {key: round(value, 4) for key, value in medians.items()},
+        **compare(medians, macs, name=name, baseline=baseline),
         "batch": batch_size,
         "size": size,
-        "gmacs": {key: round(value, 1) for key, value in gmacs.items()},
         "precision": str(sides["ours"].dtype()).removeprefix("torch."),
         "peak_gmacs_a_second": round(peak),
         "before": before,
         "after": after,
     }
-
-
-def show(name: str, result: dict) -> None:
-    """Writes a table of the parts.
-
-    Args:
-        name: of the config.
-        result: of its measurement.
-    """
-    sys.stderr.write(
-        f"{name}: {result['seconds']}, over_macs {result['over_macs']}, "
-        f"peak {result['peak_gmacs_a_second']} GMACs/s\n"
-    )
-    for part, row in result["after"].items():
-        old = result["before"][part]
-        sys.stderr.write(
-            f"  {part:18} {row['gmacs']:8.1f} GMACs {old['ms']:9.1f} ms {old['fraction']:5.2f}"
-            f"  -> {row['ms']:9.1f} ms {row['fraction']:5.2f}\n"
-        )
 
 
 def main() -> None:
@@ -259,18 +220,7 @@ def main() -> None:
         for name in names:
             results[name] = measure(name, args)
             show(name, results[name])
-    slowest = min(results.values(), key=lambda one: one["ratio"])
-    report(
-        {
-            "name": "training",
-            "ratio": slowest["ratio"],
-            "ours": slowest["seconds"]["ours"],
-            "peer": slowest["seconds"]["peer"],
-            "runs": args.runs,
-            "machine": machine_state(),
-            "models": results,
-        }
-    )
+    report_models("training", results, runs=args.runs)
 
 
 if __name__ == "__main__":
