@@ -148,8 +148,8 @@ def _different(records: Sequence[Record], describe) -> list[str]:
 
 def _machine(content: Mapping) -> str:
     machine = content["machine"]
-    name = machine["gpu"] or f"{machine['processor']}, {machine['cores']} cores"
-    return f"{name}, {machine['jobs']} trainings at a time, threads of each: {machine['threads']}"
+    name = machine["gpu"] or f"{machine['processor']}, cores: {machine['cores']}"
+    return f"{name}, trainings at a time: {machine['jobs']}, threads of each: {machine['threads']}"
 
 
 def _versions(content: Mapping) -> str:
