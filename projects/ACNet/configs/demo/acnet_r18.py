@@ -22,6 +22,6 @@ dataloader.train.mapper.augmentations = crops(
     photo_px=640, crop_px=320, min_scale=0.5, max_scale=1.2
 )
 
-train.max_iter = 4000  # of 0.45 s on one core: half an hour
-train.eval_period = 2000
+train.max_iter = 8800  # of 0.40 s on one core: an hour
+train.eval_period = 4400
 train.output_dir = "output/demo/acnet_r18"
