@@ -33,6 +33,7 @@ class DynamicFeatureFusion(nn.Module):
         dilations: Sequence[int] = (1, 2, 3),
         reduction: int = 16,
         init: str = "xavier",
+        shortcut: bool = False,
     ):
         """
         Args:
@@ -41,6 +42,8 @@ class DynamicFeatureFusion(nn.Module):
             reduction: r, by which the attention's hidden layer is narrower than its input.
             init: how the convolutions start: at random ("xavier"), or as a module that gives its
                 input back ("identity"). The equations are the same.
+            shortcut: give the input plus the mix times a gain for each channel, which starts at
+                zero.
 
         Raises:
             ValueError: for an unknown init.
@@ -53,6 +56,8 @@ class DynamicFeatureFusion(nn.Module):
             Conv2d(channels, channels, kernel_size=3, padding=rate, dilation=rate)
             for rate in dilations
         )
+        # NOT IN PAPER: Eq. (3) has no shortcut. See docs/components.md for what it changes.
+        self.gain = nn.Parameter(torch.zeros(channels, 1, 1)) if shortcut else None
         concatenated = channels * len(dilations)
         self.fc1 = nn.Linear(concatenated, concatenated // reduction)
         self.fc2 = nn.Linear(concatenated // reduction, concatenated)
@@ -81,7 +86,8 @@ class DynamicFeatureFusion(nn.Module):
         """
         maps = [conv(level) for conv in self.convs]  # Eq. (4), never concatenated
         scores = self._attend(maps)
-        return sum(score * one for score, one in zip(scores, maps, strict=True))  # Eq. (3)
+        mixed = sum(score * one for score, one in zip(scores, maps, strict=True))  # Eq. (3)
+        return mixed if self.gain is None else level + self.gain.to(mixed.dtype) * mixed
 
     def _attend(self, maps: list[Tensor]) -> tuple[Tensor, ...]:
         """Scores alpha in (0, 1), one (B, C, 1, 1) for each dilation."""
@@ -109,6 +115,7 @@ class DynamicContextEnhancement(Backbone):
         reduction: int = 16,
         enhance: bool = True,
         init: str = "xavier",
+        shortcut: bool = False,
     ):
         """
         Args:
@@ -116,8 +123,8 @@ class DynamicContextEnhancement(Backbone):
             in_features: levels to merge, `reference` among them.
             reference: the level whose size all others take (L3, stride 8).
             out_channels: C, of the output.
-            dilations, reduction, init: see `DynamicFeatureFusion`; "identity" starts as the plain
-                sum that `enhance=False` gives.
+            dilations, reduction, init, shortcut: see `DynamicFeatureFusion`; "identity", or a
+                shortcut, starts as the plain sum that `enhance=False` gives.
             enhance: False adds the resized levels up as they are, the paper's "DCE (w/o)".
 
         Raises:
@@ -140,7 +147,11 @@ class DynamicContextEnhancement(Backbone):
         self.enhance = nn.ModuleDict(
             {
                 name: DynamicFeatureFusion(
-                    channels=out_channels, dilations=dilations, reduction=reduction, init=init
+                    channels=out_channels,
+                    dilations=dilations,
+                    reduction=reduction,
+                    init=init,
+                    shortcut=shortcut,
                 )
                 for name in in_features
                 if enhance

@@ -76,6 +76,17 @@ def test_fusion_can_start_as_the_identity():
     torch.testing.assert_close(fusion(level), level)
 
 
+def test_a_shortcut_adds_the_mix_by_its_gain():
+    fusion = DynamicFeatureFusion(channels=8, reduction=4, shortcut=True)
+    level = torch.randn(2, 8, 6, 7)
+    torch.testing.assert_close(fusion(level), level)  # gains start at zero
+    mixed = DynamicFeatureFusion(channels=8, reduction=4)
+    mixed.load_state_dict({k: v for k, v in fusion.state_dict().items() if k != "gain"})
+    gain = torch.linspace(-1, 1, 8).reshape(8, 1, 1)
+    fusion.gain.data = gain
+    torch.testing.assert_close(fusion(level), level + gain * mixed(level))
+
+
 def test_unknown_init_is_named():
     with pytest.raises(ValueError, match=r"identity.*'zero'"):
         DynamicFeatureFusion(channels=8, init="zero")

@@ -20,7 +20,7 @@ def _merged(bottom_up, **kwargs):
 def tuned(small_resnet):
     levels = CompositeResNet(lead=small_resnet(), assistant=small_resnet())
     return MaskAwareMultiAttention(
-        bottom_up=_merged(levels, init="identity"),
+        bottom_up=_merged(levels, init="identity", shortcut=True),
         width=0.0625,
         mask_channels=8,
         context_reduction=4,
@@ -54,7 +54,7 @@ def test_the_first_steps_reach_every_parameter(tuned):
     optimizer = torch.optim.SGD(tuned.parameters(), lr=0.1)
     touched = set()
     # A layer behind one that is zero learns from the second step on; the assistant, behind the
-    # connections' second-last layer and a fusion's scores behind fc2, likewise.
+    # connections' second-last layer, and a fusion behind its gain, likewise.
     for _ in range(3):
         features, losses = tuned.forward_with_losses(images, truth)
         optimizer.zero_grad()

@@ -1,7 +1,8 @@
 """ACNet for the weights that come along, 4 million parameters: 8 MB in float16. NOT IN PAPER.
 
 All parts of the paper in their tuned form, two thirds as wide as `acnet_r18`: where hours of a CPU
-are what there is, twice the steps are worth more than the width.
+are what there is, twice the steps are worth more than the width. DCE has no shortcut, which came
+after their training.
 """
 
 from .acnet_r18 import model, small
@@ -9,6 +10,7 @@ from .backbone import TUNED, acnet_backbone
 
 demo = {**small, **TUNED}
 demo.update(
+    enhancement_shortcut=False,
     resnet_config=dict(depth=18, stem_channels=32, norm="BN", freeze_at=0),
     merged_channels=64,
     out_channels=192,

@@ -20,6 +20,7 @@ RESNET_101 = dict(depth=101)
 # What this changes is in docs/components.md.
 TUNED = dict(
     enhancement_init="identity",
+    enhancement_shortcut=True,
     attention_shortcut=True,
     attention_gate="centred",
     attention_loss_weight=0.2,
@@ -68,6 +69,7 @@ def acnet_backbone(
     mask_channels=256,
     attention_gate="product",
     enhancement_init="xavier",
+    enhancement_shortcut=False,
     attention_shortcut=False,
     attention_output_norm="",
     attention_loss_weight=1.0,
@@ -87,6 +89,7 @@ def acnet_backbone(
         out_channels=merged_channels,
         enhance=enhancement,
         init=enhancement_init,
+        shortcut=enhancement and enhancement_shortcut,
     )
     if attention:
         return L(MaskAwareMultiAttention)(
