@@ -270,8 +270,9 @@ def test_every_row_trains_a_step_and_reaches_every_parameter(name, event_storage
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     optimizer = torch.optim.SGD(trained.values(), lr=0.01)
     batch = [_image(64, 64, [[4, 4, 30, 28]]), _image(48, 64, [])]
-    # Layers that start at zero pass nothing on in the first step, so there are two.
-    for _ in range(2):
+    # Layers that start at zero pass nothing on in the first step, and a fusion's scores lie behind
+    # two of them: its gain, and its own last layer.
+    for _ in range(3):
         optimizer.zero_grad()
         sum(model(batch).values()).backward()
         optimizer.step()
