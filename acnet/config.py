@@ -18,7 +18,7 @@ from acnet.checkpoint.bundle import bundle_config
 from acnet.errors import UserError
 from acnet.export.contents import export_config
 from acnet.export.suffixes import EXPORT_SUFFIXES, is_export
-from acnet.saved_config import load_saved_config
+from acnet.safe_config import load_saved_config
 
 CONFIG_ROOT = Path(__file__).resolve().parents[1] / "projects" / "ACNet" / "configs"
 _SUFFIXES = (".py", ".yaml", ".yml", BUNDLE, *EXPORT_SUFFIXES)
@@ -92,7 +92,7 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Dict
 
     Raises:
         UserError: no such config, a malformed override, an unknown key, or a yaml or bundle that
-            holds no saved config (see `acnet.saved_config`).
+            holds no saved config (see `acnet.safe_config`).
     """
     path = resolve_config(name_or_path)
     cfg = _read(path)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from acnet.data.files import atomic_write, write_json, write_text
+from acnet.files import atomic_write, write_json, write_text
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path):
@@ -40,7 +40,7 @@ def test_a_kill_leaves_the_old_file(tmp_path):
     target.write_text("old")
     code = (
         "import os, sys, signal\n"
-        "from acnet.data.files import atomic_write\n"
+        "from acnet.files import atomic_write\n"
         "with atomic_write(sys.argv[1]) as temporary:\n"
         "    temporary.write_text('half')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"

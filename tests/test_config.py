@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from detectron2.config import LazyConfig
 
-from acnet.config_files import CONFIG_ROOT, available_configs, load_config, resolve_config
+from acnet.config import CONFIG_ROOT, available_configs, load_config, resolve_config
 from acnet.errors import UserError
 
 TINY = Path(__file__).parent / "engine" / "tiny_config.py"

@@ -4,9 +4,9 @@ import pytest
 from detectron2.config import LazyConfig, instantiate
 from omegaconf import OmegaConf
 
-from acnet.config_files import CONFIG_ROOT, available_configs, load_config
+from acnet.config import CONFIG_ROOT, available_configs, load_config
 from acnet.errors import UserError
-from acnet.saved_config import load_saved_config
+from acnet.safe_config import load_saved_config
 
 
 def _saved(path: Path, text: str) -> Path:
@@ -39,7 +39,7 @@ def test_a_saved_config_builds_the_same_model(tmp_path):
         "subprocess.Popen",
         "detectron2.data.build.os.system",  # another module's, by way of a trusted one
         "detectron2.data.build.pickle.loads",
-        "acnet.data.files.write_text",  # writes where it is told to
+        "acnet.files.write_text",  # writes where it is told to
         "torch.load",
         "acnet.modeling.no_such_thing",
         "detectron2.modelingevil.Thing",
