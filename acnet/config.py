@@ -1,35 +1,40 @@
-"""Finding, loading and overriding the LazyConfig files of `projects/ACNet/configs`."""
+"""Configs: found by name, loaded, overridden, and found again beside the weights they made.
+
+A config is a `.py` file below `projects/ACNet/configs`, which is code, or data that comes with
+weights: the `config.yaml` of a training, a bundle or an exported model (see `acnet.safe_config`).
+"""
 
 import difflib
+import importlib
 import inspect
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from pydoc import locate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from detectron2.config import LazyConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
-
-from acnet.checkpoint.bundle import SUFFIX as BUNDLE
-from acnet.checkpoint.bundle import bundle_config
 from acnet.errors import UserError
-from acnet.export.contents import export_config
-from acnet.export.suffixes import EXPORT_SUFFIXES, is_export
-from acnet.safe_config import load_saved_config
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+    from omegaconf import DictConfig
+
+logger = logging.getLogger(__name__)
 
 CONFIG_ROOT = Path(__file__).resolve().parents[1] / "projects" / "ACNet" / "configs"
-_SUFFIXES = (".py", ".yaml", ".yml", BUNDLE, *EXPORT_SUFFIXES)
+SAVED_CONFIG = "config.yaml"  # beside the weights of a training
+# Model files that hold their config. Their readers are above this ground, so they are named here
+# and imported when such a file is met.
+_READERS = {
+    ".safetensors": "acnet.checkpoint.bundle.bundle_config",
+    ".onnx": "acnet.export.contents.export_config",
+    ".pt2": "acnet.export.contents.export_config",
+}
+_SUFFIXES = (".py", ".yaml", ".yml", *_READERS)
 
 
 def available_configs() -> list[str]:
-    """List the names that `resolve_config` knows, such as "toy/acnet_r18".
-
-    Returns:
-        Names in sorted order, without the shared parts in `common/`.
-    """
+    """List the names that `resolve_config` knows, sorted, without the shared parts in `common/`."""
     names = (path.relative_to(CONFIG_ROOT).with_suffix("") for path in CONFIG_ROOT.rglob("*.py"))
     return sorted(name.as_posix() for name in names if name.parts[0] != "common")
 
@@ -41,9 +46,6 @@ def resolve_config(name_or_path: str | Path) -> Path:
         name_or_path: a path to a .py or .yaml file, to a bundle of weights or an exported model,
             or a name below `projects/ACNet/configs`, with or without ".py". A file of that path
             comes first.
-
-    Returns:
-        Path of the file.
 
     Raises:
         UserError: there is no such file.
@@ -61,15 +63,10 @@ def resolve_config(name_or_path: str | Path) -> Path:
     )
 
 
-def dataset_names(cfg: DictConfig) -> list[str]:
-    """Returns the data sets that a config's loaders read.
+def dataset_names(cfg: "DictConfig") -> list[str]:
+    """Return the names of the data sets that a config's loaders read, in order."""
+    from omegaconf import OmegaConf
 
-    Args:
-        cfg: a loaded config.
-
-    Returns:
-        Names, in the order in which they occur; each loader may have one or several.
-    """
     names = []
     for part in cfg.get("dataloader", {}).values():
         of_loader = OmegaConf.select(part, "dataset.names") if OmegaConf.is_config(part) else None
@@ -77,7 +74,7 @@ def dataset_names(cfg: DictConfig) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> DictConfig:
+def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> "DictConfig":
     """Load a config and change some of its values.
 
     detectron2 adds a misspelt key without a word, and the run ignores it; here it is an error.
@@ -87,13 +84,12 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Dict
         overrides: "path.key=value", in Hydra's grammar. The key must be in the config, or be an
             argument of the object it belongs to; "+path.key=value" adds any key.
 
-    Returns:
-        The config.
-
     Raises:
         UserError: no such config, a malformed override, an unknown key, or a yaml or bundle that
             holds no saved config (see `acnet.safe_config`).
     """
+    from detectron2.config import LazyConfig
+
     path = resolve_config(name_or_path)
     cfg = _read(path)
     for override in _parse(overrides):
@@ -102,15 +98,47 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Dict
     return LazyConfig.apply_overrides(cfg, list(overrides))
 
 
-def _read(path: Path) -> DictConfig:
+def config_of(weights: Path) -> Path:
+    """Find what a weights file's model was built by.
+
+    Returns:
+        The file itself where it holds its config, else the config.yaml beside it.
+
+    Raises:
+        UserError: There is none.
+    """
+    from acnet.export.contents import texts_beside
+
+    if texts_beside(weights) is not None:
+        return weights
+    config = weights.with_name(SAVED_CONFIG)
+    if config.is_file():
+        logger.info("Config: %s, beside the weights", config)
+        return config
+    raise UserError(
+        "Weights need the config they were trained with, since it says what the model is. Received "
+        f"--weights {weights} without --config-file, and there is no {config}. "
+        "Add --config-file NAME, such as toy/acnet_r18."
+    )
+
+
+def _read(path: Path) -> "DictConfig":
+    if path.suffix in _READERS:
+        module, _, name = _READERS[path.suffix].rpartition(".")
+        return getattr(importlib.import_module(module), name)(path)
     if path.suffix == ".py":
+        from detectron2.config import LazyConfig
+
         return LazyConfig.load(str(path))
-    if is_export(path):
-        return export_config(path)
-    return bundle_config(path) if path.suffix == BUNDLE else load_saved_config(path)
+    from acnet.safe_config import load_saved_config
+
+    return load_saved_config(path)
 
 
-def _parse(overrides: Sequence[str]) -> list[Override]:
+def _parse(overrides: Sequence[str]) -> "list[Override]":
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
     for text in overrides:
         if text.startswith("-"):
             raise UserError(
@@ -126,7 +154,9 @@ def _parse(overrides: Sequence[str]) -> list[Override]:
         ) from error
 
 
-def _check_key(cfg: DictConfig, key: str) -> None:
+def _check_key(cfg: "DictConfig", key: str) -> None:
+    from omegaconf import DictConfig, OmegaConf
+
     parent_key, _, name = key.rpartition(".")
     parent = OmegaConf.select(cfg, parent_key) if parent_key else cfg
     if OmegaConf.is_list(parent):
@@ -139,7 +169,7 @@ def _check_key(cfg: DictConfig, key: str) -> None:
     )
 
 
-def _arguments(node: DictConfig) -> Iterable[str]:
+def _arguments(node: "DictConfig") -> Iterable[str]:
     """What the object that a node describes takes besides the keys that the config spells out."""
     target = node.get("_target_")
     target = locate(target) if isinstance(target, str) else target
@@ -164,6 +194,8 @@ def _constructor_arguments(cls: type) -> set[str]:
 
 
 def _keys(node: Any, prefix: str = "") -> list[str]:
+    from omegaconf import DictConfig, OmegaConf
+
     if not isinstance(node, DictConfig):
         return []
     found = []

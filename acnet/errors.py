@@ -1,4 +1,4 @@
-"""Errors that a user can mend."""
+"""Errors that a user can mend, and text that is safe to show."""
 
 
 class UserError(Exception):
@@ -7,3 +7,29 @@ class UserError(Exception):
     The command line prints its message without a traceback. The message says the rule, the
     reason, what was received, and ends with the remedy.
     """
+
+
+class UnreadableFileError(UserError):
+    """A file is missing, cut short or damaged, or is not what its name says."""
+
+
+class UnsafeFileError(UnreadableFileError):
+    """A file asks for more than numbers and plain containers, which could run code."""
+
+
+class WeightsMismatchError(UserError):
+    """Weights are sound but do not fit the model or its input settings."""
+
+
+def printable(text: str) -> str:
+    r"""Replace what a terminal would take for a command, such as escape codes in a file's name.
+
+    Line ends stay, so that a text for people keeps its form.
+
+    Example:
+        >>> printable("a\x1b[31m\nb") == "a\N{REPLACEMENT CHARACTER}[31m\nb"
+        True
+    """
+    return "".join(
+        char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text
+    )

@@ -1,32 +1,37 @@
-"""Writing files so that a kill at any moment leaves the old one or the new one, never a half.
+"""Files that a kill or a power cut leaves whole: the old one or the new one, never a half.
 
-And telling by a hash whether a file is still the one that was read.
+`atomic_write` survives a kill, `durable_write` a power cut as well. Beside them: hashes, which tell
+whether a file is still the one that was read, and progress bars.
 """
 
 import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 BLOCK_BYTES = 1 << 20
+TERMINAL_INTERVAL_SECONDS = 0.1
+LOG_INTERVAL_SECONDS = 30.0  # where stderr is a file
+# What `atomic_write` calls a checkpoint's temporary file.
+_TEMPORARY_NAME = re.compile(r"\.(.+\.[0-9a-f]{12}\.tmp\.pth|last_checkpoint\.[0-9a-f]{12}\.tmp)")
 
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
-    """Gives a temporary path beside `path`, renamed to it when the block ends without an error.
+    """Give a temporary path beside `path`, renamed to it when the block ends without an error.
 
     The temporary name is hidden, unique and keeps the suffix, since image writers choose the
-    format by it. Where the block raises, the temporary file is removed and `path` stays as it was.
-
-    Args:
-        path: the file to write; missing parent folders are made.
-
-    Returns:
-        A context manager whose value is the temporary path that the block has to write.
+    format by it. Missing parent folders are made. Where the block raises, the temporary file is
+    removed and `path` stays as it was.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,19 +43,46 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes UTF-8 text with Unix line ends, atomically.
+@contextlib.contextmanager
+def durable_write(path: str | os.PathLike) -> Iterator[Path]:
+    """Do as `atomic_write`, and force the content, then the new name, onto the disk."""
+    path = Path(path)
+    with atomic_write(path) as temporary:
+        yield temporary
+        _sync(temporary)
+    _sync(path.parent)
 
-    Args:
-        path: the file to write.
-        text: its whole content.
+
+def remove_stale(folder: str | os.PathLike) -> list[Path]:
+    """Remove the temporary checkpoint files that a killed process left in a folder.
+
+    No other process may be saving to it. Returns the removed files, sorted.
     """
+    folder = Path(folder)
+    if not folder.is_dir():
+        return []
+    stale = sorted(file for file in folder.iterdir() if _TEMPORARY_NAME.fullmatch(file.name))
+    for file in stale:
+        file.unlink(missing_ok=True)
+    return stale
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Write UTF-8 text with Unix line ends, atomically."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: str | os.PathLike, content: Any, *, indent: int | None = None) -> None:
-    """Writes JSON atomically; equal content gives equal bytes.
+    """Write JSON atomically; equal content gives equal bytes.
 
     Args:
         path: the file to write.
@@ -62,16 +94,22 @@ def write_json(path: str | os.PathLike, content: Any, *, indent: int | None = No
 
 
 def file_sha256(path: str | os.PathLike) -> str:
-    """Hashes a whole file, a block at a time.
-
-    Args:
-        path: a file that exists.
-
-    Returns:
-        64 hexadecimal digits.
-    """
+    """Return the SHA-256 of a whole file, 64 hexadecimal digits, reading a block at a time."""
     digest = hashlib.sha256()
     with Path(path).open("rb") as file:
         while block := file.read(BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
+
+
+def progress_bar(iterable: Iterable | None = None, **options: Any) -> "tqdm":
+    """Return a bar of `tqdm` on stderr that a log file is not flooded by.
+
+    Args:
+        iterable: What to go through; None for a bar that is moved by hand.
+        options: As for `tqdm`.
+    """
+    from tqdm import tqdm
+
+    interval = TERMINAL_INTERVAL_SECONDS if sys.stderr.isatty() else LOG_INTERVAL_SECONDS
+    return tqdm(iterable, mininterval=interval, **options)

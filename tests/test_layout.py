@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from acnet.cli._modules import command_modules
+from acnet.cli.main import command_modules
 
 REPO_ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = REPO_ROOT / "projects" / "ACNet" / "configs"

@@ -26,10 +26,10 @@ import torch
 from omegaconf import DictConfig
 from safetensors.torch import save_file
 
-from acnet.data.files import atomic_write
 from acnet.errors import UserError
 from acnet.evaluation.count_model import CountModel, parse_count_model
-from acnet.saved_config import parse_saved_config
+from acnet.files import atomic_write
+from acnet.safe_config import parse_saved_config
 
 FORMAT = "acnet bundle"
 VERSION = "1"

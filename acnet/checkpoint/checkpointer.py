@@ -12,9 +12,10 @@ from detectron2.utils import comm
 from fvcore.common.checkpoint import Checkpointer
 from torch import nn
 
+from acnet.errors import UnreadableFileError, UnsafeFileError, UserError
+from acnet.files import durable_write, remove_stale
+
 from .conventions import CONVENTIONS_KEY, conventions_of_model
-from .durable import durable_write, remove_stale
-from .errors import CheckpointError, UnreadableFileError, UnsafeFileError, WeightsFileError
 from .matching import LoadPlan, plan_loading
 from .report import LoadReport
 from .safe_load import fetch, read_checkpoint, read_torch
@@ -113,7 +114,7 @@ class ACNetCheckpointer(DetectionCheckpointer):
         Raises:
             UnreadableFileError: there are checkpoints, but none can be read.
             WeightsMismatchError: the checkpoint is of another model.
-            CheckpointError: the processes of a distributed training found different checkpoints.
+            UserError: the processes of a distributed training found different checkpoints.
         """
         if self.save_dir and self.save_to_disk:
             for stale in remove_stale(self.save_dir):
@@ -134,7 +135,7 @@ class ACNetCheckpointer(DetectionCheckpointer):
             What the file holds beside the model and the checkpointables.
 
         Raises:
-            WeightsFileError: the file cannot be had, read or trusted.
+            UnreadableFileError: the file cannot be had, read or trusted.
             WeightsMismatchError: it does not fit the model or its input settings.
         """
         self.report, self._source = None, path
@@ -162,7 +163,7 @@ class ACNetCheckpointer(DetectionCheckpointer):
         for path in self._resume_candidates():
             try:
                 rest = self._load_for_resuming(path)
-            except WeightsFileError as error:
+            except UnreadableFileError as error:
                 self.logger.warning("Cannot resume from %s: %s", path, error)
                 failed.append(path)
                 continue
@@ -203,7 +204,7 @@ class ACNetCheckpointer(DetectionCheckpointer):
     def _check_ranks_agree(self) -> None:
         sources = comm.all_gather(self._source)
         if len(set(sources)) > 1:
-            raise CheckpointError(
+            raise UserError(
                 "All processes must start from the same weights. Received, rank by rank, "
                 f"{sources}; put train.output_dir on a file system that all machines share."
             )
@@ -224,6 +225,6 @@ def _age(path: str) -> tuple[int, float, str]:
     """Sorts newest first: by the iteration in the file, then by the time of saving."""
     try:
         iteration = read_checkpoint(path, mmap=True).get("iteration", -1)
-    except WeightsFileError:
+    except UnreadableFileError:
         iteration = -1  # tried last, and then reported
     return -iteration, -Path(path).stat().st_mtime, path

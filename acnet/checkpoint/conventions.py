@@ -8,7 +8,8 @@ import numpy as np
 from detectron2.modeling.backbone.resnet import BottleneckBlock, ResNet
 from torch import nn
 
-from .errors import WeightsMismatchError
+from acnet.errors import WeightsMismatchError
+
 from .imagenet_names import Naming
 
 __all__ = [

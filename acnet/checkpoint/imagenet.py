@@ -8,7 +8,8 @@ from detectron2.layers import FrozenBatchNorm2d
 from detectron2.modeling.backbone import ResNet
 from torch import Tensor, nn
 
-from .errors import WeightsMismatchError
+from acnet.errors import WeightsMismatchError
+
 from .imagenet_names import Naming, canonical_names, is_backbone_name
 from .report import LoadedPart
 

@@ -7,8 +7,9 @@ from typing import Any
 from fvcore.common.checkpoint import _strip_prefix_if_present
 from torch import Tensor, nn
 
+from acnet.errors import WeightsMismatchError
+
 from .conventions import CONVENTIONS_KEY, Conventions, check_conventions, conventions_of_file
-from .errors import WeightsMismatchError
 from .imagenet import COUNTER, BackboneWeights, duplicate, find_stages
 from .imagenet_names import Naming, recognise_naming
 from .report import LoadedPart, LoadReport, Mismatch, group_names, module_groups, shorten

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .errors import UnreadableFileError, UnsafeFileError
+from acnet.errors import UnreadableFileError, UnsafeFileError
 
 __all__ = ["load_pickle"]
 

@@ -13,7 +13,8 @@ import safetensors
 import torch
 from iopath.common.file_io import PathManager
 
-from .errors import UnreadableFileError, UnsafeFileError
+from acnet.errors import UnreadableFileError, UnsafeFileError
+
 from .restricted_pickle import load_pickle
 
 __all__ = ["fetch", "read_checkpoint", "read_torch"]

@@ -4,8 +4,9 @@ import os
 
 from torch import nn
 
+from acnet.errors import WeightsMismatchError
+
 from .checkpointer import ACNetCheckpointer
-from .errors import WeightsMismatchError
 from .report import shorten
 
 __all__ = ["load_trained_weights"]
@@ -21,7 +22,7 @@ def load_trained_weights(model: nn.Module, weights: str | os.PathLike) -> None:
     Raises:
         WeightsMismatchError: model and file do not fit each other exactly, or their input
             conventions differ.
-        WeightsFileError: the file cannot be read safely.
+        UnreadableFileError: the file cannot be read safely.
     """
     checkpointer = ACNetCheckpointer(model)
     checkpointer.load(os.fspath(weights), checkpointables=[])

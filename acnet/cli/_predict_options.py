@@ -4,7 +4,8 @@ import argparse
 import re
 from pathlib import Path
 
-from acnet.cli._numbers import natural_int, positive_float, positive_int, share
+from acnet.cli.arguments import natural_int, positive_float, positive_int, share
+from acnet.config import SAVED_CONFIG
 from acnet.export.engine_names import ENGINES
 
 DESCRIPTION = """\
@@ -33,7 +34,6 @@ examples:
 
 Boxes are in pixels of the upright photo. ACNet is for research; it is no medical device.
 """
-SAVED_CONFIG = "config.yaml"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

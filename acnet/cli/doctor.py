@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from acnet.cli._library_noise import hide_library_noise
+from acnet.cli.arguments import hide_library_noise
 
 DESCRIPTION = """\
 Look at everything that acnet needs: packages, GPU, picture formats, disk, weights. Each line says

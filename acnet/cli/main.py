@@ -1,12 +1,13 @@
 """The `acnet` command: finds the sub-commands, runs one and reports the user's mistakes."""
 
 import argparse
+import importlib
+import pkgutil
 import sys
 from collections.abc import Sequence
 
 import acnet
-from acnet.cli._modules import add_module_parsers
-from acnet.errors import UserError
+from acnet.errors import UserError, printable
 
 EXIT_USER_ERROR = 2
 NO_DETECTRON2 = (
@@ -14,6 +15,25 @@ NO_DETECTRON2 = (
     "package index: run `make env` in a clone of this repository, or install it from "
     "https://github.com/facebookresearch/detectron2"
 )
+
+
+HELPERS = {"arguments", "main"}  # modules of a command package that are no commands
+
+
+def command_modules(package: str) -> list[str]:
+    """Return the names of the commands in a package, sorted; `_` begins a helper's name.
+
+    Commands are modules, so whoever adds one adds a file and touches no list.
+    """
+    path = importlib.import_module(package).__path__
+    names = {module.name for module in pkgutil.iter_modules(path)} - HELPERS
+    return sorted(name for name in names if not name.startswith("_"))
+
+
+def add_module_parsers(package: str, subparsers: argparse._SubParsersAction) -> None:
+    """Let each command module of a package add its parser."""
+    for name in command_modules(package):
+        importlib.import_module(f"{package}.{name}").add_parser(subparsers)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -46,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _complain(message: str) -> int:
-    sys.stderr.write(f"acnet: error: {message}\n")
+    sys.stderr.write(f"acnet: error: {printable(message)}\n")
     return EXIT_USER_ERROR
 
 

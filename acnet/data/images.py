@@ -12,9 +12,9 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from acnet.data.files import atomic_write
 from acnet.data.picture_plugins import HEIF_REMEDY, HEIF_SUFFIXES, register_plugins
-from acnet.errors import UserError
+from acnet.errors import UnreadableFileError
+from acnet.files import atomic_write
 
 EXIF_ORIENTATION = 274
 # The pictures' way to upright, by the EXIF tag; 1 and unknown values need nothing.
@@ -31,10 +31,6 @@ SIDEWAYS = (5, 6, 7, 8)
 # What libjpeg-turbo decodes to the pixels that Pillow gives; CMYK is Pillow's to convert.
 JPEG_FORMATS = ("JPEG", "MPO")
 JPEG_MODES = ("L", "RGB")
-
-
-class UnreadableFileError(UserError):
-    """A file is there and is not what its name says: truncated, corrupt or hostile."""
 
 
 def read_size(path: str | os.PathLike) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from acnet.checkpoint.bundle import (
     tensor_summary,
     write_bundle,
 )
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.errors import UserError
 from tests.evaluation.count_models import count_model
 

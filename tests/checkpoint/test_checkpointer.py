@@ -14,12 +14,9 @@ from detectron2.utils import comm
 from safetensors.torch import save_model
 from torch import nn
 
-from acnet.checkpoint import (
-    ACNetCheckpointer,
-    CheckpointError,
-    UnsafeFileError,
-    WeightsMismatchError,
-)
+from acnet.checkpoint import ACNetCheckpointer
+from acnet.errors import UnsafeFileError, WeightsMismatchError
+from acnet.errors import UserError as UserError
 from tests.checkpoint.weights_files import Detector, resumed_iteration, save_iterations
 
 NAME = "acnet.checkpoint.checkpointer"
@@ -221,5 +218,5 @@ def test_a_stem_of_its_own_that_the_file_lacks_is_reported(tmp_path):
 def test_ranks_that_start_from_different_files_are_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(comm, "all_gather", lambda source: [source, ""])
     save_iterations(tmp_path, 1)
-    with pytest.raises(CheckpointError, match="file system that all machines share"):
+    with pytest.raises(UserError, match="file system that all machines share"):
         ACNetCheckpointer(nn.Linear(4, 4), tmp_path).resume_or_load("", resume=True)

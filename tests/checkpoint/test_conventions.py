@@ -8,7 +8,8 @@ import pytest
 import torch
 from detectron2.modeling.backbone.resnet import BasicBlock
 
-from acnet.checkpoint import ACNetCheckpointer, WeightsMismatchError
+from acnet.checkpoint import ACNetCheckpointer
+from acnet.errors import WeightsMismatchError
 from tests.checkpoint.weights_files import (
     MSRA_INPUT,
     TORCHVISION_INPUT,

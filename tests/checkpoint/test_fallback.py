@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from acnet.checkpoint import ACNetCheckpointer, UnreadableFileError
+from acnet.checkpoint import ACNetCheckpointer
+from acnet.errors import UnreadableFileError
 from tests.checkpoint.weights_files import resumed_iteration, save_iterations
 
 NAME = "acnet.checkpoint.checkpointer"

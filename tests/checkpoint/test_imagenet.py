@@ -13,7 +13,8 @@ from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem, Bottlenec
 from safetensors.torch import save_file
 from torch import nn
 
-from acnet.checkpoint import ACNetCheckpointer, WeightsMismatchError
+from acnet.checkpoint import ACNetCheckpointer
+from acnet.errors import WeightsMismatchError
 from tests.checkpoint.weights_files import (
     TORCHVISION_INPUT,
     Detector,

@@ -14,7 +14,7 @@ from fvcore.common.checkpoint import PeriodicCheckpointer
 from torch import nn
 
 from acnet.checkpoint import ACNetCheckpointer
-from acnet.checkpoint.durable import durable_write, remove_stale
+from acnet.files import durable_write, remove_stale
 
 SIZE = 300  # large enough that a save takes longer than the gaps between two
 

@@ -8,8 +8,9 @@ from detectron2.config import instantiate
 from detectron2.modeling.backbone import ResNet
 from detectron2.modeling.backbone.resnet import BasicStem
 
-from acnet.checkpoint import ACNetCheckpointer, WeightsMismatchError
-from acnet.config_files import load_config
+from acnet.checkpoint import ACNetCheckpointer
+from acnet.config import load_config
+from acnet.errors import WeightsMismatchError
 from acnet.modeling import make_resnet_stages
 from tests.checkpoint.weights_files import assert_filled, torchvision_state, write_msra_pickle
 

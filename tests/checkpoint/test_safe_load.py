@@ -11,8 +11,9 @@ import torch
 from detectron2.utils.file_io import PathManager
 from safetensors.torch import save_file
 
-from acnet.checkpoint import ACNetCheckpointer, UnreadableFileError, UnsafeFileError
+from acnet.checkpoint import ACNetCheckpointer
 from acnet.checkpoint.safe_load import fetch, read_checkpoint
+from acnet.errors import UnreadableFileError, UnsafeFileError
 
 
 class Touch:

@@ -6,7 +6,7 @@ import pytest
 
 import acnet
 from acnet.cli import main as cli
-from acnet.cli._modules import command_modules
+from acnet.cli.main import command_modules
 from acnet.errors import UserError
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from acnet.cli._modules import add_module_parsers
+from acnet.cli.main import add_module_parsers
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:

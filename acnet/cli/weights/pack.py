@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from acnet.cli._library_noise import hide_library_noise
+from acnet.cli.arguments import hide_library_noise
 
 DESCRIPTION = """\
 Pack the weights of a training with all that they need into one safetensors file: the config, the
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     hide_library_noise()
     from acnet.checkpoint.bundle import check_suffix, write_bundle
     from acnet.checkpoint.pack import check_classes, find_weights, make_bundle, read_card
-    from acnet.config_files import load_config
+    from acnet.config import load_config
     from acnet.evaluation.count_model import read_count_model
     from acnet.inference.trained_model import load_trained_model
 

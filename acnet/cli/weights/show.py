@@ -5,7 +5,7 @@ import dataclasses
 import json
 import sys
 
-from acnet.cli._library_noise import hide_library_noise
+from acnet.cli.arguments import hide_library_noise
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
