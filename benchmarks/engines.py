@@ -30,8 +30,8 @@ from detectron2.structures import Boxes, Instances
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this clone, not an installed one
 
-from acnet.cli._library_noise import hide_library_noise
-from acnet.config_files import load_config
+from acnet.cli.arguments import hide_library_noise
+from acnet.config import load_config
 from acnet.export.detector import FixedSizeDetector
 from acnet.export.engine_names import ENGINES
 from acnet.export.export_model import ExportOptions, export_model

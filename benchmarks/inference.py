@@ -29,7 +29,7 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this clone, not an installed one
 
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.engine.device import resolve_device
 from acnet.engine.precision import Precision, choose_precision
 from acnet.inference.optimize import Optimizations, optimize_for_inference

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this clone, not 
 
 from detectron2.config import instantiate
 
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.data.parallel import default_workers
 from acnet.data.register import register_set
 from acnet.data.tiles.options import TileOptions

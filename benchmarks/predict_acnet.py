@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this clone, not 
 from detectron2.config import instantiate
 
 import acnet
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.inference.photos import read_photo
 from acnet.inference.tiling import in_photo, tile_batches
 from acnet.modeling.complexity import count_complexity

@@ -8,7 +8,7 @@ from detectron2.layers import ROIAlign
 from detectron2.modeling.proposal_generator import RPN
 from torch import nn
 
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.modeling import BestFirstRPN
 
 SEED = 0

@@ -23,7 +23,7 @@ from detectron2.utils import comm
 from detectron2.utils.events import EventStorage
 from torch.nn.modules.batchnorm import _NormBase as BatchNorms
 
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.engine.device import resolve_device
 from acnet.engine.distributed import wrap_for_processes
 from acnet.engine.launch import launch

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from acnet.data.files import atomic_write
 from acnet.data.images import write_jpeg
 from acnet.data.parallel import default_workers, map_photos
 from acnet.data.toy.archive import JPEG_QUALITY
 from acnet.data.toy.photo import ToyOptions, draw_photo
 from acnet.evaluation import Detections, GroundTruth, sort_detections, xyxy_to_xywh
+from acnet.files import atomic_write
 
 LESION_PX = (6.0, 80.0)  # what the small model is trained for
 

@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from demo_steps import Runner, StepFailedError, evaluation_progress, say, training_progress
 
-from acnet.cli._library_noise import hide_library_noise
+from acnet.cli.arguments import hide_library_noise
 
 REPO_ROOT = Path(__file__).resolve().parents[1]
 CONFIG = "toy/acnet_r18"
@@ -122,7 +122,7 @@ class Demo:
 
     def train(self) -> None:
         """Train, or go on with the training."""
-        from acnet.config_files import load_config
+        from acnet.config import load_config
 
         max_iter = load_config(CONFIG, self.settings["overrides"]).train.max_iter
         self._train_net(
@@ -196,7 +196,7 @@ def check_settings(demo: Demo) -> None:
     Raises:
         StepFailedError: The folder holds something else.
     """
-    from acnet.data.files import write_text
+    from acnet.files import write_text
 
     output, path = demo.folders.output, demo.folders.output / "settings.json"
     if output.exists() and not output.is_dir():

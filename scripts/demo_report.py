@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from detectron2.structures import BoxMode
 
-from acnet.data.files import write_json, write_text
 from acnet.data.layout import PreparedLayout
 from acnet.engine.metrics_file import read_metrics
 from acnet.evaluation import count_by_image, count_errors
+from acnet.files import write_json, write_text
 from acnet.inference.photos import read_photo
 from acnet.inference.pictures import save_picture
 from acnet.inference.results import instances_of

@@ -33,13 +33,13 @@ from fuzz_sets import SETS, picture
 from acnet.data.audit.audit import AuditOptions, audit_source
 from acnet.data.audit.fix import write_cleaned
 from acnet.data.audit.text import report_text
-from acnet.data.files import write_json
 from acnet.data.import_set import ImportOptions, import_set
 from acnet.data.layout import PreparedLayout
 from acnet.data.readers.formats import open_source
 from acnet.data.readers.source import Source
 from acnet.data.split_set import SplitOptions, write_split
 from acnet.errors import UserError
+from acnet.files import write_json
 
 ALLOWED = (UserError, FileNotFoundError)
 MAX_MUTATIONS = 4

@@ -188,7 +188,7 @@ def _make_weights(folder: Path) -> Path:
     from detectron2.config import LazyConfig
 
     from acnet.checkpoint import ACNetCheckpointer
-    from acnet.config_files import load_config
+    from acnet.config import load_config
     from acnet.engine.train import build_model
 
     torch.manual_seed(0)

@@ -103,7 +103,7 @@ def voc100() -> Path:
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a checkpoint of the config toy/acnet_r18 with random weights."""
     from acnet.checkpoint import ACNetCheckpointer
-    from acnet.config_files import load_config
+    from acnet.config import load_config
     from acnet.engine.train import build_model
 
     folder = tmp_path_factory.mktemp("run")
@@ -123,7 +123,7 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory, small_run: Path) -> Callable[..., Path]:
     """Return a function that exports the small model, each kind once since it takes seconds."""
-    from acnet.config_files import load_config
+    from acnet.config import load_config
     from acnet.export.export_model import ExportOptions, export_model
     from tests.export.models import TILE
 

@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acnet.cli._numbers import natural_int, positive_int
+from acnet.cli.arguments import natural_int, positive_int
 
 if TYPE_CHECKING:
     from acnet.evaluation.count_model import CountModel

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from acnet.cli._evaluation import PREDICTIONS_HELP, add_ground_truth, set_up_logging
-from acnet.cli._numbers import natural_int
+from acnet.cli.arguments import natural_int
 from acnet.errors import UserError
 
 DESCRIPTION = """\

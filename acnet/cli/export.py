@@ -5,9 +5,8 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from acnet.cli._config_of import config_of
-from acnet.cli._library_noise import hide_library_noise
-from acnet.cli._numbers import positive_int
+from acnet.cli.arguments import hide_library_noise, positive_int
+from acnet.config import config_of
 from acnet.errors import UserError
 
 DESCRIPTION = """\
@@ -102,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
     """
     hide_library_noise()
     output = _checked_output(args.output, args.format)
-    from acnet.config_files import load_config
+    from acnet.config import load_config
     from acnet.evaluation.count_model import read_count_model
     from acnet.export.export_model import ExportOptions, export_model
     from acnet.export.suffixes import is_export

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acnet.cli._evaluation import PREDICTIONS_HELP, add_ground_truth, set_up_logging
-from acnet.cli._library_noise import hide_library_noise
-from acnet.cli._numbers import natural_int, positive_int
+from acnet.cli.arguments import hide_library_noise, natural_int, positive_int
 from acnet.errors import UserError
 
 if TYPE_CHECKING:
@@ -123,8 +122,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _saliency_model(name: str, weights: Path, device: str) -> "SaliencyModel":
-    from acnet.cli._config_of import config_of
-    from acnet.config_files import load_config
+    from acnet.config import config_of, load_config
     from acnet.inference import Predictor
     from acnet.named_weights import resolve_weights
     from acnet.visualization.figure5 import SaliencyModel

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import acnet
-from acnet.cli._config_of import config_of
-from acnet.cli._library_noise import hide_library_noise
 from acnet.cli._predict_options import DESCRIPTION, EPILOG, add_options
+from acnet.cli.arguments import hide_library_noise
+from acnet.config import config_of
 from acnet.errors import UserError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _predict(args: argparse.Namespace, ranks: "Ranks") -> "Outcome | None":
-    from acnet.data.files import file_sha256
+    from acnet.files import file_sha256
     from acnet.inference.fingerprint import digest, predictor_digest
     from acnet.inference.folder import predict_folder
     from acnet.inference.pictures import DrawingOptions
@@ -117,7 +117,7 @@ def _predict(args: argparse.Namespace, ranks: "Ranks") -> "Outcome | None":
 
 
 def _load_config(args: argparse.Namespace, weights: Path) -> "DictConfig | CfgNode":
-    from acnet.config_files import load_config
+    from acnet.config import load_config
     from acnet.export.suffixes import is_export
     from acnet.inference.yacs_config import is_yacs_file, load_yacs_config
 

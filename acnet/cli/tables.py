@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from acnet.cli._numbers import natural_int, positive_int
+from acnet.cli.arguments import natural_int, positive_int
 
 DESCRIPTION = """\
 Train rows of the paper's tables with several seeds, measure each on several test sets, and write a
@@ -145,7 +145,7 @@ def run(args: argparse.Namespace) -> int:
     if args.datasets:  # detectron2 reads it once, when imported, and so do the trainings
         os.environ["DETECTRON2_DATASETS"] = str(args.datasets.absolute())
     from acnet.cli._evaluation import set_up_logging
-    from acnet.cli._library_noise import hide_library_noise
+    from acnet.cli.arguments import hide_library_noise
 
     hide_library_noise()
     set_up_logging()

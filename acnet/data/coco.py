@@ -10,8 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from acnet.data.files import write_json
 from acnet.data.records import ImageRecord, TileRecord
+from acnet.files import write_json
 
 NO_PHOTO_IDS: Mapping[str, int] = MappingProxyType({})
 

@@ -12,7 +12,6 @@ from typing import Any
 from acnet.data.class_map import ClassMap, choose_classes
 from acnet.data.clean import clean
 from acnet.data.coco import write_coco
-from acnet.data.files import atomic_write, write_json, write_text
 from acnet.data.layout import TILES_SUFFIX, PreparedLayout
 from acnet.data.manifest import FileState, pictures_by_name, portable_path, states_by_name
 from acnet.data.parallel import map_photos
@@ -20,6 +19,7 @@ from acnet.data.read_photos import ReadPhoto, check_readable, read_photo
 from acnet.data.readers.source import Source
 from acnet.data.records import ImageRecord, Notes
 from acnet.errors import UserError
+from acnet.files import atomic_write, write_json, write_text
 
 logger = logging.getLogger(__name__)
 

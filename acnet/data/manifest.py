@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from acnet.data.files import file_sha256
 from acnet.data.layout import TOY_TESTS_PREFIX, PreparedLayout
 from acnet.errors import UserError
+from acnet.files import file_sha256
 
 CHANGED = "changed after the conversion"
 MISSING = "is missing"

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import cv2
 
-from acnet.progress import progress_bar
+from acnet.files import progress_bar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

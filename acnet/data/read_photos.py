@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from acnet.data.images import UnreadableFileError, open_image
+from acnet.data.images import open_image
 from acnet.data.layout import PreparedLayout
 from acnet.data.manifest import FileState, file_state
 from acnet.data.readers.source import Source
 from acnet.data.records import Annotated, Note
-from acnet.errors import UserError
+from acnet.errors import UnreadableFileError, UserError
 
 UNREADABLE = "photo dropped: unreadable"
 NOT_FOUND = "photo dropped: listed, not found"

@@ -12,7 +12,6 @@ from tabulate import tabulate
 from acnet.data.audit.audit import examine_all
 from acnet.data.audit.photo import Photo
 from acnet.data.audit.statistics import grade_of
-from acnet.data.files import write_text
 from acnet.data.import_set import ImportedSet, ImportOptions, import_set
 from acnet.data.layout import PreparedLayout
 from acnet.data.readers.safe_files import read_text
@@ -21,6 +20,7 @@ from acnet.data.rearranged import RearrangedSource
 from acnet.data.records import Note
 from acnet.data.split import Group, deal, fold_parts, make_groups, names_of
 from acnet.errors import UserError
+from acnet.files import write_text
 
 TABLE = "parts.csv"
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from detectron2.utils.events import EventWriter, get_event_storage
 
-from acnet.data.files import write_text
 from acnet.engine.scalars import WINDOW
+from acnet.files import write_text
 
 
 class MetricsFile(EventWriter):

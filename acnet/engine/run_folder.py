@@ -12,8 +12,8 @@ from detectron2.utils.env import seed_all_rng
 from detectron2.utils.logger import setup_logger
 from omegaconf import DictConfig
 
-from acnet.data.files import atomic_write
 from acnet.errors import UserError
+from acnet.files import atomic_write
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-from acnet.progress import progress_bar
+from acnet.files import progress_bar
 
 SILENT_SECONDS = 2.0  # before a bar appears
 LEAST_DEFINED = 0.9  # share of the replicates that an interval needs

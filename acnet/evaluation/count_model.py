@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from acnet.data.files import write_json
 from acnet.errors import UserError
 from acnet.evaluation.columns import Detections
 from acnet.evaluation.shares import conformal_rank
+from acnet.files import write_json
 
 FORMAT = "acnet count model"
 VERSION = 1

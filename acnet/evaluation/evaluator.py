@@ -15,7 +15,6 @@ from detectron2.structures import BoxMode, Instances
 from detectron2.utils import comm
 from tabulate import tabulate
 
-from acnet.data.files import write_json
 from acnet.evaluation.average_precision import PrecisionCurves
 from acnet.evaluation.columns import Detections, sort_detections
 from acnet.evaluation.counting import count_errors
@@ -23,6 +22,7 @@ from acnet.evaluation.froc import RULES, froc
 from acnet.evaluation.matches import Matches
 from acnet.evaluation.matching import check_room, match
 from acnet.evaluation.registered import registered_truth
+from acnet.files import write_json
 
 logger = logging.getLogger(__name__)
 

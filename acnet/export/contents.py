@@ -29,7 +29,7 @@ from acnet.evaluation.count_model import parse_count_model
 from acnet.export.onnx_metadata import read_onnx_metadata
 from acnet.export.pt2_metadata import read_pt2_metadata
 from acnet.export.suffixes import ONNX, PT2, is_export
-from acnet.saved_config import parse_saved_config
+from acnet.safe_config import parse_saved_config
 
 FORMAT = "acnet export"
 VERSION = "1"

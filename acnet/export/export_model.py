@@ -9,7 +9,6 @@ from omegaconf import DictConfig
 
 from acnet.checkpoint.bundle import Bundle
 from acnet.checkpoint.pack import make_card, prediction_config
-from acnet.data.files import file_sha256
 from acnet.errors import UserError
 from acnet.evaluation.count_model import CountModel
 from acnet.export.contents import ExportContents, ExportSettings, texts_beside
@@ -19,6 +18,7 @@ from acnet.export.onnx_file import write_onnx
 from acnet.export.program import to_program
 from acnet.export.pt2_file import write_pt2
 from acnet.export.suffixes import ONNX, PT2
+from acnet.files import file_sha256
 from acnet.inference.fingerprint import versions
 from acnet.inference.trained_model import TrainedModel, load_trained_model
 

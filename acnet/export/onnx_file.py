@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
-from acnet.data.files import atomic_write
 from acnet.export.program import INPUT_NAMES, OUTPUT_NAMES
+from acnet.files import atomic_write
 
 OPSET = 18  # below 16, RoIAlign is half a pixel off
 

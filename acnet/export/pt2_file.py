@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch.export import ExportedProgram
 
-from acnet.data.files import atomic_write
 from acnet.export.pt2_metadata import FILE_NAME
+from acnet.files import atomic_write
 
 
 def write_pt2(path: Path, program: ExportedProgram, texts: Mapping[str, str]) -> None:

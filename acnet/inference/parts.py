@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from acnet.data.files import write_json
+from acnet.files import write_json
 
 FORMAT = 1  # raise it when the meaning of the files changes
 PARTS = ".parts"

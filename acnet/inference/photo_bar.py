@@ -1,6 +1,6 @@
 """The progress of a prediction, with the time that is left."""
 
-from acnet.progress import progress_bar
+from acnet.files import progress_bar
 
 
 class PhotoBar:

@@ -17,14 +17,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from acnet.data.images import (
-    UnreadableFileError,
-    is_plain_jpeg,
-    open_image,
-    read_bgr_view,
-    read_size,
-    upright,
-)
+from acnet.data.images import is_plain_jpeg, open_image, read_bgr_view, read_size, upright
+from acnet.errors import UnreadableFileError
 
 PIXELS_PER_MEGAPIXEL = 1_000_000
 MAX_MEGAPIXELS = 128.0  # beyond the largest phones' 108; 384 MB once decoded

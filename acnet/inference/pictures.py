@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from acnet.data.files import atomic_write, write_text
+from acnet.files import atomic_write, write_text
 from acnet.inference.results import instances_of
 from acnet.visualization.attention_maps import draw_saliency
 from acnet.visualization.boxes import above_threshold, draw_predictions

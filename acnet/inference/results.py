@@ -19,7 +19,7 @@ import torch
 from detectron2.evaluation.coco_evaluation import instances_to_coco_json
 from detectron2.structures import Boxes, BoxMode, Instances
 
-from acnet.data.files import atomic_write, write_json
+from acnet.files import atomic_write, write_json
 from acnet.inference.counts import PhotoCount
 
 FIRST_CATEGORY_ID = 1  # 0 breaks pycocotools' matching

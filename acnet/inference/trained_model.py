@@ -14,7 +14,7 @@ from detectron2.modeling import build_model as build_yacs_model
 from omegaconf import DictConfig, OmegaConf
 
 from acnet.checkpoint import load_trained_weights
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.engine.device import resolve_device
 from acnet.engine.precision import Precision, choose_precision
 from acnet.engine.train import build_model

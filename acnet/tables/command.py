@@ -146,7 +146,7 @@ def _train(request: Request, rows: Sequence[Row]) -> list[Failure]:
 
 
 def _choices(request: Request, rows: Sequence[Row]) -> Choices:
-    from acnet.config_files import load_config
+    from acnet.config import load_config
 
     tests = request.tests or default_tests(request.data, load_config(rows[0].config))
     return Choices(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from acnet.data.files import write_json
+from acnet.files import write_json
 
 JOB_FILE = "job.json"
 FINAL_WEIGHTS = "model_final.pth"

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acnet.data.files import write_text
 from acnet.errors import UserError
+from acnet.files import write_text
 from acnet.tables.contents import Cell, Table
 
 if TYPE_CHECKING:

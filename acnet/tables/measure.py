@@ -15,7 +15,7 @@ from detectron2.config import instantiate
 from omegaconf import DictConfig
 
 from acnet.checkpoint import load_trained_weights
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.engine.evaluate import default_eval
 from acnet.engine.metrics_file import read_metrics
 from acnet.engine.train import build_model

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.tables.estimates import Samples
 from acnet.tables.numbers import RESAMPLED
 from acnet.tables.record import Record

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.tables.record import Record, record_path
 from acnet.tables.rows import Row
 from acnet.tables.settings import model_settings, shared_settings

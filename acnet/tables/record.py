@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from acnet.data.files import atomic_write, write_json
 from acnet.errors import UserError
+from acnet.files import atomic_write, write_json
 
 logger = logging.getLogger(__name__)
 

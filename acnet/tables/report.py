@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import acnet
-from acnet.data.files import write_text
+from acnet.files import write_text
 from acnet.tables.contents import (
     Table,
     effect_table,

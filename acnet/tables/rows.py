@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from acnet.config_files import available_configs
+from acnet.config import available_configs
 from acnet.errors import UserError
 from acnet.tables.paper import PAPER_ROWS, TABLES, PaperRow, paper_row
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from acnet.data.files import file_sha256
 from acnet.engine.device import resolve_device
 from acnet.engine.precision import choose_precision
 from acnet.errors import UserError
+from acnet.files import file_sha256
 from acnet.tables.canonical import canonical
 
 # Raise it with a change after which the same config trains another model or measures otherwise

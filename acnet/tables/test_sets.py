@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from acnet.config_files import dataset_names
+from acnet.config import dataset_names
 from acnet.data.layout import TOY_TESTS, TOY_TESTS_PREFIX, PreparedLayout, datasets_root
 from acnet.data.parallel import default_workers
 from acnet.data.register import register_all, register_paths

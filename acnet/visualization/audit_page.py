@@ -16,8 +16,8 @@ from acnet.data.audit.findings import Finding, Report
 from acnet.data.audit.kinds import KINDS
 from acnet.data.audit.statistics import Statistics, count_edges, size_edges
 from acnet.data.audit.text import names_text, percentiles
-from acnet.data.files import write_text
 from acnet.data.records import Annotated
+from acnet.files import write_text
 from acnet.visualization.palette import LIGHT
 from acnet.visualization.report.pictures import photo_data_uri
 from acnet.visualization.report.schematic import photo_svg

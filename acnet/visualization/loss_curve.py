@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from acnet.data.files import atomic_write
+from acnet.files import atomic_write
 
 TOTAL = "total_loss"
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from acnet.data.files import write_text
+from acnet.files import write_text
 from acnet.visualization.templates import render
 
 

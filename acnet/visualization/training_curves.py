@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from acnet.data.files import atomic_write
+from acnet.files import atomic_write
 
 LINE_STYLES = ("-", "--", ":")
 COLORS = 10

@@ -21,7 +21,7 @@ from detectron2.utils.events import EventStorage
 from omegaconf import DictConfig
 from tabulate import tabulate
 
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.engine.device import resolve_device
 from acnet.engine.precision import choose_precision
 from acnet.engine.train import build_model

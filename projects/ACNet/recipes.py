@@ -21,7 +21,7 @@ from detectron2.config import instantiate
 from omegaconf import DictConfig
 from tabulate import tabulate
 
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.modeling.complexity import count_macs_by_layer
 from acnet.modeling.recipe import CARDS, Card, Length, hours, linear_learning_rate
 from acnet.modeling.step_memory import StepCost, StepOptions, step_cost

@@ -13,7 +13,7 @@ if importlib.util.find_spec("acnet") is None:
 
 from detectron2.engine import default_argument_parser
 
-from acnet.config_files import dataset_names, load_config
+from acnet.config import dataset_names, load_config
 from acnet.data.register import register_all, register_paths
 from acnet.engine import check_classes, default_train, evaluate_only, launch, prepare_run
 

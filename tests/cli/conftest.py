@@ -7,7 +7,7 @@ import torch
 from detectron2.config import LazyConfig
 
 from acnet.checkpoint import ACNetCheckpointer
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.engine.train import build_model
 from tests.cli.predicting import CONFIG, save_noise
 

@@ -12,7 +12,7 @@ from acnet.checkpoint import ACNetCheckpointer
 from acnet.checkpoint.bundle import read_bundle, tensor_summary
 from acnet.checkpoint.pack import halve
 from acnet.cli.main import main
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.engine.train import build_model
 from acnet.evaluation.count_model import write_count_model
 from acnet.inference import Predictor

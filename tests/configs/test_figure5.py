@@ -3,7 +3,7 @@
 from detectron2.config import instantiate
 from omegaconf import OmegaConf
 
-from acnet.config_files import load_config
+from acnet.config import load_config
 
 
 def test_only_the_weight_of_the_attention_loss_differs():

@@ -6,7 +6,8 @@ from detectron2.data.detection_utils import read_image
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from acnet.data.images import UnreadableFileError, read_bgr, read_size, write_jpeg
+from acnet.data.images import read_bgr, read_size, write_jpeg
+from acnet.errors import UnreadableFileError
 
 
 def picture(height: int = 12, width: int = 20) -> np.ndarray:

@@ -9,7 +9,8 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 
 from acnet.data import images
-from acnet.data.images import UnreadableFileError, read_bgr
+from acnet.data.images import read_bgr
+from acnet.errors import UnreadableFileError
 
 NOISE = np.random.default_rng(0).integers(0, 256, (9, 12, 3), np.uint8)
 SHARP = Image.fromarray(NOISE).resize((117, 83), Image.Resampling.BICUBIC)

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from acnet.data.images import UnreadableFileError
 from acnet.data.parallel import default_workers, in_threads, map_photos
+from acnet.errors import UnreadableFileError
 
 
 def square(value: int) -> int:

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from acnet.data import images, picture_plugins
-from acnet.data.images import UnreadableFileError, read_size
+from acnet.data.images import read_size
+from acnet.errors import UnreadableFileError
 from acnet.inference.photos import read_photo
 
 

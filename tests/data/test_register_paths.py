@@ -8,7 +8,7 @@ from detectron2.data import DatasetCatalog, MetadataCatalog, get_detection_datas
 from fuzz_sets import BOXES, write, yolo
 from omegaconf import OmegaConf
 
-from acnet.config_files import dataset_names
+from acnet.config import dataset_names
 from acnet.data.import_set import ImportOptions, import_set
 from acnet.data.layout import PreparedLayout
 from acnet.data.readers.formats import open_source

@@ -8,7 +8,7 @@ import pytest
 from detectron2.utils.env import seed_all_rng
 from omegaconf import DictConfig
 
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.engine import default_train
 from acnet.engine.metrics_file import read_metrics
 

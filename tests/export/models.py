@@ -8,7 +8,7 @@ from detectron2.config import LazyConfig
 from omegaconf import DictConfig
 
 from acnet.checkpoint import ACNetCheckpointer
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.engine.train import build_model
 
 IN_FP32 = "train.amp.enabled=false"

@@ -9,7 +9,7 @@ import pytest
 
 from acnet.checkpoint.bundle import Bundle
 from acnet.checkpoint.pack import prediction_config
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.errors import UserError
 from acnet.export.contents import ExportContents, ExportSettings, export_config, read_export
 from tests.evaluation.count_models import count_model

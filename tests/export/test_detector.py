@@ -6,7 +6,7 @@ import torch
 from detectron2.config import LazyCall as L
 from torch import nn
 
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.engine.train import build_model
 from acnet.errors import UserError
 from acnet.export.detector import FixedSizeDetector

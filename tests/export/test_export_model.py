@@ -5,7 +5,7 @@ import pytest
 import torch
 from detectron2.structures import pairwise_iou
 
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.errors import UserError
 from acnet.export.contents import read_export
 from acnet.export.export_model import ExportOptions, export_model

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from acnet.config_files import load_config
-from acnet.data.files import file_sha256
+from acnet.config import load_config
+from acnet.files import file_sha256
 from acnet.inference.fingerprint import config_digest, digest, photo_digest, versions
 from acnet.inference.sources import Source
 

@@ -9,7 +9,7 @@ from detectron2.config import instantiate
 from detectron2.layers import ShapeSpec
 from torch import nn
 
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.inference.optimize import NOTHING, Optimizations, optimize_for_inference
 from acnet.inference.optimize_fusion import FusedBlock
 from acnet.inference.optimize_roi import ChunkedStage, StridedPooler

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from acnet.data.images import UnreadableFileError, read_bgr
+from acnet.data.images import read_bgr
+from acnet.errors import UnreadableFileError
 from acnet.inference.photos import read_photo, to_rgb
 
 RED_BGR = [0, 0, 255]

@@ -9,14 +9,13 @@ from detectron2.data import transforms as T
 from fuzz_sets import voc
 from PIL import Image
 
-from acnet.checkpoint import ACNetCheckpointer, WeightsMismatchError
-from acnet.config_files import load_config
-from acnet.data.images import UnreadableFileError
+from acnet.checkpoint import ACNetCheckpointer
+from acnet.config import load_config
 from acnet.data.import_set import ImportOptions, import_set
 from acnet.data.layout import PreparedLayout
 from acnet.data.readers.formats import open_source
 from acnet.engine.train import build_model
-from acnet.errors import UserError
+from acnet.errors import UnreadableFileError, UserError, WeightsMismatchError
 from acnet.inference import Predictor
 from acnet.inference.fingerprint import predictor_digest
 from acnet.inference.optimize import NOTHING, Optimizations

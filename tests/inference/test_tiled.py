@@ -10,7 +10,7 @@ from detectron2.config import LazyCall
 from detectron2.data import transforms as T
 from PIL import Image
 
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.errors import UserError
 from acnet.inference import MergeOptions, Predictor, TilingOptions
 from acnet.tiling.detections import TileDetections

@@ -6,7 +6,7 @@ from detectron2.config import get_cfg
 from detectron2.modeling import build_model as build_yacs_model
 
 from acnet.checkpoint import ACNetCheckpointer
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.errors import UserError
 from acnet.inference import Predictor
 from acnet.inference.trained_model import load_trained_model

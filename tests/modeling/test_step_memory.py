@@ -7,7 +7,7 @@ import torch
 from detectron2.config import instantiate
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.modeling.activation_checkpointing import checkpoint_activations
 from acnet.modeling.complexity import count_macs_by_layer
 from acnet.modeling.step_memory import StepOptions, _LiveBytes, _run, step_cost

@@ -4,7 +4,7 @@ import importlib.util
 
 import pytest
 
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.modeling.recipe import Length
 
 

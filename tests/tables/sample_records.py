@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.tables.numbers import RESAMPLED
 from acnet.tables.record import record_path, write_record
 from acnet.tables.settings import model_settings

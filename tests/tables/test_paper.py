@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from acnet.config_files import resolve_config
+from acnet.config import resolve_config
 from acnet.tables.paper import PAPER_ROWS, PARTS, paper_row
 from acnet.tables.rows import DATA, known_rows
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.errors import UserError
 from acnet.tables import plan
 from acnet.tables.plan import Choices, load_rows, plan_runs

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from acnet.config_files import available_configs
+from acnet.config import available_configs
 from acnet.errors import UserError
 from acnet.tables import report
 from acnet.tables.contents import NOTHING, effect_table, form_table, gain_table, paper_tables

@@ -5,7 +5,7 @@ import json
 import pytest
 from detectron2.data import DatasetCatalog
 
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.data.layout import PreparedLayout
 from acnet.data.toy.hard_sets import ToyTests, write_toy_tests
 from acnet.errors import UserError

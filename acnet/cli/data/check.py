@@ -4,8 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from acnet.cli._library_noise import hide_library_noise
-from acnet.cli._numbers import positive_float, positive_int
+from acnet.cli.arguments import hide_library_noise, positive_float, positive_int
 from acnet.cli.data._source import add_source_arguments, command_line, open_given_source
 
 DESCRIPTION = """\
@@ -90,8 +89,8 @@ def run(args: argparse.Namespace) -> int:
     from acnet.data.audit.anchors import AnchorSet
     from acnet.data.audit.audit import AuditOptions, audit_source
     from acnet.data.audit.text import report_text
-    from acnet.data.files import write_json
     from acnet.data.parallel import default_workers
+    from acnet.files import write_json
 
     source = open_given_source(args)
     anchors = AnchorSet(tuple(args.anchors), tuple(args.anchor_ratios), args.anchor_stride)

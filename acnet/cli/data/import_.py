@@ -5,7 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from acnet.cli._numbers import positive_int
+from acnet.cli.arguments import positive_int
 
 DESCRIPTION = """\
 Read a data set as somebody published it, leave out or mend what training cannot take, and write

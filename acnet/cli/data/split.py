@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from acnet.cli._numbers import natural_int, positive_int, positive_share
+from acnet.cli.arguments import natural_int, positive_int, positive_share
 from acnet.cli.data._source import add_source_arguments, command_line, open_given_source
 from acnet.errors import UserError
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from acnet.cli._numbers import natural_int, positive_int, positive_share, share
+from acnet.cli.arguments import natural_int, positive_int, positive_share, share
 
 DESCRIPTION = """\
 Cut the photos of a prepared set into square tiles that overlap. SET gets

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from acnet.cli._numbers import natural_float, natural_int, positive_float, positive_int
+from acnet.cli.arguments import natural_float, natural_int, positive_float, positive_int
 
 DESCRIPTION = """\
 Draw photos of skin with acne, and write them as ACNE04 is written: photos, boxes and five folds.

@@ -5,7 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from acnet.cli._numbers import natural_int, positive_int
+from acnet.cli.arguments import natural_int, positive_int
 
 DESCRIPTION = """\
 Draw four sets of photos to test on, and import them as the splits of one set:

@@ -12,7 +12,6 @@ from acnet.data.audit.box_checks import exact_copies
 from acnet.data.audit.photo import Photo
 from acnet.data.audit.places import folder_prefixes, without_folders
 from acnet.data.audit.twins import Leak, shared_photos, straddling
-from acnet.data.files import atomic_write, write_json, write_text
 from acnet.data.images import UPRIGHT_BY_ORIENTATION, open_image, upright
 from acnet.data.import_set import ImportOptions, import_set
 from acnet.data.layout import PreparedLayout
@@ -20,6 +19,7 @@ from acnet.data.manifest import file_state, pictures_by_name, read_manifest
 from acnet.data.readers.source import Source
 from acnet.data.rearranged import RearrangedSource
 from acnet.data.records import Annotated, Note, Notes
+from acnet.files import atomic_write, write_json, write_text
 
 CHANGES_TEXT = "changes.txt"
 CHANGES_JSON = "changes.json"

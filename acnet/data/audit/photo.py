@@ -8,16 +8,12 @@ from PIL import Image
 
 from acnet.data.audit.findings import Finding
 from acnet.data.audit.looks import THUMBNAIL_SIDE, Looks, thumbnail_looks
-from acnet.data.images import (
-    UPRIGHT_BY_ORIENTATION,
-    UnreadableFileError,
-    open_image,
-    orientation,
-)
+from acnet.data.images import UPRIGHT_BY_ORIENTATION, open_image, orientation
 from acnet.data.readers.safe_files import member
 from acnet.data.readers.source import Source
 from acnet.data.readers.yolo import NO_LABEL
 from acnet.data.records import Annotated, Note
+from acnet.errors import UnreadableFileError
 
 UPRIGHT = 1
 MAX_FILE_BYTES = 1 << 29  # no photo is as large, and it has to fit into memory

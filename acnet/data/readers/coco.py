@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from acnet.data.images import UnreadableFileError, read_size
+from acnet.data.images import read_size
 from acnet.data.layout import TILES_SUFFIX
 from acnet.data.readers.coco_table import (
     NO_BOX,
@@ -34,7 +34,7 @@ from acnet.data.readers.safe_files import (
 )
 from acnet.data.readers.splits import split_names
 from acnet.data.records import Annotated, Note
-from acnet.errors import UserError
+from acnet.errors import UnreadableFileError, UserError
 
 logger = logging.getLogger(__name__)
 

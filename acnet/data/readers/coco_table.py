@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from acnet.data.images import UnreadableFileError
 from acnet.data.readers.safe_files import class_name, read_json, shown
 from acnet.data.records import Note
+from acnet.errors import UnreadableFileError
 
 NO_ID = -1  # of an annotation whose id is missing or no whole number
 MAX_INTEGER = 2**62

@@ -15,8 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from acnet.data.images import UnreadableFileError
-from acnet.errors import UserError
+from acnet.errors import UnreadableFileError, UserError
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ import defusedxml
 import defusedxml.ElementTree
 import numpy as np
 
-from acnet.data.images import UnreadableFileError
 from acnet.data.readers.safe_files import class_name
+from acnet.errors import UnreadableFileError
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 

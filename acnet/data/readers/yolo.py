@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from acnet.data.images import UnreadableFileError, read_size
+from acnet.data.images import read_size
 from acnet.data.readers.safe_files import (
     IMAGE_SUFFIXES,
     NameIndex,
@@ -27,7 +27,7 @@ from acnet.data.readers.splits import is_split_folder, splits_of_folders
 from acnet.data.readers.yolo_label import parse_label
 from acnet.data.readers.yolo_yaml import YoloYaml, find_in_export, find_yaml, read_yaml
 from acnet.data.records import Annotated, Note
-from acnet.errors import UserError
+from acnet.errors import UnreadableFileError, UserError
 
 logger = logging.getLogger(__name__)
 

@@ -8,9 +8,8 @@ from typing import Any
 
 import yaml
 
-from acnet.data.images import UnreadableFileError
 from acnet.data.readers.safe_files import class_name, list_files, member, read_text, shown
-from acnet.errors import UserError
+from acnet.errors import UnreadableFileError, UserError
 
 SPLIT_KEYS = ("train", "val", "valid", "test")
 MAX_YAML_BYTES = 64 * 1024  # anchors and aliases let a small file grow without limit

@@ -7,10 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from acnet.data.images import UnreadableFileError, read_bgr
+from acnet.data.images import read_bgr
 from acnet.data.readers.safe_files import member
 from acnet.data.tiles.journal import CutPhoto
 from acnet.data.tiles.options import TileOptions
+from acnet.errors import UnreadableFileError
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from acnet.data.files import write_text
+from acnet.files import write_text
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from acnet.data.images import UnreadableFileError
 from acnet.data.readers.safe_files import read_json, relative_name
 from acnet.data.records import ImageRecord, pick_flags
+from acnet.errors import UnreadableFileError
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,6 @@ import cv2
 import PIL
 
 from acnet.data.coco import write_coco
-from acnet.data.files import write_json
-from acnet.data.images import UnreadableFileError
 from acnet.data.layout import TILES_SUFFIX, PreparedLayout
 from acnet.data.manifest import check_fresh, read_manifest
 from acnet.data.parallel import in_threads
@@ -28,7 +26,8 @@ from acnet.data.tiles.cut import Photo, cut_photo
 from acnet.data.tiles.journal import CutPhoto, Journal
 from acnet.data.tiles.options import TileOptions
 from acnet.data.tiles.photos import read_photo_split
-from acnet.errors import UserError
+from acnet.errors import UnreadableFileError, UserError
+from acnet.files import write_json
 
 FORMAT_VERSION = 1  # rises when the same photos and options give other tiles
 SHOWN_ERRORS = 5

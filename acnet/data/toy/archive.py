@@ -16,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from acnet.data.files import write_json, write_text
 from acnet.data.grade import hayashi_grade
 from acnet.data.images import write_jpeg
 from acnet.data.layout import NUM_FOLDS
 from acnet.data.parallel import map_photos
 from acnet.data.toy.photo import ToyOptions, draw_photo
 from acnet.errors import UserError
+from acnet.files import write_json, write_text
 
 logger = logging.getLogger(__name__)
 

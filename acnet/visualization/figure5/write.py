@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 import acnet
-from acnet.data.files import write_json, write_text
 from acnet.data.readers.safe_files import member
 from acnet.errors import UserError
 from acnet.evaluation.columns import Detections, GroundTruth
 from acnet.evaluation.evaluation import evaluate
 from acnet.evaluation.result import EvaluationOptions, EvaluationResult
+from acnet.files import write_json, write_text
 from acnet.visualization.figure5.choose import Chosen, changes, choose, gains
 from acnet.visualization.figure5.heat import contrast, heat_data_uri, legend_css
 from acnet.visualization.report.photo_boxes import PhotoBoxes

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import acnet
-from acnet.data.files import write_json, write_text
 from acnet.errors import UserError
 from acnet.evaluation.result import EvaluationOptions, EvaluationResult
+from acnet.files import write_json, write_text
 from acnet.visualization.report.count_parts import counts_part, grading_part
 from acnet.visualization.report.detection_parts import (
     calibration_part,

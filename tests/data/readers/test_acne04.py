@@ -7,9 +7,8 @@ from detectron2.data.datasets.pascal_voc import load_voc_instances
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from acnet.data.images import UnreadableFileError
 from acnet.data.readers.acne04 import open_acne04
-from acnet.errors import UserError
+from acnet.errors import UnreadableFileError, UserError
 from tests.data.samples import annotation_xml, write_archives, write_photo
 
 ONE_BOX = annotation_xml([("fore", (11, 6, 20, 15))])

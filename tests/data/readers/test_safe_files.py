@@ -5,7 +5,6 @@ import unicodedata
 
 import pytest
 
-from acnet.data.images import UnreadableFileError
 from acnet.data.readers.safe_files import (
     NameIndex,
     class_name,
@@ -16,7 +15,7 @@ from acnet.data.readers.safe_files import (
     relative_name,
     shown,
 )
-from acnet.errors import UserError
+from acnet.errors import UnreadableFileError, UserError
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,8 @@ import pytest
 from detectron2.data.datasets.pascal_voc import CLASS_NAMES, load_voc_instances
 from fuzz_sets import BOXES, picture, voc, write
 
-from acnet.data.images import UnreadableFileError
 from acnet.data.readers.voc import open_voc
-from acnet.errors import UserError
+from acnet.errors import UnreadableFileError, UserError
 from tests.data.samples import annotation_xml
 
 ONE = annotation_xml([("scar", (3, 4, 12, 13))])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from acnet.data.images import UnreadableFileError
 from acnet.data.readers.voc_xml import VocAnnotation, read_voc_xml
+from acnet.errors import UnreadableFileError
 from tests.data.samples import annotation_xml
 
 BOMB = """<?xml version="1.0"?>

@@ -7,11 +7,11 @@ import numpy as np
 from PIL import Image
 
 from acnet.data.coco import write_coco
-from acnet.data.files import write_json
 from acnet.data.images import read_size
 from acnet.data.layout import PreparedLayout
 from acnet.data.manifest import file_state, pictures_by_name
 from acnet.data.records import ImageRecord
+from acnet.files import write_json
 
 SIZE_HW = (100, 150)  # of large photos, for tiles of 64
 SMALL_HW = (40, 60)  # of photos that are one tile

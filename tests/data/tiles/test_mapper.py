@@ -12,15 +12,14 @@ from detectron2.data import DatasetCatalog, DatasetMapper, MetadataCatalog
 from detectron2.data import transforms as T
 from PIL import Image
 
-from acnet.config_files import load_config
-from acnet.data.images import UnreadableFileError
+from acnet.config import load_config
 from acnet.data.register import register_set
 from acnet.data.tiles import mapper as mapper_module
 from acnet.data.tiles.mapper import PHOTO_KEY, TileMapper
 from acnet.data.tiles.options import TileOptions
 from acnet.data.tiles.tile_set import tile_set
 from acnet.engine.seeding import isolated_rng
-from acnet.errors import UserError
+from acnet.errors import UnreadableFileError, UserError
 from tests.data.tiles.samples import SIZE_HW, SMALL_HW, save_odd_photos, write_set
 
 PNG = TileOptions(tile_px=64, overlap_px=32, image_format="png")
