@@ -21,10 +21,7 @@ try:
 except ModuleNotFoundError as error:
     if error.name.split(".")[0] != "sahi":
         raise
-    raise UserError(
-        "acnet.integrations.sahi gives ACNet to SAHI, so SAHI must be installed, and acnet does "
-        "not install it. Received an environment without it: pip install 'sahi>=0.12,<0.13'."
-    ) from error
+    DetectionModel = ObjectPrediction = object  # importing this module is harmless; making the model is an error
 
 Shifts = list[list[int | float]]
 
@@ -42,6 +39,12 @@ class ACNetDetectionModel(DetectionModel):
                 weights, with `config_path`, a config's name or file. `confidence_threshold` is 0.3
                 by default, as everywhere in SAHI.
         """
+        if DetectionModel is object:
+            raise UserError(
+                "acnet.integrations.sahi gives ACNet to SAHI, so SAHI must be installed, and acnet "
+                "does not install it. Received an environment without it: pip install "
+                "'sahi>=0.12,<0.13'."
+            )
         self._found: list[Instances] = []
         super().__init__(*args, **kwargs)
 

@@ -1,14 +1,17 @@
 """ONNX files in OpenVINO, on Intel's and other CPUs."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import openvino
 import torch
 from torch import Tensor
 
 from acnet.engine.precision import Precision
 from acnet.errors import UserError
 from acnet.export.program import INPUT_NAMES, OUTPUT_NAMES
+
+if TYPE_CHECKING:
+    import openvino
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 DTYPES = {"float32": None, "bfloat16": torch.bfloat16}
@@ -28,6 +31,8 @@ class OpenVinoSession:
         Raises:
             UserError: another device is asked for, or the file cannot be loaded.
         """
+        import openvino
+
         if device.type != "cpu":
             raise UserError(
                 "OpenVINO is used here on CPUs. "
@@ -49,7 +54,9 @@ class OpenVinoSession:
         return tuple(torch.from_numpy(outputs[name].copy()) for name in OUTPUT_NAMES)
 
 
-def _load(path: Path, settings: dict) -> openvino.CompiledModel:
+def _load(path: Path, settings: dict) -> "openvino.CompiledModel":
+    import openvino
+
     try:
         core = openvino.Core()
         return core.compile_model(core.read_model(path), "CPU", settings)
