@@ -21,7 +21,8 @@ try:
 except ModuleNotFoundError as error:
     if error.name.split(".")[0] != "sahi":
         raise
-    DetectionModel = ObjectPrediction = object  # importing this module is harmless; making the model is an error
+    # Importing this module is harmless; making the model is refused.
+    DetectionModel = ObjectPrediction = object
 
 Shifts = list[list[int | float]]
 

@@ -26,7 +26,7 @@ def test_text_is_escaped():
     assert "<title>&lt;b&gt;</title>" in render("page.html.j2", title="<b>", sections=[])
 
 
-def test_forgotten_value_is_an_error():
+def test_a_forgotten_value_is_refused():
     with pytest.raises(jinja2.UndefinedError, match="title"):
         render("page.html.j2", sections=[])
 
