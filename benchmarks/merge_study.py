@@ -2,7 +2,7 @@
 """Compare the ways of merging the detections of tiles, on generated photos.
 
 Draws photos that no training has seen (seed and pixels are options), runs the model once over the
-tiles of each, merges what it found in every way, and prints a table for docs/whole_photos.md:
+tiles of each, merges what it found in every way, and prints a table for docs/lab/merge_study.md:
 
   AP, AP50   in percent, at most 1000 detections a photo, with the bootstrap interval over photos
   MAE        of the counts, at the score threshold that fits them best on other photos

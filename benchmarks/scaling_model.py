@@ -1,4 +1,4 @@
-"""What several GPUs would do for a training step, on paper: docs/scaling.md walks through it.
+"""What several GPUs would do for a training step, on paper: docs/lab/scaling.md walks through it.
 
 Nothing here is measured: every number that is not counted from the model is an assumption, and an
 argument.

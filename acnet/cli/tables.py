@@ -25,7 +25,7 @@ EPILOG = """\
 examples:
   acnet tables --data toy --tables 2 3 --seeds 1 2 3
   acnet tables --data toy --rows cb cb_frm --iterations 800 --jobs 2 --output output/longer
-  acnet tables --data toy --report-only --results docs/results/toy --markdown docs/results.md
+  acnet tables --data toy --report-only --results docs/lab/results/toy --markdown docs/lab/results.md
   acnet tables --data acne04 --tables 1 2 --seeds 1 --num-gpus 2
   acnet tables --data toy --rows baseline acnet --test sets/acne:valid --opts optimizer.lr=0.01
 """

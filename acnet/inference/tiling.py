@@ -19,7 +19,7 @@ Progress: TypeAlias = Callable[[int, int], None]
 class TilingOptions:
     """Where photos are cut.
 
-    The defaults are measured in docs/whole_photos.md.
+    The defaults are measured in docs/lab/merge_study.md.
 
     Args:
         tile_px: longest side of a tile; photos with no longer side go through whole. None cuts no

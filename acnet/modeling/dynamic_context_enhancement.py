@@ -56,7 +56,7 @@ class DynamicFeatureFusion(nn.Module):
             Conv2d(channels, channels, kernel_size=3, padding=rate, dilation=rate)
             for rate in dilations
         )
-        # NOT IN PAPER: Eq. (3) has no shortcut. See docs/components.md for what it changes.
+        # NOT IN PAPER: Eq. (3) has no shortcut. See docs/lab/components.md for what it changes.
         self.gain = nn.Parameter(torch.zeros(channels, 1, 1)) if shortcut else None
         concatenated = channels * len(dilations)
         self.fc1 = nn.Linear(concatenated, concatenated // reduction)
@@ -71,7 +71,7 @@ class DynamicFeatureFusion(nn.Module):
     @torch.no_grad()
     def _start_as_identity(self) -> None:
         """Let every score be 1/2, and every convolution a copy of which the scores make a share."""
-        # NOT IN PAPER: it says nothing of the start. See docs/components.md for what it changes.
+        # NOT IN PAPER: it says nothing of the start. See docs/lab/components.md for what it changes.
         nn.init.zeros_(self.fc2.weight)
         for conv in self.convs:
             nn.init.dirac_(conv.weight).mul_(2 / len(self.convs))

@@ -22,7 +22,7 @@ METHODS = ("cluster", "nms", "soft_nms-gaussian", "soft_nms-linear")
 class MergeOptions:
     """How the detections of a photo's tiles become one list.
 
-    The defaults are the best of the study in docs/whole_photos.md.
+    The defaults are the best of the study in docs/lab/merge_study.md.
 
     Args:
         method: "cluster" averages the views that tiles have of a lesion, and lowers the score where

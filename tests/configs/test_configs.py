@@ -19,7 +19,7 @@ NAMES = sorted(
     for path in CONFIGS.rglob("*.py")
     if path.relative_to(CONFIGS).parts[0] != "common"
 )
-# Golden: trainable and frozen parameters. docs/model_size.md derives the first by hand.
+# Golden: trainable and frozen parameters. docs/lab/model_size.md derives the first by hand.
 PARAMETERS = {
     "acne04/acnet_r101": 106_019_875,
     "acne04/faster_rcnn_r101_fpn": 60_234_965,

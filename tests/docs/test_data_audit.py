@@ -5,7 +5,7 @@ from pathlib import Path
 
 from acnet.data.audit.kinds import KINDS, SEVERITIES
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "data_audit.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "data.md"
 
 
 def test_every_kind_is_explained_in_the_order_of_the_code():

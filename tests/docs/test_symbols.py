@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = sorted((ROOT / "docs").glob("**/*.md"))
 SYMBOL = re.compile(r"`((?:acnet|projects|datasets|scripts)/[\w/]+\.py):(\w+)`")
 
 

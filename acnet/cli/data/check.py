@@ -10,7 +10,7 @@ from acnet.cli.data._source import add_source_arguments, command_line, open_give
 DESCRIPTION = """\
 Look for faults of a data set: damaged files, wrong sizes, boxes that are none, stray names, photos
 that are there twice or in two parts, grades that do not agree with the lesions, and more; see
-docs/data_audit.md. Nothing is changed in place. The exit status is 1 where there are errors.
+docs/data.md. Nothing is changed in place. The exit status is 1 where there are errors.
 """
 EPILOG = """\
 examples:

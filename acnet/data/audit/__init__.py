@@ -1,1 +1,1 @@
-"""What is wrong with a data set, found before a network learns it; see docs/data_audit.md."""
+"""What is wrong with a data set, found before a network learns it; see docs/data.md."""

@@ -1,6 +1,6 @@
 """Every kind of fault that the audit knows: how grave it is, what to do, what the cleaning does.
 
-docs/data_audit.md explains each; a test compares the two.
+docs/data.md explains each; a test compares the two.
 """
 
 from dataclasses import dataclass

@@ -16,7 +16,7 @@ from acnet.data.audit.statistics import grade_of
 from acnet.data.records import Annotated
 
 # Chosen on 1.1 million pairs of unrelated generated photos, of which the closest within 10 bits
-# correlated by less than 0.8, and on real photos and their augmented copies; docs/data_audit.md.
+# correlated by less than 0.8, and on real photos and their augmented copies; docs/data.md.
 MAX_DIFFERING_BITS = 8
 MIN_CORRELATION = 0.9
 SHOWN_LEAKS = 4

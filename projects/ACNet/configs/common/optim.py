@@ -15,7 +15,7 @@ SGD = L(torch.optim.SGD)(
 )
 
 # NOT IN PAPER: for short runs from random weights. Its steps do not depend on the scale of the map
-# that the RPN reads; see docs/components.md.
+# that the RPN reads; see docs/lab/components.md.
 AdamW = L(torch.optim.AdamW)(
     params=L(get_default_optimizer_params)(weight_decay_norm=0.0, weight_decay_bias=0.0),
     lr=1e-3,

@@ -17,7 +17,7 @@ RESNET_101 = dict(depth=101)
 
 # NOT IN PAPER: every part starts as the identity, so that the whole starts as the baseline, both
 # with a normalised map; and the mask's loss, two to three times the RPN's at weight 1, weighs less.
-# What this changes is in docs/components.md.
+# What this changes is in docs/lab/components.md.
 TUNED = dict(
     enhancement_init="identity",
     enhancement_shortcut=True,
