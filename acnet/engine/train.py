@@ -26,7 +26,7 @@ from acnet.engine.hooks import (
     StopOnSigterm,
 )
 from acnet.engine.loader import TrainLoader
-from acnet.engine.metrics_file import MetricsFile, cut_metrics
+from acnet.engine.metrics import MetricsFile, cut_metrics
 from acnet.engine.precision import choose_precision
 from acnet.engine.trainer import Trainer
 from acnet.errors import UserError

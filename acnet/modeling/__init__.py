@@ -1,8 +1,10 @@
 """The paper's figures, box by box; importing this registers the parts with detectron2."""
 
+from acnet.modeling.heads import SoftNMSOutputLayers
+from acnet.modeling.yaml_config import add_acnet_config, build_acnet_backbone
+
 from .attention_loss import mask_attention_loss
 from .composite_backbone import CompositeResNet, RefinedResNet
-from .config import add_acnet_config, build_acnet_backbone
 from .connections import CompositeConnection
 from .context_attention import ContextAttention
 from .dynamic_context_enhancement import DynamicContextEnhancement, DynamicFeatureFusion
@@ -15,7 +17,6 @@ from .resnet import make_resnet_stage, make_resnet_stages
 from .rfcn import PositionSensitiveOutputLayers, RFCNROIHeads
 from .roi_heads import SoftNMSRes5ROIHeads, SoftNMSROIHeads
 from .rpn import BestFirstRPN
-from .soft_nms_output import SoftNMSOutputLayers
 from .streamlined_inception import StreamlinedInception
 
 __all__ = [

@@ -8,8 +8,9 @@ from detectron2.config import configurable
 from detectron2.layers import ShapeSpec
 from detectron2.modeling.roi_heads import ROI_HEADS_REGISTRY, Res5ROIHeads, StandardROIHeads
 
+from acnet.modeling.heads import SoftNMSOutputLayers
+
 from .full_precision import Float32ROIPooler
-from .soft_nms_output import SoftNMSOutputLayers
 
 __all__ = ["SoftNMSROIHeads", "SoftNMSRes5ROIHeads"]
 

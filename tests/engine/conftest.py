@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from acnet.config import load_config
 from acnet.engine import default_train
-from acnet.engine.metrics_file import read_metrics
+from acnet.engine.metrics import read_metrics
 
 TIMES = {"data_time", "rank_data_time", "time", "eta_seconds"}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from acnet.engine.metrics_file import read_metrics
+from acnet.engine.metrics import read_metrics
 
 PATIENCE_S = 300  # a busy machine may take long to start Python
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -12,7 +12,7 @@ from torch import multiprocessing
 
 from acnet.engine import build_train_loader, default_eval
 from acnet.engine.distributed import broadcast_buffers
-from acnet.engine.metrics_file import read_metrics
+from acnet.engine.metrics import read_metrics
 from tests.engine import tiny_task
 
 

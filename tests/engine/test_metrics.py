@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from detectron2.utils.events import EventStorage
 
-from acnet.engine.metrics_file import MetricsFile, cut_metrics, read_metrics
+from acnet.engine.metrics import MetricsFile, cut_metrics, read_metrics
 from acnet.engine.scalars import recent_scalars, restore_scalars
 
 
