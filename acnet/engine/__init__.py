@@ -1,10 +1,9 @@
 """Training and evaluation: launching, the trainer, its data order, hooks and files."""
 
-from acnet.engine.check_classes import check_classes
 from acnet.engine.evaluate import default_eval, evaluate_only
 from acnet.engine.launch import launch
 from acnet.engine.loader import TrainLoader, build_train_loader
-from acnet.engine.run_folder import prepare_run
+from acnet.engine.run_folder import check_classes, prepare_run
 from acnet.engine.train import default_train
 
 __all__ = [

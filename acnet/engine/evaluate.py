@@ -16,10 +16,10 @@ from detectron2.utils import comm
 from omegaconf import DictConfig
 
 from acnet.checkpoint import load_trained_weights
-from acnet.engine.device import resolve_device
-from acnet.engine.distributed import broadcast_buffers, unwrap
-from acnet.engine.precision import Precision, choose_precision
-from acnet.engine.workers import outlive_sigterm
+from acnet.data.files import write_json
+from acnet.engine.launch import broadcast_buffers, unwrap
+from acnet.engine.loader import outlive_sigterm
+from acnet.engine.precision import Precision, choose_precision, resolve_device
 from acnet.errors import UserError
 from acnet.files import write_json
 

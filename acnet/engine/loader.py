@@ -1,21 +1,176 @@
-"""The training loader: detectron2's data set dicts and mappers, in an order that can be resumed."""
+"""The training loader, in an order that can be resumed.
 
+detectron2's TrainingSampler and AspectRatioGroupedDataset carry state from batch to batch, so a
+resumed run cannot meet the images that an unbroken one would have met. Here the order is a pure
+function of the seed and the iteration: batch i can be asked for directly, without reading an image.
+
+Shape shorthand:
+    N: images in the data set    B: images in a batch, over all processes
+    W: batches in a window, within which images of like shape are put together
+"""
+
+import itertools
 import logging
-from collections.abc import Callable
+import multiprocessing
+import os
+import random
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from detectron2.data import DatasetFromList
 from detectron2.data.build import trivial_batch_collator
 from detectron2.utils import comm
 from torch.utils import data as torchdata
+from torch.utils.data import Sampler
 
-from acnet.engine.sampler import BatchStream, StreamBatchSampler
-from acnet.engine.seeding import isolated_rng
-from acnet.engine.workers import outlive_sigterm
 from acnet.errors import UserError
 
 logger = logging.getLogger(__name__)
+
+_EPOCH, _WINDOW, _SAMPLE = range(3)  # what a derived seed is for
+
+
+def derive_seed(*numbers: int) -> int:
+    """Mix several non-negative integers into one well spread seed.
+
+    Args:
+        numbers: what the seed depends on, such as (run's seed, iteration, rank).
+
+    Returns:
+        An integer in [0, 2^32), the same on every machine.
+    """
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, numpy and torch (every device) at once.
+
+    Args:
+        seed: an integer in [0, 2^32).
+    """
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - detectron2's augmentations draw from this generator
+    torch.manual_seed(seed)
+
+
+@contextmanager
+def isolated_rng(seed: int) -> Iterator[None]:
+    """Seed the CPU's generators inside the block and put their former state back after it.
+
+    Args:
+        seed: an integer in [0, 2^32).
+    """
+    states = (random.getstate(), np.random.get_state(), torch.get_rng_state())  # noqa: NPY002
+    try:
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 - as above
+        torch.default_generator.manual_seed(seed)
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+        torch.set_rng_state(states[2])
+
+
+class BatchStream:
+    """An endless sequence of batches, shuffled anew each epoch, that can be read at any place.
+
+    Images form one stream of epochs; batch i takes positions i * B to (i + 1) * B of it. No image
+    is dropped at an epoch's end. With `groups`, the stream is cut into windows of W batches (about
+    one epoch); inside a window images of one group come together, at most one batch in it for each
+    further group is mixed, and the batches are shuffled. Each window still holds the same images.
+
+    Args:
+        size: N, number of images, at least 1.
+        batch_size: B, at least 1.
+        seed: non-negative.
+        groups: one small integer per image (0: wide, 1: tall, say), or None for no grouping.
+    """
+
+    def __init__(
+        self, *, size: int, batch_size: int, seed: int, groups: Sequence[int] | None = None
+    ):
+        self._size = size
+        self._batch_size = batch_size
+        self._seed = seed
+        self._groups = None if groups is None else np.asarray(groups)
+        self._window_batches = 1 if groups is None else max(1, size // batch_size)
+        self._cached_window = lru_cache(maxsize=1)(self._window)
+        self._cached_epoch = lru_cache(maxsize=2)(self._epoch)
+
+    def batch(self, iteration: int) -> list[int]:
+        """Tell which images the batch of an iteration holds.
+
+        Args:
+            iteration: from 0.
+
+        Returns:
+            B indices into the data set.
+        """
+        window, row = divmod(iteration, self._window_batches)
+        return self._cached_window(window)[row].tolist()
+
+    def sample_seed(self, iteration: int, slot: int) -> int:
+        """Give the seed of the augmentations of one image of one batch.
+
+        Args:
+            iteration: from 0.
+            slot: the image's place in the batch, 0 to B - 1.
+
+        Returns:
+            A seed in [0, 2^32) that no other place of the stream shares, but for chance.
+        """
+        return derive_seed(self._seed, _SAMPLE, iteration * self._batch_size + slot)
+
+    def _epoch(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([self._seed, _EPOCH, epoch]).permutation(self._size)  # (N,)
+
+    def _stream(self, start: int, stop: int) -> np.ndarray:
+        epochs = range(start // self._size, (stop - 1) // self._size + 1)
+        images = np.concatenate([self._cached_epoch(epoch) for epoch in epochs])
+        first = epochs[0] * self._size
+        return images[start - first : stop - first]  # (stop - start,)
+
+    def _window(self, window: int) -> np.ndarray:
+        length = self._window_batches * self._batch_size
+        images = self._stream(window * length, (window + 1) * length)  # (W * B,)
+        if self._groups is None:
+            return images.reshape(self._window_batches, self._batch_size)
+        images = images[np.argsort(self._groups[images], kind="stable")]
+        batches = images.reshape(self._window_batches, self._batch_size)  # (W, B)
+        order = np.random.default_rng([self._seed, _WINDOW, window])
+        return batches[order.permutation(self._window_batches)]
+
+
+class StreamBatchSampler(Sampler):
+    """This process' share of a `BatchStream`, as a batch sampler for torch's DataLoader.
+
+    Each item is a list of (index into the data set, seed of its augmentations). All processes of a
+    run see one global batch, so the data do not depend on how many there are.
+
+    Args:
+        stream: the batches of all processes together.
+        rank: this process, 0 to world_size - 1.
+        world_size: number of processes, a divisor of the batch size.
+        batch_size: B, images over all processes.
+    """
+
+    def __init__(self, *, stream: BatchStream, rank: int, world_size: int, batch_size: int):
+        share = batch_size // world_size
+        self._stream = stream
+        self._slots = range(rank * share, (rank + 1) * share)
+        self.start_iteration = 0
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for iteration in itertools.count(self.start_iteration):
+            images = self._stream.batch(iteration)
+            yield [(images[s], self._stream.sample_seed(iteration, s)) for s in self._slots]
 
 
 class SeededMapDataset(torchdata.Dataset):
@@ -122,3 +277,25 @@ def _shape_groups(dataset: list[dict] | torchdata.Dataset) -> list[int]:
             "dataloader.train.aspect_ratio_grouping=False."
         )
     return [0 if d["width"] > d["height"] else 1 for d in dataset]
+
+
+def outlive_sigterm(worker_id: int) -> None:
+    """Let only the training process end this worker; a `worker_init_fn` of DataLoader.
+
+    A cluster's SIGTERM reaches every process, and the training process still needs its data to
+    finish the step. Torch's own handler would end the worker, and with it the training. Only for
+    forked workers: a spawned one that waits for signals does not get through Python's own exit.
+
+    Args:
+        worker_id: given by DataLoader; unused.
+    """
+    can_wait = hasattr(signal, "sigwaitinfo")  # not on macOS
+    if can_wait and multiprocessing.get_start_method() == "fork":
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_exit_with_parent, daemon=True).start()
+
+
+def _exit_with_parent() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)

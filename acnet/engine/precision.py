@@ -1,4 +1,7 @@
-"""Which numbers the forward pass computes with: fp32, or autocast to float16 or bfloat16."""
+"""Which device a run uses, and which numbers its forward pass computes with.
+
+The numbers are fp32, or float16 or bfloat16 under autocast.
+"""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -9,6 +12,30 @@ import torch
 from acnet.errors import UserError
 
 _DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def resolve_device(name: str) -> torch.device:
+    """Turn the config's `train.device` into a device of this process.
+
+    Args:
+        name: "auto" (a GPU where there is one, else the CPU), or a name that torch knows. Which
+            GPU a process uses among several is set by the launcher, not here.
+
+    Returns:
+        The device.
+
+    Raises:
+        UserError: CUDA is asked for where there is none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError(
+            "A device must exist to be used, and torch sees no CUDA GPU here. "
+            f"Received train.device={name}. Set train.device=auto, or install torch for CUDA."
+        )
+    return device
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,18 @@
-"""The folder of a run: whose it is, what is written at its start."""
+"""The start of a run: whether it can succeed, whose its folder is, and what is written first."""
 
 import logging
 import re
 from argparse import Namespace
+from collections.abc import Iterable
 from pathlib import Path
 
 from detectron2.config import LazyConfig
+from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.utils import comm
 from detectron2.utils.collect_env import collect_env_info
 from detectron2.utils.env import seed_all_rng
 from detectron2.utils.logger import setup_logger
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from acnet.errors import UserError
 from acnet.files import atomic_write
@@ -20,6 +22,30 @@ logger = logging.getLogger(__name__)
 FAST_DEV_RUN_ITERATIONS = 3
 _CHECKPOINTS = re.compile(r"last_checkpoint|model_(best|final|\d{7})\.pth")
 _RECORDS = re.compile(r"metrics\.json|events\.out\.tfevents\..*")
+
+
+def check_classes(cfg: DictConfig, names: Iterable[str]) -> None:
+    """Compares the number of a model's classes with that of its data sets.
+
+    Args:
+        cfg: of the run.
+        names: of the data sets; those that are not registered, or name no classes, are left out.
+
+    Raises:
+        UserError: they differ.
+    """
+    expected = OmegaConf.select(cfg, "model.roi_heads.num_classes")
+    for name in names:
+        metadata = MetadataCatalog.get(name) if name in DatasetCatalog else None
+        classes = metadata.get("thing_classes") if metadata is not None else None
+        if expected is None or classes is None or len(classes) == expected:
+            continue
+        raise UserError(
+            "A detector has one output for each class of its data. Received "
+            f"model.roi_heads.num_classes={expected} for {name!r} with {len(classes)}: "
+            f"{', '.join(classes)}. Set model.roi_heads.num_classes={len(classes)}, or import the "
+            "data with --one-class or --class-map."
+        )
 
 
 def prepare_run(cfg: DictConfig, args: Namespace) -> None:

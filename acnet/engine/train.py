@@ -15,8 +15,6 @@ from detectron2.utils.events import CommonMetricPrinter, TensorboardXWriter
 from omegaconf import DictConfig
 
 from acnet.checkpoint import ACNetCheckpointer
-from acnet.engine.device import resolve_device
-from acnet.engine.distributed import synchronize_batch_norm, wrap_for_processes
 from acnet.engine.evaluate import default_eval
 from acnet.engine.hooks import (
     BestCheckpoint,
@@ -25,9 +23,10 @@ from acnet.engine.hooks import (
     SeedEveryStep,
     StopOnSigterm,
 )
+from acnet.engine.launch import synchronize_batch_norm, wrap_for_processes
 from acnet.engine.loader import TrainLoader
 from acnet.engine.metrics import MetricsFile, cut_metrics
-from acnet.engine.precision import choose_precision
+from acnet.engine.precision import choose_precision, resolve_device
 from acnet.engine.trainer import Trainer
 from acnet.errors import UserError
 from acnet.modeling.activation_checkpointing import checkpoint_activations

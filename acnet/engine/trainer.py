@@ -9,8 +9,8 @@ import torch
 from detectron2.engine import SimpleTrainer
 
 from acnet.engine.loader import TrainLoader
+from acnet.engine.metrics import recent_scalars, restore_scalars
 from acnet.engine.precision import Precision
-from acnet.engine.scalars import recent_scalars, restore_scalars
 
 
 class Trainer(SimpleTrainer):

@@ -13,7 +13,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase as BatchNorms
 from torch.utils.checkpoint import checkpoint
 
-from .connections import CompositeConnection
+from acnet.modeling.composite_backbone import CompositeConnection
+
 from .dynamic_context_enhancement import DynamicFeatureFusion
 from .feature_refinement import FeatureRefinement
 from .streamlined_inception import StreamlinedInception
@@ -43,30 +44,25 @@ def checkpoint_activations(model: nn.Module) -> int:
     """
     blocks = [module for module in model.modules() if isinstance(module, _BLOCKS)]
     for block in blocks:
-        # A class rather than a wrapper or a replaced method: names of weights stay, copies work.
-        block.__class__ = _checkpointed(type(block))
+        # An attribute rather than a wrapping module: names of weights stay. A partial rather than a
+        # closure: a copy of the block gets a partial of the copy.
+        block.forward = functools.partial(_forward, block)
     return len(blocks)
 
 
-class _Checkpointed:
-    """Before a block's own class, checkpoints its `forward`."""
-
-    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        """Same as the block's own."""
-        if not torch.is_grad_enabled():
-            return super().forward(*inputs)
-        return checkpoint(
-            super().forward,
-            *inputs,
-            use_reentrant=False,
-            preserve_rng_state=False,  # no block draws random numbers
-            context_fn=functools.partial(_contexts, self),
-        )
-
-
-@functools.cache
-def _checkpointed(cls: type[nn.Module]) -> type[nn.Module]:
-    return type(cls.__name__, (_Checkpointed, cls), {})
+def _forward(block: nn.Module, *inputs: torch.Tensor) -> torch.Tensor:
+    """The `forward` of a block's class, checkpointed wherever gradients are wanted."""
+    forward = type(block).forward
+    if not torch.is_grad_enabled():
+        return forward(block, *inputs)
+    return checkpoint(
+        forward,
+        block,
+        *inputs,
+        use_reentrant=False,
+        preserve_rng_state=False,  # no block draws random numbers
+        context_fn=functools.partial(_contexts, block),
+    )
 
 
 def _contexts(block: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:

@@ -8,19 +8,60 @@ Levels of the paper and their names in detectron2, with stride and the channels 
 import itertools
 from collections.abc import Sequence
 
-from detectron2.layers import ShapeSpec
+import torch.nn.functional as F
+from detectron2.layers import Conv2d, ShapeSpec, get_norm
 from detectron2.modeling import Backbone
 from detectron2.modeling.backbone import ResNet
+from fvcore.nn import weight_init
 from torch import Tensor, nn
 
-from .connections import CompositeConnection
 from .feature_refinement import FeatureRefinement
 
-__all__ = ["LEVELS", "CompositeResNet", "RefinedResNet"]
+__all__ = ["LEVELS", "CompositeConnection", "CompositeResNet", "RefinedResNet"]
 
 LEVELS = ("stem", "res2", "res3", "res4")  # L1, L2, L3, L4
+
+
+class CompositeConnection(nn.Module):
+    """Carry a deep level of the assistant backbone to the level before it in the lead.
+
+    Reference: paper, III-A.1; CBNet [16], adjacent higher-level composition.
+    """
+
+    def __init__(
+        self, *, high_channels: int, low_channels: int, norm: str = "BN", zero_init: bool = True
+    ):
+        """
+        Args:
+            high_channels: channels of the assistant's level k.
+            low_channels: channels of level k-1.
+            norm: detectron2's name of the normalisation.
+            zero_init: start the normalisation's gain at zero, so that the lead starts untouched.
+        """
+        super().__init__()
+        self.project = Conv2d(
+            high_channels, low_channels, 1, bias=False, norm=get_norm(norm, low_channels)
+        )
+        weight_init.c2_msra_fill(self.project)
+        if zero_init:
+            # NOT IN PAPER: a pretrained lead computes at step 0 what it was trained to compute.
+            nn.init.zeros_(self.project.norm.weight)
+
+    def forward(self, assistant_high: Tensor, assistant_low: Tensor, lead_low: Tensor) -> Tensor:
+        """
+        Args:
+            assistant_high: (B, high_channels, h, w), level k of the assistant.
+            assistant_low: not read; the signature is that of `FeatureRefinement`.
+            lead_low: (B, low_channels, H, W), level k-1 of the lead; only its size is read.
+
+        Returns:
+            (B, low_channels, H, W), the term to add to `lead_low`.
+        """
+        # Convolving before upsampling gives the same map for a quarter of the work.
+        return F.interpolate(self.project(assistant_high), size=lead_low.shape[-2:], mode="nearest")
+
+
 _CONNECTIONS = {"plain": CompositeConnection, "refine": FeatureRefinement}
-_INJECTIONS = ("add", "replace")
 
 
 class CompositeResNet(Backbone):
@@ -36,10 +77,8 @@ class CompositeResNet(Backbone):
         assistant: ResNet,
         out_features: Sequence[str] = ("res2", "res3", "res4"),
         connection: str = "refine",
-        injection: str = "add",
         norm: str = "BN",
         zero_init: bool = True,
-        share_stem: bool = True,
     ):
         """
         Args:
@@ -47,17 +86,17 @@ class CompositeResNet(Backbone):
             out_features: which of the lead's levels to return.
             connection: "plain" for the composite backbone alone, "refine" for the feature
                 refinement module in its place.
-            injection: stage k of the lead reads `L[k-1] + g[k]` ("add") or `g[k]` ("replace").
             norm: normalisation of the new layers.
-            zero_init: new layers start by leaving the lead untouched. Only for "add".
-            share_stem: one stem serves both while it is frozen, and so equal in both.
+            zero_init: new layers start by leaving the lead untouched.
 
         Raises:
             ValueError: for an unknown name, a missing stage, or widths that differ.
         """
         super().__init__()
-        _check_choice("connection", connection, tuple(_CONNECTIONS))
-        _check_choice("injection", injection, _INJECTIONS)
+        if connection not in _CONNECTIONS:
+            raise ValueError(
+                f"connection must be one of {tuple(_CONNECTIONS)}. Received {connection!r}."
+            )
         _check_out_features(out_features)
         lead_shapes, assistant_shapes = _level_shapes(lead), _level_shapes(assistant)
         if lead_shapes != assistant_shapes:
@@ -65,16 +104,10 @@ class CompositeResNet(Backbone):
                 "Lead and assistant are added level by level, so their channels and strides must "
                 f"be equal. Received {lead_shapes} and {assistant_shapes}; build both alike."
             )
-        if injection == "replace" and zero_init:
-            raise ValueError(
-                "injection='replace' with zero_init=True would feed zeros to the lead; "
-                "set zero_init=False."
-            )
         self.lead = lead
         self.assistant = assistant
-        if share_stem and _is_frozen(lead.stem) and _is_frozen(assistant.stem):
-            self.assistant.stem = self.lead.stem
-        self.injection = injection
+        if _is_frozen(lead.stem) and _is_frozen(assistant.stem):
+            self.assistant.stem = self.lead.stem  # which is equal as long as it is frozen
         self.connections = _build_connections(
             _CONNECTIONS[connection], lead_shapes, norm, zero_init
         )
@@ -95,8 +128,7 @@ class CompositeResNet(Backbone):
         levels = {"stem": stem}
         for low, high in itertools.pairwise(LEVELS):
             term = self.connections[high](assistant[high], assistant[low], levels[low])
-            fed = levels[low] + term if self.injection == "add" else term
-            levels[high] = getattr(self.lead, high)(fed)
+            levels[high] = getattr(self.lead, high)(levels[low] + term)
         return {name: levels[name] for name in self._out_features}
 
     def output_shape(self) -> dict[str, ShapeSpec]:
@@ -208,11 +240,6 @@ def _level_shapes(resnet: ResNet) -> dict[str, ShapeSpec]:
 
 def _is_frozen(module: nn.Module) -> bool:
     return not any(parameter.requires_grad for parameter in module.parameters())
-
-
-def _check_choice(what: str, received: str, known: Sequence[str]) -> None:
-    if received not in known:
-        raise ValueError(f"{what} must be one of {tuple(known)}. Received {received!r}.")
 
 
 def _check_out_features(out_features: Sequence[str]) -> None:

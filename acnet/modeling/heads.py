@@ -1,17 +1,95 @@
-"""The last layers of the detector: class scores and boxes, thinned out by Soft-NMS."""
+"""RPN and ROI heads of detectron2 with float32 boxes and scores, and Soft-NMS at their end.
+
+For LazyConfig these are detectron2's heads with the parts of ours put in. The classes of ROI heads
+exist for yaml users, whose heads build their own parts.
+
+bfloat16 keeps 8 bits: at x = 640 its grid is 4 pixels wide, and thousands of scores become equal.
+detectron2 hands boxes to RoIAlign in the precision of the features, and ranks proposals by logits
+in the precision of autocast. Both cost little in float32.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from detectron2.config import configurable
+from detectron2.layers import ROIAlign, ShapeSpec
+from detectron2.modeling.poolers import ROIPooler
+from detectron2.modeling.proposal_generator.rpn import RPN_HEAD_REGISTRY, StandardRPNHead
+from detectron2.modeling.roi_heads import ROI_HEADS_REGISTRY, Res5ROIHeads, StandardROIHeads
 from detectron2.modeling.roi_heads.fast_rcnn import FastRCNNOutputLayers
 from detectron2.structures import Boxes, Instances
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from acnet.layers import soft_nms, soft_nms_padded
+from acnet.layers import roi_align, soft_nms, soft_nms_padded
 
-from .full_precision import float32_region
+__all__ = [
+    "Float32ROIPooler",
+    "Float32RPNHead",
+    "SoftNMSOutputLayers",
+    "SoftNMSROIHeads",
+    "SoftNMSRes5ROIHeads",
+    "float32_region",
+]
 
-__all__ = ["SoftNMSOutputLayers"]
+
+def float32_region(tensor: Tensor) -> AbstractContextManager:
+    """A context in which autocast is off for the device of the tensor."""
+    if not torch.amp.is_autocast_available(tensor.device.type):
+        return nullcontext()  # torch's meta device, on which sizes are counted
+    return torch.autocast(device_type=tensor.device.type, enabled=False)
+
+
+class Float32ROIPooler(ROIPooler):
+    """`ROIPooler` that reads boxes in float32, whatever the precision of the features.
+
+    On a CPU it pools by matrix products, which take a fifth of the time of torchvision's loops.
+    """
+
+    def __init__(self, *args, **kwargs):
+        """Arguments as for `ROIPooler`."""
+        super().__init__(*args, **kwargs)
+        self.level_poolers = nn.ModuleList(
+            _ROIAlign(one.output_size, one.spatial_scale, one.sampling_ratio, one.aligned)
+            if isinstance(one, ROIAlign)
+            else one
+            for one in self.level_poolers
+        )
+
+    def forward(self, x: list[Tensor], box_lists: list[Boxes]) -> Tensor:
+        """Same as `ROIPooler.forward`; the result has the precision of the features."""
+        with float32_region(x[0]):
+            pooled = super().forward([features.float() for features in x], box_lists)
+        return pooled.to(x[0].dtype)
+
+
+class _ROIAlign(ROIAlign):
+    """`ROIAlign` by whichever form is faster: the same result."""
+
+    def forward(self, features: Tensor, boxes: Tensor) -> Tensor:
+        """Same as `ROIAlign.forward`."""
+        # Measured on CPUs only (benchmarks/roi_align.py). A GPU would wait for the boxes, and has
+        # torchvision's kernel; on the meta device sizes are counted, without values to look at.
+        if features.device.type != "cpu" or torch.compiler.is_compiling():
+            return super().forward(features, boxes)
+        return roi_align(
+            features, boxes, self.output_size, self.spatial_scale, self.sampling_ratio, self.aligned
+        )
+
+
+@RPN_HEAD_REGISTRY.register()
+class Float32RPNHead(StandardRPNHead):
+    """`StandardRPNHead` whose hidden convolution follows autocast and whose predictions do not."""
+
+    def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Same as `StandardRPNHead.forward`, in float32."""
+        logits, deltas = [], []
+        for level in features:
+            hidden = self.conv(level)
+            with float32_region(hidden):
+                logits.append(self.objectness_logits(hidden.float()))
+                deltas.append(self.anchor_deltas(hidden.float()))
+        return logits, deltas
 
 
 class SoftNMSOutputLayers(FastRCNNOutputLayers):
@@ -188,3 +266,49 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
         result.scores = scores
         result.pred_classes = classes
         return result
+
+
+@ROI_HEADS_REGISTRY.register()
+class SoftNMSRes5ROIHeads(Res5ROIHeads):
+    """Box head: the last stage of the ResNet. The paper's size, which uses all of its weights."""
+
+    @configurable
+    def __init__(self, **kwargs):
+        """Arguments as for `Res5ROIHeads`; `res5` may be a list of blocks."""
+        super().__init__(**kwargs)
+
+    @classmethod
+    def from_config(cls, cfg, input_shape):
+        parts = super().from_config(cfg, input_shape)
+        stride = input_shape[parts["in_features"][0]].stride
+        parts["pooler"] = _pooler(cfg, stride)
+        channels = parts["res5"][-1].out_channels
+        parts["box_predictor"] = SoftNMSOutputLayers(cfg, ShapeSpec(channels=channels))
+        return parts
+
+
+@ROI_HEADS_REGISTRY.register()
+class SoftNMSROIHeads(StandardROIHeads):
+    """Box head: fully connected layers. For small backbones without a pretrained last stage."""
+
+    @configurable
+    def __init__(self, **kwargs):
+        """Arguments as for `StandardROIHeads`."""
+        super().__init__(**kwargs)
+
+    @classmethod
+    def _init_box_head(cls, cfg, input_shape):
+        parts = super()._init_box_head(cfg, input_shape)
+        stride = input_shape[parts["box_in_features"][0]].stride
+        parts["box_pooler"] = _pooler(cfg, stride)
+        parts["box_predictor"] = SoftNMSOutputLayers(cfg, parts["box_head"].output_shape)
+        return parts
+
+
+def _pooler(cfg, stride: int) -> Float32ROIPooler:
+    return Float32ROIPooler(
+        output_size=cfg.MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION,
+        scales=(1.0 / stride,),
+        sampling_ratio=cfg.MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO,
+        pooler_type=cfg.MODEL.ROI_BOX_HEAD.POOLER_TYPE,
+    )

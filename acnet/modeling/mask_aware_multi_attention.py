@@ -35,7 +35,6 @@ class MaskAwareMultiAttention(Backbone):
         norm: str = "BN",
         gate: str = "product",
         shortcut: bool = False,
-        output_norm: str = "",
         loss_weight: float = 1.0,
     ):
         """
@@ -53,7 +52,6 @@ class MaskAwareMultiAttention(Backbone):
             shortcut: X is a 1x1 convolution of the merged map with `norm`, plus the inception
                 network's output times a gain for each channel that starts at zero. Together with
                 the gate "centred" the module starts as `ChannelProjection` with that norm.
-            output_norm: normalisation of I; "" for none.
             loss_weight: weight of the attention loss; 0 leaves the mask unsupervised.
 
         Raises:
@@ -69,14 +67,13 @@ class MaskAwareMultiAttention(Backbone):
         self.loss_weight = loss_weight
         self.inception = StreamlinedInception(in_channels=shape.channels, width=width, norm=norm)
         channels = self.inception.out_channels
-        # NOT IN PAPER: a shortcut and a normalisation. See docs/lab/components.md for what they change.
+        # NOT IN PAPER: the shortcut. See docs/components.md for what it changes.
         self.project = _projection(shape.channels, channels, norm) if shortcut else None
         self.gain = nn.Parameter(torch.zeros(channels, 1, 1)) if shortcut else None
         self.mask_attention = MaskAttention(
             in_channels=channels, hidden_channels=mask_channels, zero_init=gate == "centred"
         )
         self.context_attention = ContextAttention(channels=channels, reduction=context_reduction)
-        self.output_norm = get_norm(output_norm, channels)
         self._output_shape = ShapeSpec(channels=channels, stride=shape.stride)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
@@ -128,8 +125,7 @@ class MaskAwareMultiAttention(Backbone):
             features = self.project(merged) + self.gain.to(features.dtype) * features
         mask_logits = self.mask_attention(features)
         factor = mask_logits.sigmoid() + _GATE_OFFSETS[self.gate]
-        attended = factor * self.context_attention(features)
-        return attended if self.output_norm is None else self.output_norm(attended), mask_logits
+        return factor * self.context_attention(features), mask_logits
 
     def saliency(self, image: Tensor) -> Tensor:
         """The mask attention's probabilities, to look at.

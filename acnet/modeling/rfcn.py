@@ -20,9 +20,8 @@ from fvcore.nn.weight_init import c2_msra_fill
 from torch import Tensor, nn
 from torchvision.ops import ps_roi_align
 
-from acnet.modeling.heads import SoftNMSOutputLayers
+from acnet.modeling.heads import SoftNMSOutputLayers, float32_region
 
-from .full_precision import float32_region
 from .resnet import block_arguments, make_resnet_stage
 
 __all__ = ["PositionSensitiveOutputLayers", "RFCNROIHeads"]

@@ -23,9 +23,9 @@ def add_acnet_config(cfg: CfgNode) -> None:
     acnet = cfg.MODEL.ACNET = CfgNode()
     acnet.COMPOSITE = True  # the second backbone (CB)
     acnet.REFINEMENT = True  # FRM
-    acnet.INJECTION = "add"
     acnet.ZERO_INIT = True
     acnet.NORM = "BN"  # of the new layers
+    acnet.PROJECTION_NORM = ""  # of the convolution in the place of MAMA
     acnet.CHANNELS_LAST = False
 
     acnet.DCE = CfgNode()
@@ -35,6 +35,7 @@ def add_acnet_config(cfg: CfgNode) -> None:
     acnet.DCE.DILATIONS = [1, 2, 3]
     acnet.DCE.REDUCTION = 16
     acnet.DCE.INIT = "xavier"
+    acnet.DCE.SHORTCUT = False
 
     acnet.MAMA = CfgNode()
     acnet.MAMA.ENABLED = True  # False puts a 1x1 convolution to 1024 channels in its place
@@ -42,7 +43,6 @@ def add_acnet_config(cfg: CfgNode) -> None:
     acnet.MAMA.MASK_CHANNELS = 256
     acnet.MAMA.GATE = "product"
     acnet.MAMA.SHORTCUT = False
-    acnet.MAMA.OUTPUT_NORM = ""
     acnet.MAMA.LOSS_WEIGHT = 1.0
 
     acnet.RFCN = CfgNode()  # read by the heads "RFCNROIHeads"
@@ -60,11 +60,29 @@ def add_acnet_config(cfg: CfgNode) -> None:
 
 def _set_paper_values(cfg: CfgNode) -> None:
     """Keys of detectron2 that the paper fixes (IV-A.1)."""
+    _set_model(cfg)
+    # Tiles of 640x640 and smaller photos as they are. 0 is detectron2's value for no resizing.
+    cfg.INPUT.MIN_SIZE_TRAIN = (0,)
+    cfg.INPUT.MIN_SIZE_TEST = 0
+    cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS = False  # tiles are chosen when they are cut
+    cfg.SOLVER.IMS_PER_BATCH = 4
+    cfg.SOLVER.BASE_LR = 1e-4
+    cfg.SOLVER.GAMMA = 0.1
+    cfg.SOLVER.WARMUP_ITERS = 0
+    # 30 epochs, in iterations as detectron2 counts: 30 * tiles / 4. NOT IN PAPER: how many tiles;
+    # about 45,000 with all that hold a box and a tenth of the others. Set it for your data.
+    cfg.SOLVER.MAX_ITER = 30 * 45_000 // 4
+    cfg.SOLVER.STEPS = (10 * 45_000 // 4, 20 * 45_000 // 4)
+
+
+def _set_model(cfg: CfgNode) -> None:
     cfg.MODEL.META_ARCHITECTURE = "ACNet"
+    cfg.MODEL.WEIGHTS = "detectron2://ImageNetPretrained/MSRA/R-101.pkl"
     cfg.MODEL.BACKBONE.NAME = "build_acnet_backbone"
     cfg.MODEL.RESNETS.DEPTH = 101
     cfg.MODEL.ANCHOR_GENERATOR.SIZES = [[32, 64, 128, 256]]
     cfg.MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS = [[0.5, 1.0, 2.0]]
+    cfg.MODEL.PROPOSAL_GENERATOR.NAME = "BestFirstRPN"
     cfg.MODEL.RPN.IN_FEATURES = ["p3"]
     cfg.MODEL.RPN.HEAD_NAME = "Float32RPNHead"
     cfg.MODEL.RPN.CONV_DIMS = [512]
@@ -104,9 +122,10 @@ def build_acnet_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> Backbone:
         reduction=acnet.DCE.REDUCTION,
         enhance=acnet.DCE.ENABLED,
         init=acnet.DCE.INIT,
+        shortcut=acnet.DCE.ENABLED and acnet.DCE.SHORTCUT,
     )
     if not acnet.MAMA.ENABLED:
-        return ChannelProjection(bottom_up=merged)
+        return ChannelProjection(bottom_up=merged, norm=acnet.PROJECTION_NORM)
     return MaskAwareMultiAttention(
         bottom_up=merged,
         width=acnet.MAMA.WIDTH,
@@ -114,7 +133,6 @@ def build_acnet_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> Backbone:
         norm=acnet.NORM,
         gate=acnet.MAMA.GATE,
         shortcut=acnet.MAMA.SHORTCUT,
-        output_norm=acnet.MAMA.OUTPUT_NORM,
         loss_weight=acnet.MAMA.LOSS_WEIGHT,
     )
 
@@ -133,7 +151,6 @@ def _build_levels(cfg: CfgNode, input_shape: ShapeSpec) -> Backbone:
             lead=lead,
             assistant=_build_resnet(cfg, input_shape),
             connection="refine" if acnet.REFINEMENT else "plain",
-            injection=acnet.INJECTION,
             **new_layers,
         )
     return RefinedResNet(bottom_up=lead, **new_layers) if acnet.REFINEMENT else lead

@@ -1,4 +1,4 @@
-"""Starting processes, as far as it can be seen without starting any; see test_train_net.py too."""
+"""Starting processes and joining them, as far as one can show it; see test_train_net.py too."""
 
 import logging
 import multiprocessing
@@ -8,11 +8,21 @@ from argparse import Namespace
 
 import pytest
 import torch
+from detectron2.utils import comm
 from detectron2.utils.logger import setup_logger
+from torch import distributed as dist
+from torch import nn
 from torch.multiprocessing import ProcessExitedException
 
-from acnet.engine.launch import launch
+from acnet.engine.launch import (
+    broadcast_buffers,
+    launch,
+    synchronize_batch_norm,
+    unwrap,
+    wrap_for_processes,
+)
 from acnet.errors import UserError
+from tests.engine.tiny_task import TinyDetector
 
 MODULE = sys.modules[launch.__module__]  # its name in the package is the function's
 ARGS = Namespace(num_gpus=1, num_machines=1, machine_rank=0, dist_url="auto")
@@ -107,3 +117,34 @@ def test_the_exit_code_of_a_process_becomes_ours(monkeypatch: pytest.MonkeyPatch
         launch(print, Namespace(**{**vars(ARGS), "num_gpus": 2}))
     assert ended.value.code == 143
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.fixture
+def _two_processes(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(comm, "get_world_size", lambda: 2)
+
+
+def test_one_process_changes_nothing():
+    model = TinyDetector()
+    assert synchronize_batch_norm(model, device=GPU) is model
+    assert wrap_for_processes(model, device=CPU, ddp={}) is model
+    assert unwrap(model) is model
+    broadcast_buffers(model)
+
+
+@pytest.mark.usefixtures("_two_processes")
+def test_batch_norm_is_synchronized_on_gpus_only():
+    on_gpu = synchronize_batch_norm(TinyDetector(), device=GPU)
+    assert isinstance(on_gpu.bn, nn.SyncBatchNorm)
+    on_cpu = synchronize_batch_norm(TinyDetector(), device=CPU)
+    assert type(on_cpu.bn) is nn.BatchNorm2d
+
+
+@pytest.mark.usefixtures("_two_processes")
+def test_a_cpu_model_over_nccl_is_an_error(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(dist, "get_backend", lambda: dist.Backend.NCCL)
+    with pytest.raises(UserError, match=r"CUDA_VISIBLE_DEVICES=''"):
+        wrap_for_processes(TinyDetector(), device=CPU, ddp={})

@@ -7,8 +7,13 @@ from pathlib import Path
 import pytest
 from detectron2.utils.events import EventStorage
 
-from acnet.engine.metrics import MetricsFile, cut_metrics, read_metrics
-from acnet.engine.scalars import recent_scalars, restore_scalars
+from acnet.engine.metrics import (
+    MetricsFile,
+    cut_metrics,
+    read_metrics,
+    recent_scalars,
+    restore_scalars,
+)
 
 
 @pytest.fixture

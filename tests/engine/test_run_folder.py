@@ -1,4 +1,4 @@
-"""Whose folder it is, and what the start of a run leaves in it."""
+"""What is checked before a run, whose folder it is, and what its start leaves there."""
 
 import logging
 from argparse import Namespace
@@ -7,10 +7,40 @@ from pathlib import Path
 import pytest
 import torch
 from detectron2.config import LazyConfig
+from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.utils import logger as detectron2_logger
+from omegaconf import OmegaConf
 
-from acnet.engine.run_folder import prepare_run
+from acnet.engine.run_folder import check_classes, prepare_run
 from acnet.errors import UserError
+
+NAME = "check_classes_test"
+
+
+@pytest.fixture
+def _two_classes():
+    DatasetCatalog.register(NAME, list)
+    MetadataCatalog.get(NAME).thing_classes = ["acne", "scar"]
+    yield
+    DatasetCatalog.remove(NAME)
+    MetadataCatalog.remove(NAME)
+
+
+def config(num_classes):
+    return OmegaConf.create({"model": {"roi_heads": {"num_classes": num_classes}}})
+
+
+@pytest.mark.usefixtures("_two_classes")
+def test_equal_numbers_of_classes_pass():
+    check_classes(config(2), [NAME, "not_registered"])
+    check_classes(OmegaConf.create({}), [NAME])
+
+
+@pytest.mark.usefixtures("_two_classes")
+def test_other_numbers_of_classes_are_told_with_both_remedies():
+    with pytest.raises(UserError, match=r"acne, scar\. Set model\.roi_heads\.num_classes=2, or"):
+        check_classes(config(1), [NAME])
+
 
 NEW = Namespace(resume=False, eval_only=False)
 RESUME = Namespace(resume=True, eval_only=False)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from detectron2.engine import SimpleTrainer
 
+from acnet.engine.loader import seed_everything
 from acnet.engine.precision import Precision
-from acnet.engine.seeding import seed_everything
 from acnet.engine.trainer import Trainer
 from tests.engine import tiny_task
 

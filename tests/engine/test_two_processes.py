@@ -11,7 +11,7 @@ from detectron2.utils import comm
 from torch import multiprocessing
 
 from acnet.engine import build_train_loader, default_eval
-from acnet.engine.distributed import broadcast_buffers
+from acnet.engine.launch import broadcast_buffers
 from acnet.engine.metrics import read_metrics
 from tests.engine import tiny_task
 

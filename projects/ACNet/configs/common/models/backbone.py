@@ -71,7 +71,6 @@ def acnet_backbone(
     enhancement_init="xavier",
     enhancement_shortcut=False,
     attention_shortcut=False,
-    attention_output_norm="",
     attention_loss_weight=1.0,
     projection_norm="",
 ):
@@ -98,7 +97,6 @@ def acnet_backbone(
             mask_channels=mask_channels,
             gate=attention_gate,
             shortcut=attention_shortcut,
-            output_norm=attention_output_norm,
             loss_weight=attention_loss_weight,
         )
     return L(ChannelProjection)(bottom_up=merged, out_channels=out_channels, norm=projection_norm)

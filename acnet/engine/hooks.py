@@ -1,0 +1,258 @@
+"""Hooks of the trainer: seeds, checkpoints, the report after a step, and SIGTERM."""
+
+import logging
+import math
+import re
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from detectron2.engine import HookBase, SimpleTrainer, TrainerBase, hooks
+from detectron2.evaluation.testing import flatten_results_dict
+from detectron2.utils import comm
+from detectron2.utils.events import EventWriter
+from fvcore.common.checkpoint import Checkpointer
+
+from acnet.checkpoint import ACNetCheckpointer
+from acnet.engine.loader import derive_seed, seed_everything
+
+logger = logging.getLogger(__name__)
+
+BEST_NAME, FINAL_NAME = "model_best", "model_final"
+_PERIODIC_NAME = re.compile(r"model_(\d{7})\.pth")
+EXIT_CODE = 128 + signal.SIGTERM  # what a shell reports for a process that SIGTERM ended: 143
+
+
+class SeedEveryStep(HookBase):
+    """Reseed Python, numpy and torch before each step from (seed, iteration, rank).
+
+    So a resumed run draws the random numbers of an unbroken one without a saved generator state,
+    whatever an evaluation in between has drawn.
+
+    Args:
+        seed: of the run, non-negative.
+    """
+
+    def __init__(self, seed: int):
+        self._seed = seed
+
+    def before_step(self) -> None:
+        """Seed for the iteration that follows."""
+        seed_everything(derive_seed(self._seed, self.trainer.iter, comm.get_rank()))
+
+
+@contextmanager
+def past_iteration(trainer: TrainerBase, iteration: int) -> Iterator[None]:
+    """Let a trainer stand, inside the block, where it stood after an iteration of the past.
+
+    Args:
+        trainer: with that iteration's state loaded.
+        iteration: the last that was trained.
+    """
+    now = trainer.iter
+    trainer.iter = trainer.storage.iter = iteration
+    yield
+    trainer.iter = trainer.storage.iter = now
+
+
+class PeriodicCheckpointer(hooks.PeriodicCheckpointer):
+    """detectron2's hook, which here also minds what was saved, or not, before a resume."""
+
+    def before_train(self) -> None:
+        """Count older checkpoints for `max_to_keep`, and save the final one if a kill did not."""
+        super().before_train()
+        trainer, folder = self.trainer, Path(self.checkpointer.save_dir)
+        if self.max_to_keep is not None:
+            self.recent_checkpoints = self._checkpoints_before(trainer.start_iter)
+        if trainer.start_iter == trainer.max_iter and not (folder / f"{FINAL_NAME}.pth").is_file():
+            with past_iteration(trainer, trainer.start_iter - 1):
+                self.after_step()
+
+    def _checkpoints_before(self, iteration: int) -> list[str]:
+        folder = Path(self.checkpointer.save_dir)
+        found = [(path, _PERIODIC_NAME.fullmatch(path.name)) for path in sorted(folder.iterdir())]
+        return [str(path) for path, match in found if match and int(match[1]) < iteration]
+
+
+class _BestCheckpointer(ACNetCheckpointer):
+    """Saves without becoming the checkpoint that a resume starts from."""
+
+    def tag_last_checkpoint(self, last_filename_basename: str) -> None:
+        """Leave `last_checkpoint` as it is."""
+
+
+class BestCheckpoint:
+    """Keeps the checkpoint that scored best as `model_best.pth`, with the score inside the file.
+
+    Args:
+        trainer: whose model and state are saved.
+        output_dir: folder of the run.
+        metric: a name in the flat results, such as "bbox/AP50"; higher is better.
+        resume: whether a `model_best.pth` that is there belongs to this run.
+    """
+
+    def __init__(self, trainer: SimpleTrainer, *, output_dir: str, metric: str, resume: bool):
+        self._checkpointer = _BestCheckpointer(trainer.model, output_dir, trainer=trainer)
+        self._metric = metric
+        self.best_value = self._stored_value() if resume else -math.inf
+
+    def update(self, results: dict[str, float], *, iteration: int) -> None:
+        """Save the model if its results beat all before; NaN beats nothing.
+
+        Args:
+            results: flat, from metric name to value.
+            iteration: just trained.
+        """
+        value = results.get(self._metric, math.nan)
+        if self._metric not in results:
+            logger.warning(
+                "No best checkpoint is kept, since train.best_metric=%s is not among the results. "
+                "Set it to one of: %s.",
+                *(self._metric, ", ".join(sorted(results))),
+            )
+        if not value > self.best_value:
+            return
+        logger.info("Best %s so far: %.4f at iteration %d.", self._metric, value, iteration)
+        self.best_value = value
+        best = {"metric": self._metric, "value": value}
+        self._checkpointer.save(BEST_NAME, iteration=iteration, best=best)
+
+    def _stored_value(self) -> float:
+        path = Path(self._checkpointer.save_dir) / f"{BEST_NAME}.pth"
+        if not path.is_file():
+            return -math.inf
+        best = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["best"]
+        return best["value"] if best["metric"] == self._metric else -math.inf
+
+
+class Report(HookBase):
+    """Evaluates and writes what came out, when it is due.
+
+    It stands after the periodic checkpointer, so that a kill during an evaluation, which may take
+    long, loses no training. Such a run resumes after the iteration whose report is missing; this
+    hook then makes that report first, and the metrics read as if nothing had happened.
+
+    Args:
+        evaluate: gives nested results in the first process; called in all.
+        eval_period: iterations between evaluations; 0 evaluates at the end only.
+        log_period: iterations between rows.
+        writers: of the first process; empty in the others.
+        best: keeps the best weights in the first process; None in the others.
+        last_reported: iteration of the last report that was written in full, or -1.
+    """
+
+    def __init__(
+        self,
+        *,
+        evaluate: Callable[[], dict],
+        eval_period: int,
+        log_period: int,
+        writers: Sequence[EventWriter],
+        best: BestCheckpoint | None,
+        last_reported: int,
+    ):
+        self._evaluate = evaluate
+        self._eval_period = eval_period
+        self._log_period = log_period
+        self._writers = writers
+        self._best = best
+        self._last_reported = last_reported
+
+    def is_unfinished(self, iteration: int, max_iter: int) -> bool:
+        """Tell whether an iteration that has been trained still lacks its report.
+
+        Args:
+            iteration: the last that was trained, or -1.
+            max_iter: of the run.
+        """
+        due = self._is_due(self._eval_period, iteration, max_iter) or self._is_due(
+            self._log_period, iteration, max_iter
+        )
+        return due and iteration != self._last_reported
+
+    def before_train(self) -> None:
+        """Make the report that a kill prevented."""
+        last = self.trainer.start_iter - 1
+        if self.is_unfinished(last, self.trainer.max_iter):
+            with past_iteration(self.trainer, last):
+                self.after_step()
+
+    def after_step(self) -> None:
+        """Evaluate and write, each if it is due."""
+        iteration, max_iter = self.trainer.iter, self.trainer.max_iter
+        evaluates = self._is_due(self._eval_period, iteration, max_iter)
+        if evaluates:
+            self._run_evaluation()
+        if evaluates or self._is_due(self._log_period, iteration, max_iter):
+            for writer in self._writers:
+                writer.write()
+
+    def after_train(self) -> None:
+        """Close the files. What a broken step left is not written: the step will be done again."""
+        for writer in self._writers:
+            writer.close()
+
+    def _run_evaluation(self) -> None:
+        results = {name: float(v) for name, v in flatten_results_dict(self._evaluate()).items()}
+        if self._best is not None:
+            self._best.update(results, iteration=self.trainer.iter)
+        finite = {name: value for name, value in results.items() if math.isfinite(value)}
+        self.trainer.storage.put_scalars(**finite, smoothing_hint=False)
+        comm.synchronize()  # evaluation takes each process another time
+
+    @staticmethod
+    def _is_due(period: int, iteration: int, max_iter: int) -> bool:
+        if iteration < 0:
+            return False
+        return iteration == max_iter - 1 or (period > 0 and (iteration + 1) % period == 0)
+
+
+class StopOnSigterm(HookBase):
+    """Save a checkpoint and exit with 143 once SIGTERM has reached any process of the run.
+
+    Args:
+        checkpointer: of model and trainer.
+    """
+
+    def __init__(self, checkpointer: Checkpointer):
+        self._checkpointer = checkpointer
+        self._requested = False
+        self._previous = signal.getsignal(signal.SIGTERM)
+
+    def before_train(self) -> None:
+        """Listen to SIGTERM."""
+        signal.signal(signal.SIGTERM, self._request)
+
+    def after_train(self) -> None:
+        """Let SIGTERM mean what it did before."""
+        signal.signal(signal.SIGTERM, self._previous)
+
+    def after_step(self) -> None:
+        """Stop all processes after the same step, if one of them was told to."""
+        if any(comm.all_gather(self._requested)):
+            self._save()
+            comm.synchronize()  # nobody leaves before the first process has saved
+            raise SystemExit(EXIT_CODE)
+
+    def stop_if_requested(self) -> None:
+        """Stop this process in the midst of an evaluation, which need not be finished.
+
+        The last step is done and saved; a resumed run evaluates again. No other process is waited
+        for, since they are not at the same image.
+
+        Raises:
+            SystemExit: with 143, if SIGTERM has come.
+        """
+        if self._requested:
+            self._save()
+            raise SystemExit(EXIT_CODE)
+
+    def _request(self, signum: int, frame: object) -> None:
+        self._requested = True
+
+    def _save(self) -> None:
+        logger.warning("Received SIGTERM after iteration %d: saving to resume.", self.trainer.iter)
+        iteration = self.trainer.iter
+        self._checkpointer.save(f"model_{iteration:07d}", iteration=iteration)

@@ -1,0 +1,245 @@
+"""Hooks: what a step draws, which checkpoints stay, when it reports, and how SIGTERM ends it."""
+
+import logging
+import math
+import os
+import signal
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from detectron2.engine import SimpleTrainer
+from detectron2.utils import comm
+from detectron2.utils.events import EventStorage, EventWriter, get_event_storage
+
+from acnet.checkpoint import ACNetCheckpointer
+from acnet.engine.hooks import (
+    BestCheckpoint,
+    PeriodicCheckpointer,
+    Report,
+    SeedEveryStep,
+    StopOnSigterm,
+)
+from tests.engine.tiny_task import TinyDetector
+
+
+@pytest.fixture
+def trainer() -> SimpleTrainer:
+    model = TinyDetector()
+    return SimpleTrainer(model, [], torch.optim.SGD(model.parameters(), lr=0.1))
+
+
+def best(trainer: SimpleTrainer, folder: Path, *, resume: bool = False) -> BestCheckpoint:
+    return BestCheckpoint(trainer, output_dir=str(folder), metric="bbox/AP50", resume=resume)
+
+
+def saved(folder: Path) -> tuple[float, int]:
+    content = torch.load(folder / "model_best.pth", weights_only=True)
+    return content["best"]["value"], content["iteration"]
+
+
+def test_best_follows_the_metric_up_only(trainer: SimpleTrainer, tmp_path: Path):
+    keeper = best(trainer, tmp_path)
+    after_each = []
+    for iteration, value in enumerate([20.0, 10.0, math.nan, 20.0, 30.0, -math.inf]):
+        keeper.update({"bbox/AP50": value}, iteration=iteration)
+        after_each.append(saved(tmp_path))
+    assert after_each == [(20.0, 0)] * 4 + [(30.0, 4)] * 2
+
+
+def test_zero_is_better_than_nothing_and_nan_is_not(trainer: SimpleTrainer, tmp_path: Path):
+    keeper = best(trainer, tmp_path)
+    keeper.update({"bbox/AP50": math.nan}, iteration=0)
+    assert list(tmp_path.iterdir()) == []
+    keeper.update({"bbox/AP50": 0.0}, iteration=1)
+    assert saved(tmp_path) == (0.0, 1)
+
+
+def test_a_resumed_run_knows_the_best_so_far(trainer: SimpleTrainer, tmp_path: Path):
+    best(trainer, tmp_path).update({"bbox/AP50": 20.0}, iteration=3)
+    again = best(trainer, tmp_path, resume=True)
+    again.update({"bbox/AP50": 19.0}, iteration=7)
+    assert saved(tmp_path) == (20.0, 3)
+    best(trainer, tmp_path, resume=False).update({"bbox/AP50": 19.0}, iteration=7)
+    assert saved(tmp_path) == (19.0, 7)
+
+
+def test_the_best_of_another_metric_does_not_count(trainer: SimpleTrainer, tmp_path: Path):
+    other = BestCheckpoint(trainer, output_dir=str(tmp_path), metric="bbox/AP", resume=False)
+    other.update({"bbox/AP": 50.0}, iteration=0)
+    best(trainer, tmp_path, resume=True).update({"bbox/AP50": 19.0}, iteration=1)
+    assert saved(tmp_path) == (19.0, 1)
+
+
+def test_the_best_is_not_what_a_resume_starts_from(trainer: SimpleTrainer, tmp_path: Path):
+    best(trainer, tmp_path).update({"bbox/AP50": 20.0}, iteration=0)
+    assert not (tmp_path / "last_checkpoint").exists()
+    ACNetCheckpointer(trainer.model, tmp_path).save("model_0000003")
+    best(trainer, tmp_path).update({"bbox/AP50": 20.0}, iteration=4)
+    assert (tmp_path / "last_checkpoint").read_text() == "model_0000003.pth"
+
+
+def test_a_metric_that_is_not_there_is_named(
+    trainer: SimpleTrainer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    with caplog.at_level(logging.WARNING):
+        best(trainer, tmp_path).update({"bbox/AP": 20.0, "bbox/AP75": 5.0}, iteration=0)
+    assert "bbox/AP50 is not among the results. Set it to one of: bbox/AP, bbox/AP75" in caplog.text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_max_to_keep_counts_the_checkpoints_of_before(trainer: SimpleTrainer, tmp_path: Path):
+    for name in ("model_0000003", "model_0000007", "model_0000099", "model_best", "mine"):
+        (tmp_path / f"{name}.pth").touch()
+    checkpointer = ACNetCheckpointer(trainer.model, tmp_path)
+    hook = PeriodicCheckpointer(checkpointer, period=4, max_to_keep=2)
+    trainer.start_iter, trainer.max_iter = 8, 100
+    trainer.register_hooks([hook])
+    hook.before_train()
+    hook.step(11)
+    # 3 goes, for 7 and 11 are kept; 99 is not of this run's past; other names are not its own.
+    assert sorted(path.name for path in tmp_path.glob("*.pth")) == [
+        "mine.pth",
+        "model_0000007.pth",
+        "model_0000011.pth",
+        "model_0000099.pth",
+        "model_best.pth",
+    ]
+
+
+class Writer(EventWriter):
+    """Remembers when it wrote, and which results were there."""
+
+    def __init__(self):
+        self.rows = []
+        self.closed = False
+
+    def write(self) -> None:
+        storage = get_event_storage()
+        new = {name for name, (_, i) in storage.latest().items() if i == storage.iter}
+        self.rows.append((storage.iter, new))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def run(max_iter: int, *, start_iter: int = 0, last_reported: int = -1, **periods: int) -> Writer:
+    writer = Writer()
+    report = Report(
+        evaluate=lambda: {"bbox": {"AP50": 50.0, "APs": math.nan}},
+        writers=[writer],
+        best=None,
+        last_reported=last_reported,
+        **periods,
+    )
+    with EventStorage(start_iter) as storage:
+        report.trainer = SimpleNamespace(
+            storage=storage, start_iter=start_iter, max_iter=max_iter, iter=start_iter
+        )
+        report.before_train()
+        assert report.trainer.iter == storage.iter == start_iter
+        for storage.iter in range(start_iter, max_iter):
+            report.trainer.iter = storage.iter
+            report.after_step()
+        report.after_train()
+    assert writer.closed
+    return writer
+
+
+def test_each_period_and_the_end():
+    # Rows after each third iteration, evaluations after each fourth, both after the last of ten.
+    rows = run(10, log_period=3, eval_period=4).rows
+    result = {"bbox/AP50"}
+    assert rows == [(2, set()), (3, result), (5, set()), (7, result), (8, set()), (9, result)]
+
+
+@pytest.mark.parametrize("eval_period", [0, 100])
+def test_the_end_is_always_evaluated(eval_period: int):
+    assert run(4, log_period=100, eval_period=eval_period).rows == [(3, {"bbox/AP50"})]
+
+
+@pytest.mark.parametrize(
+    ("start_iter", "last_reported", "made_up"),
+    [
+        (4, 2, [(3, {"bbox/AP50"})]),  # killed in the evaluation after iteration 3
+        (4, 3, []),  # killed after it
+        (3, -1, [(2, set())]),  # killed before the row of iteration 2
+        (2, -1, []),  # nothing was due after iteration 1
+        (0, -1, []),  # a new run
+        (10, 8, [(9, {"bbox/AP50"})]),  # killed in the last evaluation
+        (10, 9, []),  # a finished run
+    ],
+)
+def test_a_missing_report_is_made_before_the_training_goes_on(
+    start_iter: int, last_reported: int, made_up: list
+):
+    whole = run(10, log_period=3, eval_period=4).rows
+    rows = run(
+        10, start_iter=start_iter, last_reported=last_reported, log_period=3, eval_period=4
+    ).rows
+    assert rows == made_up + [row for row in whole if row[0] >= start_iter]
+
+
+def draw(hook: SeedEveryStep, iteration: int) -> float:
+    hook.trainer = SimpleNamespace(iter=iteration)
+    hook.before_step()
+    return torch.rand(()).item()
+
+
+def test_a_step_draws_the_same_whatever_came_before():
+    hook = SeedEveryStep(42)
+    in_order = [draw(hook, i) for i in range(5)]
+    torch.rand(100)
+    assert [draw(SeedEveryStep(42), i) for i in (4, 2)] == [in_order[4], in_order[2]]
+    assert len(set(in_order)) == 5
+    assert draw(SeedEveryStep(43), 0) != in_order[0]
+
+
+def test_each_process_draws_its_own(monkeypatch: pytest.MonkeyPatch):
+    first = draw(SeedEveryStep(42), 0)
+    monkeypatch.setattr(comm, "get_rank", lambda: 1)
+    assert draw(SeedEveryStep(42), 0) != first
+
+
+class Checkpoints:
+    """Stands for a checkpointer."""
+
+    def __init__(self):
+        self.saved = []
+
+    def save(self, name: str, **extra: int) -> None:
+        self.saved.append((name, extra))
+
+
+@pytest.fixture
+def hook():
+    hook = StopOnSigterm(Checkpoints())
+    hook.trainer = SimpleNamespace(iter=41)
+    hook.before_train()
+    yield hook
+    hook.after_train()
+
+
+def test_without_a_signal_nothing_happens(hook: StopOnSigterm):
+    hook.after_step()
+    hook.stop_if_requested()
+    assert hook._checkpointer.saved == []
+
+
+@pytest.mark.parametrize("ask", ["after_step", "stop_if_requested"])
+def test_a_signal_saves_and_exits_at_the_next_chance(hook: StopOnSigterm, ask: str):
+    os.kill(os.getpid(), signal.SIGTERM)  # does not end the process
+    with pytest.raises(SystemExit) as ended:
+        getattr(hook, ask)()
+    assert ended.value.code == 143
+    assert hook._checkpointer.saved == [("model_0000041", {"iteration": 41})]
+
+
+def test_after_the_training_the_signal_means_what_it_did():
+    before = signal.getsignal(signal.SIGTERM)
+    hook = StopOnSigterm(Checkpoints())
+    hook.before_train()
+    assert signal.getsignal(signal.SIGTERM) != before
+    hook.after_train()
+    assert signal.getsignal(signal.SIGTERM) == before
