@@ -32,6 +32,8 @@ TRUSTED_MODULES = (
     "torch.nn.modules",
     "torch.optim",
 )
+# Of constructors that no longer have them: target, argument, and the value that changed nothing.
+_UNUSED_ARGUMENTS = (("acnet.modeling.MaskAwareMultiAttention", "output_norm", ""),)
 _PACKAGES = {module.split(".")[0] for module in TRUSTED_MODULES}
 
 
@@ -84,7 +86,19 @@ def parse_saved_config(text: str, *, source: str) -> DictConfig:
                 f"detectron2. Received {source}, which names {target!r}. If that is code of your "
                 "own, use the config's .py file."
             )
+    _drop_unused_arguments(content)
     return OmegaConf.create(content, flags={"allow_objects": True})
+
+
+def _drop_unused_arguments(node: Any) -> None:
+    """Remove arguments that older versions saved and that never had an effect."""
+    if isinstance(node, dict):
+        for target, name, value in _UNUSED_ARGUMENTS:
+            if node.get("_target_") == target and node.get(name) == value:
+                del node[name]
+    for child in node.values() if isinstance(node, dict) else node:
+        if isinstance(child, dict | list):
+            _drop_unused_arguments(child)
 
 
 def _no_yaml(source: str, error: Exception) -> UserError:

@@ -6,7 +6,7 @@ from omegaconf import OmegaConf
 
 from acnet.config import CONFIG_ROOT, available_configs, load_config
 from acnet.errors import UserError
-from acnet.safe_config import load_saved_config
+from acnet.safe_config import load_saved_config, parse_saved_config
 
 
 def _saved(path: Path, text: str) -> Path:
@@ -66,3 +66,14 @@ def test_yaml_tags_run_nothing(tmp_path):
 def test_other_files_are_refused(text, tmp_path):
     with pytest.raises(UserError, match=r"config\.yaml"):
         load_saved_config(_saved(tmp_path / "config.yaml", text))
+
+
+def test_an_argument_that_is_gone_is_dropped_where_it_had_no_effect():
+    text = "model: {bottom_up: [{_target_: acnet.modeling.MaskAwareMultiAttention, %s}]}"
+    dropped = parse_saved_config(text % "output_norm: '', width: 1.0", source="a test")
+    assert dropped.model.bottom_up[0] == {
+        "_target_": "acnet.modeling.MaskAwareMultiAttention",
+        "width": 1.0,
+    }
+    kept = parse_saved_config(text % "output_norm: BN", source="a test")
+    assert kept.model.bottom_up[0].output_norm == "BN"
