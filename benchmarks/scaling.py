@@ -24,10 +24,8 @@ from detectron2.utils.events import EventStorage
 from torch.nn.modules.batchnorm import _NormBase as BatchNorms
 
 from acnet.config import load_config
-from acnet.engine.device import resolve_device
-from acnet.engine.distributed import wrap_for_processes
-from acnet.engine.launch import launch
-from acnet.engine.precision import choose_precision
+from acnet.engine.launch import launch, wrap_for_processes
+from acnet.engine.precision import choose_precision, resolve_device
 from acnet.engine.train import build_model
 from acnet.modeling.complexity import count_macs_by_layer
 from benchmarks.machine_peak import GIGA, machine_state

@@ -30,8 +30,7 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this clone, not an installed one
 
 from acnet.config import load_config
-from acnet.engine.device import resolve_device
-from acnet.engine.precision import choose_precision
+from acnet.engine.precision import choose_precision, resolve_device
 from acnet.modeling import CompositeResNet, MaskAwareMultiAttention
 from benchmarks.against_baseline import compare, report_models, show, take_turns
 from benchmarks.machine_peak import matrix_peak, synchronize

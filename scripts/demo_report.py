@@ -14,7 +14,7 @@ import torch
 from detectron2.structures import BoxMode
 
 from acnet.data.layout import PreparedLayout
-from acnet.engine.metrics_file import read_metrics
+from acnet.engine.metrics import read_metrics
 from acnet.evaluation import count_by_image, count_errors
 from acnet.files import write_json, write_text
 from acnet.inference.photos import read_photo

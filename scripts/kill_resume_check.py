@@ -24,7 +24,7 @@ import torch
 REPO_ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPO_ROOT))  # a clone works without being installed
 
-from acnet.engine.metrics_file import read_metrics  # noqa: E402
+from acnet.engine.metrics import read_metrics
 
 TIMES = {"data_time", "rank_data_time", "time", "eta_seconds"}
 

@@ -122,7 +122,7 @@ PYTHON_FILES["all"] = sorted(
     for folder in ("acnet", "projects", "scripts", "datasets", "benchmarks")
     for path in (REPO_ROOT / folder).rglob("*.py")
 )
-RESOLVES_DEVICES = {"acnet/engine/device.py"}  # the one place where "auto" becomes a device
+RESOLVES_DEVICES = {"acnet/engine/precision.py"}  # the one place where "auto" becomes a device
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from detectron2.utils import comm
 from omegaconf import DictConfig
 
 from acnet.checkpoint import load_trained_weights
-from acnet.data.files import write_json
 from acnet.engine.launch import broadcast_buffers, unwrap
 from acnet.engine.loader import outlive_sigterm
 from acnet.engine.precision import Precision, choose_precision, resolve_device

@@ -8,7 +8,7 @@ from typing import Any
 
 from detectron2.utils.events import EventStorage, EventWriter, get_event_storage
 
-from acnet.data.files import write_text
+from acnet.files import write_text
 
 WINDOW = 20  # iterations that detectron2's writers smooth over
 

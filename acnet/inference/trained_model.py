@@ -15,8 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from acnet.checkpoint import load_trained_weights
 from acnet.config import load_config
-from acnet.engine.device import resolve_device
-from acnet.engine.precision import Precision, choose_precision
+from acnet.engine.precision import Precision, choose_precision, resolve_device
 from acnet.engine.train import build_model
 from acnet.errors import UserError
 from acnet.inference.class_names import class_names

@@ -6,7 +6,7 @@ import yaml
 from detectron2.config import CfgNode, get_cfg
 
 from acnet.errors import UserError
-from acnet.modeling.config import add_acnet_config
+from acnet.modeling.yaml_config import add_acnet_config
 
 _SUFFIXES = (".yaml", ".yml")
 

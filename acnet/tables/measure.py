@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from acnet.checkpoint import load_trained_weights
 from acnet.config import load_config
 from acnet.engine.evaluate import default_eval
-from acnet.engine.metrics_file import read_metrics
+from acnet.engine.metrics import read_metrics
 from acnet.engine.train import build_model
 from acnet.evaluation.average_precision import average_precision
 from acnet.evaluation.bootstrap import bootstrap

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from acnet.engine.metrics_file import read_metrics
+from acnet.engine.metrics import read_metrics
 from acnet.tables.job import Job, write_job
 from acnet.tables.lock import FolderLock
 from acnet.tables.plan import Run

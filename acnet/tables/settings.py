@@ -6,8 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from acnet.engine.device import resolve_device
-from acnet.engine.precision import choose_precision
+from acnet.engine.precision import choose_precision, resolve_device
 from acnet.errors import UserError
 from acnet.files import file_sha256
 from acnet.tables.canonical import canonical

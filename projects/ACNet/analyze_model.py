@@ -22,8 +22,7 @@ from omegaconf import DictConfig
 from tabulate import tabulate
 
 from acnet.config import load_config
-from acnet.engine.device import resolve_device
-from acnet.engine.precision import choose_precision
+from acnet.engine.precision import choose_precision, resolve_device
 from acnet.engine.train import build_model
 from acnet.modeling.complexity import count_complexity
 

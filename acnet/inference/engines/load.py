@@ -8,7 +8,7 @@ import torch
 from detectron2.config import instantiate
 from detectron2.data import transforms as T
 
-from acnet.engine.device import resolve_device
+from acnet.engine.precision import resolve_device
 from acnet.errors import UserError
 from acnet.export.contents import ExportSettings, export_config, read_export
 from acnet.export.engine_names import choose_engine

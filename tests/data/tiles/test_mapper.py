@@ -18,7 +18,7 @@ from acnet.data.tiles import mapper as mapper_module
 from acnet.data.tiles.mapper import PHOTO_KEY, TileMapper
 from acnet.data.tiles.options import TileOptions
 from acnet.data.tiles.tile_set import tile_set
-from acnet.engine.seeding import isolated_rng
+from acnet.engine.loader import isolated_rng
 from acnet.errors import UnreadableFileError, UserError
 from tests.data.tiles.samples import SIZE_HW, SMALL_HW, save_odd_photos, write_set
 
