@@ -22,7 +22,7 @@ from detectron2.config import instantiate
 from acnet.config import load_config
 from acnet.data.parallel import default_workers
 from acnet.data.register import register_set
-from acnet.data.tiles.options import TileOptions
+from acnet.data.tiles.tile_plan import TileOptions
 from acnet.data.tiles.tile_set import tile_set
 from benchmarks.large_photos import FEWEST_PHOTOS, draw_and_import
 from benchmarks.processes import report

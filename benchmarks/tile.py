@@ -23,7 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this clone, not an installed one
 
 from acnet.data.coco import write_coco
-from acnet.data.layout import PreparedLayout
+from acnet.data.prepared_set import PreparedLayout
 from benchmarks.large_photos import FEWEST_PHOTOS, SPLITS, draw_and_import
 from benchmarks.processes import Run, peer_python, report, run
 

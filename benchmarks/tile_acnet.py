@@ -8,9 +8,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this clone, not an installed one
 
-from acnet.data.layout import PreparedLayout
 from acnet.data.parallel import default_workers
-from acnet.data.tiles.options import FORMATS, TileOptions
+from acnet.data.prepared_set import PreparedLayout
+from acnet.data.tiles.tile_plan import FORMATS, TileOptions
 from acnet.data.tiles.tile_set import tile_set
 
 

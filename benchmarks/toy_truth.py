@@ -9,8 +9,8 @@ import numpy as np
 
 from acnet.data.images import write_jpeg
 from acnet.data.parallel import default_workers, map_photos
-from acnet.data.toy.archive import JPEG_QUALITY
-from acnet.data.toy.photo import ToyOptions, draw_photo
+from acnet.data.toy.toy_photo import ToyOptions, draw_photo
+from acnet.data.toy.toy_set import JPEG_QUALITY
 from acnet.evaluation import Detections, GroundTruth, sort_detections, xyxy_to_xywh
 from acnet.files import atomic_write
 

@@ -26,13 +26,13 @@ if importlib.util.find_spec("acnet") is None:
 
 from tabulate import tabulate
 
-from acnet.data.layout import NUM_FOLDS, PREFIXES, PreparedLayout, datasets_root
 from acnet.data.parallel import default_workers
 from acnet.data.prepare import PrepareOptions, prepare_acne04
+from acnet.data.prepared_set import NUM_FOLDS, PREFIXES, PreparedLayout, datasets_root
 from acnet.data.readers.acne04 import open_acne04
 from acnet.data.records import Notes
-from acnet.data.tiles.counts import TileCounts, counts_table
-from acnet.data.tiles.options import FORMATS, TileOptions
+from acnet.data.tiles.tile_plan import FORMATS, TileOptions
+from acnet.data.tiles.tile_set import TileCounts, counts_table
 from acnet.errors import UserError
 
 
@@ -50,7 +50,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--prefix", choices=PREFIXES, default="acne04", help="default: acne04")
     parser.add_argument(
-        "--folds", type=int, nargs="+", metavar="FOLD", help=f"of 0 to {NUM_FOLDS - 1}; default: all"
+        "--folds",
+        type=int,
+        nargs="+",
+        metavar="FOLD",
+        help=f"of 0 to {NUM_FOLDS - 1}; default: all",
     )
     parser.add_argument("--tile", type=int, default=tiles.tile_px, metavar="PX", help="default 640")
     parser.add_argument(
@@ -72,7 +76,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="default: jpg")
     parser.add_argument(
-        "--virtual", action="store_true", help="write no tiles; the loader cuts them (acnet data tile)"
+        "--virtual",
+        action="store_true",
+        help="write no tiles; the loader cuts them (acnet data tile)",
     )
     parser.add_argument(
         "--skip-unreadable", action="store_true", help="leave corrupt files out instead of stopping"

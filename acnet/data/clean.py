@@ -1,13 +1,138 @@
-"""From what somebody annotated to what training takes, with a note on each difference."""
+"""From what somebody annotated to what training takes: which classes and which boxes stay.
+
+Each difference gets a note.
+"""
 
 import collections
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from acnet.data.boxes import OUTSIDE, clean_boxes
-from acnet.data.class_map import ClassMap
 from acnet.data.records import Annotated, ImageRecord, Note, pick_flags
+from acnet.errors import UserError
+
+CLIPPED = "box clipped to the photo"
+DEGENERATE = "box dropped: no area"
+OUTSIDE = "box dropped: outside the photo"
+
+# Shares of a photo's side are written with six digits, so edges miss by some thousandths of a
+# pixel; what is thinner or farther out than this by a hundredth was meant so.
+ROUNDING_PX = 0.01
+SHOWN_BOXES = 20  # of one kind and photo; the rest is counted in one note
+
+
+def clean_boxes(
+    boxes_xyxy: np.ndarray, image_hw: tuple[int, int], file_name: str
+) -> tuple[np.ndarray, np.ndarray, list[Note]]:
+    """Clips boxes to their picture and drops those that are left without an area.
+
+    Args:
+        boxes_xyxy: (N, 4) float64 as annotated; NaN and infinity may occur.
+        image_hw: the picture's height and width in pixels.
+        file_name: the picture, for the notes.
+
+    Returns:
+        (K, 4) boxes, the (K,) indices of their originals, rising, and notes on the changed and
+        dropped boxes: one each for the first of a kind, and one for the others together.
+    """
+    height, width = image_hw
+    clipped = np.clip(boxes_xyxy, 0.0, [width, height, width, height])
+    has_area = np.isfinite(boxes_xyxy).all(axis=1) & _is_extended(boxes_xyxy)
+    inside = has_area & _is_extended(clipped)
+    with np.errstate(invalid="ignore"):  # infinity minus itself, of boxes that are dropped anyway
+        changed = inside & (np.abs(clipped - boxes_xyxy) > ROUNDING_PX).any(axis=1)
+    places = {DEGENERATE: ~has_area, OUTSIDE: has_area & ~inside, CLIPPED: changed}
+    found: list[tuple[int, Note]] = []
+    for kind, is_kind in places.items():
+        indices = np.flatnonzero(is_kind)
+        for index in indices[:SHOWN_BOXES].tolist():
+            detail = f"xyxy {boxes_xyxy[index].tolist()} in {width}x{height}"
+            found.append((index, Note(kind, file_name, detail)))
+        others = len(indices) - SHOWN_BOXES
+        if others > 0:
+            rest = Note(kind, file_name, f"{others} more boxes in {width}x{height}", others)
+            found.append((len(boxes_xyxy), rest))
+    found.sort(key=_index)
+    return clipped[inside], np.flatnonzero(inside), [note for _, note in found]
+
+
+def _is_extended(boxes_xyxy: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore", over="ignore"):
+        return (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2] > ROUNDING_PX).all(axis=1)
+
+
+def _index(found: tuple[int, Note]) -> int:
+    return found[0]
+
+
+# ACNE04 calls its one class "fore", for foreground; its stray other names are left out.
+DEFAULT_MAPS: Mapping[str, Mapping[str, str]] = {"acne04": {"fore": "acne"}}
+
+
+@dataclass(frozen=True)
+class ClassMap:
+    """The classes of a prepared set.
+
+    Args:
+        class_names: in the order of their indices.
+        index_of: the class index by name as it is annotated; other names are left out.
+    """
+
+    class_names: tuple[str, ...]
+    index_of: Mapping[str, int]
+
+
+def choose_classes(
+    declared: Iterable[str],
+    found: Iterable[str],
+    *,
+    format_name: str,
+    wanted: Mapping[str, str] | None = None,
+    one_class: str | None = None,
+) -> ClassMap:
+    """Decides the classes of a data set.
+
+    Args:
+        declared: names that the set declares, in their order; may be none.
+        found: names of its objects.
+        format_name: of the set, for the default.
+        wanted: class by name as annotated; names that it lacks are left out.
+        one_class: takes every name into this one class.
+
+    Returns:
+        The classes in the order of `wanted`, else as declared, else sorted by name. A set that
+        declares its names leaves objects of other names out.
+
+    Raises:
+        UserError: `wanted` has a name that does not occur, or no class is left.
+    """
+    declared, found = list(dict.fromkeys(declared)), sorted(set(found))
+    if one_class is not None:
+        return ClassMap((one_class,), dict.fromkeys([*declared, *found], 0))
+    found = [name for name in found if name]  # objects may lack a name
+    if wanted is None:
+        wanted = DEFAULT_MAPS.get(format_name, {name: name for name in declared or found})
+    else:
+        _check_names(wanted, {*declared, *found})
+    class_names = tuple(dict.fromkeys(wanted.values()))
+    if not class_names:
+        raise UserError(
+            "A data set has at least one class. Received one without objects or names of classes. "
+            "Name the class by --one-class acne."
+        )
+    return ClassMap(class_names, {name: class_names.index(to) for name, to in wanted.items()})
+
+
+def _check_names(wanted: Mapping[str, str], known: Iterable[str]) -> None:
+    missing = sorted(set(wanted) - set(known))
+    if missing:
+        raise UserError(
+            "A class map takes names that the annotations have. Received "
+            f"{', '.join(map(repr, missing))}; there are {', '.join(map(repr, sorted(known)))}. "
+            "Correct --class-map."
+        )
+
 
 MOST_OUTSIDE = "photo dropped: most of its boxes lie outside"
 OTHER_SIZE = "photo of another size than its annotation states"

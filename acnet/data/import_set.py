@@ -1,4 +1,7 @@
-"""Any data set that has a reader to COCO files of whole photos, as `register.py` expects them."""
+"""Any data set that has a reader to COCO files of whole photos, as `register.py` expects them.
+
+Every photo is read with its annotation; one bad file does not hide others.
+"""
 
 import functools
 import logging
@@ -9,17 +12,99 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from acnet.data.class_map import ClassMap, choose_classes
-from acnet.data.clean import clean
+from tabulate import tabulate
+
+from acnet.data.clean import ClassMap, choose_classes, clean
 from acnet.data.coco import write_coco
-from acnet.data.layout import TILES_SUFFIX, PreparedLayout
-from acnet.data.manifest import FileState, pictures_by_name, portable_path, states_by_name
+from acnet.data.files import atomic_write, write_json, write_text
+from acnet.data.images import UnreadableFileError, open_image
 from acnet.data.parallel import map_photos
-from acnet.data.read_photos import ReadPhoto, check_readable, read_photo
+from acnet.data.prepared_set import (
+    TILES_SUFFIX,
+    FileState,
+    PreparedLayout,
+    file_state,
+    pictures_by_name,
+    portable_path,
+    states_by_name,
+)
 from acnet.data.readers.source import Source
-from acnet.data.records import ImageRecord, Notes
+from acnet.data.records import Annotated, ImageRecord, Note, Notes
 from acnet.errors import UserError
 from acnet.files import atomic_write, write_json, write_text
+
+UNREADABLE = "photo dropped: unreadable"
+NOT_FOUND = "photo dropped: listed, not found"
+NO_ANNOTATION = "photo dropped: no annotation"
+SHOWN_ERRORS = 5
+DRAFT_SCALE = 8  # JPEGs decode at this reduction in a third of the time
+
+
+@dataclass(frozen=True)
+class ReadPhoto:
+    """What became of one listed photo.
+
+    Args:
+        annotated: None where it was dropped.
+        state: of the photo's file, None where it was dropped.
+        notes: why it was dropped.
+        error: why it could not be read, empty where it could.
+    """
+
+    annotated: Annotated | None
+    state: FileState | None = None
+    notes: tuple[Note, ...] = ()
+    error: str = ""
+
+
+def read_photo(file_name: str, *, source: Source) -> ReadPhoto:
+    """Reads one photo and its annotation, and looks whether the photo decodes whole.
+
+    Args:
+        file_name: of the photo.
+        source: what it is of.
+
+    Returns:
+        What became of it; corrupt files are reported there, so that one does not hide the others.
+    """
+    path = source.image_root / file_name
+    try:
+        annotated = source.read(file_name)
+        _check_decodes(path)
+        return ReadPhoto(annotated, file_state(path))
+    except UnreadableFileError as error:
+        note = Note(UNREADABLE, file_name, str(error))
+        return ReadPhoto(None, notes=(note,), error=str(error))
+    except FileNotFoundError as error:
+        kind = NO_ANNOTATION if path.is_file() else NOT_FOUND
+        return ReadPhoto(None, notes=(Note(kind, file_name, str(error)),))
+
+
+def check_readable(read: Sequence[ReadPhoto], layout: PreparedLayout) -> None:
+    """Stops an import of photos or annotations that cannot be read.
+
+    Args:
+        read: all photos.
+        layout: where the errors are listed.
+
+    Raises:
+        UserError: there are some; the first few are named.
+    """
+    errors = [result.error for result in read if result.error]
+    if errors:
+        shown = "\n  ".join(errors[:SHOWN_ERRORS])
+        raise UserError(
+            "Every listed photo and annotation must be readable, or results could not be compared "
+            f"with others'. Received {len(errors)} that are not, all listed in {layout.dropped}:\n"
+            f"  {shown}\nReplace them, or leave them out by --skip-unreadable."
+        )
+
+
+def _check_decodes(path: Path) -> None:
+    with open_image(path) as image:
+        image.draft(None, (max(1, image.width // DRAFT_SCALE), max(1, image.height // DRAFT_SCALE)))
+        image.load()
+
 
 logger = logging.getLogger(__name__)
 
@@ -271,3 +356,48 @@ def _manifest(
         "inputs": states_by_name((path for path in source.inputs if path.is_file()), layout),
         "pictures": pictures_by_name(states),
     }
+
+
+SHOWN_UNLISTED = 5
+
+
+def import_report(imported: ImportedSet, source: Source) -> str:
+    """Returns the report.
+
+    Args:
+        imported: what was written.
+        source: what it was read from.
+    """
+    layout = imported.layout
+    photos = {record.file_name: record for split in imported.splits.values() for record in split}
+    rows = [
+        *(
+            (layout.dataset_name(split), *_counts(records))
+            for split, records in imported.splits.items()
+        ),
+        ("all, each once", *_counts(photos.values())),
+    ]
+    parts = [
+        tabulate(rows, ("data set", "photos", "boxes", "without boxes")),
+        f"classes: {', '.join(imported.class_names)}",
+    ]
+    if imported.notes.items:
+        parts.append(
+            tabulate(imported.notes.counts().items(), ("dropped, changed or noted", "times"))
+        )
+        parts.append(f"each is listed in {layout.dropped}")
+    else:
+        parts.append("nothing was dropped or changed")
+    if source.unlisted:
+        names = [str(path) for path in source.unlisted[:SHOWN_UNLISTED]]
+        more = len(source.unlisted) - len(names)
+        rest = [f"and {more} more"] if more else []
+        parts.append("\n  ".join([f"not part of the set ({len(source.unlisted)}):", *names, *rest]))
+    parts.append(f"read as {source.format}, written to {layout.folder}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _counts(records: Collection[ImageRecord]) -> tuple[int, int, int]:
+    """Photos, boxes, and photos without a box."""
+    boxes = [len(record.boxes_xyxy) for record in records]
+    return len(boxes), sum(boxes), boxes.count(0)

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from acnet.data.import_set import ImportOptions, import_set
-from acnet.data.layout import PreparedLayout
+from acnet.data.prepared_set import PreparedLayout
 from acnet.data.readers.acne04 import Acne04Source
 from acnet.data.records import Notes
-from acnet.data.tiles.options import TileOptions
+from acnet.data.tiles.tile_plan import TileOptions
 from acnet.data.tiles.tile_set import TileCounts, tile_set
 from acnet.errors import UserError
 

@@ -22,7 +22,7 @@ from typing import Any
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import load_coco_json
 
-from acnet.data.layout import (
+from acnet.data.prepared_set import (
     ACNE_CLASSES,
     FOLD_SPLITS,
     PREFIXES,
@@ -30,9 +30,12 @@ from acnet.data.layout import (
     TOY_TESTS,
     TOY_TESTS_PREFIX,
     PreparedLayout,
+    check_fresh,
     datasets_root,
+    file_state,
+    read_manifest,
+    remedy,
 )
-from acnet.data.manifest import check_fresh, file_state, read_manifest, remedy
 from acnet.data.tiles.mapper import PHOTO_KEY
 from acnet.errors import UserError
 

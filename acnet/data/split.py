@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from acnet.data.audit.photo import Photo
+from acnet.data.audit.examination import Photo
 from acnet.data.audit.statistics import grade_of
 from acnet.data.audit.twins import connected, twin_groups
 from acnet.data.even_out import even_out

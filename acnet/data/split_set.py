@@ -9,14 +9,13 @@ from pathlib import Path, PurePosixPath
 
 from tabulate import tabulate
 
-from acnet.data.audit.audit import examine_all
-from acnet.data.audit.photo import Photo
+from acnet.data.audit.data_audit import examine_all
+from acnet.data.audit.examination import Photo
 from acnet.data.audit.statistics import grade_of
 from acnet.data.import_set import ImportedSet, ImportOptions, import_set
-from acnet.data.layout import PreparedLayout
+from acnet.data.prepared_set import PreparedLayout
 from acnet.data.readers.safe_files import read_text
-from acnet.data.readers.source import Source
-from acnet.data.rearranged import RearrangedSource
+from acnet.data.readers.source import RearrangedSource, Source
 from acnet.data.records import Note
 from acnet.data.split import Group, deal, fold_parts, make_groups, names_of
 from acnet.errors import UserError

@@ -10,12 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 import acnet
-from acnet.data.audit.audit import Audit
-from acnet.data.audit.box_checks import faulty_boxes
-from acnet.data.audit.findings import Finding, Report
-from acnet.data.audit.kinds import KINDS
+from acnet.data.audit.checks import faulty_boxes
+from acnet.data.audit.data_audit import Audit, names_text, percentiles
+from acnet.data.audit.findings import KINDS, Finding, Report
 from acnet.data.audit.statistics import Statistics, count_edges, size_edges
-from acnet.data.audit.text import names_text, percentiles
+from acnet.data.files import write_text
 from acnet.data.records import Annotated
 from acnet.files import write_text
 from acnet.visualization.palette import LIGHT

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from acnet.cli.main import build_parser, main
-from acnet.data.tiles.options import TileOptions
+from acnet.data.tiles.tile_plan import TileOptions
 from tests.data.samples import write_photo
 from tests.data.tiles.samples import write_set
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from acnet.data.toy.archive import write_toy_set
+from acnet.data.toy.toy_set import write_toy_set
 from tests.data.samples import TOY_COUNT, TOY_OPTIONS
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from acnet.data.toy.photo import ToyOptions
+from acnet.data.toy.toy_photo import ToyOptions
 
 TOY_OPTIONS = ToyOptions(seed=3, sizes_px=(96, 128), lesion_px=(6.0, 24.0))
 TOY_COUNT = 10

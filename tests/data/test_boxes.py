@@ -5,7 +5,7 @@ import time
 import numpy as np
 from numpy.testing import assert_array_equal
 
-from acnet.data.boxes import CLIPPED, DEGENERATE, OUTSIDE, ROUNDING_PX, SHOWN_BOXES, clean_boxes
+from acnet.data.clean import CLIPPED, DEGENERATE, OUTSIDE, ROUNDING_PX, SHOWN_BOXES, clean_boxes
 
 NAN, INF = float("nan"), float("inf")
 

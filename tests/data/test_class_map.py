@@ -2,7 +2,7 @@
 
 import pytest
 
-from acnet.data.class_map import ClassMap, choose_classes
+from acnet.data.clean import ClassMap, choose_classes
 from acnet.errors import UserError
 
 

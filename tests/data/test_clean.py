@@ -2,9 +2,16 @@
 
 import numpy as np
 
-from acnet.data.boxes import CLIPPED, DEGENERATE, OUTSIDE
-from acnet.data.class_map import ClassMap
-from acnet.data.clean import MOST_OUTSIDE, OTHER_SIZE, SHOWN_NAMES, clean
+from acnet.data.clean import (
+    CLIPPED,
+    DEGENERATE,
+    MOST_OUTSIDE,
+    OTHER_SIZE,
+    OUTSIDE,
+    SHOWN_NAMES,
+    ClassMap,
+    clean,
+)
 from acnet.data.records import Annotated, Note
 
 ACNE = ClassMap(("scar", "acne"), {"fore": 1, "scar": 0})

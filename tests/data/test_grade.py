@@ -2,7 +2,7 @@
 
 import pytest
 
-from acnet.data.grade import hayashi_grade
+from acnet.data.records import hayashi_grade
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ import zlib
 import pytest
 from fuzz_sets import NAMES, SETS, coco_content, picture, voc, write, yolo, yolo_folders
 
-from acnet.data.boxes import SHOWN_BOXES
+from acnet.data.clean import SHOWN_BOXES
 from acnet.data.import_set import ImportOptions, import_set
-from acnet.data.layout import PreparedLayout
+from acnet.data.prepared_set import PreparedLayout
 from acnet.data.readers.formats import open_source
 from acnet.errors import UserError
 

@@ -11,9 +11,8 @@ from pycocotools.coco import COCO
 
 from acnet.data import import_set as module
 from acnet.data.images import read_size
-from acnet.data.import_report import import_report
-from acnet.data.import_set import ImportOptions, import_set
-from acnet.data.layout import PreparedLayout
+from acnet.data.import_set import ImportOptions, import_report, import_set
+from acnet.data.prepared_set import PreparedLayout
 from acnet.data.readers.formats import open_source
 from acnet.errors import UserError
 

@@ -6,10 +6,15 @@ import os
 import pytest
 from fuzz_sets import yolo
 
-from acnet.data import manifest as module
+from acnet.data import prepared_set as module
 from acnet.data.import_set import ImportOptions, import_set
-from acnet.data.layout import PreparedLayout
-from acnet.data.manifest import check_fresh, file_state, portable_path, read_manifest
+from acnet.data.prepared_set import (
+    PreparedLayout,
+    check_fresh,
+    file_state,
+    portable_path,
+    read_manifest,
+)
 from acnet.data.readers.formats import open_source
 from acnet.errors import UserError
 

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from acnet.data import import_set
-from acnet.data.layout import FOLD_SPLITS, PreparedLayout
-from acnet.data.manifest import portable_path
 from acnet.data.prepare import PrepareOptions, prepare_acne04
+from acnet.data.prepared_set import FOLD_SPLITS, PreparedLayout, portable_path
 from acnet.data.readers.acne04 import open_acne04
-from acnet.data.tiles.options import TileOptions
+from acnet.data.tiles.tile_plan import TileOptions
 from acnet.errors import UserError
 from tests.data.samples import TOY_COUNT, annotation_xml, write_archives
 

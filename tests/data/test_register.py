@@ -12,11 +12,11 @@ from detectron2.data import (
 )
 from numpy.testing import assert_allclose
 
-from acnet.data.layout import PreparedLayout
 from acnet.data.prepare import PrepareOptions, prepare_acne04
+from acnet.data.prepared_set import PreparedLayout
 from acnet.data.readers.acne04 import open_acne04
 from acnet.data.register import register_all
-from acnet.data.tiles.options import TileOptions
+from acnet.data.tiles.tile_plan import TileOptions
 from acnet.errors import UserError
 
 NAMES = [

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from acnet.config import dataset_names
 from acnet.data.import_set import ImportOptions, import_set
-from acnet.data.layout import PreparedLayout
+from acnet.data.prepared_set import PreparedLayout
 from acnet.data.readers.formats import open_source
 from acnet.data.register import register_all, register_paths, split_path
 from acnet.errors import UserError

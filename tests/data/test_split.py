@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from acnet.data.audit.photo import Photo
+from acnet.data.audit.examination import Photo
 from acnet.data.even_out import even_out
 from acnet.data.readers.acne04 import open_acne04
 from acnet.data.split import Group, deal, fold_parts, make_groups, names_of

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from acnet.data.audit.kinds import KINDS, SEVERITIES
+from acnet.data.audit.findings import KINDS, SEVERITIES
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "data.md"
 

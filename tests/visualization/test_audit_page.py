@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from acnet.data.audit.audit import AuditOptions, audit_source
+from acnet.data.audit.data_audit import AuditOptions, audit_source
 from acnet.visualization.audit_page import write_audit_page
 from tests.data.audit.broken_set import write_broken_set
 from tests.data.audit.fake_source import FakeSource

@@ -86,9 +86,9 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         The exit status: 0, or 1 where there are errors.
     """
-    from acnet.data.audit.anchors import AnchorSet
-    from acnet.data.audit.audit import AuditOptions, audit_source
-    from acnet.data.audit.text import report_text
+    from acnet.data.audit.data_audit import AuditOptions, audit_source, report_text
+    from acnet.data.audit.statistics import AnchorSet
+    from acnet.data.files import write_json
     from acnet.data.parallel import default_workers
     from acnet.files import write_json
 
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
 
         write_audit_page(args.page, audit, source.image_root if args.with_photos else None)
     if args.fix is not None:
-        from acnet.data.audit.fix import write_cleaned
+        from acnet.data.audit.cleaned_copy import write_cleaned
 
         changes = write_cleaned(
             args.fix,

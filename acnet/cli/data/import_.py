@@ -80,10 +80,9 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         The exit status 0.
     """
-    from acnet.data.import_report import import_report
-    from acnet.data.import_set import ImportOptions, import_set
-    from acnet.data.layout import PreparedLayout
+    from acnet.data.import_set import ImportOptions, import_report, import_set
     from acnet.data.parallel import default_workers
+    from acnet.data.prepared_set import PreparedLayout
     from acnet.data.readers.formats import open_source
 
     source = open_source(

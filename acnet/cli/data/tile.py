@@ -113,11 +113,10 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: the overlap leaves no step, or the set cannot be cut.
     """
-    from acnet.data.layout import PreparedLayout
     from acnet.data.parallel import default_workers
-    from acnet.data.tiles.counts import counts_table
-    from acnet.data.tiles.options import TileOptions
-    from acnet.data.tiles.tile_set import tile_set
+    from acnet.data.prepared_set import PreparedLayout
+    from acnet.data.tiles.tile_plan import TileOptions
+    from acnet.data.tiles.tile_set import counts_table, tile_set
     from acnet.errors import UserError
 
     if args.overlap >= args.tile:

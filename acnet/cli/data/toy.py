@@ -94,8 +94,8 @@ def run(args: argparse.Namespace) -> int:
         The exit status 0.
     """
     from acnet.data.parallel import default_workers
-    from acnet.data.toy.archive import write_toy_set
-    from acnet.data.toy.photo import ToyOptions
+    from acnet.data.toy.toy_photo import ToyOptions
+    from acnet.data.toy.toy_set import write_toy_set
 
     options = ToyOptions(
         seed=args.seed,

@@ -1,4 +1,4 @@
-"""`acnet.data.toy.hard_sets`: draws test sets that are each hard in one of the paper's ways."""
+"""`acnet.data.toy.toy_set`: draws test sets that are each hard in one of the paper's ways."""
 
 import argparse
 import shlex
@@ -20,7 +20,7 @@ photos go to DST_photos, in ACNE04's layout.
 """
 EPILOG = """\
 examples:
-  acnet.data.toy.hard_sets datasets/toy_tests
+  acnet.data.toy.toy_set datasets/toy_tests
   python projects/ACNet/train_net.py --config-file toy/acnet_r18 --eval-only \\
       train.init_checkpoint=model_final.pth dataloader.test.dataset.names=toy_tests_colour
 
@@ -66,10 +66,10 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         The exit status 0.
     """
-    from acnet.data.layout import PreparedLayout
     from acnet.data.parallel import default_workers
+    from acnet.data.prepared_set import PreparedLayout
     from acnet.data.split_set import parts_text
-    from acnet.data.toy.hard_sets import ToyTests, write_toy_tests
+    from acnet.data.toy.toy_set import ToyTests, write_toy_tests
 
     imported = write_toy_tests(
         PreparedLayout.of_folder(args.dst),

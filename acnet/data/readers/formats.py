@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from acnet.data.readers.acne04 import is_acne04, open_acne04
-from acnet.data.readers.acne04_v2 import is_acne04_v2, open_acne04_v2
-from acnet.data.readers.coco import is_coco, open_coco
+from acnet.data.readers.acne04 import is_acne04, is_acne04_v2, open_acne04, open_acne04_v2
+from acnet.data.readers.coco_set import is_coco, open_coco
 from acnet.data.readers.safe_files import is_text, shown
 from acnet.data.readers.source import Source
 from acnet.data.readers.voc import is_voc, open_voc

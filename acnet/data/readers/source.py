@@ -1,10 +1,65 @@
-"""What every reader offers, so that import, audit and split work on any format."""
+"""What every reader offers, so that import, audit and split work on any format.
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+Beside it stand sources made of others, whose files stay where they are, and the names of splits.
+"""
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from acnet.data.records import Annotated, Note
+
+SPLIT_FOLDERS = ("train", "valid", "val", "validation", "test")
+ONE_SPLIT = "all"
+MAX_SPLIT_NAME = 60
+RESERVED_END = "_tiles"  # what the names of tiles' files end in
+
+
+def splits_of_folders(pictures: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Shares pictures out by the first of their folders that is called as a split.
+
+    Args:
+        pictures: names with forward slashes.
+
+    Returns:
+        Sorted names by split; those in no such folder are the split "all".
+    """
+    splits: dict[str, list[str]] = {}
+    for name in sorted(pictures):
+        folders = [part.lower() for part in PurePosixPath(name).parts[:-1]]
+        split = next((part for part in folders if part in SPLIT_FOLDERS), ONE_SPLIT)
+        splits.setdefault(split, []).append(name)
+    return {split: tuple(names) for split, names in sorted(splits.items())}
+
+
+def is_split_folder(name: str) -> bool:
+    """Returns whether a file is in a folder that is called as a split.
+
+    Args:
+        name: of the file, with forward slashes.
+    """
+    return any(part.lower() in SPLIT_FOLDERS for part in PurePosixPath(name).parts[:-1])
+
+
+def split_names(texts: Iterable[str]) -> list[str]:
+    """Returns names for splits that serve as names of files and in `SET:SPLIT`, all different.
+
+    Args:
+        texts: what they are called, such as the names of lists.
+    """
+    names: list[str] = []
+    for text in texts:
+        plain = re.sub(r"[^\w.-]+", "_", text)[:MAX_SPLIT_NAME].strip("._") or ONE_SPLIT
+        name = f"{plain}_split" if plain.endswith(RESERVED_END) else plain
+        number = 2
+        while name.casefold() in (other.casefold() for other in names):
+            name = f"{plain}_{number}"
+            number += 1
+        names.append(name)
+    return names
 
 
 class Source(Protocol):
@@ -46,3 +101,112 @@ class Source(Protocol):
             FileNotFoundError: the picture, or an annotation that the format requires, is missing.
         """
         ...
+
+
+@dataclass(frozen=True)
+class RearrangedSource:
+    """Another source's photos in other splits; see `acnet.data.readers.source.Source`.
+
+    Args:
+        base: the source that reads them.
+        splits: file names of `base` by split, each sorted.
+        notes: on what was left out, beside those of `base`.
+    """
+
+    base: Source
+    splits: Mapping[str, Sequence[str]]
+    notes: Sequence[Note] = ()
+
+    @property
+    def format(self) -> str:
+        """The format of the base."""
+        return self.base.format
+
+    @property
+    def image_root(self) -> Path:
+        """The folder of the pictures, which stay where they are."""
+        return self.base.image_root
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names that the base declares."""
+        return self.base.class_names
+
+    @property
+    def inputs(self) -> Sequence[Path]:
+        """The files beside the pictures that decide the result."""
+        return self.base.inputs
+
+    @property
+    def unlisted(self) -> Sequence[Path]:
+        """What belonged to no split or no partner before."""
+        return self.base.unlisted
+
+    def read(self, file_name: str) -> Annotated:
+        """Reads one picture's size and annotation.
+
+        Args:
+            file_name: as in `splits`.
+        """
+        return self.base.read(file_name)
+
+
+@dataclass(frozen=True)
+class JoinedSource:
+    """All photos of each part as one split; see `acnet.data.readers.source.Source`.
+
+    Args:
+        image_root: a folder that holds the photos of all parts.
+        parts: by split; their formats and class names are the same.
+    """
+
+    image_root: Path
+    parts: Mapping[str, Source]
+
+    @property
+    def format(self) -> str:
+        """The format of the parts."""
+        return next(iter(self.parts.values())).format
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names that the parts declare."""
+        return next(iter(self.parts.values())).class_names
+
+    @property
+    def splits(self) -> dict[str, tuple[str, ...]]:
+        """Each part's photos, whichever of its own splits list them."""
+        return {split: tuple(sorted(self._names(part))) for split, part in self.parts.items()}
+
+    @property
+    def inputs(self) -> list[Path]:
+        """The files beside the pictures that decide the result."""
+        return [path for part in self.parts.values() for path in part.inputs]
+
+    @property
+    def unlisted(self) -> list[Path]:
+        """What belongs to no split or no partner."""
+        return [path for part in self.parts.values() for path in part.unlisted]
+
+    @property
+    def notes(self) -> list[Note]:
+        """On what the readers could not take."""
+        return [note for part in self.parts.values() for note in part.notes]
+
+    def read(self, file_name: str) -> Annotated:
+        """Reads one picture's size and annotation.
+
+        Args:
+            file_name: as in `splits`.
+        """
+        folders = {self._folder(part): part for part in self.parts.values()}
+        folder = next(folder for folder in folders if file_name.startswith(folder))
+        read = folders[folder].read(file_name.removeprefix(folder))
+        return dataclasses.replace(read, file_name=file_name)
+
+    def _names(self, part: Source) -> set[str]:
+        folder = self._folder(part)
+        return {folder + name for names in part.splits.values() for name in names}
+
+    def _folder(self, part: Source) -> str:
+        return part.image_root.relative_to(self.image_root).as_posix() + "/"

@@ -21,7 +21,7 @@ from acnet.data.readers.safe_files import (
     read_text,
     relative_name,
 )
-from acnet.data.readers.splits import split_names, splits_of_folders
+from acnet.data.readers.source import split_names, splits_of_folders
 from acnet.data.readers.voc_xml import read_voc_xml
 from acnet.data.records import Annotated, Note
 from acnet.errors import UserError

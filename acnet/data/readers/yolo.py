@@ -23,9 +23,14 @@ from acnet.data.readers.safe_files import (
     read_text,
     shown,
 )
-from acnet.data.readers.splits import is_split_folder, splits_of_folders
-from acnet.data.readers.yolo_label import parse_label
-from acnet.data.readers.yolo_yaml import YoloYaml, find_in_export, find_yaml, read_yaml
+from acnet.data.readers.source import is_split_folder, splits_of_folders
+from acnet.data.readers.yolo_files import (
+    YoloYaml,
+    find_in_export,
+    find_yaml,
+    parse_label,
+    read_yaml,
+)
 from acnet.data.records import Annotated, Note
 from acnet.errors import UnreadableFileError, UserError
 

@@ -9,25 +9,88 @@ import dataclasses
 import fnmatch
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import PIL
+from tabulate import tabulate
 
-from acnet.data.coco import write_coco
-from acnet.data.layout import TILES_SUFFIX, PreparedLayout
-from acnet.data.manifest import check_fresh, read_manifest
+from acnet.data.coco import read_photo_split, write_coco
+from acnet.data.files import write_json
+from acnet.data.images import UnreadableFileError
 from acnet.data.parallel import in_threads
-from acnet.data.tiles.choose import choose_tiles, photos_to_cut
-from acnet.data.tiles.counts import TileCounts, count_tiles
-from acnet.data.tiles.cut import Photo, cut_photo
-from acnet.data.tiles.journal import CutPhoto, Journal
-from acnet.data.tiles.options import TileOptions
-from acnet.data.tiles.photos import read_photo_split
-from acnet.errors import UnreadableFileError, UserError
-from acnet.files import write_json
+from acnet.data.prepared_set import TILES_SUFFIX, PreparedLayout, check_fresh, read_manifest
+from acnet.data.records import ImageRecord, TileRecord
+from acnet.data.tiles.tile_files import CutPhoto, Journal, cut_photo
+from acnet.data.tiles.tile_plan import Photo, TileOptions, choose_tiles, photos_to_cut
+from acnet.errors import UserError
+
+
+@dataclass(frozen=True)
+class TileCounts:
+    """How much a split holds.
+
+    Args:
+        split: its name.
+        photos: whole photos.
+        boxes: on the photos.
+        tiles: in the tiles' file.
+        empty_tiles: of those, without boxes.
+        tile_boxes: in the tiles; overlap counts a box more than once.
+    """
+
+    split: str
+    photos: int
+    boxes: int
+    tiles: int
+    empty_tiles: int
+    tile_boxes: int
+
+
+def count_tiles(
+    split: str, photos: Sequence[ImageRecord], tiles: Iterable[TileRecord]
+) -> TileCounts:
+    """Counts what a split holds.
+
+    Args:
+        split: its name.
+        photos: of the split.
+        tiles: that it takes.
+    """
+    boxes = [len(tile.boxes_xyxy) for tile in tiles]
+    return TileCounts(
+        split=split,
+        photos=len(photos),
+        boxes=sum(len(photo.boxes_xyxy) for photo in photos),
+        tiles=len(boxes),
+        empty_tiles=boxes.count(0),
+        tile_boxes=sum(boxes),
+    )
+
+
+def counts_table(counts: Iterable[TileCounts], layout: PreparedLayout) -> str:
+    """Returns a table of the splits, by the names that they are registered under.
+
+    Args:
+        counts: one row each.
+        layout: the prepared set.
+    """
+    rows = [
+        (
+            layout.dataset_name(count.split),
+            count.photos,
+            count.boxes,
+            count.tiles,
+            count.empty_tiles,
+            count.tile_boxes,
+        )
+        for count in counts
+    ]
+    return tabulate(rows, ("data set", "photos", "boxes", "tiles", "of them empty", "their boxes"))
+
 
 FORMAT_VERSION = 1  # rises when the same photos and options give other tiles
 SHOWN_ERRORS = 5

@@ -9,9 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from acnet.data.grade import HAYASHI_LIMITS, hayashi_grade
 from acnet.data.parallel import map_photos
-from acnet.data.toy.photo import ToyOptions, draw_photo
+from acnet.data.records import HAYASHI_LIMITS, hayashi_grade
+from acnet.data.toy.toy_photo import ToyOptions, draw_photo
 from tests.data.samples import annotation_xml
 
 FOLDS = 5

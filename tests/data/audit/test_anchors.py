@@ -7,7 +7,7 @@ from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
 from detectron2.structures import Boxes, pairwise_iou
 from numpy.testing import assert_allclose
 
-from acnet.data.audit.anchors import AnchorSet, best_anchor_iou, good_share, suggest_sizes
+from acnet.data.audit.statistics import AnchorSet, best_anchor_iou, good_share, suggest_sizes
 
 
 @pytest.mark.parametrize("image_hw", [(96, 128), (75, 61)])

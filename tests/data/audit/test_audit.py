@@ -4,10 +4,8 @@ import json
 
 import pytest
 
-from acnet.data.audit.audit import AuditOptions, audit_source
-from acnet.data.audit.findings import Finding, sort_findings
-from acnet.data.audit.kinds import KINDS, SEVERITIES
-from acnet.data.audit.text import report_text
+from acnet.data.audit.data_audit import AuditOptions, audit_source, report_text
+from acnet.data.audit.findings import KINDS, SEVERITIES, Finding, sort_findings
 from tests.data.audit.broken_set import write_broken_set
 from tests.data.audit.fake_source import FakeSource
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from acnet.data.audit import box_checks
-from acnet.data.audit.box_checks import check_boxes, exact_copies, faulty_boxes, near_copies
+from acnet.data.audit import checks as box_checks
+from acnet.data.audit.checks import check_boxes, exact_copies, faulty_boxes, near_copies
 from tests.data.audit.fake_source import annotated
 
 SOUND = [10, 10, 30, 30]

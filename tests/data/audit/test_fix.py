@@ -9,9 +9,9 @@ import pytest
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from acnet.data.audit import fix
-from acnet.data.audit.audit import AuditOptions, audit_source
-from acnet.data.audit.fix import without_copies, write_cleaned
+from acnet.data.audit import cleaned_copy as fix
+from acnet.data.audit.cleaned_copy import without_copies, write_cleaned
+from acnet.data.audit.data_audit import AuditOptions, audit_source
 from acnet.data.images import read_bgr
 from acnet.errors import UserError
 from tests.data.audit.broken_set import write_broken_set

@@ -2,7 +2,7 @@
 
 import pytest
 
-from acnet.data.audit.label_checks import check_ids, check_names, check_photo_labels
+from acnet.data.audit.checks import check_ids, check_names, check_photo_labels
 from tests.data.audit.fake_source import annotated
 
 THREE = [[0, 0, 9, 9], [20, 0, 29, 9], [40, 0, 49, 9]]  # Hayashi's grade 0

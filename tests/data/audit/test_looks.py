@@ -5,10 +5,10 @@ import pytest
 from numpy.testing import assert_array_equal
 from PIL import Image, ImageEnhance
 
-from acnet.data.audit import looks
-from acnet.data.audit.looks import HASH_BITS, close_hashes, near_pairs, thumbnail_looks
+from acnet.data.audit import examination as looks
+from acnet.data.audit.examination import HASH_BITS, close_hashes, near_pairs, thumbnail_looks
 from acnet.data.audit.twins import MAX_DIFFERING_BITS, MIN_CORRELATION
-from acnet.data.toy.photo import ToyOptions, draw_photo
+from acnet.data.toy.toy_photo import ToyOptions, draw_photo
 
 TOY = ToyOptions(seed=2, sizes_px=(128,))
 LIMITS = {"max_differing_bits": MAX_DIFFERING_BITS, "min_correlation": MIN_CORRELATION}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from acnet.data.audit.parts import disjoint_splits
+from acnet.data.audit.twins import disjoint_splits
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from acnet.data.audit.anchors import AnchorSet
-from acnet.data.audit.audit import Audit, AuditOptions, audit_source
+from acnet.data.audit.data_audit import Audit, AuditOptions, audit_source
+from acnet.data.audit.statistics import AnchorSet
 from acnet.data.readers.acne04 import open_acne04
 from tests.data.audit.planter import SMALL, Plan, Planted, plant
 

@@ -5,8 +5,7 @@ import json
 import numpy as np
 from numpy.testing import assert_allclose
 
-from acnet.data.audit.anchors import AnchorSet
-from acnet.data.audit.statistics import count_edges, describe, size_edges
+from acnet.data.audit.statistics import AnchorSet, count_edges, describe, size_edges
 from tests.data.audit.fake_source import annotated
 
 PHOTOS = [

@@ -6,8 +6,7 @@ import networkx
 import numpy as np
 import pytest
 
-from acnet.data.audit.looks import HASH_BITS, Looks
-from acnet.data.audit.photo import Photo
+from acnet.data.audit.examination import HASH_BITS, Looks, Photo
 from acnet.data.audit.twins import (
     Twins,
     check_twins,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from fuzz_sets import acne04, acne04_v2, picture, write
 
-from acnet.data.readers.acne04_v2 import box_of_circle, open_acne04_v2
+from acnet.data.readers.acne04 import box_of_circle, open_acne04_v2
 from acnet.errors import UserError
 
 

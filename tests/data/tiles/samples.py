@@ -8,8 +8,7 @@ from PIL import Image
 
 from acnet.data.coco import write_coco
 from acnet.data.images import read_size
-from acnet.data.layout import PreparedLayout
-from acnet.data.manifest import file_state, pictures_by_name
+from acnet.data.prepared_set import PreparedLayout, file_state, pictures_by_name
 from acnet.data.records import ImageRecord
 from acnet.files import write_json
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from acnet.data.records import ImageRecord
-from acnet.data.tiles.choose import choose_tiles, photos_to_cut
-from acnet.data.tiles.options import TileOptions
+from acnet.data.tiles.tile_plan import TileOptions, choose_tiles, photos_to_cut
 from acnet.errors import UserError
 
 OPTIONS = TileOptions(tile_px=64, overlap_px=32, empty_share=0.0)

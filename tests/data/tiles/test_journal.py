@@ -1,6 +1,6 @@
 """The journal: what it believes after a kill, and what makes it begin anew."""
 
-from acnet.data.tiles.journal import CutPhoto, Journal
+from acnet.data.tiles.tile_files import CutPhoto, Journal
 
 A = CutPhoto("a.jpg", "00", {"a_1.jpg": 10, "a_2.jpg": 20})
 B = CutPhoto("b é.jpg", "01", {})

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from acnet.data.tiles.options import TileOptions
+from acnet.data.tiles.tile_plan import TileOptions
 from acnet.data.tiles.tile_set import tile_set
 from tests.data.samples import write_photo
 from tests.data.tiles.samples import contents, write_set

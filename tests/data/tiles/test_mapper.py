@@ -16,7 +16,7 @@ from acnet.config import load_config
 from acnet.data.register import register_set
 from acnet.data.tiles import mapper as mapper_module
 from acnet.data.tiles.mapper import PHOTO_KEY, TileMapper
-from acnet.data.tiles.options import TileOptions
+from acnet.data.tiles.tile_plan import TileOptions
 from acnet.data.tiles.tile_set import tile_set
 from acnet.engine.loader import isolated_rng
 from acnet.errors import UnreadableFileError, UserError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from acnet.data.tiles.options import TileOptions
+from acnet.data.tiles.tile_plan import TileOptions
 
 
 @pytest.mark.parametrize("split", ["train", "trainval_0", "training", "train2017"])

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from acnet.data.records import ImageRecord, TileRecord
-from acnet.data.tiles.options import TileOptions
-from acnet.data.tiles.plan import plan_tiles, training_tiles
+from acnet.data.tiles.tile_plan import TileOptions, plan_tiles, training_tiles
 
 OPTIONS = TileOptions(tile_px=64, overlap_px=32, jpeg_quality=100)
 

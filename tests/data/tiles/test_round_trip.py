@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from acnet.data.layout import FOLD_SPLITS, PreparedLayout
 from acnet.data.prepare import PrepareOptions, prepare_acne04
+from acnet.data.prepared_set import FOLD_SPLITS, PreparedLayout
 from acnet.data.readers.acne04 import open_acne04
-from acnet.data.tiles.options import TileOptions
-from acnet.data.toy.archive import write_toy_set
-from acnet.data.toy.photo import ToyOptions
+from acnet.data.tiles.tile_plan import TileOptions
+from acnet.data.toy.toy_photo import ToyOptions
+from acnet.data.toy.toy_set import write_toy_set
 
 MIN_SHARE = 0.5
 

@@ -7,9 +7,9 @@ import shutil
 
 import pytest
 
-from acnet.data.layout import PreparedLayout
+from acnet.data.prepared_set import PreparedLayout
 from acnet.data.tiles import tile_set as tile_set_module
-from acnet.data.tiles.options import TileOptions
+from acnet.data.tiles.tile_plan import TileOptions
 from acnet.data.tiles.tile_set import tile_set
 from acnet.errors import UserError
 from tests.data.samples import write_photo

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from acnet.cli import main
-from acnet.data.grade import hayashi_grade
 from acnet.data.readers.acne04 import open_acne04
-from acnet.data.toy import archive
-from acnet.data.toy.archive import write_toy_set
-from acnet.data.toy.photo import draw_photo
+from acnet.data.records import hayashi_grade
+from acnet.data.toy import toy_set as archive
+from acnet.data.toy.toy_photo import draw_photo
+from acnet.data.toy.toy_set import write_toy_set
 from acnet.errors import UserError
 from tests.data.samples import TOY_COUNT, TOY_OPTIONS
 

@@ -9,10 +9,10 @@ from detectron2.data import DatasetCatalog
 from numpy.testing import assert_allclose, assert_array_equal
 
 from acnet.cli import main
-from acnet.data.layout import TOY_TESTS, PreparedLayout
+from acnet.data.prepared_set import TOY_TESTS, PreparedLayout
 from acnet.data.register import register_all, register_paths
-from acnet.data.toy.hard_sets import HARDER, ToyTests
-from acnet.data.toy.photo import ToyOptions, draw_photo
+from acnet.data.toy.toy_photo import ToyOptions, draw_photo
+from acnet.data.toy.toy_set import HARDER, ToyTests
 from acnet.errors import UserError
 
 PHOTOS = 16

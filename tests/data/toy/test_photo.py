@@ -7,9 +7,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from acnet.data.toy import lesions
-from acnet.data.toy.photo import ToyOptions, draw_photo
-from acnet.data.toy.shapes import MAX_COVERED, draw_blob, is_clear, soft_edge
+from acnet.data.toy.lesions import MAX_COVERED, draw_blob, is_clear, soft_edge
 from acnet.data.toy.skin import SkinMaps, bare_skin, picture, smooth_noise, uneven_light
+from acnet.data.toy.toy_photo import ToyOptions, draw_photo
 
 SMALL = ToyOptions(seed=5, sizes_px=(128,), lesion_px=(6.0, 40.0))
 

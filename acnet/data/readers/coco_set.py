@@ -14,17 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from acnet.data.images import read_size
-from acnet.data.layout import TILES_SUFFIX
-from acnet.data.readers.coco_table import (
-    NO_BOX,
-    Box,
-    Objects,
-    Table,
-    Tally,
-    number,
-    read_table,
-)
+from acnet.data.images import UnreadableFileError, read_size
+from acnet.data.prepared_set import TILES_SUFFIX
+from acnet.data.readers.coco_json import NO_BOX, Box, Objects, Table, Tally, number, read_table
 from acnet.data.readers.safe_files import (
     IMAGE_SUFFIXES,
     NameIndex,
@@ -32,7 +24,7 @@ from acnet.data.readers.safe_files import (
     member,
     relative_name,
 )
-from acnet.data.readers.splits import split_names
+from acnet.data.readers.source import split_names
 from acnet.data.records import Annotated, Note
 from acnet.errors import UnreadableFileError, UserError
 

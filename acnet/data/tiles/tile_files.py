@@ -1,51 +1,98 @@
-"""Cutting one photo: decoded once, each tile encoded from the same array."""
+"""Writing the tiles of photos, and the journal by which a killed run goes on where it was.
 
+A photo is decoded once, and each tile encoded from the same array. The journal has one line of
+JSON a photo, after a first line that says how they are cut. A photo's line is added when all its
+tiles are written; it is believed only while the photo has the same bytes and its tiles are there.
+Lines come in the order of the work, and are sorted by photo at the end.
+"""
+
+import dataclasses
 import hashlib
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
-from acnet.data.images import read_bgr
+from acnet.data.files import write_text
+from acnet.data.images import UnreadableFileError, read_bgr
 from acnet.data.readers.safe_files import member
-from acnet.data.tiles.journal import CutPhoto
-from acnet.data.tiles.options import TileOptions
-from acnet.errors import UnreadableFileError
+from acnet.data.tiles.tile_plan import Photo, Tile, TileOptions
 
 
 @dataclass(frozen=True)
-class Tile:
-    """A tile to write.
+class CutPhoto:
+    """What is known of a photo that was cut.
 
     Args:
-        file_name: below the folder of the tiles.
-        tile_xyxy: photo pixels, end exclusive.
+        photo: its file name.
+        sha256: of its bytes.
+        tiles: file names of the tiles that were written, and their sizes in bytes.
     """
 
-    file_name: str
-    tile_xyxy: tuple[int, int, int, int]
+    photo: str
+    sha256: str
+    tiles: Mapping[str, int]
 
 
-@dataclass(frozen=True)
-class Photo:
-    """A photo and the tiles that some split takes of it.
+class Journal:
+    """The file of the photos that are cut.
 
     Args:
-        file_name: below the folder of the photos.
-        image_hw: height and width in pixels, as the annotations say.
-        tiles: in the order of their names; may be none.
+        path: the file; a missing one is begun.
+        made_with: all that decides the tiles' bytes but the photos; with anything else the file
+            is begun anew.
     """
 
-    file_name: str
-    image_hw: tuple[int, int]
-    tiles: tuple[Tile, ...]
+    def __init__(self, path: Path, made_with: Mapping[str, Any]) -> None:
+        self._path = path
+        self._head = json.dumps({"made_with": made_with}, sort_keys=True)
+        self.known = self._read()
+        # Begun anew without the half line that a kill may have left at the end.
+        self._write(self.known.values())
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether the photo is its only tile."""
-        height, width = self.image_hw
-        return [tile.tile_xyxy for tile in self.tiles] == [(0, 0, width, height)]
+    def add(self, photo: CutPhoto) -> None:
+        """Notes that a photo is cut.
+
+        Args:
+            photo: all its tiles are written.
+        """
+        with self._path.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(_line(photo) + "\n")
+
+    def finish(self, photos: Iterable[CutPhoto]) -> None:
+        """Leaves the photos of this run only, sorted.
+
+        Args:
+            photos: all of this run.
+        """
+        self._write(sorted(photos, key=lambda photo: photo.photo))
+
+    def _write(self, photos: Iterable[CutPhoto]) -> None:
+        write_text(self._path, "\n".join([self._head, *map(_line, photos), ""]))
+
+    def _read(self) -> dict[str, CutPhoto]:
+        if not self._path.is_file():
+            return {}
+        head, *lines = self._path.read_text(encoding="utf-8", errors="replace").split("\n")
+        if head != self._head:
+            return {}
+        photos = map(_parse, lines[:-1])  # what follows the last line end is no whole line
+        return {photo.photo: photo for photo in photos if photo is not None}
+
+
+def _line(photo: CutPhoto) -> str:
+    return json.dumps(dataclasses.asdict(photo), ensure_ascii=False)
+
+
+def _parse(line: str) -> CutPhoto | None:
+    try:
+        return CutPhoto(**json.loads(line))
+    except (ValueError, TypeError):
+        return None  # not a line of ours: the photo is cut again
 
 
 def cut_photo(
