@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from acnet.data.import_set import ImportedSet, ImportOptions, import_set
-from acnet.data.layout import PreparedLayout
 from acnet.data.parallel import default_workers
+from acnet.data.prepared_set import PreparedLayout
 from acnet.data.readers.acne04 import open_acne04
-from acnet.data.toy.archive import write_toy_set
-from acnet.data.toy.photo import ToyOptions
+from acnet.data.toy.toy_photo import ToyOptions
+from acnet.data.toy.toy_set import write_toy_set
 
 TOY = ToyOptions(sizes_px=((3112, 3456),), lesion_px=(20.0, 300.0), density=2.0)
 SPLITS = ("trainval_0", "test_0")  # together all photos

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from acnet.data.parallel import default_workers, map_photos
-from acnet.data.toy.photo import ToyOptions, draw_photo
+from acnet.data.toy.toy_photo import ToyOptions, draw_photo
 from acnet.files import atomic_write
 from acnet.inference import MergeOptions, Predictor, TilingOptions
 from acnet.inference.tiling import in_photo, tile_batches

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from detectron2.structures import BoxMode
 
-from acnet.data.layout import PreparedLayout
+from acnet.data.prepared_set import PreparedLayout
 from acnet.engine.metrics import read_metrics
 from acnet.evaluation import count_by_image, count_errors
 from acnet.files import write_json, write_text

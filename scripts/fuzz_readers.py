@@ -30,11 +30,10 @@ os.environ["TQDM_DISABLE"] = "1"
 from fuzz_mutations import mutate
 from fuzz_sets import SETS, picture
 
-from acnet.data.audit.audit import AuditOptions, audit_source
-from acnet.data.audit.fix import write_cleaned
-from acnet.data.audit.text import report_text
+from acnet.data.audit.cleaned_copy import write_cleaned
+from acnet.data.audit.data_audit import AuditOptions, audit_source, report_text
 from acnet.data.import_set import ImportOptions, import_set
-from acnet.data.layout import PreparedLayout
+from acnet.data.prepared_set import PreparedLayout
 from acnet.data.readers.formats import open_source
 from acnet.data.readers.source import Source
 from acnet.data.split_set import SplitOptions, write_split

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from acnet.data.files import write_json
-from acnet.data.images import UnreadableFileError
 from acnet.data.readers.safe_files import read_json, relative_name
 from acnet.data.records import ImageRecord, TileRecord, pick_flags
+from acnet.errors import UnreadableFileError
+from acnet.files import write_json
 
 NO_PHOTO_IDS: Mapping[str, int] = MappingProxyType({})
 

@@ -16,8 +16,7 @@ from tabulate import tabulate
 
 from acnet.data.clean import ClassMap, choose_classes, clean
 from acnet.data.coco import write_coco
-from acnet.data.files import atomic_write, write_json, write_text
-from acnet.data.images import UnreadableFileError, open_image
+from acnet.data.images import open_image
 from acnet.data.parallel import map_photos
 from acnet.data.prepared_set import (
     TILES_SUFFIX,
@@ -30,7 +29,7 @@ from acnet.data.prepared_set import (
 )
 from acnet.data.readers.source import Source
 from acnet.data.records import Annotated, ImageRecord, Note, Notes
-from acnet.errors import UserError
+from acnet.errors import UnreadableFileError, UserError
 from acnet.files import atomic_write, write_json, write_text
 
 UNREADABLE = "photo dropped: unreadable"

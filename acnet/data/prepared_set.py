@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from acnet.data.files import file_sha256
 from acnet.errors import UserError
 from acnet.files import file_sha256
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from acnet.data.grade import HAYASHI_LIMITS
+from acnet.data.records import HAYASHI_LIMITS
 
 GRADE_NAMES = ("mild", "moderate", "severe", "very severe")
 NUM_GRADES = len(GRADE_NAMES)
@@ -47,7 +47,7 @@ class Grading:
 
 
 def grades_of(counts: Sequence[int] | np.ndarray) -> np.ndarray:
-    """Grade photos by their counts, as `acnet.data.grade.hayashi_grade` does one by one.
+    """Grade photos by their counts, as `acnet.data.records.hayashi_grade` does one by one.
 
     Args:
         counts: (P,) lesions of each photo, from 0.

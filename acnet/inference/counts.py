@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from acnet.data.grade import hayashi_grade
+from acnet.data.records import hayashi_grade
 from acnet.evaluation.count_model import CountModel
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from acnet.config import dataset_names
-from acnet.data.layout import TOY_TESTS, TOY_TESTS_PREFIX, PreparedLayout, datasets_root
 from acnet.data.parallel import default_workers
+from acnet.data.prepared_set import TOY_TESTS, TOY_TESTS_PREFIX, PreparedLayout, datasets_root
 from acnet.data.register import register_all, register_paths
 from acnet.errors import UserError
 
@@ -43,10 +43,9 @@ def make_toy_sets() -> None:
     """
     from acnet.data.prepare import PrepareOptions, prepare_acne04
     from acnet.data.readers.acne04 import open_acne04
-    from acnet.data.tiles.options import TileOptions
-    from acnet.data.toy.archive import write_toy_set
-    from acnet.data.toy.hard_sets import ToyTests, write_toy_tests
-    from acnet.data.toy.photo import ToyOptions
+    from acnet.data.tiles.tile_plan import TileOptions
+    from acnet.data.toy.toy_photo import ToyOptions
+    from acnet.data.toy.toy_set import ToyTests, write_toy_set, write_toy_tests
 
     root, workers = datasets_root(), default_workers()
     layout = PreparedLayout(root, "toy")

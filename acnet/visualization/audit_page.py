@@ -14,7 +14,6 @@ from acnet.data.audit.checks import faulty_boxes
 from acnet.data.audit.data_audit import Audit, names_text, percentiles
 from acnet.data.audit.findings import KINDS, Finding, Report
 from acnet.data.audit.statistics import Statistics, count_edges, size_edges
-from acnet.data.files import write_text
 from acnet.data.records import Annotated
 from acnet.files import write_text
 from acnet.visualization.palette import LIGHT

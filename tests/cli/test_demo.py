@@ -15,8 +15,8 @@ import demo
 from demo_report import choose_photos
 from demo_steps import Runner, StepFailedError, evaluation_progress, training_progress
 
-from acnet.data.files import write_json
 from acnet.data.prepared_set import PreparedLayout
+from acnet.files import write_json
 
 SCRIPTS = Path(demo.__file__).parent
 TRAINING_LINE = (

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acnet.data.grade import hayashi_grade
+from acnet.data.records import hayashi_grade
 from acnet.evaluation.grading import (
     confusion_table,
     grade_counts,

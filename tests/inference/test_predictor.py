@@ -12,7 +12,7 @@ from PIL import Image
 from acnet.checkpoint import ACNetCheckpointer
 from acnet.config import load_config
 from acnet.data.import_set import ImportOptions, import_set
-from acnet.data.layout import PreparedLayout
+from acnet.data.prepared_set import PreparedLayout
 from acnet.data.readers.formats import open_source
 from acnet.engine.train import build_model
 from acnet.errors import UnreadableFileError, UserError, WeightsMismatchError

@@ -6,8 +6,8 @@ import pytest
 from detectron2.data import DatasetCatalog
 
 from acnet.config import load_config
-from acnet.data.layout import PreparedLayout
-from acnet.data.toy.hard_sets import ToyTests, write_toy_tests
+from acnet.data.prepared_set import PreparedLayout
+from acnet.data.toy.toy_set import ToyTests, write_toy_tests
 from acnet.errors import UserError
 from acnet.tables.test_sets import default_tests, register_sets, short_test, truth_digest
 

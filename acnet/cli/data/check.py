@@ -88,7 +88,6 @@ def run(args: argparse.Namespace) -> int:
     """
     from acnet.data.audit.data_audit import AuditOptions, audit_source, report_text
     from acnet.data.audit.statistics import AnchorSet
-    from acnet.data.files import write_json
     from acnet.data.parallel import default_workers
     from acnet.files import write_json
 

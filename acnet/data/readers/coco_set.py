@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from acnet.data.images import UnreadableFileError, read_size
+from acnet.data.images import read_size
 from acnet.data.prepared_set import TILES_SUFFIX
 from acnet.data.readers.coco_json import NO_BOX, Box, Objects, Table, Tally, number, read_table
 from acnet.data.readers.safe_files import (

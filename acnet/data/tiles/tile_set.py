@@ -19,14 +19,13 @@ import PIL
 from tabulate import tabulate
 
 from acnet.data.coco import read_photo_split, write_coco
-from acnet.data.files import write_json
-from acnet.data.images import UnreadableFileError
 from acnet.data.parallel import in_threads
 from acnet.data.prepared_set import TILES_SUFFIX, PreparedLayout, check_fresh, read_manifest
 from acnet.data.records import ImageRecord, TileRecord
 from acnet.data.tiles.tile_files import CutPhoto, Journal, cut_photo
 from acnet.data.tiles.tile_plan import Photo, TileOptions, choose_tiles, photos_to_cut
-from acnet.errors import UserError
+from acnet.errors import UnreadableFileError, UserError
+from acnet.files import write_json
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 
-from acnet.data.files import write_json, write_text
 from acnet.data.images import write_jpeg
 from acnet.data.import_set import ImportedSet, ImportOptions, import_set
 from acnet.data.parallel import map_photos

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from acnet.data.grade import HAYASHI_LIMITS
+from acnet.data.records import HAYASHI_LIMITS
 from acnet.evaluation.counting import BlandAltman
 from acnet.evaluation.grading import GRADE_NAMES
 from acnet.visualization.palette import LIGHT

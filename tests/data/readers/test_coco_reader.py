@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from fuzz_sets import BOXES, NAMES, coco, coco_content, picture, write
 
-from acnet.data.images import UnreadableFileError
 from acnet.data.readers.coco_json import BAD_ENTRY, LOST, RENUMBERED, SHARED_ID, TWICE
 from acnet.data.readers.coco_set import DIFFERS, LEAVES, box_of, open_coco
-from acnet.errors import UserError
+from acnet.errors import UnreadableFileError, UserError
 
 
 def one_file(tmp_path, content, name="annotations.json"):

@@ -5,9 +5,10 @@ import pytest
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from acnet.data.images import UnreadableFileError, read_bgr
+from acnet.data.images import read_bgr
 from acnet.data.tiles.tile_files import cut_photo
 from acnet.data.tiles.tile_plan import Photo, Tile, TileOptions
+from acnet.errors import UnreadableFileError
 from tests.data.samples import write_photo
 
 JPEG = TileOptions(tile_px=64, overlap_px=32, jpeg_quality=100)

@@ -7,8 +7,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from acnet.data.coco import read_photo_split, write_coco
-from acnet.data.images import UnreadableFileError
 from acnet.data.records import ImageRecord
+from acnet.errors import UnreadableFileError
 
 PHOTO = ImageRecord(
     file_name="below/a.jpg",
