@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch._higher_order_ops.while_loop import while_loop
 
-from acnet.layers.soft_nms_step import NO_SCORE, areas, pick_best
+from acnet.layers.soft_nms import NO_SCORE, areas, pick_best
 
 __all__ = ["SoftNMSLoop"]
 

@@ -1,18 +1,29 @@
 """Soft-NMS (Bodla et al., 2017), with which the paper replaces NMS (IV-A.1).
 
+It comes in two forms that pick the same: a compiled loop on the host, and one in torch operators
+with sizes that are known beforehand, which torch and ONNX export.
+
 Shape shorthand:
+    *: any leading dimensions, such as the images of a batch
     N: number of candidate boxes
     K: number of picks, at most N
+    M: places for picks in the form for export
 """
 
+import heapq
+import math
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
 
-from .soft_nms_padded import check_soft_nms, soft_nms_padded
+from .compiler import compiled
 
-__all__ = ["soft_nms"]
+__all__ = ["NO_SCORE", "soft_nms", "soft_nms_of_images", "soft_nms_padded"]
 
-_MANY_CLASSES = 1024  # from here on their numbers are replaced by 0, 1, 2, ... first
+NO_SCORE = -1.0  # of padding and of a picked box, below all others
+_METHODS = ("linear", "gaussian")
 
 
 @torch.no_grad()
@@ -31,8 +42,8 @@ def soft_nms(
 
     Boxes are picked in the order of their decayed scores. A pick only lowers other scores, so the
     scores of successive picks never increase, and one loop over all classes that stops after
-    `max_detections` picks gives exactly the best `max_detections` of the whole run. On a CPU that
-    loop is compiled; elsewhere it is `soft_nms_padded`, which picks the same.
+    `max_detections` picks gives exactly the best `max_detections` of the whole run. It runs on the
+    host: candidates on another device are brought there and back in one transfer each.
 
     Args:
         boxes_xyxy: (N, 4), corners in pixels; a box with a corner that is not finite overlaps none.
@@ -54,46 +65,277 @@ def soft_nms(
             detections, or inputs whose lengths differ.
 
     Reference: paper, IV-A.1 and [24]; the candidate loop of Fig. 2 in Soft-NMS.
+
+    Example:
+        keep, scores = soft_nms(boxes, scores, classes, max_detections=300)
     """
     limit = len(scores) if max_detections is None else max_detections
-    check_soft_nms(boxes_xyxy, scores, classes, method, sigma, score_floor, limit)
-    if boxes_xyxy.device.type != "cpu" or torch.compiler.is_compiling() or torch.jit.is_tracing():
+    _check(boxes_xyxy, scores, classes, method, sigma, score_floor, limit)
+    decay = {"method": method, "iou_threshold": iou_threshold, "sigma": sigma}
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
         keep, decayed = soft_nms_padded(
-            boxes_xyxy,
-            scores,
+            boxes_xyxy.double(),
+            scores.double(),
             classes,
-            method=method,
-            iou_threshold=iou_threshold,
-            sigma=sigma,
             score_floor=score_floor,
             max_detections=min(limit, len(scores)),
+            **decay,
         )
         picked = decayed >= 0
-        return keep[picked], decayed[picked]
-
-    from ._soft_nms_loop import pick_softly
-
-    classes, num_classes = _numbered(classes)
-    keep, decayed = pick_softly(
-        boxes_xyxy.detach().float().contiguous().numpy(),
-        scores.detach().float().contiguous().numpy(),
-        classes.contiguous().numpy(),
-        num_classes,
+        return keep[picked], decayed[picked].float()
+    if boxes_xyxy.device.type != "cpu":
+        images = [(boxes_xyxy, scores, classes)]
+        return soft_nms_of_images(images, score_floor=score_floor, max_detections=limit, **decay)[0]
+    if classes.is_floating_point():
+        classes = classes.unique(return_inverse=True)[1]
+    finite = boxes_xyxy.isfinite().all(dim=1, keepdim=True)
+    keep, decayed = _pick_softly(
+        torch.where(finite, boxes_xyxy, 0).double().contiguous().numpy(),
+        scores.double().nan_to_num(nan=NO_SCORE, neginf=NO_SCORE).contiguous().numpy(),
+        classes.long().contiguous().numpy(),
         method == "gaussian",
         float(iou_threshold),
         float(sigma),
         float(score_floor),
         limit,
     )
-    return torch.from_numpy(keep), torch.from_numpy(decayed)
+    return torch.from_numpy(keep), torch.from_numpy(decayed).float()
 
 
-def _numbered(classes: Tensor) -> tuple[Tensor, int]:
-    """The classes as int64 from 0, and how many numbers there are."""
-    if len(classes) == 0:
-        return classes.long(), 1
-    low, high = classes.aminmax()
-    if not classes.is_floating_point() and low >= 0 and high < _MANY_CLASSES:
-        return classes.long(), int(high) + 1
-    present, numbers = classes.unique(return_inverse=True)
-    return numbers, len(present)
+@compiled
+def _pick_softly(boxes, scores, classes, gaussian, iou_threshold, sigma, score_floor, limit):
+    """Pick boxes until enough are picked or the best decayed score is below the floor.
+
+    Scores only fall, so a score that is out of date is an upper bound. The queue is ordered by such
+    bounds: the foremost box is brought up to date with the picks since it was last compared, and it
+    is picked if its score has not fallen. Most boxes are compared with few picks, or with none.
+
+    Args:
+        boxes: (N, 4) finite float64.
+        scores: (N,) float64 without NaN.
+        classes: (N,) int64.
+        gaussian: whether the decay is Gaussian; linear otherwise.
+        limit: most picks wanted.
+
+    Returns:
+        (K,) int64 indices and (K,) float64 decayed scores.
+    """
+    limit = min(limit, len(scores))
+    keep, decayed, picks = np.empty(limit, np.int64), np.empty(limit, np.float64), 0
+    kept = np.empty((5, limit), np.float64)  # x1, y1, x2, y2, area of the picks
+    seen = np.zeros(len(scores), np.int64)  # picks that a score already knows
+    queue = [(-scores[i], i) for i in range(len(scores)) if scores[i] >= score_floor]
+    heapq.heapify(queue)  # best score first, of equal ones the lowest index
+    while queue and picks < limit:
+        bound, i = queue[0]
+        score = -bound
+        x1, y1, x2, y2 = boxes[i]
+        area = max(x2 - x1, 0.0) * max(y2 - y1, 0.0)
+        for k in range(seen[i], picks):
+            width = min(x2, kept[2, k]) - max(x1, kept[0, k])
+            height = min(y2, kept[3, k]) - max(y1, kept[1, k])
+            if (width > 0) & (height > 0) & (classes[keep[k]] == classes[i]):
+                intersection = width * height
+                iou = intersection / (kept[4, k] + area - intersection)
+                if gaussian:
+                    score *= math.exp(-iou * iou / sigma)
+                elif iou > iou_threshold:
+                    score *= 1 - iou
+        seen[i] = picks
+        if score == -bound:
+            heapq.heappop(queue)
+            keep[picks], decayed[picks] = i, score
+            kept[:, picks] = x1, y1, x2, y2, area
+            picks += 1
+        elif score >= score_floor:
+            heapq.heapreplace(queue, (-score, i))
+        else:
+            heapq.heappop(queue)
+    return keep[:picks], decayed[:picks]
+
+
+@torch.no_grad()
+def soft_nms_of_images(
+    images: Sequence[tuple[Tensor, Tensor, Tensor]], **options
+) -> list[tuple[Tensor, Tensor]]:
+    """Run `soft_nms` on each image of a batch, with one transfer to the host and one back.
+
+    Args:
+        images: boxes, scores and classes of each, all on one device.
+        options: of `soft_nms`.
+
+    Returns:
+        What `soft_nms` returns for each image, on that device.
+    """
+    device = images[0][0].device
+    # float64 holds all that float32 and the numbers of classes hold. Apple's chips lack it.
+    dtype = torch.float32 if device.type == "mps" else torch.float64
+    rows = [
+        torch.cat([boxes.to(dtype), scores.to(dtype)[:, None], classes.to(dtype)[:, None]], dim=1)
+        for boxes, scores, classes in images
+    ]
+    on_host = torch.cat(rows).cpu().split([len(one) for one in rows])
+    found = [
+        soft_nms(one[:, :4], one[:, 4], one[:, 5].to(classes.dtype), **options)
+        for one, (_, _, classes) in zip(on_host, images, strict=True)
+    ]
+    counts = [len(keep) for keep, _ in found]
+    pairs = [torch.stack([keep.to(dtype), decayed.to(dtype)]) for keep, decayed in found]
+    back = torch.cat(pairs, dim=1).to(device).split(counts, dim=1)
+    return [(keep.long(), decayed.float()) for keep, decayed in back]
+
+
+@torch.no_grad()
+def soft_nms_padded(
+    boxes_xyxy: Tensor,
+    scores: Tensor,
+    classes: Tensor,
+    *,
+    method: str = "linear",
+    iou_threshold: float = 0.3,
+    sigma: float = 0.5,
+    score_floor: float = 1e-3,
+    max_detections: int,
+) -> tuple[Tensor, Tensor]:
+    """Decay scores as `soft_nms` does, in torch operators and with a fixed size of output.
+
+    No size here depends on a value, so that torch and ONNX export it, as a loop that ends early.
+    One call takes all images of a batch. It computes in the precision of the scores.
+
+    Args:
+        boxes_xyxy: (*, N, 4), corners in pixels.
+        scores: (*, N), in [0, 1]; -1 for padding.
+        classes: (*, N) integers.
+        method, iou_threshold, sigma, score_floor: as for `soft_nms`.
+        max_detections: M.
+
+    Returns:
+        Indices into the input (*, M) and their decayed scores (*, M), in the order of picking.
+        Where there are fewer picks, the rest has index 0 and score -1.
+
+    Raises:
+        ValueError: as `soft_nms`.
+    """
+    _check(boxes_xyxy, scores, classes, method, sigma, score_floor, max_detections)
+    steps = min(max_detections, scores.shape[-1])
+    if steps == 0:
+        shape = (*scores.shape[:-1], max_detections)
+        return classes.new_zeros(shape, dtype=torch.int64), scores.new_full(shape, NO_SCORE)
+    finite = boxes_xyxy.isfinite().all(dim=-1, keepdim=True)
+    boxes = torch.where(finite, boxes_xyxy, 0).to(scores.dtype)
+    box_areas = areas(boxes)
+    remaining = scores.nan_to_num(nan=NO_SCORE, neginf=NO_SCORE)
+    places = torch.arange(max_detections, device=scores.device)
+    decay = {"method": method, "iou_threshold": iou_threshold, "sigma": sigma}
+
+    def unfinished(step: Tensor, remaining: Tensor, picks: Tensor, decayed: Tensor) -> Tensor:
+        return (step < steps) & (remaining.flatten().amax(dim=0) >= score_floor)
+
+    def pick(step: Tensor, remaining: Tensor, picks: Tensor, decayed: Tensor) -> tuple[Tensor, ...]:
+        best, score, remaining = pick_best(remaining, boxes, box_areas, classes, **decay)
+        here = places == step
+        return (
+            step + 1,
+            remaining,
+            torch.where(here, best, picks),
+            torch.where(here, score, decayed),
+        )
+
+    first = torch.zeros((), dtype=torch.int64, device=scores.device)
+    empty = remaining[..., :1].expand(*scores.shape[:-1], max_detections) * 0 + NO_SCORE
+    state = (first, remaining, torch.zeros_like(empty, dtype=torch.int64), empty)
+    if torch.compiler.is_compiling():
+        from torch._higher_order_ops.while_loop import while_loop
+
+        state = while_loop(unfinished, pick, state)
+    else:
+        for _ in range(steps):  # without asking whether it is finished, for which a device waits
+            state = pick(*state)
+    _, _, picks, decayed = state
+    # Where other images of the batch have more, this one went on below the floor.
+    found = decayed >= score_floor
+    return torch.where(found, picks, 0), torch.where(found, decayed, NO_SCORE)
+
+
+def pick_best(
+    remaining: Tensor,
+    boxes_xyxy: Tensor,
+    box_areas: Tensor,
+    classes: Tensor,
+    *,
+    method: str,
+    iou_threshold: float,
+    sigma: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Pick the box with the best score, and decay the scores of its rivals.
+
+    Args:
+        remaining: (*, N) scores; `NO_SCORE` for what cannot be picked.
+        boxes_xyxy: (*, N, 4).
+        box_areas: (*, N), of `areas`.
+        classes: (*, N) integers.
+        method, iou_threshold, sigma: as for `soft_nms`.
+
+    Returns:
+        The index (*, 1) of the pick, the first of equal scores; its score (*, 1); and the scores
+        that remain (*, N).
+
+    Reference: the candidate loop of Fig. 2 in Soft-NMS.
+    """
+    best = remaining.argmax(dim=-1, keepdim=True)
+    score = remaining.gather(-1, best)
+    one = boxes_xyxy.gather(-2, best.unsqueeze(-1).expand(*best.shape, 4))  # (*, 1, 4)
+    factors = _decay(iou_with(one, boxes_xyxy, box_areas), method, iou_threshold, sigma)
+    rivals = (classes == classes.gather(-1, best)) & (remaining > 0)
+    remaining = torch.where(rivals, remaining * factors, remaining)
+    return best, score, remaining.scatter(-1, best, NO_SCORE)
+
+
+def areas(boxes_xyxy: Tensor) -> Tensor:
+    """Areas of boxes (*, 4), at least 0."""
+    sides = (boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]).clamp(min=0)
+    return sides[..., 0] * sides[..., 1]
+
+
+def iou_with(one_xyxy: Tensor, boxes_xyxy: Tensor, box_areas: Tensor) -> Tensor:
+    """Intersection over union (*, N) of one box (*, 1, 4) with all; 0 for two without area."""
+    low = torch.maximum(one_xyxy[..., :2], boxes_xyxy[..., :2])
+    high = torch.minimum(one_xyxy[..., 2:], boxes_xyxy[..., 2:])
+    intersection = areas(torch.cat([low, high], dim=-1))
+    union = areas(one_xyxy) + box_areas - intersection
+    return torch.where(union > 0, intersection / union, 0.0)
+
+
+def _decay(iou: Tensor, method: str, iou_threshold: float, sigma: float) -> Tensor:
+    """(*, N) factors in [0, 1] for the scores of boxes with the given overlap."""
+    if method == "gaussian":
+        return torch.where(iou > 0, torch.exp(-iou.square() / sigma), 1.0)
+    return torch.where(iou > iou_threshold, 1 - iou, 1.0)
+
+
+def _check(
+    boxes_xyxy: Tensor,
+    scores: Tensor,
+    classes: Tensor,
+    method: str,
+    sigma: float,
+    score_floor: float,
+    max_detections: int,
+) -> None:
+    if method not in _METHODS:
+        raise ValueError(
+            f"Soft-NMS knows two decays. Received method={method!r}; choose one of {_METHODS}."
+        )
+    if not sigma > 0:
+        raise ValueError(f"sigma divides a square, so it must be above 0. Received {sigma}.")
+    if not score_floor >= 0:
+        raise ValueError(f"Scores are in [0, 1], so the floor is too. Received {score_floor}.")
+    if max_detections < 0:
+        raise ValueError(f"max_detections is a number, so at least 0. Received {max_detections}.")
+    if boxes_xyxy.dim() < 2 or boxes_xyxy.shape[-1] != 4:
+        raise ValueError(f"Boxes must have shape (N, 4). Received {tuple(boxes_xyxy.shape)}.")
+    if not boxes_xyxy.shape[:-1] == scores.shape == classes.shape:
+        raise ValueError(
+            "Each box has one score and one class. Received "
+            f"{len(boxes_xyxy)} boxes, {len(scores)} scores and {len(classes)} classes."
+        )

@@ -18,10 +18,9 @@ from detectron2.modeling.proposal_generator.rpn import RPN_HEAD_REGISTRY, Standa
 from detectron2.modeling.roi_heads import ROI_HEADS_REGISTRY, Res5ROIHeads, StandardROIHeads
 from detectron2.modeling.roi_heads.fast_rcnn import FastRCNNOutputLayers
 from detectron2.structures import Boxes, Instances
-from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
+from torch import Tensor
 
-from acnet.layers import roi_align, soft_nms, soft_nms_padded
+from acnet.layers import soft_nms, soft_nms_of_images
 
 __all__ = [
     "Float32ROIPooler",
@@ -192,7 +191,7 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
     def _inference_all_images(
         self, boxes: list[Tensor], scores: list[Tensor], image_sizes: list[tuple[int, int]]
     ) -> list[tuple[Instances, Tensor]]:
-        """Same as `_inference_single_image` image by image; the device waits once, at the end."""
+        """Same as `_inference_single_image` image by image; the device waits once, for all."""
         if not boxes:
             return []
         images = []
@@ -202,25 +201,16 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
             classes = (everything.cumsum(dim=1) - 1).reshape(-1)
             candidates = self._candidates(one_boxes, one_scores, proposal, classes, image_size)
             images.append((*candidates, classes))
-        padded_boxes, padded_scores, padded_classes = (
-            pad_sequence(list(part), batch_first=True, padding_value=-1)
-            for part in zip(*images, strict=True)
+        most = self.test_topk_per_image
+        found = soft_nms_of_images(
+            images, max_detections=most if most >= 0 else None, **self._decay()
         )
-        wanted, most = self.test_topk_per_image, padded_scores.shape[1]
-        keep, decayed = soft_nms_padded(
-            padded_boxes,
-            padded_scores,
-            padded_classes,
-            max_detections=min(wanted, most) if wanted >= 0 else most,
-            **self._decay(),
-        )
-        counts = (decayed >= 0).sum(dim=1).tolist()
-        results = []
-        for index, (count, image_size) in enumerate(zip(counts, image_sizes, strict=True)):
-            kept, (boxes, _, classes) = keep[index, :count], images[index]
-            found = self._instances(boxes[kept], decayed[index, :count], classes[kept], image_size)
-            results.append((found, kept // self.num_classes))
-        return results
+        return [
+            (self._instances(boxes[kept], decayed, classes[kept], size), kept // self.num_classes)
+            for (boxes, _, classes), (kept, decayed), size in zip(
+                images, found, image_sizes, strict=True
+            )
+        ]
 
     def _decay(self) -> dict[str, str | float]:
         return {

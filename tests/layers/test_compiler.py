@@ -1,8 +1,10 @@
 import os
+import subprocess
+import sys
 
 import pytest
 
-from acnet.layers._compiler import compiled
+from acnet.layers.compiler import compiled
 
 
 def _double(number):
@@ -28,3 +30,8 @@ def test_without_a_folder_each_process_compiles_and_says_so(caplog):
     assert compiled(namespace["double"])(21) == 42
     assert "double is compiled anew in each process" in caplog.text
     assert "Set NUMBA_CACHE_DIR" in caplog.text
+
+
+def test_importing_the_layers_does_not_import_the_compiler(repo_root):
+    code = "import sys, acnet.layers; sys.exit('numba' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=repo_root, check=True)

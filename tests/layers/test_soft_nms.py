@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.ops import batched_nms
 
-from acnet.layers import soft_nms, soft_nms_padded
+from acnet.layers import soft_nms, soft_nms_of_images, soft_nms_padded
+from acnet.layers.soft_nms import areas, iou_with, pick_best
 
 
 def _random_boxes(count, classes=3, spread=60.0):
@@ -174,14 +175,16 @@ def _lesions(count, num_classes, seed):
 
 
 def _padded(boxes, scores, classes, max_detections=None, **options):
-    """`soft_nms_padded` with the output of `soft_nms`."""
+    """`soft_nms_padded` in float64, with the output of `soft_nms`."""
     limit = len(scores) if max_detections is None else max_detections
-    keep, decayed = soft_nms_padded(boxes, scores, classes, max_detections=limit, **options)
+    keep, decayed = soft_nms_padded(
+        boxes, scores.double(), classes, max_detections=limit, **options
+    )
     assert keep.shape == decayed.shape == (limit,)
     picks = int((decayed >= 0).sum())
     assert (keep[picks:] == 0).all()
     assert (decayed[picks:] == -1).all()
-    return keep[:picks], decayed[:picks]
+    return keep[:picks], decayed[:picks].float()
 
 
 @pytest.mark.parametrize("function", [soft_nms, _padded])
@@ -291,3 +294,37 @@ def test_torch_exports_it():
         exported(boxes, scores, classes), SoftNMS()(boxes, scores, classes), strict=True
     ):
         assert one.equal(other)
+
+
+def test_images_of_a_batch_are_the_images_one_by_one():
+    images = [_lesions(60, 3, seed=1), _lesions(0, 3, seed=2), _lesions(40, 3, seed=3)]
+    found = soft_nms_of_images(images, method="gaussian", max_detections=25)
+    for one, image in zip(found, images, strict=True):
+        for ours, alone in zip(
+            one, soft_nms(*image, method="gaussian", max_detections=25), strict=True
+        ):
+            assert ours.equal(alone)
+            assert ours.dtype == alone.dtype
+
+
+def test_iou_by_hand():
+    # 10 x 10 and 10 x 10, shifted by 5: 50 of 150. The last two have no area.
+    one = torch.tensor([[[0.0, 0.0, 10.0, 10.0]]])
+    boxes = torch.tensor([[[5.0, 0.0, 15.0, 10.0], [0.0, 0.0, 10.0, 10.0], [3.0, 3.0, 3.0, 9.0]]])
+    found = iou_with(one, boxes, areas(boxes))
+    torch.testing.assert_close(found, torch.tensor([[1 / 3, 1.0, 0.0]]))
+    point = torch.zeros(1, 1, 4)
+    assert iou_with(point, point, areas(point)).tolist() == [[0.0]]
+
+
+def test_one_pick_by_hand():
+    # The best of class 0 overlaps the second by 1/3, which linear decay takes off; the third has
+    # the place of the first and another class, the fourth is padding.
+    first, shifted = [0.0, 0.0, 10.0, 10.0], [5.0, 0.0, 15.0, 10.0]
+    boxes = torch.tensor([first, shifted, first, first])
+    scores = torch.tensor([0.9, 0.6, 0.5, -1.0])
+    classes = torch.tensor([0, 0, 1, 0])
+    rule = {"method": "linear", "iou_threshold": 0.3, "sigma": 0.5}
+    best, score, remaining = pick_best(scores, boxes, areas(boxes), classes, **rule)
+    assert (best.tolist(), score.tolist()) == ([0], scores[:1].tolist())
+    torch.testing.assert_close(remaining, torch.tensor([-1.0, 0.4, 0.5, -1.0]))
