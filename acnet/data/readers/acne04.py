@@ -16,19 +16,12 @@ from typing import Any
 from acnet.data.prepared_set import FOLD_SPLITS
 from acnet.data.readers.coco_json import number
 from acnet.data.readers.coco_set import CocoSource, box_of, build_source, find_files, mentions
-from acnet.data.readers.safe_files import (
-    IMAGE_SUFFIXES,
-    NameIndex,
-    inside,
-    list_files,
-    read_text,
-    relative_name,
-    shown,
-)
+from acnet.data.readers.safe_files import inside, list_files, read_text, relative_name, shown
 from acnet.data.readers.source import ONE_SPLIT
 from acnet.data.readers.voc import pair_by_stem, read_pair, stem
 from acnet.data.records import Annotated, Note
 from acnet.errors import UserError
+from acnet.file_names import PHOTO_SUFFIXES, NameIndex
 
 ACNE_NAME = "fore"
 
@@ -199,7 +192,7 @@ def lists_below(src: Path) -> dict[str, Path]:
 
 
 def _source(image_root: Path, annotation_root: Path, lists: Mapping[str, Path]) -> Acne04Source:
-    photos = list_files(image_root, IMAGE_SUFFIXES)
+    photos = list_files(image_root, PHOTO_SUFFIXES)
     xml_files = list_files(annotation_root, [".xml"])
     splits, labels = read_folds(lists, photos)
     pairs = pair_by_stem(sorted({*photos, *labels}), xml_files)

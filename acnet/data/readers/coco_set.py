@@ -17,16 +17,11 @@ import numpy as np
 from acnet.data.images import read_size
 from acnet.data.prepared_set import TILES_SUFFIX
 from acnet.data.readers.coco_json import NO_BOX, Box, Objects, Table, Tally, number, read_table
-from acnet.data.readers.safe_files import (
-    IMAGE_SUFFIXES,
-    NameIndex,
-    list_files,
-    member,
-    relative_name,
-)
+from acnet.data.readers.safe_files import list_files, member, relative_name
 from acnet.data.readers.source import split_names
 from acnet.data.records import Annotated, Note
 from acnet.errors import UnreadableFileError, UserError
+from acnet.file_names import PHOTO_SUFFIXES, NameIndex
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +125,7 @@ def build_source(files: Sequence[Path], root: Path, box: Box, *, format_name: st
         box: gives the corners of an object.
         format_name: of the source.
     """
-    pictures = list_files(root, IMAGE_SUFFIXES)
+    pictures = list_files(root, PHOTO_SUFFIXES)
     index = NameIndex(pictures)
     splits, notes, class_names = {}, [], {}
     objects: dict[str, Objects] = {}

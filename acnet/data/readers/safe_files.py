@@ -10,7 +10,6 @@ import logging
 import os
 import re
 import reprlib
-import unicodedata
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,7 +18,6 @@ from acnet.errors import UnreadableFileError, UserError
 
 logger = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 MAX_NAME_BYTES = 255  # of one folder or file, on all common file systems
 MAX_PATH_BYTES = 3000  # leaves room for the folder of the data set
 SHOWN_CHARACTERS = 120  # of a name in a message
@@ -166,34 +164,6 @@ def list_files(root: Path, suffixes: Iterable[str]) -> list[str]:
     return sorted(name for name in found if is_text(name))
 
 
-class NameIndex:
-    """Finds files whose names are written in another case or another Unicode form.
-
-    macOS stores an "é" as two characters, and Windows does not tell `a.JPG` from `a.jpg`.
-
-    Args:
-        names: of the files that there are.
-    """
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._exact = set(names)
-        self._folded: dict[str, str | None] = {}
-        for name in sorted(self._exact):
-            # Two files that differ in case only: neither is meant by a third spelling.
-            self._folded[_fold(name)] = None if _fold(name) in self._folded else name
-
-    def __contains__(self, name: str) -> bool:
-        return self.find(name) is not None
-
-    def find(self, name: str) -> str | None:
-        """Returns the name that the file has on disk, or None.
-
-        Args:
-            name: as it is written somewhere else.
-        """
-        return name if name in self._exact else self._folded.get(_fold(name))
-
-
 def shown(value: object) -> str:
     """Returns something of unknown content for a message: quoted, printable and of bounded length.
 
@@ -244,7 +214,3 @@ def _refuse_folder(error: OSError) -> None:
         "All folders of a data set must be readable, or a part of it would be lost unseen. "
         f"Received {error}. Correct the permissions."
     ) from error
-
-
-def _fold(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()

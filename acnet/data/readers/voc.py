@@ -12,19 +12,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from acnet.data.images import read_size
-from acnet.data.readers.safe_files import (
-    IMAGE_SUFFIXES,
-    NameIndex,
-    inside,
-    list_files,
-    member,
-    read_text,
-    relative_name,
-)
+from acnet.data.readers.safe_files import inside, list_files, member, read_text, relative_name
 from acnet.data.readers.source import split_names, splits_of_folders
 from acnet.data.readers.voc_xml import read_voc_xml
 from acnet.data.records import Annotated, Note
 from acnet.errors import UserError
+from acnet.file_names import PHOTO_SUFFIXES, NameIndex
 
 
 @dataclass(frozen=True)
@@ -98,7 +91,7 @@ def is_voc(src: Path) -> bool:
     Args:
         src: any path.
     """
-    return src.is_dir() and all(list_files(src, kind) for kind in ([".xml"], IMAGE_SUFFIXES))
+    return src.is_dir() and all(list_files(src, kind) for kind in ([".xml"], PHOTO_SUFFIXES))
 
 
 def open_voc(
@@ -117,7 +110,7 @@ def open_voc(
     base = _one_year(src)
     image_root = image_root or _first(base / "JPEGImages", base)
     annotation_root = annotation_root or _first(base / "Annotations", base)
-    photos = list_files(image_root, IMAGE_SUFFIXES)
+    photos = list_files(image_root, PHOTO_SUFFIXES)
     xml_files = list_files(annotation_root, [".xml"])
     for found, what, option in (
         (photos, image_root, "--image-root"),

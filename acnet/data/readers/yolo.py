@@ -13,16 +13,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from acnet.data.images import read_size
-from acnet.data.readers.safe_files import (
-    IMAGE_SUFFIXES,
-    NameIndex,
-    class_name,
-    inside,
-    list_files,
-    member,
-    read_text,
-    shown,
-)
+from acnet.data.readers.safe_files import class_name, inside, list_files, member, read_text, shown
 from acnet.data.readers.source import is_split_folder, splits_of_folders
 from acnet.data.readers.yolo_files import (
     YoloYaml,
@@ -33,6 +24,7 @@ from acnet.data.readers.yolo_files import (
 )
 from acnet.data.records import Annotated, Note
 from acnet.errors import UnreadableFileError, UserError
+from acnet.file_names import PHOTO_SUFFIXES, NameIndex
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +101,7 @@ def is_yolo(src: Path) -> bool:
     Args:
         src: any path.
     """
-    pictures = list_files(src, IMAGE_SUFFIXES) if src.is_dir() else []
+    pictures = list_files(src, PHOTO_SUFFIXES) if src.is_dir() else []
     if not pictures:
         return False
     pairs = _pair(pictures, list_files(src, [".txt"]), apart=False)
@@ -132,11 +124,11 @@ def open_yolo(
     yaml_path = find_yaml(src)
     config = read_yaml(yaml_path) if yaml_path else YoloYaml()
     root, label_root = image_root or src, annotation_root or src
-    pictures, labels = list_files(root, IMAGE_SUFFIXES), list_files(label_root, [".txt"])
+    pictures, labels = list_files(root, PHOTO_SUFFIXES), list_files(label_root, [".txt"])
     label_of = _pair(pictures, labels, apart=root != label_root)
     if not label_of:
         raise UserError(
-            f"A YOLO export has pictures ({', '.join(IMAGE_SUFFIXES)}) and label files that are "
+            f"A YOLO export has pictures ({', '.join(PHOTO_SUFFIXES)}) and label files that are "
             f"called alike. Received {root} with {len(pictures)} pictures and {label_root} with "
             f"{len(labels)} text files, of which none are. Give the right folders by --image-root "
             "and --annotation-root."

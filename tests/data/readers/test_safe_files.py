@@ -6,7 +6,6 @@ import unicodedata
 import pytest
 
 from acnet.data.readers.safe_files import (
-    NameIndex,
     class_name,
     list_files,
     member,
@@ -16,6 +15,7 @@ from acnet.data.readers.safe_files import (
     shown,
 )
 from acnet.errors import UnreadableFileError, UserError
+from acnet.file_names import NameIndex
 
 
 @pytest.mark.parametrize(

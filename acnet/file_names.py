@@ -1,0 +1,167 @@
+"""One folding of file names, for import, evaluation and prediction alike.
+
+The same photo is called `A 1.JPG` on one disk, `a%201.jpg` in an address, `train\\a 1.jpg` by a
+tool on Windows, and `/data/upload/4/a 1.jpg` in the export of a web tool; macOS writes "é" as two
+characters. All of these find their photo, where only one can be meant.
+"""
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from urllib.parse import unquote
+
+# In folders, files with these endings are photos; a file that is named itself may end in anything.
+PHOTO_SUFFIXES = (
+    *(".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jp2", ".jpeg", ".jpg"),
+    *(".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"),
+)
+# Pictures that are not read: raw camera files hold a thumbnail first, the others no photo.
+RAW_SUFFIXES = (
+    *(".3fr", ".arw", ".cr2", ".cr3", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos"),
+    *(".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf"),
+    *(".srw", ".x3f"),
+)
+OTHER_PICTURE_SUFFIXES = (*RAW_SUFFIXES, ".dcm", ".eps", ".ico", ".jxl", ".psd", ".svg", ".tga")
+_ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]+://[^/]*/?", re.IGNORECASE)
+_LOCAL_FILES = "?d="  # Label Studio's address of a file on its own disk
+
+
+def is_photo_name(name: str) -> bool:
+    """Return whether a file in a folder is taken for a photo, by its ending."""
+    return PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES
+
+
+def fold_name(name: str) -> str:
+    r"""Return what all spellings of one file's name have in common.
+
+    Args:
+        name: As written anywhere, with or without folders.
+
+    Example:
+        >>> fold_name("Train\\Foto%201.JPG") == fold_name("train/foto 1.jpg")
+        True
+    """
+    address = _ADDRESS.match(name)
+    if _LOCAL_FILES in name:
+        name = name.split(_LOCAL_FILES, 1)[1]
+    elif address:
+        name = re.split(r"[?#]", name[address.end() :], maxsplit=1)[0]
+    parts = unquote(name, errors="surrogateescape").replace("\\", "/").split("/")
+    plain = "/".join(part for part in parts if part not in ("", "."))
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", plain).casefold())
+
+
+class NameIndex:
+    """Finds files whose names are written in another spelling.
+
+    Args:
+        names: Of the files that there are.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._exact = set(names)
+        self._folded: dict[str, str | None] = {}
+        for name in sorted(self._exact):
+            # Two files that differ in spelling only: neither is meant by a third spelling.
+            key = fold_name(name)
+            self._folded[key] = None if key in self._folded else name
+
+    def __contains__(self, name: str) -> bool:
+        return self.find(name) is not None
+
+    def find(self, name: str) -> str | None:
+        """Return the name that the file has, or None where there is none or several fit."""
+        return name if name in self._exact else self._folded.get(fold_name(name))
+
+
+@dataclass(frozen=True)
+class MatchedNames:
+    """Which file each written name means.
+
+    Args:
+        found: The file's own name, by the name as written.
+        by_end: Those of `found` that agree in the end of their path only.
+        ambiguous: The names of the files that fit equally well, by the name as written.
+    """
+
+    found: Mapping[str, str] = field(default_factory=dict)
+    by_end: frozenset[str] = frozenset()
+    ambiguous: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def match_names(written: Iterable[str], names: Iterable[str]) -> MatchedNames:
+    """Find the file that each written name means, unambiguously or not at all.
+
+    A name that is equal, or equal but for its spelling, comes first. For what is left the end of
+    the path decides: of the files that nobody else named, the one that shares the most of its last
+    folders, if it is the only one, and if no other written name means the same file.
+
+    Args:
+        written: Names as another program wrote them.
+        names: Of the files that there are.
+
+    Example:
+        >>> match_names(["/data/upload/4/a.jpg"], ["train/a.jpg", "train/b.jpg"]).found
+        {'/data/upload/4/a.jpg': 'train/a.jpg'}
+    """
+    written, names = list(dict.fromkeys(written)), sorted(set(names))
+    index = NameIndex(names)
+    found = {name: index.find(name) for name in written}
+    found = {name: there for name, there in found.items() if there is not None}
+    ambiguous = _drop_rivals(found)
+    claimed = {index.find(name) for name in written}
+    free: dict[str, list[tuple[list[str], str]]] = defaultdict(list)
+    for name in names:
+        if name not in claimed:
+            parts = fold_name(name).split("/")
+            free[parts[-1]].append((parts, name))
+    users: dict[str, list[str]] = defaultdict(list)
+    for name in written:
+        if name not in found and name not in ambiguous:
+            best = _longest_end(fold_name(name).split("/"), free)
+            if len(best) == 1:
+                users[best[0]].append(name)
+            elif best:
+                ambiguous[name] = tuple(best)
+    for there, claims in users.items():
+        if len(claims) == 1:
+            found[claims[0]] = there
+        else:
+            ambiguous.update(dict.fromkeys(claims, (there,)))
+    by_end = frozenset(claims[0] for claims in users.values() if len(claims) == 1)
+    return MatchedNames(found, by_end, ambiguous)
+
+
+def _drop_rivals(found: dict[str, str]) -> dict[str, tuple[str, ...]]:
+    """Take out spellings of one file: only a name that is equal to the file's keeps it."""
+    users: dict[str, list[str]] = defaultdict(list)
+    for name, there in found.items():
+        users[there].append(name)
+    rivals = {
+        name: (there,)
+        for there, claims in users.items()
+        for name in claims
+        if len(claims) > 1 and name != there
+    }
+    for name in rivals:
+        del found[name]
+    return rivals
+
+
+def _longest_end(parts: list[str], free: Mapping[str, list[tuple[list[str], str]]]) -> list[str]:
+    """Return the files that share the most last parts, at least the file's own name."""
+    best, longest = [], 0
+    for other, name in free.get(parts[-1], []):
+        shared = 0
+        for a, b in zip(reversed(parts), reversed(other), strict=False):
+            if a != b:
+                break
+            shared += 1
+        if shared > longest:
+            best, longest = [name], shared
+        elif shared == longest:
+            best.append(name)
+    return best

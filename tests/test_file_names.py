@@ -1,0 +1,75 @@
+import unicodedata
+
+import pytest
+
+from acnet.file_names import NameIndex, fold_name, is_photo_name, match_names
+
+MUELLER = "Müller.jpg"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "a 1.jpg",
+        "A 1.JPG",
+        "a%201.jpg",
+        "./a 1.jpg",
+        "https://host/a%201.jpg?sig=1#top",
+        "/data/local-files/?d=a%201.jpg",
+    ],
+)
+def test_one_file_has_many_spellings(written):
+    assert fold_name(written) == "a 1.jpg"
+    assert match_names([written], ["a 1.jpg", "b.jpg"]).found == {written: "a 1.jpg"}
+
+
+def test_unicode_forms_and_backslashes_are_one_name():
+    decomposed = unicodedata.normalize("NFD", MUELLER)
+    assert decomposed != MUELLER
+    assert NameIndex([f"train/{MUELLER}"]).find(f"train\\{decomposed}") == f"train/{MUELLER}"
+
+
+def test_an_equal_name_comes_before_an_equal_spelling():
+    index = NameIndex(["a.jpg", "A.jpg"])
+    assert index.find("A.jpg") == "A.jpg"
+    assert index.find("a.JPG") is None  # both fit
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "..\\..\\label-studio\\media\\upload\\4\\a.jpg",
+        "/data/upload/1/a.jpg",
+        "C:\\photos\\a.jpg",
+        "images/1/a.jpg",
+        "https://host/x/a.jpg?sig=1",
+    ],
+)
+def test_the_end_of_a_path_decides_where_one_file_fits(written):
+    matched = match_names([written], ["images/a.jpg", "images/b.jpg"])
+    assert matched.found == {written: "images/a.jpg"}
+    assert matched.by_end == {written}
+
+
+def test_the_longest_end_wins_and_equal_ones_are_ambiguous():
+    names = ["train/x/a.jpg", "test/a.jpg", "test/y/a.jpg"]
+    matched = match_names(["/home/me/x/a.jpg", "/home/me/a.jpg"], names)
+    assert matched.found == {"/home/me/x/a.jpg": "train/x/a.jpg"}
+    assert set(matched.ambiguous["/home/me/a.jpg"]) == set(names)
+
+
+def test_two_names_never_mean_one_file():
+    matched = match_names(["1/a.jpg", "2/a.jpg"], ["a.jpg"])
+    assert not matched.found
+    assert set(matched.ambiguous) == {"1/a.jpg", "2/a.jpg"}
+    matched = match_names(["a.jpg", "A.JPG"], ["a.jpg"])
+    assert matched.found == {"a.jpg": "a.jpg"}
+    assert matched.ambiguous == {"A.JPG": ("a.jpg",)}
+    # A name that is equal keeps its file, and another does not get it by its end.
+    assert match_names(["a.jpg", "2/a.jpg"], ["a.jpg"]).found == {"a.jpg": "a.jpg"}
+
+
+def test_photos_are_told_by_their_ending():
+    assert is_photo_name("IMG_1.HEIC")
+    assert is_photo_name("x/a.jfif")
+    assert not is_photo_name("IMG_1.dng")
