@@ -1,5 +1,6 @@
-"""Every command and link of the documents works: made of real files, targets and options."""
+"""Every command, link, symbol and config that the documents name exists."""
 
+import ast
 import importlib.util
 import re
 import shlex
@@ -9,13 +10,16 @@ from pathlib import Path
 import pytest
 
 from acnet.cli.main import build_parser
+from acnet.data.audit.kinds import KINDS, SEVERITIES
 
 REPO_ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted(
     path
-    for pattern in ("*.md", "docs/**/*.md", "projects/**/*.md", "datasets/*.md", "benchmarks/*.md")
+    for pattern in ("*.md", "docs/**/*.md", "projects/**/*.md", "datasets/*.md", "weights/*.md")
     for path in REPO_ROOT.glob(pattern)
 )
+PAGES = [path for path in DOCUMENTS if path.is_relative_to(REPO_ROOT / "docs")]
+SYMBOL = re.compile(r"`((?:acnet|projects|datasets|scripts)/[\w/]+\.py):(\w+)`")
 VARIABLE = re.compile(r"[A-Z_]+=\S*")
 
 
@@ -101,3 +105,48 @@ def test_links_lead_to_files(document: Path) -> None:
 def test_the_readmes_test_command_is_what_ci_runs() -> None:
     assert ["make", "test"] in list(commands((REPO_ROOT / "README.md").read_text()))
     assert "make test" in (REPO_ROOT / ".ci" / "run").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_symbols_exist(page: Path) -> None:
+    for file, symbol in SYMBOL.findall(page.read_text()):
+        assert (REPO_ROOT / file).is_file(), file
+        body = ast.parse((REPO_ROOT / file).read_text()).body
+        assert symbol in {getattr(node, "name", None) for node in body}, f"{file}:{symbol}"
+
+
+def test_every_part_of_the_model_has_its_page() -> None:
+    documented = {file for page in PAGES for file, _ in SYMBOL.findall(page.read_text())}
+    parts = {
+        path.relative_to(REPO_ROOT).as_posix()
+        for folder in ("layers", "modeling")
+        for path in (REPO_ROOT / "acnet" / folder).glob("*.py")
+        if path.name != "__init__.py"
+    }
+    assert parts <= documented
+
+
+def test_the_index_lists_every_page() -> None:
+    for folder in ("docs", "docs/lab"):
+        index = REPO_ROOT / folder / "README.md"
+        listed = set(re.findall(r"\]\((\w+\.md)\)", index.read_text()))
+        there = {path.name for path in index.parent.glob("*.md")} - {"README.md"}
+        assert listed == there
+
+
+def test_the_project_s_readme_lists_every_config() -> None:
+    readme = REPO_ROOT / "projects" / "ACNet" / "README.md"
+    listed = re.findall(r"\| \[([\w/]+)\]\(configs/([\w/]+)\.py\)", readme.read_text())
+    configs = readme.parent / "configs"
+    there = {
+        path.relative_to(configs).with_suffix("").as_posix()
+        for path in configs.rglob("*.py")
+        if path.relative_to(configs).parts[0] != "common"
+    }
+    assert {name for name, _ in listed} == {file for _, file in listed} == there
+
+
+def test_every_kind_of_finding_is_explained_in_the_order_of_the_code() -> None:
+    page = (REPO_ROOT / "docs" / "data.md").read_text()
+    rows = re.findall(rf"^\| ([^|]+) \| ({'|'.join(SEVERITIES)}) \|", page, flags=re.MULTILINE)
+    assert rows == [(kind.name, kind.severity) for kind in KINDS.values()]
