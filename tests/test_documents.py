@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from acnet.cli.main import build_parser
-from acnet.data.audit.kinds import KINDS, SEVERITIES
+from acnet.data.audit.findings import KINDS, SEVERITIES
 
 REPO_ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted(

@@ -5,7 +5,7 @@ independent of each other. A replicate is a re-weighting of the photos by how of
 so nothing is matched or sorted again.
 
 Intervals are percentile intervals: the middle share of the replicates. BCa, which corrects bias and
-skewness, was tried on simulated photos (docs/lab/evaluation_statistics.md): it holds the true value a
+skewness, was tried on simulated photos (docs/lab/evaluation.md): it holds the true value a
 little more often for AP and less often for grades. It needs one more evaluation a photo, and the
 percentile interval is the same construction for one model and for the difference of two.
 """

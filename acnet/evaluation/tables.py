@@ -13,7 +13,7 @@ DECIMALS = {"%": 1, "lesions": 2, "": 3}
 UNDEFINED = "-"
 COCO_SIZES = {"s": "COCO small", "m": "COCO medium", "l": "COCO large"}
 MOST_PHOTOS_SHOWN = 5
-FEW_PHOTOS = 100  # below, 95 % intervals hold some 5 to 10 % fewer; docs/lab/evaluation_statistics.md
+FEW_PHOTOS = 100  # below, 95 % intervals hold some 5 to 10 % fewer; docs/lab/evaluation.md
 
 
 def result_text(result: EvaluationResult) -> str:

@@ -67,7 +67,7 @@ class MaskAwareMultiAttention(Backbone):
         self.loss_weight = loss_weight
         self.inception = StreamlinedInception(in_channels=shape.channels, width=width, norm=norm)
         channels = self.inception.out_channels
-        # NOT IN PAPER: the shortcut. See docs/components.md for what it changes.
+        # NOT IN PAPER: the shortcut. See docs/lab/components.md for what it changes.
         self.project = _projection(shape.channels, channels, norm) if shortcut else None
         self.gain = nn.Parameter(torch.zeros(channels, 1, 1)) if shortcut else None
         self.mask_attention = MaskAttention(

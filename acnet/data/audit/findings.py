@@ -1,6 +1,6 @@
 """What the audit has to say: every kind of fault that it knows, single findings, and the report.
 
-Each kind says how grave it is, what to do, and what the cleaning does; docs/data_audit.md explains
+Each kind says how grave it is, what to do, and what the cleaning does; docs/data.md explains
 them, and a test compares the two.
 """
 

@@ -29,7 +29,7 @@ class TileOptions:
         image_format: "jpg" or "png".
         jpeg_quality: 1 to 100. NOT IN PAPER: 95 keeps a second compression below what is seen.
         png_level: zlib's 0 to 9. NOT IN PAPER: 2 gives files 6 % larger than Pillow's default in an
-            eighth of its time, 3 smaller ones in a fifth (docs/data_performance.md).
+            eighth of its time, 3 smaller ones in a fifth (docs/lab/performance_data.md).
         virtual: write no pictures; the loader cuts the tiles of a photo when it needs them.
     """
 
