@@ -46,9 +46,10 @@ def check_acnet(arguments: list[str]) -> None:
 
 
 def check_script(arguments: list[str]) -> None:
-    """Check that the script exists and its own parser takes the options after it."""
-    index = next(i for i, word in enumerate(arguments) if word.endswith(".py"))
+    """Check that the script or folder exists and its own parser takes the options after it."""
+    index = next(i for i, word in enumerate(arguments) if not word.startswith("-"))
     path = REPO_ROOT / arguments[index]
+    path = path / "__main__.py" if path.is_dir() else path
     spec = importlib.util.spec_from_file_location(path.stem, path)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)

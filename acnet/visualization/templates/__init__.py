@@ -1,17 +1,18 @@
 """Templates of HTML pages that work from the disk and ask nobody for anything."""
 
 import functools
+from pathlib import Path
 
 import jinja2
 
 from acnet.visualization.palette import DARK, LIGHT, ON_PHOTO
 
 
-def render(name: str, **values: object) -> str:
+def render(name: str | Path, **values: object) -> str:
     """Fill a template.
 
     Args:
-        name: Of a file in this folder.
+        name: Of a file in this folder, or the path of another one, which may extend those here.
         **values: Its variables; text is escaped, `Markup` is not.
 
     Returns:
@@ -21,7 +22,11 @@ def render(name: str, **values: object) -> str:
         jinja2.UndefinedError: The template uses a variable that is not among `values`.
     """
     colors = {"light": LIGHT, "dark": DARK, "on_photo": ON_PHOTO}
-    return _environment().get_template(name).render(**colors, **values)
+    if isinstance(name, Path):
+        template = _environment().from_string(name.read_text(encoding="utf-8"))
+    else:
+        template = _environment().get_template(name)
+    return template.render(**colors, **values)
 
 
 @functools.cache

@@ -1,15 +1,7 @@
-"""`acnet tables`: trains the rows of the paper's tables, and writes what came out beside them."""
+#!/usr/bin/env python
+"""Train rows of the paper's tables with several seeds and write the paper's number beside ours.
 
-import argparse
-import os
-import sys
-from pathlib import Path
-
-from acnet.cli.arguments import natural_int, positive_int
-
-DESCRIPTION = """\
-Train rows of the paper's tables with several seeds, measure each on several test sets, and write a
-page with the paper's number beside ours: OUTPUT gets
+Each row is measured on several test sets. OUTPUT gets
 
   index.html, results.md   tables, gains over the baseline with intervals, training curves
   runs/ROW/seed_N/         checkpoints and logs of each training
@@ -21,43 +13,47 @@ again, and what was measured under other settings is refused.
 
 Exit status: 0; 1 where a training failed, when the others were done; 2 where nothing could be done.
 """
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[3]))  # this clone
+
+from acnet.cli._numbers import natural_int, positive_int
+from acnet.errors import UserError
+
 EPILOG = """\
 examples:
-  acnet tables --data toy --tables 2 3 --seeds 1 2 3
-  acnet tables --data toy --rows cb cb_frm --iterations 800 --jobs 2 --output output/longer
-  acnet tables --data toy --report-only --results docs/lab/results/toy --markdown docs/lab/results.md
-  acnet tables --data acne04 --tables 1 2 --seeds 1 --num-gpus 2
-  acnet tables --data toy --rows baseline acnet --test sets/acne:valid --opts optimizer.lr=0.01
+  python projects/ACNet/tables --data toy --tables 2 3 --seeds 1 2 3
+  python projects/ACNet/tables --data toy --rows cb cb_frm --iterations 800 --jobs 2 \\
+      --output output/longer
+  python projects/ACNet/tables --data toy --report-only --results docs/results
+  python projects/ACNet/tables --data acne04 --tables 1 2 --seeds 1 --num-gpus 2
+  python projects/ACNet/tables --data toy --rows baseline acnet --test sets/acne:valid \\
+      --opts optimizer.lr=0.01
 """
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Adds `tables` to the command line.
-
-    Args:
-        subparsers: of the main parser.
-    """
-    parser = subparsers.add_parser(
-        "tables",
-        help="train the rows of the paper's tables and compare them",
-        description=DESCRIPTION,
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of this program's command line."""
+    parser = argparse.ArgumentParser(
+        prog="python projects/ACNet/tables",
+        description=__doc__,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _add_rows(parser)
-    _add_trainings(parser)
-    _add_places(parser)
-    parser.set_defaults(run=run)
-
-
-def _add_rows(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "--data",
         choices=("toy", "acne04", "voc07"),
         default="toy",
         help="which configs: on generated photos (default), on ACNE04, or on PASCAL VOC 2007",
     )
-    parser.add_argument(
+    add(
         "--tables",
         type=int,
         nargs="+",
@@ -66,21 +62,16 @@ def _add_rows(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="of the paper, 1 to 4; default: all that there are configs for",
     )
-    parser.add_argument(
-        "--rows",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="configs, as toy/table2/cb_frm or cb_frm",
-    )
-    parser.add_argument(
+    rows_help = "configs, as toy/table2/cb_frm or cb_frm"
+    add("--rows", nargs="+", default=[], metavar="NAME", help=rows_help)
+    add(
         "--forms",
         nargs="+",
-        choices=("letter", "tuned"),
-        default=["letter", "tuned"],
-        help="the paper's letter, or what trains best; default: both",
+        choices=("paper", "tuned"),
+        default=["paper", "tuned"],
+        help="the paper's, or what trains best; default: both",
     )
-    parser.add_argument(
+    add(
         "--test",
         nargs="+",
         default=[],
@@ -88,60 +79,31 @@ def _add_rows(parser: argparse.ArgumentParser) -> None:
         help="sets to measure on, by name or as FOLDER:SPLIT; default: for toy a mixed one and "
         "three hard ones, else that of the config",
     )
+    add("--seeds", type=natural_int, nargs="+", default=[1, 2, 3], metavar="S", help="1 2 3")
+    iterations_help = "of every row; default: the configs'"
+    add("--iterations", type=positive_int, metavar="N", help=iterations_help)
+    jobs_help = "trainings at a time; default: one a core, or one on a GPU"
+    add("--jobs", type=positive_int, metavar="N", help=jobs_help)
+    add("--num-gpus", type=natural_int, default=0, metavar="N", help="of one training")
+    add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="change all rows' configs")
+    output_help = "runs and pages; default output/tables/DATA"
+    add("--output", type=Path, metavar="DIR", help=output_help)
+    add("--results", type=Path, metavar="DIR", help="records; default OUTPUT/results")
+    datasets_help = "default: $DETECTRON2_DATASETS or datasets"
+    add("--datasets", type=Path, metavar="DIR", help=datasets_help)
+    markdown_help = "write the tables between its markers, too"
+    add("--markdown", type=Path, metavar="FILE", help=markdown_help)
+    add("--marker", metavar="NAME", help="of the markers; default DATA")
+    only_help = "train nothing, write the pages from the records"
+    add("--report-only", action="store_true", help=only_help)
+    return parser
 
 
-def _add_trainings(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--seeds", type=natural_int, nargs="+", default=[1, 2, 3], metavar="S", help="default 1 2 3"
-    )
-    parser.add_argument(
-        "--iterations", type=positive_int, metavar="N", help="of every row; default: the configs'"
-    )
-    parser.add_argument(
-        "--jobs",
-        type=positive_int,
-        metavar="N",
-        help="trainings at a time; default: one a core, or one on a GPU",
-    )
-    parser.add_argument(
-        "--num-gpus", type=natural_int, default=0, metavar="N", help="of one training"
-    )
-    parser.add_argument(
-        "--opts", nargs="+", default=[], metavar="KEY=VALUE", help="change all rows' configs"
-    )
-
-
-def _add_places(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="runs and pages; default output/tables/DATA"
-    )
-    parser.add_argument(
-        "--results", type=Path, metavar="DIR", help="records; default OUTPUT/results"
-    )
-    parser.add_argument(
-        "--datasets", type=Path, metavar="DIR", help="default: $DETECTRON2_DATASETS or datasets"
-    )
-    parser.add_argument(
-        "--markdown", type=Path, metavar="FILE", help="write the tables between its markers, too"
-    )
-    parser.add_argument("--marker", metavar="NAME", help="of the markers; default DATA")
-    parser.add_argument(
-        "--report-only", action="store_true", help="train nothing, write the pages from the records"
-    )
-
-
-def run(args: argparse.Namespace) -> int:
-    """Trains what is missing and writes the pages.
-
-    Args:
-        args: the parsed command line.
-
-    Returns:
-        The exit status.
-
-    Raises:
-        UserError: a row, a set or an override is unknown, or settings differ.
-    """
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train what is missing, write the pages, and return the exit status."""
+    args = build_parser().parse_args(argv)
+    args.output = args.output or Path("output/tables") / args.data
+    args.results = args.results or args.output / "results"
     if args.datasets:  # detectron2 reads it once, when imported, and so do the trainings
         os.environ["DETECTRON2_DATASETS"] = str(args.datasets.absolute())
     from acnet.cli._evaluation import set_up_logging
@@ -149,26 +111,16 @@ def run(args: argparse.Namespace) -> int:
 
     hide_library_noise()
     set_up_logging()
-    from acnet.tables.command import Request, make_tables
+    from projects.ACNet.tables.command import make_tables
 
-    output = args.output or Path("output/tables") / args.data
-    request = Request(
-        data=args.data,
-        tables=tuple(args.tables),
-        names=tuple(args.rows),
-        forms=tuple(args.forms),
-        tests=tuple(args.test),
-        seeds=tuple(dict.fromkeys(args.seeds)),
-        iterations=args.iterations,
-        overrides=tuple(args.opts),
-        jobs=args.jobs,
-        num_gpus=args.num_gpus,
-        output=output,
-        results=args.results or output / "results",
-        markdown=args.markdown,
-        marker=args.marker,
-        report_only=args.report_only,
-    )
-    outcome = make_tables(request)
-    sys.stdout.write(outcome.text)
-    return outcome.status
+    try:
+        status, text = make_tables(args)
+    except UserError as error:
+        sys.stderr.write(f"tables: error: {error}\n")
+        return 2
+    sys.stdout.write(text)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -19,13 +19,18 @@ Reference:
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+from scipy import stats
 
+from acnet.config_files import load_config
 from acnet.evaluation.bootstrap import percentile_interval
+from projects.ACNet.tables.record import RESAMPLED, Record
+from projects.ACNet.tables.rows import FORMS, Row, baseline_of, known_rows, part_pairs
+from projects.ACNet.tables.settings import check_equal, model_settings
 
 LEVEL = 0.95
 Sample: TypeAlias = tuple[float, np.ndarray]  # a number on all photos, and (R,) on resampled ones
@@ -38,31 +43,19 @@ class Estimate:
 
     Args:
         value: mean over the seeds, on all photos.
-        low: lower end of the interval over photos and seeds; None where there is none.
+        low: lower end of the interval over photos, and over seeds where a row has two; None where
+            there is no interval.
         high: its upper end.
-        photo_low: lower end of the interval over photos alone.
-        photo_high: its upper end.
-        seeds: how many seeds all of its rows have.
-        over_seeds: the interval has the spread between seeds in it, for which two are needed.
     """
 
     value: float
     low: float | None
     high: float | None
-    photo_low: float | None
-    photo_high: float | None
-    seeds: int
-    over_seeds: bool
 
     @property
-    def is_above_zero(self) -> bool:
-        """The whole interval is above 0."""
-        return self.low is not None and self.low > 0
-
-    @property
-    def is_below_zero(self) -> bool:
-        """The whole interval is below 0."""
-        return self.high is not None and self.high < 0
+    def is_clear(self) -> bool:
+        """The whole interval is on one side of 0."""
+        return self.low is not None and (self.low > 0 or self.high < 0)
 
 
 def estimate(samples: Samples, weights: Mapping[str, float]) -> Estimate | None:
@@ -83,24 +76,18 @@ def estimate(samples: Samples, weights: Mapping[str, float]) -> Estimate | None:
     value = float(np.mean([_weighted(samples, weights, seed, 0) for seed in seeds]))
     resampled = np.mean([_weighted(samples, weights, seed, 1) for seed in seeds], axis=0)
     photos = percentile_interval(resampled, LEVEL)
+    if photos is None:
+        return Estimate(value=value, low=None, high=None)
     is_difference = math.isclose(sum(weights.values()), 0.0, abs_tol=1e-9)
     spread, freedom = seed_spread(samples, within_seeds=is_difference)
     half = 0.0
     if freedom:
         error = spread * math.sqrt(sum(weight**2 for weight in weights.values()) / len(seeds))
-        half = student_t((1 + LEVEL) / 2, freedom) * error
-    low = high = None
-    if photos is not None:
-        low = value - math.hypot(value - photos[0], half)
-        high = value + math.hypot(photos[1] - value, half)
+        half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
     return Estimate(
         value=value,
-        low=low,
-        high=high,
-        photo_low=photos and photos[0],
-        photo_high=photos and photos[1],
-        seeds=len(seeds),
-        over_seeds=freedom > 0,
+        low=value - math.hypot(value - photos[0], half),
+        high=value + math.hypot(photos[1] - value, half),
     )
 
 
@@ -133,25 +120,116 @@ def seed_spread(samples: Samples, *, within_seeds: bool) -> tuple[float, int]:
     return (float(math.sqrt(residuals @ residuals / freedom)), freedom) if freedom else (0.0, 0)
 
 
-def student_t(probability: float, freedom: int) -> float:
-    """Return a quantile of Student's t distribution.
-
-    With t = sqrt(freedom) * tan(angle) its density in the angle is proportional to
-    cos(angle)^(freedom - 1), which is summed up here.
+def effect_weights(part: str, keys: Mapping[str, str]) -> dict[str, float]:
+    """Return the weights by which rows sum up to the mean effect of a part of ACNet.
 
     Args:
-        probability: at least 0.5 and below 1.
-        freedom: degrees of freedom, at least 1.
+        part: of `rows.PARTS`.
+        keys: which row stands for which of the paper's; pairs with one missing are left out.
 
     Returns:
-        The quantile, right to four digits.
+        Weights by row; none where no pair is complete.
     """
-    angles = np.linspace(0, np.pi / 2, 100_001)
-    density = np.cos(angles) ** (freedom - 1)
-    steps = (density[1:] + density[:-1]) / 2
-    up_to = np.concatenate([[0.0], np.cumsum(steps)])
-    angle = np.interp(2 * probability - 1, up_to / up_to[-1], angles)
-    return float(math.sqrt(freedom) * np.tan(angle))
+    pairs = [
+        (keys[without.key], keys[with_part.key])
+        for without, with_part in part_pairs(part)
+        if without.key in keys and with_part.key in keys
+    ]
+    weights: dict[str, float] = {}
+    for without, with_part in pairs:
+        weights[without] = weights.get(without, 0.0) - 1 / len(pairs)
+        weights[with_part] = weights.get(with_part, 0.0) + 1 / len(pairs)
+    return {row: weight for row, weight in weights.items() if weight}
+
+
+def paper_effect(part: str) -> float:
+    """Return the mean effect of a part in the paper, in mAP."""
+    gains = [pair[1].map_percent - pair[0].map_percent for pair in part_pairs(part)]
+    return sum(gains) / len(gains)
+
+
+class Measured:
+    """Which row has which records.
+
+    A row without records of its own takes those of a row that is the same model: Table III's L2-L4
+    with DCE is Table II's (h).
+
+    Args:
+        rows: that are wanted, each once.
+        records: of the data set, comparable with each other.
+
+    Raises:
+        UserError: a record is of a config that has changed since.
+    """
+
+    def __init__(self, rows: Sequence[Row], records: Sequence[Record]):
+        self.rows = tuple(rows)
+        self.records = tuple(records)
+        known = known_rows(rows[0].data) if rows else []
+        self._known = {(row.table, row.key, row.form) for row in known}
+        self._of_row = {row: self._find(row) for row in rows}
+        # Alike in all records, or the first ones' where some lack a set.
+        self.tests = tuple(records[0].content["tests"]) if records else ()
+
+    def of(self, row: Row) -> dict[int, Record]:
+        """Return the records of a row, by seed."""
+        return self._of_row[row]
+
+    def find(self, table: int, key: str, form: str) -> Row | None:
+        """Find the row that stands for one of the paper's.
+
+        A row that has no tuned twin, be it among the rows or not, is the same in both forms.
+
+        Returns:
+            The row; None where it is not among the rows.
+        """
+        tables = (1, 2) if (table, key) == (1, "acnet") else (table,)
+        for wanted in dict.fromkeys((form, FORMS[0])):
+            for one in tables:
+                for row in self.rows:
+                    if (row.table, row.key, row.form) == (one, key, wanted):
+                        return row
+                if (one, key, wanted) in self._known:
+                    return None
+        return None
+
+    def samples(self, rows: Iterable[Row], test: str, key: str) -> Samples:
+        """Collect a number of several rows on a set, with its replicates.
+
+        Rows without records are left out; the number is one of `RESAMPLED`.
+        """
+        column = list(RESAMPLED).index(key)
+        found: dict[str, dict[int, Sample]] = {}
+        for row in rows:
+            for seed, record in self._of_row[row].items():
+                value = record.value(test, key) if test in record.content["tests"] else None
+                if value is not None:
+                    sample = (value, record.replicates[test][:, column])
+                    found.setdefault(row.config, {})[seed] = sample
+        return found
+
+    def value(self, row: Row, pool: Iterable[Row], test: str, key: str) -> Estimate | None:
+        """Estimate a number of a row, the spread between seeds pooled over some rows."""
+        return estimate(self.samples(pool, test, key), {row.config: 1.0})
+
+    def gain(self, row: Row, pool: Iterable[Row], test: str, key: str) -> Estimate | None:
+        """Estimate a row's gain over the baseline; None where it has the baseline's records."""
+        base = baseline_of(self.rows, row.form)
+        if base is None or self.of(base) == self.of(row):
+            return None
+        pool = dict.fromkeys([base, *pool])
+        return estimate(self.samples(pool, test, key), {row.config: 1.0, base.config: -1.0})
+
+    def _find(self, row: Row) -> dict[int, Record]:
+        if not self.records:
+            return {}
+        model = model_settings(load_config(row.config, self.records[0].settings["overrides"]))
+        own = {record.seed: record for record in self.records if record.row == row.config}
+        for record in own.values():
+            names = (f"the config {row.config}", f"the record {record.path}")
+            check_equal(model, record.content["model"], names)
+        alike = [record for record in self.records if record.content["model"] == model]
+        return own or {record.seed: record for record in alike}
 
 
 def _weighted(

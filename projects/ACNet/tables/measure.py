@@ -1,89 +1,126 @@
-"""Measures one trained row and writes its record; a program of its own, so that its memory goes.
+"""Measure one trained row and write its record; a program of its own, so that its memory goes.
 
-`python -m acnet.tables.measure FOLDER` reads FOLDER/job.json, which the runner wrote.
+`python -m projects.ACNet.tables.measure FOLDER JOBS` reads FOLDER/job.json, which the runner wrote.
+
+A row is measured by fewer numbers than `acnet evaluate` has, since each gets a bootstrap for every
+row, seed and set.
 """
 
+import hashlib
+import platform
 import statistics
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import detectron2
 import numpy as np
 import torch
 from detectron2.config import instantiate
 from omegaconf import DictConfig
 
+import acnet
 from acnet.checkpoint import load_trained_weights
-from acnet.config import load_config
+from acnet.config_files import load_config
+from acnet.data.parallel import default_workers
 from acnet.engine.evaluate import default_eval
 from acnet.engine.metrics import read_metrics
 from acnet.engine.train import build_model
-from acnet.evaluation.average_precision import average_precision
+from acnet.evaluation.average_precision import PrecisionCurves, average_precision
 from acnet.evaluation.bootstrap import bootstrap
 from acnet.evaluation.coco_files import detections_from_rows
 from acnet.evaluation.columns import Detections
 from acnet.evaluation.evaluator import RESULTS_NAME
+from acnet.evaluation.froc import FALSE_POSITIVES_PER_PHOTO, FrocCurve
+from acnet.evaluation.headline import rate_name
 from acnet.evaluation.json_rows import read_json_rows
+from acnet.evaluation.matches import Matches
 from acnet.evaluation.matching import match
 from acnet.evaluation.registered import RegisteredTruth, registered_truth
-from acnet.modeling.complexity import count_complexity
-from acnet.tables.job import FINAL_WEIGHTS, Job, read_job
-from acnet.tables.numbers import (
+from projects.ACNet.analyze_model import count_parts
+from projects.ACNet.tables.plan import Run, read_run, register_sets, truth_digest
+from projects.ACNet.tables.record import (
     BOOTSTRAP_SEED,
     MAX_DETECTIONS,
     REPLICATES,
     RESAMPLED,
-    TableNumbers,
+    write_record,
 )
-from acnet.tables.provenance import machine, source_digest, versions
-from acnet.tables.record import write_record
-from acnet.tables.test_sets import register_sets, truth_digest
 
+FINAL_WEIGHTS = "model_final.pth"
 DIGITS = 4  # of percentages and losses in a record
 CURVES = ("total_loss", "bbox/AP", "bbox/AP50", "bbox/AP50-VOC07")
+# What decides a training and its measurement.
+SOURCES = ("checkpoint", "data", "engine", "evaluation", "layers", "modeling")
 
 
-def main(folder: Path) -> None:
-    """Measure the row that was trained in a folder.
+class TableNumbers:
+    """The numbers of one model on one set, in percent, for any weights of the photos.
 
     Args:
-        folder: of the training, with `job.json`.
+        matches: of all photos, with a cap of `MAX_DETECTIONS`.
     """
-    job = read_job(folder)
-    cfg = load_config(job.config, job.opts)
-    register_sets([cfg], list(job.tests))
+
+    def __init__(self, matches: Matches):
+        self._precision = PrecisionCurves(matches, suffixes=("",), caps=(MAX_DETECTIONS,))
+        self._froc = FrocCurve(matches, rule="iou")
+
+    def __call__(self, photo_weights: np.ndarray) -> dict[str, float | None]:
+        """Compute the numbers; (P,) int64 tell how often each photo counts.
+
+        Returns:
+            Values by key; none where no photo with a lesion counts.
+        """
+        values: dict[str, float | None] = dict(self._precision.average_precision(photo_weights))
+        froc = self._froc.froc(photo_weights)
+        if froc is not None:
+            for rate, value in zip(FALSE_POSITIVES_PER_PHOTO, froc.at_points, strict=True):
+                values[f"sensitivity@{rate_name(rate)}"] = 100.0 * value
+            values["FROC"] = 100.0 * froc.score
+        return values
+
+
+def main(folder: Path, jobs: int) -> None:
+    """Measure the row that was trained in a folder, beside as many others as `jobs` says."""
+    run = read_run(folder)
+    cfg = load_config(run.row.config, run.opts)
+    register_sets([cfg], list(run.tests))
     tests, replicates = {}, {}
-    for place, name in enumerate(job.tests):
-        tests[name], replicates[name] = _measure(cfg, job, name, is_of_training=place == 0)
+    for place, name in enumerate(run.tests):
+        tests[name], replicates[name] = _measure(cfg, run, name, is_of_training=place == 0)
     rows = read_metrics(folder / "metrics.json")
     write_record(
-        job.record,
+        run.record,
         {
-            "row": job.config,
-            "form": job.form,
-            "seed": job.seed,
-            "settings": job.settings,
-            "model": job.model,
+            "row": run.row.config,
+            "form": run.row.form,
+            "seed": run.seed,
+            "settings": run.settings,
+            "model": run.model,
             "size": _size(cfg),
             "tests": tests,
             "curve": _curve(rows),
             "times": _times(rows),
-            "machine": machine() | {"jobs": job.jobs},
-            "versions": versions(),
-            "source": source_digest(),
+            "machine": _machine() | {"jobs": jobs},
+            "versions": {
+                "acnet": acnet.__version__,
+                "detectron2": detectron2.__version__,
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+            },
+            "source": _source_digest(),
         },
         replicates,
     )
 
 
 def _measure(
-    cfg: DictConfig, job: Job, name: str, *, is_of_training: bool
+    cfg: DictConfig, run: Run, name: str, *, is_of_training: bool
 ) -> tuple[dict[str, Any], Any]:
     truth = registered_truth(name)
-    path = job.folder / RESULTS_NAME
+    path = run.folder / RESULTS_NAME
     if not is_of_training or not path.is_file():  # the training has just evaluated on the first set
-        path = _predict(cfg, job, name)
+        path = _predict(cfg, run, name)
     matches = match(truth.ground_truth, _read(path, truth), max_detections=[MAX_DETECTIONS])
     numbers = TableNumbers(matches)
     photos = truth.ground_truth.num_photos
@@ -99,14 +136,14 @@ def _measure(
     }, resampled.replicates
 
 
-def _predict(cfg: DictConfig, job: Job, name: str) -> Path:
+def _predict(cfg: DictConfig, run: Run, name: str) -> Path:
     """Predict a set with the final weights, and return the file of detections."""
-    folder = job.folder / "tests" / truth_digest(name)
+    folder = run.folder / "tests" / truth_digest(name)
     cfg.dataloader.test.dataset.names = name
     cfg.dataloader.evaluator.kind = "lesion"
     cfg.dataloader.evaluator.output_dir = str(folder)
     model = build_model(cfg).eval()
-    load_trained_weights(model, job.folder / FINAL_WEIGHTS)
+    load_trained_weights(model, run.folder / FINAL_WEIGHTS)
     default_eval(cfg, model)
     return folder / RESULTS_NAME
 
@@ -122,16 +159,11 @@ def _read(path: Path, truth: RegisteredTruth) -> Detections:
 def _size(cfg: DictConfig) -> dict[str, Any]:
     """Count parameters, and multiply-accumulates of one picture of the test set."""
     image = next(iter(instantiate(cfg.dataloader.test)))[0]["image"]
-    with torch.device("meta"):
-        model = instantiate(cfg.model)
-    step = model.backbone.size_divisibility or 1
-    image_hw = tuple(-(-side // step) * step for side in image.shape[-2:])
-    proposals = cfg.model.proposal_generator.post_nms_topk[1]
-    parts = count_complexity(model, image_hw=image_hw, num_proposals=proposals)
+    image_hw, parts = count_parts(cfg, image.shape[-2:])
     return {
         "image_hw": image_hw,
-        "parameters": sum(part.parameters for part in parts),
-        "gmacs": round(sum(part.macs for part in parts) / 1e9, DIGITS),
+        "parameters": sum(parameters for parameters, _ in parts.values()),
+        "gmacs": round(sum(macs for _, macs in parts.values()) / 1e9, DIGITS),
     }
 
 
@@ -144,10 +176,34 @@ def _curve(rows: list[dict[str, Any]]) -> dict[str, list[float | None]]:
     return curve
 
 
-def _times(rows: list[dict[str, Any]]) -> Mapping[str, float]:
+def _times(rows: list[dict[str, Any]]) -> dict[str, float]:
     seconds = [row["time"] for row in rows if "time" in row]
     return {"seconds_a_step": round(statistics.median(seconds), DIGITS)} if seconds else {}
 
 
+def _machine() -> dict[str, Any]:
+    """Describe the machine: processor, cores, GPU, threads of this process."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return {
+        "processor": names[0] if names else platform.processor() or platform.machine(),
+        "cores": default_workers(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def _source_digest() -> str:
+    """Hash the source of what decides a training; kept, and compared by nobody."""
+    root = Path(acnet.__file__).parent
+    digest = hashlib.sha256()
+    for name in SOURCES:
+        for file in sorted((root / name).rglob("*.py")):
+            digest.update(file.relative_to(root).as_posix().encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,45 +1,47 @@
-"""What has to be trained: every row with every seed, and under which settings."""
+"""What has to be trained and on which sets it is measured: every row with every seed."""
 
+import dataclasses
+import hashlib
+import json
+import logging
 import math
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from detectron2.config import instantiate
+from detectron2.data import DatasetCatalog
 from omegaconf import DictConfig, OmegaConf
 
-from acnet.config import load_config
-from acnet.tables.record import Record, record_path
-from acnet.tables.rows import Row
-from acnet.tables.settings import model_settings, shared_settings
-from acnet.tables.test_sets import truth_digest
+from acnet.config_files import dataset_names
+from acnet.data.files import write_json
+from acnet.data.layout import TOY_TESTS, TOY_TESTS_PREFIX, PreparedLayout, datasets_root
+from acnet.data.parallel import default_workers
+from acnet.data.prepare import PrepareOptions, prepare_acne04
+from acnet.data.readers.acne04 import open_acne04
+from acnet.data.register import register_all, register_paths
+from acnet.data.tiles.options import TileOptions
+from acnet.data.toy.archive import write_toy_set
+from acnet.data.toy.hard_sets import ToyTests, write_toy_tests
+from acnet.data.toy.photo import ToyOptions
+from acnet.errors import UserError
+from acnet.evaluation.registered import registered_truth
+from projects.ACNet.tables.record import Record, record_path
+from projects.ACNet.tables.rows import Row
+from projects.ACNet.tables.settings import check_equal, model_settings, shared_settings
+
+logger = logging.getLogger(__name__)
+
+JOB_FILE = "job.json"
+THIS = "this command"
+# The toy photos of `make demo`, which the rows are trained on.
+TOY_PHOTOS, TOY_PX, TOY_SEED = 1000, 320, 42
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choices:
-    """What the user chose for all rows alike.
-
-    Args:
-        tests: names of the sets to measure on; the first is also the one that a training
-            evaluates on.
-        seeds: of the trainings.
-        iterations: of a training; None for the configs' own.
-        overrides: key=value for every row.
-        output: folder of runs and pages.
-        results: folder of the records.
-        num_gpus: of one training.
-    """
-
-    tests: tuple[str, ...]
-    seeds: tuple[int, ...]
-    iterations: int | None
-    overrides: tuple[str, ...]
-    output: Path
-    results: Path
-    num_gpus: int = 0
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
 class Run:
     """One row with one seed.
 
@@ -71,100 +73,88 @@ class Run:
         return f"{self.row.config}, seed {self.seed}"
 
     def is_measured_by(self, record: Record) -> bool:
-        """Tell whether a record is of this row on all of these sets.
+        """Tell whether a record with the same settings is of this row on all of these sets."""
+        return self.tests.items() <= record.digests.items()
 
-        Args:
-            record: with the same settings.
-        """
-        there = {name: test["data"] for name, test in record.content["tests"].items()}
-        return all(there.get(name) == digest for name, digest in self.tests.items())
-
-
-def load_rows(rows: Sequence[Row], choices: Choices) -> dict[Row, DictConfig]:
-    """Load the config of each row with the user's overrides.
-
-    Args:
-        rows: those that are wanted.
-        choices: of the user.
-
-    Returns:
-        Configs by row, in order.
-
-    Raises:
-        UserError: an override does not fit a config.
-    """
-    return {row: load_config(row.config, _overrides(choices)) for row in rows}
+    def write(self) -> None:
+        """Write the run to its folder, where the measurement reads it; it marks whose this is."""
+        content = dataclasses.asdict(self)
+        paths = {"folder": str(self.folder), "record": str(self.record)}
+        write_json(self.folder / JOB_FILE, content | paths)
 
 
-def plan_runs(cfgs: Mapping[Row, DictConfig], choices: Choices) -> list[Run]:
+def read_run(folder: Path) -> Run:
+    """Read what `Run.write` wrote to a run's folder."""
+    content = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
+    content["row"] = Row(**content["row"])
+    content["opts"] = tuple(content["opts"])
+    content |= {name: Path(content[name]) for name in ("folder", "record")}
+    return Run(**content)
+
+
+def plan_runs(
+    cfgs: Mapping[Row, DictConfig],
+    *,
+    tests: Sequence[str],
+    seeds: Sequence[int],
+    overrides: Sequence[str],
+    output: Path,
+    results: Path,
+) -> list[Run]:
     """Plan the trainings: the first seed of all rows, then the second, and so on.
 
     A row whose config means the same as an earlier one's, as Table III's L2-L4 with DCE means
     Table II's (h), is not trained again.
 
     Args:
-        cfgs: of `load_rows`; their data sets are registered.
-        choices: of the user.
-
-    Returns:
-        The runs, in the order in which they should be done.
+        cfgs: of the rows, with all overrides applied; their data sets are registered.
+        tests: sets to measure on; the first is also the one that a training evaluates on.
+        seeds: of the trainings.
+        overrides: key=value for every row.
+        output: folder of the runs.
+        results: folder of the records.
     """
-    tests = {name: truth_digest(name) for name in choices.tests}
+    digests = {name: truth_digest(name) for name in tests}
     data = _train_data(cfgs.values())
     runs: list[Run] = []
     for row, cfg in cfgs.items():
         digest, images = data[_train_names(cfg)]
         iterations = _iterations(cfg, images)
         settings = shared_settings(
-            cfg, iterations=iterations, train_data=digest, overrides=choices.overrides
+            cfg, iterations=iterations, train_data=digest, overrides=overrides
         )
         model = model_settings(cfg)
         if any(one.model == model and one.settings == settings for one in runs):
             continue
-        runs += [
-            Run(
+        for seed in seeds:
+            folder = output / "runs" / row.config / f"seed_{seed}"
+            run = Run(
                 row=row,
                 seed=seed,
-                opts=_opts(cfg, choices, row, seed),
-                folder=_run_folder(choices, row, seed),
-                record=record_path(choices.results, row.config, seed),
+                opts=_opts(overrides, seed, folder, tests[0]),
+                folder=folder,
+                record=record_path(results, row.config, seed),
                 settings=settings,
                 model=model,
                 iterations=iterations,
-                tests=tests,
+                tests=digests,
             )
-            for seed in choices.seeds
-        ]
-    return sorted(runs, key=lambda run: choices.seeds.index(run.seed))
+            runs.append(run)
+    return sorted(runs, key=lambda run: seeds.index(run.seed))
 
 
-def _run_folder(choices: Choices, row: Row, seed: int) -> Path:
-    return choices.output / "runs" / row.config / f"seed_{seed}"
-
-
-def _overrides(choices: Choices) -> list[str]:
-    length = [] if choices.iterations is None else [f"train.max_iter={choices.iterations}"]
-    return [*choices.overrides, *length]
-
-
-def _opts(cfg: DictConfig, choices: Choices, row: Row, seed: int) -> tuple[str, ...]:
-    import torch
-
+def _opts(overrides: Sequence[str], seed: int, folder: Path, test: str) -> tuple[str, ...]:
     # Readers beside one-thread trainings that fill the cores only take turns with them; the order
     # and the augmentation of the images do not depend on them.
     readers = [] if torch.cuda.is_available() else ["dataloader.train.num_workers=0"]
     return (
         "train.checkpointer.max_to_keep=1",
         *readers,
-        *_overrides(choices),
+        *overrides,
         f"train.seed={seed}",
-        f"train.output_dir={_run_folder(choices, row, seed)}",
-        f"dataloader.test.dataset.names={_quoted(choices.tests[0])}",
+        f"train.output_dir={folder}",
+        f"dataloader.test.dataset.names='{test}'",  # a path may hold what Hydra's grammar minds
     )
-
-
-def _quoted(name: str) -> str:
-    return f"'{name}'"  # a path may hold what Hydra's grammar minds
 
 
 def _train_names(cfg: DictConfig) -> tuple[str, ...]:
@@ -172,10 +162,8 @@ def _train_names(cfg: DictConfig) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def _train_data(cfgs: Sequence[DictConfig]) -> dict[tuple[str, ...], tuple[str, int]]:
+def _train_data(cfgs: Iterable[DictConfig]) -> dict[tuple[str, ...], tuple[str, int]]:
     """Digest and number of images of each training set, which is read once."""
-    from detectron2.config import instantiate
-
     data = {}
     for cfg in cfgs:
         names = _train_names(cfg)
@@ -188,3 +176,136 @@ def _iterations(cfg: DictConfig, images: int) -> int:
     if cfg.train.max_iter is not None:
         return cfg.train.max_iter
     return math.ceil(cfg.train.epochs * images / cfg.dataloader.train.total_batch_size)
+
+
+def check_runs(runs: Sequence[Run], records: Sequence[Record]) -> None:
+    """Refuse runs that would not be comparable with each other, or with what is there.
+
+    Args:
+        runs: that are planned.
+        records: of the same data set, of these rows or others.
+
+    Raises:
+        UserError: settings differ from row to row, from those of a record, or from those of a
+            training that was begun.
+    """
+    planned = {run.row.config: run for run in runs}
+    first = runs[0]
+    for run in planned.values():
+        same_form = run.row.form == first.row.form
+        names = (first.row.config, run.row.config)
+        check_equal(first.settings, run.settings, names, same_form=same_form)
+    for run in runs:
+        if (run.folder / JOB_FILE).is_file():
+            begun, names = read_run(run.folder), (THIS, f"the training begun in {run.folder}")
+            check_equal(run.settings, begun.settings, names)
+            check_equal(run.model, begun.model, names)
+    for record in records:
+        run = planned.get(record.row, first)
+        names = (THIS, f"the record {record.path}")
+        check_equal(run.settings, record.settings, names, same_form=run.row.form == record.form)
+        check_equal(run.tests, _common_tests(record, run.tests), names)
+        if record.row in planned:
+            check_equal(run.model, record.content["model"], names)
+
+
+def check_records(records: Sequence[Record]) -> None:
+    """Refuse records of one data set that are not comparable with each other.
+
+    Raises:
+        UserError: their settings differ.
+    """
+    for record in records:
+        of_form = next(one for one in records if one.form == record.form)
+        for other in (records[0], of_form):
+            names = (f"the record {other.path}", f"the record {record.path}")
+            same_form = other.form == record.form
+            check_equal(other.settings, record.settings, names, same_form=same_form)
+        check_equal(records[0].digests, _common_tests(record, records[0].digests), names)
+
+
+def _common_tests(record: Record, tests: Mapping[str, str]) -> dict[str, str]:
+    """The tests of a row, with the record's data where it has the same set."""
+    return {name: record.digests.get(name, digest) for name, digest in tests.items()}
+
+
+def default_tests(data: str, cfg: DictConfig) -> list[str]:
+    """Name the sets that a row is measured on where the user names none.
+
+    Returns:
+        For the toy photos a mixed set and three hard ones, else the config's test set.
+    """
+    if data == "toy":
+        return [f"{TOY_TESTS_PREFIX}_{name}" for name in TOY_TESTS]
+    names = cfg.dataloader.test.dataset.names
+    return [names] if isinstance(names, str) else list(names)
+
+
+def make_toy_sets() -> None:
+    """Draw and prepare the toy photos and the toy test sets where they are missing.
+
+    They go to the data sets' folder; it takes two minutes, once.
+    """
+    root, workers = datasets_root(), default_workers()
+    layout = PreparedLayout(root, "toy")
+    if not layout.annotations("trainval_0", tiles=True).is_file():
+        photos = root / "toy_photos"
+        logger.info("drawing %d toy photos in %s", TOY_PHOTOS, photos)
+        options = ToyOptions(seed=TOY_SEED, sizes_px=(TOY_PX,))
+        write_toy_set(photos, options, photos=TOY_PHOTOS, workers=workers)
+        command = ["python", "datasets/prepare_acne04.py", "--prefix", "toy", "--folds", "0"]
+        prepare = PrepareOptions(
+            tiles=TileOptions(),
+            folds=[0],
+            workers=workers,
+            command=shlex.join([*command, "--src", str(photos), "--dst", str(root)]),
+        )
+        prepare_acne04(open_acne04(photos), layout, prepare)
+    tests = PreparedLayout(root, TOY_TESTS_PREFIX)
+    if not all(tests.annotations(name).is_file() for name in TOY_TESTS):
+        logger.info("drawing the toy test sets in %s", tests.folder)
+        command = shlex.join(["acnet", "data", "toy-tests", str(tests.folder)])
+        write_toy_tests(tests, ToyTests(), workers=workers, command=command)
+
+
+def register_sets(cfgs: Iterable[DictConfig], tests: Sequence[str]) -> None:
+    """Make all data sets of some configs and tests known, by name or by path.
+
+    Raises:
+        UserError: a path leads to no set, or a test set is unknown.
+    """
+    register_all()
+    register_paths(dict.fromkeys([*tests, *(name for cfg in cfgs for name in dataset_names(cfg))]))
+    for name in tests:
+        if name not in DatasetCatalog:
+            starts = ("toy", "acne04", "voc")
+            known = ", ".join(sorted(one for one in DatasetCatalog if one.startswith(starts)))
+            raise UserError(
+                "--test takes names of registered sets, or paths such as SET:SPLIT. Received "
+                f"{name!r}. Known are {known}, and what is prepared below {datasets_root()}."
+            )
+
+
+def truth_digest(names: str | Sequence[str]) -> str:
+    """Hash what one or several sets hold: photos' names and sizes, classes and boxes.
+
+    Where they were made on two machines, their pictures may differ by a bit of rounding, and their
+    paths do; the ground truth does not.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for name in [names] if isinstance(names, str) else names:
+        truth = registered_truth(name).ground_truth
+        files = [Path(file).name for file in truth.file_names]
+        digest.update("\n".join([*files, *truth.class_names]).encode())
+        for column in (truth.image_hw, truth.photo, truth.classes, truth.boxes_xywh.round(3)):
+            digest.update(column.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def short_test(name: str) -> str:
+    """Shorten the name of a test set to what tells it from others."""
+    last = name.rpartition(":")[2].rpartition("/")[2]
+    return last.removeprefix(f"{TOY_TESTS_PREFIX}_").removesuffix(".json")

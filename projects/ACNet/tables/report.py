@@ -1,160 +1,227 @@
-"""The page, the Markdown and the picture of a set of records."""
+"""The tables of a page as rows of cells, the same for HTML and for Markdown."""
 
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import acnet
-from acnet.files import write_text
-from acnet.tables.contents import (
-    Table,
-    effect_table,
-    form_table,
-    gain_table,
-    paper_tables,
+from acnet.visualization.templates import rounded
+from projects.ACNet.tables.estimates import (
+    Estimate,
+    Measured,
+    effect_weights,
+    estimate,
+    paper_effect,
 )
-from acnet.tables.curves import draw_curves
-from acnet.tables.estimates import LEVEL
-from acnet.tables.markdown import tables_markdown, write_between_markers
-from acnet.tables.measured import Measured
-from acnet.tables.numbers import (
-    BOOTSTRAP_SEED,
-    HEADLINE,
-    MAX_DETECTIONS,
-    REPLICATES,
-    RESAMPLED,
+from projects.ACNet.tables.plan import short_test
+from projects.ACNet.tables.record import RESAMPLED, Record
+from projects.ACNet.tables.rows import (
+    FORMS,
+    PAPER_ROWS,
+    PARTS,
+    TITLES,
+    PaperRow,
+    Row,
+    baseline_of,
 )
-from acnet.tables.record import Record
-from acnet.tables.test_sets import short_test
-from acnet.visualization.templates import render
 
-PAGE, MARKDOWN, PICTURE = "index.html", "results.md", "curves.png"
-SHOWN_BY_SET = (HEADLINE, f"AP@{MAX_DETECTIONS}")
-DATA_NAMES = {"toy": "generated photos", "acne04": "ACNE04", "voc07": "PASCAL VOC 2007"}
+NOTHING = "\N{EN DASH}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contents:
-    """What a page says.
+class Cell:
+    """One cell of a table.
 
     Args:
-        title: of the page.
-        facts: name and value of what all rows share.
-        tables: in order.
-        notes: paragraphs on how to read them.
-        picture: path of the training curves, relative to the page; "" for none.
+        text: the number, or a name.
+        interval: beside it, or "".
+        strong: whether the whole interval is on one side of 0.
+        is_number: stands to the right.
+    """
+
+    text: str
+    interval: str = ""
+    strong: bool = False
+    is_number: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table with its heading.
+
+    Args:
+        title: above it.
+        text: a paragraph below the title, or "".
+        header: names of the columns.
+        rows: of cells.
     """
 
     title: str
-    facts: tuple[tuple[str, str], ...]
-    tables: tuple[Table, ...]
-    notes: tuple[str, ...]
-    picture: str
+    text: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
 
 
-def write_reports(
-    measured: Measured, data: str, output: Path, *, markdown: Path | None, marker: str
-) -> Path:
-    """Write the page and the Markdown into a folder, and the Markdown into a document.
+def paper_tables(measured: Measured) -> list[Table]:
+    """Build the paper's tables that have a measured row, each form apart, and one of other rows."""
+    tables = []
+    for number in TITLES:
+        for form in FORMS:
+            shown = _rows_of(number, form, measured)
+            own = [row for _, row in shown if row and row.form == form]
+            if form != FORMS[0]:  # what a table shares with another is shown in the paper's form
+                own = [row for row in own if row.table == number]
+            if any(measured.of(row) for row in own):
+                tables.append(_paper_table(number, form, shown, measured))
+    others = [row for row in measured.rows if row.paper is None and measured.of(row)]
+    if others:
+        cells = tuple((_name(row.config), *_our_cells(measured, row, others)) for row in others)
+        header = ("row", *_our_header())
+        tables.append(
+            Table(title="Other rows", text="Not in the paper.", header=header, rows=cells)
+        )
+    return tables
 
-    Args:
-        measured: rows and records, of which there is one at least.
-        data: "toy", "acne04" or "voc07".
-        output: the folder.
-        markdown: document with markers, or None.
-        marker: what its markers are called.
+
+def gain_table(measured: Measured, key: str) -> Table | None:
+    """Show the gain of one of `RESAMPLED` over the baseline on each set; None without records."""
+    rows = []
+    for form in FORMS:
+        shown = [row for _, row in _rows_of(2, form, measured) if row]
+        for row in shown:
+            if row.form == form and measured.of(row) and row != baseline_of(measured.rows, form):
+                gains = [measured.gain(row, shown, test, key) for test in measured.tests]
+                label = row.label if form == FORMS[0] else f"{row.label}, tuned"
+                rows.append(_estimates_row(label, gains))
+    return _by_set(measured, f"Gain over the baseline: {RESAMPLED[key]}", "", ("row",), rows)
+
+
+def effect_table(measured: Measured, key: str) -> Table | None:
+    """Show what each part adds to a number: rows with it minus rows without it.
 
     Returns:
-        The path of the page.
-
-    Raises:
-        UserError: the document has no such markers.
+        A table; None where no two rows differ in one part alone.
     """
-    drawn = draw_curves(measured, output / PICTURE)
-    contents = _contents(measured, data, PICTURE if drawn else "")
-    write_text(output / MARKDOWN, tables_markdown(contents, level=1))
-    page = render("tables.html.j2", contents=contents, version=acnet.__version__)
-    write_text(output / PAGE, page)
-    if markdown is not None:
-        name = f"images/tables_{marker}.png"
-        if drawn:
-            draw_curves(measured, markdown.parent / name)
-        contents = _contents(measured, data, name if drawn else "")
-        write_between_markers(markdown, marker, tables_markdown(contents, level=2))
-    return output / PAGE
+    rows = []
+    for form in FORMS:
+        found = [(paper, row) for paper, row in _rows_of(2, form, measured) if row]
+        by_key = {paper.key: row for paper, row in found if measured.of(row)}
+        if not any(row.form == form for row in by_key.values()):
+            continue
+        for part in PARTS:
+            weights = effect_weights(part, {name: row.config for name, row in by_key.items()})
+            samples = [measured.samples(by_key.values(), test, key) for test in measured.tests]
+            effects = [estimate(one, weights) for one in samples if weights]
+            if any(effects):
+                paper = Cell(text=rounded(paper_effect(part), 1, plus=True))
+                rows.append(_estimates_row(f"{part}, {form} form", effects, paper))
+    text = (
+        "The mean of all pairs of Table II's rows that differ in the part alone, with it minus "
+        "without it."
+    )
+    title = f"What each part adds: {RESAMPLED[key]}"
+    return _by_set(measured, title, text, ("part", "paper"), rows)
 
 
-def _contents(measured: Measured, data: str, picture: str) -> Contents:
-    extra = [
-        table
-        for key in SHOWN_BY_SET
-        for table in (gain_table(measured, key), effect_table(measured, key))
-    ]
-    extra.append(form_table(measured, HEADLINE))
-    return Contents(
-        title=f"The paper's tables on {DATA_NAMES[data]}",
-        facts=_facts(measured.records),
-        tables=(*paper_tables(measured), *(one for one in extra if one)),
-        notes=_notes(measured),
-        picture=picture,
+def form_table(measured: Measured, key: str) -> Table | None:
+    """Show what the tuned form of each row adds to the paper's; None without both forms."""
+    rows = []
+    of_paper, tuned = (_rows_of(2, form, measured) for form in FORMS)
+    pool = [row for _, row in [*of_paper, *tuned] if row]
+    for (_, row), (_, twin) in zip(of_paper, tuned, strict=True):
+        if row and twin and row != twin and measured.of(row) and measured.of(twin):
+            weights = {twin.config: 1.0, row.config: -1.0}
+            samples = [measured.samples(pool, test, key) for test in measured.tests]
+            rows.append(_estimates_row(row.label, [estimate(one, weights) for one in samples]))
+    title = f"Tuned form over the paper's: {RESAMPLED[key]}"
+    return _by_set(measured, title, "", ("row",), rows)
+
+
+def _by_set(
+    measured: Measured,
+    title: str,
+    text: str,
+    header: tuple[str, ...],
+    rows: Sequence[tuple[Cell, ...]],
+) -> Table | None:
+    names = (*header, *map(short_test, measured.tests))
+    return Table(title=title, text=text, header=names, rows=tuple(rows)) if rows else None
+
+
+def _rows_of(number: int, form: str, measured: Measured) -> list[tuple[PaperRow, Row | None]]:
+    rows = [row for row in PAPER_ROWS if row.table == number]
+    return [(row, measured.find(number, row.key, form) if row.key else None) for row in rows]
+
+
+def _paper_table(
+    number: int, form: str, shown: Sequence[tuple[PaperRow, Row | None]], measured: Measured
+) -> Table:
+    rows = [row for _, row in shown if row]
+    base_map = next(
+        row.map_percent
+        for row in PAPER_ROWS
+        if row.key in ("baseline", "faster_rcnn") and row.table == (4 if number == 4 else 2)
+    )
+    cells = []
+    for paper, row in shown:
+        twin = row and row.form != form
+        label = f"{paper.label}, as in the paper's form" if twin else paper.label
+        gain = rounded(paper.map_percent - base_map, 1, plus=True)
+        published = (Cell(text=f"{paper.map_percent:.1f}"), Cell(text=gain))
+        cells.append((_name(label), *published, *_our_cells(measured, row, rows)))
+    return Table(
+        title=TITLES[number] + ("" if form == FORMS[0] else ", tuned form"),
+        text=f"Measured on {short_test(measured.tests[0])}.",
+        header=("row", "paper: mAP", "gain", *_our_header()),
+        rows=tuple(cells),
     )
 
 
-def _facts(records: Sequence[Record]) -> tuple[tuple[str, str], ...]:
-    settings = records[0].settings
-    tests = records[0].content["tests"]
-    overrides = " ".join(settings["overrides"])
-    length = f"{settings['iterations']:,} iterations of {settings['images a batch']} images"
-    facts = [
-        ("training", length),
-        ("start", settings["start"]),
-        ("precision", settings["precision"]),
-        ("changed for all rows", overrides),
-        ("test sets", "; ".join(_test_fact(name, test) for name, test in tests.items())),
-        ("machine", "; ".join(_different(records, _machine))),
-        ("versions", "; ".join(_different(records, _versions))),
+def _our_header() -> tuple[str, ...]:
+    headline, *others = RESAMPLED.values()
+    sizes = ("M weights", "GMACs", "s a step", "seeds")
+    return (f"ours: {headline}", "gain", *others, *sizes)
+
+
+def _our_cells(measured: Measured, row: Row | None, pool: Sequence[Row]) -> list[Cell]:
+    if row is None or not measured.of(row):
+        return [Cell(text=NOTHING)] * len(_our_header())
+    test, (headline, *others) = measured.tests[0], RESAMPLED
+    records = list(measured.of(row).values())
+    return [
+        _estimate_cell(measured.value(row, pool, test, headline)),
+        _estimate_cell(measured.gain(row, pool, test, headline), plus=True),
+        *(_estimate_cell(measured.value(row, pool, test, key), short=True) for key in others),
+        *_size_cells(records),
     ]
-    return tuple((name, value) for name, value in facts if value)
 
 
-def _notes(measured: Measured) -> tuple[str, ...]:
-    seeds = max(len(measured.of(row)) for row in measured.rows)
-    over = (
-        "photos and seeds: photos by a paired bootstrap of the mean over seeds "
-        f"({REPLICATES:,} replicates, seed {BOOTSTRAP_SEED}), seeds by Student's t with the spread "
-        "pooled over the rows of the table; the half-widths of the two add as squares"
-        if seeds > 1
-        else f"photos alone, by a paired bootstrap ({REPLICATES:,} replicates, seed "
-        f"{BOOTSTRAP_SEED}), since there is one seed"
-    )
-    notes = [
-        f"Numbers are means over seeds, in percent. Our headline is {RESAMPLED[HEADLINE]} (11 "
-        "points), which is probably what the paper calls mAP; gains are over the baseline with the "
-        "same seeds, in percentage points.",
-        f"Intervals are {LEVEL:.0%} over {over}. Bold gains have their whole interval on one side "
-        "of 0. Of twenty gains without any effect, one is bold by chance.",
-        "Sensitivity (sens.) and FROC are by IoU 0.5; FP are false positives a photo. The time of "
-        "a step is a median, comparable only where machine and trainings at a time are the same.",
+def _size_cells(records: Sequence[Record]) -> list[Cell]:
+    size = records[0].content["size"]
+    steps = [record.content["times"].get("seconds_a_step") for record in records]
+    known = [seconds for seconds in steps if seconds is not None]
+    return [
+        Cell(text=f"{size['parameters'] / 1e6:.1f}"),
+        Cell(text=f"{size['gmacs']:.1f}"),
+        Cell(text=f"{statistics.median(known):.2f}" if known else NOTHING),
+        Cell(text=" ".join(str(record.seed) for record in records)),
     ]
-    states = len({record.content["source"] for record in measured.records})
-    if states > 1:
-        notes.append(f"The records come from {states} states of the source code.")
-    return tuple(notes)
 
 
-def _different(records: Sequence[Record], describe) -> list[str]:
-    return sorted({describe(record.content) for record in records})
+def _estimates_row(
+    name: str, estimates: Sequence[Estimate | None], *paper: Cell
+) -> tuple[Cell, ...]:
+    return (_name(name), *paper, *(_estimate_cell(one, plus=True) for one in estimates))
 
 
-def _machine(content: Mapping) -> str:
-    machine = content["machine"]
-    name = machine["gpu"] or f"{machine['processor']}, cores: {machine['cores']}"
-    return f"{name}, trainings at a time: {machine['jobs']}, threads of each: {machine['threads']}"
+def _estimate_cell(one: Estimate | None, *, plus: bool = False, short: bool = False) -> Cell:
+    if one is None:
+        return Cell(text=NOTHING)
+    text = rounded(one.value, 1, plus)
+    if short or one.low is None:
+        return Cell(text=text)
+    ends = " to ".join(rounded(end, 1, plus) for end in (one.low, one.high))
+    return Cell(text=text, interval=ends, strong=plus and one.is_clear)
 
 
-def _versions(content: Mapping) -> str:
-    return ", ".join(f"{name} {version}" for name, version in content["versions"].items())
-
-
-def _test_fact(name: str, test: Mapping) -> str:
-    return f"{short_test(name)}, {test['photos']:,} photos with {test['lesions']:,} boxes"
+def _name(text: str) -> Cell:
+    return Cell(text=text, is_number=False)

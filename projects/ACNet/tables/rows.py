@@ -1,8 +1,11 @@
-"""Which configs are rows of which table.
+"""The rows of the paper's tables: its numbers, and which of our configs stand for which row.
 
-A row is a file: `toy/table2/cb_frm.py` is row (c) of Table II on generated photos. Files in a
-folder that begins with "tuned", such as `toy/tuned/table2/cb_frm.py`, are the same rows in a second
-form, that which trains best rather than that of the paper's letter.
+The numbers are mAP in percent, on ACNE04 (Tables I to III) and on VOC 2007 (Table IV). Which parts
+a row of Table II has follows from section IV-A.2, which says what each adds to which.
+
+A row of ours is a config file: `toy/table2/cb_frm.py` is row (c) of Table II on generated photos.
+Files in a folder that begins with "tuned", such as `toy/tuned/table2/cb_frm.py`, are the same rows
+in their tuned form, which trains best; all others are in the paper's form.
 """
 
 import difflib
@@ -12,12 +15,76 @@ from dataclasses import dataclass
 
 from acnet.config import available_configs
 from acnet.errors import UserError
-from acnet.tables.paper import PAPER_ROWS, TABLES, PaperRow, paper_row
 
 DATA = ("toy", "acne04", "voc07")
-FORMS = ("letter", "tuned")
+FORMS = ("paper", "tuned")
+PARTS = ("CB", "FRM", "DCE", "MAMA")
 BASELINE = "baseline"
+TITLES = {
+    1: "Table I: detectors",
+    2: "Table II: parts of ACNet",
+    3: "Table III: levels, with and without DCE",
+    4: "Table IV: PASCAL VOC 2007",
+}
 _DEPTH = re.compile(r"_r\d+|_c4")  # "faster_rcnn_r101_c4" is the row "faster_rcnn"
+
+
+@dataclass(frozen=True)
+class PaperRow:
+    """One row of a table of the paper.
+
+    Args:
+        table: 1 to 4.
+        label: what our table calls the row.
+        map_percent: the paper's mAP.
+        key: name of our config without the depth of its ResNet, such as "cb_frm"; "" for a row
+            that is somebody else's published number, which we do not train.
+        parts: of `PARTS`, those that the row has; None where the table is not about them.
+    """
+
+    table: int
+    label: str
+    map_percent: float
+    key: str = ""
+    parts: tuple[str, ...] | None = None
+
+
+PAPER_ROWS = (
+    PaperRow(1, "Faster R-CNN, ResNet101", 10.3, "faster_rcnn"),
+    PaperRow(1, "R-FCN, ResNet101", 14.0, "rfcn"),
+    PaperRow(1, "Rashataprucksa et al., ResNet101", 14.7),
+    PaperRow(1, "ACNet, dual ResNet101", 20.5, "acnet"),
+    PaperRow(2, "baseline", 10.3, "baseline", ()),
+    PaperRow(2, "(a) FRM + DCE + MAMA", 15.1, "frm_dce_mama", ("FRM", "DCE", "MAMA")),
+    PaperRow(2, "(b) CB", 15.2, "cb", ("CB",)),
+    PaperRow(2, "(c) CB + FRM", 15.7, "cb_frm", ("CB", "FRM")),
+    PaperRow(2, "(d) CB + DCE", 16.2, "cb_dce", ("CB", "DCE")),
+    PaperRow(2, "(e) CB + MAMA", 16.7, "cb_mama", ("CB", "MAMA")),
+    PaperRow(2, "(f) CB + FRM + DCE", 17.9, "cb_frm_dce", ("CB", "FRM", "DCE")),
+    PaperRow(2, "(g) CB + FRM + MAMA", 18.5, "cb_frm_mama", ("CB", "FRM", "MAMA")),
+    PaperRow(2, "(h) CB + FRM + DCE + MAMA", 20.5, "acnet", PARTS),
+    PaperRow(3, "L1-L4, sum", 18.1, "l1_l4_sum"),
+    PaperRow(3, "L1-L4, DCE", 20.0, "l1_l4"),
+    PaperRow(3, "L2-L4, sum", 18.5, "l2_l4_sum"),
+    PaperRow(3, "L2-L4, DCE", 20.5, "l2_l4"),
+    PaperRow(3, "L3-L4, sum", 18.2, "l3_l4_sum"),
+    PaperRow(3, "L3-L4, DCE", 20.2, "l3_l4"),
+    PaperRow(4, "SSD300, VGG16, 300x300", 77.2),
+    PaperRow(4, "DSSD321, ResNet101, 321x321", 78.6),
+    PaperRow(4, "DES300, ResNet101, 300x300", 79.7),
+    PaperRow(4, "RefineDet300, VGG16, 300x300", 80.0),
+    PaperRow(4, "RFBNet300, VGG16, 300x300", 80.5),
+    PaperRow(4, "SSD512, VGG16, 512x512", 79.5),
+    PaperRow(4, "DSSD513, ResNet101, 513x513", 81.5),
+    PaperRow(4, "DES512, VGG16, 512x512", 81.7),
+    PaperRow(4, "RefineDet512, VGG16, 512x512", 81.8),
+    PaperRow(4, "RFBNet512, VGG16, 512x512", 82.1),
+    PaperRow(4, "Faster R-CNN, ResNet101, 1000x600", 76.4, "faster_rcnn"),
+    PaperRow(4, "R-FCN, ResNet101, 1000x600", 80.5, "rfcn"),
+    PaperRow(4, "ACNet, dual ResNet101, 1000x600", 81.8, "acnet"),
+    PaperRow(4, "CoupleNet, ResNet101, 1000x600", 82.7),
+)
+_BY_KEY = {(row.table, row.key): row for row in PAPER_ROWS if row.key}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +96,7 @@ class Row:
         data: one of `DATA`.
         table: 1 to 4; None for a row that is in no table of the paper.
         key: as in `PaperRow`.
-        form: "letter" or "tuned".
+        form: one of `FORMS`.
     """
 
     config: str
@@ -41,7 +108,7 @@ class Row:
     @property
     def paper(self) -> PaperRow | None:
         """The row of the paper, where there is one."""
-        return paper_row(self.table, self.key) if self.table else None
+        return _BY_KEY.get((self.table, self.key))
 
     @property
     def label(self) -> str:
@@ -50,11 +117,7 @@ class Row:
 
 
 def known_rows(data: str) -> list[Row]:
-    """List the configs of a data set that can be rows, in the paper's order.
-
-    Args:
-        data: one of `DATA`.
-    """
+    """List the configs of a data set that can be rows, in the paper's order."""
     rows = [_row_of(name, data) for name in available_configs() if name.startswith(f"{data}/")]
     return sorted(rows, key=_paper_order)
 
@@ -83,13 +146,16 @@ def choose_rows(
     known = known_rows(data)
     chosen = [row for row in known if row.table in tables and row.form in forms]
     if 1 in tables:  # its last row is Table II's (h)
-        chosen += [row for row in known if _is_acnet(row) and row.form in forms]
+        chosen += [row for row in known if (row.table, row.key) == (2, "acnet")]
+        chosen = [row for row in chosen if row.form in forms]
     for table in tables:
         if not any(row.table == table for row in chosen):
+            there = sorted({row.table for row in known if row.table})
             raise UserError(
                 "A table is trained from its rows' configs. Received --tables "
                 f"{table}, for which projects/ACNet/configs/{data} has none in the form(s) "
-                f"{', '.join(forms)}. Choose of {_tables_of(known)}, or another --data."
+                f"{', '.join(forms)}. Choose of {', '.join(map(str, there)) or 'none'}, or "
+                "another --data."
             )
     for name in names:
         chosen += _named(name, known, forms)
@@ -100,21 +166,27 @@ def choose_rows(
 def baseline_of(rows: Iterable[Row], form: str) -> Row | None:
     """Find the row that gains of a form refer to.
 
-    Args:
-        rows: of one data set.
-        form: of `FORMS`.
-
     Returns:
-        Table II's baseline in this form, or else in the paper's letter; for VOC, which has none,
-        Faster R-CNN; None where there is no such row.
+        Table II's baseline in this form, or else in the paper's; for VOC, which has none, Faster
+        R-CNN; None where there is no such row.
     """
-    rows = list(rows)
-    for wanted in dict.fromkeys((form, FORMS[0])):
+    by_place = {(row.table, row.key, row.form): row for row in rows}
+    for wanted in (form, FORMS[0]):
         for table, key in ((2, BASELINE), (4, "faster_rcnn")):
-            found = [row for row in rows if (row.table, row.key, row.form) == (table, key, wanted)]
-            if found:
-                return found[0]
+            if (table, key, wanted) in by_place:
+                return by_place[table, key, wanted]
     return None
+
+
+def part_pairs(part: str) -> list[tuple[PaperRow, PaperRow]]:
+    """List the pairs of Table II's rows that differ in one of `PARTS`: without it, and with it."""
+    rows = [row for row in PAPER_ROWS if row.table == 2]
+    return [
+        (without, with_part)
+        for without in rows
+        for with_part in rows
+        if part not in without.parts and {*without.parts, part} == set(with_part.parts)
+    ]
 
 
 def _row_of(config: str, data: str) -> Row:
@@ -129,26 +201,20 @@ def _row_of(config: str, data: str) -> Row:
 def _table_of(stem: str, key: str, data: str, *, in_folder: bool) -> int | None:
     """A config outside the tables' folders: VOC's are Table IV, ACNE04's `acnet_r101` is (h)."""
     if data == "voc07":  # the same on a ResNet-18 is no row of the paper
-        return 4 if "_r101" in stem and paper_row(4, key) else None
+        return 4 if "_r101" in stem and (4, key) in _BY_KEY else None
     if data == "acne04" or in_folder:
-        return 2 if paper_row(2, key) else None
+        return 2 if (2, key) in _BY_KEY else None
     return None  # toy/acnet_r18 is the demo, with a gate of its own
-
-
-def _is_acnet(row: Row) -> bool:
-    return row.table == 2 and row.key == "acnet"
 
 
 def _named(name: str, known: Sequence[Row], forms: Sequence[str]) -> list[Row]:
     name = name.removesuffix(".py")
     whole = [row for row in known if row.config == name]
-    if whole:
-        return whole
     found = [row for row in known if row.form in forms and f"/{row.config}".endswith(f"/{name}")]
-    if found:
-        return found
+    if whole or found:
+        return whole or found
     names = [row.config for row in known]
-    short = [row.config.rpartition("/")[2] for row in known]
+    short = [config.rpartition("/")[2] for config in names]
     close = difflib.get_close_matches(name, [*names, *short], n=3, cutoff=0.6)
     hint = f"Did you mean {' or '.join(close)}?" if close else f"There are: {', '.join(names)}."
     raise UserError(
@@ -157,12 +223,8 @@ def _named(name: str, known: Sequence[Row], forms: Sequence[str]) -> list[Row]:
     )
 
 
-def _tables_of(rows: Iterable[Row]) -> str:
-    return ", ".join(map(str, sorted({row.table for row in rows if row.table}))) or "none"
-
-
 def _paper_order(row: Row) -> tuple[int, int, int, str]:
-    order = {(one.table, one.key): place for place, one in enumerate(PAPER_ROWS)}
-    table = row.table or len(TABLES) + 1
-    place = order.get((row.table, row.key), len(order))
-    return FORMS.index(row.form), table, place, row.config
+    places = list(_BY_KEY)
+    place = (row.table, row.key)
+    order = places.index(place) if place in _BY_KEY else len(places)
+    return FORMS.index(row.form), row.table or len(TITLES) + 1, order, row.config

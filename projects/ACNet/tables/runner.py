@@ -1,42 +1,140 @@
-"""Does the runs, several at a time, and shows how far all of them are."""
+"""Do the runs, several at a time, and show how far all of them are.
+
+A run is a sequence of programs: `train_net.py` as a user would call it, then the measurement. Both
+inherit a lock of the run's folder, so that one of them works in it at a time, be it one that a
+killed runner left behind.
+"""
 
 import contextlib
-import logging
+import fcntl
+import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 
 from tqdm import tqdm
 
-from acnet.tables.lock import FolderLock
-from acnet.tables.numbers import HEADLINE, RESAMPLED
-from acnet.tables.plan import Run
-from acnet.tables.process import RunProcess, done_iterations, drop_checkpoints
-from acnet.tables.record import read_record
-from acnet.tables.test_sets import short_test
+from acnet.engine.metrics_file import read_metrics
+from projects.ACNet.tables.plan import Run, short_test
+from projects.ACNet.tables.record import HEADLINE, RESAMPLED, read_record
 
-logger = logging.getLogger(__name__)
-
+REPO_ROOT = Path(__file__).resolve().parents[3]
+TRAIN_NET = REPO_ROOT / "projects" / "ACNet" / "train_net.py"
+LOCK_FILE = ".lock"
+OUTPUT_FILE = "output.txt"
+SHOWN_LINES = 12
+# Variables by which libraries learn how many threads they may start.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 POLL_SECONDS = 0.5
 LOG_INTERVAL_SECONDS = 30.0  # between progress lines where stderr is a file
 LEAVE_SECONDS = 120.0  # for a training to finish its step and save
 
 
-@dataclass(frozen=True, kw_only=True)
-class Failure:
-    """A run that ended with an error.
+def take_lock(folder: Path) -> int | None:
+    """Lock a run's folder, which is made.
+
+    A program that inherits the descriptor holds the lock until it has ended too: a runner that is
+    killed leaves its training behind, which goes on writing checkpoints, and as long as it lives
+    no second training can start in the same folder.
+
+    Returns:
+        The descriptor, to be closed by `os.close`; None where another process has the lock.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def programs(run: Run, *, jobs: int, num_gpus: int) -> list[list[str]]:
+    """List the arguments of Python that do a run, one program after the other."""
+    gpus = ["--num-gpus", str(num_gpus)] if num_gpus else []
+    return [
+        [str(TRAIN_NET), "--config-file", run.row.config, *gpus, "--resume", *run.opts],
+        ["-m", "projects.ACNet.tables.measure", str(run.folder), str(jobs)],
+    ]
+
+
+def done_iterations(run: Run) -> int:
+    """Tell how many iterations of a run's training are logged; 0 where it has not begun."""
+    rows = read_metrics(run.folder / "metrics.json")
+    return rows[-1]["iteration"] + 1 if rows else 0
+
+
+class RunProcess:
+    """A run that is being done; `poll` moves it from its training to its measurement.
 
     Args:
-        run: which.
-        status: of its program.
-        last_words: end of its output.
+        run: to be done.
+        lock: of its folder, from `take_lock`; released when the run has ended.
+        jobs: runs at a time.
+        threads: of each program; None leaves it to torch.
+        num_gpus: of the training.
     """
 
-    run: Run
-    status: int
-    last_words: str
+    def __init__(self, run: Run, lock: int, *, jobs: int, threads: int | None, num_gpus: int = 0):
+        self.run = run
+        self._lock = lock
+        self.environment = _environment(threads)
+        run.write()
+        self._steps = programs(run, jobs=jobs, num_gpus=num_gpus)
+        self._log = run.folder / OUTPUT_FILE
+        self._log_start = self._log.stat().st_size if self._log.is_file() else 0
+        self._process = self._start()
+
+    def poll(self) -> int | None:
+        """Go on to the next program if one has ended.
+
+        Returns:
+            None while there is something to do, 0 when all is done, or what a program failed with.
+        """
+        status = self._process.poll()
+        if status is None:
+            return None
+        if status == 0 and self._steps:
+            self._process = self._start()
+            return None
+        os.close(self._lock)
+        return status
+
+    def stop(self) -> None:
+        """Ask the program to save and leave."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the program to leave, and end it by force after some seconds."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        os.close(self._lock)
+
+    def last_words(self) -> str:
+        """Return the end of the output of this run, this time."""
+        with self._log.open(encoding="utf-8", errors="replace") as file:
+            file.seek(self._log_start)
+            lines = file.read().splitlines()
+        return "\n".join(f"  | {line}" for line in lines[-SHOWN_LINES:])
+
+    def _start(self) -> subprocess.Popen:
+        with self._log.open("ab") as output:
+            return subprocess.Popen(
+                [sys.executable, *self._steps.pop(0)],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=self.environment,
+                pass_fds=[self._lock],
+                start_new_session=True,  # Ctrl-C reaches the runner alone, which tells the others
+            )
 
 
 class Runner:
@@ -54,16 +152,16 @@ class Runner:
         self._options = {"jobs": jobs, "threads": threads, "num_gpus": num_gpus}
         self._waiting = list(runs)
         self._active: list[RunProcess] = []
-        self._failures: list[Failure] = []
+        self._failed: list[Run] = []
         self._finished = 0  # iterations of the runs that have ended
         self._said: set[tuple[str, str]] = set()
         self._bar: tqdm | None = None
 
-    def run(self) -> list[Failure]:
+    def run(self) -> list[Run]:
         """Do all runs; one that fails does not keep the others from running.
 
         Returns:
-            Those that failed.
+            Those that failed, whose last words have been shown.
 
         Raises:
             KeyboardInterrupt: by Ctrl-C or SIGTERM, after the trainings have saved.
@@ -85,22 +183,25 @@ class Runner:
                     time.sleep(POLL_SECONDS)
                     self._poll()
             except BaseException:
-                self._leave()
+                for process in self._active:
+                    process.stop()
+                for process in self._active:
+                    process.wait(LEAVE_SECONDS)
                 raise
-        return self._failures
+        return self._failed
 
     def _fill(self) -> None:
         """Start runs whose folder is free, until enough are active."""
         for run in list(self._waiting):
             if len(self._active) == self._options["jobs"]:
                 return
-            lock = FolderLock(run.folder)
-            if not lock.take():
+            lock = take_lock(run.folder)
+            if lock is None:
                 self._say_once(run, "waits for another command, or for what a killed one left")
                 continue
             self._waiting.remove(run)
             if run.record.is_file() and run.is_measured_by(read_record(run.record)):
-                lock.release()
+                os.close(lock)
                 self._finish(run, "was done meanwhile")
             else:
                 self._active.append(RunProcess(run, lock, **self._options))
@@ -112,12 +213,12 @@ class Runner:
                 continue
             self._active.remove(process)
             if status == 0:
-                drop_checkpoints(process.run)
+                _drop_checkpoints(process.run)
                 self._finish(process.run, _result(process.run))
             else:
-                failure = Failure(run=process.run, status=status, last_words=process.last_words())
-                self._failures.append(failure)
-                self._finish(process.run, f"failed with status {status}:\n{failure.last_words}")
+                self._failed.append(process.run)
+                words = process.last_words()
+                self._finish(process.run, f"failed with status {status}:\n{words}")
         names = [f"{one.run.row.key}:{one.run.seed}" for one in self._active]
         waits = "waiting for another command" if self._waiting else ""
         self._bar.set_postfix_str(" ".join(names) or waits, refresh=False)
@@ -134,14 +235,15 @@ class Runner:
             tqdm.write(f"{run.name}: {text}", file=sys.stderr)
 
     def _count(self) -> int:
-        active = sum(process.iterations() for process in self._active)
-        return self._finished + active + sum(done_iterations(run) for run in self._waiting)
+        pending = [*self._waiting, *(process.run for process in self._active)]
+        return self._finished + sum(map(done_iterations, pending))
 
-    def _leave(self) -> None:
-        for process in self._active:
-            process.stop()
-        for process in self._active:
-            process.wait(LEAVE_SECONDS)
+
+def _drop_checkpoints(run: Run) -> None:
+    """Delete all checkpoints of a finished run but the final one, which pictures need."""
+    for path in sorted(run.folder.glob("model_*.pth")):
+        if path.name == "model_best.pth" or path.stem.removeprefix("model_").isdigit():
+            path.unlink()
 
 
 def _result(run: Run) -> str:
@@ -150,6 +252,13 @@ def _result(run: Run) -> str:
     values = [(short_test(name), record.value(name, HEADLINE)) for name in run.tests]
     shown = [f"{name} {value:.1f}" for name, value in values if value is not None]
     return f"{RESAMPLED[HEADLINE]}: {', '.join(shown)}"
+
+
+def _environment(threads: int | None) -> dict[str, str]:
+    paths = [str(REPO_ROOT), os.environ.get("PYTHONPATH")]
+    limits = {} if threads is None else dict.fromkeys(THREAD_VARIABLES, str(threads))
+    python_path = os.pathsep.join(path for path in paths if path)
+    return {**os.environ, **limits, "PYTHONPATH": python_path, "PYTHONUNBUFFERED": "1"}
 
 
 @contextlib.contextmanager

@@ -1,11 +1,19 @@
-"""Estimates and their intervals."""
+"""Estimates, their intervals, and what a part adds as pairs of rows."""
 
 import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from acnet.tables.estimates import estimate, seed_spread, student_t
+from projects.ACNet.tables.estimates import (
+    effect_weights,
+    estimate,
+    paper_effect,
+    part_pairs,
+    seed_spread,
+)
+from projects.ACNet.tables.rows import PAPER_ROWS, PARTS
 
 GAIN = {"b": 1.0, "a": -1.0}
 
@@ -19,13 +27,6 @@ def samples(values: dict[str, list[float]], spread: float = 0.0) -> dict:
     }
 
 
-@pytest.mark.parametrize(
-    ("freedom", "expected"), [(1, 12.706), (2, 4.303), (4, 2.776), (16, 2.120), (1000, 1.962)]
-)
-def test_quantiles_of_students_t_are_those_of_its_table(freedom, expected):
-    assert round(student_t(0.975, freedom), 3) == expected
-
-
 def test_a_gain_of_two_rows_is_the_paired_t_interval():
     """Gains 1, 2 and 6: mean 3, standard deviation sqrt(7); half-width 4.303 sqrt(7 / 3)."""
     gain = estimate(samples({"a": [10, 20, 30], "b": [11, 22, 36]}), GAIN)
@@ -35,7 +36,6 @@ def test_a_gain_of_two_rows_is_the_paired_t_interval():
         pytest.approx(3 - half, abs=1e-3),
         pytest.approx(3 + half, abs=1e-3),
     )
-    assert (gain.seeds, gain.over_seeds) == (3, True)
 
 
 def test_a_mean_of_gains_varies_less_than_one():
@@ -44,7 +44,7 @@ def test_a_mean_of_gains_varies_less_than_one():
     of_rows = samples({name: rng.normal(size=3).tolist() for name in "abcd"})
     spread, freedom = seed_spread(of_rows, within_seeds=True)
     mean = estimate(of_rows, {"b": 0.5, "a": -0.5, "d": 0.5, "c": -0.5})
-    half = student_t(0.975, freedom) * spread / math.sqrt(3)
+    half = stats.t.ppf(0.975, freedom) * spread / math.sqrt(3)
     assert mean.high - mean.value == pytest.approx(half)
     one = estimate(of_rows, GAIN)
     assert one.high - one.value == pytest.approx(half * math.sqrt(2))
@@ -75,17 +75,17 @@ def test_photos_and_seeds_add_as_squares():
         of_rows["a"][seed] = (value, np.full(2001, value))
     gain = estimate(of_rows, GAIN)
     seeds = 12.7062 * math.sqrt(2 / 2)  # gains 1 and 3: standard deviation sqrt(2), two seeds
-    assert (gain.photo_low, gain.photo_high) == (pytest.approx(1.05), pytest.approx(2.95))
     assert gain.high - gain.value == pytest.approx(math.hypot(0.95, seeds), abs=1e-3)
 
 
 def test_one_seed_has_an_interval_over_photos_alone():
-    one = estimate(samples({"a": [10.0], "b": [12.0]}, spread=1.0), {"a": 1.0})
-    assert (one.over_seeds, one.seeds) == (False, 1)
-    assert one.low == pytest.approx(one.photo_low)
+    one = samples({"a": [10.0], "b": [12.0]}, spread=1.0)
+    ends = np.percentile(one["a"][1][1], [2.5, 97.5])
+    assert estimate(one, {"a": 1.0}).low == pytest.approx(ends[0], abs=0.1)
+    assert estimate(one, {"a": 1.0}).high == pytest.approx(ends[1], abs=0.1)
     gain = estimate(samples({"a": [10.0], "b": [12.0]}, spread=1.0), GAIN)
     assert gain.low == gain.high == pytest.approx(2.0)  # the photos do the same to both
-    assert gain.is_above_zero
+    assert gain.is_clear
 
 
 def test_no_common_seed_is_no_estimate():
@@ -110,3 +110,40 @@ def test_the_interval_holds_the_truth_as_often_as_it_says():
         gain = estimate(of_rows, GAIN)
         hits += gain.low <= 1.0 <= gain.high
     assert 0.92 <= hits / trials <= 0.985
+
+
+KEYS = {row.key: row.key for row in PAPER_ROWS if row.table == 2}
+
+
+def test_pairs_differ_in_the_part_alone():
+    assert [(a.key, b.key) for a, b in part_pairs("CB")] == [
+        ("baseline", "cb"),
+        ("frm_dce_mama", "acnet"),
+    ]
+    assert [(a.key, b.key) for a, b in part_pairs("DCE")] == [
+        ("cb", "cb_dce"),
+        ("cb_frm", "cb_frm_dce"),
+        ("cb_frm_mama", "acnet"),
+    ]
+
+
+def test_weights_of_dce_by_hand():
+    """(d - b + f - c + h - g) / 3."""
+    plus, minus = ("cb_dce", "cb_frm_dce", "acnet"), ("cb", "cb_frm", "cb_frm_mama")
+    expected = {**dict.fromkeys(plus, 1 / 3), **dict.fromkeys(minus, -1 / 3)}
+    assert effect_weights("DCE", KEYS) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_weights_sum_to_nothing_and_give_the_papers_mean_gain(part):
+    weights = effect_weights(part, KEYS)
+    maps = {row.key: row.map_percent for row in PAPER_ROWS if row.table == 2}
+    assert sum(weights.values()) == pytest.approx(0.0)
+    assert sum(w * maps[key] for key, w in weights.items()) == pytest.approx(paper_effect(part))
+
+
+def test_a_row_in_two_pairs_counts_twice_or_not_at_all():
+    """MAMA: (e - b + g - c + h - f) / 3, of which only g - c is left here."""
+    keys = {key: key for key in ("cb_frm", "cb_frm_mama", "cb")}
+    assert effect_weights("MAMA", keys) == {"cb_frm": -1.0, "cb_frm_mama": 1.0}
+    assert effect_weights("MAMA", {}) == {}

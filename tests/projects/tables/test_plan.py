@@ -1,15 +1,31 @@
-"""What is trained, in which order and with which options."""
+"""What is trained and on which sets it is measured; what does not fit together is refused."""
 
+import dataclasses
+import json
 from pathlib import Path
 
 import pytest
+from detectron2.data import DatasetCatalog
 
-from acnet.config import load_config
+from acnet.config_files import load_config
+from acnet.data.layout import PreparedLayout
+from acnet.data.toy.hard_sets import ToyTests, write_toy_tests
 from acnet.errors import UserError
-from acnet.tables import plan
-from acnet.tables.plan import Choices, load_rows, plan_runs
-from acnet.tables.rows import choose_rows
-from acnet.tables.settings import shared_settings
+from projects.ACNet.tables import plan
+from projects.ACNet.tables.plan import (
+    check_records,
+    check_runs,
+    default_tests,
+    plan_runs,
+    read_run,
+    register_sets,
+    short_test,
+    truth_digest,
+)
+from projects.ACNet.tables.record import read_records
+from projects.ACNet.tables.rows import choose_rows, known_rows
+from projects.ACNet.tables.settings import differences, shared_settings
+from tests.projects.tables.samples import SETTINGS, add_record, make_run, model_of
 
 
 @pytest.fixture(autouse=True)
@@ -27,21 +43,16 @@ def _of_800_images(cfgs) -> dict:
     return {plan._train_names(cfg): ("abc", 800) for cfg in cfgs}
 
 
-def choices(**changes) -> Choices:
+def planned(names: list[str], *, overrides=(), **changes) -> list[plan.Run]:
+    rows = choose_rows("toy", names=names, forms=["paper"])
     values = {
-        "tests": ("toy_tests_mixed", "sets/a b:valid"),
-        "seeds": (3, 1),
-        "iterations": None,
-        "overrides": (),
+        "tests": ["toy_tests_mixed", "sets/a b:valid"],
+        "seeds": [3, 1],
         "output": Path("out"),
         "results": Path("records"),
     }
-    return Choices(**{**values, **changes})
-
-
-def planned(names: list[str], **changes) -> list[plan.Run]:
-    chosen = choices(**changes)
-    return plan_runs(load_rows(choose_rows("toy", names=names, forms=["letter"]), chosen), chosen)
+    cfgs = {row: load_config(row.config, overrides) for row in rows}
+    return plan_runs(cfgs, overrides=overrides, **(values | changes))
 
 
 def test_the_first_seed_of_every_row_comes_first():
@@ -52,7 +63,7 @@ def test_the_first_seed_of_every_row_comes_first():
 
 
 def test_a_run_is_train_net_with_its_seed_folder_and_first_test_set():
-    run = planned(["cb"], overrides=("optimizer.lr=0.01",), iterations=50)[1]
+    run = planned(["cb"], overrides=("optimizer.lr=0.01", "train.max_iter=50"))[1]
     assert run.folder == Path("out/runs/toy/table2/cb/seed_3")
     assert run.record == Path("records/toy/table2/cb/seed_3.json")
     cfg = load_config("toy/table2/cb", run.opts)
@@ -60,17 +71,18 @@ def test_a_run_is_train_net_with_its_seed_folder_and_first_test_set():
     assert cfg.train.output_dir == str(run.folder)
     assert cfg.dataloader.test.dataset.names == "toy_tests_mixed"
     assert (run.iterations, run.settings["iterations"]) == (50, 50)
+    assert run.settings["overrides"] == ["optimizer.lr=0.01"]  # iterations are compared as such
     assert run.tests["sets/a b:valid"] == "digest of sets/a b:valid"
 
 
 def test_a_set_named_by_a_path_with_spaces_is_an_override_too():
-    run = planned(["cb"], tests=("sets/a b:valid",))[0]
+    run = planned(["cb"], tests=["sets/a b:valid"])[0]
     cfg = load_config("toy/table2/cb", run.opts)
     assert cfg.dataloader.test.dataset.names == "sets/a b:valid"
 
 
 def test_rows_that_mean_the_same_model_are_trained_once():
-    runs = planned(["table2/acnet", "l2_l4", "l2_l4_sum", "cb_frm_mama", "l1_l4"], seeds=(1,))
+    runs = planned(["table2/acnet", "l2_l4", "l2_l4_sum", "cb_frm_mama", "l1_l4"], seeds=[1])
     keys = [(run.row.table, run.row.key) for run in runs]
     assert keys == [(2, "baseline"), (2, "cb_frm_mama"), (2, "acnet"), (3, "l1_l4")]
 
@@ -99,3 +111,157 @@ def test_settings_tell_what_counts_and_leave_out_what_does_not():
 def test_an_override_that_fits_no_config_is_refused():
     with pytest.raises(UserError, match=r"train\.max_iter"):
         planned(["cb"], overrides=("train.max_itre=3",))
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Plan two rows with the settings of the sample records."""
+    rows = {row.config: row for row in known_rows("toy")}
+    made = [make_run(tmp_path, key, 1) for key in ("baseline", "cb_dce")]
+    return [
+        dataclasses.replace(
+            run, row=rows[run.row.config], settings=SETTINGS, model=model_of(run.row.config)
+        )
+        for run in made
+    ]
+
+
+def records(folder) -> list:
+    return list(read_records(folder / "results"))
+
+
+def test_equal_settings_pass(tmp_path, runs):
+    add_record(tmp_path / "results", "toy/table2/baseline", 1, 30.0)
+    add_record(tmp_path / "results", "toy/tuned/table2/cb_dce", 1, 30.0, form="tuned")
+    check_runs(runs, records(tmp_path))
+    check_records(records(tmp_path))
+    check_runs(runs, [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"iterations": 800}, r"iterations: 400 and 800.*Give --iterations 800"),
+        ({"overrides": ["a=1"]}, r"overrides: \[\] and \['a=1'\].*the same --opts"),
+        ({"data": "other"}, r"data: '0123456789abcdef' and 'other'.*--datasets"),
+        ({"optimizer": {"lr": 0.1}}, r"optimizer: lr: 0.02 and 0.1.*another --output"),
+        ({"precision": "float32"}, r"precision: 'bfloat16' and 'float32'"),
+        ({"images a batch": 8}, r"images a batch: 4 and 8"),
+        ({"schedule": {"end_value": 1}}, r"schedule: end_value: 0 and 1"),
+        ({"results version": 0}, r"results version: 1 and 0.*Measure all rows anew"),
+    ],
+)
+def test_a_record_with_another_setting_is_refused(tmp_path, runs, changes, message):
+    add_record(tmp_path / "results", "toy/table2/cb", 1, 30.0, **changes)
+    with pytest.raises(UserError, match=message):
+        check_runs(runs, records(tmp_path))
+
+
+def test_records_are_refused_among_each_other(tmp_path):
+    add_record(tmp_path / "results", "toy/table2/baseline", 1, 30.0)
+    add_record(tmp_path / "results", "toy/table2/cb", 1, 30.0, iterations=800)
+    with pytest.raises(UserError, match=r"baseline/seed_1.*cb/seed_1.*iterations: 400 and 800"):
+        check_records(records(tmp_path))
+
+
+def test_the_tuned_form_may_have_a_schedule_of_its_own_but_one_for_all_its_rows(tmp_path):
+    results = tmp_path / "results"
+    add_record(results, "toy/table2/baseline", 1, 30.0)
+    own = {"schedule": {"end_value": 1}, "form": "tuned"}
+    add_record(results, "toy/tuned/table2/acnet", 1, 30.0, **own)
+    check_records(records(tmp_path))
+    add_record(results, "toy/tuned/table2/cb_dce", 1, 30.0, form="tuned")
+    with pytest.raises(UserError, match=r"schedule: end_value: 1 and 0"):
+        check_records(records(tmp_path))
+
+
+def test_a_row_whose_config_has_changed_is_refused(tmp_path, runs):
+    changed = dataclasses.replace(runs[0], model={**runs[0].model, "backbone.width": 0.5})
+    add_record(tmp_path / "results", "toy/table2/baseline", 1, 30.0)
+    with pytest.raises(UserError, match=r"backbone\.width: 0\.5 and None"):
+        check_runs([changed, *runs[1:]], records(tmp_path))
+
+
+def test_another_test_set_of_the_same_name_is_refused(tmp_path, runs):
+    other = dataclasses.replace(runs[0], tests={"toy_tests_mixed": "ffff"})
+    add_record(tmp_path / "results", "toy/table2/baseline", 1, 30.0)
+    with pytest.raises(UserError, match=r"toy_tests_mixed: 'ffff' and 'toy_tests_mixed'"):
+        check_runs([other], records(tmp_path))
+    new = dataclasses.replace(runs[0], tests={"another": "ffff"})
+    check_runs([new], records(tmp_path))  # a further set is no other set
+
+
+def test_a_training_that_was_begun_otherwise_is_refused(runs):
+    run = runs[0]
+    begun = dataclasses.replace(run, settings=SETTINGS | {"iterations": 800}, opts=("a=1",))
+    begun.write()
+    assert read_run(run.folder) == begun
+    with pytest.raises(UserError, match=r"the training begun in .*iterations: 400 and 800"):
+        check_runs(runs, [])
+
+
+def test_rows_that_disagree_from_the_start_are_refused(runs):
+    other = dataclasses.replace(runs[1], settings=SETTINGS | {"images a batch": 8})
+    with pytest.raises(UserError, match=r"table2/baseline and toy/table2/cb_dce.*4 and 8"):
+        check_runs([runs[0], other], [])
+
+
+def test_differences_by_hand():
+    here = {"a": 1, "b": {"x": 1, "y": 2}, "schedule": 1}
+    there = {"a": 1, "b": {"x": 1, "y": 3}, "schedule": 2, "c": 4}
+    assert differences(here, there) == {"b: y": (2, 3), "c": (None, 4), "schedule": (1, 2)}
+    assert "schedule" not in differences(here, there, same_form=False)
+    assert differences({}, {}) == {}
+
+
+@pytest.fixture(scope="module")
+def toy_tests(tmp_path_factory):
+    """Return the folder of four small test sets."""
+    folder = tmp_path_factory.mktemp("sets") / "toy_tests"
+    tests = ToyTests(photos=5, size_px=64)
+    write_toy_tests(PreparedLayout.of_folder(folder), tests, workers=1)
+    return folder
+
+
+def test_the_usual_sets():
+    toy, voc = load_config("toy/table2/cb"), load_config("voc07/acnet_r101")
+    assert default_tests("toy", toy) == [
+        "toy_tests_mixed", "toy_tests_colour", "toy_tests_scale", "toy_tests_density"
+    ]  # fmt: skip
+    assert default_tests("voc07", voc) == ["voc_2007_test"]
+
+
+def test_a_digest_is_of_the_truth_and_not_of_its_place(toy_tests, tmp_path):
+    copy = tmp_path / "elsewhere"
+    copy.symlink_to(toy_tests)
+    names = [f"{toy_tests}:mixed", f"{copy}:mixed", f"{toy_tests}:density"]
+    register_sets([], names)
+    mixed, same, dense = map(truth_digest, names)
+    assert mixed == same != dense
+    assert len(mixed) == 16
+    assert truth_digest([names[0], names[2]]) not in (mixed, dense)
+
+
+def test_a_moved_box_changes_the_digest(toy_tests, tmp_path):
+    name = f"{toy_tests}:scale"
+    register_sets([], [name])
+    before = truth_digest(name)
+    path = toy_tests / "annotations" / "scale.json"
+    text = path.read_text()
+    content = json.loads(text)
+    content["annotations"][0]["bbox"][0] += 0.5
+    path.write_text(json.dumps(content))
+    after = truth_digest(name)
+    path.write_text(text)
+    assert after != before == truth_digest(name)
+
+
+def test_an_unknown_set_is_refused_with_those_that_are_known():
+    with pytest.raises(UserError, match=r"toy_test_mixed.*toy_tests_mixed"):
+        register_sets([load_config("toy/table2/cb")], ["toy_test_mixed"])
+    assert "toy_tests_mixed" in DatasetCatalog
+
+
+def test_names_for_columns():
+    names = ["toy_tests_scale", "sets/acne:valid", "sets/acne/annotations/valid.json"]
+    assert [short_test(name) for name in names] == ["scale", "valid", "valid"]

@@ -6,18 +6,26 @@ import numpy as np
 import pytest
 
 from acnet.errors import UserError
-from acnet.tables.record import read_record, read_records, write_record
-from tests.tables.sample_records import add_record
+from projects.ACNet.tables.record import read_record, read_records, write_record
+from tests.projects.tables.samples import add_record
 
 
 def test_a_record_comes_back_to_a_hundredth(tmp_path):
     replicates = np.array([[12.344, np.nan, 100.0], [0.0, 55.556, 3.0]])
-    content = {"row": "toy/x", "form": "letter", "seed": 3, "settings": {}, "tests": {"a": {}}}
+    content = {"row": "toy/x", "form": "paper", "seed": 3, "settings": {}}
+    content |= {"model": {}, "tests": {"a": {}}}
     write_record(tmp_path / "seed_3.json", content, {"a": replicates})
     record = read_record(tmp_path / "seed_3.json")
-    assert (record.row, record.form, record.seed, record.settings) == ("toy/x", "letter", 3, {})
+    assert (record.row, record.form, record.seed, record.settings) == ("toy/x", "paper", 3, {})
     expected = [[12.34, np.nan, 100.0], [0.0, 55.56, 3.0]]
     np.testing.assert_allclose(record.replicates["a"], expected, rtol=1e-12)
+
+
+def test_an_older_record_names_forms_and_classes_as_of_today(tmp_path):
+    path = add_record(tmp_path, "toy/table2/cb", 1, 30.0, optimizer="acnet.old.place.Optimizer")
+    path.write_text(path.read_text().replace('"form": "paper"', '"form": "letter"'))
+    record = read_record(path)
+    assert (record.form, record.settings["optimizer"]) == ("paper", "acnet.Optimizer")
 
 
 def test_equal_records_have_equal_bytes(tmp_path):

@@ -1,21 +1,26 @@
-"""The page and the Markdown, from records of made-up numbers."""
+"""The page, the Markdown and the curves, from records of made-up numbers."""
 
 import re
 
+import cv2
+import numpy as np
 import pytest
 
 from acnet.config import available_configs
 from acnet.errors import UserError
-from acnet.tables import report
-from acnet.tables.contents import NOTHING, effect_table, form_table, gain_table, paper_tables
-from acnet.tables.markdown import write_between_markers
-from acnet.tables.measured import Measured
-from acnet.tables.numbers import HEADLINE
-from acnet.tables.paper import PAPER_ROWS
-from acnet.tables.record import read_records
-from acnet.tables.report import write_reports
-from acnet.tables.rows import choose_rows
-from tests.tables.sample_records import add_record
+from projects.ACNet.tables import page as page_module
+from projects.ACNet.tables.estimates import Measured
+from projects.ACNet.tables.page import draw_panels, write_between_markers, write_reports
+from projects.ACNet.tables.record import HEADLINE, read_records
+from projects.ACNet.tables.report import (
+    NOTHING,
+    effect_table,
+    form_table,
+    gain_table,
+    paper_tables,
+)
+from projects.ACNet.tables.rows import PAPER_ROWS, choose_rows
+from tests.projects.tables.samples import add_record
 
 SEEDS = (1, 2, 3)
 # Where our numbers are the paper's, our gains and effects are the paper's too.
@@ -39,7 +44,7 @@ def measured(results):
     alike = [f"toy/tuned/table2/{key}" for key in ("baseline", "cb", "cb_frm")]
     there = [name for name in available_configs() if name not in alike]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("acnet.tables.rows.available_configs", lambda: there)
+        patch.setattr("projects.ACNet.tables.rows.available_configs", lambda: there)
         rows = choose_rows("toy", tables=[1, 2, 3])
         return Measured(rows, list(read_records(results)))
 
@@ -82,14 +87,14 @@ def test_the_tuned_form_has_a_table_of_its_own_over_the_same_baseline(measured):
     tables = {table.title: table for table in paper_tables(measured)}
     table = tables["Table II: parts of ACNet, tuned form"]
     assert cells(table, "(d) CB + DCE")[3:5] == ["22.0", "+9.7"]  # 20 + 2, over 10.3 + 2
-    assert cells(table, "(b) CB, as in the letter")[3] == "17.2"
+    assert cells(table, "(b) CB, as in the paper's form")[3] == "17.2"
     assert cells(table, "(h) CB + FRM + DCE + MAMA")[3] == NOTHING  # its tuned twin is not measured
 
 
 def test_effects_are_the_papers_where_the_numbers_are(measured):
     table = effect_table(measured, HEADLINE)
-    assert cells(table, "CB, the paper's letter") == ["CB, the paper's letter", *["+5.1"] * 3]
-    assert cells(table, "DCE, the paper's letter")[1:] == ["+1.7"] * 3
+    assert cells(table, "CB, paper form") == ["CB, paper form", *["+5.1"] * 3]
+    assert cells(table, "DCE, paper form")[1:] == ["+1.7"] * 3
     assert cells(table, "DCE, tuned form")[1:] == ["+1.7", "+4.8", "+4.8"]  # (d) - (b): 20 - 15.2
     assert table.header == ("part", "paper", "mixed", "colour")
 
@@ -100,7 +105,7 @@ def test_gains_by_set(measured):
     assert cells(table, "(d) CB + DCE, tuned") == ["(d) CB + DCE, tuned", "+9.7", "+9.7"]
 
 
-def test_the_tuned_form_beside_the_letter(measured):
+def test_the_tuned_form_beside_the_paper_s(measured):
     table = form_table(measured, HEADLINE)
     assert [[cell.text for cell in row] for row in table.rows] == [
         ["(d) CB + DCE", "+3.8", "+3.8"]  # 20 - 16.2
@@ -119,7 +124,7 @@ def test_the_page_holds_every_table_and_asks_nobody(measured, tmp_path):
         "What each part adds: AP50, VOC 2007",
         "Gain over the baseline: AP",
         "What each part adds: AP",
-        "Tuned form over the letter: AP50, VOC 2007",
+        "Tuned form over the paper&#39;s: AP50, VOC 2007",
         "Training curves",
         "How to read this",
     ]
@@ -150,7 +155,7 @@ def test_a_document_keeps_what_stands_around_the_markers(measured, tmp_path, mon
     document.parent.mkdir()
     markers = "<!-- acnet tables short: begin -->\nof before\n<!-- acnet tables short: end -->"
     document.write_text(f"# Results\n\n{markers}\n\nThe end.\n")
-    monkeypatch.setattr(report, "draw_curves", _draw_nothing)
+    monkeypatch.setattr(page_module, "draw_curves", _draw_nothing)
     for _ in range(2):
         write_reports(measured, "toy", tmp_path, markdown=document, marker="short")
     text = document.read_text()
@@ -183,3 +188,31 @@ def test_nothing_measured_is_no_table():
     assert paper_tables(measured) == []
     for make in (effect_table, gain_table, form_table):
         assert make(measured, HEADLINE) is None
+
+
+LINES = {"a": [([20, 40], [3.0, 1.0]), ([20, 40], [4.0, 2.0])], "b": [([20, 40], [2.0, 1.0])]}
+
+
+def pixels(path) -> np.ndarray:
+    return cv2.imread(str(path))
+
+
+def test_panels_stand_beside_each_other_and_below(tmp_path):
+    draw_panels({("I", "loss"): LINES}, tmp_path / "one.png")
+    panels = {("I", "loss"): LINES, ("I", "AP"): LINES, ("II", "loss"): LINES}
+    draw_panels(panels, tmp_path / "three.png")
+    height, width = pixels(tmp_path / "one.png").shape[:2]
+    assert pixels(tmp_path / "three.png").shape[:2] == (2 * height, 2 * width)
+
+
+def test_the_picture_depends_on_the_values(tmp_path):
+    draw_panels({("I", "loss"): LINES}, tmp_path / "a.png")
+    draw_panels({("I", "loss"): {"b": LINES["b"], "a": LINES["a"]}}, tmp_path / "b.png")
+    assert (pixels(tmp_path / "a.png") != pixels(tmp_path / "b.png")).any()
+
+
+def test_trainings_without_a_common_iteration_are_left_out(tmp_path):
+    draw_panels({("I", "loss"): {"c": [([20], [3.0]), ([40], [4.0])], **LINES}}, tmp_path / "a.png")
+    draw_panels({("I", "loss"): {}}, tmp_path / "empty.png")
+    assert pixels(tmp_path / "a.png") is not None
+    assert pixels(tmp_path / "empty.png") is not None

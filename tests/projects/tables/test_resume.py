@@ -14,18 +14,20 @@ import pytest
 from acnet.data.prepare import PrepareOptions, prepare_acne04
 from acnet.data.prepared_set import PreparedLayout
 from acnet.data.readers.acne04 import open_acne04
-from acnet.data.toy.toy_photo import ToyOptions
-from acnet.data.toy.toy_set import ToyTests, write_toy_set, write_toy_tests
-from acnet.tables.process import REPO_ROOT
-from acnet.tables.record import TIME_KEYS
+from acnet.data.toy.archive import write_toy_set
+from acnet.data.toy.hard_sets import ToyTests, write_toy_tests
+from acnet.data.toy.photo import ToyOptions
+from projects.ACNet.tables.record import TIME_KEYS
+from projects.ACNet.tables.runner import REPO_ROOT
 
 PX = 64
 COMMAND = [
-    *("-W", "ignore", "-m", "acnet.cli.main", "tables", "--rows", "baseline", "--forms"),
-    *("letter", "--seeds", "1", "--iterations", "6", "--jobs", "1", "--test", "toy_tests_mixed"),
-    *("toy_tests_density", "--opts", "dataloader.test.num_workers=0", "train.log_period=1"),
-    *("dataloader.train.total_batch_size=1", "train.checkpointer.period=2"),
-    *("model.proposal_generator.post_nms_topk=[20,20]", "train.amp.enabled=false"),
+    *("-W", "ignore", str(REPO_ROOT / "projects" / "ACNet" / "tables"), "--rows", "baseline"),
+    *("--forms", "paper", "--seeds", "1", "--iterations", "6", "--jobs", "1", "--test"),
+    *("toy_tests_mixed", "toy_tests_density", "--opts", "dataloader.test.num_workers=0"),
+    *("train.log_period=1", "dataloader.train.total_batch_size=1"),
+    *("train.checkpointer.period=2", "model.proposal_generator.post_nms_topk=[20,20]"),
+    "train.amp.enabled=false",
 ]
 
 

@@ -1,10 +1,27 @@
-"""Which configs are rows."""
+"""Which configs are rows, and the paper's numbers against the heads of the configs."""
+
+import ast
+import re
 
 import pytest
 
+from acnet.config_files import resolve_config
 from acnet.errors import UserError
-from acnet.tables import rows as rows_module
-from acnet.tables.rows import baseline_of, choose_rows, known_rows
+from projects.ACNet.tables import rows as rows_module
+from projects.ACNet.tables.rows import (
+    DATA,
+    PAPER_ROWS,
+    PARTS,
+    PaperRow,
+    baseline_of,
+    choose_rows,
+    known_rows,
+)
+
+
+def paper_row(table: int, key: str) -> PaperRow:
+    (row,) = [row for row in PAPER_ROWS if (row.table, row.key) == (table, key)]
+    return row
 
 
 @pytest.fixture
@@ -24,18 +41,18 @@ def names(rows) -> list[str]:
 
 
 def test_a_table_is_its_rows_in_the_papers_order():
-    rows = choose_rows("toy", tables=[2], forms=["letter"])
+    rows = choose_rows("toy", tables=[2], forms=["paper"])
     assert names(rows)[:3] == ["toy/table2/baseline", "toy/table2/frm_dce_mama", "toy/table2/cb"]
     assert len(rows) == 9
     assert names(rows)[-1] == "toy/table2/acnet"
 
 
 def test_the_baseline_comes_along_and_a_table_of_detectors_has_acnet():
-    assert names(choose_rows("toy", names=["cb_frm"], forms=["letter"])) == [
+    assert names(choose_rows("toy", names=["cb_frm"], forms=["paper"])) == [
         "toy/table2/baseline",
         "toy/table2/cb_frm",
     ]
-    rows = names(choose_rows("toy", tables=[1], forms=["letter"]))
+    rows = names(choose_rows("toy", tables=[1], forms=["paper"]))
     assert rows[:2] == ["toy/table1/faster_rcnn_r18_c4", "toy/table1/rfcn_r18"]
     assert rows[2:] == ["toy/table2/baseline", "toy/table2/acnet"]
 
@@ -54,7 +71,7 @@ def test_a_form_with_a_baseline_of_its_own_uses_it(some_tuned, monkeypatch):
     configs = [*rows_module.available_configs(), "toy/tuned/table2/baseline"]
     monkeypatch.setattr(rows_module, "available_configs", lambda: configs)
     assert baseline_of(known_rows("toy"), "tuned").config == "toy/tuned/table2/baseline"
-    assert baseline_of(known_rows("toy"), "letter").config == "toy/table2/baseline"
+    assert baseline_of(known_rows("toy"), "paper").config == "toy/table2/baseline"
 
 
 def test_the_whole_acnet_of_each_data_set():
@@ -64,7 +81,7 @@ def test_the_whole_acnet_of_each_data_set():
     }
     assert found["acne04"] == ["acne04/acnet_r101", "acne04/acnet_r101_tuned"]
     assert found["voc07"] == ["voc07/acnet_r101"]  # the small twin is no row of the paper
-    assert baseline_of(known_rows("voc07"), "letter").config == "voc07/faster_rcnn_r101_c4"
+    assert baseline_of(known_rows("voc07"), "paper").config == "voc07/faster_rcnn_r101_c4"
 
 
 def test_unknown_names_and_tables_say_what_there_is():
@@ -76,3 +93,38 @@ def test_unknown_names_and_tables_say_what_there_is():
 
 def test_no_choice_is_no_row():
     assert choose_rows("toy") == []
+
+
+IN_PAPER = [row for data in DATA for row in known_rows(data) if row.paper and row.form == "paper"]
+
+
+@pytest.mark.parametrize("row", IN_PAPER, ids=[row.config for row in IN_PAPER])
+def test_a_config_names_the_number_of_its_row(row):
+    first_line = ast.get_docstring(ast.parse(resolve_config(row.config).read_text())).split("\n")[0]
+    (number,) = re.findall(r"(\d+\.\d) mAP", first_line)
+    assert float(number) == row.paper.map_percent
+
+
+def test_every_row_that_the_paper_trains_has_a_config():
+    ours = {(row.table, row.key) for row in IN_PAPER}
+    # Table I ends with Table II's (h).
+    assert {(row.table, row.key) for row in PAPER_ROWS if row.key} - ours == {(1, "acnet")}
+
+
+def test_the_gains_that_the_papers_text_names():
+    """Section IV-A.2: 4.9 (b), from 15.2 to 15.7 (c), 1.0 and 2.2 (d, f), 1.5 and 2.8 (e, g)."""
+
+    def gain(key: str, over: str) -> float:
+        return round(paper_row(2, key).map_percent - paper_row(2, over).map_percent, 1)
+
+    assert gain("cb", "baseline") == 4.9
+    assert (paper_row(2, "cb").map_percent, paper_row(2, "cb_frm").map_percent) == (15.2, 15.7)
+    assert (gain("cb_dce", "cb"), gain("cb_frm_dce", "cb_frm")) == (1.0, 2.2)
+    assert (gain("cb_mama", "cb"), gain("cb_frm_mama", "cb_frm")) == (1.5, 2.8)
+
+
+def test_a_row_is_named_after_its_parts():
+    for row in PAPER_ROWS:
+        if row.table == 2 and row.key not in ("baseline", "acnet"):
+            assert row.key == "_".join(row.parts).lower()
+    assert paper_row(2, "acnet").parts == PARTS

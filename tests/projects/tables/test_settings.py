@@ -4,8 +4,8 @@ from detectron2.config import LazyCall as L
 from omegaconf import OmegaConf
 from torch import nn
 
-from acnet.config import load_config
-from acnet.tables.canonical import canonical
+from acnet.config_files import load_config
+from projects.ACNet.tables.settings import canonical
 
 
 class Child(nn.Conv2d):
