@@ -9,7 +9,7 @@ import pytest
 import torch
 from detectron2.config import instantiate
 
-from acnet.config_files import load_config
+from acnet.config import load_config
 from projects.ACNet.analyze_model import count_parts
 
 ROOT = Path(__file__).resolve().parents[2]

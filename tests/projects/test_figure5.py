@@ -12,7 +12,7 @@ from example_report import made_up
 from omegaconf import OmegaConf
 
 from acnet.checkpoint import ACNetCheckpointer
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.engine.train import build_model
 from acnet.errors import UserError
 from acnet.evaluation.columns import sort_detections

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.data.parallel import default_workers
 from acnet.errors import UserError
 from projects.ACNet.tables.estimates import Measured

@@ -26,7 +26,7 @@ from typing import TypeAlias
 import numpy as np
 from scipy import stats
 
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.evaluation.bootstrap import percentile_interval
 from projects.ACNet.tables.record import RESAMPLED, Record
 from projects.ACNet.tables.rows import FORMS, Row, baseline_of, known_rows, part_pairs

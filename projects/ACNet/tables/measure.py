@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 
 import acnet
 from acnet.checkpoint import load_trained_weights
-from acnet.config_files import load_config
+from acnet.config import load_config
 from acnet.data.parallel import default_workers
 from acnet.engine.evaluate import default_eval
 from acnet.engine.metrics import read_metrics

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import acnet
-from acnet.data.files import atomic_write, write_text
 from acnet.errors import UserError
+from acnet.files import atomic_write, write_text
 from acnet.visualization.templates import render
 from projects.ACNet.tables.estimates import LEVEL, Measured
 from projects.ACNet.tables.plan import short_test

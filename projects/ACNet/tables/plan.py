@@ -16,19 +16,18 @@ from detectron2.config import instantiate
 from detectron2.data import DatasetCatalog
 from omegaconf import DictConfig, OmegaConf
 
-from acnet.config_files import dataset_names
-from acnet.data.files import write_json
-from acnet.data.layout import TOY_TESTS, TOY_TESTS_PREFIX, PreparedLayout, datasets_root
+from acnet.config import dataset_names
 from acnet.data.parallel import default_workers
 from acnet.data.prepare import PrepareOptions, prepare_acne04
+from acnet.data.prepared_set import TOY_TESTS, TOY_TESTS_PREFIX, PreparedLayout, datasets_root
 from acnet.data.readers.acne04 import open_acne04
 from acnet.data.register import register_all, register_paths
-from acnet.data.tiles.options import TileOptions
-from acnet.data.toy.archive import write_toy_set
-from acnet.data.toy.hard_sets import ToyTests, write_toy_tests
-from acnet.data.toy.photo import ToyOptions
+from acnet.data.tiles.tile_plan import TileOptions
+from acnet.data.toy.toy_photo import ToyOptions
+from acnet.data.toy.toy_set import ToyTests, write_toy_set, write_toy_tests
 from acnet.errors import UserError
 from acnet.evaluation.registered import registered_truth
+from acnet.files import write_json
 from projects.ACNet.tables.record import Record, record_path
 from projects.ACNet.tables.rows import Row
 from projects.ACNet.tables.settings import check_equal, model_settings, shared_settings

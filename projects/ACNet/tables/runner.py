@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from acnet.engine.metrics_file import read_metrics
+from acnet.engine.metrics import read_metrics
 from projects.ACNet.tables.plan import Run, short_test
 from projects.ACNet.tables.record import HEADLINE, RESAMPLED, read_record
 

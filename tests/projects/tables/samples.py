@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from acnet.config_files import load_config
+from acnet.config import load_config
 from projects.ACNet.tables.plan import Run
 from projects.ACNet.tables.record import RESAMPLED, record_path, write_record
 from projects.ACNet.tables.rows import Row

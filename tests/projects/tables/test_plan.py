@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from detectron2.data import DatasetCatalog
 
-from acnet.config_files import load_config
-from acnet.data.layout import PreparedLayout
-from acnet.data.toy.hard_sets import ToyTests, write_toy_tests
+from acnet.config import load_config
+from acnet.data.prepared_set import PreparedLayout
+from acnet.data.toy.toy_set import ToyTests, write_toy_tests
 from acnet.errors import UserError
 from projects.ACNet.tables import plan
 from projects.ACNet.tables.plan import (

@@ -14,9 +14,8 @@ import pytest
 from acnet.data.prepare import PrepareOptions, prepare_acne04
 from acnet.data.prepared_set import PreparedLayout
 from acnet.data.readers.acne04 import open_acne04
-from acnet.data.toy.archive import write_toy_set
-from acnet.data.toy.hard_sets import ToyTests, write_toy_tests
-from acnet.data.toy.photo import ToyOptions
+from acnet.data.toy.toy_photo import ToyOptions
+from acnet.data.toy.toy_set import ToyTests, write_toy_set, write_toy_tests
 from projects.ACNet.tables.record import TIME_KEYS
 from projects.ACNet.tables.runner import REPO_ROOT
 

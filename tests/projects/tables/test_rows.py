@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from acnet.config_files import resolve_config
+from acnet.config import resolve_config
 from acnet.errors import UserError
 from projects.ACNet.tables import rows as rows_module
 from projects.ACNet.tables.rows import (

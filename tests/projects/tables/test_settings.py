@@ -4,7 +4,7 @@ from detectron2.config import LazyCall as L
 from omegaconf import OmegaConf
 from torch import nn
 
-from acnet.config_files import load_config
+from acnet.config import load_config
 from projects.ACNet.tables.settings import canonical
 
 
