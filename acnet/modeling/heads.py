@@ -18,9 +18,9 @@ from detectron2.modeling.proposal_generator.rpn import RPN_HEAD_REGISTRY, Standa
 from detectron2.modeling.roi_heads import ROI_HEADS_REGISTRY, Res5ROIHeads, StandardROIHeads
 from detectron2.modeling.roi_heads.fast_rcnn import FastRCNNOutputLayers
 from detectron2.structures import Boxes, Instances
-from torch import Tensor
+from torch import Tensor, nn
 
-from acnet.layers import soft_nms, soft_nms_of_images
+from acnet.layers import roi_align, soft_nms, soft_nms_of_images
 
 __all__ = [
     "Float32ROIPooler",
