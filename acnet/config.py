@@ -1,7 +1,8 @@
 """Configs: found by name, loaded, overridden, and found again beside the weights they made.
 
-A config is a `.py` file below `projects/ACNet/configs`, which is code, or data that comes with
-weights: the `config.yaml` of a training, a bundle or an exported model (see `acnet.safe_config`).
+A config is a `.py` file below `projects/ACNet/configs` (`acnet/configs` where the package is
+installed), which is code, or data that comes with weights: the `config.yaml` of a training, a
+bundle or an exported model (see `acnet.safe_config`).
 """
 
 import difflib
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CONFIG_ROOT = Path(__file__).resolve().parents[1] / "projects" / "ACNet" / "configs"
+_PACKAGE = Path(__file__).resolve().parent
+_INSTALLED, _CLONE = _PACKAGE / "configs", _PACKAGE.parent / "projects" / "ACNet" / "configs"
+CONFIG_ROOT = _INSTALLED if _INSTALLED.is_dir() else _CLONE
 SAVED_CONFIG = "config.yaml"  # beside the weights of a training
 # Model files that hold their config. Their readers are above this ground, so they are named here
 # and imported when such a file is met.
@@ -44,8 +47,7 @@ def resolve_config(name_or_path: str | Path) -> Path:
 
     Args:
         name_or_path: a path to a .py or .yaml file, to a bundle of weights or an exported model,
-            or a name below `projects/ACNet/configs`, with or without ".py". A file of that path
-            comes first.
+            or a config's name, with or without ".py". A file of that path comes first.
 
     Raises:
         UserError: there is no such file.
@@ -58,7 +60,7 @@ def resolve_config(name_or_path: str | Path) -> Path:
     if named.is_file():
         return named
     raise UserError(
-        "--config-file takes a .py or .yaml file, or a name below projects/ACNet/configs. "
+        "--config-file takes a .py or .yaml file, or a name that `acnet configs` lists. "
         f"Received {str(name_or_path)!r}.{_suggest(name, available_configs())}"
     )
 

@@ -1,7 +1,6 @@
 """Weights that come along with acnet, by name."""
 
 import os
-import sysconfig
 from pathlib import Path
 
 import acnet
@@ -11,7 +10,7 @@ SUFFIX = ".safetensors"
 DEFAULT = "default"
 PACKAGE = Path(acnet.__file__).parent
 FOLDERS = (  # as installed, and in a clone
-    Path(sysconfig.get_path("data"), "share", "acnet", "weights"),
+    PACKAGE / "weights",
     PACKAGE.parent / "weights",
 )
 HOW_TO_GET = (

@@ -1,0 +1,70 @@
+"""The wheel in an empty folder: configs and weights are there, and the commands work."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from acnet.config import CONFIG_ROOT
+
+LEFT_OUT = shutil.ignore_patterns(".*", "output", "build", "*.egg-info", "__pycache__", "datasets")
+
+
+@pytest.fixture(scope="module")
+def wheel(repo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build a wheel from a copy of the clone, where a build leaves nothing behind."""
+    pytest.importorskip("setuptools")
+    folder = tmp_path_factory.mktemp("wheel")
+    shutil.copytree(repo_root, folder / "clone", ignore=LEFT_OUT)
+    words = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    done = subprocess.run([*words, "-w", str(folder), str(folder / "clone")], capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    return next(folder.glob("*.whl"))
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_every_module_config_template_and_weight(wheel: Path, repo_root: Path):
+    with zipfile.ZipFile(wheel) as file:
+        names = set(file.namelist())
+    package = [path.relative_to(repo_root) for path in (repo_root / "acnet").rglob("*.*")]
+    expected = {path.as_posix() for path in package if "__pycache__" not in path.parts}
+    configs = [path for path in CONFIG_ROOT.rglob("*") if path.suffix in (".py", ".csv")]
+    expected |= {f"acnet/configs/{path.relative_to(CONFIG_ROOT).as_posix()}" for path in configs}
+    expected |= {f"acnet/weights/{path.name}" for path in (repo_root / "weights").glob("*.safet*")}
+    assert {name for name in names if ".dist-info/" not in name} == expected
+
+
+@pytest.mark.slow
+def test_an_installed_package_lists_trains_and_names_its_weights(
+    wheel: Path, repo_root: Path, tmp_path: Path
+):
+    target, empty, data = (tmp_path / name for name in ("site", "empty", "datasets"))
+    words = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
+    subprocess.run([*words, str(target), str(wheel)], check=True)
+    empty.mkdir()
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(target),
+        "DETECTRON2_DATASETS": str(data),
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+
+    def run(*words: object, of: tuple[str, ...] = ("-m", "acnet.cli.main")) -> str:
+        command = [sys.executable, "-W", "ignore", *of, *map(str, words)]
+        done = subprocess.run(command, cwd=empty, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+        return done.stdout
+
+    assert "toy/acnet_r18 " in run("configs")
+    assert str(target / "acnet" / "weights") in run("weights", "list")
+    run("data", "toy", "photos", "--photos", 10, "--size", 96)
+    prepare = (str(repo_root / "datasets" / "prepare_acne04.py"),)
+    run("--src", "photos", "--dst", data, "--prefix", "toy", "--folds", 0, of=prepare)
+    small = ["dataloader.train.num_workers=0", "dataloader.test.num_workers=0"]
+    run("train", "--config", "toy/acnet_r18", "train.fast_dev_run=true", *small)
+    assert (empty / "output/toy/acnet_r18/fast_dev_run/model_final.pth").is_file()
