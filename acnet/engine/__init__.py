@@ -3,13 +3,13 @@
 from acnet.engine.evaluate import default_eval, evaluate_only
 from acnet.engine.launch import launch
 from acnet.engine.loader import TrainLoader, build_train_loader
-from acnet.engine.run_folder import check_classes, prepare_run
+from acnet.engine.run_folder import check_run, prepare_run
 from acnet.engine.train import default_train
 
 __all__ = [
     "TrainLoader",
     "build_train_loader",
-    "check_classes",
+    "check_run",
     "default_eval",
     "default_train",
     "evaluate_only",

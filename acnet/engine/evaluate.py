@@ -19,6 +19,7 @@ from acnet.checkpoint import load_trained_weights
 from acnet.engine.launch import broadcast_buffers, unwrap
 from acnet.engine.loader import outlive_sigterm
 from acnet.engine.precision import Precision, choose_precision, resolve_device
+from acnet.engine.run_folder import log_environment
 from acnet.errors import UserError
 from acnet.files import write_json
 
@@ -80,6 +81,7 @@ def evaluate_only(cfg: DictConfig, args: Namespace) -> dict[str, dict[str, float
     weights = _find_trained_weights(cfg, args)
     model = instantiate(cfg.model).to(resolve_device(cfg.train.device))
     load_trained_weights(model, weights)
+    log_environment()
     results = default_eval(cfg, model)
     if comm.is_main_process():
         path = Path(cfg.train.output_dir) / "evaluation.json"

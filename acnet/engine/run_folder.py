@@ -1,5 +1,6 @@
 """The start of a run: whether it can succeed, whose its folder is, and what is written first."""
 
+import difflib
 import logging
 import re
 from argparse import Namespace
@@ -14,6 +15,8 @@ from detectron2.utils.env import seed_all_rng
 from detectron2.utils.logger import setup_logger
 from omegaconf import DictConfig, OmegaConf
 
+from acnet.config import dataset_names
+from acnet.engine.precision import choose_precision, resolve_device
 from acnet.errors import UserError
 from acnet.files import atomic_write
 
@@ -22,6 +25,58 @@ logger = logging.getLogger(__name__)
 FAST_DEV_RUN_ITERATIONS = 3
 _CHECKPOINTS = re.compile(r"last_checkpoint|model_(best|final|\d{7})\.pth")
 _RECORDS = re.compile(r"metrics\.json|events\.out\.tfevents\..*")
+
+
+def check_run(cfg: DictConfig, args: Namespace) -> None:
+    """Check what a run is given, before anything is built, written or deleted.
+
+    Device, precision, length, classes, data sets and weights: a mistake in them is told by one
+    line, as long as no log has begun.
+
+    Args:
+        cfg: the run's config, with its data sets registered.
+        args: of the command line.
+
+    Raises:
+        UserError: something is missing or does not fit.
+    """
+    choose_precision(cfg.train.amp, resolve_device(cfg.train.device))
+    if not args.eval_only and cfg.train.max_iter is None and cfg.train.epochs is None:
+        raise UserError(
+            "A training needs a length. Received neither train.max_iter nor train.epochs. "
+            "Set one of them, such as train.epochs=30."
+        )
+    names = dataset_names(cfg)
+    check_classes(cfg, names)
+    check_datasets(names)
+    weights = cfg.train.init_checkpoint
+    if weights and "://" not in weights and not Path(weights).is_file():
+        raise UserError(
+            "train.init_checkpoint names the weights that a run starts from: a file, or an address "
+            f"such as detectron2://ImageNetPretrained/MSRA/R-101.pkl. Received {weights}, where "
+            "there is no file. Correct the path, or set train.init_checkpoint='' to start from "
+            "random weights."
+        )
+
+
+def check_datasets(names: Iterable[str]) -> None:
+    """Check that data sets are registered and that their annotations are there.
+
+    Raises:
+        UserError: one is not.
+    """
+    for name in names:
+        if name not in DatasetCatalog:
+            close = difflib.get_close_matches(name, list(DatasetCatalog), n=3)
+            meant = f"Did you mean {' or '.join(close)}? " if close else ""
+            raise UserError(
+                "A data set is given by a registered name, or by the path of a prepared set. "
+                f"Received {name!r}. {meant}Import photos and boxes of your own with `acnet data "
+                "import`, and name them by SET:SPLIT."
+            )
+        file = MetadataCatalog.get(name).get("json_file")
+        if file is not None and not Path(file).is_file():
+            DatasetCatalog.get(name)  # tells how to make what is missing
 
 
 def check_classes(cfg: DictConfig, names: Iterable[str]) -> None:
@@ -52,8 +107,8 @@ def prepare_run(cfg: DictConfig, args: Namespace) -> None:
     """Do what comes before training and evaluation alike, as detectron2's `default_setup` does.
 
     It shortens the run where `train.fast_dev_run` is set, checks the output folder, sets up the
-    loggers, logs environment, command line and config, saves `config.yaml` (for a training) and
-    seeds the random numbers that initialize the model.
+    loggers, logs the command line, saves `config.yaml` (for a training) and seeds the random
+    numbers that initialize the model.
 
     Args:
         cfg: the run's config; changed in place by `train.fast_dev_run`.
@@ -68,7 +123,6 @@ def prepare_run(cfg: DictConfig, args: Namespace) -> None:
         _claim_output_dir(cfg)
     _setup_loggers(cfg.train.output_dir)
     logger.info("Process %d of %d.", comm.get_rank(), comm.get_world_size())
-    logger.info("Environment:\n%s", collect_env_info())
     logger.info("Command line: %s", args)
     if cfg.train.fast_dev_run:
         logger.warning("train.fast_dev_run: a few steps of everything; the numbers mean nothing.")
@@ -77,6 +131,11 @@ def prepare_run(cfg: DictConfig, args: Namespace) -> None:
             LazyConfig.save(cfg, str(temporary))
         logger.info("Whole config saved to %s/config.yaml", cfg.train.output_dir)
     seed_all_rng(None if cfg.train.seed < 0 else cfg.train.seed + comm.get_rank())
+
+
+def log_environment() -> None:
+    """Log versions and hardware, when everything that a user may have mistaken has been built."""
+    logger.info("Environment:\n%s", collect_env_info())
 
 
 def _shorten(cfg: DictConfig) -> None:

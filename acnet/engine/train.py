@@ -27,6 +27,7 @@ from acnet.engine.launch import synchronize_batch_norm, wrap_for_processes
 from acnet.engine.loader import TrainLoader
 from acnet.engine.metrics import MetricsFile, cut_metrics
 from acnet.engine.precision import choose_precision, resolve_device
+from acnet.engine.run_folder import log_environment
 from acnet.engine.trainer import Trainer
 from acnet.errors import UserError
 from acnet.modeling.activation_checkpointing import checkpoint_activations
@@ -69,6 +70,7 @@ def default_train(cfg: DictConfig, args: Namespace) -> None:
         )
         return
     trainer.register_hooks([report])
+    log_environment()
     trainer.data_loader.start_at(start_iter)
     trainer.train(start_iter, max_iter)
 
@@ -82,17 +84,9 @@ def count_iterations(cfg: DictConfig, loader: TrainLoader) -> int:
 
     Returns:
         The number of iterations; that which ends the last epoch counts in full.
-
-    Raises:
-        UserError: neither is given.
     """
     if cfg.train.max_iter is not None:
         return cfg.train.max_iter
-    if cfg.train.epochs is None:
-        raise UserError(
-            "A training needs a length. Received neither train.max_iter nor train.epochs. "
-            "Set one of them, such as train.epochs=30."
-        )
     num_images, batch_size = len(loader.dataset), cfg.dataloader.train.total_batch_size
     max_iter = math.ceil(cfg.train.epochs * num_images / batch_size)
     logger.info(

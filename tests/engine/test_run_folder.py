@@ -11,7 +11,7 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.utils import logger as detectron2_logger
 from omegaconf import OmegaConf
 
-from acnet.engine.run_folder import check_classes, prepare_run
+from acnet.engine.run_folder import check_classes, check_datasets, check_run, prepare_run
 from acnet.errors import UserError
 
 NAME = "check_classes_test"
@@ -133,3 +133,37 @@ def test_fast_dev_run_is_short_and_in_a_folder_of_its_own(tiny_cfg, occupied: Pa
     assert Path(cfg.train.output_dir) == occupied / "fast_dev_run"
     assert (occupied / "metrics.json").exists()
     assert "the numbers mean nothing" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.max_iter=null", r"Set one of them, such as train\.epochs=30\."),
+        ("train.amp.enabled=maybe", r"train\.amp\.enabled=auto\."),
+        ("train.init_checkpoint=no/such.pth", r"there is no file.*Correct the path"),
+    ],
+)
+def test_a_mistake_is_found_before_anything_is_written(tiny_cfg, override: str, message: str):
+    check_run(tiny_cfg(), NEW)
+    check_run(tiny_cfg("train.init_checkpoint=detectron2://ImageNetPretrained/R-101.pkl"), NEW)
+    with pytest.raises(UserError, match=message):
+        check_run(tiny_cfg(override), NEW)
+
+
+@pytest.mark.usefixtures("_two_classes")
+def test_unknown_data_sets_are_answered_by_similar_names():
+    check_datasets([NAME])
+    with pytest.raises(UserError, match=f"'{NAME}s'. Did you mean {NAME}"):
+        check_datasets([f"{NAME}s"])
+
+
+@pytest.mark.usefixtures("_two_classes")
+def test_a_data_set_without_its_file_says_what_makes_it(tmp_path: Path):
+    def load() -> None:
+        raise UserError("Make it with: this")
+
+    DatasetCatalog.remove(NAME)
+    DatasetCatalog.register(NAME, load)
+    MetadataCatalog.get(NAME).json_file = str(tmp_path / "none.json")
+    with pytest.raises(UserError, match="Make it with: this"):
+        check_datasets([NAME])

@@ -197,11 +197,6 @@ def test_epochs_become_iterations_with_the_arithmetic_in_the_log(
     assert len(metrics(folder)) == 8
 
 
-def test_a_run_without_a_length_is_an_error(tiny_cfg, train):
-    with pytest.raises(UserError, match=r"train\.epochs=30"):
-        train(tiny_cfg("train.max_iter=null"))
-
-
 def test_a_batch_in_parts_keeps_iterations_and_data(tiny_cfg, train, metrics):
     whole = metrics(train(tiny_cfg("train.max_iter=2", name="whole")))
     parts = metrics(train(tiny_cfg("train.max_iter=2", "train.accumulate=2", name="parts")))

@@ -72,7 +72,7 @@ def test_help_works_in_a_clone_that_is_not_installed(repo_root: Path, tmp_path: 
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "--config-file toy/acnet_r18 train.fast_dev_run=true" in done.stdout
+    assert "--config toy/acnet_r18 train.fast_dev_run=true" in done.stdout
 
 
 def test_fast_dev_run_does_a_little_of_everything(train_net: Callable, tmp_path: Path):
@@ -85,13 +85,24 @@ def test_fast_dev_run_does_a_little_of_everything(train_net: Callable, tmp_path:
     assert [row["iteration"] for row in read_metrics(folder / "metrics.json")] == [0, 1, 2]
 
 
-def test_a_mistake_is_one_line_and_exit_code_2(train_net: Callable):
-    process = train_net("train.output_dir=out", "train.max_itr=5")
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        ("train.max_itr=5", "An override must name a key"),
+        ("train.init_checkpoint=none.pth", "train.init_checkpoint names the weights"),
+        ("+dataloader.train.dataset.names=acne", "A data set is given by a registered name"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    train_net: Callable, tmp_path: Path, mistake: str, message: str
+):
+    process = train_net("train.output_dir=out", mistake)
     output, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 2
     assert output == ""
-    assert errors.startswith("error: An override must name a key")
+    assert errors.startswith(f"error: {message}")
     assert errors.count("\n") == 1
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow
