@@ -1,4 +1,4 @@
-"""ACNet on ACNE04, the paper to the letter: Table I, II (h) and III (L2-L4, DCE), 20.5 mAP.
+"""ACNet on ACNE04, the paper form: Tables I, II (h) and III (L2-L4, DCE). Paper: 20.5 mAP.
 
     python datasets/prepare_acne04.py
     python projects/ACNet/train_net.py --config-file acne04/acnet_r101 --num-gpus 2

@@ -1,7 +1,7 @@
 """What every row of `toy/` shares, so that rows differ in their parts alone. NOT IN PAPER.
 
-The paper's letter on narrow ResNets: its product gate, where the demo `toy/acnet_r18` takes the
-residual one. 250 iterations of 4 photos, from random weights: two minutes on one core. The learning
+The paper form on narrow ResNets: with the product gate, where `toy/acnet_r18` takes the residual
+one. 250 iterations of 4 photos, from random weights: two minutes on one core. The learning
 rate is the largest, of those tried, at which every row trains: at 0.02, CB with DCE diverges.
 """
 

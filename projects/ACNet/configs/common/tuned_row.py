@@ -1,6 +1,6 @@
 """What every row of `toy/tuned/` shares: `toy_row` in the tuned form, by AdamW. NOT IN PAPER.
 
-Data, schedule and heads are those of the letter's rows; the baseline is tuned as the others are.
+Data, schedule and heads are those of the rows in the paper form, and the baseline is tuned too.
 """
 
 from .models.backbone import TUNED

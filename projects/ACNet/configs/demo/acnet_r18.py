@@ -1,4 +1,4 @@
-"""The weights that come along, second stage: 707 photos of a public set. NOT IN PAPER.
+"""The bundled weights, second stage: 707 photos of a public set. NOT IN PAPER.
 
     acnet data import yolo EXPORT datasets/acne --one-class acne
     acnet data check datasets/acne --fix datasets/acne_clean --reference-photos

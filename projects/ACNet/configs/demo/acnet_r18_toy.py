@@ -1,4 +1,4 @@
-"""The weights that come along, first stage: generated photos. NOT IN PAPER.
+"""The bundled weights, first stage: generated photos. NOT IN PAPER.
 
 make demo  # draws the photos; or `acnet data toy` and datasets/prepare_acne04.py
 python projects/ACNet/train_net.py --config-file demo/acnet_r18_toy

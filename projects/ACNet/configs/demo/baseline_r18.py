@@ -1,4 +1,4 @@
-"""The baseline of the weights that come along, second stage, as many steps. NOT IN PAPER.
+"""The baseline of the bundled weights, second stage, as many steps. NOT IN PAPER.
 
 python projects/ACNet/train_net.py --config-file demo/baseline_r18 \\
     train.init_checkpoint=output/demo/baseline_r18_toy/model_final.pth

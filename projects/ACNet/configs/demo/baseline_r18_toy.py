@@ -1,4 +1,4 @@
-"""The baseline of the weights that come along, first stage, as long in time. NOT IN PAPER.
+"""The baseline of the bundled weights, first stage, as long in time. NOT IN PAPER.
 
 python projects/ACNet/train_net.py --config-file demo/baseline_r18_toy
 """

@@ -1,4 +1,4 @@
-"""ACNet on PASCAL VOC 2007: Table IV, 81.8 mAP.
+"""ACNet on PASCAL VOC 2007: Table IV. Paper: 81.8 mAP.
 
     DETECTRON2_DATASETS=/path/to/VOCdevkit \\
     python projects/ACNet/train_net.py --config-file voc07/acnet_r101 --num-gpus 2

@@ -2,7 +2,7 @@
 
     python projects/ACNet/train_net.py --config-file voc07/acnet_r18
 
-Proof that model, loss and evaluator work on real photos: it learns 80 photos of VOC 2007 by heart.
+Proof that model, loss and evaluator work on real photos: it memorises 80 photos of VOC 2007.
 Point DETECTRON2_DATASETS at a folder that holds them as VOC2007/{Annotations,ImageSets,JPEGImages}.
 """
 

@@ -1,4 +1,4 @@
-"""Faster R-CNN on PASCAL VOC 2007: Table IV, 76.4 mAP.
+"""Faster R-CNN on PASCAL VOC 2007: Table IV. Paper: 76.4 mAP.
 
     DETECTRON2_DATASETS=/path/to/VOCdevkit \\
     python projects/ACNet/train_net.py --config-file voc07/faster_rcnn_r101_c4 --num-gpus 2

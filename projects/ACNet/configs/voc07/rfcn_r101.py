@@ -1,4 +1,4 @@
-"""R-FCN on PASCAL VOC 2007: Table IV, 80.5 mAP.
+"""R-FCN on PASCAL VOC 2007: Table IV. Paper: 80.5 mAP.
 
     DETECTRON2_DATASETS=/path/to/VOCdevkit \\
     python projects/ACNet/train_net.py --config-file voc07/rfcn_r101 --num-gpus 2

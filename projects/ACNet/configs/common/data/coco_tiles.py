@@ -6,7 +6,6 @@ from detectron2.data import transforms as T
 
 from acnet.data.tiles.mapper import TileMapper
 from acnet.engine.loader import build_train_loader
-from acnet.evaluation import build_evaluator
 
 dataloader = dict(
     train=L(build_train_loader)(
@@ -28,7 +27,8 @@ dataloader = dict(
         ),
         num_workers=2,
     ),
-    evaluator=L(build_evaluator)(
+    # By name, so that a config is read without importing any evaluation.
+    evaluator=L("acnet.evaluation.build_evaluator")(
         kind="lesion",  # or "detectron2", which gives the same AP, AP50 and AP75 and no FROC
         dataset_name="${..test.dataset.names}",
         output_dir="${train.output_dir}",

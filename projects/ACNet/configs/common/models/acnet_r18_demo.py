@@ -1,4 +1,4 @@
-"""ACNet for the weights that come along, 4 million parameters: 8 MB in float16. NOT IN PAPER.
+"""ACNet for the bundled weights, 4 million parameters: 8 MB in float16. NOT IN PAPER.
 
 All parts of the paper in their tuned form, two thirds as wide as `acnet_r18`: where hours of a CPU
 are what there is, twice the steps are worth more than the width. DCE has no shortcut, which came

@@ -1,4 +1,4 @@
-"""Table II (h) in small: all parts, by the paper's letter. Paper, at full size: 20.5 mAP.
+"""Table II (h) in small: all parts, in the paper form. Paper, at full size: 20.5 mAP.
 
 python projects/ACNet/train_net.py --config-file toy/table2/acnet
 """

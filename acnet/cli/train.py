@@ -1,0 +1,124 @@
+"""`acnet train`, which `projects/ACNet/train_net.py` calls as well: train or evaluate a config."""
+
+import argparse
+import os
+import sys
+
+DESCRIPTION = """\
+Train a model by its config, or evaluate one with --eval-only. All options come before the first
+key=value. The device is chosen by itself: a GPU where there is one, else the CPU.
+"""
+EPILOG = """
+`acnet configs` lists the configs' names; a path to a config of your own works as well. In a clone
+`python projects/ACNet/train_net.py` is the same command, for torchrun too.
+
+Examples:
+
+  Look whether everything works, in a minute (the numbers mean nothing):
+    acnet train --config toy/acnet_r18 train.fast_dev_run=true
+
+  Train on one GPU or on the CPU, and change the config:
+    acnet train --config acne04/acnet_r101 optimizer.lr=0.0005
+
+  Train on two GPUs, in either of two ways:
+    acnet train --config acne04/acnet_r101 --num-gpus 2
+    torchrun --nproc-per-node 2 projects/ACNet/train_net.py --config-file acne04/acnet_r101
+
+  Train on two machines of four GPUs, the first of which is 10.0.0.1:
+    (first)$  ... --num-gpus 4 --num-machines 2 --machine-rank 0 --dist-url tcp://10.0.0.1:29500
+    (second)$ ... --num-gpus 4 --num-machines 2 --machine-rank 1 --dist-url tcp://10.0.0.1:29500
+
+  Train on a data set that `acnet data import` wrote, wherever it is:
+    acnet train --config acne04/acnet_r101 \\
+        dataloader.train.dataset.names=sets/acne:train_tiles \\
+        dataloader.test.dataset.names=sets/acne/annotations/valid_tiles.json
+
+  Go on after an interruption, with the losses of an uninterrupted run:
+    acnet train --config toy/acnet_r18 --resume
+
+  Evaluate the best checkpoint of a run; the results go to evaluation.json in train.output_dir:
+    acnet train --config toy/acnet_r18 --eval-only \\
+        train.init_checkpoint=output/toy/acnet_r18/model_best.pth
+
+  Repeat a run from the config it saved:
+    acnet train --config output/toy/acnet_r18/config.yaml train.output_dir=output/again
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add `train` to the command line."""
+    parser = subparsers.add_parser(
+        "train",
+        help="train a model, or evaluate one on a data set",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of train_net.py."""
+    parser = argparse.ArgumentParser(
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_arguments(parser)
+    return parser
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of detectron2's `default_argument_parser`, without importing it."""
+    parser.add_argument(
+        "--config-file", "--config", default="", metavar="NAME", help="a config's name or path"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from the last checkpoint in train.output_dir"
+    )
+    parser.add_argument(
+        "--eval-only", action="store_true", help="evaluate train.init_checkpoint, or with --resume"
+    )
+    parser.add_argument("--num-gpus", type=int, default=1, help="processes on each machine")
+    parser.add_argument("--num-machines", type=int, default=1, help="machines in all")
+    parser.add_argument("--machine-rank", type=int, default=0, help="which machine this is, from 0")
+    # As in detectron2: a port that depends on the user alone, so that an orphan process is noticed.
+    port = 2**15 + 2**14 + hash(os.getuid() if sys.platform != "win32" else 1) % 2**14
+    parser.add_argument(
+        "--dist-url",
+        default=f"tcp://127.0.0.1:{port}",
+        help="where the processes meet; `auto` finds a free port on one machine",
+    )
+    parser.add_argument(
+        "opts", nargs=argparse.REMAINDER, metavar="key=value", help="changes to the config"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Start the processes of a run."""
+    from acnet.engine import launch
+
+    launch(main, argparse.Namespace(**{k: v for k, v in vars(args).items() if k != "run"}))
+    return 0
+
+
+def main(args: argparse.Namespace) -> None:
+    """Train or evaluate in one process of a run.
+
+    Args:
+        args: of `build_parser`.
+    """
+    from acnet.config import dataset_names, load_config
+    from acnet.data.register import register_all, register_paths
+    from acnet.engine import check_run, default_train, evaluate_only, prepare_run
+
+    register_all()
+    cfg = load_config(args.config_file, args.opts)
+    register_paths(dataset_names(cfg))
+    check_run(cfg, args)
+    prepare_run(cfg, args)
+    if args.eval_only:
+        evaluate_only(cfg, args)
+    else:
+        default_train(cfg, args)
