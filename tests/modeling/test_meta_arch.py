@@ -1,12 +1,17 @@
 import copy
 
+import numpy as np
 import pytest
 import torch
-from detectron2.config import get_cfg
+from detectron2.config import LazyCall, get_cfg, instantiate
+from detectron2.data.detection_utils import build_augmentation
+from detectron2.data.transforms import AugInput, AugmentationList
+from detectron2.layers import ShapeSpec
 from detectron2.modeling import build_model
 from detectron2.modeling.meta_arch import GeneralizedRCNN
 
-from acnet.modeling import ACNet, add_acnet_config
+from acnet.config import load_config
+from acnet.modeling import ACNet, ChannelProjection, add_acnet_config, build_acnet_backbone
 
 LOSSES = {"loss_cls", "loss_box_reg", "loss_rpn_cls", "loss_rpn_loc"}
 
@@ -182,6 +187,47 @@ def test_yaml_switches(batch, event_storage, composite, refinement, enhancement,
     assert ("mask_attention" in names) == attention
     losses = _train_step(model, batch)
     assert set(losses) == (LOSSES | {"loss_attention"} if attention else LOSSES)
+
+
+TUNED_BACKBONE = (
+    "MODEL.ACNET.DCE.INIT", "identity",
+    "MODEL.ACNET.DCE.SHORTCUT", True,
+    "MODEL.ACNET.MAMA.GATE", "centred",
+    "MODEL.ACNET.MAMA.SHORTCUT", True,
+    "MODEL.ACNET.MAMA.LOSS_WEIGHT", 0.2,
+    "MODEL.ACNET.PROJECTION_NORM", "BN",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("attention", [True, False])
+@pytest.mark.parametrize("row", ["acne04/acnet_r101", "acne04/acnet_r101_tuned"])
+def test_yaml_builds_the_backbone_of_the_config(row, attention):
+    cfg = get_cfg()
+    add_acnet_config(cfg)
+    tuned = TUNED_BACKBONE if row.endswith("tuned") else ()
+    cfg.merge_from_list(["MODEL.ACNET.MAMA.ENABLED", attention, *tuned])
+    lazy = load_config(row).model.backbone
+    if not attention:
+        norm = "BN" if tuned else ""
+        lazy = LazyCall(ChannelProjection)(bottom_up=lazy.bottom_up, norm=norm)
+    with torch.device("meta"):
+        ours, theirs = build_acnet_backbone(cfg, ShapeSpec(channels=3)), instantiate(lazy)
+    assert str(ours) == str(theirs)
+    for name in ("gate", "loss_weight"):
+        assert getattr(ours, name, None) == getattr(theirs, name, None)
+    shapes = [{k: v.shape for k, v in model.state_dict().items()} for model in (ours, theirs)]
+    assert shapes[0] == shapes[1]
+
+
+def test_yaml_has_the_paper_s_schedule_and_leaves_tiles_their_size():
+    cfg = get_cfg()
+    add_acnet_config(cfg)
+    assert (cfg.SOLVER.IMS_PER_BATCH, cfg.SOLVER.BASE_LR, cfg.SOLVER.GAMMA) == (4, 1e-4, 0.1)
+    drops = [step / cfg.SOLVER.MAX_ITER * 30 for step in cfg.SOLVER.STEPS]
+    assert drops == pytest.approx([10, 20])  # epochs
+    augmentations = build_augmentation(cfg, is_train=True)
+    image = np.zeros((300, 640, 3), np.uint8)
+    assert AugmentationList(augmentations)(AugInput(image)).apply_image(image).shape == image.shape
 
 
 def test_yaml_chooses_the_levels_of_table_three(batch, event_storage):
