@@ -36,11 +36,11 @@ from acnet.evaluation.comparison import Difference, compare
 from acnet.evaluation.count_fit import fit_count_model
 from acnet.evaluation.count_model import CountModel, read_count_model, write_count_model
 from acnet.evaluation.counting import count_by_image, count_errors
-from acnet.evaluation.error_parts import error_parts
-from acnet.evaluation.evaluation import evaluate
+from acnet.evaluation.error_analysis import error_parts
 from acnet.evaluation.froc import FALSE_POSITIVES_PER_PHOTO, Froc, FrocCurve, froc
 from acnet.evaluation.matches import Matches
 from acnet.evaluation.matching import COCO_IOUS, DEFAULT_CAPS, DEFAULT_RANGES, match
+from acnet.evaluation.protocol import evaluate
 from acnet.evaluation.result import EvaluationOptions, EvaluationResult
 from acnet.evaluation.saved_predictions import read_saved_predictions
 

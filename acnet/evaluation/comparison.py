@@ -10,8 +10,8 @@ import numpy as np
 from acnet.evaluation.bootstrap import percentile_interval, two_sided_p
 from acnet.evaluation.columns import Detections, GroundTruth
 from acnet.evaluation.count_model import CountModel
-from acnet.evaluation.evaluation import match_once, resample
 from acnet.evaluation.headline import Headline, Number
+from acnet.evaluation.protocol import match_once, resample
 from acnet.evaluation.result import SCHEMA_VERSION, EvaluationOptions
 
 

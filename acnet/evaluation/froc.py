@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from acnet.evaluation.greedy import LARGEST_THRESHOLD
+from acnet.evaluation.hit_rules import LARGEST_THRESHOLD
 from acnet.evaluation.matches import Matches
 
 FALSE_POSITIVES_PER_PHOTO = (1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0, 8.0)

@@ -13,7 +13,7 @@ import numpy as np
 from acnet.errors import UserError
 from acnet.evaluation.centre_rule import CentreMatcher
 from acnet.evaluation.columns import COCO_RANGES, Detections, GroundTruth, SizeRange, lesion_ranges
-from acnet.evaluation.greedy import GreedyMatcher
+from acnet.evaluation.hit_rules import GreedyMatcher
 from acnet.evaluation.matches import Matches
 from acnet.evaluation.overlap import box_iou, intersection_areas
 

@@ -7,9 +7,9 @@ import pytest
 
 from acnet.evaluation.columns import sort_detections
 from acnet.evaluation.comparison import compare
-from acnet.evaluation.evaluation import evaluate
+from acnet.evaluation.printed_tables import comparison_text
+from acnet.evaluation.protocol import evaluate
 from acnet.evaluation.result import EvaluationOptions
-from acnet.evaluation.tables import comparison_text
 from tests.evaluation.count_models import count_model
 from tests.evaluation.simulated import simulate
 

@@ -10,10 +10,10 @@ import acnet
 from acnet.errors import UserError
 from acnet.evaluation.columns import Detections, GroundTruth, sort_detections
 from acnet.evaluation.count_fit import fit_count_model
-from acnet.evaluation.evaluation import evaluate, match_once
 from acnet.evaluation.headline import Headline
+from acnet.evaluation.printed_tables import result_text
+from acnet.evaluation.protocol import evaluate, match_once
 from acnet.evaluation.result import EvaluationOptions
-from acnet.evaluation.tables import result_text
 from tests.evaluation.count_models import count_model
 from tests.evaluation.simulated import simulate
 

@@ -8,7 +8,7 @@ from acnet.evaluation.grading import GRADE_NAMES
 from acnet.evaluation.result import EvaluationResult
 from acnet.visualization.report.count_figures import draw_agreement, draw_counts
 from acnet.visualization.report.headline import metric_rows
-from acnet.visualization.report.svg_figure import svg_figure
+from acnet.visualization.svg import svg_figure
 
 SQUARE_PX = 330  # so that the axes of the scatter, which are equal, fill the width
 

@@ -9,15 +9,15 @@ from acnet.errors import UserError
 from acnet.evaluation.result import EvaluationOptions, EvaluationResult
 from acnet.files import write_json, write_text
 from acnet.visualization.report.count_parts import counts_part, grading_part
-from acnet.visualization.report.detection_parts import (
+from acnet.visualization.report.headline import headline_groups
+from acnet.visualization.report.photo_views import base_name, photo_parts
+from acnet.visualization.report.sections import (
     calibration_part,
     classes_part,
     detection_part,
     errors_part,
     sizes_part,
 )
-from acnet.visualization.report.headline import headline_groups
-from acnet.visualization.report.photo_parts import base_name, photo_parts
 from acnet.visualization.templates import render
 
 PAGE = "index.html"

@@ -7,7 +7,7 @@ from example_report import made_up
 
 from acnet.evaluation.columns import Detections, GroundTruth, sort_detections
 from acnet.evaluation.count_fit import fit_count_model
-from acnet.evaluation.evaluation import evaluate
+from acnet.evaluation.protocol import evaluate
 from acnet.evaluation.result import EvaluationOptions, EvaluationResult
 
 OPTIONS = EvaluationOptions(replicates=10)

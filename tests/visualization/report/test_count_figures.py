@@ -11,7 +11,7 @@ from acnet.visualization.report.count_figures import (
     draw_counts,
     marker_sizes,
 )
-from acnet.visualization.report.svg_figure import svg_figure
+from acnet.visualization.svg import svg_figure
 
 
 def counts_axes(true, predicted):

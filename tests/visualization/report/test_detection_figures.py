@@ -8,8 +8,8 @@ from acnet.evaluation.average_precision import PrecisionRecall
 from acnet.evaluation.calibration import Bins
 from acnet.evaluation.froc import Froc
 from acnet.visualization.palette import LIGHT
-from acnet.visualization.report import detection_figures as figures
-from acnet.visualization.report.detection_parts import _at_recalls, _size_label
+from acnet.visualization.report import figures
+from acnet.visualization.report.sections import _at_recalls, _size_label
 
 
 def test_precision_over_recall_in_percent():

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from acnet.evaluation.columns import GroundTruth, sort_detections
-from acnet.evaluation.evaluation import evaluate
 from acnet.evaluation.photo_rows import photo_rows
+from acnet.evaluation.protocol import evaluate
 from acnet.evaluation.result import EvaluationOptions, PhotoRow
-from acnet.visualization.report.photo_parts import base_name, choose_photos, photo_parts
+from acnet.visualization.report.photo_views import base_name, choose_photos, photo_parts
 
 
 def row(index: int, matched: int, false: int, missed: int) -> PhotoRow:

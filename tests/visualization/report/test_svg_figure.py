@@ -6,7 +6,7 @@ import pytest
 from defusedxml import ElementTree
 
 from acnet.visualization.palette import DARK, LIGHT
-from acnet.visualization.report.svg_figure import svg_figure
+from acnet.visualization.svg import svg_figure
 
 
 def draw_line(figure, label):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from acnet.evaluation.average_precision import coco_ap
-from acnet.evaluation.greedy import LARGEST_THRESHOLD
+from acnet.evaluation.hit_rules import LARGEST_THRESHOLD
 from acnet.evaluation.matches import Matches
 
 KINDS = ("localisation", "duplicate", "background", "missed")

@@ -10,9 +10,9 @@ from acnet.evaluation.average_precision import PrecisionRecall, precision_recall
 from acnet.evaluation.froc import Froc
 from acnet.evaluation.headline import FROC_RULES
 from acnet.evaluation.result import EvaluationResult
-from acnet.visualization.report import detection_figures as figures
+from acnet.visualization.report import figures
 from acnet.visualization.report.headline import metric_rows
-from acnet.visualization.report.svg_figure import svg_figure
+from acnet.visualization.svg import svg_figure
 
 IOUS = (0.5, 0.75)
 RULES = {"iou": "IoU 0.50", "centre": "centre inside"}

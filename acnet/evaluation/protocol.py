@@ -7,7 +7,7 @@ from acnet.evaluation.calibration import calibration
 from acnet.evaluation.columns import Detections, GroundTruth
 from acnet.evaluation.count_model import CountModel
 from acnet.evaluation.counting import bland_altman, count_errors
-from acnet.evaluation.error_parts import error_parts
+from acnet.evaluation.error_analysis import error_parts
 from acnet.evaluation.froc import froc
 from acnet.evaluation.grading import grade_counts
 from acnet.evaluation.headline import FROC_RULES, Headline, Number
