@@ -6,8 +6,8 @@ found, some twice, and the rest are false. Both evaluators get the same `Instanc
 1,000 detections a photo, and have read the ground truth before. Timed is what detectron2's loop
 would wait for: `process` for every photo, then `evaluate`. detectron2's is
 `COCOEvaluator(use_fast_impl=False, max_dets_per_image=1000)`, the one that needs no compiled code
-of its own, as `CappedCOCOEvaluator` sets it up; in the same time ours computes FROC, VOC's numbers,
-size bins in pixels and AP at a second cap as well. The two take turns; AP, AP50 and AP75 must agree
+of its own; in the same time ours computes FROC, VOC's numbers, size bins in pixels and AP at a
+second cap as well. The two take turns; AP, AP50 and AP75 must agree
 to 1e-9. faster-coco-eval, compiled code for COCO's numbers alone, is timed once, from the same
 detections as lists of COCO rows.
 
@@ -37,7 +37,7 @@ from detectron2.evaluation import DatasetEvaluator
 from detectron2.evaluation.coco_evaluation import instances_to_coco_json
 from detectron2.structures import Boxes, Instances
 
-from acnet.evaluation import CappedCOCOEvaluator, LesionEvaluator
+from acnet.evaluation import LesionEvaluator, build_evaluator
 
 DATASET = "benchmark_evaluate"
 PHOTO_PX = 3000
@@ -169,7 +169,7 @@ def prepare(content: dict[str, Any]) -> tuple[DatasetEvaluator, DatasetEvaluator
         register_coco_instances(DATASET, {}, str(json_file), folder)
         MetadataCatalog.get(DATASET).thing_dataset_id_to_contiguous_id = {1: 0}
         options = {"dataset_name": DATASET, "max_dets_per_image": CAP}
-        return LesionEvaluator(**options), CappedCOCOEvaluator(**options)
+        return LesionEvaluator(**options), build_evaluator(kind="detectron2", **options)
 
 
 def compare(content: dict[str, Any], outputs: list[Instances], runs: int) -> dict[str, Any]:

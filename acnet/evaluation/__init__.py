@@ -16,6 +16,7 @@ from acnet.evaluation.average_precision import (
     average_precision,
     precision_recall,
 )
+from acnet.evaluation.bootstrap import Difference, compare
 from acnet.evaluation.coco_files import (
     detections_from_rows,
     ground_truth_from_coco,
@@ -32,7 +33,6 @@ from acnet.evaluation.columns import (
     xywh_to_xyxy,
     xyxy_to_xywh,
 )
-from acnet.evaluation.comparison import Difference, compare
 from acnet.evaluation.count_fit import fit_count_model
 from acnet.evaluation.count_model import CountModel, read_count_model, write_count_model
 from acnet.evaluation.counting import count_by_image, count_errors
@@ -50,7 +50,6 @@ __all__ = [
     "DEFAULT_CAPS",
     "DEFAULT_RANGES",
     "FALSE_POSITIVES_PER_PHOTO",
-    "CappedCOCOEvaluator",
     "CountModel",
     "Detections",
     "Difference",
@@ -89,9 +88,8 @@ __all__ = [
 ]
 
 _MODULE_OF = {
-    "CappedCOCOEvaluator": "acnet.evaluation.detection",
     "LesionEvaluator": "acnet.evaluation.evaluator",
-    "build_evaluator": "acnet.evaluation.detection",
+    "build_evaluator": "acnet.evaluation.evaluator",
 }
 
 

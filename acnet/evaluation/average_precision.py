@@ -134,14 +134,11 @@ def average_precision(
 
 
 def coco_ap(recall: np.ndarray, precision: np.ndarray) -> float:
-    """Average the precision at COCO's 101 recalls.
+    """Average the best precision from each of COCO's 101 recalls on; it is 0 beyond the last.
 
     Args:
         recall: (m,) rising, at the true positives.
         precision: (m,) there.
-
-    Returns:
-        In [0, 1]: the mean over the recalls of the best precision from there on; 0 beyond the last.
     """
     return _mean_at(COCO_RECALLS, recall, precision)
 

@@ -1,4 +1,4 @@
-"""Bootstrap over photos: how much a number would change with other photos of the same kind.
+"""Bootstrap over photos: intervals of one model's numbers, and the paired comparison of two models.
 
 Photos are drawn with replacement, as many as there are, since the lesions of one photo are not
 independent of each other. A replicate is a re-weighting of the photos by how often each was drawn,
@@ -10,13 +10,19 @@ little more often for AP and less often for grades. It needs one more evaluation
 percentile interval is the same construction for one model and for the difference of two.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from acnet.files import progress_bar
+from acnet.evaluation.columns import Detections, GroundTruth
+from acnet.evaluation.count_model import CountModel
+from acnet.evaluation.headline import Headline, Number, match_once
+from acnet.evaluation.matches import Matches
+from acnet.evaluation.result import SCHEMA_VERSION, EvaluationOptions
+from acnet.progress import progress_bar
 
 SILENT_SECONDS = 2.0  # before a bar appears
 LEAST_DEFINED = 0.9  # share of the replicates that an interval needs
@@ -91,6 +97,18 @@ def bootstrap(
     return Replicates(keys=tuple(keys), values=values, replicates=rows)
 
 
+def resample(headline: Headline, matches: Matches, options: EvaluationOptions) -> Replicates:
+    """Compute the headline numbers, in their order, on all photos and on resampled ones."""
+    return bootstrap(
+        headline,
+        headline.keys,
+        matches.ground_truth.num_photos,
+        replicates=options.replicates,
+        seed=options.seed,
+        progress=options.progress,
+    )
+
+
 def percentile_interval(values: np.ndarray, level: float) -> tuple[float, float] | None:
     """Return the middle share of bootstrap values.
 
@@ -136,3 +154,120 @@ def two_sided_p(differences: np.ndarray) -> float | None:
 
 def _row(numbers: Mapping[str, float | None], keys: Sequence[str]) -> np.ndarray:
     return np.array([numbers.get(key) for key in keys], dtype=np.float64)  # None becomes NaN
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """One number of two models; None where it is undefined.
+
+    Args:
+        key: Its name.
+        group: "detection", "FROC", "counts", "grades" or "calibration".
+        unit: "%", "lesions" or "".
+        better: "higher", "lower" or "zero" (a bias).
+        a: Of model A on all photos.
+        b: Of model B.
+        difference: b - a.
+        low: Lower end of its interval.
+        high: Upper end.
+        p: Two-sided bootstrap p value of "no difference", of this number alone: where many are
+            looked at, some are small by chance.
+    """
+
+    key: str
+    group: str
+    unit: str
+    better: str
+    a: float | None
+    b: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+
+
+def compare(
+    ground_truth: GroundTruth,
+    detections_a: Detections,
+    detections_b: Detections,
+    *,
+    count_models: tuple[CountModel, CountModel] | None = None,
+    options: EvaluationOptions | None = None,
+) -> tuple[Difference, ...]:
+    """Compare two models by their headline numbers.
+
+    Each replicate draws photos once and computes both models on them, so what is hard or easy about
+    a photo cancels, and far smaller differences show than two separate intervals could tell apart.
+
+    Args:
+        ground_truth: Of all photos.
+        detections_a: Of model A.
+        detections_b: Of model B, on the same photos.
+        count_models: Of A and of B, each fitted to its own model; None leaves counts and grades
+            out.
+        options: By default those of `EvaluationOptions`.
+
+    Returns:
+        One difference a headline number, in the order of the table.
+
+    Raises:
+        UserError: There is no photo, or one holds more lesions than the cap on detections.
+    """
+    options = options or EvaluationOptions()
+    models = count_models or (None, None)
+    numbers, resampled = (), []
+    for detections, count_model in zip((detections_a, detections_b), models, strict=True):
+        matches = match_once(ground_truth, detections, options)
+        headline = Headline(matches, count_model=count_model, bins=options.bins)
+        numbers = headline.numbers  # the same for both
+        resampled.append(resample(headline, matches, options))  # by the same seed: paired
+    a, b = resampled
+    spread = b.replicates - a.replicates
+    return tuple(
+        _difference(number, a.values[index], b.values[index], spread[:, index], options.level)
+        for index, number in enumerate(numbers)
+    )
+
+
+def comparison_json(
+    rows: Sequence[Difference], ground_truth: GroundTruth, options: EvaluationOptions
+) -> dict[str, Any]:
+    """Return a comparison as plain JSON types; what is undefined is null.
+
+    Args:
+        rows: Of `compare`.
+        ground_truth: That it was called with.
+        options: That it was called with.
+
+    Returns:
+        The rows, and what they were computed from.
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "photos": ground_truth.num_photos,
+        "max_detections": options.max_detections,
+        "replicates": options.replicates,
+        "seed": options.seed,
+        "level": options.level,
+        "differences": [dataclasses.asdict(row) for row in rows],
+    }
+
+
+def _difference(
+    number: Number, a: float, b: float, replicates: np.ndarray, level: float
+) -> Difference:
+    """Compare one number, where NaN stands for undefined, with (R,) differences resampled."""
+    defined = not np.isnan(b - a)
+    low, high = (defined and percentile_interval(replicates, level)) or (None, None)
+    return Difference(
+        key=number.key,
+        group=number.group,
+        unit=number.unit,
+        better=number.better,
+        a=None if np.isnan(a) else float(a),
+        b=None if np.isnan(b) else float(b),
+        difference=float(b - a) if defined else None,
+        low=low,
+        high=high,
+        p=two_sided_p(replicates) if defined else None,
+    )

@@ -1,18 +1,23 @@
 """COCO files as columns: ground truth at once, predictions as a stream of rows."""
 
+import codecs
 import json
 import os
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+import ijson
 import numpy as np
 
 from acnet.errors import UserError
 from acnet.evaluation.coco_checks import checked_section, row_fault
 from acnet.evaluation.columns import Detections, GroundTruth, sort_detections
-from acnet.evaluation.json_rows import read_json_rows
+
+READ_BYTES = 2**12
+LONGEST_ROW_BYTES = 2**22  # a row with a mask takes some 10,000
+DEEPEST_ROW = 2000
 
 
 def read_ground_truth(path: str | os.PathLike) -> GroundTruth:
@@ -155,3 +160,70 @@ def _columns(
 
 def _id(member: Mapping[str, Any]) -> int:
     return member["id"]
+
+
+def read_json_rows(path: str | os.PathLike) -> Iterator[Any]:
+    """Yield the members of the list that a JSON file consists of, one after the other.
+
+    Only a small part of the file is in memory at any time.
+
+    Raises:
+        UserError: It cannot be read, or is not a list in JSON, or a member is longer than 4 MiB or
+            nested too deeply.
+    """
+    number = 0
+    try:
+        with Path(path).open("rb") as file:
+            window = _Window(file)
+            for row in ijson.items(window, "item", use_float=True, buf_size=READ_BYTES):
+                yield row
+                window.start_row()
+                number += 1
+    except OSError as error:
+        raise UserError(
+            f"A file of rows must be readable. Received {path}: {error.strerror}. Check the name."
+        ) from error
+    except (ijson.JSONError, UnicodeError, ValueError) as error:
+        raise UserError(
+            "Predictions are a JSON list of rows in UTF-8, one a detection, since they are read "
+            f"row by row. Received {path}, row {number} from 0: {_first_line(error)}. Write the "
+            "file anew; one that was cut off ends like this as well, and NaN is no number of JSON."
+        ) from error
+
+
+class _Window:
+    """A file for ijson: a list of rows, none of which is endless or nested without end."""
+
+    def __init__(self, file: IO[bytes]):
+        self._file = file
+        self._started = False
+        self.start_row()
+
+    def start_row(self) -> None:
+        self._row_bytes = self._row_depth = 0
+
+    def read(self, size: int) -> bytes:
+        if not size:  # ijson asks thus whether these are bytes
+            return b""
+        chunk = self._file.read(size)
+        if not self._started:
+            chunk = chunk.removeprefix(codecs.BOM_UTF8)
+            while chunk.isspace():
+                chunk = self._file.read(size)
+            if not chunk.lstrip().startswith(b"["):
+                raise ValueError("it does not start with [")
+            self._started = True
+        # ijson names the place of each value by all the brackets around it: its memory grows with
+        # the square of the depth. Brackets in texts are counted too; a mask holds some hundred.
+        opened, closed = (sum(map(chunk.count, signs)) for signs in ((b"[", b"{"), (b"]", b"}")))
+        self._row_depth += opened - closed
+        self._row_bytes += len(chunk)
+        if self._row_depth > DEEPEST_ROW or self._row_bytes > LONGEST_ROW_BYTES:
+            raise ValueError("it is nested too deeply or longer than 4 MiB")
+        return chunk
+
+
+def _first_line(error: Exception) -> str:
+    text = error.args[0] if error.args else ""
+    text = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+    return text.partition("\n")[0].strip(" .") or "it is no JSON"

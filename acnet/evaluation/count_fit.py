@@ -21,8 +21,7 @@ import numpy as np
 
 from acnet.errors import UserError
 from acnet.evaluation.columns import Detections
-from acnet.evaluation.count_model import CountModel
-from acnet.evaluation.shares import conformal_rank
+from acnet.evaluation.count_model import CountModel, conformal_rank
 
 
 def fit_count_model(

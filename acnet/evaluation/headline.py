@@ -10,13 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from acnet.errors import UserError
 from acnet.evaluation.average_precision import PrecisionCurves
 from acnet.evaluation.calibration import ScoreBins, score_bins
+from acnet.evaluation.columns import Detections, GroundTruth
 from acnet.evaluation.count_model import CountModel
-from acnet.evaluation.counting import count_errors
+from acnet.evaluation.counting import confusion_table, count_errors, grade_measures, grades_of
 from acnet.evaluation.froc import FALSE_POSITIVES_PER_PHOTO, Froc, FrocCurve
-from acnet.evaluation.grading import confusion_table, grade_measures, grades_of
 from acnet.evaluation.matches import Matches
+from acnet.evaluation.matching import DEFAULT_CAPS, match
+from acnet.evaluation.result import EvaluationOptions
 
 FROC_RULES = {"iou": "IoU 0.5", "centre": "centre"}
 GRADE_PERCENTAGES = ("accuracy", "precision", "sensitivity", "specificity", "Youden")
@@ -130,3 +133,20 @@ def _count_numbers() -> tuple[Number, ...]:
         *(Number(key, "grades", "%", "higher") for key in GRADE_PERCENTAGES),
         Number("quadratic kappa", "grades", "", "higher"),
     )
+
+
+def match_once(
+    ground_truth: GroundTruth, detections: Detections, options: EvaluationOptions
+) -> Matches:
+    """Match at the usual caps up to the user's one, which is the largest.
+
+    Raises:
+        UserError: There is no photo, or one holds more lesions than the cap on detections.
+    """
+    if not ground_truth.num_photos:
+        raise UserError(
+            "Numbers are means over photos, so at least one is needed. Received a ground truth "
+            "without any; give a COCO file whose `images` are not empty."
+        )
+    caps = sorted({cap for cap in DEFAULT_CAPS if cap < options.max_detections})
+    return match(ground_truth, detections, max_detections=(*caps, options.max_detections))

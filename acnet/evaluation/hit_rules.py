@@ -1,8 +1,12 @@
-"""COCO's greedy match, for all size ranges and IoU thresholds at once.
+"""When a detection hits a lesion: the overlap of boxes, COCO's greedy rule and the centre rule.
 
 What pycocotools does in a loop over size ranges, thresholds, detections and boxes is one pass over
 the few pairs that reach a threshold: each (range, threshold) is one bit of an integer, so that an
 `and` decides all of them. Bit `a * T + t` is size range a, threshold t.
+
+Overlaps follow the arithmetic of pycocotools to the last bit. Half of the boxes of a data set are
+drawn on whole pixels, so an IoU of exactly 0.5 is common, and another order of the same sums would
+decide such pairs differently.
 """
 
 from array import array
@@ -10,7 +14,57 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from acnet.evaluation.columns import Detections, GroundTruth
 from acnet.evaluation.matches import PackedMatches
+
+
+def intersection_areas(boxes_xywh: np.ndarray, others_xywh: np.ndarray) -> np.ndarray:
+    """Compute the common area of each pair of boxes.
+
+    Args:
+        boxes_xywh: (N, 4) left, top, width, height.
+        others_xywh: (M, 4) likewise.
+
+    Returns:
+        (N, M) areas; 0 where the boxes do not overlap.
+    """
+    sides = []
+    for start, size in ((0, 2), (1, 3)):
+        ends = boxes_xywh[:, start] + boxes_xywh[:, size]
+        other_ends = others_xywh[:, start] + others_xywh[:, size]
+        side = np.minimum(ends[:, None], other_ends[None])
+        side -= np.maximum(boxes_xywh[:, None, start], others_xywh[None, :, start])
+        sides.append(np.maximum(side, 0, out=side))
+    return np.multiply(*sides, out=sides[0])
+
+
+def box_iou(
+    intersections: np.ndarray,
+    areas: np.ndarray,
+    other_areas: np.ndarray,
+    *,
+    crowd: np.ndarray | None = None,
+) -> np.ndarray:
+    """Compute the intersection over union of each pair of boxes.
+
+    Args:
+        intersections: (N, M) common areas.
+        areas: (N,) width times height.
+        other_areas: (M,) likewise.
+        crowd: (M,) bool: where the other is a crowd, the area of the first box alone stands for
+            the union; None for no crowd.
+
+    Returns:
+        (N, M) in [0, 1]; 0 where the boxes do not overlap, boxes without area among them.
+    """
+    unions = areas[:, None] + other_areas[None]
+    unions -= intersections
+    if crowd is not None:
+        unions[:, crowd] = areas[:, None]
+    return np.divide(
+        intersections, unions, out=np.zeros_like(intersections), where=intersections > 0
+    )
+
 
 # As in pycocotools, so that a detection equal to its box is matched at a threshold of 1 as well.
 LARGEST_THRESHOLD = 1 - 1e-10
@@ -114,3 +168,59 @@ def _as_integers(flags: np.ndarray, bits: Sequence[int]) -> list[int]:
     patterns, pattern_of_row = np.unique(flags, axis=0, return_inverse=True)
     sums = [sum(b for b, flag in zip(bits, row, strict=True) if flag) for row in patterns.tolist()]
     return [sums[index] for index in pattern_of_row.ravel().tolist()]
+
+
+class CentreMatcher:
+    """Gives each detection, by falling score, the nearest lesion that nobody has hit before.
+
+    Args:
+        num_detections: D.
+        num_gt: G.
+        radius_px: How far the centres may be apart; None: the detection's centre has to be inside
+            the lesion's box, its edges included.
+    """
+
+    def __init__(self, num_detections: int, num_gt: int, radius_px: float | None):
+        self._radius_px = radius_px
+        self._taken = np.zeros(num_gt, dtype=bool)
+        self.gt = np.full(num_detections, -1, dtype=np.int32)
+        self.near = np.zeros(num_detections, dtype=bool)
+
+    def add(
+        self,
+        rows: slice,
+        boxes: slice,
+        detections: Detections,
+        ground_truth: GroundTruth,
+        allowed: np.ndarray,
+    ) -> None:
+        """Match the detections of a photo.
+
+        Args:
+            rows: N rows of the detections, those of the photo.
+            boxes: M rows of the ground truth, those of the photo.
+            detections: Of all photos.
+            ground_truth: Of all photos.
+            allowed: (N, M) bool, pairs of a class whose detection and lesion both count.
+        """
+        gt_xywh = ground_truth.boxes_xywh[boxes]
+        # (N, M, 2) from the lesion's centre to the detection's
+        offsets = _centres(detections.boxes_xywh[rows])[:, None] - _centres(gt_xywh)[None]
+        distances = np.hypot(offsets[..., 0], offsets[..., 1])
+        if self._radius_px is None:
+            allowed = allowed & (np.abs(offsets) <= gt_xywh[None, :, 2:] / 2).all(axis=2)
+        else:
+            allowed = allowed & (distances <= self._radius_px)
+        found, true = np.nonzero(allowed)
+        self.near[rows.start + found] = True
+        order = np.lexsort((true, distances[found, true], found))
+        for row, box in zip(
+            (rows.start + found[order]).tolist(), (boxes.start + true[order]).tolist(), strict=True
+        ):
+            if self.gt[row] < 0 and not self._taken[box]:
+                self.gt[row] = box
+                self._taken[box] = True
+
+
+def _centres(boxes_xywh: np.ndarray) -> np.ndarray:
+    return boxes_xywh[:, :2] + boxes_xywh[:, 2:] / 2

@@ -11,11 +11,9 @@ from itertools import pairwise
 import numpy as np
 
 from acnet.errors import UserError
-from acnet.evaluation.centre_rule import CentreMatcher
 from acnet.evaluation.columns import COCO_RANGES, Detections, GroundTruth, SizeRange, lesion_ranges
-from acnet.evaluation.hit_rules import GreedyMatcher
+from acnet.evaluation.hit_rules import CentreMatcher, GreedyMatcher, box_iou, intersection_areas
 from acnet.evaluation.matches import Matches
-from acnet.evaluation.overlap import box_iou, intersection_areas
 
 COCO_IOUS = tuple(np.linspace(0.5, 0.95, 10).tolist())
 DEFAULT_RANGES = (*COCO_RANGES, *lesion_ranges())

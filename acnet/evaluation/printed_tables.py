@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from acnet.evaluation.comparison import Difference
-from acnet.evaluation.grading import GRADE_NAMES
+from acnet.evaluation.bootstrap import Difference
+from acnet.evaluation.counting import GRADE_NAMES
 from acnet.evaluation.headline import rate_name
 from acnet.evaluation.result import EvaluationOptions, EvaluationResult, Metric
 

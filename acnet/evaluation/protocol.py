@@ -1,21 +1,18 @@
-"""The whole evaluation of saved detections: one match, and every number from it."""
+"""The whole evaluation of saved detections: one match, and every number computed from it."""
 
-from acnet.errors import UserError
+import numpy as np
+
 from acnet.evaluation.average_precision import average_precision
-from acnet.evaluation.bootstrap import Replicates, bootstrap, percentile_interval
+from acnet.evaluation.bootstrap import Replicates, percentile_interval, resample
 from acnet.evaluation.calibration import calibration
 from acnet.evaluation.columns import Detections, GroundTruth
-from acnet.evaluation.count_model import CountModel
-from acnet.evaluation.counting import bland_altman, count_errors
+from acnet.evaluation.count_model import CountModel, conformal_share_range, share
+from acnet.evaluation.counting import bland_altman, count_errors, grade_counts
 from acnet.evaluation.error_analysis import error_parts
-from acnet.evaluation.froc import froc
-from acnet.evaluation.grading import grade_counts
-from acnet.evaluation.headline import FROC_RULES, Headline, Number
+from acnet.evaluation.froc import Froc, froc
+from acnet.evaluation.headline import FROC_RULES, Headline, Number, match_once
 from acnet.evaluation.matches import Matches
-from acnet.evaluation.matching import DEFAULT_CAPS, match
-from acnet.evaluation.photo_rows import operating_threshold, photo_rows
-from acnet.evaluation.result import Counts, EvaluationOptions, EvaluationResult, Metric
-from acnet.evaluation.shares import conformal_share_range, share
+from acnet.evaluation.result import Counts, EvaluationOptions, EvaluationResult, Metric, PhotoRow
 
 
 def evaluate(
@@ -65,52 +62,6 @@ def evaluate(
     )
 
 
-def match_once(
-    ground_truth: GroundTruth, detections: Detections, options: EvaluationOptions
-) -> Matches:
-    """Match at the usual caps up to the user's one, which is the largest.
-
-    Args:
-        ground_truth: Of all photos.
-        detections: Of the same photos.
-        options: For the cap.
-
-    Returns:
-        The match.
-
-    Raises:
-        UserError: There is no photo, or one holds more lesions than the cap on detections.
-    """
-    if not ground_truth.num_photos:
-        raise UserError(
-            "Numbers are means over photos, so at least one is needed. Received a ground truth "
-            "without any; give a COCO file whose `images` are not empty."
-        )
-    caps = sorted({cap for cap in DEFAULT_CAPS if cap < options.max_detections})
-    return match(ground_truth, detections, max_detections=(*caps, options.max_detections))
-
-
-def resample(headline: Headline, matches: Matches, options: EvaluationOptions) -> Replicates:
-    """Compute the headline numbers on all photos and on resampled ones.
-
-    Args:
-        headline: Of the match.
-        matches: For the number of photos.
-        options: Of the bootstrap.
-
-    Returns:
-        The numbers, in the order of `headline.numbers`.
-    """
-    return bootstrap(
-        headline,
-        headline.keys,
-        matches.ground_truth.num_photos,
-        replicates=options.replicates,
-        seed=options.seed,
-        progress=options.progress,
-    )
-
-
 def _metrics(
     numbers: tuple[Number, ...], resampled: Replicates, level: float
 ) -> tuple[Metric, ...]:
@@ -150,4 +101,75 @@ def _counts(matches: Matches, count_model: CountModel, options: EvaluationOption
         expected_coverage=conformal_share_range(
             count_model.interval_photos, count_model.coverage, len(true), level=options.level
         ),
+    )
+
+
+ROWS_IOU = 0.5
+ROWS_FALSE_POSITIVES = 1.0  # a photo, where no count model gives a threshold
+
+
+def operating_threshold(
+    matches: Matches, count_model: CountModel | None, froc_by_iou: Froc | None
+) -> tuple[float, str]:
+    """Choose the score from which on a detection counts in the rows.
+
+    Args:
+        matches: Of all photos.
+        count_model: Its threshold is taken where there is one.
+        froc_by_iou: Its threshold at 1 false positive a photo is taken otherwise; None without a
+            lesion.
+
+    Returns:
+        The threshold and its source; without either, the lowest score and "all detections".
+    """
+    if count_model is not None:
+        return count_model.threshold, "count model"
+    if froc_by_iou is not None:
+        threshold = froc_by_iou.thresholds[froc_by_iou.points.index(ROWS_FALSE_POSITIVES)]
+        if threshold is not None:
+            return float(threshold), "1 false positive a photo"
+    return float(matches.detections.scores.min(initial=1.0)), "all detections"
+
+
+def photo_rows(
+    matches: Matches, threshold: float, count_model: CountModel | None
+) -> tuple[PhotoRow, ...]:
+    """Count what became of the lesions and detections of each photo.
+
+    The match goes down the scores, so its part at or above the threshold is the match of those
+    detections alone.
+
+    Args:
+        matches: Of all photos, with IoU 0.5 among its thresholds.
+        threshold: Lower scores do not count.
+        count_model: For the intervals of the counts; None for none.
+
+    Returns:
+        (P) rows, in the order of the ground truth.
+    """
+    truth, detections = matches.ground_truth, matches.detections
+    num_photos = truth.num_photos
+    counts = (detections.scores >= threshold) & ~matches.ignored(iou=ROWS_IOU)
+    hit = matches.matched(iou=ROWS_IOU)
+    matched = np.bincount(detections.photo[counts & hit], minlength=num_photos)
+    false = np.bincount(detections.photo[counts & ~hit], minlength=num_photos)
+    missed = matches.num_gt[:, :, 0].sum(axis=1) - matched
+    counted = detections.counts(num_photos, score_threshold=threshold)
+    low, high = count_model.interval(counted) if count_model else (None, None)
+    total = 2 * matched + false + missed
+    f1 = np.divide(2 * matched, total, out=np.ones(num_photos), where=total > 0)
+    return tuple(
+        PhotoRow(
+            index=index,
+            file_name=truth.file_names[index],
+            lesions=int(lesions),
+            counted=int(counted[index]),
+            counted_low=None if low is None else int(low[index]),
+            counted_high=None if high is None else int(high[index]),
+            matched=int(matched[index]),
+            false=int(false[index]),
+            missed=int(missed[index]),
+            f1=float(f1[index]),
+        )
+        for index, lesions in enumerate(truth.counts())
     )

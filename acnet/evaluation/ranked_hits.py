@@ -4,8 +4,8 @@ Precision has its peaks at true positives, so a curve needs only these, each wit
 detections up to it. That number is a cumulative sum shared by all IoU thresholds, plus a few
 corrections: detections of other sizes that are matched all the same, and those on crowds.
 
-Shape shorthand: P photos, D detections, C candidates (see `matches`), n detections of a class
-within the cap, m true positives.
+Shape shorthand: P photos, n detections of a class within the cap, c of them whose counting depends
+on the threshold, m true positives.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,48 +18,28 @@ from acnet.evaluation.matches import Matches
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Hits:
-    """True positives at one IoU threshold, by falling score.
+    """True positives at one IoU threshold, by falling score."""
 
-    Args:
-        rows: (m,) int32 rows of the detections.
-        photos: (m,) int32, their photos.
-        places: (m,) int32, how many of the shared detections come up to each, itself included.
-        correction_photos: (c,) int32 photos of the detections that the shared ones lack, or have
-            too many.
-        correction_signs: (c,) int8, 1 for one too few, -1 for one too many.
-        correction_places: (m,) int32, how many corrections come up to each true positive.
-    """
-
-    rows: np.ndarray
-    photos: np.ndarray
-    places: np.ndarray
-    correction_photos: np.ndarray
-    correction_signs: np.ndarray
-    correction_places: np.ndarray
+    rows: np.ndarray  # (m,) of the detections
+    photos: np.ndarray  # (m,)
+    places: np.ndarray  # (m,) how many of the shared detections come up to each, itself included
+    correction_photos: np.ndarray  # of the detections that the shared ones lack or have too many
+    correction_signs: np.ndarray  # 1 for one too few, -1 for one too many
+    correction_places: np.ndarray  # (m,) how many corrections come up to each true positive
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RankedHits:
-    """One class in one size range below one cap.
+    """One class in one size range below one cap."""
 
-    Args:
-        num_gt: (P,) boxes that count.
-        shared_photos: Photos of the detections that count at every threshold, by falling score.
-        hits: One for each threshold.
-    """
-
-    num_gt: np.ndarray
-    shared_photos: np.ndarray
-    hits: tuple[Hits, ...]
+    num_gt: np.ndarray  # (P,) boxes that count
+    shared_photos: np.ndarray  # of the detections that count at every threshold, by falling score
+    hits: tuple[Hits, ...]  # one for each threshold
 
     def curves(self, photo_weights: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Compute recall and precision, threshold by threshold.
+        """Yield (m,) recall, rising, and (m,) precision at the true positives of each threshold.
 
-        Args:
-            photo_weights: (P,) how often each photo counts; some box has to count.
-
-        Returns:
-            Pairs of (m,) recall, rising, and (m,) precision at the true positives.
+        Some box has to count with the (P,) weights.
         """
         num_gt = photo_weights @ self.num_gt
         shared = _sum_up(photo_weights[self.shared_photos])
@@ -80,18 +60,7 @@ def rank_hits(
     suffixes: Sequence[str],
     ious: Sequence[float],
 ) -> dict[str, RankedHits]:
-    """Sort one class by COCO's rules.
-
-    Args:
-        matches: Of all photos.
-        class_index: Of the class.
-        cap: One of the caps.
-        suffixes: Of the size ranges that are wanted.
-        ious: The thresholds that are wanted.
-
-    Returns:
-        Its true positives at each threshold, by size range.
-    """
+    """Sort the true positives of one class by COCO's rules, for each size range wanted."""
     rows = sorted_rows(matches, class_index)
     rows = rows[matches.rank[rows] < cap]
     packed = matches.packed
@@ -118,14 +87,7 @@ def rank_voc_hits(matches: Matches, *, class_index: int, ious: Sequence[float]) 
     A detection looks only at the box that it overlaps most. Above the threshold it is right when it
     is the first there, wrong when it is not, and neither on a difficult box. Crowds, which VOC does
     not have, are no boxes here.
-
-    Args:
-        matches: Of all photos.
-        class_index: Of the class.
-        ious: Thresholds; the overlap must be larger.
-
-    Returns:
-        Its true positives at each threshold.
+    The overlap must be larger than the threshold.
     """
     ground_truth = matches.ground_truth
     rows = sorted_rows(matches, class_index)

@@ -16,12 +16,10 @@ import numpy as np
 import acnet
 from acnet.evaluation.calibration import Calibration
 from acnet.evaluation.columns import Detections, GroundTruth
-from acnet.evaluation.count_model import CountModel
-from acnet.evaluation.counting import BlandAltman
+from acnet.evaluation.count_model import CountModel, Share
+from acnet.evaluation.counting import BlandAltman, Grading
 from acnet.evaluation.froc import Froc
-from acnet.evaluation.grading import Grading
 from acnet.evaluation.matches import Matches
-from acnet.evaluation.shares import Share
 
 SCHEMA_VERSION = 1
 

@@ -17,9 +17,7 @@ from acnet.data.audit.statistics import Statistics, count_edges, size_edges
 from acnet.data.records import Annotated
 from acnet.files import write_text
 from acnet.visualization.palette import LIGHT
-from acnet.visualization.report.pictures import photo_data_uri
-from acnet.visualization.report.schematic import photo_svg
-from acnet.visualization.report.svg_figure import svg_figure
+from acnet.visualization.svg import photo_data_uri, photo_svg, svg_figure
 from acnet.visualization.templates import render
 
 PAGE = "index.html"

@@ -2,11 +2,13 @@
 
 Found, false and missed are blue, ochre and red of Tol's "medium contrast" scheme, whose dark and
 light versions are told apart by readers who see few colours, and in grey as well. A figure is drawn
-in the light version, and each of its colours then becomes a variable of the page's style, so that
-the page can switch all figures with the reader's setting.
+in the light version, and each of its colours then becomes a variable of its style, which follows
+the reader's setting.
 
 Reference: P. Tol, "Colour Schemes", SRON/EPS/TN/09-002, 2021, section 2.
 """
+
+from collections.abc import Mapping
 
 LIGHT = {
     "ink": "#1d1f23",
@@ -38,8 +40,13 @@ ON_PHOTO = {
 }
 
 
+def variables(colors: Mapping[str, str]) -> str:
+    """Declare colours as variables of a style."""
+    return "".join(f"--{name}:{color};" for name, color in colors.items())
+
+
 def with_variables(text: str) -> str:
-    """Replace the light colours by the page's variables.
+    """Replace the light colours by the style's variables.
 
     Args:
         text: Of a figure, with colours as #rrggbb in small letters.

@@ -3,7 +3,7 @@
 import numpy as np
 
 from acnet.visualization.palette import DARK, LIGHT
-from acnet.visualization.report.schematic import box_path
+from acnet.visualization.svg import box_path
 
 
 def schematic_svg(image_hw: tuple[int, int], boxes_xyxy: np.ndarray) -> str:

@@ -1,25 +1,32 @@
-"""Figures by matplotlib as SVG that stands in an HTML page: small, deterministic, themable.
+"""Pictures for HTML pages: figures of matplotlib, boxes on photos, and photos as data URIs.
 
-What matplotlib writes is a document of its own: with a style that would hold for the whole page,
-with metadata, and with ids that the next figure has too. Here it becomes an element of the page.
+Kinds of boxes are told apart by colour and by line style, which the page's style sets by class:
+`found` (a detection that matches a lesion, and under it that lesion, `truth`), `false` (a detection
+that matches none) and `missed` (a lesion without a detection).
 """
 
+import base64
 import io
 import re
-from collections.abc import Callable
-from xml.etree import ElementTree
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import quote
 
+import cv2
 import matplotlib
+import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from acnet.visualization.palette import LIGHT, with_variables
+from acnet.data.images import read_bgr
+from acnet.errors import UserError
+from acnet.visualization.palette import DARK, LIGHT, variables, with_variables
 
 WIDTH_PX = 380  # in CSS pixels of the figure's own: a phone shows it without scaling
 POINTS_PER_INCH = 72  # matplotlib's SVG has one unit a point
-HREF = "{http://www.w3.org/1999/xlink}href"
+SAFE_IN_URI = " /,;=()*+!-"
 STYLE = {
-    "svg.fonttype": "none",  # text as text: it is read out, copied and drawn in the page's font
+    "svg.fonttype": "none",  # text as text, in a font of the reader's
     "font.size": 10.5,
     "axes.titlesize": 10.5,
     "axes.edgecolor": LIGHT["rule"],
@@ -44,22 +51,29 @@ STYLE = {
     "ytick.labelcolor": LIGHT["muted"],
     "savefig.dpi": 160,  # of the parts that are drawn as pixels because they are too many
 }
+FIGURE_STYLE = (
+    f"<style>:root{{{variables(LIGHT)}}}@media screen and (prefers-color-scheme:dark)"
+    f"{{:root{{{variables(DARK)}}}image{{filter:brightness(2)}}}}</style>"
+)
+KINDS = ("truth", "found", "false", "missed")  # drawn in this order, so the errors lie on top
+LONGEST_PX = 1000
+JPEG_QUALITY = 82
 
 
 def svg_figure(
     name: str, draw: Callable[..., None], *values: object, alt: str, height_px: int = 290
 ) -> Markup:
-    """Draw a figure as an SVG element.
+    """Draw a figure as a picture within the page, light or dark as the reader's screen is.
 
     Args:
-        name: Of the figure; its ids derive from it, so no two figures of a page may share one.
+        name: Of the figure, from which matplotlib derives the same ids each time.
         draw: Called with an empty `Figure` and `values`.
         *values: What is drawn.
         alt: What the figure shows, for readers who do not see it.
         height_px: Of the figure, whose width is 380.
 
     Returns:
-        An `<svg>` element in colours of the page, the same bytes for the same values.
+        An `<img>` element whose source is the SVG itself, the same bytes for the same values.
     """
     buffer = io.StringIO()
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}):
@@ -67,45 +81,105 @@ def svg_figure(
         figure = Figure(figsize=size, layout="constrained")
         draw(figure, *values)
         figure.savefig(buffer, format="svg")
-    root = ElementTree.fromstring(buffer.getvalue())
-    _make_part_of_page(root)
-    root.attrib = {
-        "class": "plot",
-        "viewBox": root.attrib["viewBox"],
-        "role": "img",
-        "aria-label": alt,
-    }
-    return Markup(with_variables(ElementTree.tostring(root, encoding="unicode")))
+    needless = r"<!--.*?-->|<metadata>.*?</metadata>"
+    text = re.sub(needless, "", buffer.getvalue(), flags=re.DOTALL)
+    text = with_variables(" ".join(text.split()))  # URLs have no line breaks
+    start, inside = text.index("<svg"), text.index(">", text.index("<svg")) + 1
+    uri = quote(text[start:inside] + FIGURE_STYLE + text[inside:], safe=SAFE_IN_URI)
+    return Markup(
+        '<img class="plot" width="{}" height="{}" alt="{}" src="data:image/svg+xml,{}"/>'
+    ).format(WIDTH_PX, height_px, alt, uri)
 
 
-def _make_part_of_page(root: ElementTree.Element) -> None:
-    """Drop what belongs to a document, and the names that nothing refers to."""
-    for parent in root.iter():
-        for child in list(parent):
-            if child.tag.endswith(("}metadata", "}style")):
-                parent.remove(child)
-    text = ElementTree.tostring(root, encoding="unicode")
-    used = set(re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', text))
-    used = {name for names in used for name in names}
-    for element in root.iter():
-        element.tag = element.tag.rpartition("}")[2]
-        element.tail = None
-        element.text = element.text and element.text.strip()
-        if HREF in element.attrib:
-            element.attrib["href"] = element.attrib.pop(HREF)
-        if element.attrib.get("id") not in used:
-            element.attrib.pop("id", None)
-        if "d" in element.attrib:
-            element.attrib["d"] = " ".join(element.attrib["d"].split())
-        if "style" in element.attrib:
-            element.attrib["style"] = re.sub(r" ?font-family: [^;]+;?", "", element.attrib["style"])
-    _unwrap_groups(root)
+def photo_svg(
+    image_hw: tuple[int, int],
+    boxes_xyxy: Mapping[str, np.ndarray],
+    *,
+    alt: str,
+    picture: str | None = None,
+) -> Markup:
+    """Draw a photo's boxes, a path for each kind.
+
+    Args:
+        image_hw: Height and width of the photo in pixels, which are the units of the drawing.
+        boxes_xyxy: (N, 4) in pixels of the photo, by kind; kinds may be missing.
+        alt: What the drawing shows, for readers who do not see it.
+        picture: Data URI of the photo to lay below the boxes; None for its outline alone.
+
+    Returns:
+        An `<svg>` element.
+    """
+    height, width = image_hw
+    frame = Markup('<rect class="frame" width="{}" height="{}"/>').format(width, height)
+    if picture is not None:
+        frame = Markup('<image href="{}" width="{}" height="{}"/>').format(picture, width, height)
+    paths = {kind: box_path(boxes_xyxy[kind]) for kind in KINDS if len(boxes_xyxy.get(kind, ()))}
+    lines = [Markup('<path class="box {}" d="{}"/>').format(*item) for item in paths.items()]
+    if picture is not None:  # a dark rim on both sides of each line, so that any skin shows it
+        lines = [Markup('<path class="rim" d="{}"/>').format(d) for d in paths.values()] + lines
+    return Markup(
+        '<svg class="photo{}" viewBox="0 0 {} {}" preserveAspectRatio="xMinYMin" role="img" '
+        'aria-label="{}">{}{}</svg>'
+    ).format(" on-photo" if picture else "", width, height, alt, frame, Markup("").join(lines))
 
 
-def _unwrap_groups(parent: ElementTree.Element) -> None:
-    """Replace each group without attributes by its children."""
-    children = []
-    for child in parent:
-        _unwrap_groups(child)
-        children += list(child) if child.tag == "g" and not child.attrib else [child]
-    parent[:] = children
+def box_path(boxes_xyxy: np.ndarray) -> str:
+    """Write boxes as one SVG path of closed rectangles.
+
+    Args:
+        boxes_xyxy: (N, 4).
+
+    Returns:
+        The path's data, to a tenth of a pixel.
+    """
+    corners = np.asarray(boxes_xyxy, dtype=np.float64).round(1) + 0.0  # -0.0 becomes 0.0
+    return "".join(f"M{x0:g} {y0:g}H{x1:g}V{y1:g}H{x0:g}Z" for x0, y0, x1, y1 in corners)
+
+
+def photo_data_uri(photos_root: Path, file_name: str, image_hw: tuple[int, int]) -> str:
+    """Read a photo and encode it anew, so that nothing of the file but its pixels is kept.
+
+    Args:
+        photos_root: Folder of the photos.
+        file_name: As the ground truth names it, below that folder.
+        image_hw: Its height and width by the ground truth.
+
+    Returns:
+        A JPEG as `data:` URI, its longer side at most 1000 px.
+
+    Raises:
+        UserError: There is no such photo in the folder, it is no picture, or its size is another.
+    """
+    path = _below(photos_root, file_name)
+    photo_bgr = read_bgr(path)
+    if photo_bgr.shape[:2] != tuple(image_hw):
+        raise UserError(
+            "Boxes are drawn on the photo that they were annotated in, so its size must be that of "
+            f"the ground truth, {image_hw[1]} x {image_hw[0]} px. Received {path.name} of "
+            f"{photo_bgr.shape[1]} x {photo_bgr.shape[0]} px; give the folder of the photos that "
+            "the ground truth was made for."
+        )
+    shrink = LONGEST_PX / max(image_hw)
+    if shrink < 1:
+        size_wh = tuple(max(1, round(side * shrink)) for side in reversed(image_hw))
+        photo_bgr = cv2.resize(photo_bgr, size_wh, interpolation=cv2.INTER_AREA)
+    _, encoded = cv2.imencode(".jpg", photo_bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return "data:image/jpeg;base64," + base64.b64encode(encoded).decode("ascii")
+
+
+def _below(photos_root: Path, file_name: str) -> Path:
+    """Return the photo's path; a name cannot lead out of the folder."""
+    path = (photos_root / file_name).resolve()
+    if not path.is_relative_to(photos_root.resolve()):
+        raise UserError(
+            "A photo is shown only from the folder that was given, lest a file name lead "
+            f"elsewhere. Received {file_name!r}, which is not below {photos_root}; mend "
+            "the name in the ground truth, or leave the photos out."
+        )
+    if not path.is_file():
+        raise UserError(
+            f"Photos to be shown must be in the folder that was given, {photos_root}. Received "
+            f"{file_name!r}, which is not there; give the folder that the ground truth's file "
+            "names start from, or leave the photos out."
+        )
+    return path

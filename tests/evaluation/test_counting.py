@@ -1,10 +1,20 @@
-"""Counts of lesions and their errors, by hand."""
+"""Errors of counts, and grades that follow from them."""
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from acnet.data.grade import hayashi_grade
 from acnet.evaluation import count_by_image, count_errors
-from acnet.evaluation.counting import bland_altman
+from acnet.evaluation.counting import (
+    bland_altman,
+    confusion_table,
+    grade_counts,
+    grade_measures,
+    grades_of,
+    per_grade_measures,
+)
 
 ROWS = [
     {"image_id": 1, "score": 0.9},
@@ -65,3 +75,121 @@ def test_one_photo_has_no_limits_of_agreement():
 def test_no_photos_have_no_agreement():
     with pytest.raises(ValueError, match="at least one photo"):
         bland_altman([], [])
+
+
+# Rows are true grades. 10 photos: 4 mild (3 right, 1 called moderate), 3 moderate (2 right, 1
+# called severe), 2 severe (1 right, 1 called very severe), 1 very severe (right).
+TABLE = np.array([[3, 1, 0, 0], [0, 2, 1, 0], [0, 0, 1, 1], [0, 0, 0, 1]])
+
+
+def test_every_limit_of_the_grades():
+    counts = [0, 5, 6, 20, 21, 50, 51, 1000]
+    assert grades_of(counts).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert grades_of(range(100)).tolist() == [hayashi_grade(count) for count in range(100)]
+
+
+def test_measures_of_a_table_by_hand():
+    # accuracy     (3 + 2 + 1 + 1) / 10
+    # precision    predicted 3, 3, 2, 2: 3/3, 2/3, 1/2, 1/2
+    # sensitivity  true 4, 3, 2, 1: 3/4, 2/3, 1/2, 1/1
+    # specificity  others 6, 7, 8, 9, of which 0, 1, 1, 1 are called so: 6/6, 6/7, 7/8, 8/9
+    precision = (1 + 2 / 3 + 1 / 2 + 1 / 2) / 4
+    sensitivity = (3 / 4 + 2 / 3 + 1 / 2 + 1) / 4
+    specificity = (1 + 6 / 7 + 7 / 8 + 8 / 9) / 4
+    # kappa: three photos are one grade off, so observed is 3 / 10. By chance, true 4, 3, 2, 1 and
+    # predicted 3, 3, 2, 2 differ by (k - l)^2 summed over 100 pairs:
+    #   true 0: 4 * (0*3 + 1*3 + 4*2 + 9*2) = 116    true 1: 3 * (1*3 + 0 + 1*2 + 4*2) = 39
+    #   true 2: 2 * (4*3 + 1*3 + 0 + 1*2) = 34       true 3: 1 * (9*3 + 4*3 + 1*2 + 0) = 41
+    # sum 230, so expected is 2.3.
+    assert grade_measures(TABLE) == pytest.approx(
+        {
+            "accuracy": 70,
+            "precision": 100 * precision,
+            "sensitivity": 100 * sensitivity,
+            "specificity": 100 * specificity,
+            "Youden": 100 * (sensitivity + specificity - 1),
+            "quadratic kappa": 1 - 0.3 / 2.3,
+        }
+    )
+
+
+def test_each_grade_against_the_rest_by_hand():
+    per_grade = per_grade_measures(TABLE)
+    assert per_grade["precision"] == pytest.approx([100, 200 / 3, 50, 50])
+    assert per_grade["sensitivity"] == pytest.approx([75, 200 / 3, 50, 100])
+    assert per_grade["specificity"] == pytest.approx([100, 600 / 7, 87.5, 800 / 9])
+    assert per_grade["Youden"][0] == pytest.approx(75)
+
+
+def test_perfect_grades_are_100_and_kappa_1():
+    measures = grade_measures(np.diag([5, 3, 2, 1]))
+    assert measures == {**dict.fromkeys(measures, 100), "quadratic kappa": 1}
+
+
+def test_kappa_is_below_0_for_grades_turned_round():
+    assert grade_measures(np.fliplr(np.diag([1, 1, 1, 1])))["quadratic kappa"] == pytest.approx(-1)
+
+
+def test_a_grade_that_no_photo_has_is_left_out_of_the_means():
+    # Two mild, one of them called very severe, and two moderate: means over mild and moderate.
+    table = np.array([[1, 0, 0, 1], [0, 2, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+    measures = grade_measures(table)
+    assert measures["precision"] == 100
+    assert measures["sensitivity"] == pytest.approx((50 + 100) / 2)
+    assert measures["specificity"] == 100
+    per_grade = per_grade_measures(table)
+    assert per_grade["sensitivity"][2:] == [None, None]
+    assert per_grade["precision"][2:] == [None, 0]  # nothing called severe; the one call was wrong
+    assert per_grade["specificity"][3] == 75
+
+
+def test_a_grade_that_is_never_predicted_has_precision_0():
+    table = np.array([[2, 0, 0, 0], [2, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+    assert per_grade_measures(table)["precision"][:2] == [50, 0]
+    assert grade_measures(table)["precision"] == 25
+
+
+def test_one_true_grade_has_no_rest():
+    measures = grade_measures(np.array([[3, 1, 0, 0], [0] * 4, [0] * 4, [0] * 4]))
+    assert measures["sensitivity"] == 75
+    assert measures["specificity"] is None
+    assert measures["Youden"] is None
+    assert measures["quadratic kappa"] == 0  # no better than calling all mild
+
+
+def test_kappa_of_one_grade_alone_is_undefined():
+    assert grade_measures(np.diag([4, 0, 0, 0]))["quadratic kappa"] is None
+
+
+def test_no_photos_have_no_measures():
+    measures = grade_measures(np.zeros((4, 4), dtype=np.int64))
+    assert set(measures.values()) == {None}
+
+
+def test_counts_become_grades_and_a_table():
+    grading = grade_counts([3, 6, 30, 60], [6, 6, 20, 51])
+    assert grading.true.tolist() == [0, 1, 2, 3]
+    assert grading.predicted.tolist() == [1, 1, 1, 3]
+    assert grading.confusion.tolist() == [[0, 1, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]]
+    assert grading.measures["accuracy"] == 50
+
+
+@pytest.mark.parametrize(("true", "predicted"), [([], []), ([1], [1, 2])])
+def test_graded_counts_must_pair_up(true, predicted):
+    with pytest.raises(ValueError, match=f"Received {len(true)} true and {len(predicted)}"):
+        grade_counts(true, predicted)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)), min_size=1))
+def test_a_weight_is_a_repetition(rows):
+    true, predicted, weights = np.array(rows).T
+    weighted = confusion_table(true, predicted, weights)
+    repeated = confusion_table(np.repeat(true, weights), np.repeat(predicted, weights))
+    assert weighted.tolist() == repeated.tolist()
+
+
+@given(st.lists(st.integers(0, 4), min_size=16, max_size=16))
+def test_no_table_gives_nan_or_leaves_its_range(cells):
+    for name, value in grade_measures(np.array(cells).reshape(4, 4)).items():
+        low, high = {"quadratic kappa": (-1, 1), "Youden": (-100, 100)}.get(name, (0, 100))
+        assert value is None or low - 1e-9 <= value <= high + 1e-9

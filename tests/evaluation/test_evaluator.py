@@ -9,12 +9,12 @@ import torch
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import register_coco_instances
 from detectron2.data.datasets.pascal_voc import register_pascal_voc
-from detectron2.evaluation import DatasetEvaluator, PascalVOCDetectionEvaluator
+from detectron2.evaluation import COCOEvaluator, DatasetEvaluator, PascalVOCDetectionEvaluator
 from detectron2.structures import Boxes, Instances
 from detectron2.utils import comm
 
 from acnet.errors import UserError
-from acnet.evaluation import CappedCOCOEvaluator, LesionEvaluator, build_evaluator
+from acnet.evaluation import LesionEvaluator, build_evaluator
 from tests.evaluation.random_sets import random_set
 
 NAME = "test_evaluator_set"
@@ -78,7 +78,7 @@ def test_a_coco_set_gives_detectron2s_numbers_and_file(tmp_path, seed):
         for kind, folder in zip(kinds, folders, strict=True)
     )
     assert isinstance(ours, LesionEvaluator)
-    assert isinstance(theirs, CappedCOCOEvaluator)
+    assert isinstance(theirs, COCOEvaluator)
     numbers, expected = evaluate(ours, outputs), evaluate(theirs, outputs)
     assert numbers["AP50"] > 5
     for name in ("AP", "AP50", "AP75", "APs", "APm", "APl"):
@@ -113,7 +113,7 @@ def test_the_sets_own_id_map_is_respected(tmp_path):
     content, results = register_mapped(tmp_path, [2, 0, 1])
     outputs = outputs_of(content, results)
     numbers = evaluate(build_lesion(), outputs)
-    expected = evaluate(build_evaluator(dataset_name=NAME), outputs)
+    expected = evaluate(build_evaluator(dataset_name=NAME, kind="detectron2"), outputs)
     assert numbers["AP"] > 5
     assert numbers["AP"] == pytest.approx(expected["AP"], abs=1e-9, rel=0)
 
@@ -177,7 +177,7 @@ def test_unknown_kinds_are_refused(tmp_path):
     with pytest.raises(ValueError, match="Received kind='coco' and count_threshold=None"):
         build_evaluator(dataset_name=NAME, kind="coco")
     with pytest.raises(ValueError, match="of which only the first counts lesions"):
-        build_evaluator(dataset_name=NAME, count_threshold=0.5)
+        build_evaluator(dataset_name=NAME, kind="detectron2", count_threshold=0.5)
 
 
 def synthetic_outputs(rng: np.random.Generator) -> dict[str, dict]:
@@ -216,7 +216,7 @@ def test_a_voc_set_gives_detectron2s_numbers(voc100, year, rule, split):
     register_pascal_voc(NAME, str(voc100), split, year)
     MetadataCatalog.get(NAME).evaluator_type = "pascal_voc"
     outputs = synthetic_outputs(np.random.default_rng(year))
-    theirs = build_evaluator(dataset_name=NAME)
+    theirs = build_evaluator(dataset_name=NAME, kind="detectron2")
     assert isinstance(theirs, PascalVOCDetectionEvaluator)
     numbers, expected = evaluate(build_lesion(), outputs), evaluate(theirs, outputs)
     # detectron2 takes a class without an object that counts for a 0; here it is left out. The test

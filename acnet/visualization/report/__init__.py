@@ -4,6 +4,144 @@ index.html     everything in one file: text, tables, figures, and photos where t
 results.json   the same numbers
 """
 
-from acnet.visualization.report.write import write_report
+import os
+from pathlib import Path
+from typing import Any
+
+import acnet
+from acnet.data.files import write_json, write_text
+from acnet.errors import UserError
+from acnet.evaluation.result import EvaluationOptions, EvaluationResult
+from acnet.visualization.report.measures import headline_groups
+from acnet.visualization.report.photo_views import base_name, photo_parts
+from acnet.visualization.report.sections import (
+    calibration_part,
+    classes_part,
+    counts_part,
+    detection_part,
+    errors_part,
+    grading_part,
+    sizes_part,
+)
+from acnet.visualization.templates import render
 
 __all__ = ["write_report"]
+
+PAGE = "index.html"
+NUMBERS = "results.json"
+CONTENTS = {
+    "headline": "Results",
+    "evaluated": "What was evaluated",
+    "detection": "Finding lesions",
+    "scores": "Trusting the scores",
+    "counts": "Counting lesions",
+    "grades": "Grading severity",
+    "sizes": "Small and large",
+    "errors": "Errors",
+    "classes": "Classes",
+    "photos": "Photos",
+    "glossary": "Words",
+}
+
+
+def write_report(
+    folder: str | os.PathLike, result: EvaluationResult, *, photos_root: Path | None = None
+) -> Path:
+    """Write a page that needs no network and no other file, and its numbers as JSON.
+
+    The same result gives the same bytes.
+
+    Args:
+        folder: Where `index.html` and `results.json` go; made where it is missing.
+        result: Of the evaluation.
+        photos_root: Folder that the ground truth's file names start from, to show the worst and
+            the best photos themselves. None draws their outlines and boxes alone, so that the page
+            can be passed on where photos of faces cannot.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        UserError: A photo to be shown is not there, or not the one of the ground truth; or the
+            folder cannot be written to.
+    """
+    page = render("report.html.j2", **_values(result, photos_root))
+    folder = Path(folder)
+    try:
+        write_json(folder / NUMBERS, _numbers(result), indent=2)
+        write_text(folder / PAGE, page)
+    except OSError as error:
+        raise UserError(
+            "A report is two files, so it needs a folder that can be written to. "
+            f"Received {folder} ({error.strerror}); name another place."
+        ) from error
+    return folder / PAGE
+
+
+def _numbers(result: EvaluationResult) -> dict[str, Any]:
+    """Return the result as JSON; of the photos' names the last part, as on the page."""
+    numbers = result.to_json()
+    for photo in numbers["photos"]:
+        photo["file_name"] = base_name(photo["file_name"])
+    return numbers
+
+
+def _values(result: EvaluationResult, photos_root: Path | None) -> dict[str, Any]:
+    classes = classes_part(result)
+    contents = [item for item in CONTENTS.items() if item[0] != "classes" or classes]
+    return {
+        "title": "Evaluation of a lesion detector",
+        "version": acnet.__version__,
+        "contents": contents,
+        "facts": _facts(result),
+        "headline": headline_groups(result.metrics),
+        "detection": detection_part(result),
+        "calibration": calibration_part(result),
+        "counts": counts_part(result),
+        "grading": grading_part(result),
+        "sizes": sizes_part(result),
+        "errors": errors_part(result),
+        "classes": classes,
+        "photos": photo_parts(result, photos_root),
+    }
+
+
+def _facts(result: EvaluationResult) -> dict[str, Any]:
+    truth, options = result.ground_truth, result.options
+    lesions = truth.counts()
+    level = f"{options.level * 100:g}\N{NO-BREAK SPACE}%"
+    rows = [
+        ("Photos", f"{truth.num_photos:,}, {int((lesions == 0).sum()):,} of them without a lesion"),
+        ("Lesions", _lesions(result)),
+        ("Detections", f"{len(result.detections):,}"),
+        ("Classes", ", ".join(truth.class_names)),
+        ("Detections that count", f"the best {options.max_detections:,} of a photo and class"),
+        ("Operating threshold", f"{result.operating_threshold:.3f} ({result.threshold_source})"),
+        ("Intervals", _intervals(options, level)),
+    ]
+    return {
+        "photos": truth.num_photos,
+        "lesions": int(lesions.sum()),
+        "detections": len(result.detections),
+        "level": level,
+        "replicates": options.replicates,
+        "seed": options.seed,
+        "rows": rows,
+    }
+
+
+def _intervals(options: EvaluationOptions, level: str) -> str:
+    if not options.replicates:
+        return "none"
+    return (
+        f"{level}, {options.replicates:,} bootstrap samples, seed\N{NO-BREAK SPACE}{options.seed}"
+    )
+
+
+def _lesions(result: EvaluationResult) -> str:
+    truth = result.ground_truth
+    crowds, difficult = int(truth.crowd.sum()), int(truth.difficult.sum())
+    parts = [f"{int(truth.counts().sum()):,}, up to {truth.counts().max(initial=0):,} in a photo"]
+    parts += [f"{difficult:,} marked difficult"] * bool(difficult)
+    parts += [f"and {crowds:,} crowds, which do not count"] * bool(crowds)
+    return "; ".join(parts)

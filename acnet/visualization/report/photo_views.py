@@ -1,4 +1,4 @@
-"""The photos that went worst and best, with their boxes."""
+"""The photos of the report that went worst and best, with what became of their boxes."""
 
 from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
@@ -8,11 +8,45 @@ import numpy as np
 from markupsafe import Markup
 
 from acnet.evaluation.result import EvaluationResult, PhotoRow
-from acnet.visualization.report.photo_boxes import PhotoBoxes
-from acnet.visualization.report.pictures import photo_data_uri
-from acnet.visualization.report.schematic import photo_svg
+from acnet.visualization.svg import photo_data_uri, photo_svg
 
 PHOTOS_A_PART = 3
+
+
+class PhotoBoxes:
+    """Boxes of a photo by kind, at the operating threshold.
+
+    Args:
+        result: Of the evaluation.
+    """
+
+    def __init__(self, result: EvaluationResult):
+        self.truth, self.detections = result.ground_truth, result.detections
+        self.partner = result.matches.matched_gt(iou=0.5)
+        self.ignored = result.matches.ignored(iou=0.5)
+        self.accepted = self.detections.scores >= result.operating_threshold
+        self.truth_xyxy, self.found_xyxy = self.truth.boxes_xyxy, self.detections.boxes_xyxy
+
+    def of_photo(self, index: int) -> dict[str, np.ndarray]:
+        """Return a photo's boxes.
+
+        Args:
+            index: Of the photo in the ground truth's columns.
+
+        Returns:
+            (N, 4) by kind: detections that are `found` and `false`, lesions that are `missed`, and
+            those that were found, `truth`.
+        """
+        mine = np.flatnonzero((self.detections.photo == index) & self.accepted & ~self.ignored)
+        hits = mine[self.partner[mine] >= 0]
+        lesions = np.flatnonzero((self.truth.photo == index) & ~self.truth.crowd)
+        hit = np.isin(lesions, self.partner[hits])
+        return {
+            "truth": self.truth_xyxy[lesions[hit]],
+            "found": self.found_xyxy[hits],
+            "false": self.found_xyxy[np.setdiff1d(mine, hits)],
+            "missed": self.truth_xyxy[lesions[~hit]],
+        }
 
 
 def photo_parts(result: EvaluationResult, photos_root: Path | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The report's sections about detections: curves, scores, sizes, errors, classes."""
+"""The sections of the report: what its template shows of detections, counts and grades."""
 
 import re
 from typing import Any
@@ -7,11 +7,12 @@ import numpy as np
 from markupsafe import Markup
 
 from acnet.evaluation.average_precision import PrecisionRecall, precision_recall
+from acnet.evaluation.counting import GRADE_NAMES
 from acnet.evaluation.froc import Froc
 from acnet.evaluation.headline import FROC_RULES
 from acnet.evaluation.result import EvaluationResult
 from acnet.visualization.report import figures
-from acnet.visualization.report.headline import metric_rows
+from acnet.visualization.report.measures import metric_rows
 from acnet.visualization.svg import svg_figure
 
 IOUS = (0.5, 0.75)
@@ -207,3 +208,91 @@ def _size_label(suffix: str) -> str:
 def _cost(part: tuple[str, float]) -> tuple[float, str]:
     name, gain = part
     return -gain, name
+
+
+SQUARE_PX = 330  # so that the axes of the scatter, which are equal, fill the width
+
+
+def counts_part(result: EvaluationResult) -> dict[str, Any] | None:
+    """Draw counted against true lesions, and how they agree.
+
+    Args:
+        result: Of the evaluation.
+
+    Returns:
+        What the template shows of them; None without a count model.
+    """
+    counts, model = result.counts, result.count_model
+    if counts is None or model is None:
+        return None
+    scatter_alt = f"Counted over true lesions of {len(counts.true)} photos"
+    agreement = counts.agreement
+    agreement_alt = f"Counted minus true lesions over their mean; bias {agreement.bias:+.2f}"
+    if agreement.low is not None and agreement.high is not None:
+        agreement_alt += f", limits of agreement {agreement.low:+.1f} to {agreement.high:+.1f}"
+    return {
+        "scatter": svg_figure(
+            "counts",
+            figures.draw_counts,
+            counts.true,
+            counts.predicted,
+            alt=scatter_alt,
+            height_px=SQUARE_PX,
+        ),
+        "agreement": svg_figure(
+            "agreement", figures.draw_agreement, agreement, alt=agreement_alt, height_px=SQUARE_PX
+        ),
+        "threshold": model.threshold,
+        "fit_photos": model.fit_photos,
+        "merge": model.merge,
+        "target": model.coverage * 100,
+        "coverage": {
+            "hits": counts.coverage.hits,
+            "total": counts.coverage.total,
+            "value": counts.coverage.value * 100,
+            "low": counts.coverage.low * 100,
+            "high": counts.coverage.high * 100,
+        },
+        "metrics": metric_rows(result.metrics, "counts"),
+        "limits": (agreement.low, agreement.high),
+    }
+
+
+def grading_part(result: EvaluationResult) -> dict[str, Any] | None:
+    """Arrange the confusion of grades and the measures of each.
+
+    Args:
+        result: Of the evaluation.
+
+    Returns:
+        What the template shows of them; None without a count model.
+    """
+    grading = result.grading
+    if grading is None:
+        return None
+    photos = grading.confusion.sum(axis=1).tolist()
+    return {
+        "names": GRADE_NAMES,
+        "confusion": [
+            {"name": name, "cells": _cells(row, index)}
+            for index, (name, row) in enumerate(zip(GRADE_NAMES, grading.confusion, strict=True))
+        ],
+        "metrics": metric_rows(result.metrics, "grades"),
+        "per_grade_names": list(grading.per_grade),
+        "per_grade": [
+            {
+                "name": name,
+                "photos": photos[index],
+                "shares": [values[index] for values in grading.per_grade.values()],
+            }
+            for index, name in enumerate(GRADE_NAMES)
+        ],
+    }
+
+
+def _cells(row: np.ndarray, right: int) -> list[dict[str, Any]]:
+    total = max(1, int(row.sum()))
+    return [
+        {"photos": photos, "share": round(photos / total, 3), "right": column == right}
+        for column, photos in enumerate(row.tolist())
+    ]

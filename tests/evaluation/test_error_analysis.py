@@ -4,12 +4,10 @@ import pytest
 
 from acnet.evaluation import (
     detections_from_rows,
+    error_parts,
     ground_truth_from_coco,
     match,
     precision_recall,
-)
-from acnet.evaluation import (
-    error_analysis as error_parts,
 )
 from tests.evaluation.random_sets import random_set
 

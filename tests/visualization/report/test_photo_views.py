@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from acnet.evaluation.columns import GroundTruth, sort_detections
-from acnet.evaluation.photo_rows import photo_rows
-from acnet.evaluation.protocol import evaluate
+from acnet.evaluation.protocol import evaluate, photo_rows
 from acnet.evaluation.result import EvaluationOptions, PhotoRow
 from acnet.visualization.report.photo_views import base_name, choose_photos, photo_parts
 

@@ -1,4 +1,4 @@
-"""The headline table: what each measure is called, and how many of its digits are shown."""
+"""The measures of the report: what each is called, and how many of its digits are shown."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,0 +1,240 @@
+"""Figures: what is drawn is what was measured."""
+
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from acnet.evaluation.average_precision import PrecisionRecall
+from acnet.evaluation.calibration import Bins
+from acnet.evaluation.counting import BlandAltman, bland_altman
+from acnet.evaluation.froc import Froc
+from acnet.visualization.palette import LIGHT
+from acnet.visualization.report import figures
+from acnet.visualization.report.figures import (
+    MOST_MARKERS,
+    draw_agreement,
+    draw_counts,
+    marker_sizes,
+    thin,
+)
+from acnet.visualization.report.sections import _at_recalls, _size_label
+from acnet.visualization.svg import SAFE_IN_URI, svg_figure
+
+
+def test_precision_over_recall_in_percent():
+    figure = Figure()
+    curves = {"a": (np.array([0.5, 1]), np.array([1, 0.5])), "b": (np.zeros(0), np.zeros(0))}
+    figures.draw_precision_recall(figure, curves)
+    axes = figure.axes[0]
+    assert axes.lines[0].get_xydata().tolist() == [[0, 100], [50, 100], [100, 50]]
+    assert len(axes.lines[1].get_xydata()) == 0
+    assert axes.lines[0].get_color() != axes.lines[1].get_color()
+    assert axes.lines[0].get_linestyle() != axes.lines[1].get_linestyle()
+    assert [text.get_text() for text in axes.get_legend().texts] == ["a", "b"]
+
+
+def test_mean_precision_is_taken_at_coco_s_recalls():
+    # Precision 1 up to recall 0.5, then 0.6 at 0.8; the dip to 0.5 lies before the better 0.6.
+    curve = PrecisionRecall(
+        recall=np.array([0.5, 0.7, 0.8]),
+        precision=np.array([1, 0.5, 0.6]),
+        scores=np.array([0.9, 0.8, 0.7]),
+        ap=0.0,
+    )
+    precision = _at_recalls(curve)
+    assert precision[[0, 50, 51, 80, 81, 100]].tolist() == [1, 1, 0.6, 0.6, 0, 0]
+
+
+def test_precision_of_a_class_without_detections_is_0():
+    none = np.zeros(0)
+    curve = PrecisionRecall(recall=none, precision=none, scores=none, ap=0.0)
+    assert _at_recalls(curve).tolist() == [0] * 101
+
+
+def froc(points, at_points, false_positives, sensitivity) -> Froc:
+    return Froc(
+        false_positives=np.array(false_positives),
+        sensitivity=np.array(sensitivity),
+        scores=np.zeros(len(sensitivity)),
+        points=points,
+        at_points=at_points,
+        thresholds=(None,) * len(points),
+        score=0.5,
+    )
+
+
+def test_froc_is_drawn_from_the_first_to_the_last_point():
+    # The curve ends at 3 false alarms; it goes on flat to the last point, 4.
+    curve = froc((0.5, 1.0, 4.0), (0.2, 0.4, 0.6), [0.1, 0.7, 1.0, 3.0], [0.1, 0.3, 0.4, 0.6])
+    figure = Figure()
+    figures.draw_froc(figure, {"IoU": curve})
+    line, dots, _ = figure.axes[0].lines
+    assert 2 ** line.get_xdata() == pytest.approx([0.5, 0.7, 1, 3, 4])
+    assert line.get_ydata().tolist() == pytest.approx([20, 30, 40, 60, 60])
+    assert dots.get_ydata().tolist() == pytest.approx([20, 40, 60])
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["1/2", "1", "4"]
+
+
+def test_reliability_shows_the_gap_of_each_bin():
+    bins = Bins(
+        edges=np.array([[0.2, 0.3], [0.9, 1.0]]),
+        counts=np.array([10, 30]),
+        mean_scores=np.array([0.25, 0.95]),
+        precisions=np.array([0.5, 0.9]),
+        ece=0.1,
+    )
+    figure = Figure()
+    figures.draw_reliability(figure, bins)
+    upper, lower = figure.axes
+    gaps = [segment.tolist() for segment in upper.collections[0].get_segments()]
+    assert gaps == [[[0.25, 50], [0.25, 25]], [[0.95, 90], [0.95, 95]]]
+    assert [bar.get_height() for bar in lower.patches] == [10, 30]
+    assert [bar.get_x() for bar in lower.patches] == [0.2, 0.9]
+
+
+def test_bars_of_sizes_stand_side_by_side():
+    figure = Figure()
+    figures.draw_sizes(figure, ["0-16", "from 16"], {"AR": [20.0, 60.4], "AP50": [30.0, 70.0]})
+    axes = figure.axes[0]
+    assert [bar.get_height() for bar in axes.patches] == [20, 60.4, 30, 70]
+    middles = [bar.get_x() + bar.get_width() / 2 for bar in axes.patches]
+    assert middles == pytest.approx([-0.2, 0.8, 0.2, 1.2])
+    assert [text.get_text() for text in axes.texts] == ["20", "60", "30", "70"]
+
+
+def test_costliest_error_is_on_top():
+    figure = Figure()
+    figures.draw_error_parts(figure, {"missed": 12.34, "duplicate": 0.0})
+    axes = figure.axes[0]
+    assert [bar.get_width() for bar in axes.patches] == [0.0, 12.34]  # from below
+    assert [text.get_text() for text in axes.texts] == ["0.0", "12.3"]
+
+
+@pytest.mark.parametrize(("value", "text"), [(1 / 8, "1/8"), (0.5, "1/2"), (1.0, "1"), (8.0, "8")])
+def test_false_alarms_are_written_as_usual(value, text):
+    assert figures.fraction(value) == text
+
+
+def test_sizes_are_written_for_people():
+    assert _size_label("[16-32px]") == "16\N{EN DASH}32"
+    assert _size_label("[128px-]") == "from 128"
+
+
+def test_only_colours_of_the_palette_are_used():
+    assert {line["color"] for line in figures.LINES} <= set(LIGHT.values())
+
+
+def counts_axes(true, predicted):
+    figure = Figure()
+    draw_counts(figure, np.array(true, dtype=np.int64), np.array(predicted, dtype=np.int64))
+    return figure.axes[0]
+
+
+def markers(axes) -> dict[tuple[float, float], float]:
+    """Return the areas of the markers by their place."""
+    return {
+        tuple(place): float(collection.get_sizes()[0])
+        for collection in axes.collections
+        if len(collection.get_offsets()) and len(collection.get_sizes())
+        for place in collection.get_offsets().tolist()
+    }
+
+
+def test_photos_of_one_place_share_a_larger_marker():
+    # Three photos at (4, 5), one at (60, 40): areas 128 * n / 8 = 48 and 16, in steps 8 * 2^k.
+    shown = markers(counts_axes([4, 4, 4, 60], [5, 5, 5, 40]))
+    assert shown == {(4.0, 5.0): 64.0, (60.0, 40.0): 16.0}
+
+
+def test_largest_marker_does_not_grow_with_the_data_set():
+    assert marker_sizes(np.array([1, 8])).tolist() == [16, 128]
+    assert marker_sizes(np.array([1, 100, 1000])).tolist() == [8, 16, 128]
+
+
+def test_squares_are_the_grades_that_occur():
+    # 30 lesions are severe, the third grade; its square ends where the axis does.
+    axes = counts_axes([1, 30], [2, 28])
+    assert [text.get_text() for text in axes.texts] == ["mild", "moderate", "severe"]
+    corners = [square.get_paths()[0].get_extents().extents for square in axes.collections[:3]]
+    assert [corner.tolist() for corner in corners[:2]] == [[0, 0, 5.5, 5.5], [5.5, 5.5, 20.5, 20.5]]
+    assert axes.get_xlim() == pytest.approx((0, 30.5 * 1.06))
+    assert axes.get_xticks().tolist() == [0, 5, 20]
+
+
+def test_axes_are_equal_and_show_square_roots():
+    axes = counts_axes([100], [100])
+    place = axes.transLimits.transform(axes.transScale.transform((25.0, 100.0)))
+    assert place[0] * 2 == pytest.approx(place[1])  # sqrt(25) is half of sqrt(100)
+
+
+def test_photos_without_lesions_have_a_figure():
+    assert markers(counts_axes([0, 0], [0, 0])) == {(0.0, 0.0): 32.0}
+
+
+def test_lines_of_agreement_are_labelled_with_their_values():
+    # Differences 1 and -3: mean -1, deviation 2.83, limits -1 -+ 1.96 * 2.83.
+    figure = Figure()
+    draw_agreement(figure, bland_altman(np.array([11, 17]), np.array([10, 20])))
+    axes = figure.axes[0]
+    heights = [line.get_ydata()[0] for line in axes.lines]
+    assert heights == pytest.approx([0, -6.54, -1, 4.54], abs=0.01)
+    minus = "\N{MINUS SIGN}"
+    assert [text.get_text() for text in axes.texts] == [f"{minus}6.5", f"{minus}1.0", "+4.5"]
+    assert markers(axes) == {(10.5, 1.0): 16.0, (18.5, -3.0): 16.0}
+
+
+def test_one_photo_has_no_limits():
+    agreement = BlandAltman(
+        means=np.array([3.0]), differences=np.array([2.0]), bias=2.0, low=None, high=None
+    )
+    figure = Figure()
+    draw_agreement(figure, agreement)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["+2.0"]
+
+
+def test_figure_of_many_photos_stays_small():
+    rng = np.random.default_rng(0)
+    true, predicted = rng.integers(0, 200, (2, 20_000))
+    text = svg_figure("counts", draw_counts, true, predicted, alt="Counts")
+    assert len(np.unique(true * 200 + predicted)) > MOST_MARKERS
+    assert quote("data:image/png;base64,", safe=SAFE_IN_URI) in text
+    assert len(text) < 400_000  # noise, which no picture format packs well
+
+
+def test_each_column_keeps_its_first_lowest_highest_and_last_point():
+    # Two columns of five points each. Of the first (x below 5): first 0, lowest 1, highest 3,
+    # last 4; of the second: first 5 is the lowest too, highest 8, last 9.
+    x = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 10])
+    y = np.array([5, 1, 4, 9, 6, 0, 2, 3, 7, 5])
+    kept_x, kept_y = thin(x, y, columns=2)
+    assert kept_x.tolist() == [0, 1, 3, 4, 5, 8, 10]
+    assert kept_y.tolist() == [5, 1, 9, 6, 0, 7, 5]
+
+
+def test_few_points_are_all_kept():
+    x, y = np.arange(8.0), np.arange(8.0)
+    assert thin(x, y, columns=2)[0] is x
+
+
+def test_long_curve_becomes_short_and_keeps_its_extremes():
+    rng = np.random.default_rng(0)
+    x, y = np.sort(rng.uniform(size=75_000)), rng.uniform(size=75_000)
+    kept_x, kept_y = thin(x, y)
+    assert 400 < len(kept_x) <= 4 * 400
+    assert (kept_x[0], kept_x[-1]) == (x[0], x[-1])
+    assert (kept_y.min(), kept_y.max()) == (y.min(), y.max())
+    for column in range(400):  # the slow way: what is highest in a column stays
+        low, high = x[0] + (x[-1] - x[0]) * np.array([column, column + 1]) / 400
+        inside = (x >= low + 1e-9) & (x < high - 1e-9)
+        assert y[inside].max() in kept_y
+
+
+def test_line_that_goes_straight_up_is_one_column():
+    x, y = np.full(100, 0.5), np.arange(100.0)
+    assert thin(x, y, columns=3)[1].tolist() == [0, 99]
+
+
+def test_no_points_stay_none():
+    assert [len(values) for values in thin(np.zeros(0), np.zeros(0))] == [0, 0]
