@@ -14,7 +14,7 @@ import numpy as np
 
 from acnet.evaluation.columns import Detections, GroundTruth, sort_detections
 from acnet.evaluation.count_fit import fit_count_model
-from acnet.evaluation.evaluation import evaluate
+from acnet.evaluation.protocol import evaluate
 from acnet.evaluation.result import EvaluationOptions
 from acnet.visualization.report import write_report
 

@@ -80,10 +80,10 @@ def run(args: argparse.Namespace) -> int:
         UserError: a file cannot be used, or is not about the photos of the ground truth.
     """
     set_up_logging(quiet=args.quiet)
+    from acnet.evaluation.bootstrap import compare, comparison_json
     from acnet.evaluation.coco_files import read_ground_truth
-    from acnet.evaluation.comparison import compare, comparison_json
+    from acnet.evaluation.printed_tables import comparison_text
     from acnet.evaluation.saved_predictions import read_saved_predictions
-    from acnet.evaluation.tables import comparison_text
     from acnet.files import write_json
 
     both = (args.a, args.b)

@@ -91,9 +91,9 @@ def run(args: argparse.Namespace) -> int:
     _check_options(args)
     set_up_logging(quiet=args.quiet)
     from acnet.evaluation.coco_files import read_ground_truth
-    from acnet.evaluation.evaluation import evaluate
+    from acnet.evaluation.printed_tables import result_text
+    from acnet.evaluation.protocol import evaluate
     from acnet.evaluation.saved_predictions import read_saved_predictions
-    from acnet.evaluation.tables import result_text
     from acnet.files import write_json
 
     count_model = args.count_model and read_count_model_for(args.count_model, args.predictions)

@@ -22,7 +22,7 @@ from acnet.evaluation.count_model import CountModel
 from acnet.evaluation.headline import Headline, Number, match_once
 from acnet.evaluation.matches import Matches
 from acnet.evaluation.result import SCHEMA_VERSION, EvaluationOptions
-from acnet.progress import progress_bar
+from acnet.files import progress_bar
 
 SILENT_SECONDS = 2.0  # before a bar appears
 LEAST_DEFINED = 0.9  # share of the replicates that an interval needs

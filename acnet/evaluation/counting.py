@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from acnet.data.grade import HAYASHI_LIMITS
+from acnet.data.records import HAYASHI_LIMITS
 
 LIMITS_OF_AGREEMENT = 1.96  # standard deviations; Bland and Altman's figure
 
@@ -151,7 +151,7 @@ class Grading:
 
 
 def grades_of(counts: Sequence[int] | np.ndarray) -> np.ndarray:
-    """Grade photos by their counts, as `acnet.data.grade.hayashi_grade` does one by one.
+    """Grade photos by their counts, as `acnet.data.records.hayashi_grade` does one by one.
 
     Args:
         counts: (P,) lesions of each photo, from 0.

@@ -19,7 +19,6 @@ from detectron2.structures import BoxMode, Instances
 from detectron2.utils import comm
 from tabulate import tabulate
 
-from acnet.data.files import write_json
 from acnet.errors import UserError
 from acnet.evaluation.average_precision import PrecisionCurves
 from acnet.evaluation.coco_files import ground_truth_from_coco, read_ground_truth
@@ -28,6 +27,7 @@ from acnet.evaluation.counting import count_errors
 from acnet.evaluation.froc import RULES, froc
 from acnet.evaluation.matches import Matches
 from acnet.evaluation.matching import check_room, match
+from acnet.files import write_json
 
 logger = logging.getLogger(__name__)
 

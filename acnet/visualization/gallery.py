@@ -10,8 +10,8 @@ from pathlib import Path
 from markupsafe import Markup
 
 import acnet
-from acnet.data.files import write_text
 from acnet.evaluation.counting import GRADE_NAMES
+from acnet.files import write_text
 from acnet.inference.counts import CountRule
 from acnet.inference.results import FailedPhoto, PhotoResult
 from acnet.visualization.templates import render

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acnet.data.grade import hayashi_grade
+from acnet.data.records import hayashi_grade
 from acnet.evaluation import count_by_image, count_errors
 from acnet.evaluation.counting import (
     bland_altman,

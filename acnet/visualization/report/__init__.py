@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import acnet
-from acnet.data.files import write_json, write_text
 from acnet.errors import UserError
 from acnet.evaluation.result import EvaluationOptions, EvaluationResult
+from acnet.files import write_json, write_text
 from acnet.visualization.report.measures import headline_groups
 from acnet.visualization.report.photo_views import base_name, photo_parts
 from acnet.visualization.report.sections import (

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from acnet.data.grade import HAYASHI_LIMITS
+from acnet.data.records import HAYASHI_LIMITS
 from acnet.evaluation.calibration import Bins
 from acnet.evaluation.counting import GRADE_NAMES, BlandAltman
 from acnet.evaluation.froc import Froc

@@ -26,7 +26,7 @@ from acnet.data.tiles.tile_plan import TileOptions
 from acnet.data.toy.toy_photo import ToyOptions
 from acnet.data.toy.toy_set import ToyTests, write_toy_set, write_toy_tests
 from acnet.errors import UserError
-from acnet.evaluation.registered import registered_truth
+from acnet.evaluation.evaluator import registered_truth
 from acnet.files import write_json
 from projects.ACNet.tables.record import Record, record_path
 from projects.ACNet.tables.rows import Row
