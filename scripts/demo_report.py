@@ -4,7 +4,7 @@ import csv
 import json
 import os
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 import torch
 from detectron2.structures import BoxMode
+from matplotlib.figure import Figure
 
 from acnet.data.prepared_set import PreparedLayout
 from acnet.engine.metrics import read_metrics
 from acnet.evaluation import count_by_image, count_errors
-from acnet.files import write_json, write_text
+from acnet.files import atomic_write, write_json, write_text
 from acnet.inference.photos import read_photo
 from acnet.inference.pictures import save_picture
 from acnet.inference.results import instances_of
 from acnet.visualization.boxes import draw_comparison
 from acnet.visualization.contact_sheet import contact_sheet
-from acnet.visualization.loss_curve import draw_losses
 from acnet.visualization.page import Picture, Section, write_page
 
 SCORE_THRESHOLD = 0.5
@@ -234,3 +234,27 @@ def _prediction_seconds(folder: Path) -> list[float]:
 
 def _read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def draw_losses(rows: Sequence[Mapping[str, float]], path: Path) -> None:
+    """Plot the total loss and its parts over the iterations.
+
+    Args:
+        rows: Of a run's `metrics.json`: "iteration", "total_loss" and "loss_*"; rows without
+            losses are skipped.
+        path: The picture to write; its suffix decides the format.
+    """
+    rows = [row for row in rows if "total_loss" in row]
+    iterations = [row["iteration"] for row in rows]
+    names = sorted({name for row in rows for name in row if name.startswith("loss_")})
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot(xlabel="iteration", ylabel="loss")
+    axes.plot(iterations, [row["total_loss"] for row in rows], color="black", lw=2, label="total")
+    for name in names:
+        label = name.removeprefix("loss_").replace("_", " ")
+        axes.plot(iterations, [row.get(name) for row in rows], lw=1.2, label=label)
+    axes.set_ylim(bottom=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, dpi=120)

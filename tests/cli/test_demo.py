@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 import demo
-from demo_report import choose_photos
+from demo_report import choose_photos, draw_losses
 from demo_steps import Runner, StepFailedError, evaluation_progress, training_progress
 
 from acnet.data.prepared_set import PreparedLayout
@@ -129,3 +131,22 @@ def test_quick_demo_leaves_a_page_that_works_from_the_disk(tmp_path):
     assert "  is finished\n" in again.stderr
     assert json.loads((output / "results.json").read_text())["ap"] == results["ap"]
     assert all((output / picture).is_file() for picture in pictures)
+
+
+def draw_curve(rows, path):
+    draw_losses(rows, path)
+    return np.asarray(Image.open(path).convert("RGB")).astype(int)
+
+
+def test_losses_are_drawn_and_other_rows_skipped(tmp_path):
+    rows = [{"iteration": i, "total_loss": 3.0 / (i + 1), "loss_cls": 1.0} for i in range(5)]
+    with_losses = draw_curve(rows, tmp_path / "a.png")
+    np.testing.assert_array_equal(
+        draw_curve([*rows, {"iteration": 9, "bbox/AP": 5.0}], tmp_path / "b.png"), with_losses
+    )
+    other = draw_curve([{**row, "total_loss": 1.0} for row in rows], tmp_path / "c.png")
+    assert np.abs(other - with_losses).max() > 100
+
+
+def test_run_that_was_killed_early_has_an_empty_curve(tmp_path):
+    assert draw_curve([], tmp_path / "a.png").shape == (540, 960, 3)

@@ -4,9 +4,16 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import t as student_t
+from scipy import stats
 
-from acnet.tables.estimates import estimate, seed_spread
+from projects.ACNet.tables.estimates import (
+    effect_weights,
+    estimate,
+    paper_effect,
+    part_pairs,
+    seed_spread,
+)
+from projects.ACNet.tables.rows import PAPER_ROWS, PARTS
 
 GAIN = {"b": 1.0, "a": -1.0}
 
@@ -37,7 +44,7 @@ def test_a_mean_of_gains_varies_less_than_one():
     of_rows = samples({name: rng.normal(size=3).tolist() for name in "abcd"})
     spread, freedom = seed_spread(of_rows, within_seeds=True)
     mean = estimate(of_rows, {"b": 0.5, "a": -0.5, "d": 0.5, "c": -0.5})
-    half = student_t.ppf(0.975, freedom) * spread / math.sqrt(3)
+    half = stats.t.ppf(0.975, freedom) * spread / math.sqrt(3)
     assert mean.high - mean.value == pytest.approx(half)
     one = estimate(of_rows, GAIN)
     assert one.high - one.value == pytest.approx(half * math.sqrt(2))
