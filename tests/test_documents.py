@@ -46,10 +46,13 @@ def check_acnet(arguments: list[str]) -> None:
 
 
 def check_script(arguments: list[str]) -> None:
-    """Check that the script or folder exists and its own parser takes the options after it."""
-    index = next(i for i, word in enumerate(arguments) if not word.startswith("-"))
+    """Check that the script or program folder exists and its own parser takes what follows it."""
+    index = next(
+        i for i, word in enumerate(arguments) if word.endswith(".py") or word.startswith("projects/")
+    )
     path = REPO_ROOT / arguments[index]
-    path = path / "__main__.py" if path.is_dir() else path
+    if path.is_dir():
+        path /= "__main__.py"
     spec = importlib.util.spec_from_file_location(path.stem, path)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
