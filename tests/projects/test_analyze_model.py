@@ -1,4 +1,4 @@
-"""The counts against arithmetic on paper: docs/model_size.md walks through it."""
+"""The counts against arithmetic on paper: docs/lab/model_size.md walks through it."""
 
 import re
 import subprocess
@@ -145,7 +145,7 @@ def test_parts_add_up_to_the_whole_model(name):
 
 
 def test_documented_table_is_the_counted_one():
-    text = (ROOT / "docs" / "model_size.md").read_text()
+    text = (ROOT / "docs" / "lab" / "model_size.md").read_text()
     for name, (parameters, macs) in BY_HAND.items():
         assert f"| {name} | {parameters:,} | {macs / 1e9:.2f} |" in text
     total = tuple(sum(column) for column in zip(*BY_HAND.values(), strict=True))

@@ -31,7 +31,7 @@ examples:
   python projects/ACNet/tables --data toy --tables 2 3 --seeds 1 2 3
   python projects/ACNet/tables --data toy --rows cb cb_frm --iterations 800 --jobs 2 \\
       --output output/longer
-  python projects/ACNet/tables --data toy --report-only --results docs/results
+  python projects/ACNet/tables --data toy --report-only --results docs/lab/results
   python projects/ACNet/tables --data acne04 --tables 1 2 --seeds 1 --num-gpus 2
   python projects/ACNet/tables --data toy --rows baseline acnet --test sets/acne:valid \\
       --opts optimizer.lr=0.01
