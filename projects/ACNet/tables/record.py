@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from acnet.errors import UserError
+from acnet.files import atomic_write, write_json
 from projects.ACNet.tables.settings import without_modules
 
 SCHEMA_VERSION = 1

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from acnet.engine.precision import choose_precision, resolve_device
 from acnet.errors import UserError
+from acnet.files import file_sha256
 
 # Raise it with a change after which the same config trains another model or measures otherwise
 # (an initialization, a loss, the order of the data, a rule of the evaluation); not for speed.
