@@ -14,7 +14,7 @@ train = dict(
     amp=dict(enabled=False, dtype="auto"),
     channels_last=False,
     # In how many parts a process's share of the batch goes through the model: less memory, the same
-    # gradients but for BN, which sees a part at a time. docs/recipes.md
+    # gradients but for BN, which sees a part at a time. docs/train.md
     accumulate=1,
     # Less memory for a second forward pass; the same gradients.
     activation_checkpointing=False,
