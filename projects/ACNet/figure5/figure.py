@@ -23,10 +23,8 @@ from acnet.evaluation.columns import Detections, GroundTruth
 from acnet.evaluation.protocol import evaluate
 from acnet.evaluation.result import EvaluationOptions, EvaluationResult, PhotoRow
 from acnet.files import write_json, write_text
-from acnet.visualization.report.photo_boxes import PhotoBoxes
-from acnet.visualization.report.photo_parts import base_name
-from acnet.visualization.report.pictures import photo_data_uri
-from acnet.visualization.report.schematic import photo_svg
+from acnet.visualization.report.photo_views import PhotoBoxes, base_name
+from acnet.visualization.svg import photo_data_uri, photo_svg
 from acnet.visualization.templates import render
 
 PAGE, NUMBERS = "index.html", "figure5.json"
