@@ -170,15 +170,3 @@ def test_sigterm_to_all_during_an_evaluation(train_net: Callable, tmp_path: Path
     os.killpg(process.pid, signal.SIGTERM)
     output, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 143, output + errors
-
-
-@pytest.mark.slow
-def test_kill_9_leaves_no_trace(repo_root: Path, tiny_config_path: Path):
-    script = repo_root / "scripts" / "kill_resume_check.py"
-    words = [sys.executable, "-W", "ignore", str(script), "--config-file", str(tiny_config_path)]
-    words += ["--kills", "3", "train.max_iter=1500", "train.checkpointer.period=20"]
-    words += ["train.eval_period=100", "dataloader.train.num_workers=1"]
-    environment = {**os.environ, "PYTHONPATH": str(repo_root), "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(words, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.startswith("PASS: 3 kills")
