@@ -30,8 +30,7 @@ SAVED_CONFIG = "config.yaml"  # beside the weights of a training
 # and imported when such a file is met.
 _READERS = {
     ".safetensors": "acnet.checkpoint.bundle.bundle_config",
-    ".onnx": "acnet.export.contents.export_config",
-    ".pt2": "acnet.export.contents.export_config",
+    ".onnx": "acnet.export.metadata.export_config",
 }
 _SUFFIXES = (".py", ".yaml", ".yml", *_READERS)
 
@@ -109,7 +108,7 @@ def config_of(weights: Path) -> Path:
     Raises:
         UserError: There is none.
     """
-    from acnet.export.contents import texts_beside
+    from acnet.export.metadata import texts_beside
 
     if texts_beside(weights) is not None:
         return weights

@@ -1,19 +1,17 @@
 #!/usr/bin/env python
 """One model in several engines: seconds a tile, and whether they find the same.
 
-The model is exported once with Soft-NMS inside and once outside, unless the files are there. The
-engines take turns on the same tile, in one process with --threads threads; `eager` is the model in
-plain PyTorch, float32, and seconds are medians over runs from pixels to Instances. `torch-export
-bfloat16` and `openvino bfloat16` (where it is installed) run in lower precision, next to the eager
-model as `acnet predict` prepares it.
+The model is exported once, unless the file is there. The engines take turns on the same tile, in one
+process with --threads threads; `eager` is the model in plain PyTorch, float32, and seconds are
+medians over runs from pixels to Instances. `openvino bfloat16` (where it is installed) runs in lower
+precision, next to the eager model as `acnet predict` prepares it.
 
 Parity is measured on --photos pictures, generated ones or those of a folder: the largest
-differences from the eager model in float32, of candidates before Soft-NMS and of detections after
-it. Each one looks for its like, since equal scores may come in another order; `unlike` counts those
-that find none within a pixel.
+differences of detections from the eager model in float32. Each one is compared with its like, since
+equal scores may come in another order; `unlike` counts those that have none within a pixel.
 
-The last line is JSON: `ratio` is eager's time over that of ONNX Runtime with Soft-NMS inside,
-`seconds` those of all, `parity` the differences.
+The last line is JSON: `ratio` is eager's time over that of ONNX Runtime, `seconds` those of all,
+`parity` the differences.
 """
 
 import argparse
@@ -26,34 +24,27 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from detectron2.structures import Boxes, Instances
+from detectron2.structures import Instances
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this clone, not an installed one
 
 from acnet.cli.arguments import hide_library_noise
 from acnet.config import load_config
-from acnet.export.detector import FixedSizeDetector
-from acnet.export.engine_names import ENGINES
-from acnet.export.export_model import ExportOptions, export_model
-from acnet.export.nms import torch_nms
+from acnet.export.metadata import ENGINES
+from acnet.export.onnx_file import export_model
 from acnet.inference import Predictor
 from acnet.inference.photos import read_photo
 from benchmarks.processes import report
 from benchmarks.toy_truth import draw_set
 
-# Name: file, engine, precision.
+# Name: engine, precision.
 SIDES = {
-    "onnxruntime, inside": ("inside.onnx", "onnxruntime", "config"),
-    "onnxruntime, outside": ("outside.onnx", "onnxruntime", "config"),
-    "torch-export, inside": ("inside.pt2", "torch-export", "config"),
-    "torch-export, outside": ("outside.pt2", "torch-export", "config"),
-    "torch-export bfloat16, outside": ("bfloat16.pt2", "torch-export", "config"),
-    "openvino, inside": ("inside.onnx", "openvino", "config"),
-    "openvino, outside": ("outside.onnx", "openvino", "config"),
-    "openvino bfloat16, outside": ("outside.onnx", "openvino", "bfloat16"),
+    "onnxruntime": ("onnxruntime", "config"),
+    "openvino": ("openvino", "config"),
+    "openvino bfloat16": ("openvino", "bfloat16"),
 }
 DEFAULT = "eager, as acnet predict runs it"
-QUICK_SIDES = ("onnxruntime, inside",)
+QUICK_SIDES = ("onnxruntime",)
 NEAR_PX = 1.0
 
 
@@ -79,26 +70,12 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def export_file(args: argparse.Namespace, name: str) -> Path:
-    """Exports the model, unless the file is there.
-
-    Args:
-        args: the parsed command line.
-        name: of the file, which says how.
-    """
-    path = args.work / str(args.tile) / name
+def export_file(args: argparse.Namespace) -> Path:
+    """Exports the model, unless the file is there."""
+    path = args.work / f"tiles_of_{args.tile}.onnx"
     if not path.is_file():
-        export_model(
-            load_config(args.config or args.weights.with_name("config.yaml")),
-            args.weights,
-            path,
-            ExportOptions(
-                tile_px=args.tile,
-                soft_nms="inside" if name.startswith("inside") else "outside",
-                precision="bfloat16" if name.startswith("bfloat16") else "float32",
-            ),
-            name="benchmark",
-        )
+        cfg = load_config(args.config or args.weights.with_name("config.yaml"))
+        export_model(cfg, args.weights, path, tile_px=args.tile, name="benchmark")
     return path
 
 
@@ -115,34 +92,6 @@ def read_pictures(args: argparse.Namespace) -> list[np.ndarray]:
         drawn = draw_set(args.work / "photos", args.photos, size_wh, density=1.0, seed=3000)
         paths = [one.path for one in drawn]
     return [read_photo(path)[: args.tile, : args.tile] for path in paths]
-
-
-def candidates_of_model(predictor: Predictor, tile_px: int) -> Callable[[np.ndarray], Instances]:
-    """Returns what gives the eager model's candidates before Soft-NMS.
-
-    Args:
-        predictor: eager.
-        tile_px: side of the tile.
-    """
-    detector = FixedSizeDetector(
-        predictor.model, tile_px=tile_px, nms=torch_nms, soft_nms_inside=False
-    )
-
-    def candidates(image: np.ndarray) -> Instances:
-        with torch.inference_mode():
-            return _first(detector(*_tile(image, tile_px)))
-
-    return candidates
-
-
-def candidates_of_engine(predictor: Predictor, tile_px: int) -> Callable[[np.ndarray], Instances]:
-    """Returns what gives an exported file's outputs as they are.
-
-    Args:
-        predictor: of the file.
-        tile_px: side of the tile.
-    """
-    return lambda image: _first(predictor.engine.run(*_tile(image, tile_px)))
 
 
 def differences(
@@ -180,31 +129,6 @@ def differences(
     return totals
 
 
-def compare(
-    eager: Predictor,
-    exported: Predictor,
-    name: str,
-    tile_px: int,
-    pictures: Sequence[np.ndarray],
-) -> dict[str, dict[str, float]]:
-    """Compares an exported file with the eager model.
-
-    Args:
-        eager: in float32.
-        exported: of the file.
-        name: of the side; files with Soft-NMS outside also give their candidates.
-        tile_px: side of the tile.
-        pictures: to compare on.
-    """
-    full = [picture for picture in pictures if picture.shape[:2] == (tile_px, tile_px)]
-    found = {"detections": differences(_whole(eager), _whole(exported), full)}
-    if name.endswith("outside"):
-        found["candidates"] = differences(
-            candidates_of_model(eager, tile_px), candidates_of_engine(exported, tile_px), pictures
-        )
-    return found
-
-
 def measure(sides: dict[str, Predictor], picture: np.ndarray, runs: int) -> dict[str, float]:
     """Times all sides in turn.
 
@@ -229,23 +153,6 @@ def _whole(predictor: Predictor) -> Callable[[np.ndarray], Instances]:
     return lambda image: predictor.detect_whole([image])[0]
 
 
-def _tile(image: np.ndarray, tile_px: int) -> tuple[torch.Tensor, ...]:
-    height, width = image.shape[:2]
-    images = torch.zeros(1, 3, tile_px, tile_px, dtype=torch.uint8)
-    images[0, :, :height, :width] = torch.from_numpy(image.transpose(2, 0, 1).copy())
-    size_hw = torch.tensor([[height, width]], dtype=torch.float32)
-    return images, size_hw, torch.tensor([[0.0, 0.0, width, height]])
-
-
-def _first(outputs: tuple[torch.Tensor, ...]) -> Instances:
-    boxes, scores, classes = (output[0] for output in outputs)
-    is_found = scores >= 0
-    found = Instances((0, 0))
-    found.pred_boxes = Boxes(boxes[is_found])
-    found.scores, found.pred_classes = scores[is_found], classes[is_found]
-    return found
-
-
 def main() -> None:
     """Measures, and writes one line of JSON."""
     args = build_parser().parse_args()
@@ -253,7 +160,7 @@ def main() -> None:
     names = args.only or list(SIDES)
     if args.quick:
         args.tile, args.runs, args.photos, names = 320, 3, 2, list(QUICK_SIDES)
-    names = [name for name in names if ENGINES[SIDES[name][1]].is_installed]
+    names = [name for name in names if ENGINES[SIDES[name][0]].is_installed]
     torch.set_num_threads(args.threads)
     pictures = read_pictures(args)
     config = args.config or args.weights.with_name("config.yaml")
@@ -262,15 +169,13 @@ def main() -> None:
         DEFAULT: Predictor(config, args.weights, "cpu"),
     }
     for name in names:
-        file, engine, precision = SIDES[name]
-        path = export_file(args, file)
-        sides[name] = Predictor(
-            None, path, "cpu", engine=engine, precision=precision, trust_file=True
-        )
+        engine, precision = SIDES[name]
+        path = export_file(args)
+        sides[name] = Predictor(None, path, "cpu", engine=engine, precision=precision)
     seconds = measure(sides, pictures[0], args.runs)
-    parity = {
-        name: compare(sides["eager"], sides[name], name, args.tile, pictures) for name in names
-    }
+    full = [picture for picture in pictures if picture.shape[:2] == (args.tile, args.tile)]
+    eager = _whole(sides["eager"])
+    parity = {name: differences(eager, _whole(sides[name]), full) for name in names}
     first = names[0]
     report(
         {

@@ -122,26 +122,22 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory, small_run: Path) -> Callable[..., Path]:
-    """Return a function that exports the small model, each kind once since it takes seconds."""
+    """Return a function that exports the small model, each size once since it takes seconds."""
     from acnet.config import load_config
-    from acnet.export.export_model import ExportOptions, export_model
+    from acnet.export.onnx_file import export_model
     from tests.export.models import TILE
 
     folder = tmp_path_factory.mktemp("exported")
-    done: dict[tuple, Path] = {}
+    done: dict[int, Path] = {}
 
-    def export(suffix: str, **options) -> Path:
-        if suffix == ".onnx":
-            for package in ("onnx", "onnxscript", "onnxruntime"):
-                pytest.importorskip(package, reason="needs the extra [export]")
-        # Tests that do not mind the place of Soft-NMS share one file.
-        options = {"soft_nms": "inside" if suffix == ".onnx" else "outside", **options}
-        kind = (suffix, *sorted(options.items()))
-        if kind not in done:
-            path = folder / f"model_{len(done)}{suffix}"
+    def export(batch: int = 0) -> Path:
+        for package in ("onnx", "onnxscript", "onnxruntime"):
+            pytest.importorskip(package, reason="needs the extra [export]")
+        if batch not in done:
+            path = folder / f"model_{batch}.onnx"
             cfg = load_config(small_run.with_name("config.yaml"))
-            export_model(cfg, small_run, path, ExportOptions(tile_px=TILE, **options), name="small")
-            done[kind] = path
-        return done[kind]
+            export_model(cfg, small_run, path, tile_px=TILE, batch=batch, name="small")
+            done[batch] = path
+        return done[batch]
 
     return export

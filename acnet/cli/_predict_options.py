@@ -6,7 +6,7 @@ from pathlib import Path
 
 from acnet.cli.arguments import natural_int, positive_float, positive_int, share
 from acnet.config import SAVED_CONFIG
-from acnet.export.engine_names import ENGINES
+from acnet.export.metadata import ENGINES
 
 DESCRIPTION = """\
 Find lesions in photos. OUTPUT gets
@@ -102,13 +102,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
         "--engine",
         choices=("auto", *ENGINES),
         default="auto",
-        help="what runs the weights; auto (default): eager, for .onnx onnxruntime, for .pt2 "
-        "torch-export",
-    )
-    group.add_argument(
-        "--trust-file",
-        action="store_true",
-        help="load a .pt2 file, which can run any code: only from people you trust",
+        help="what runs the weights; auto (default): eager, for .onnx files onnxruntime",
     )
 
 

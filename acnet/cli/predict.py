@@ -118,7 +118,7 @@ def _predict(args: argparse.Namespace, ranks: "Ranks") -> "Outcome | None":
 
 def _load_config(args: argparse.Namespace, weights: Path) -> "DictConfig | CfgNode":
     from acnet.config import load_config
-    from acnet.export.suffixes import is_export
+    from acnet.export.metadata import is_export
     from acnet.inference.yacs_config import is_yacs_file, load_yacs_config
 
     if is_export(weights) and (args.config_file or args.opts or args.compile):
@@ -141,7 +141,7 @@ def _load_config(args: argparse.Namespace, weights: Path) -> "DictConfig | CfgNo
 def _make_predictor(
     args: argparse.Namespace, config: "DictConfig | CfgNode", weights: Path
 ) -> "Predictor":
-    from acnet.export.suffixes import is_export
+    from acnet.export.metadata import is_export
     from acnet.inference import MergeOptions, Predictor
 
     chosen = {"method": args.merge, "max_detections": args.max_detections}
@@ -157,7 +157,6 @@ def _make_predictor(
         precision=args.precision,
         optimize=_optimizations(args),
         engine=args.engine,
-        trust_file=args.trust_file,
     )
     tiling = {"overlap_px": args.tile_overlap, "batch_size": args.tile_batch}
     tiling = {name: value for name, value in tiling.items() if value is not None}
@@ -214,7 +213,7 @@ def _check_attention(args: argparse.Namespace, has_saliency: bool) -> None:
 def _count_rule(args: argparse.Namespace, weights: Path, predictor: "Predictor") -> "CountRule":
     """Choose the threshold: of the count model that was given, or that is in the bundle."""
     from acnet.evaluation.count_model import check_merge, read_count_model
-    from acnet.export.contents import texts_beside
+    from acnet.export.metadata import texts_beside
     from acnet.inference.counts import CountRule
 
     model, source = None, ""

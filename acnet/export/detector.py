@@ -1,27 +1,28 @@
 """A whole detector in which every tensor has a fixed size, so that it can leave Python.
 
+It is built of a model's own parts and computes as detectron2 does. detectron2's own code is
+compiled for TorchScript or sits in classes that an export cannot see into, and it drops boxes,
+which changes sizes. Here nothing is dropped: a mask, or a score of -1, tells what does not count.
+
 Shape shorthand:
     B: tiles of a batch
     T: side of a tile in pixels
-    P: proposals of a tile
+    H, W: height and width of the feature map, A: anchors of a cell
+    N: boxes of a tile; P: proposals of a tile after NMS
     C: classes
-    N: places for detections of a tile: P * C before Soft-NMS, the model's most detections after it
+    K: places for picks, and for detections of a tile
 """
 
-from typing import Any
-
 import torch
+from detectron2.modeling.box_regression import Box2BoxTransform
 from detectron2.modeling.meta_arch import GeneralizedRCNN
+from detectron2.modeling.proposal_generator import RPN
 from detectron2.modeling.roi_heads import Res5ROIHeads, ROIHeads, StandardROIHeads
 from torch import Tensor, nn
 
 from acnet.errors import UserError
+from acnet.layers import nms, soft_nms_padded
 from acnet.modeling import SoftNMSOutputLayers
-
-from .boxes import centred_in, clip, decode
-from .nms import FixedNMS
-from .proposals import FixedProposals
-from .soft_nms_loop import SoftNMSLoop
 
 __all__ = ["FixedSizeDetector"]
 
@@ -32,15 +33,11 @@ class FixedSizeDetector(nn.Module):
     Where detectron2 drops boxes, here they lose their score: -1 marks a place without a detection.
     """
 
-    def __init__(
-        self, model: GeneralizedRCNN, *, tile_px: int, nms: FixedNMS, soft_nms_inside: bool
-    ):
+    def __init__(self, model: GeneralizedRCNN, *, tile_px: int):
         """
         Args:
             model: in evaluation mode.
             tile_px: T.
-            nms: the form that the target of the export knows.
-            soft_nms_inside: whether Soft-NMS is a part, or left to whoever runs the export.
 
         Raises:
             UserError: the model has parts that this does not know, or the size does not suit it.
@@ -49,16 +46,24 @@ class FixedSizeDetector(nn.Module):
         _check(model, tile_px)
         self.backbone = model.backbone
         self.feature = model.proposal_generator.in_features[0]
-        self.channels_last = getattr(model, "channels_last", False)
         self.register_buffer("pixel_mean", model.pixel_mean)
         self.register_buffer("pixel_std", model.pixel_std)
         stride = model.backbone.output_shape()[self.feature].stride
         grid_hw = (tile_px // stride, tile_px // stride)
-        self.proposals = FixedProposals(model.proposal_generator, grid_hw, nms)
+        self.proposals = _FixedProposals(model.proposal_generator, grid_hw)
         self.detections = _FixedDetections(model.roi_heads)
-        self.decay = _decay(model.roi_heads.box_predictor)
-        num_places = self.proposals.num_after * model.roi_heads.num_classes
-        self.soft_nms = SoftNMSLoop(**_limited(self.decay, num_places)) if soft_nms_inside else None
+        predictor = model.roi_heads.box_predictor
+        most, places = (
+            predictor.test_topk_per_image,
+            self.proposals.num_after * predictor.num_classes,
+        )
+        self.soft_nms = {
+            "method": predictor.soft_nms_method,
+            "iou_threshold": predictor.test_nms_thresh,
+            "sigma": predictor.soft_nms_sigma,
+            "score_floor": predictor.score_floor,
+            "max_detections": min(most, places) if most >= 0 else places,
+        }
 
     def forward(
         self, images: Tensor, sizes_hw: Tensor, parts_xyxy: Tensor
@@ -72,8 +77,8 @@ class FixedSizeDetector(nn.Module):
                 elsewhere are left out.
 
         Returns:
-            Boxes (B, N, 4) in pixels of the tile, scores (B, N) and classes (B, N) int64. With
-            Soft-NMS inside they are in the order of picking.
+            Boxes (B, K, 4) in pixels of the tile, scores (B, K) and classes (B, K) int64, in the
+            order of picking.
         """
         features = self.backbone(self._prepare(images, sizes_hw))[self.feature]
         proposals, valid = self.proposals(features, sizes_hw)
@@ -82,9 +87,11 @@ class FixedSizeDetector(nn.Module):
         num_classes = scores.shape[2]
         classes = torch.arange(num_classes, device=scores.device).repeat(scores.shape[1])
         boxes, scores = boxes.flatten(1, 2), scores.flatten(1, 2)
-        if self.soft_nms is None:
-            return boxes, scores, classes.expand(scores.shape)
-        return self.soft_nms(boxes, scores, classes)
+        candidates = (boxes, scores, classes.expand(scores.shape))
+        picks, decayed = soft_nms_padded(*candidates, **self.soft_nms)
+        found = decayed >= 0
+        picked = boxes.gather(1, picks[..., None].expand(-1, -1, 4)) * found[..., None]
+        return picked, decayed, classes[picks] * found
 
     def _prepare(self, images: Tensor, sizes_hw: Tensor) -> Tensor:
         """Normalise, then blank the padding: its order in `GeneralizedRCNN.preprocess_image`."""
@@ -92,10 +99,7 @@ class FixedSizeDetector(nn.Module):
         sizes = sizes_hw[:, :, None, None]  # (B, 2, 1, 1)
         rows = torch.arange(images.shape[2], device=images.device)[:, None] < sizes[:, 0:1]
         columns = torch.arange(images.shape[3], device=images.device) < sizes[:, 1:2]
-        blanked = torch.where(rows & columns, normalised, torch.zeros_like(normalised))
-        if self.channels_last:
-            return blanked.contiguous(memory_format=torch.channels_last)
-        return blanked
+        return torch.where(rows & columns, normalised, torch.zeros_like(normalised))
 
 
 class _FixedDetections(nn.Module):
@@ -109,8 +113,7 @@ class _FixedDetections(nn.Module):
         self.head = heads.res5 if is_res5 else heads.box_head
         self.is_res5 = is_res5
         self.predictor = heads.box_predictor
-        transform = heads.box_predictor.box2box_transform
-        self.transform = (tuple(transform.weights), transform.scale_clamp)
+        self.transform = heads.box_predictor.box2box_transform
         self.score_threshold = heads.box_predictor.test_score_thresh
 
     def forward(
@@ -123,7 +126,7 @@ class _FixedDetections(nn.Module):
         deltas = deltas.unflatten(0, (num_images, num_proposals))
         probabilities = logits.sigmoid() if self.predictor.use_sigmoid_ce else logits.softmax(dim=2)
         scores = probabilities[..., :-1]  # background last
-        boxes = decode(deltas, proposals, *self.transform)  # (B, P, C or 1, 4)
+        boxes = decode(deltas, proposals, self.transform)  # (B, P, C or 1, 4)
         boxes = boxes.expand(-1, -1, scores.shape[2], -1)
         finite = boxes.isfinite().all(dim=3) & scores.isfinite()
         candidates = finite & (scores > self.score_threshold) & valid[..., None]
@@ -138,23 +141,6 @@ class _FixedDetections(nn.Module):
         pooled = self.pooler(features.float(), rois).to(features.dtype)
         box_features = self.head(pooled)
         return box_features.mean(dim=(2, 3)) if self.is_res5 else box_features
-
-
-def _decay(predictor: SoftNMSOutputLayers) -> dict[str, Any]:
-    """The arguments of `acnet.layers.soft_nms` by which the model thins its detections out."""
-    most = predictor.test_topk_per_image
-    return {
-        "method": predictor.soft_nms_method,
-        "iou_threshold": predictor.test_nms_thresh,
-        "sigma": predictor.soft_nms_sigma,
-        "score_floor": predictor.score_floor,
-        "max_detections": most if most >= 0 else None,
-    }
-
-
-def _limited(decay: dict[str, Any], num_places: int) -> dict[str, Any]:
-    most = decay["max_detections"]
-    return {**decay, "max_detections": num_places if most is None else min(most, num_places)}
 
 
 def _check(model: nn.Module, tile_px: int) -> None:
@@ -178,3 +164,120 @@ def _check(model: nn.Module, tile_px: int) -> None:
             f"Tiles are as long as whole cells of the deepest feature map, {divisor} pixels. "
             f"Received --tile {tile_px}; use {max(round(tile_px / divisor), 1) * divisor}."
         )
+
+
+class _FixedProposals(nn.Module):
+    """`RPN.forward` in evaluation mode, for one feature map of a known size."""
+
+    def __init__(self, rpn: RPN, grid_hw: tuple[int, int]):
+        super().__init__()
+        self.head = rpn.rpn_head
+        device = next(rpn.parameters()).device
+        (anchors,) = rpn.anchor_generator([torch.zeros(1, 1, *grid_hw, device=device)])
+        self.register_buffer("anchors", anchors.tensor, persistent=False)  # (H * W * A, 4)
+        num_anchors = len(anchors.tensor)
+        self.num_before = min(rpn.pre_nms_topk[False], num_anchors)
+        self.num_after = min(rpn.post_nms_topk[False], self.num_before)
+        self.transform = rpn.box2box_transform
+        self.iou_threshold = rpn.nms_thresh
+        self.min_box_size = rpn.min_box_size
+
+    def forward(self, features: Tensor, sizes_hw: Tensor) -> tuple[Tensor, Tensor]:
+        """Boxes (B, P, 4), best first, and which of them count (B, P); the others are zeros."""
+        (logits,), (deltas,) = self.head([features])
+        logits = logits.permute(0, 2, 3, 1).flatten(1)  # (B, H * W * A)
+        deltas = deltas.unflatten(1, (-1, 4)).permute(0, 3, 4, 1, 2).flatten(1, 3)
+        scores, best = logits.topk(self.num_before, dim=1)  # (B, N)
+        best_deltas = deltas.gather(1, best[..., None].expand(-1, -1, 4))
+        # Decoded after the choice, which gives the same boxes for a hundredth of the work.
+        boxes = decode(best_deltas, self.anchors[best], self.transform)[:, :, 0]  # (B, N, 4)
+        valid = boxes.isfinite().all(dim=2) & scores.isfinite()
+        boxes = clip(torch.where(valid[..., None], boxes, torch.zeros_like(boxes)), sizes_hw)
+        sides = boxes[..., 2:] - boxes[..., :2]
+        valid = valid & (sides > self.min_box_size).all(dim=2)
+        picks = padded_nms(boxes, valid, self.iou_threshold, self.num_after)  # (B, P)
+        index = picks.clamp(min=0)[..., None].expand(-1, -1, 4)
+        picked = picks >= 0
+        return boxes.gather(1, index) * picked[..., None], picked
+
+
+def padded_nms(boxes_xyxy: Tensor, valid: Tensor, iou_threshold: float, max_picks: int) -> Tensor:
+    """Pick boxes as `acnet.layers.nms` does, into a fixed number of places.
+
+    An export takes ONNX's operator, which stops after K picks.
+
+    Args:
+        boxes_xyxy: (B, N, 4), best first.
+        valid: (B, N) bool; other boxes neither stay nor suppress.
+        iou_threshold: a box goes if it overlaps a better one by more.
+        max_picks: K, at most N.
+
+    Returns:
+        (B, K) int64 indices, best first, -1 in the places that are left.
+    """
+    num_images, num_boxes = valid.shape
+    # Their order is all that NMS needs of the scores, and no two ranks are equal: N for the first
+    # box down to 1 for the last, 0 for those that do not count.
+    ranks = torch.arange(num_boxes, 0, -1, dtype=torch.float32, device=valid.device)
+    ranks = torch.where(valid, ranks, torch.zeros_like(ranks))  # (B, N)
+    if torch.compiler.is_compiling():
+        limits = (
+            torch.tensor([max_picks]),
+            torch.tensor([iou_threshold], dtype=torch.float32),
+            torch.tensor([0.0]),  # ranks of boxes that count are above it
+        )
+        picks = torch.onnx.ops.symbolic(
+            "NonMaxSuppression",
+            (boxes_xyxy, ranks[:, None], *limits),
+            dtype=torch.int64,
+            # There are fewer rows where there are fewer picks; nothing below asks for their number.
+            shape=(num_images * max_picks, 3),
+            version=11,
+        )
+        image, _, box = picks.unbind(dim=1)
+        ones = (image >= 0).to(ranks.dtype)  # as many as there are, which no size here can say
+        kept = torch.zeros_like(ranks).index_put((image, box), ones)
+    else:
+        kept = torch.zeros_like(ranks)
+        for row, boxes, rank in zip(kept, boxes_xyxy, ranks, strict=True):
+            counts = rank.nonzero()[:, 0]
+            row[counts[nms(boxes[counts], rank[counts], iou_threshold, max_picks)]] = 1
+    rank, index = (ranks * kept).topk(max_picks, dim=1)
+    return torch.where(rank > 0, index, -1)
+
+
+def decode(deltas: Tensor, boxes_xyxy: Tensor, transform: Box2BoxTransform) -> Tensor:
+    """Move and scale boxes, as `transform.apply_deltas`.
+
+    Args:
+        deltas: (B, N, 4 * C), predicted.
+        boxes_xyxy: (B, N, 4).
+        transform: of the RPN or the heads.
+
+    Returns:
+        (B, N, C, 4) XYXY in float32.
+    """
+    weights = transform.weights
+    deltas = deltas.float().unflatten(2, (-1, 4))  # (B, N, C, 4)
+    boxes = boxes_xyxy.float()[:, :, None]
+    sizes = boxes[..., 2:] - boxes[..., :2]
+    centres = boxes[..., :2] + 0.5 * sizes
+    shifts = torch.stack([deltas[..., 0] / weights[0], deltas[..., 1] / weights[1]], dim=-1)
+    scales = torch.stack([deltas[..., 2] / weights[2], deltas[..., 3] / weights[3]], dim=-1)
+    centres = shifts * sizes + centres
+    half = 0.5 * (torch.exp(scales.clamp(max=transform.scale_clamp)) * sizes)
+    return torch.cat([centres - half, centres + half], dim=-1)
+
+
+def clip(boxes_xyxy: Tensor, sizes_hw: Tensor) -> Tensor:
+    """Cut boxes (B, ..., 4) at the borders of their images, whose sizes are (B, 2) float32."""
+    limits = sizes_hw.flip(1).repeat(1, 2)  # (B, 4): width, height, width, height
+    limits = limits.view(-1, *[1] * (boxes_xyxy.dim() - 2), 4)
+    return torch.minimum(boxes_xyxy.clamp(min=0), limits)
+
+
+def centred_in(boxes_xyxy: Tensor, parts_xyxy: Tensor) -> Tensor:
+    """Tell (B, N) which boxes (B, N, 4) have their centre in their tile's part (B, 4)."""
+    centres = (boxes_xyxy[..., :2] + boxes_xyxy[..., 2:]) / 2
+    parts = parts_xyxy[:, None]
+    return ((centres >= parts[..., :2]) & (centres <= parts[..., 2:])).all(dim=2)

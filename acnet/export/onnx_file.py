@@ -1,27 +1,171 @@
-"""Writing a program as ONNX, with its texts."""
+"""From a trained model to an ONNX file that other engines run; see docs/export.md."""
 
 import contextlib
+import dataclasses
+import json
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.export import ExportedProgram
+from omegaconf import DictConfig
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
 
-from acnet.export.program import INPUT_NAMES, OUTPUT_NAMES
-from acnet.files import atomic_write
+from acnet.checkpoint.pack import make_card, prediction_config
+from acnet.errors import UserError
+from acnet.evaluation.count_model import CountModel
+from acnet.export.detector import FixedSizeDetector
+from acnet.export.metadata import (
+    FORMAT,
+    INPUT_NAMES,
+    MOST_BATCH,
+    OUTPUT_NAMES,
+    VERSION,
+    ExportContents,
+    ExportSettings,
+    check_size,
+    texts_beside,
+)
+from acnet.files import atomic_write, file_sha256
+from acnet.inference.fingerprint import versions
+from acnet.inference.trained_model import load_trained_model
+from acnet.safe_config import parse_saved_config
 
 OPSET = 18  # below 16, RoIAlign is half a pixel off
+_PACKAGES = ("numpy", "onnx", "onnxscript", "torch", "torchvision")
+
+
+def export_model(
+    cfg: DictConfig,
+    weights: str | os.PathLike,
+    output: Path,
+    *,
+    tile_px: int = 640,
+    batch: int = 0,
+    name: str,
+    count_model: CountModel | None = None,
+) -> ExportContents:
+    """Write a trained model as an ONNX file in float32, with Soft-NMS inside.
+
+    Args:
+        cfg: of the training, or of a bundle.
+        weights: checkpoint or bundle.
+        output: the file; it is there whole or not at all.
+        tile_px: side of the square tiles that it takes.
+        batch: tiles that go through at once; 0 for any number.
+        name: of weights and config, for people.
+        count_model: fitted to this model; None for that of the bundle.
+
+    Returns:
+        What the file says about itself.
+
+    Raises:
+        UserError: the weights do not fit, or the model or a size cannot be exported.
+
+    Example:
+        export_model(load_config("toy/acnet_r18"), "model.pth", Path("model.onnx"), name="demo")
+    """
+    fault = check_size(tile_px, batch)
+    if fault:
+        raise UserError(
+            f"An exported file takes square tiles, some at once. Received {fault}; choose smaller "
+            "values for --tile or --batch."
+        )
+    trained = load_trained_model(cfg, weights, "cpu", "float32")
+    program = to_program(
+        FixedSizeDetector(trained.model, tile_px=tile_px).eval(), tile_px=tile_px, batch=batch
+    )
+    texts = texts_beside(Path(weights))
+    if texts is not None and count_model is None:
+        config, card, count_model = texts.config, texts.card, texts.count_model
+        class_names = texts.class_names
+    else:
+        config, class_names = prediction_config(cfg), tuple(trained.class_names)
+        card = make_card(trained.model, trained.class_names, count_model, half=False)
+    contents = ExportContents(
+        config=config,
+        class_names=class_names,
+        count_model=count_model,
+        card=card,
+        settings=ExportSettings(
+            name=name,
+            tile_px=tile_px,
+            batch=batch,
+            weights_sha256=file_sha256(weights),
+            versions=dict(versions(_PACKAGES)),
+        ),
+    )
+    write_onnx(output, program, metadata_texts(contents))
+    return contents
+
+
+def to_program(detector: nn.Module, *, tile_px: int, batch: int) -> ExportedProgram:
+    """Make a program of `torch.export` of a `FixedSizeDetector`.
+
+    Args:
+        detector: in evaluation mode.
+        tile_px: side of its tiles.
+        batch: tiles of a batch; 0 for any number.
+    """
+    example = example_inputs(batch or 2, tile_px)  # 1 would be taken for a constant
+    open_batch = {0: Dim("batch", min=1, max=MOST_BATCH)}
+    shapes = None if batch else tuple(open_batch for _ in INPUT_NAMES)
+    with torch.no_grad(), warnings.catch_warnings():
+        # Torch deprecates what torchvision calls.
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        return torch.export.export(detector, example, dynamic_shapes=shapes)
+
+
+def example_inputs(batch: int, tile_px: int) -> tuple[Tensor, ...]:
+    """Return blank tiles (B, 3, T, T) uint8, and in float32 their sizes (B, 2), parts (B, 4)."""
+    images = torch.zeros(batch, 3, tile_px, tile_px, dtype=torch.uint8)
+    sizes_hw = torch.full((batch, 2), float(tile_px))
+    parts_xyxy = torch.tensor([0.0, 0.0, tile_px, tile_px]).repeat(batch, 1)
+    return images, sizes_hw, parts_xyxy
+
+
+def metadata_texts(contents: ExportContents) -> dict[str, str]:
+    """Return the texts to store in a file, by name; see `acnet.export.metadata`."""
+    cfg = parse_saved_config(contents.config, source="the config")
+    texts = {
+        "format": FORMAT,
+        "version": VERSION,
+        "config": contents.config,
+        "classes": json.dumps(contents.class_names, ensure_ascii=False),
+        "card": contents.card,
+        "export": json.dumps(dataclasses.asdict(contents.settings), sort_keys=True),
+        "input": json.dumps(_input_for_programs(cfg, contents.settings.tile_px)),
+    }
+    if contents.count_model is not None:
+        texts["count_model"] = contents.count_model.to_json()
+    return texts
+
+
+def _input_for_programs(cfg: DictConfig, tile_px: int) -> dict[str, Any]:
+    return {
+        "images": f"(B, 3, {tile_px}, {tile_px}) uint8, {cfg.model.input_format}; smaller pictures "
+        "at the top left; the file normalises them itself",
+        "sizes_hw": "(B, 2) float32, height and width of the picture in each tile",
+        "parts_xyxy": "(B, 4) float32, where centres of detections are wanted; 0 0 width height "
+        "for all",
+        "input_format": cfg.model.input_format,
+        "pixel_mean": list(cfg.model.pixel_mean),
+        "pixel_std": list(cfg.model.pixel_std),
+        "outputs": "boxes (B, N, 4) XYXY pixels, scores (B, N), classes (B, N); a score of -1 "
+        "marks a place without a detection",
+    }
 
 
 def write_onnx(path: Path, program: ExportedProgram, texts: Mapping[str, str]) -> None:
-    """Write an ONNX file, whole or not at all.
+    """Write an ONNX file, whole or not at all, without a name of this machine's folders.
 
     Args:
         path: of the file.
-        program: of `to_program`, of a detector with `onnx_nms`.
+        program: of `to_program`.
         texts: by name.
     """
     with _quiet():
@@ -34,22 +178,17 @@ def write_onnx(path: Path, program: ExportedProgram, texts: Mapping[str, str]) -
             verbose=False,
         )
     model = converted.model
-    _forget_sources(model)
-    model.metadata_props.clear()
-    model.metadata_props.update(texts)
-    with atomic_write(path) as temporary:
-        converted.save(temporary)
-
-
-def _forget_sources(model: Any) -> None:
-    """Remove what the nodes tell of the Python code that made them, with this machine's folders."""
     for graph in (model.graph, *model.functions.values()):
         graph.metadata_props.clear()
-        for node in graph.all_nodes():
+        for node in graph.all_nodes():  # which tell of the lines of code that made them
             node.metadata_props.clear()
             node.doc_string = None
             for value in node.outputs:
                 value.metadata_props.clear()
+    model.metadata_props.clear()
+    model.metadata_props.update(texts)
+    with atomic_write(path) as temporary:
+        converted.save(temporary)
 
 
 @contextlib.contextmanager

@@ -12,11 +12,8 @@ from detectron2.structures import Boxes, Instances
 
 from acnet.engine.precision import Precision
 from acnet.errors import UserError
-from acnet.export.engine_names import choose_engine
-from acnet.export.suffixes import is_export
-from acnet.inference.engines.eager import EagerEngine
-from acnet.inference.engines.engine import Engine
-from acnet.inference.engines.load import load_exported_model
+from acnet.export.metadata import choose_engine, is_export
+from acnet.inference.engines import EagerEngine, Engine, load_exported_model
 from acnet.inference.optimize import NOTHING, Optimizations
 from acnet.inference.photos import read_photo
 from acnet.inference.saliency import blend_saliency
@@ -59,7 +56,6 @@ class Predictor:
         precision: str = "auto",
         optimize: bool | Optimizations = True,
         engine: str = "auto",
-        trust_file: bool = False,
     ):
         """
         Args:
@@ -80,8 +76,7 @@ class Predictor:
                 the model as it was trained, or the single changes to make. An exported file stays
                 as it was exported.
             engine: what runs the weights: "auto" for what suits the file, or a name (see
-                `acnet.export.engine_names`).
-            trust_file: load a .pt2 file, which can run any code.
+                `acnet.export.metadata`).
 
         Raises:
             UserError: unknown config, device, precision or engine; weights that cannot be read or
@@ -89,9 +84,7 @@ class Predictor:
         """
         if is_export(weights):
             self._check_no_config(config, weights)
-            loaded = load_exported_model(
-                weights, engine=engine, device=device, precision=precision, trust_file=trust_file
-            )
+            loaded = load_exported_model(weights, engine=engine, device=device, precision=precision)
             self.engine: Engine = loaded.engine
             self.optimizations = NOTHING
             tile_px, exact = loaded.settings.tile_px, True

@@ -13,7 +13,7 @@ from acnet.cli.main import main
 from acnet.doctor import machine
 from acnet.doctor.finding import Finding, guarded
 from acnet.doctor.packages import check_packages
-from acnet.export import engine_names
+from acnet.export import metadata as engine_names
 
 BROKEN = {
     "missing": "raise ModuleNotFoundError(\"No module named '{0}'\", name='{0}')",

@@ -1,18 +1,22 @@
-"""The detector of fixed sizes answers as the model does."""
+"""The detector of fixed sizes answers as the model does, and its parts as detectron2's."""
+
+import math
 
 import numpy as np
 import pytest
 import torch
 from detectron2.config import LazyCall as L
+from detectron2.modeling.box_regression import Box2BoxTransform
+from detectron2.structures import Boxes
 from torch import nn
+from torch.export import Dim
+from torchvision.ops import nms
 
 from acnet.config import load_config
 from acnet.engine.train import build_model
 from acnet.errors import UserError
-from acnet.export.detector import FixedSizeDetector
-from acnet.export.nms import torch_nms
-from acnet.inference.part_detection import detect
-from acnet.layers import soft_nms
+from acnet.export.detector import FixedSizeDetector, centred_in, clip, decode, padded_nms
+from acnet.inference.engines import detect
 from acnet.modeling import make_resnet_stage
 from tests.export.models import FEW, IN_FP32, TILE, as_input, picture, random_model, small_config
 
@@ -20,8 +24,7 @@ WHOLE = [0.0, 0.0, TILE, TILE]
 
 
 def fixed(model: nn.Module, **options) -> FixedSizeDetector:
-    options = {"tile_px": TILE, "nms": torch_nms, "soft_nms_inside": True, **options}
-    return FixedSizeDetector(model, **options).eval()
+    return FixedSizeDetector(model, **{"tile_px": TILE, **options}).eval()
 
 
 def tiles(pictures: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -69,21 +72,6 @@ def test_parts_are_answered_for_as_by_the_model(model):
 
 
 @torch.no_grad()
-def test_candidates_and_soft_nms_outside_are_soft_nms_inside(model):
-    images, sizes_hw = tiles(PICTURES)
-    whole = torch.tensor([WHOLE, WHOLE])
-    inside = fixed(model)(images, sizes_hw, whole)
-    outside = fixed(model, soft_nms_inside=False)
-    boxes, scores, classes = (output[0] for output in outside(images, sizes_hw, whole))
-    assert scores.shape == (30 * 3,)  # proposals times classes
-    real = scores >= 0
-    keep, decayed = soft_nms(boxes[real], scores[real], classes[real], **outside.decay)
-    is_found = inside[1][0] >= 0
-    torch.testing.assert_close(inside[1][0][is_found], decayed)
-    torch.testing.assert_close(inside[0][0][is_found], boxes[real][keep])
-
-
-@torch.no_grad()
 def test_a_picture_without_candidates_has_empty_places(model):
     images, sizes_hw = tiles(PICTURES)
     nowhere = torch.tensor([[-9.0, -9.0, -8.0, -8.0]] * 2)
@@ -125,3 +113,102 @@ def test_models_with_other_parts_are_refused(model):
     )
     with pytest.raises(UserError, match="Received a ACNet with other parts"):
         fixed(build_model(cfg))
+
+
+CLAMP = math.log(1000 / 16)
+
+
+def random_boxes(*shape: int) -> torch.Tensor:
+    corners = torch.rand(*shape, 2) * 100
+    return torch.cat([corners, corners + torch.rand(*shape, 2) * 50], dim=-1)
+
+
+def test_decode_by_hand():
+    # A box of 10 x 20 around (15, 30): a tenth of its width to the right, twice as wide, as high.
+    deltas = torch.tensor([[[0.1, 0.0, math.log(2), 0.0]]])
+    boxes = torch.tensor([[[10.0, 20.0, 20.0, 40.0]]])
+    found = decode(deltas, boxes, Box2BoxTransform((1.0, 1.0, 1.0, 1.0), CLAMP))
+    torch.testing.assert_close(found, torch.tensor([[[[6.0, 20.0, 26.0, 40.0]]]]))
+
+
+def test_decode_is_detectron2s_to_the_bit():
+    boxes = random_boxes(2, 7)
+    deltas = torch.randn(2, 7, 3 * 4) * 20  # some beyond the clamp
+    transform = Box2BoxTransform((10.0, 10.0, 5.0, 5.0), CLAMP)
+    theirs = transform.apply_deltas(deltas.flatten(0, 1), boxes.flatten(0, 1))
+    ours = decode(deltas, boxes, transform)
+    assert torch.equal(ours, theirs.view(2, 7, 3, 4))
+
+
+def test_clip_takes_each_image_by_its_own_size():
+    boxes = torch.tensor([-5.0, -5.0, 50.0, 50.0]).repeat(2, 3, 1)
+    sizes_hw = torch.tensor([[20.0, 30.0], [60.0, 10.0]])
+    found = clip(boxes, sizes_hw)
+    for one, size in zip(found, [(20, 30), (60, 10)], strict=True):
+        theirs = Boxes(torch.tensor([[-5.0, -5.0, 50.0, 50.0]] * 3))
+        theirs.clip(size)
+        assert torch.equal(one, theirs.tensor)
+    assert torch.equal(clip(boxes[:, :, None], sizes_hw)[:, :, 0], found)
+
+
+def test_a_centre_on_the_border_of_a_part_is_in_it():
+    boxes = torch.tensor([[[0.0, 0.0, 20.0, 20.0], [1.0, 0.0, 20.0, 20.0]]])
+    parts = torch.tensor([[0.0, 0.0, 10.0, 10.0]])
+    assert centred_in(boxes, parts).tolist() == [[True, False]]
+
+
+class PaddedNMS(nn.Module):
+    def __init__(self, iou_threshold: float, max_picks: int):
+        super().__init__()
+        self.rest = (iou_threshold, max_picks)
+
+    def forward(self, boxes, valid):
+        return padded_nms(boxes, valid, *self.rest)
+
+
+def dense_boxes(num_images: int, num_boxes: int) -> torch.Tensor:
+    corners = torch.rand(num_images, num_boxes, 2) * 40
+    return torch.cat([corners, corners + 10 + torch.rand(num_images, num_boxes, 2) * 10], dim=2)
+
+
+def expected(boxes, valid, iou_threshold, max_picks):
+    """The picks of one image, with -1 behind them."""
+    index = valid.nonzero()[:, 0]
+    falling = -torch.arange(len(index), dtype=torch.float32)
+    picks = index[nms(boxes[index], falling, iou_threshold)][:max_picks]
+    return torch.cat([picks, picks.new_full((max_picks - len(picks),), -1)])
+
+
+def test_nms_by_hand():
+    # Box 1 overlaps box 0 by 0.8 and goes; box 2 would go by box 1 (IoU 0.8), which is gone.
+    boxes = torch.tensor([[[0.0, 0, 10, 10], [0, 0, 10, 8], [0, 0, 10, 6.4], [20, 20, 30, 30]]])
+    valid = torch.tensor([[True, True, True, False]])
+    assert padded_nms(boxes, valid, 0.7, 3).tolist() == [[0, 2, -1]]
+
+
+@pytest.mark.parametrize("max_picks", [5, 60])
+def test_nms_picks_as_torchvision(max_picks):
+    boxes, valid = dense_boxes(3, 60), torch.rand(3, 60) > 0.2
+    valid[2] = False  # an image without proposals
+    found = padded_nms(boxes, valid, 0.5, max_picks)
+    for image in range(3):
+        assert torch.equal(found[image], expected(boxes[image], valid[image], 0.5, max_picks))
+    assert (found[0] >= 0).sum() < 60
+
+
+def test_onnx_runtime_picks_the_same_in_any_batch(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra [export]")
+    pytest.importorskip("onnxscript", reason="needs the extra [export]")
+    batch = {0: Dim("batch", min=1, max=8)}
+    example = (dense_boxes(2, 60), torch.ones(2, 60, dtype=torch.bool))
+    program = torch.export.export(PaddedNMS(0.5, 20), example, dynamic_shapes=(batch, batch))
+    path = tmp_path / "nms.onnx"
+    torch.onnx.export(program, dynamo=True, opset_version=18, verbose=False).save(path)
+    session = onnxruntime.InferenceSession(path)
+    names = [one.name for one in session.get_inputs()]
+    for num_images in (1, 3):
+        boxes, valid = dense_boxes(num_images, 60), torch.rand(num_images, 60) > 0.2
+        valid[-1, 5:] = False
+        feed = dict(zip(names, (boxes.numpy(), valid.numpy()), strict=True))
+        (found,) = session.run(None, feed)
+        assert found.tolist() == padded_nms(boxes, valid, 0.5, 20).tolist()

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.ops import batched_nms
 
-from acnet.layers import soft_nms, soft_nms_of_images
-from acnet.layers import soft_nms as soft_nms_padded
+from acnet.layers import soft_nms, soft_nms_of_images, soft_nms_padded
 from acnet.layers.soft_nms import areas, iou_with, pick_best
 
 

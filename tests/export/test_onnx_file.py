@@ -7,10 +7,10 @@ from detectron2.structures import pairwise_iou
 
 from acnet.config import load_config
 from acnet.errors import UserError
-from acnet.export.contents import read_export
-from acnet.export.export_model import ExportOptions, export_model
+from acnet.export.metadata import read_export
+from acnet.export.onnx_file import export_model
 from acnet.inference import Predictor
-from acnet.inference.engines.load import load_exported_model
+from acnet.inference.engines import load_exported_model
 from tests.export.models import TILE, as_input, picture
 
 BOX_PX, SCORE = 0.01, 1e-4
@@ -44,46 +44,24 @@ def assert_same(found, expected):
         torch.testing.assert_close(one.scores, other.scores[like], rtol=0, atol=SCORE)
 
 
-@pytest.mark.parametrize(
-    ("suffix", "soft_nms"),
-    [
-        (".onnx", "inside"),
-        pytest.param(".onnx", "outside", marks=pytest.mark.slow),
-        pytest.param(".pt2", "inside", marks=pytest.mark.slow),
-        (".pt2", "outside"),
-    ],
-)
-def test_same_detections_for_any_batch(exported, eager, suffix, soft_nms):
-    path = exported(suffix, soft_nms=soft_nms)
-    engine = load_exported_model(path, device="cpu", trust_file=True).engine
+def test_same_detections_for_any_batch(exported, eager):
+    engine = load_exported_model(exported(), device="cpu").engine
     for count in (1, 2, 4):
         for parts in (None, PARTS[:count]):
             inputs = pictures(count)
             assert_same(engine.detect(inputs, parts), eager.engine.detect(inputs, parts))
 
 
-@pytest.mark.slow
 def test_a_batch_of_fixed_size(exported, eager):
-    path = exported(".pt2", batch=2)
-    engine = load_exported_model(path, device="cpu", trust_file=True).engine
+    path = exported(batch=2)
+    engine = load_exported_model(path, device="cpu").engine
     assert read_export(path).settings.batch == 2
     assert_same(engine.detect(pictures(3)), eager.engine.detect(pictures(3)))
 
 
-@pytest.mark.slow
-def test_bfloat16_is_the_eager_engines(exported, small_run):
-    path = exported(".pt2", precision="bfloat16")
-    engine = load_exported_model(path, device="cpu", trust_file=True).engine
-    assert engine.precision.dtype == torch.bfloat16
-    config = small_run.with_name("config.yaml")
-    eager = Predictor(config, small_run, "cpu", precision="bfloat16", optimize=False).engine
-    assert_same(engine.detect(pictures(1)), eager.detect(pictures(1)))
-
-
-@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
-def test_a_photo_in_tiles(exported, eager, suffix):
+def test_a_photo_in_tiles(exported, eager):
     photo = picture(150, 230)
-    predictor = Predictor(None, exported(suffix), "cpu", trust_file=True)
+    predictor = Predictor(None, exported(), "cpu")
     assert predictor.tiling.tile_px == TILE
     assert predictor.class_names == ["kind 0", "kind 1", "kind 2"]
     tiles = predictor.tiling.tiles(photo.shape[:2])
@@ -92,34 +70,30 @@ def test_a_photo_in_tiles(exported, eager, suffix):
     assert_same([predictor(photo)], [eager(photo)])
 
 
-@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
-def test_the_file_tells_nothing_of_this_machine(exported, repo_root, suffix):
-    content = exported(suffix).read_bytes()
+def test_the_file_tells_nothing_of_this_machine(exported, repo_root):
+    content = exported().read_bytes()
     assert b"acnet export" in content
-    for secret in (str(repo_root), "site-packages", str(exported(suffix).parent)):
+    for secret in (str(repo_root), "site-packages", str(exported().parent)):
         assert secret.encode() not in content
 
 
 def test_what_the_file_says(exported, small_run):
-    contents = read_export(exported(".onnx"))
+    contents = read_export(exported())
     assert contents.settings.tile_px == TILE
-    assert contents.settings.decay["max_detections"] == 20
     assert contents.settings.versions["torch"] == torch.__version__.split("+")[0]
-    assert contents.bundle.class_names == ("kind 0", "kind 1", "kind 2")
-    assert "For research only" in contents.bundle.card
+    assert contents.class_names == ("kind 0", "kind 1", "kind 2")
+    assert "For research only" in contents.card
 
 
-def test_onnx_in_bfloat16_is_refused(tmp_path, small_run):
+def test_a_size_for_no_machine_is_refused(tmp_path, small_run):
     cfg = load_config(small_run.with_name("config.yaml"))
-    with pytest.raises(UserError, match="ONNX files hold float32"):
-        export_model(
-            cfg, small_run, tmp_path / "m.onnx", ExportOptions(precision="bfloat16"), name=""
-        )
+    with pytest.raises(UserError, match=r"1000000 tiles of 96 .* choose smaller values for --tile"):
+        export_model(cfg, small_run, tmp_path / "m.onnx", tile_px=TILE, batch=10**6, name="")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_saliency_is_not_exported(exported):
-    predictor = Predictor(None, exported(".onnx"), "cpu")
+    predictor = Predictor(None, exported(), "cpu")
     assert not predictor.has_saliency
     with pytest.raises(UserError, match="with the eager engine only"):
         _ = predictor.model
@@ -127,31 +101,18 @@ def test_saliency_is_not_exported(exported):
 
 def test_a_config_beside_an_exported_file_is_refused(exported):
     with pytest.raises(UserError, match="leave the config out"):
-        Predictor("toy/acnet_r18", exported(".onnx"))
+        Predictor("toy/acnet_r18", exported())
 
 
 def test_precisions_that_the_file_has_not(exported):
     with pytest.raises(UserError, match=r"computes it in float32\. Received --precision bfloat16"):
-        Predictor(None, exported(".onnx"), "cpu", precision="bfloat16")
+        Predictor(None, exported(), "cpu", precision="bfloat16")
 
 
-def test_pt2_files_are_loaded_only_where_they_are_trusted(exported, monkeypatch):
-    path = exported(".pt2")
-    monkeypatch.setattr(torch.export, "load", lambda path: pytest.fail("loaded"))
-    with pytest.raises(UserError, match=r"can run any code .* add --trust-file"):
-        Predictor(None, path, "cpu")
-
-
-@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
-def test_a_file_whose_model_is_damaged(exported, tmp_path, suffix):
-    content = exported(suffix).read_bytes()
-    path = tmp_path / f"model{suffix}"
-    middle = len(content) // 2
-    if suffix == ".pt2":
-        content = content.replace(b'"graph_module"', b'"graph_modulo"')
-    else:
-        content = content.replace(b"NonMaxSuppression", b"NonMaxSuppressiom")
-    assert len(content) // 2 == middle
+def test_a_file_whose_model_is_damaged(exported, tmp_path):
+    content = exported().read_bytes()
+    path = tmp_path / "model.onnx"
+    content = content.replace(b"NonMaxSuppression", b"NonMaxSuppressiom")
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"which it refuses .* export it again"):
-        Predictor(None, path, "cpu", trust_file=True)
+        Predictor(None, path, "cpu")

@@ -1,0 +1,342 @@
+"""What an exported file says about itself, and which engines run it.
+
+The texts are in the metadata of an ONNX file:
+
+  format       "acnet export", and `version`
+  config       yaml of the model and of what prediction needs
+  classes      JSON list of names, by class index
+  count_model  JSON as `acnet calibrate` writes it; absent where counts were not fitted
+  card         Markdown for people
+  export       JSON of `ExportSettings`
+  input        JSON for programs without acnet: channel order, mean, deviation, how to pad
+
+So model, config and engine cannot be mismatched. Files come from anybody: reading the texts runs no
+code, reads no model, and needs neither torch nor the onnx package.
+"""
+
+import dataclasses
+import importlib
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from acnet.errors import UserError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from acnet.checkpoint.bundle import Bundle
+    from acnet.evaluation.count_model import CountModel
+
+ONNX = ".onnx"
+INPUT_NAMES = ("images", "sizes_hw", "parts_xyxy")
+OUTPUT_NAMES = ("boxes", "scores", "classes")
+FORMAT = "acnet export"
+VERSION = "1"
+MOST_TILE_PX = 8192
+MOST_BATCH = 1024
+MOST_BATCH_PIXELS = 1 << 28  # of all tiles together: 800 MB as bytes, 3 GB as float32
+MOST_TEXT_BYTES = 1 << 24  # of all texts together
+MOST_FIELDS = 10_000  # of a message; a model of ours has some 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineKind:
+    """An engine.
+
+    Args:
+        suffix: of the files that it runs; None for weights of every kind.
+        package: that must be importable.
+        extra: of acnet, that installs the package; None where acnet needs it anyway.
+    """
+
+    suffix: str | None
+    package: str
+    extra: str | None = None
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether its package is there; it is not imported."""
+        return find_spec(self.package) is not None
+
+    def import_package(self) -> ModuleType:
+        """Import the package, and keep it from telling others about it."""
+        # ONNX Runtime sends names and hashes of models to its makers unless this is set before.
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+        return importlib.import_module(self.package)
+
+    @property
+    def remedy(self) -> str:
+        """The command that installs it."""
+        return f"`pip install {self.package}`, or acnet with its extra [{self.extra}]"
+
+
+# The first of a suffix is taken where none is asked for.
+ENGINES = {
+    "eager": EngineKind(suffix=None, package="torch"),
+    "onnxruntime": EngineKind(suffix=ONNX, package="onnxruntime", extra="export"),
+    "openvino": EngineKind(suffix=ONNX, package="openvino", extra="openvino"),
+}
+
+
+def is_export(path: str | os.PathLike | None) -> bool:
+    """Tell by its name whether a file is an exported model."""
+    return path is not None and Path(path).suffix == ONNX
+
+
+def choose_engine(name: str, weights: str | os.PathLike) -> str:
+    """Find the engine for a weights file.
+
+    Args:
+        name: one of `ENGINES`, or "auto".
+        weights: the file.
+
+    Raises:
+        UserError: the name is unknown, the engine does not run such files, or is not installed.
+
+    Example:
+        choose_engine("auto", "model.onnx")  # "onnxruntime"
+    """
+    if name not in ("auto", *ENGINES):
+        raise UserError(
+            f"An engine is one of auto, {', '.join(ENGINES)}. Received {name!r}; choose of these."
+        )
+    suffix = ONNX if is_export(weights) else None
+    fitting = [one for one, kind in ENGINES.items() if kind.suffix == suffix]
+    chosen = fitting[0] if name == "auto" else name
+    if chosen not in fitting:
+        raise UserError(_mismatch(chosen, weights, fitting))
+    if not ENGINES[chosen].is_installed:
+        raise UserError(
+            f"The engine {chosen} is a package of its own. Received {weights}, and it is not "
+            f"installed here: {ENGINES[chosen].remedy}."
+        )
+    return chosen
+
+
+def _mismatch(chosen: str, weights: str | os.PathLike, fitting: list[str]) -> str:
+    wanted = ENGINES[chosen].suffix
+    if wanted is None:
+        return (
+            "The eager engine runs the model itself, from a checkpoint or bundle of weights. "
+            f"Received --engine {chosen} with {weights}; leave --engine out, or choose "
+            f"{' or '.join(fitting)} for this file."
+        )
+    return (
+        f"The engine {chosen} runs {wanted} files, which `acnet export` writes. Received --engine "
+        f"{chosen} with {weights}; run `acnet export {weights} --output model{wanted}` first, and "
+        "give that file."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSettings:
+    """How a model was exported.
+
+    Args:
+        name: of the weights file and its config, for people.
+        tile_px: side of the square tiles that it takes.
+        batch: tiles that it takes at once; 0 for any number.
+        weights_sha256: of the weights file.
+        versions: of the packages that made it, by name.
+    """
+
+    name: str
+    tile_px: int
+    batch: int
+    weights_sha256: str
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportContents:
+    """All texts of an exported file; the first four are those of a bundle of weights."""
+
+    config: str
+    class_names: tuple[str, ...]
+    count_model: "CountModel | None"
+    card: str
+    settings: ExportSettings
+
+
+def check_size(tile_px: int, batch: int) -> str | None:
+    """Return what is wrong with a size of tiles and their number at once, or None."""
+    if not 1 <= tile_px <= MOST_TILE_PX:
+        return f"tiles of {tile_px} pixels, where 1 to {MOST_TILE_PX} are possible"
+    if not 0 <= batch <= MOST_BATCH or batch * tile_px**2 > MOST_BATCH_PIXELS:
+        return f"{batch} tiles of {tile_px} pixels at once, which is too much for any machine"
+    return None
+
+
+def read_export(path: str | os.PathLike) -> ExportContents:
+    """Read what an exported file says, without building or running its model.
+
+    Raises:
+        UserError: it cannot be read, was made by another program, or is of another version.
+
+    Example:
+        read_export("model.onnx").class_names  # ("acne",)
+    """
+    path = Path(path)
+    texts = read_texts(path)
+    if texts.get("format") != FORMAT:
+        raise _unusable(path, "which another program made")
+    if texts.get("version") != VERSION:
+        raise _unusable(path, f"of version {texts.get('version')!r}, where {VERSION} is known")
+    missing = {"config", "classes", "card", "export"} - texts.keys()
+    if missing:
+        raise _unusable(path, f"without {', '.join(sorted(missing))}")
+    count_model = None
+    if "count_model" in texts:
+        from acnet.evaluation.count_model import parse_count_model
+
+        count_model = parse_count_model(texts["count_model"], source=str(path))
+    return ExportContents(
+        config=texts["config"],
+        class_names=tuple(_parse(path, "classes", texts["classes"], list)),
+        count_model=count_model,
+        card=texts["card"],
+        settings=_settings(path, texts["export"]),
+    )
+
+
+def export_config(path: str | os.PathLike) -> "DictConfig":
+    """Return an exported file's config, read as safely as a saved one.
+
+    Raises:
+        UserError: as `read_export`, or the config builds what is no part of a detector.
+    """
+    from acnet.safe_config import parse_saved_config
+
+    contents = read_export(path)
+    cfg = parse_saved_config(contents.config, source=str(path))
+    cfg.class_names = list(contents.class_names)
+    return cfg
+
+
+def texts_beside(path: Path) -> "ExportContents | Bundle | None":
+    """Return what an exported file or a bundle says beside its numbers, or None for a checkpoint.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    if is_export(path):
+        return read_export(path)
+    from acnet.checkpoint.bundle import is_bundle, read_bundle
+
+    return read_bundle(path) if is_bundle(path) else None
+
+
+def _settings(path: Path, text: str) -> ExportSettings:
+    values = _parse(path, "export", text, dict)
+    if values.get("soft_nms", "inside") != "inside" or values.get("precision") == "bfloat16":
+        raise _unusable(path, "which an earlier version made without Soft-NMS or in bfloat16")
+    fields = [field.name for field in dataclasses.fields(ExportSettings)]
+    missing = [name for name in fields if name not in values]
+    if missing:
+        raise _unusable(path, f"in whose settings {', '.join(sorted(missing))} is missing")
+    settings = ExportSettings(**{name: values[name] for name in fields})
+    kinds = {"name": str, "tile_px": int, "batch": int, "weights_sha256": str, "versions": dict}
+    for name, kind in kinds.items():
+        if type(values[name]) is not kind:  # True is no number here
+            raise _unusable(path, f"in whose settings {name} is {str(values[name])[:40]!r}")
+    fault = check_size(settings.tile_px, settings.batch)
+    if fault:
+        raise _unusable(path, f"in whose settings are {fault}")
+    return settings
+
+
+def _parse(path: Path, name: str, text: str, kind: type) -> Any:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, kind) or not all(isinstance(one, str) for one in value):
+        raise _unusable(path, f"whose {name} is {text[:40]!r}")
+    return value
+
+
+def _unusable(path: Path, fault: str) -> UserError:
+    return UserError(
+        "An exported model says itself what it takes and gives, so that nothing is guessed. "
+        f"Received {path}, {fault}; make it by `acnet export WEIGHTS --output FILE`."
+    )
+
+
+def read_texts(path: Path) -> dict[str, str]:
+    """Read the texts that an ONNX file carries, by name.
+
+    An ONNX file is a protobuf message: fields in any order, each with its number, its kind, and its
+    length where it has one. All but the texts are passed over.
+
+    Raises:
+        UserError: there is no such file, or it is no ONNX file.
+    """
+    texts: dict[str, str] = {}
+    left = MOST_TEXT_BYTES
+    try:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is no file")  # a pipe would never end
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            for entry in _fields(file, size, wanted=14, most_bytes=left):  # metadata_props
+                left -= len(entry)
+                if left < 0:
+                    raise ValueError("its texts are too long")
+                key, value = (
+                    b"".join(_fields(io.BytesIO(entry), len(entry), wanted=number)).decode()
+                    for number in (1, 2)
+                )
+                texts[key] = value
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"An ONNX file holds a model and texts about it. Received {path}, which cannot be read "
+            f"({error}); copy it again, or export it again."
+        ) from error
+    return texts
+
+
+def _fields(
+    file: BinaryIO, size: int, *, wanted: int, most_bytes: int = MOST_TEXT_BYTES
+) -> Iterator[bytes]:
+    """The contents of all fields of one number; each must have a length."""
+    for _ in range(MOST_FIELDS):
+        if file.tell() >= size:
+            return
+        number, kind = divmod(_varint(file), 8)
+        if kind == 0:  # a number
+            _varint(file)
+        elif kind in (1, 5):
+            file.seek(8 if kind == 1 else 4, os.SEEK_CUR)
+        elif kind == 2:  # with a length
+            length = _varint(file)
+            if file.tell() + length > size:
+                raise ValueError("it is cut short, or is no ONNX file")
+            if number != wanted:
+                file.seek(length, os.SEEK_CUR)
+            elif length > most_bytes:
+                raise ValueError("a text of it is too long")
+            else:
+                yield file.read(length)
+        else:
+            raise ValueError("it is no ONNX file")
+    raise ValueError("it has too many parts for a model of ours")
+
+
+def _varint(file: BinaryIO) -> int:
+    """A whole number in groups of seven bits, the lowest first."""
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = file.read(1)
+        if not byte:
+            raise ValueError("it is cut short, or is no ONNX file")
+        value |= (byte[0] & 0x7F) << shift
+        if byte[0] < 0x80:
+            return value
+    raise ValueError("it is no ONNX file")

@@ -1,1 +1,0 @@
-"""What computes the detections of tiles: one module an engine."""

@@ -1,0 +1,142 @@
+"""The runtimes of exported files, ONNX Runtime and OpenVINO, each imported when it is used."""
+
+import threading
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from acnet.engine.precision import Precision
+from acnet.errors import UserError
+from acnet.export.metadata import ENGINES, INPUT_NAMES, OUTPUT_NAMES
+
+_CPU_PROVIDER = "CPUExecutionProvider"
+_ERRORS_ONLY = 3  # ONNX Runtime's level
+OPENVINO_HINTS = {"float32": ("f32", None), "bfloat16": ("bf16", torch.bfloat16)}
+
+
+class Session(Protocol):
+    """An exported file that is ready to run; attributes as of `Engine`."""
+
+    name: str
+    device: torch.device
+    precision: Precision
+
+    def run(self, inputs: dict[str, np.ndarray], seconds: float) -> list[np.ndarray]:
+        """Return the file's outputs by `OUTPUT_NAMES`, or raise any error, after `seconds` too."""
+
+
+class OnnxRuntimeSession:
+    """A `Session` of ONNX Runtime, with as many threads as torch has. It sends nothing anywhere."""
+
+    def __init__(self, path: Path, device: torch.device):
+        """
+        Args:
+            path: of the .onnx file.
+            device: a CPU, or a GPU where the installed ONNX Runtime has CUDA.
+
+        Raises:
+            UserError: the device is none of these, or the file cannot be loaded.
+        """
+        self._runtime = ENGINES["onnxruntime"].import_package()
+        self._runtime.disable_telemetry_events()  # where a program has imported it before us
+        self.name = f"onnxruntime {self._runtime.__version__}"
+        self.device = device
+        self.precision = Precision(device.type, None)
+        options = self._runtime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = _ERRORS_ONLY
+        providers = _providers(device, self._runtime.get_available_providers())
+        try:
+            self._session = self._runtime.InferenceSession(path, options, providers=providers)
+            _check_names(self._session.get_inputs(), self._session.get_outputs())
+        except Exception as error:
+            raise _refused(self.name, path, error) from error
+
+    def run(self, inputs: dict[str, np.ndarray], seconds: float) -> list[np.ndarray]:
+        """Same as `Session.run`."""
+        options = self._runtime.RunOptions()
+        options.log_severity_level = _ERRORS_ONLY + 1
+        timer = threading.Timer(seconds, setattr, (options, "terminate", True))
+        timer.daemon = True
+        timer.start()
+        try:
+            return self._session.run(OUTPUT_NAMES, inputs, options)
+        finally:
+            timer.cancel()
+
+
+def _providers(device: torch.device, available: list[str]) -> list[Any]:
+    provider = f"{device.type.upper()}ExecutionProvider"
+    if provider not in available:
+        raise UserError(
+            "ONNX Runtime computes on what its package was built for, here "
+            f"{', '.join(available)}. Received --device {device}; use --device cpu, or install "
+            "onnxruntime-gpu."
+        )
+    if provider == _CPU_PROVIDER:
+        return [_CPU_PROVIDER]
+    return [(provider, {"device_id": device.index or 0}), _CPU_PROVIDER]
+
+
+class OpenVinoSession:
+    """A `Session` of OpenVINO, on Intel's and other CPUs."""
+
+    def __init__(self, path: Path, device: torch.device, precision: str):
+        """
+        Args:
+            path: of the .onnx file.
+            device: a CPU.
+            precision: "float32" or "bfloat16". Left to itself, OpenVINO takes bfloat16 on a CPU
+                that has it.
+
+        Raises:
+            UserError: another device is asked for, or the file cannot be loaded.
+        """
+        if device.type != "cpu":
+            raise UserError(
+                "OpenVINO is used here on CPUs. "
+                f"Received --device {device}; use --device cpu, or another engine."
+            )
+        openvino = ENGINES["openvino"].import_package()
+        hint, dtype = OPENVINO_HINTS[precision]
+        self.name = f"openvino {openvino.__version__}"
+        self.device = device
+        self.precision = Precision(device.type, dtype)
+        settings = {
+            "INFERENCE_PRECISION_HINT": hint,
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        }
+        try:
+            core = openvino.Core()
+            self._model = core.compile_model(core.read_model(path), "CPU", settings)
+        except RuntimeError as error:
+            raise _refused(self.name, path, error) from error
+
+    def run(self, inputs: dict[str, np.ndarray], seconds: float) -> list[np.ndarray]:
+        """Same as `Session.run`."""
+        request = self._model.create_infer_request()
+        request.start_async(inputs)
+        if not request.wait_for(int(seconds * 1000)):
+            request.cancel()
+            raise TimeoutError(f"no answer within {seconds:.0f} seconds")
+        return [request.get_tensor(name).data.copy() for name in OUTPUT_NAMES]
+
+
+def _check_names(inputs: list[Any], outputs: list[Any]) -> None:
+    names = [one.name for one in inputs], [one.name for one in outputs]
+    if sorted(names[0]) != sorted(INPUT_NAMES) or not set(OUTPUT_NAMES) <= set(names[1]):
+        raise ValueError(f"its inputs are {names[0]} and its outputs {names[1]}")
+
+
+def _refused(engine: str, path: Path, error: Exception) -> UserError:
+    return UserError(
+        f"{engine} loads what `acnet export` wrote. Received {path}, which it refuses "
+        f"({reason_of(error)}); export it again with the versions that are installed here."
+    )
+
+
+def reason_of(error: Exception) -> str:
+    """Return what an error of a runtime says, in one line."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
