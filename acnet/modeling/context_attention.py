@@ -1,5 +1,6 @@
 """Context attention block of MAMA: the global context (GC) block."""
 
+import torch
 from detectron2.layers import Conv2d
 from fvcore.nn import weight_init
 from torch import Tensor, nn
@@ -35,14 +36,18 @@ class ContextAttention(nn.Module):
         nn.init.zeros_(self.transform[-1].weight)
         nn.init.zeros_(self.transform[-1].bias)
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Tensor, own: Tensor | None = None) -> Tensor:
         """
         Args:
             features: (B, C, H, W).
+            own: (B, 1, H, W) bool, the cells to attend to; None for all.
 
         Returns:
             (B, C, H, W).
         """
-        weights = self.key(features).flatten(2).softmax(dim=-1)  # (B, 1, HW)
+        keys = self.key(features)
+        if own is not None:
+            keys = keys.masked_fill(~own, -torch.inf)
+        weights = keys.flatten(2).softmax(dim=-1)  # (B, 1, HW)
         context = features.flatten(2) @ weights.transpose(1, 2).to(features.dtype)  # (B, C, 1)
         return features + self.transform(context[..., None])

@@ -15,6 +15,8 @@ from detectron2.modeling import Backbone
 from fvcore.nn import weight_init
 from torch import Tensor, nn
 
+from .own_cells import SizesHW, own_cells
+
 __all__ = ["DynamicContextEnhancement", "DynamicFeatureFusion"]
 
 _INITS = ("xavier", "identity")
@@ -71,27 +73,34 @@ class DynamicFeatureFusion(nn.Module):
     @torch.no_grad()
     def _start_as_identity(self) -> None:
         """Let every score be 1/2, and every convolution a copy of which the scores make a share."""
-        # NOT IN PAPER: it says nothing of the start. See docs/lab/components.md for what it changes.
+        # NOT IN PAPER: it says nothing of the start. What it changes is in docs/lab/components.md.
         nn.init.zeros_(self.fc2.weight)
         for conv in self.convs:
             nn.init.dirac_(conv.weight).mul_(2 / len(self.convs))
 
-    def forward(self, level: Tensor) -> Tensor:
+    def forward(self, level: Tensor, own: Tensor | None = None) -> Tensor:
         """
         Args:
             level: (B, C, H, W).
+            own: (B, 1, H, W) bool, the cells to attend to; None for all.
 
         Returns:
             (B, C, H, W), D_i.
         """
         maps = [conv(level) for conv in self.convs]  # Eq. (4), never concatenated
-        scores = self._attend(maps)
+        scores = self._attend(maps, own)
         mixed = sum(score * one for score, one in zip(scores, maps, strict=True))  # Eq. (3)
         return mixed if self.gain is None else level + self.gain.to(mixed.dtype) * mixed
 
-    def _attend(self, maps: list[Tensor]) -> tuple[Tensor, ...]:
+    def _attend(self, maps: list[Tensor], own: Tensor | None) -> tuple[Tensor, ...]:
         """Scores alpha in (0, 1), one (B, C, 1, 1) for each dilation."""
-        pooled = torch.cat([one.mean(dim=(2, 3)) for one in maps], dim=1)  # (B, 3C)
+        if own is not None:
+            share = own.to(maps[0].dtype)
+            # NOT IN PAPER: padding is no skin. The mean over the map becomes one over own cells.
+            share = share / share.float().mean(dim=(2, 3), keepdim=True).to(share.dtype)
+            pooled = torch.cat([(one * share).mean(dim=(2, 3)) for one in maps], dim=1)
+        else:
+            pooled = torch.cat([one.mean(dim=(2, 3)) for one in maps], dim=1)  # (B, 3C)
         alpha = torch.sigmoid(self.fc2(F.relu(self.fc1(pooled))))  # Eq. (5)
         return alpha[:, :, None, None].chunk(len(maps), dim=1)
 
@@ -103,6 +112,8 @@ class DynamicContextEnhancement(Backbone):
 
     Reference: paper, III-B, Fig. 3; Table III for `in_features` and `enhance`.
     """
+
+    pools_over_map = True  # so it wants to know what is padding: see `run_backbone`
 
     def __init__(
         self,
@@ -160,10 +171,11 @@ class DynamicContextEnhancement(Backbone):
         self._strides = {name: shapes[name].stride for name in in_features}
         self._output_shape = ShapeSpec(channels=out_channels, stride=shapes[reference].stride)
 
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
+    def forward(self, image: Tensor, image_sizes: SizesHW = None) -> dict[str, Tensor]:
         """
         Args:
             image: (B, 3, 8H, 8W), normalised; sides divisible by `size_divisibility`.
+            image_sizes: for each image its height and width without padding; None for none padded.
 
         Returns:
             {"p3": (B, out_channels, H, W)}, D.
@@ -171,7 +183,13 @@ class DynamicContextEnhancement(Backbone):
         levels = self.bottom_up(image)
         size_hw = levels[self.reference].shape[-2:]
         resized = {name: self._resize(name, levels[name], size_hw) for name in self.in_features}
-        return {"p3": sum(self._enhance(name, level) for name, level in resized.items())}
+        own = own_cells(resized[self.reference], image_sizes, self._output_shape.stride)
+        return {"p3": sum(self._enhance(name, level, own) for name, level in resized.items())}
+
+    def before_interpolation(self) -> list[nn.Module]:
+        """The layers whose maps are resized, where a picture ends before its map does."""
+        deeper = [n for n in self.in_features if self._strides[n] > self._output_shape.stride]
+        return [self.resize[name] for name in deeper]
 
     def _resize(self, name: str, level: Tensor, size_hw: torch.Size) -> Tensor:
         """(B, C, H, W) from a level of any size (III-B.1)."""
@@ -183,8 +201,8 @@ class DynamicContextEnhancement(Backbone):
         # The 1x1 convolution and the interpolation commute; convolving first is the cheaper order.
         return F.interpolate(level, size=size_hw, mode="bilinear", align_corners=False)
 
-    def _enhance(self, name: str, level: Tensor) -> Tensor:
-        return self.enhance[name](level) if name in self.enhance else level
+    def _enhance(self, name: str, level: Tensor, own: Tensor | None) -> Tensor:
+        return self.enhance[name](level, own) if name in self.enhance else level
 
     def output_shape(self) -> dict[str, ShapeSpec]:
         return {"p3": self._output_shape}

@@ -36,6 +36,10 @@ class FeatureRefinement(nn.Module):
             # NOT IN PAPER: a pretrained lead computes at step 0 what it was trained to compute.
             nn.init.zeros_(self.output.weight)
 
+    def before_interpolation(self) -> list[nn.Module]:
+        """The layers whose maps are resized, where a picture ends before its map does."""
+        return [self.phi]
+
     def forward(self, assistant_high: Tensor, assistant_low: Tensor, lead_low: Tensor) -> Tensor:
         """
         Args:

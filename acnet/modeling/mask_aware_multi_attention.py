@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from .attention_loss import mask_attention_loss
 from .context_attention import ContextAttention
 from .mask_attention import MaskAttention
+from .own_cells import SizesHW, own_cells, run_backbone
 from .streamlined_inception import StreamlinedInception
 
 __all__ = ["ChannelProjection", "MaskAwareMultiAttention"]
@@ -23,6 +24,8 @@ class MaskAwareMultiAttention(Backbone):
 
     Reference: paper, III-C, Fig. 4.
     """
+
+    pools_over_map = True
 
     def __init__(
         self,
@@ -76,15 +79,16 @@ class MaskAwareMultiAttention(Backbone):
         self.context_attention = ContextAttention(channels=channels, reduction=context_reduction)
         self._output_shape = ShapeSpec(channels=channels, stride=shape.stride)
 
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
+    def forward(self, image: Tensor, image_sizes: SizesHW = None) -> dict[str, Tensor]:
         """
         Args:
             image: (B, 3, H, W), normalised and padded to `size_divisibility`.
+            image_sizes: for each image its height and width without padding; None for none padded.
 
         Returns:
             {in_feature: (B, out_channels, H / stride, W / stride)}, I.
         """
-        attended, _ = self.attend(self.bottom_up(image)[self.in_feature])
+        attended, _ = self._attended(image, image_sizes)
         return {self.in_feature: attended}
 
     def forward_with_losses(
@@ -99,7 +103,7 @@ class MaskAwareMultiAttention(Backbone):
         Returns:
             The features of `forward`, and {"loss_attention": scalar} unless its weight is 0.
         """
-        attended, mask_logits = self.attend(self.bottom_up(images.tensor)[self.in_feature])
+        attended, mask_logits = self._attended(images.tensor, images.image_sizes)
         features = {self.in_feature: attended}
         if self.loss_weight == 0:
             return features, {}
@@ -111,11 +115,16 @@ class MaskAwareMultiAttention(Backbone):
         )
         return features, {"loss_attention": self.loss_weight * loss}
 
-    def attend(self, merged: Tensor) -> tuple[Tensor, Tensor]:
+    def _attended(self, image: Tensor, image_sizes: SizesHW) -> tuple[Tensor, Tensor]:
+        merged = run_backbone(self.bottom_up, image, image_sizes)[self.in_feature]
+        return self.attend(merged, own_cells(merged, image_sizes, self._output_shape.stride))
+
+    def attend(self, merged: Tensor, own: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Apply the attention to the merged map.
 
         Args:
             merged: (B, C, H, W), D.
+            own: (B, 1, H, W) bool, the cells that are not padding; None for all.
 
         Returns:
             The attended map I (B, out_channels, H, W) and the mask's logits (B, 1, H, W).
@@ -125,18 +134,18 @@ class MaskAwareMultiAttention(Backbone):
             features = self.project(merged) + self.gain.to(features.dtype) * features
         mask_logits = self.mask_attention(features)
         factor = mask_logits.sigmoid() + _GATE_OFFSETS[self.gate]
-        return factor * self.context_attention(features), mask_logits
+        return factor * self.context_attention(features, own), mask_logits
 
-    def saliency(self, image: Tensor) -> Tensor:
+    def saliency(self, image: Tensor, image_sizes: SizesHW = None) -> Tensor:
         """The mask attention's probabilities, to look at.
 
         Args:
-            image: as in `forward`.
+            image, image_sizes: as in `forward`.
 
         Returns:
             (B, 1, H / stride, W / stride), in [0, 1].
         """
-        _, mask_logits = self.attend(self.bottom_up(image)[self.in_feature])
+        _, mask_logits = self._attended(image, image_sizes)
         return mask_logits.float().sigmoid()
 
     def output_shape(self) -> dict[str, ShapeSpec]:
@@ -152,6 +161,8 @@ class ChannelProjection(Backbone):
 
     NOT IN PAPER: Table II does not say what feeds the RPN where MAMA is absent.
     """
+
+    pools_over_map = True
 
     def __init__(
         self,
@@ -175,9 +186,10 @@ class ChannelProjection(Backbone):
         self.project = _projection(shape.channels, out_channels, norm)
         self._output_shape = ShapeSpec(channels=out_channels, stride=shape.stride)
 
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
+    def forward(self, image: Tensor, image_sizes: SizesHW = None) -> dict[str, Tensor]:
         """Same as `MaskAwareMultiAttention.forward`."""
-        return {self.in_feature: self.project(self.bottom_up(image)[self.in_feature])}
+        merged = run_backbone(self.bottom_up, image, image_sizes)[self.in_feature]
+        return {self.in_feature: self.project(merged)}
 
     def output_shape(self) -> dict[str, ShapeSpec]:
         return {self.in_feature: self._output_shape}

@@ -102,7 +102,7 @@ def test_training_and_inference_give_the_same_features(merged):
     images = ImageList(torch.randn(2, 3, 64, 64), [(64, 64), (50, 60)])
     truth = [_ground_truth(64, 64, [[4, 4, 20, 20]]), _ground_truth(50, 60, [])]
     features, losses = model.forward_with_losses(images, truth)
-    torch.testing.assert_close(features["p3"], model(images.tensor)["p3"])
+    torch.testing.assert_close(features["p3"], model(images.tensor, images.image_sizes)["p3"])
     assert list(losses) == ["loss_attention"]
     torch.testing.assert_close(
         model.saliency(images.tensor),

@@ -143,19 +143,6 @@ def test_any_size_of_image(model, size):
         assert found.pred_boxes.tensor[:, 1::2].max() <= size[0]
 
 
-def test_an_image_is_found_the_same_in_a_padded_batch(model, training_input):
-    # Padding is the only difference, so rows and columns at the border may see zeros instead of the
-    # convolutions' own zero padding; a map far from them must not change.
-    model.eval()
-    small, large = training_input(64, 64, []), training_input(64, 160, [])
-    with torch.no_grad():
-        alone = model.backbone.bottom_up.bottom_up(model.preprocess_image([small]).tensor)["res2"]
-        both = model.backbone.bottom_up.bottom_up(model.preprocess_image([small, large]).tensor)[
-            "res2"
-        ]
-    torch.testing.assert_close(both[:1, :, :, :2], alone[:, :, :, :2], rtol=1e-3, atol=1e-3)
-
-
 def test_training_without_ground_truth_is_an_error(model, batch):
     del batch[1]["instances"]
     with pytest.raises(ValueError, match="is_train=True"):
