@@ -1,7 +1,24 @@
-"""Checkpoints: saved whole, loaded without running code, and reported on."""
+"""Checkpoints: saved whole, loaded without running code, and reported on.
 
-from .checkpointer import ACNetCheckpointer
-from .report import LoadReport
-from .trained import load_trained_weights
+Names are imported when they are first used, since the list of bundled weights needs no torch.
+"""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .checkpointer import ACNetCheckpointer, load_trained_weights
+    from .load_report import LoadReport
+
+_HOMES = {
+    "ACNetCheckpointer": "checkpointer",
+    "LoadReport": "load_report",
+    "load_trained_weights": "checkpointer",
+}
 __all__ = ["ACNetCheckpointer", "LoadReport", "load_trained_weights"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

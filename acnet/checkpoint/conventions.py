@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -10,20 +11,26 @@ from torch import nn
 
 from acnet.errors import WeightsMismatchError
 
-from .imagenet_names import Naming
-
-__all__ = [
-    "CONVENTIONS_KEY",
-    "MSRA",
-    "TORCHVISION",
-    "Conventions",
-    "check_conventions",
-    "conventions_of_file",
-    "conventions_of_model",
-]
-
 CONVENTIONS_KEY = "input_conventions"  # where our own checkpoints keep theirs
 _PIXEL_TOLERANCE = 0.05  # grey levels; published means differ in their last digit
+
+
+class Naming(Enum):
+    """Who named the weights of an ImageNet file."""
+
+    CAFFE2 = "Caffe2"
+    TORCHVISION = "torchvision"
+    DETECTRON2 = "detectron2"
+
+
+@dataclass(frozen=True)
+class LoadedPart:
+    """A part of the model that was filled, from which part of the file, with how many values."""
+
+    place: str
+    source: str
+    tensors: int
+    values: int
 
 
 @dataclass(frozen=True, kw_only=True)

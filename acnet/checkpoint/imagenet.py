@@ -1,22 +1,90 @@
-"""One ImageNet file for every ResNet of a detector, and for the res5 stage of its box head."""
+"""One ImageNet file for every ResNet of a detector, and for the res5 stage of its box head.
 
-from collections.abc import Iterator
+Names are first translated to canonical ones, those of a detectron2 `ResNet`: `stem.conv1.weight`,
+`stem.conv1.norm.*`, `res{2..5}.{block}.{conv1,conv2,conv3,shortcut}.{weight,norm.*}`.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
+from detectron2.checkpoint.c2_model_loading import convert_basic_c2_names
 from detectron2.layers import FrozenBatchNorm2d
 from detectron2.modeling.backbone import ResNet
 from torch import Tensor, nn
 
 from acnet.errors import WeightsMismatchError
 
-from .imagenet_names import Naming, canonical_names, is_backbone_name
-from .report import LoadedPart
-
-__all__ = ["COUNTER", "BackboneWeights", "duplicate", "find_stages"]
+from .conventions import LoadedPart, Naming
 
 COUNTER = "num_batches_tracked"  # of no use to a norm that is frozen, or that goes on counting
 _MAX_PROBLEMS = 8
+
+# A name that every ResNet has in that naming and that no detector's checkpoint starts with.
+_TELLTALES = {
+    Naming.CAFFE2: re.compile(r"res2_0_branch2a_w$"),
+    Naming.TORCHVISION: re.compile(r"layer1\.0\.conv1\.weight$"),
+    Naming.DETECTRON2: re.compile(r"res2\.0\.conv1\.weight$"),
+}
+
+_TORCHVISION_RULES = (
+    (re.compile(r"^(conv1|bn1)\."), r"stem.\1."),
+    (re.compile(r"^layer(\d)\."), lambda match: f"res{int(match[1]) + 1}."),
+    (re.compile(r"\bbn(\d)\."), r"conv\1.norm."),
+    (re.compile(r"\bdownsample\.0\."), "shortcut."),
+    (re.compile(r"\bdownsample\.1\."), "shortcut.norm."),
+)
+
+# detectron2's converter calls the classifier stem.fc.
+_BACKBONE_NAME = re.compile(r"(stem|res\d)\.(?!fc\.)")
+
+
+def recognise_naming(names: Iterable[str]) -> Naming | None:
+    """Tells the naming of an ImageNet file.
+
+    Args:
+        names: all names of the file, with or without DistributedDataParallel's `module.`.
+
+    Returns:
+        The naming; None for anything else, such as the checkpoint of a whole detector.
+    """
+    names = [name.removeprefix("module.") for name in names]
+    for naming, telltale in _TELLTALES.items():
+        if any(telltale.match(name) for name in names):
+            return naming
+    return None
+
+
+def canonical_names(names: Iterable[str], naming: Naming) -> dict[str, str]:
+    """Translates the names of an ImageNet file.
+
+    Args:
+        names: all names of the file.
+        naming: what `recognise_naming` said of them.
+
+    Returns:
+        Each name of the file with its canonical name; names of other parts, such as the classifier,
+        are translated in form only (`is_backbone_name` tells which).
+    """
+    names = list(names)
+    plain = [name.removeprefix("module.") for name in names]
+    if naming is Naming.CAFFE2:
+        plain = convert_basic_c2_names(plain)
+    elif naming is Naming.TORCHVISION:
+        plain = [_from_torchvision(name) for name in plain]
+    return dict(zip(names, plain, strict=True))
+
+
+def is_backbone_name(canonical: str) -> bool:
+    """Whether a canonical name belongs to the stem or to a stage."""
+    return _BACKBONE_NAME.match(canonical) is not None
+
+
+def _from_torchvision(name: str) -> str:
+    for pattern, replacement in _TORCHVISION_RULES:
+        name = pattern.sub(replacement, name)
+    return name
 
 
 @dataclass(frozen=True)
