@@ -9,12 +9,17 @@ import difflib
 import importlib
 import inspect
 import logging
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from pydoc import locate
 from typing import TYPE_CHECKING, Any
 
-from acnet.errors import UserError
+import yaml
+
+from acnet.constructors import constructor_of, known_constructor
+from acnet.errors import UserError, shown
+from acnet.files import write_text
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -32,6 +37,15 @@ _READERS = {
     ".safetensors": "acnet.checkpoint.bundle.bundle_config",
     ".onnx": "acnet.export.metadata.export_config",
 }
+# What prediction reads of a config. The rest tells of the training's machine and folders, which is
+# nobody's business.
+_PREDICTION_KEYS = (
+    "model",
+    "dataloader.test.mapper.augmentations",
+    "train.amp",
+    "train.channels_last",
+    "train.sync_bn",
+)
 _SUFFIXES = (".py", ".yaml", ".yml", *_READERS)
 
 
@@ -108,9 +122,10 @@ def config_of(weights: Path) -> Path:
     Raises:
         UserError: There is none.
     """
-    from acnet.export.metadata import texts_beside
-
-    if texts_beside(weights) is not None:
+    holds_config = weights.suffix in _READERS
+    if weights.suffix == ".safetensors":  # as others write them, without a config
+        holds_config = _above("acnet.checkpoint.bundle.is_bundle")(weights)
+    if holds_config:
         return weights
     config = weights.with_name(SAVED_CONFIG)
     if config.is_file():
@@ -123,10 +138,15 @@ def config_of(weights: Path) -> Path:
     )
 
 
+def _above(name: str) -> Callable:
+    """Import a function of a layer above."""
+    module, _, function = name.rpartition(".")
+    return getattr(importlib.import_module(module), function)
+
+
 def _read(path: Path) -> "DictConfig":
     if path.suffix in _READERS:
-        module, _, name = _READERS[path.suffix].rpartition(".")
-        return getattr(importlib.import_module(module), name)(path)
+        return _above(_READERS[path.suffix])(path)
     if path.suffix == ".py":
         from detectron2.config import LazyConfig
 
@@ -214,3 +234,88 @@ def _suggest(wanted: str, known: list[str]) -> str:
     if close:
         return f" Did you mean {' or '.join(close)}?"
     return f" There are: {', '.join(known)}."
+
+
+def plain_config(cfg: Any, *, source: str) -> Any:
+    """Return a config as it is written to a file: no references, and classes by their names.
+
+    Args:
+        cfg: The whole config, or a node of it.
+        source: Where it comes from, for the error.
+
+    Raises:
+        UserError: It takes a value from outside, such as `${oc.env:HOME}`, which would put this
+            machine's secrets into the file.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    if not OmegaConf.is_config(cfg):
+        return _with_names(cfg)
+    resolver = next(_resolvers(OmegaConf.to_container(cfg, resolve=False)), None)
+    if resolver is not None:
+        raise UserError(
+            "What is written beside weights may be read by anybody, so nothing from outside is "
+            f"written into it. Received {source}, which has {resolver}. Write the value itself into"
+            " the config's .py file, or read it there by os.environ."
+        )
+    try:
+        return _with_names(OmegaConf.to_container(cfg, resolve=True))
+    except OmegaConfBaseException as error:
+        raise UserError(
+            f"A config's references lead to its own values. Received {source}: "
+            f"{str(error).splitlines()[0]}. Correct the reference."
+        ) from error
+
+
+def save_config(cfg: "DictConfig", path: Path) -> None:
+    """Write the `config.yaml` of a training, which `load_saved_config` reads.
+
+    Raises:
+        UserError: As `plain_config`.
+    """
+    write_text(path, yaml.safe_dump(plain_config(cfg, source="the config"), sort_keys=True))
+
+
+def prediction_config(cfg: "DictConfig") -> str:
+    """Return the yaml of what a prediction needs of a training's config.
+
+    Raises:
+        UserError: The config lacks what a prediction needs, or takes values from outside.
+    """
+    from omegaconf import OmegaConf
+
+    plain = OmegaConf.create(plain_config(cfg, source="the training's config"))
+    kept = OmegaConf.create({})
+    for key in _PREDICTION_KEYS:
+        value = OmegaConf.select(plain, key)
+        if value is None:
+            raise UserError(
+                f"A bundle takes {key} over from the training's config. Received one without it; "
+                "use the config.yaml that the training saved."
+            )
+        OmegaConf.update(kept, key, value)
+    return yaml.safe_dump(OmegaConf.to_container(kept), sort_keys=True)
+
+
+def _resolvers(value: Any) -> Iterator[str]:
+    """Yield every reference that is more than the way to another value of the config."""
+    if isinstance(value, Mapping | list):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from _resolvers(one)
+    elif isinstance(value, str) and re.search(r"\$\{[^{}]*(:|\$\{)", value):
+        yield shown(value)
+
+
+def _with_names(plain: Any) -> Any:
+    if isinstance(plain, Mapping):
+        return {key: _with_names(value) for key, value in plain.items()}
+    if isinstance(plain, list | tuple):
+        return [_with_names(value) for value in plain]
+    if plain is None or isinstance(plain, bool | int | float | str):
+        return plain
+    if not callable(plain):
+        return repr(plain)
+    name = f"{plain.__module__}.{plain.__qualname__}"
+    known = known_constructor(name)
+    return known if known and constructor_of(known) is plain else name

@@ -1,5 +1,7 @@
 """Errors that a user can mend, and text that is safe to show."""
 
+from typing import Any
+
 
 class UserError(Exception):
     """An expected mistake in what the user gave: an argument, a file, a config.
@@ -33,3 +35,11 @@ def printable(text: str) -> str:
     return "".join(
         char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text
     )
+
+
+def shown(value: Any) -> str:
+    """Return a short text of anything, for a message."""
+    if isinstance(value, dict | list | tuple):
+        return f"a {type(value).__name__} of {len(value)} values"
+    text = value if isinstance(value, str) else str(value) if value is not None else "nothing"
+    return repr(printable(text[:60] + "..." * (len(text) > 60)).replace("\n", " "))

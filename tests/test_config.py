@@ -3,10 +3,22 @@
 from pathlib import Path
 
 import pytest
-from detectron2.config import LazyConfig
+import yaml
 
-from acnet.config import CONFIG_ROOT, available_configs, load_config, resolve_config
+from acnet.config import (
+    CONFIG_ROOT,
+    available_configs,
+    load_config,
+    prediction_config,
+    resolve_config,
+    save_config,
+)
 from acnet.errors import UserError
+
+
+def _packed(cfg, path: Path) -> None:
+    path.write_text(prediction_config(cfg))
+
 
 TINY = Path(__file__).parent / "engine" / "tiny_config.py"
 
@@ -78,8 +90,45 @@ def test_a_plus_adds_a_key():
 
 
 def test_a_saved_config_loads_as_the_file_it_came_from(tmp_path: Path):
-    LazyConfig.save(load_config("toy/acnet_r18"), str(tmp_path / "config.yaml"))
+    save_config(load_config("toy/acnet_r18"), tmp_path / "config.yaml")
     cfg = load_config(tmp_path / "config.yaml", ["train.max_iter=7", "model.vis_period=2"])
     assert cfg.train.max_iter == 7
     assert cfg.dataloader.train.seed == 42
     assert cfg.model["_target_"] == "acnet.modeling.ACNet"
+
+
+def test_what_is_saved_holds_values_and_no_references(tmp_path: Path):
+    save_config(load_config("toy/acnet_r18"), tmp_path / "config.yaml")
+    assert "${" not in (tmp_path / "config.yaml").read_text()
+
+
+def test_values_that_belong_together_still_do_when_a_saved_config_is_changed(tmp_path: Path):
+    save_config(load_config("toy/acnet_r18"), tmp_path / "config.yaml")
+    overrides = ["dataloader.test.dataset.names=other", "train.seed=7", "train.channels_last=false"]
+    cfg = load_config(tmp_path / "config.yaml", overrides)
+    assert cfg.dataloader.evaluator.dataset_name == "other"
+    assert cfg.dataloader.train.seed == 7
+    assert cfg.model.channels_last is False
+
+
+@pytest.mark.parametrize("value", ["${oc.env:HOME}", "${train.${train.device}}", "${x:}"])
+@pytest.mark.parametrize("write", [save_config, _packed])
+def test_what_comes_from_outside_is_not_written(value: str, write, tmp_path: Path):
+    cfg = load_config("toy/acnet_r18")
+    cfg.train.best_metric = value
+    with pytest.raises(UserError, match=r"read it there by os\.environ"):
+        write(cfg, tmp_path / "config.yaml")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reference_that_leads_nowhere_is_refused(tmp_path: Path):
+    cfg = load_config("toy/acnet_r18")
+    cfg.train.best_metric = "${train.no_such_key}"
+    with pytest.raises(UserError, match="Correct the reference"):
+        save_config(cfg, tmp_path / "config.yaml")
+
+
+def test_a_bundles_config_tells_nothing_of_the_training():
+    plain = yaml.safe_load(prediction_config(load_config("toy/acnet_r18")))
+    assert plain.keys() == {"model", "dataloader", "train"}
+    assert plain["train"].keys() == {"amp", "channels_last", "sync_bn"}

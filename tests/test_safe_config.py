@@ -1,79 +1,135 @@
+"""Configs that came with weights: what a training saves comes back, and nothing else is built.
+
+What strangers may put into them is tried in `tests/checkpoint/test_hostile_bundles.py`.
+"""
+
+import copy
+import inspect
 from pathlib import Path
 
 import pytest
+import torch
+import yaml
 from detectron2.config import LazyConfig, instantiate
-from omegaconf import OmegaConf
 
-from acnet.config import CONFIG_ROOT, available_configs, load_config
+from acnet.config import available_configs, load_config, plain_config, save_config
+from acnet.constructors import CONSTRUCTORS, WITHOUT_EFFECT, build, constructor_of
 from acnet.errors import UserError
 from acnet.safe_config import load_saved_config, parse_saved_config
 
+TOY = "toy/acnet_r18"
 
-def _saved(path: Path, text: str) -> Path:
-    path.write_text(text)
-    return path
+
+def plain(cfg) -> dict:
+    """Return a config's values, without arguments that do nothing."""
+    values = plain_config(cfg, source="")
+    for name, arguments in WITHOUT_EFFECT.items():
+        for node in _nodes(values):
+            if node.get("_target_") == name:
+                for argument, value in arguments.items():
+                    assert node.pop(argument, value) == value
+    return values
+
+
+def _nodes(value) -> list[dict]:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    found = [node for one in inner for node in _nodes(one)]
+    return [value, *found] if isinstance(value, dict) else found
 
 
 @pytest.mark.parametrize("name", available_configs())
-def test_every_config_comes_back_as_it_was_saved(name, tmp_path):
-    path = tmp_path / "config.yaml"
-    LazyConfig.save(load_config(name), str(path))
-    again = tmp_path / "again.yaml"
-    LazyConfig.save(load_config(path), str(again))
-    assert path.read_text() == again.read_text()
+def test_every_config_comes_back_as_it_was_saved(name: str, tmp_path: Path):
+    cfg, path = load_config(name), tmp_path / "config.yaml"
+    save_config(cfg, path)
+    again = load_saved_config(path)
+    assert plain(again) == plain(cfg)
+    text = path.read_text()
+    save_config(again, path)
+    assert yaml.safe_load(path.read_text()) == plain(yaml.safe_load(text))
 
 
-def test_a_saved_config_builds_the_same_model(tmp_path):
-    path = tmp_path / "config.yaml"
-    LazyConfig.save(LazyConfig.load(str(CONFIG_ROOT / "toy/acnet_r18.py")), str(path))
-    names = [name for name, _ in instantiate(load_saved_config(path).model).named_parameters()]
-    original = instantiate(load_config("toy/acnet_r18").model)
-    assert names == [name for name, _ in original.named_parameters()]
+def test_what_detectron2_saves_with_references_is_read_as_well(tmp_path: Path):
+    LazyConfig.save(load_config(TOY), str(tmp_path / "config.yaml"))
+    assert "${" in (tmp_path / "config.yaml").read_text()
+    assert plain(load_saved_config(tmp_path / "config.yaml")) == plain(load_config(TOY))
 
 
-@pytest.mark.parametrize(
-    "target",
-    [
-        "os.system",
-        "builtins.eval",
-        "subprocess.Popen",
-        "detectron2.data.build.os.system",  # another module's, by way of a trusted one
-        "detectron2.data.build.pickle.loads",
-        "acnet.files.write_text",  # writes where it is told to
-        "torch.load",
-        "acnet.modeling.no_such_thing",
-        "detectron2.modelingevil.Thing",
-        "detectron2.modeling",
-        7,
-    ],
-)
-def test_what_is_no_part_of_a_detector_is_refused(target, tmp_path):
-    cfg = {"model": {"_target_": "acnet.modeling.ACNet", "parts": [{"_target_": target}]}}
-    path = _saved(tmp_path / "config.yaml", OmegaConf.to_yaml(cfg))
-    with pytest.raises(UserError, match=r"only parts of acnet.*config\.yaml"):
-        load_saved_config(path)
+def test_our_builder_and_detectron2s_build_the_same_model(tmp_path: Path):
+    save_config(load_config(TOY), tmp_path / "config.yaml")
+    cfg = load_saved_config(tmp_path / "config.yaml")
+    torch.manual_seed(0)
+    ours = build(plain(cfg)["model"]).state_dict()
+    torch.manual_seed(0)
+    theirs = instantiate(cfg.model).state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_yaml_tags_run_nothing(tmp_path):
-    witness = tmp_path / "witness"
-    text = f"model: !!python/object/apply:os.system ['touch {witness}']\n"
-    with pytest.raises(UserError, match="plain values"):
-        load_config(_saved(tmp_path / "config.yaml", text))
-    assert not witness.exists()
+@pytest.mark.parametrize("name", CONSTRUCTORS)
+def test_every_constructor_is_there_and_takes_its_arguments(name: str):
+    found = constructor_of(name)
+    assert callable(found)
+    # Of those without **kwargs the arguments are checked by name, a class's by its parents too.
+    parents = found.__mro__ if inspect.isclass(found) else (found,)
+    taken: set[str] = set()
+    for parent in parents:
+        parameters = inspect.signature(parent).parameters
+        taken |= parameters.keys()
+        if all(one.kind is not one.VAR_KEYWORD for one in parameters.values()):
+            break
+    else:
+        return
+    if "kwargs" in taken or "args" in taken:
+        return
+    assert CONSTRUCTORS[name][1].keys() <= taken
 
 
-@pytest.mark.parametrize("text", ["", "- 1\n", "just words", "a: [1", "\x00"])
-def test_other_files_are_refused(text, tmp_path):
+def test_earlier_spellings_of_a_module_are_read():
+    content = plain(load_config(TOY))
+    for node in _nodes(content):
+        target = node.get("_target_", "")
+        if target.startswith("acnet."):
+            node["_target_"] = f"acnet.some.place.of.before.{target.rpartition('.')[2]}"
+    cfg = parse_saved_config(yaml.safe_dump(content), source="x")
+    assert plain(cfg) == plain(load_config(TOY))
+
+
+def test_a_config_writes_only_below_the_current_folder_or_into_its_own(tmp_path: Path):
+    content = plain(load_config(TOY))
+
+    def output_of(folder: str) -> str:
+        text = copy.deepcopy(content)
+        text["train"]["output_dir"] = text["dataloader"]["evaluator"]["output_dir"] = folder
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(text))
+        cfg = load_saved_config(tmp_path / "config.yaml")
+        assert cfg.dataloader.evaluator.output_dir == cfg.train.output_dir
+        return cfg.train.output_dir
+
+    assert output_of("output/run") == "output/run"
+    assert output_of(str(tmp_path)) == str(tmp_path)
+    assert output_of("/etc") == str(tmp_path)  # a run's folder that was moved goes on where it is
+    assert output_of("output/../../run") == str(tmp_path)
+
+
+def test_an_address_is_not_fetched(tmp_path: Path, caplog):
+    for address, kept in (
+        ("https://example.org/x.pth", ""),
+        ("detectron2://../x.pkl?y", ""),
+        ("detectron2://ImageNetPretrained/MSRA/R-101.pkl",) * 2,
+        ("weights/x.pth",) * 2,
+    ):
+        content = plain(load_config(TOY))
+        content["train"]["init_checkpoint"] = address
+        cfg = parse_saved_config(yaml.safe_dump(content), source="x")
+        assert cfg.train.init_checkpoint == kept
+    assert "is left out" in caplog.text
+
+
+@pytest.mark.parametrize("text", ["", "- 1\n", "just words", "a: [1", "\x00", "a: 1\n---\nb: 1\n"])
+def test_other_files_are_refused(text: str, tmp_path: Path):
+    (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(UserError, match=r"config\.yaml"):
-        load_saved_config(_saved(tmp_path / "config.yaml", text))
-
-
-def test_an_argument_that_is_gone_is_dropped_where_it_had_no_effect():
-    text = "model: {bottom_up: [{_target_: acnet.modeling.MaskAwareMultiAttention, %s}]}"
-    dropped = parse_saved_config(text % "output_norm: '', width: 1.0", source="a test")
-    assert dropped.model.bottom_up[0] == {
-        "_target_": "acnet.modeling.MaskAwareMultiAttention",
-        "width": 1.0,
-    }
-    kept = parse_saved_config(text % "output_norm: BN", source="a test")
-    assert kept.model.bottom_up[0].output_norm == "BN"
+        load_saved_config(tmp_path / "config.yaml")
+    (tmp_path / "config.yaml").write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(UserError, match=r"config\.yaml"):
+        load_saved_config(tmp_path / "config.yaml")

@@ -1,4 +1,4 @@
-"""Weights together with all that they mean something by: one safetensors file.
+"""Weights with all that gives them a meaning, in one safetensors file; and those that are bundled.
 
 The tensors are the model's state dict. Everything else is text in the file's metadata, which
 safetensors keeps in front and which can be read without a single tensor:
@@ -16,25 +16,40 @@ import json
 import math
 import os
 import struct
-from collections.abc import Mapping
+import sysconfig
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors
-import torch
-from omegaconf import DictConfig
-from safetensors.torch import save_file
 
-from acnet.errors import UserError
+import acnet
+from acnet.config import prediction_config
+from acnet.errors import UserError, printable
 from acnet.evaluation.count_model import CountModel, parse_count_model
 from acnet.files import atomic_write
-from acnet.safe_config import parse_saved_config
+from acnet.safe_config import check_class_names, parse_saved_config
+
+if TYPE_CHECKING:
+    import torch
+    from omegaconf import DictConfig
 
 FORMAT = "acnet bundle"
 VERSION = "1"
 SUFFIX = ".safetensors"
 LENGTH_BYTES = 8  # in front of the header
+MAX_HEADER_BYTES = 20_000_000
+
+DEFAULT = "default"
+FOLDERS = (  # of bundled weights: as installed, and in a clone
+    Path(sysconfig.get_path("data"), "share", "acnet", "weights"),
+    Path(acnet.__file__).parents[1] / "weights",
+)
+HOW_TO_GET = (
+    "train a small model by `make demo`, which leaves output/demo/run/model_final.pth, or give "
+    "--weights FILE"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,17 +69,14 @@ class Bundle:
     card: str
 
 
-def write_bundle(path: Path, state: Mapping[str, torch.Tensor], bundle: Bundle) -> None:
+def write_bundle(path: Path, state: "Mapping[str, torch.Tensor]", bundle: Bundle) -> None:
     """Write a bundle, whole or not at all; equal content gives equal bytes.
-
-    Args:
-        path: Of the file, ending in .safetensors.
-        state: The model's tensors.
-        bundle: What belongs to them.
 
     Raises:
         UserError: The path ends in something else.
     """
+    from safetensors.torch import save_file
+
     check_suffix(path)
     texts = {
         "format": FORMAT,
@@ -98,12 +110,6 @@ def is_bundle(path: str | os.PathLike) -> bool:
 def read_bundle(path: str | os.PathLike) -> Bundle:
     """Read what a bundle says, without its tensors.
 
-    Args:
-        path: Of the file.
-
-    Returns:
-        Its texts, checked.
-
     Raises:
         UserError: It is no bundle, of another version, or incomplete.
     """
@@ -121,11 +127,11 @@ def read_bundle(path: str | os.PathLike) -> Bundle:
         config=texts["config"],
         class_names=_class_names(path, texts["classes"]),
         count_model=parse_count_model(count_model, source=str(path)) if count_model else None,
-        card=texts["card"],
+        card=printable(texts["card"]),
     )
 
 
-def bundle_config(path: str | os.PathLike) -> DictConfig:
+def bundle_config(path: str | os.PathLike) -> "DictConfig":
     """Return a bundle's config, read as safely as a saved one.
 
     Raises:
@@ -140,12 +146,122 @@ def bundle_config(path: str | os.PathLike) -> DictConfig:
 def tensor_summary(path: str | os.PathLike) -> dict[str, int]:
     """Return how many numbers of each type a safetensors file holds, by the type's name."""
     numbers: dict[str, int] = {}
-    with safetensors.safe_open(path, framework="pt") as file:
-        for name in file.keys():  # noqa: SIM118 - not a dict
-            part = file.get_slice(name)
-            kind = str(part.get_dtype())
-            numbers[kind] = numbers.get(kind, 0) + math.prod(part.get_shape())
+    try:
+        with safetensors.safe_open(path, framework="np") as file:
+            for name in file.keys():  # noqa: SIM118 - not a dict
+                part = file.get_slice(name)
+                kind = str(part.get_dtype())
+                numbers[kind] = numbers.get(kind, 0) + math.prod(part.get_shape())
+    except safetensors.SafetensorError as error:
+        raise _unreadable(Path(path), error) from error
     return dict(sorted(numbers.items()))
+
+
+def make_bundle(
+    cfg: "DictConfig",
+    model: "torch.nn.Module",
+    class_names: Sequence[str],
+    *,
+    count_model: CountModel | None = None,
+    card: str | None = None,
+    half: bool = False,
+) -> "tuple[dict[str, torch.Tensor], Bundle]":
+    """Gather what `write_bundle` takes, of a model that is filled with its weights.
+
+    A short card is made where there is none; `half` stores float32 tensors in float16.
+
+    Raises:
+        UserError: The config could not be read again, since it builds what is no part of a
+            detector of acnet or detectron2.
+    """
+    config = prediction_config(cfg)
+    parse_saved_config(config, source="the training's config")
+    state = dict(model.state_dict())
+    bundle = Bundle(
+        config=config,
+        class_names=tuple(class_names),
+        count_model=count_model,
+        card=card or make_card(model, class_names, count_model, half=half),
+    )
+    return halve(state) if half else state, bundle
+
+
+def halve(state: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
+    """Return float32 tensors in float16, except where that would overflow."""
+    import torch
+
+    halved = {}
+    for name, tensor in state.items():
+        half = tensor.half() if tensor.dtype == torch.float32 else tensor
+        halved[name] = half if half.isfinite().all() else tensor
+    return halved
+
+
+def make_card(
+    model: "torch.nn.Module",
+    class_names: Sequence[str],
+    count_model: CountModel | None,
+    *,
+    half: bool,
+) -> str:
+    """Write the card of a model that brings none of its own."""
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    counts = (
+        "not fitted; counts need a --score-threshold, and have neither interval nor grade"
+        if count_model is None
+        else f"score {count_model.threshold:.3f} or more, merged by {count_model.merge}; intervals "
+        f"of {count_model.coverage:.0%} from {count_model.interval_photos} photos"
+    )
+    return (
+        "# ACNet\n\n"
+        "For research only. Not a medical device.\n\n"
+        f"- classes: {', '.join(class_names)}\n"
+        f"- parameters: {parameters:,}, stored in {'float16' if half else 'float32'}\n"
+        f"- counting: {counts}\n"
+        f"- packed by acnet {acnet.__version__}\n"
+        "- training data, licence and measured accuracy: not stated\n"
+    )
+
+
+def named_weights() -> dict[str, Path]:
+    """Return the bundled weights' files by name, sorted."""
+    files = [path for folder in reversed(FOLDERS) for path in folder.glob(f"*{SUFFIX}")]
+    return dict(sorted((path.stem, path) for path in files))
+
+
+def resolve_weights(name_or_path: str | os.PathLike | None) -> Path:
+    """Find a weights file by its path, or bundled weights by their name.
+
+    None stands for the bundled default, which is the one called so or the only one.
+
+    Raises:
+        UserError: There is no such file, or no default.
+    """
+    named = named_weights()
+    if name_or_path is None:
+        default = named.get(DEFAULT) or (next(iter(named.values())) if len(named) == 1 else None)
+        if default is None:
+            raise UserError(
+                f"A prediction needs trained weights. Received no --weights; {_there_is(named)}. "
+                f"To get some, {HOW_TO_GET}."
+            )
+        return default
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    if str(name_or_path) in named:
+        return named[str(name_or_path)]
+    raise UserError(
+        "A prediction needs trained weights: a file, such as the model_best.pth of a training, or "
+        f"a name. Received --weights {name_or_path}, where there is no file; {_there_is(named)}. "
+        f"To get some, {HOW_TO_GET}."
+    )
+
+
+def _there_is(named: dict[str, Path]) -> str:
+    if not named:
+        return "none are bundled with this version"
+    return f"the bundled ones are {', '.join(named)}"
 
 
 def _sort_header(path: Path) -> None:
@@ -164,23 +280,31 @@ def _metadata(path: Path) -> dict[str, str]:
             f"A bundle is a file. Received {path}, where there is none; check its spelling."
         )
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            return file.metadata() or {}
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise UserError(
-            f"A bundle is a safetensors file, made by `acnet weights pack`. Received {path}, "
-            f"which cannot be read ({error}); download or copy it again."
-        ) from error
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(LENGTH_BYTES))
+            if not 0 < length <= MAX_HEADER_BYTES:
+                raise ValueError(f"its header would have {length:,} bytes")
+            texts = json.loads(file.read(length)).get("__metadata__", {})
+            if not all(isinstance(text, str) for text in texts.values()):
+                raise ValueError("its metadata is no text")
+            return texts
+    except (OSError, ValueError, AttributeError, RecursionError, struct.error) as error:
+        raise _unreadable(path, error) from error
 
 
 def _class_names(path: Path, text: str) -> tuple[str, ...]:
     try:
         names: Any = json.loads(text)
-    except ValueError:
-        names = None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise _unusable(path, f"whose classes are {text[:40]!r}")
-    return tuple(names)
+    except (ValueError, RecursionError):
+        names = text
+    return check_class_names(names, source=str(path))
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    return UserError(
+        f"A bundle is a safetensors file, made by `acnet weights pack`. Received {path}, "
+        f"which cannot be read ({str(error)[:200]}); download or copy it again."
+    )
 
 
 def _unusable(path: Path, fault: str) -> UserError:

@@ -1,27 +1,57 @@
-"""`acnet doctor`: what is installed, what it can do, and how to mend what it cannot."""
+"""`acnet doctor`: what is installed, what it can do, and how to repair what it cannot.
+
+Nothing is imported before it is asked for, and a check that breaks is a finding too.
+"""
 
 import argparse
 import dataclasses
+import importlib
+import importlib.metadata
 import json
+import platform
+import shutil
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+import acnet
 from acnet.cli.arguments import hide_library_noise
 
 DESCRIPTION = """\
 Look at everything that acnet needs: packages, GPU, picture formats, disk, weights. Each line says
-ok, note (a limit that hinders nothing) or fault, with what mends it. Nothing is changed.
+ok, note (a limit that hinders nothing) or fault, with what repairs it. Nothing is changed.
 
 Exit status: 0, or 1 where there is a fault.
 """
+OLDEST_PYTHON = (3, 10)
+MAKE_ENV = "run `make env` in a clone of acnet"
+# What acnet imports besides the packages that have a check of their own, and where it comes from.
+OTHER_MODULES = {
+    "defusedxml": "defusedxml",
+    "fvcore": "fvcore",
+    "hydra": "hydra-core",
+    "iopath": "iopath",
+    "jinja2": "jinja2",
+    "matplotlib": "matplotlib",
+    "numba": "numba",
+    "numpy": "numpy",
+    "omegaconf": "omegaconf",
+    "safetensors": "safetensors",
+    "simplejpeg": "simplejpeg",
+    "tqdm": "tqdm",
+    "yaml": "pyyaml",
+}
+NEEDED_FORMATS = {"jpg": "JPEG", "zlib": "PNG"}
+USEFUL_FORMATS = {"libtiff": "compressed TIFF", "webp": "WebP", "avif": "AVIF"}
+GIGABYTE = 1e9
+LITTLE_DISK, TOO_LITTLE_DISK = 5 * GIGABYTE, 0.2 * GIGABYTE
+Status = Literal["ok", "note", "fault"]
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add `doctor` to the command line.
-
-    Args:
-        subparsers: Of the main parser.
-    """
+    """Add `doctor` to the command line."""
     parser = subparsers.add_parser(
         "doctor",
         help="say what is installed and what is missing",
@@ -33,17 +63,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Examine and report.
-
-    Args:
-        args: The parsed command line.
-
-    Returns:
-        The exit status: 0, or 1 where there is a fault.
-    """
+    """Examine and report; the exit status is 1 where there is a fault."""
     hide_library_noise()
-    from acnet.doctor import examine
-
     findings = examine(Path.cwd())
     faults = sum(finding.status == "fault" for finding in findings)
     if args.json:
@@ -55,5 +76,268 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(f"{finding.status:<5}  {finding.name:<{width}}  {finding.text}\n")
         if finding.remedy:
             sys.stdout.write(f"{'':<{width + 9}}-> {finding.remedy}\n")
-    sys.stdout.write(f"{faults} to be mended\n" if faults else "acnet can work here\n")
+    sys.stdout.write(f"{faults} to be repaired\n" if faults else "acnet can work here\n")
     return 1 if faults else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One line of the examination.
+
+    Args:
+        name: Of what was looked at.
+        status: "ok"; "note" for what limits and does not hinder; "fault" for what must be repaired.
+        text: What was found.
+        remedy: The command or step that repairs it, or "".
+    """
+
+    name: str
+    status: Status
+    text: str
+    remedy: str = ""
+
+
+def guarded(name: str, check: Callable[[], Finding], *, remedy: str) -> Finding:
+    """Run a check, which imports what it needs; whatever it raises is what it found."""
+    try:
+        return check()
+    except ModuleNotFoundError as error:
+        return Finding(
+            name=name, status="fault", text=f"{error.name} is not installed", remedy=remedy
+        )
+    # A broken package can raise anything while it is imported; naming it is the point here.
+    except (Exception, SystemExit) as error:  # noqa: BLE001
+        reason = (str(error).splitlines() or [""])[0]
+        return Finding(
+            name=name,
+            status="fault",
+            text=f"does not work ({type(error).__name__}: {reason})",
+            remedy=remedy,
+        )
+
+
+def examine(folder: Path) -> list[Finding]:
+    """Examine the environment and the machine, where results are to be written to a folder."""
+    return [*check_packages(), *check_machine(folder)]
+
+
+def check_packages() -> list[Finding]:
+    """Examine Python and every package that acnet needs."""
+    return [
+        _python(),
+        guarded("torch", _torch, remedy=_pip("torch")),
+        guarded("torchvision", _torchvision, remedy=_pip("torchvision")),
+        guarded(
+            "detectron2",
+            _detectron2,
+            remedy=f"{MAKE_ENV}, or install it from https://github.com/facebookresearch/detectron2",
+        ),
+        guarded("cv2", _cv2, remedy=_pip("opencv-python-headless")),
+        guarded("pycocotools", _pycocotools, remedy=_pip("pycocotools")),
+        guarded("engines", _engines, remedy=_pip("onnxruntime")),
+        _others(),
+    ]
+
+
+def _pip(package: str) -> str:
+    return f"`{sys.executable} -m pip install --force-reinstall {package}`, or {MAKE_ENV}"
+
+
+def _python() -> Finding:
+    text = f"{platform.python_version()} on {platform.system()} {platform.machine()}, "
+    text += f"acnet {acnet.__version__}"
+    if sys.version_info < OLDEST_PYTHON:
+        remedy = "install Python 3.11 or 3.12"
+        return Finding(name="python", status="fault", text=text, remedy=remedy)
+    return Finding(name="python", status="ok", text=text)
+
+
+def _torch() -> Finding:
+    import torch
+
+    total = float(torch.ones(4).sum())
+    if total != 4:
+        raise ArithmeticError(f"a sum of four ones is {total}")
+    text = f"{torch.__version__}, {torch.get_num_threads()} threads"
+    return Finding(name="torch", status="ok", text=text)
+
+
+def _torchvision() -> Finding:
+    import torch
+    import torchvision
+
+    # Boxes 0 and 1 are the same, so one of them goes.
+    boxes = torch.tensor([[0.0, 0, 2, 2], [0, 0, 2, 2], [4, 4, 6, 6]])
+    kept = torchvision.ops.nms(boxes, torch.tensor([0.9, 0.8, 0.7]), 0.5).tolist()
+    if kept != [0, 2]:
+        raise ArithmeticError(f"its NMS keeps {kept} where [0, 2] is right")
+    return Finding(name="torchvision", status="ok", text=f"{torchvision.__version__}, its ops work")
+
+
+def _detectron2() -> Finding:
+    import detectron2
+    from detectron2.modeling import GeneralizedRCNN
+
+    text = f"{detectron2.__version__}, {GeneralizedRCNN.__name__} loads"
+    try:
+        importlib.import_module("detectron2._C")
+    except ImportError:
+        text += "; its compiled part (_C) does not, and is not needed"
+    else:
+        text += ", and its compiled part (_C) too, which is not needed"
+    return Finding(name="detectron2", status="ok", text=text)
+
+
+def _cv2() -> Finding:
+    import cv2
+    import numpy as np
+
+    shape = cv2.resize(np.zeros((4, 4, 3), np.uint8), (2, 2)).shape
+    if shape != (2, 2, 3):
+        raise ArithmeticError(f"a resized picture has shape {shape}")
+    return Finding(name="cv2", status="ok", text=cv2.__version__)
+
+
+def _pycocotools() -> Finding:
+    from pycocotools import mask
+
+    area = int(mask.area(mask.frPyObjects([[0, 0, 4, 0, 4, 4, 0, 4]], 8, 8))[0])
+    if area != 16:
+        raise ArithmeticError(f"the area of a 4 x 4 square is {area}")
+    return Finding(name="pycocotools", status="ok", text=_version("pycocotools"))
+
+
+def _engines() -> Finding:
+    """What can run exported models; those that are there must load."""
+    from acnet.export.engine_names import ENGINES
+
+    found, missing = [], []
+    for name, kind in ENGINES.items():
+        if not kind.is_installed:
+            missing.append(f"for {name}: {kind.remedy}")
+            continue
+        kind.import_package()
+        found.append(name if kind.extra is None else f"{name} {_version(kind.package)}")
+    return Finding(
+        name="engines",
+        status="note" if missing else "ok",
+        text=f"{', '.join(found)} run models",
+        remedy="; ".join(missing),
+    )
+
+
+def _others() -> Finding:
+    broken = {}
+    for module, package in OTHER_MODULES.items():
+
+        def load(module: str = module) -> Finding:
+            importlib.import_module(module)
+            return Finding(name=module, status="ok", text="")
+
+        finding = guarded(module, load, remedy="")
+        if finding.status == "fault":
+            text = finding.text
+            broken[package] = text if text.startswith(module) else f"{module} {text}"
+    name = "other packages"
+    if broken:
+        remedy = _pip(" ".join(broken))
+        return Finding(name=name, status="fault", text="; ".join(broken.values()), remedy=remedy)
+    return Finding(name=name, status="ok", text=f"{len(OTHER_MODULES)} load")
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "version unknown"
+
+
+def check_machine(folder: Path) -> list[Finding]:
+    """Examine what does not come with a package."""
+    return [
+        guarded("GPU", _gpu, remedy="repair torch first"),
+        guarded("bfloat16", _bfloat16, remedy="repair torch and detectron2 first"),
+        guarded("pictures", _pictures, remedy=f"install pillow anew, or {MAKE_ENV}"),
+        guarded("disk", lambda: _disk(folder), remedy="choose another folder"),
+        guarded("weights", _weights, remedy="repair safetensors and numpy first"),
+    ]
+
+
+def _gpu() -> Finding:
+    import torch
+
+    if torch.cuda.is_available():
+        devices = [
+            torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())
+        ]
+        shown = ", ".join(f"{one.name} ({one.total_memory / GIGABYTE:.0f} GB)" for one in devices)
+        return Finding(name="GPU", status="ok", text=f"CUDA {torch.version.cuda}: {shown}")
+    if Path("/dev/nvidia0").exists():
+        return Finding(
+            name="GPU",
+            status="fault",
+            text="there is one, and torch cannot use it",
+            remedy="install the torch that fits the driver, see https://pytorch.org/get-started",
+        )
+    return Finding(name="GPU", status="note", text="none; everything works on the CPU, more slowly")
+
+
+def _bfloat16() -> Finding:
+    from acnet.engine.precision import cpu_has_bfloat16
+
+    if cpu_has_bfloat16():
+        return Finding(
+            name="bfloat16", status="ok", text="this CPU computes in it, and is faster so"
+        )
+    return Finding(name="bfloat16", status="note", text="not native to this CPU; float32 is used")
+
+
+def _pictures() -> Finding:
+    import PIL
+    from PIL import features
+
+    from acnet.data.picture_plugins import register_plugins
+
+    missing = [name for feature, name in NEEDED_FORMATS.items() if not features.check(feature)]
+    if missing:
+        return Finding(
+            name="pictures",
+            status="fault",
+            text=f"pillow {PIL.__version__} cannot read {', '.join(missing)}",
+            remedy="`pip install --force-reinstall pillow`",
+        )
+    readable = {name: features.check(feature) for feature, name in USEFUL_FORMATS.items()}
+    readable["HEIC"] = register_plugins()
+    known = [*NEEDED_FORMATS.values(), *(name for name, can in readable.items() if can)]
+    text = f"pillow {PIL.__version__} reads {', '.join(known)}"
+    lacking = [name for name, can in readable.items() if not can]
+    if not lacking:
+        return Finding(name="pictures", status="ok", text=text)
+    return Finding(
+        name="pictures",
+        status="note",
+        text=f"{text}; not {', '.join(lacking)}",
+        remedy="for HEIC, photos of iPhones: `pip install pillow-heif`"
+        if "HEIC" in lacking
+        else "",
+    )
+
+
+def _disk(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    text = f"{free / GIGABYTE:.1f} GB free in {folder}"
+    if free < TOO_LITTLE_DISK:
+        return Finding(name="disk", status="fault", text=text, remedy="make room")
+    if free < LITTLE_DISK:
+        return Finding(name="disk", status="note", text=f"{text}, which a training may fill")
+    return Finding(name="disk", status="ok", text=text)
+
+
+def _weights() -> Finding:
+    from acnet.checkpoint.bundle import HOW_TO_GET, named_weights
+
+    named = named_weights()
+    if named:
+        return Finding(name="weights", status="ok", text=f"by name: {', '.join(named)}")
+    text = "none are bundled with this version"
+    return Finding(name="weights", status="note", text=text, remedy=HOW_TO_GET)

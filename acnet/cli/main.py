@@ -59,6 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return args.run(args)
     except UserError as error:
         return _complain(str(error))
+    except BrokenPipeError:  # whoever read the output has gone, as `head` does
+        sys.stdout = None
+        return EXIT_USER_ERROR
+    except OSError as error:  # no space, no permission, a name too long, ...
+        return _complain(f"{error}. Choose another place, or make room there.")
     except ModuleNotFoundError as error:
         if error.name != "detectron2":
             raise

@@ -7,18 +7,14 @@ from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
 
-from detectron2.config import LazyConfig
-from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.utils import comm
 from detectron2.utils.collect_env import collect_env_info
 from detectron2.utils.env import seed_all_rng
 from detectron2.utils.logger import setup_logger
 from omegaconf import DictConfig, OmegaConf
 
-from acnet.config import dataset_names
-from acnet.engine.precision import choose_precision, resolve_device
+from acnet.config import SAVED_CONFIG, save_config
 from acnet.errors import UserError
-from acnet.files import atomic_write
 
 logger = logging.getLogger(__name__)
 
@@ -127,8 +123,7 @@ def prepare_run(cfg: DictConfig, args: Namespace) -> None:
     if cfg.train.fast_dev_run:
         logger.warning("train.fast_dev_run: a few steps of everything; the numbers mean nothing.")
     if comm.is_main_process() and not args.eval_only:
-        with atomic_write(Path(cfg.train.output_dir) / "config.yaml") as temporary:
-            LazyConfig.save(cfg, str(temporary))
+        save_config(cfg, Path(cfg.train.output_dir) / SAVED_CONFIG)
         logger.info("Whole config saved to %s/config.yaml", cfg.train.output_dir)
     seed_all_rng(None if cfg.train.seed < 0 else cfg.train.seed + comm.get_rank())
 

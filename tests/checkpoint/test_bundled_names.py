@@ -2,9 +2,9 @@
 
 import pytest
 
-from acnet import named_weights
+from acnet.checkpoint import bundle
+from acnet.checkpoint.bundle import resolve_weights
 from acnet.errors import UserError
-from acnet.named_weights import resolve_weights
 
 
 @pytest.fixture
@@ -13,14 +13,14 @@ def folders(tmp_path, monkeypatch):
     both = (tmp_path / "package", tmp_path / "clone")
     for folder in both:
         folder.mkdir()
-    monkeypatch.setattr(named_weights, "FOLDERS", both)
+    monkeypatch.setattr(bundle, "FOLDERS", both)
     return both
 
 
-def test_where_none_come_along_the_error_says_how_to_get_some(folders):
-    with pytest.raises(UserError, match=r"none come along.*make demo.*or give --weights FILE\."):
+def test_where_none_are_bundled_the_error_says_how_to_get_some(folders):
+    with pytest.raises(UserError, match=r"none are bundled.*make demo.*or give --weights FILE\."):
         resolve_weights(None)
-    with pytest.raises(UserError, match=r"--weights small, where there is no file; none come"):
+    with pytest.raises(UserError, match=r"--weights small, where there is no file; none are"):
         resolve_weights("small")
 
 
@@ -35,7 +35,7 @@ def test_a_path_comes_first(folders, tmp_path, monkeypatch):
 def test_an_unknown_name_is_answered_by_those_that_there_are(folders):
     (folders[0] / "small.safetensors").touch()
     (folders[1] / "large.safetensors").touch()
-    with pytest.raises(UserError, match="these come along by name: large, small"):
+    with pytest.raises(UserError, match="the bundled ones are large, small"):
         resolve_weights("medium")
 
 
@@ -49,7 +49,7 @@ def test_of_several_the_one_called_default_is(folders):
         (folders[0] / f"{name}.safetensors").touch()
     assert resolve_weights(None) == folders[0] / "default.safetensors"
     (folders[0] / "default.safetensors").unlink()
-    with pytest.raises(UserError, match="by name: a, z"):
+    with pytest.raises(UserError, match="ones are a, z"):
         resolve_weights(None)
 
 

@@ -7,10 +7,9 @@ import pytest
 import torch
 from detectron2.config import LazyConfig
 
-from acnet import named_weights
 from acnet.checkpoint import ACNetCheckpointer
-from acnet.checkpoint.bundle import read_bundle, tensor_summary
-from acnet.checkpoint.pack import halve
+from acnet.checkpoint import bundle as bundles
+from acnet.checkpoint.bundle import halve, read_bundle, tensor_summary
 from acnet.cli.main import main
 from acnet.config import load_config
 from acnet.engine.train import build_model
@@ -142,17 +141,17 @@ def test_the_made_card_names_the_parameters(tmp_path, run_dir):
     assert "Not a medical device" in card
 
 
-def test_list_names_what_comes_along(capsys):
+def test_list_names_the_bundled_ones(capsys):
     assert weights("list") == 0
     assert capsys.readouterr().out.startswith("acnet-r18-demo\t")
 
 
-def test_list_says_so_where_none_comes_along(capsys, monkeypatch):
-    monkeypatch.setattr(named_weights, "FOLDERS", ())
+def test_list_says_so_where_there_are_none(capsys, monkeypatch):
+    monkeypatch.setattr(bundles, "FOLDERS", ())
     assert weights("list") == 0
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "none come along" in shown.err
+    assert "none are bundled" in shown.err
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from acnet.checkpoint import bundle
+from acnet.cli import doctor
+from acnet.cli.doctor import Finding, check_packages, guarded
 from acnet.cli.main import main
-from acnet.doctor import machine
-from acnet.doctor.finding import Finding, guarded
-from acnet.doctor.packages import check_packages
-from acnet.export import metadata as engine_names
+from acnet.export import engine_names
 
 BROKEN = {
     "missing": "raise ModuleNotFoundError(\"No module named '{0}'\", name='{0}')",
@@ -89,15 +89,15 @@ def test_what_a_check_raises_is_what_it_found():
 @pytest.mark.parametrize(("free_gb", "status"), [(50, "ok"), (3, "note"), (0.1, "fault")])
 def test_little_disk_space_is_said(monkeypatch, tmp_path, free_gb, status):
     usage = namedtuple("usage", "free")(free_gb * 1e9)
-    monkeypatch.setattr(machine.shutil, "disk_usage", {tmp_path: usage}.get)
-    assert machine._disk(tmp_path).status == status
+    monkeypatch.setattr(doctor.shutil, "disk_usage", {tmp_path: usage}.get)
+    assert doctor._disk(tmp_path).status == status
 
 
 def test_weights_are_named(monkeypatch):
-    monkeypatch.setattr(machine, "named_weights", dict)
-    assert machine._weights().status == "note"
-    monkeypatch.setattr(machine, "named_weights", _two_weights)
-    assert machine._weights().text == "by name: large, small"
+    monkeypatch.setattr(bundle, "named_weights", dict)
+    assert doctor._weights().status == "note"
+    monkeypatch.setattr(bundle, "named_weights", _two_weights)
+    assert doctor._weights().text == "by name: large, small"
 
 
 def _two_weights() -> dict[str, Path]:

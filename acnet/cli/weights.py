@@ -1,0 +1,220 @@
+"""`acnet weights`: pack a trained model into one file, show such files, list the bundled ones."""
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from acnet.cli.arguments import hide_library_noise
+from acnet.errors import UserError, printable
+
+TRAINED = ("model_best.pth", "model_final.pth")
+PACK_DESCRIPTION = """\
+Pack the weights of a training with all that they need into one safetensors file: the config, the
+names of the classes, the count model, and a card for people. `acnet predict --weights` then takes
+this one file, and weights and config cannot be mixed up. The weights are tried in the config's
+model before anything is written. Nothing of the training's machine or folders goes into the file.
+"""
+PACK_EPILOG = """\
+examples:
+  acnet weights pack output/toy/acnet_r18 toy.safetensors
+  acnet weights pack output/demo/run demo.safetensors --count-model count.json --half
+
+then:
+  acnet weights show demo.safetensors
+  acnet predict photos/ --weights demo.safetensors --output results
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add `weights` and its actions to the command line."""
+    parser = subparsers.add_parser("weights", help="pack, show and list weights")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    add_list_parser(actions)
+    add_pack_parser(actions)
+    add_show_parser(actions)
+
+
+def add_list_parser(actions: argparse._SubParsersAction) -> None:
+    """Add `list` to the actions."""
+    parser = actions.add_parser(
+        "list",
+        help="name the bundled weights",
+        description="Name the weights that are bundled with acnet; --weights takes their names.",
+    )
+    parser.set_defaults(run=run_list)
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """Write the names and files."""
+    from acnet.checkpoint.bundle import HOW_TO_GET, named_weights
+
+    named = named_weights()
+    for name, path in named.items():
+        sys.stdout.write(f"{name}\t{path}\n")
+    if not named:
+        sys.stderr.write(f"none are bundled with this version; to get some, {HOW_TO_GET}\n")
+    return 0
+
+
+def add_pack_parser(actions: argparse._SubParsersAction) -> None:
+    """Add `pack` to the actions."""
+    parser = actions.add_parser(
+        "pack",
+        help="pack a trained model into one file",
+        description=PACK_DESCRIPTION,
+        epilog=PACK_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "run_dir",
+        type=Path,
+        metavar="RUN_DIR",
+        help="folder of the training (its model_best.pth, else model_final.pth), or a weights file",
+    )
+    parser.add_argument("output", type=Path, metavar="OUTPUT.safetensors", help="file to write")
+    parser.add_argument(
+        "--config-file", metavar="NAME", help="of the training; default: config.yaml in RUN_DIR"
+    )
+    parser.add_argument(
+        "--count-model", type=Path, metavar="FILE", help="of `acnet calibrate` for this model"
+    )
+    parser.add_argument(
+        "--classes", nargs="+", metavar="NAME", help="default: those of the config's test set"
+    )
+    parser.add_argument(
+        "--card", type=Path, metavar="FILE.md", help="text for people: data, licence, accuracy"
+    )
+    parser.add_argument(
+        "--half", action="store_true", help="store float16: half the size, nearly the same results"
+    )
+    parser.set_defaults(run=run_pack)
+
+
+def run_pack(args: argparse.Namespace) -> int:
+    """Pack the model and say where it is.
+
+    Raises:
+        UserError: Weights, config or count model cannot be used, or do not fit each other.
+    """
+    hide_library_noise()
+    from acnet.checkpoint.bundle import check_suffix, make_bundle, write_bundle
+    from acnet.config import SAVED_CONFIG, load_config
+    from acnet.evaluation.count_model import read_count_model
+    from acnet.inference.trained_model import load_trained_model
+
+    check_suffix(args.output)
+    weights = find_weights(args.run_dir)
+    cfg = load_config(args.config_file or weights.with_name(SAVED_CONFIG))
+    count_model = read_count_model(args.count_model) if args.count_model else None
+    trained = load_trained_model(cfg, weights, "cpu")
+    classes = check_classes(args.classes, trained.class_names)
+    state, bundle = make_bundle(
+        cfg,
+        trained.model,
+        classes,
+        count_model=count_model,
+        card=read_card(args.card) if args.card else None,
+        half=args.half,
+    )
+    write_bundle(args.output, state, bundle)
+    size = args.output.stat().st_size / 1e6
+    sys.stdout.write(f"{weights} packed into {args.output}, {size:.1f} MB\n")
+    return 0
+
+
+def add_show_parser(actions: argparse._SubParsersAction) -> None:
+    """Add `show` to the actions."""
+    parser = actions.add_parser(
+        "show",
+        help="show what a bundle says",
+        description="Show a bundle's card, classes, count model and tensors, without running it.",
+    )
+    parser.add_argument("weights", metavar="FILE|NAME", help="bundle made by `acnet weights pack`")
+    parser.add_argument("--config", action="store_true", help="show its config, a yaml, instead")
+    parser.add_argument("--json", action="store_true", help="one JSON document for programs")
+    parser.set_defaults(run=run_show)
+
+
+def run_show(args: argparse.Namespace) -> int:
+    """Write what the bundle says.
+
+    Raises:
+        UserError: It is no bundle.
+    """
+    hide_library_noise()
+    from acnet.checkpoint.bundle import read_bundle, resolve_weights, tensor_summary
+
+    path = resolve_weights(args.weights)
+    bundle, tensors = read_bundle(path), tensor_summary(path)
+    count_model = bundle.count_model and dataclasses.asdict(bundle.count_model)
+    if args.config:
+        sys.stdout.write(printable(bundle.config))
+        return 0
+    if args.json:
+        document = {
+            "classes": list(bundle.class_names),
+            "count_model": count_model,
+            "card": bundle.card,
+            "config": bundle.config,
+            "tensors": tensors,
+        }
+        sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+        return 0
+    numbers = ", ".join(f"{count:,} in {dtype}" for dtype, count in tensors.items())
+    counting = "none" if count_model is None else json.dumps(count_model)
+    sys.stdout.write(
+        f"{bundle.card.rstrip()}\n\n"
+        f"classes:     {', '.join(bundle.class_names)}\n"
+        f"count model: {counting}\n"
+        f"numbers:     {numbers}\n"
+        f"file:        {path}, {path.stat().st_size / 1e6:.1f} MB\n"
+    )
+    return 0
+
+
+def find_weights(run: Path) -> Path:
+    """Return the best weights of a training's folder, or its last where none were found best.
+
+    Raises:
+        UserError: There are none.
+    """
+    if run.is_file():
+        return run
+    for name in TRAINED:
+        if (run / name).is_file():
+            return run / name
+    raise UserError(
+        f"The weights to pack are a training's {' or '.join(TRAINED)}. Received {run}, which has "
+        "neither; give the folder of a finished training, or a weights file in it."
+    )
+
+
+def check_classes(wanted: Sequence[str] | None, found: Sequence[str]) -> list[str]:
+    """Return the names of classes that the user wants, or those of the config's test set.
+
+    Raises:
+        UserError: There are more or fewer names than classes.
+    """
+    if wanted is not None and len(wanted) != len(found):
+        raise UserError(
+            f"Each class of the model has a name, and it has {len(found)}. "
+            f"Received --classes {' '.join(wanted)}; give {len(found)}."
+        )
+    return list(wanted or found)
+
+
+def read_card(path: Path) -> str:
+    """Read the text for people.
+
+    Raises:
+        UserError: It cannot be read as UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"A card is a text for people, in UTF-8. Received {path}: {error}. Give another file."
+        ) from error
