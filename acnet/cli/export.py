@@ -72,12 +72,12 @@ def run(args: argparse.Namespace) -> int:
         UserError: The weights cannot be used, or the model cannot be exported so.
     """
     hide_library_noise()
-    _check_output(args.output)
+    output = _checked_output(args.output, args.format)
+    from acnet.checkpoint.bundle import resolve_weights
     from acnet.config import load_config
     from acnet.evaluation.count_model import read_count_model
     from acnet.export.onnx_file import export_model
     from acnet.inference.yacs_config import is_yacs_file
-    from acnet.named_weights import resolve_weights
 
     weights = resolve_weights(args.weights)
     config_name = args.config_file or config_of(weights)

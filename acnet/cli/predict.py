@@ -82,12 +82,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _predict(args: argparse.Namespace, ranks: "Ranks") -> "Outcome | None":
+    from acnet.checkpoint.bundle import resolve_weights
     from acnet.files import file_sha256
     from acnet.inference.fingerprint import digest, predictor_digest
     from acnet.inference.folder import predict_folder
     from acnet.inference.pictures import DrawingOptions
     from acnet.inference.sources import find_photos
-    from acnet.named_weights import resolve_weights
 
     sources = find_photos(args.images)
     _check_output(args)

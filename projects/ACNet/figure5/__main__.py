@@ -93,9 +93,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _saliency_model(name: str, weights: Path, device: str) -> "SaliencyModel":
+    from acnet.checkpoint.bundle import resolve_weights
     from acnet.config import config_of, load_config
     from acnet.inference import Predictor
-    from acnet.named_weights import resolve_weights
     from projects.ACNet.figure5.figure import SaliencyModel
 
     weights = resolve_weights(weights)
