@@ -209,7 +209,7 @@ def _pycocotools() -> Finding:
 
 def _engines() -> Finding:
     """What can run exported models; those that are there must load."""
-    from acnet.export.engine_names import ENGINES
+    from acnet.export.metadata import ENGINES
 
     found, missing = [], []
     for name, kind in ENGINES.items():

@@ -15,7 +15,8 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from acnet.checkpoint.pack import make_card, prediction_config
+from acnet.checkpoint.bundle import make_card
+from acnet.config import prediction_config
 from acnet.errors import UserError
 from acnet.evaluation.count_model import CountModel
 from acnet.export.detector import FixedSizeDetector

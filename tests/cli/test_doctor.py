@@ -13,7 +13,7 @@ from acnet.checkpoint import bundle
 from acnet.cli import doctor
 from acnet.cli.doctor import Finding, check_packages, guarded
 from acnet.cli.main import main
-from acnet.export import engine_names
+from acnet.export import metadata as engine_names
 
 BROKEN = {
     "missing": "raise ModuleNotFoundError(\"No module named '{0}'\", name='{0}')",

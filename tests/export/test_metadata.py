@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from acnet.checkpoint.pack import prediction_config
-from acnet.config import load_config
+from acnet.config import load_config, prediction_config
 from acnet.errors import UserError
 from acnet.export import metadata
 from acnet.export.metadata import (
