@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from acnet.data.audit.examination import Photo
 from acnet.data.audit.statistics import grade_of
 from acnet.data.audit.twins import connected, twin_groups
-from acnet.data.even_out import even_out
 from acnet.errors import UserError
 
 # A part's share of the photos is kept before its share of the boxes or of a grade.
@@ -72,8 +71,7 @@ def deal(groups: Sequence[Group], shares: Mapping[str, float], seed: int) -> dic
     """Deals groups to parts, so that every part gets its share of everything.
 
     Large groups come first, while there is room to make up for them, equal ones in an order drawn
-    by the seed. Each goes to the part that leaves the shares least uneven; in the end pairs of
-    groups change places where that helps.
+    by the seed. Each goes to the part that leaves the shares least uneven.
 
     Args:
         groups: to deal; their order does not matter.
@@ -99,9 +97,6 @@ def deal(groups: Sequence[Group], shares: Mapping[str, float], seed: int) -> dic
         dealt[best].append(group)
         have[best] = [h + value for h, value in zip(have[best], group.features, strict=True)]
     _check_filled(dealt, groups)
-    features = {part: [group.features for group in members] for part, members in dealt.items()}
-    for (a, i), (b, j) in even_out(features, shares, scale):
-        dealt[a][i], dealt[b][j] = dealt[b][j], dealt[a][i]
     return {part: sorted(members, key=_first_name) for part, members in dealt.items()}
 
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from acnet.data.audit.examination import Photo
-from acnet.data.even_out import even_out
 from acnet.data.readers.acne04 import open_acne04
 from acnet.data.split import Group, deal, fold_parts, make_groups, names_of
 from acnet.data.split_set import SplitOptions, given_groups, parts_text, write_split
@@ -61,7 +60,7 @@ def test_boxes_are_shared_too(seed):
     groups = groups_of([1] * 400)
     total = sums(groups)[1]
     for part, members in deal(groups, SHARES, seed).items():
-        assert abs(sums(members)[1] - SHARES[part] * total) <= 1.0
+        assert abs(sums(members)[1] - SHARES[part] * total) <= 0.003 * total
 
 
 def test_large_groups_leave_the_shares_even_where_that_is_possible():
@@ -82,7 +81,7 @@ def test_a_split_stays_what_it_was():
     dealt = deal(groups_of([1] * 20 + [2] * 5), {"a": 0.5, "b": 0.3, "c": 0.2}, seed=7)
     assert names_of(dealt["c"]) == [
         f"{number:04d}.jpg"
-        for number in (7, 11, 13, 19, 22, 23)  # 22 and 23 are one group
+        for number in (2, 7, 12, 19, 22, 23)  # 22 and 23 are one group
     ]
 
 
@@ -101,29 +100,6 @@ def test_every_photo_is_tested_in_one_fold_and_trained_on_in_the_others():
     for fold in range(5):
         assert len(parts[f"test_{fold}"]) == 20
         assert sorted(parts[f"test_{fold}"] + parts[f"trainval_{fold}"]) == everything
-
-
-def test_exchanges_lower_the_unevenness_as_they_say():
-    rng = np.random.default_rng(0)
-    parts = {name: [(1, int(x)) for x in rng.integers(0, 30, 12)] for name in "abc"}
-    shares = {"a": 0.5, "b": 0.25, "c": 0.25}
-    scale = (1.0, 0.01)
-
-    def unevenness():
-        total = np.sum([row for rows in parts.values() for row in rows], axis=0)
-        return sum(
-            (scale * (np.sum(rows, axis=0) - shares[part] * total) ** 2).sum() / shares[part]
-            for part, rows in parts.items()
-        )
-
-    before = [unevenness()]
-    for (a, i), (b, j) in even_out(parts, shares, scale):
-        parts[a][i], parts[b][j] = parts[b][j], parts[a][i]
-        before.append(unevenness())
-    assert len(before) > 1
-    assert all(later < earlier for earlier, later in itertools.pairwise(before))
-    # No exchange of two groups helps any more.
-    assert even_out(parts, shares, scale) == []
 
 
 # ---- groups

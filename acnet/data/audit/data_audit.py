@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
-from acnet.data.audit.box_grid import check_grid
 from acnet.data.audit.checks import check_boxes, check_ids, check_names, check_photo_labels
 from acnet.data.audit.examination import Photo, examine
 from acnet.data.audit.findings import KINDS, Finding, Report, sort_findings
@@ -60,7 +59,7 @@ def without_folders(text: str, prefixes: Sequence[str]) -> str:
     return text
 
 
-ENOUGH_BOXES_REACHED = 0.9  # by anchors, so that none others are suggested
+ENOUGH_BOXES_REACHED = 0.9  # by anchors
 
 
 @dataclass(frozen=True)
@@ -104,14 +103,13 @@ def audit_source(source: Source, options: AuditOptions) -> Audit:
     photos = examine_all(source, workers=options.workers)
     annotated = [photo.annotated for photo in photos if photo.annotated is not None]
     twins = find_twins(photos)
-    statistics = describe(annotated, source.splits, options.anchors, enough=ENOUGH_BOXES_REACHED)
+    statistics = describe(annotated, source.splits, options.anchors)
     findings = [finding for photo in photos for finding in photo.findings]
     for photo in annotated:
         findings += check_boxes(photo)
         findings += check_photo_labels(photo)
     findings += check_names(annotated, source.class_names)
     findings += check_ids(annotated, source.splits)
-    findings += check_grid(annotated)
     findings += check_twins(twins, photos, source.splits)
     findings += _check_lists(source)
     findings += _check_anchors(statistics)
@@ -150,11 +148,6 @@ def _check_anchors(statistics: Statistics) -> Iterator[Finding]:
     if share is None or share >= ENOUGH_BOXES_REACHED:
         return
     detail = f"{share:.1%} of the boxes have an anchor with an IoU of 0.5"
-    if statistics.suggested_sizes_px:
-        sizes = " ".join(f"{size:g}" for size in statistics.suggested_sizes_px)
-        detail += f"; sizes {sizes} would give {statistics.suggested_share:.1%}"
-    else:
-        detail += "; no other sizes reach more at this stride"
     yield Finding("anchors miss boxes", "", detail)
 
 

@@ -12,9 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import imagehash
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from acnet.data.audit.findings import Finding
 from acnet.data.images import UPRIGHT_BY_ORIENTATION, open_image, orientation
@@ -26,7 +25,12 @@ from acnet.errors import UnreadableFileError
 
 HASH_SIDE = 8
 HASH_BITS = HASH_SIDE**2
-THUMBNAIL_SIDE = 4 * HASH_SIDE  # what ImageHash computes the hash from
+THUMBNAIL_SIDE = 4 * HASH_SIDE
+# (8, 32) the lowest waves of the discrete cosine transform, one a row.
+LOW_WAVES = np.cos(
+    np.pi / THUMBNAIL_SIDE * np.outer(np.arange(HASH_SIDE), np.arange(THUMBNAIL_SIDE) + 0.5)
+)
+MIRROR_SIGNS = (-1.0) ** np.arange(HASH_SIDE)  # odd waves change their sign
 BLOCK_ROWS = 1024  # photos that are compared with all others at a time: bounds the memory
 
 
@@ -65,19 +69,12 @@ class NearPair:
 
 
 def thumbnail_looks(thumbnail: Image.Image) -> Looks:
-    """Hashes a photo.
-
-    Args:
-        thumbnail: the upright photo, grey, shrunk to 32x32.
-
-    Returns:
-        Its looks.
-    """
-    return Looks(
-        bits=imagehash.phash(thumbnail, HASH_SIDE).hash.ravel(),
-        mirrored_bits=imagehash.phash(ImageOps.mirror(thumbnail), HASH_SIDE).hash.ravel(),
-        thumbnail=np.asarray(thumbnail),
-    )
+    """Hash the upright photo, grey, shrunk to 32x32."""
+    pixels = np.asarray(thumbnail)
+    low = LOW_WAVES @ pixels.astype(np.float64) @ LOW_WAVES.T
+    mirrored = low * MIRROR_SIGNS  # of the photo flipped left to right
+    bits, mirrored_bits = ((waves > np.median(waves)).ravel() for waves in (low, mirrored))
+    return Looks(bits=bits, mirrored_bits=mirrored_bits, thumbnail=pixels)
 
 
 def near_pairs(

@@ -73,12 +73,7 @@ KINDS = {
         Kind("prefix against grade", WARNING, "do not read the grade from the file's name"),
         Kind("count against boxes", WARNING, "correct the list, or annotate what is missing"),
         # The whole set
-        Kind("coarse grid", INFO, "do not trust overlaps at high thresholds for small lesions"),
-        Kind(
-            "anchors miss boxes",
-            WARNING,
-            "train with the suggested anchor sizes, or a smaller stride",
-        ),
+        Kind("anchors miss boxes", WARNING, "train with other anchor sizes, or a smaller stride"),
     )
 }
 

@@ -15,8 +15,6 @@ from acnet.data.clean import clean_boxes
 from acnet.data.records import Annotated, hayashi_grade
 
 GOOD_IOU = 0.5
-# Suggested sizes are tried in steps of a quarter octave, about what one anchor reaches.
-SIZES_PER_OCTAVE = 4
 
 
 @dataclass(frozen=True)
@@ -80,47 +78,6 @@ def good_share(best_iou: np.ndarray) -> float | None:
     return float((best_iou >= GOOD_IOU).mean()) if len(best_iou) else None
 
 
-def suggest_sizes(
-    boxes: Sequence[tuple[np.ndarray, tuple[int, int]]], anchors: AnchorSet
-) -> tuple[tuple[float, ...], float]:
-    """Looks for as many sizes that fit more boxes; ratios and stride stay.
-
-    Each step takes the size that reaches the most boxes that are not reached yet, which gives at
-    least 63 % of what the best choice would (coverage is submodular), in practice nearly all.
-
-    Args:
-        boxes: boxes and size of each picture, with at least one box in all.
-        anchors: what is to be replaced.
-
-    Returns:
-        The sizes, rising, and the share of boxes that they reach.
-    """
-    sizes = _candidates(np.concatenate([boxes_xyxy for boxes_xyxy, _ in boxes]))
-    reached = np.stack([_reached(boxes, size, anchors) for size in sizes])
-    chosen, covered = [], np.zeros(reached.shape[1], dtype=bool)
-    for _ in anchors.sizes_px:
-        gains = (reached & ~covered).sum(axis=1)
-        best = int(gains.argmax())
-        if gains[best] == 0:
-            break
-        chosen.append(float(sizes[best]))
-        covered |= reached[best]
-    return tuple(sorted(chosen)), float(covered.mean())
-
-
-def _candidates(boxes_xyxy: np.ndarray) -> np.ndarray:
-    sizes = np.sqrt((boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).prod(axis=1))
-    low, high = np.log2(np.quantile(sizes, [0.0, 1.0])) * SIZES_PER_OCTAVE
-    return np.round(2.0 ** (np.arange(np.floor(low), np.ceil(high) + 1) / SIZES_PER_OCTAVE), 1)
-
-
-def _reached(
-    boxes: Sequence[tuple[np.ndarray, tuple[int, int]]], size_px: float, anchors: AnchorSet
-) -> np.ndarray:
-    single = AnchorSet((size_px,), anchors.ratios, anchors.stride_px)
-    return np.concatenate([best_anchor_iou(b, hw, single) >= GOOD_IOU for b, hw in boxes])
-
-
 PERCENTS = (5, 50, 95)
 
 
@@ -152,9 +109,6 @@ class Statistics:
         counts: (M,) boxes of each read photo.
         anchors: that the shares are about.
         anchor_share: of the usable boxes, that an anchor overlaps by at least half; None if no box.
-        suggested_sizes_px: as many anchor sizes that reach more boxes; empty where the given ones
-            reach enough, or no others reach more.
-        suggested_share: that those reach.
     """
 
     photos: int
@@ -167,8 +121,6 @@ class Statistics:
     counts: np.ndarray
     anchors: AnchorSet
     anchor_share: float | None
-    suggested_sizes_px: tuple[float, ...] = ()
-    suggested_share: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Returns all of it for JSON, histograms instead of the single values."""
@@ -185,8 +137,6 @@ def describe(
     photos: Sequence[Annotated],
     splits: Mapping[str, Sequence[str]],
     anchors: AnchorSet,
-    *,
-    enough: float,
 ) -> Statistics:
     """Counts.
 
@@ -194,7 +144,6 @@ def describe(
         photos: those that could be read.
         splits: file names by split.
         anchors: to compare the boxes with.
-        enough: share of boxes from which no other anchors are suggested, 0 to 1.
 
     Returns:
         The numbers.
@@ -204,11 +153,6 @@ def describe(
     stacked = np.concatenate([np.zeros((0, 4)), *(boxes for boxes, _ in usable)])
     best = [best_anchor_iou(boxes, image_hw, anchors) for boxes, image_hw in usable]
     share = good_share(np.concatenate(best)) if best else None
-    sizes, suggested_share = (), None
-    if share is not None and share < enough:
-        sizes, suggested_share = suggest_sizes(usable, anchors)
-        if suggested_share <= share:
-            sizes, suggested_share = (), None
     names = collections.Counter(name for photo in photos for name in photo.names)
     boxes_of = {photo.file_name: len(photo.boxes_xyxy) for photo in photos}
     return Statistics(
@@ -227,8 +171,6 @@ def describe(
         counts=np.array([len(photo.boxes_xyxy) for photo in photos], dtype=np.int64),
         anchors=anchors,
         anchor_share=share,
-        suggested_sizes_px=sizes,
-        suggested_share=suggested_share,
     )
 
 

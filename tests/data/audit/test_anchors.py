@@ -7,7 +7,7 @@ from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
 from detectron2.structures import Boxes, pairwise_iou
 from numpy.testing import assert_allclose
 
-from acnet.data.audit.statistics import AnchorSet, best_anchor_iou, good_share, suggest_sizes
+from acnet.data.audit.statistics import AnchorSet, best_anchor_iou, good_share
 
 
 @pytest.mark.parametrize("image_hw", [(96, 128), (75, 61)])
@@ -42,24 +42,3 @@ def test_a_box_on_an_anchor_and_one_between_two():
 def test_the_share_counts_a_half_and_is_unknown_without_boxes():
     assert good_share(np.array([0.5, 0.49, 1.0, 0.0])) == 0.5
     assert good_share(np.zeros(0)) is None
-
-
-def test_suggested_sizes_reach_small_boxes_that_the_papers_do_not():
-    rng = np.random.default_rng(0)
-    corners = rng.uniform(0, 200, (300, 2))
-    boxes = np.concatenate([corners, corners + rng.uniform(11, 18, (300, 1))], axis=1)
-    anchors = AnchorSet()
-    before = good_share(best_anchor_iou(boxes, (256, 256), anchors))
-    sizes, share = suggest_sizes([(boxes, (256, 256))], anchors)
-    assert before < 0.05
-    assert share > 0.8
-    assert len(sizes) <= 4
-    assert all(8 < size < 24 for size in sizes)
-    # The share is that of the sizes that are suggested, not of the search.
-    suggested = AnchorSet(sizes, anchors.ratios, anchors.stride_px)
-    assert good_share(best_anchor_iou(boxes, (256, 256), suggested)) == share
-
-
-def test_one_size_is_enough_for_equal_boxes():
-    boxes = np.array([[24.0, 24, 56, 56], [64.0, 24, 96, 56]])
-    assert suggest_sizes([(boxes, (100, 100))], AnchorSet()) == ((32.0,), 1.0)

@@ -42,7 +42,7 @@ EXPECTED = {
     ("count against boxes", "levle3_listed.jpg"),
     ("anchors miss boxes", ""),
 }
-ELSEWHERE = {"annotation unreadable", "very many boxes", "coarse grid"}  # see the tests of each
+ELSEWHERE = {"annotation unreadable", "very many boxes"}  # see the tests of each
 
 
 @pytest.fixture(scope="module")

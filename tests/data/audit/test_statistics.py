@@ -17,7 +17,7 @@ SPLITS = {"train": ["a.jpg", "b.jpg", "lost.jpg"], "test": ["c.jpg"]}
 
 
 def test_numbers_that_a_reader_counts():
-    told = describe(PHOTOS, SPLITS, AnchorSet(), enough=0.5)
+    told = describe(PHOTOS, SPLITS, AnchorSet())
     assert (told.photos, told.read, told.boxes) == (4, 3, 3)
     assert list(told.names.items()) == [("papule", 2), ("nodule", 1)]
     assert {s: (size.photos, size.boxes) for s, size in told.splits.items()} == {
@@ -29,24 +29,16 @@ def test_numbers_that_a_reader_counts():
     assert told.counts.tolist() == [2, 1, 0]
     # 10 x 40 at (0, 0) to (10, 40): the best of the paper's anchors is 22.6 x 45.3 at x = 8.
     assert told.anchor_share == 2 / 3
-    assert told.suggested_sizes_px == ()
-
-
-def test_sizes_are_suggested_where_too_few_boxes_are_reached():
-    told = describe(PHOTOS, SPLITS, AnchorSet((256.0,)), enough=0.9)
-    assert told.anchor_share == 0
-    assert told.suggested_share >= 2 / 3
-    assert len(told.suggested_sizes_px) == 1
 
 
 def test_an_empty_set_has_no_shares():
-    told = describe([], {"train": []}, AnchorSet(), enough=0.9)
+    told = describe([], {"train": []}, AnchorSet())
     assert (told.photos, told.boxes, told.anchor_share) == (0, 0, None)
     json.dumps(told.as_dict(), allow_nan=False)
 
 
 def test_json_holds_histograms_of_all_values():
-    told = describe(PHOTOS, SPLITS, AnchorSet(), enough=0.5).as_dict()
+    told = describe(PHOTOS, SPLITS, AnchorSet()).as_dict()
     json.dumps(told, allow_nan=False)
     assert sum(told["sizes_px"]["histogram"]["numbers"]) == 3
     assert sum(told["counts"]["histogram"]["numbers"]) == 3
@@ -68,10 +60,3 @@ def test_every_value_is_in_a_bin_of_its_histogram():
         assert edges[0] <= values.min()
         assert values.max() < edges[-1]
         assert np.histogram(values, edges)[0].sum() == len(values)
-
-
-def test_no_sizes_are_suggested_where_none_reach_more():
-    # 3 px between the points of a grid of 8 px: no anchor covers half of it, whatever its size.
-    tiny = [annotated("a.jpg", [[26.5, 26.5, 29.5, 29.5]])]
-    told = describe(tiny, {"train": ["a.jpg"]}, AnchorSet(), enough=0.9)
-    assert (told.anchor_share, told.suggested_sizes_px, told.suggested_share) == (0, (), None)
