@@ -17,7 +17,8 @@ NO_DETECTRON2 = (
 )
 
 
-HELPERS = {"arguments", "main"}  # modules of a command package that are no commands
+# Modules of a command package that are no commands.
+HELPERS = {"arguments", "data_check", "data_toy", "main"}
 
 
 def command_modules(package: str) -> list[str]:

@@ -3,12 +3,13 @@
 Every photo is read with its annotation; one bad file does not hide others.
 """
 
+import fnmatch
 import functools
 import logging
 import os
 import shutil
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from acnet.data.prepared_set import (
     portable_path,
     states_by_name,
 )
-from acnet.data.readers.source import Source
+from acnet.data.readers.source import Source, folder_prefixes, without_folders
 from acnet.data.records import Annotated, ImageRecord, Note, Notes
 from acnet.errors import UnreadableFileError, UserError
 from acnet.files import atomic_write, write_json, write_text
@@ -175,7 +176,7 @@ def import_set(source: Source, layout: PreparedLayout, options: ImportOptions) -
     names = sorted({name for listed in members.values() for name in listed})
     work = functools.partial(read_photo, source=source)
     read = map_photos(work, names, workers=options.workers, description="reading photos")
-    notes = Notes([*source.notes, *(note for result in read for note in result.notes)])
+    notes = _portable([*source.notes, *(note for result in read for note in result.notes)], source)
     write_text(layout.dropped, notes.text())
     if not options.skip_unreadable:
         check_readable(read, layout)
@@ -195,23 +196,26 @@ def import_set(source: Source, layout: PreparedLayout, options: ImportOptions) -
 
 
 def choose_splits(source: Source, wanted: Sequence[str] | None) -> dict[str, Sequence[str]]:
-    """Returns the members of the wanted splits.
+    """Return the members of the wanted splits.
 
     Args:
         source: that has them.
-        wanted: names of splits; None for all.
+        wanted: names or patterns (`*`, `?`) of splits; None for all.
 
     Raises:
         UserError: there is no such split.
     """
-    missing = sorted(set(wanted or []) - set(source.splits))
-    if missing:
+    patterns = ["*"] if wanted is None else wanted
+    missing = sorted(name for name in patterns if not fnmatch.filter(source.splits, name))
+    if missing and source.splits:
         raise UserError(
             f"A split is chosen among those of the source. Received {', '.join(missing)}; there "
             f"are {', '.join(source.splits)}. Correct the name."
         )
     return {
-        split: names for split, names in source.splits.items() if wanted is None or split in wanted
+        split: names
+        for split, names in source.splits.items()
+        if any(fnmatch.fnmatchcase(split, pattern) for pattern in patterns)
     }
 
 
@@ -285,7 +289,13 @@ def _clean_all(
             notes.extend(found)
             if record is not None:
                 records[record.file_name] = record
-    return records, notes
+    return records, _portable(notes.items, source)
+
+
+def _portable(notes: Sequence[Note], source: Source) -> Notes:
+    """Where a data set lies is nobody's business: file names stay, folders go."""
+    prefixes = folder_prefixes(source)
+    return Notes([replace(note, detail=without_folders(note.detail, prefixes)) for note in notes])
 
 
 def _copy_images(

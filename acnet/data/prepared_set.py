@@ -8,6 +8,7 @@ converted.
 import functools
 import json
 import os
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -213,16 +214,8 @@ def check_fresh(
 
 
 def portable_path(path: Path, layout: PreparedLayout) -> str:
-    """Returns how the manifest names a path: relative where both move together, else absolute.
-
-    Args:
-        path: a file or folder.
-        layout: the prepared set.
-    """
-    path, root = path.absolute(), layout.root.absolute()
-    return (
-        os.path.relpath(path, layout.folder.absolute()) if path.is_relative_to(root) else str(path)
-    )
+    """Return how the manifest names a path: relative to the set, so that both can be moved."""
+    return Path(os.path.relpath(path.absolute(), layout.folder.absolute())).as_posix()
 
 
 def remedy(layout: PreparedLayout, manifest: Mapping[str, Any]) -> str:
@@ -234,7 +227,7 @@ def remedy(layout: PreparedLayout, manifest: Mapping[str, Any]) -> str:
     """
     command = manifest.get("command")
     if command:
-        return str(command)
+        return f"cd {shlex.quote(str(layout.root))} && {command}"
     if layout.prefix == TOY_TESTS_PREFIX:
         return f"acnet data toy-tests {layout.folder}"
     return (

@@ -62,4 +62,3 @@ def test_no_command_shows_the_usage(capsys) -> None:
 def test_every_module_beside_main_is_a_command() -> None:
     assert {"data", "predict"} <= set(command_modules("acnet.cli"))
     assert "main" not in command_modules("acnet.cli")
-    assert "toy" in command_modules("acnet.cli.data")

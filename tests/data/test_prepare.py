@@ -8,17 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from acnet.data import import_set
-from acnet.data.prepare import PrepareOptions, prepare_acne04
+from acnet.data import import_set as module
+from acnet.data.import_set import ImportOptions, import_set
 from acnet.data.prepared_set import FOLD_SPLITS, PreparedLayout, portable_path
 from acnet.data.readers.acne04 import open_acne04
 from acnet.data.tiles.tile_plan import TileOptions
+from acnet.data.tiles.tile_set import tile_set
 from acnet.errors import UserError
 from tests.data.samples import TOY_COUNT, annotation_xml, write_archives
 
 REPO_ROOT = Path(__file__).resolve().parents[2]
-SMALL_TILES = PrepareOptions(tiles=TileOptions(tile_px=64, overlap_px=32, empty_share=0.3))
+SMALL_TILES = TileOptions(tile_px=64, overlap_px=32, empty_share=0.3)
 ONE_BOX = annotation_xml([("fore", (11, 6, 20, 15))])
+
+
+def prepare(source, layout, tiles=SMALL_TILES, **options):
+    """Imports and cuts; gives the counts and the notes."""
+    imported = import_set(source, layout, ImportOptions(**options))
+    return tile_set(layout, tiles, workers=options.get("workers", 1)), imported.notes
 
 
 def read(path: Path) -> dict:
@@ -35,7 +42,7 @@ def layout(tmp_path) -> PreparedLayout:
 
 
 def test_five_folds_partition_the_photos(toy_photos, layout):
-    counts, notes = prepare_acne04(open_acne04(toy_photos), layout, SMALL_TILES)
+    counts, notes = prepare(open_acne04(toy_photos), layout)
     assert notes.items == []
     assert tuple(count.split for count in counts) == FOLD_SPLITS
     tested = []
@@ -51,7 +58,7 @@ def test_five_folds_partition_the_photos(toy_photos, layout):
 
 
 def test_tiles_return_to_the_photos_boxes(toy_photos, layout):
-    prepare_acne04(open_acne04(toy_photos), layout, SMALL_TILES)
+    prepare(open_acne04(toy_photos), layout)
     photos = read(layout.annotations("test_0"))
     tiles = read(layout.annotations("test_0", tiles=True))
     for content in (photos, tiles):
@@ -72,7 +79,7 @@ def test_tiles_return_to_the_photos_boxes(toy_photos, layout):
 
 
 def test_training_takes_fewer_empty_tiles_than_there_are(toy_photos, layout):
-    counts, _ = prepare_acne04(open_acne04(toy_photos), layout, SMALL_TILES)
+    counts, _ = prepare(open_acne04(toy_photos), layout)
     train = next(c for c in counts if c.split == "trainval_0")
     others = [c for c in counts if c.split.startswith("test") and c.split != "test_0"]
     # The photos that fold 0 trains on are those that the other folds test, with all their tiles.
@@ -87,18 +94,18 @@ def test_training_takes_fewer_empty_tiles_than_there_are(toy_photos, layout):
 
 def test_twice_and_with_more_processes_gives_the_same_bytes(toy_photos, layout, tmp_path):
     source = open_acne04(toy_photos)
-    prepare_acne04(source, layout, SMALL_TILES)
+    prepare(source, layout)
     first = contents(layout.folder)
-    prepare_acne04(source, layout, PrepareOptions(tiles=SMALL_TILES.tiles, workers=2))
+    prepare(source, layout, workers=2)
     assert contents(layout.folder) == first
 
 
 def test_other_options_leave_nothing_of_the_first_run(toy_photos, layout, tmp_path):
     source = open_acne04(toy_photos)
-    prepare_acne04(source, layout, SMALL_TILES)
-    prepare_acne04(source, layout, PrepareOptions(folds=[2]))
+    prepare(source, layout)
+    prepare(source, layout, TileOptions(), splits=["*_2"])
     fresh = PreparedLayout(tmp_path / "fresh", "toy")
-    prepare_acne04(source, fresh, PrepareOptions(folds=[2]))
+    prepare(source, fresh, TileOptions(), splits=["*_2"])
     assert contents(layout.folder) == contents(fresh.folder)
     names = {path.name for path in layout.annotations_folder.iterdir()}
     assert names == {
@@ -112,7 +119,7 @@ def test_what_was_dropped_is_counted_and_listed(tmp_path, layout):
     photos = {f"levle0_{i}.jpg": ((30, 40), faulty if i == 2 else ONE_BOX) for i in range(4)}
     source = open_acne04(write_archives(tmp_path / "ACNE04", photos))
     (source.annotation_root / "levle0_3.xml").unlink()
-    counts, notes = prepare_acne04(source, layout, PrepareOptions())
+    counts, notes = prepare(source, layout, TileOptions())
     assert notes.counts() == {
         "object dropped: name 'cold_sore'": 1,
         "photo dropped: no annotation": 1,
@@ -130,10 +137,10 @@ def test_corrupt_files_stop_the_run_and_are_all_named(tmp_path, layout):
     jpeg.write_bytes(jpeg.read_bytes()[:-1500])
     (source.annotation_root / "levle0_2.xml").write_text("<annotation>")
     with pytest.raises(UserError, match=r"(?s)levle0_1\.jpg.*levle0_2\.xml.*--skip-unreadable\.$"):
-        prepare_acne04(source, layout, PrepareOptions())
+        prepare(source, layout, TileOptions())
     assert read(layout.manifest)["complete"] is False
 
-    counts, notes = prepare_acne04(source, layout, PrepareOptions(skip_unreadable=True))
+    counts, notes = prepare(source, layout, TileOptions(), skip_unreadable=True)
     assert notes.counts() == {"photo dropped: unreadable": 2}
     assert [(c.split, c.photos) for c in counts] == [("trainval_0", 1), ("test_0", 1)]
 
@@ -145,13 +152,13 @@ def test_an_interrupted_run_is_marked_and_mended(toy_photos, layout, monkeypatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(import_set, "write_coco", stop)
+        patch.setattr(module, "write_coco", stop)
         with pytest.raises(KeyboardInterrupt):
-            prepare_acne04(source, layout, SMALL_TILES)
+            prepare(source, layout)
     assert read(layout.manifest) == {"complete": False}
     layout.tiles.mkdir()
     (layout.tiles / ".levle0_0.abc.tmp.jpg").write_bytes(b"what a kill leaves")
-    prepare_acne04(source, layout, SMALL_TILES)
+    prepare(source, layout)
     assert read(layout.manifest)["complete"] is True
     assert not list(layout.tiles.glob(".*"))
 
@@ -160,13 +167,13 @@ def test_a_folder_with_other_files_is_left_alone(toy_photos, layout):
     layout.folder.mkdir(parents=True)
     (layout.folder / "thesis.txt").write_text("precious")
     with pytest.raises(UserError, match=r"no manifest\.json.*--dst or --prefix\.$"):
-        prepare_acne04(open_acne04(toy_photos), layout, SMALL_TILES)
+        prepare(open_acne04(toy_photos), layout)
     assert contents(layout.folder) == {"thesis.txt": b"precious"}
 
 
 def test_a_fold_that_is_not_there(toy_photos, layout):
-    with pytest.raises(UserError, match=r"Received folds \[7\]; there are \[0, 1, 2, 3, 4\]"):
-        prepare_acne04(open_acne04(toy_photos), layout, PrepareOptions(folds=[0, 7]))
+    with pytest.raises(UserError, match=r"Received \*_7; there are trainval_0, test_0"):
+        prepare(open_acne04(toy_photos), layout, splits=["*_0", "*_7"])
     assert not layout.folder.exists()
 
 
@@ -177,13 +184,13 @@ def test_lists_that_match_no_photo(tmp_path, layout):
     for path in source.image_root.iterdir():
         path.unlink()
     with pytest.raises(UserError, match=r"None of the 2 listed photos.*--annotation-root\.$"):
-        prepare_acne04(source, layout, PrepareOptions())
+        prepare(source, layout, TileOptions())
 
 
 def test_a_source_beside_the_set_moves_with_it(tmp_path):
     layout = PreparedLayout(tmp_path / "datasets", "toy")
     assert portable_path(tmp_path / "datasets" / "src" / "photos", layout) == "../src/photos"
-    assert portable_path(tmp_path / "elsewhere", layout) == str(tmp_path / "elsewhere")
+    assert portable_path(tmp_path / "elsewhere", layout) == "../../elsewhere"
 
 
 def test_the_script_prints_a_table_and_errors(toy_photos, tmp_path):
@@ -199,7 +206,7 @@ def test_the_script_prints_a_table_and_errors(toy_photos, tmp_path):
     failed = subprocess.run([*script, "--src", str(tmp_path / "none")], **run, **environment)
     assert failed.returncode == 2
     assert "Traceback" not in failed.stderr
-    assert "photos were not found" in failed.stderr
+    assert "A data set is read from a folder" in failed.stderr
     refused = subprocess.run([*script, "--overlap", "640"], **run, **environment)
     assert refused.returncode == 2
     assert "--overlap" in refused.stderr

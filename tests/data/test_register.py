@@ -12,11 +12,12 @@ from detectron2.data import (
 )
 from numpy.testing import assert_allclose
 
-from acnet.data.prepare import PrepareOptions, prepare_acne04
+from acnet.data.import_set import ImportOptions, import_set
 from acnet.data.prepared_set import PreparedLayout
 from acnet.data.readers.acne04 import open_acne04
 from acnet.data.register import register_all
 from acnet.data.tiles.tile_plan import TileOptions
+from acnet.data.tiles.tile_set import tile_set
 from acnet.errors import UserError
 
 NAMES = [
@@ -41,8 +42,8 @@ def _own_catalog():
 @pytest.fixture(scope="module")
 def prepared(toy_photos, tmp_path_factory):
     layout = PreparedLayout(tmp_path_factory.mktemp("datasets"), "toy")
-    options = PrepareOptions(tiles=TileOptions(tile_px=64, overlap_px=32, empty_share=1.0))
-    prepare_acne04(open_acne04(toy_photos), layout, options)
+    import_set(open_acne04(toy_photos), layout, ImportOptions())
+    tile_set(layout, TileOptions(tile_px=64, overlap_px=32, empty_share=1.0))
     return layout
 
 

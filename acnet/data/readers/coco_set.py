@@ -7,6 +7,7 @@ Pictures lie beside the file (Roboflow), in a folder that is called as the split
 import json
 import logging
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -237,7 +238,7 @@ def _prepared_root(folder: Path) -> Path | None:
         if manifest.is_file():
             try:
                 image_root = json.loads(manifest.read_text(encoding="utf-8"))["image_root"]
-                found = place / image_root
+                found = Path(os.path.normpath(place / image_root))
                 if found.is_dir():
                     return found
             except (ValueError, KeyError, TypeError, RecursionError, OSError):

@@ -3,7 +3,7 @@
 import pytest
 from fuzz_sets import SETS, acne04, coco, write
 
-from acnet.cli.data import import_ as import_command
+from acnet.cli.data import FORMATS as NAMES
 from acnet.data.readers.formats import FORMATS, open_source
 from acnet.errors import UserError
 
@@ -23,7 +23,7 @@ def test_every_format_is_recognised(tmp_path, name):
 
 
 def test_the_command_line_lists_every_format():
-    assert ("auto", *sorted(FORMATS)) == import_command.FORMATS
+    assert ("auto", *sorted(FORMATS)) == NAMES
 
 
 def test_no_format_fits(tmp_path):

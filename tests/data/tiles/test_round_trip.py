@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from acnet.data.prepare import PrepareOptions, prepare_acne04
+from acnet.data.import_set import ImportOptions, import_set
 from acnet.data.prepared_set import FOLD_SPLITS, PreparedLayout
 from acnet.data.readers.acne04 import open_acne04
 from acnet.data.tiles.tile_plan import TileOptions
+from acnet.data.tiles.tile_set import tile_set
 from acnet.data.toy.toy_photo import ToyOptions
 from acnet.data.toy.toy_set import write_toy_set
 
@@ -24,7 +25,8 @@ def round_trip(tmp_path_factory):
     source = open_acne04(root / "photos")
     layout = PreparedLayout(root, "toy")
     tiles = TileOptions(tile_px=64, overlap_px=32, min_share=MIN_SHARE, train_splits=())
-    prepare_acne04(source, layout, PrepareOptions(tiles=tiles))
+    import_set(source, layout, ImportOptions())
+    tile_set(layout, tiles)
     return source, layout
 
 

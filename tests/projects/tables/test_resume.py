@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from acnet.data.prepare import PrepareOptions, prepare_acne04
+from acnet.data.import_set import ImportOptions, import_set
 from acnet.data.prepared_set import PreparedLayout
 from acnet.data.readers.acne04 import open_acne04
+from acnet.data.tiles.tile_plan import TileOptions
+from acnet.data.tiles.tile_set import tile_set
 from acnet.data.toy.toy_photo import ToyOptions
 from acnet.data.toy.toy_set import ToyTests, write_toy_set, write_toy_tests
 from projects.ACNet.tables.record import TIME_KEYS
@@ -36,7 +38,8 @@ def datasets(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("datasets")
     write_toy_set(root / "toy_photos", ToyOptions(sizes_px=(PX,)), photos=10, workers=1)
     layout = PreparedLayout(root, "toy")
-    prepare_acne04(open_acne04(root / "toy_photos"), layout, PrepareOptions(folds=[0]))
+    import_set(open_acne04(root / "toy_photos"), layout, ImportOptions(splits=["*_0"]))
+    tile_set(layout, TileOptions())
     tests = ToyTests(photos=5, size_px=PX)
     write_toy_tests(PreparedLayout(root, "toy_tests"), tests, workers=1)
     return root

@@ -1,19 +1,20 @@
-"""`acnet data toy`: draws photos of acne in ACNE04's layout."""
+"""`acnet data toy` and `acnet data toy-tests`: draw photos of acne, to train and to test on."""
 
 import argparse
 import sys
 from pathlib import Path
 
 from acnet.cli.arguments import natural_float, natural_int, positive_float, positive_int
+from acnet.cli.data import add_action, command_line
 
-DESCRIPTION = """\
+TOY = """\
 Draw photos of skin with acne, and write them as ACNE04 is written: photos, boxes and five folds.
 Lesions are papules, pustules, nodules and whiteheads; moles, freckles, blush and hair distract.
 
 Photo i depends on the options and on i only, so a larger --photos adds to a set that exists, and
 the same command always gives the same files.
 """
-EPILOG = """\
+TOY_EXAMPLES = """\
 examples:
   acnet data toy toy_photos --photos 400
   acnet data toy hard_photos --photos 400 --colour-shift 2 --density 3
@@ -24,19 +25,9 @@ then cut tiles and write COCO files, which train_net.py finds as toy_trainval_0 
 """
 
 
-def add_parser(actions: argparse._SubParsersAction) -> None:
-    """Adds `toy` to the actions of `acnet data`.
-
-    Args:
-        actions: of the parser of `acnet data`.
-    """
-    toy = actions.add_parser(
-        "toy",
-        help="draw photos of acne in ACNE04's layout",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_toy_parser(actions: argparse._SubParsersAction) -> None:
+    """Adds `toy` to the actions of `acnet data`."""
+    toy = add_action(actions, "toy", "draw photos of acne in ACNE04's layout", TOY, TOY_EXAMPLES)
     toy.add_argument("dst", type=Path, metavar="DST", help="folder of the set: new or empty")
     toy.add_argument("--photos", type=positive_int, default=400, metavar="N", help="default 400")
     toy.add_argument(
@@ -81,18 +72,11 @@ def add_parser(actions: argparse._SubParsersAction) -> None:
     toy.add_argument(
         "--overwrite", action="store_true", help="replace a toy set that other options made"
     )
-    toy.set_defaults(run=run)
+    toy.set_defaults(run=run_toy)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Writes the generated photos and says what was written.
-
-    Args:
-        args: the parsed command line.
-
-    Returns:
-        The exit status 0.
-    """
+def run_toy(args: argparse.Namespace) -> int:
+    """Writes the generated photos and says what was written."""
     from acnet.data.parallel import default_workers
     from acnet.data.toy.toy_photo import ToyOptions
     from acnet.data.toy.toy_set import write_toy_set
@@ -125,3 +109,68 @@ def run(args: argparse.Namespace) -> int:
 def _size(text: str) -> int | tuple[int, int]:
     width, cross, height = text.partition("x")
     return (positive_int(width), positive_int(height)) if cross else positive_int(text)
+
+
+TESTS = """\
+Draw four sets of photos to test on, and import them as the splits of one set:
+
+  mixed     as the photos of `acnet data toy`
+  colour    colour casts that are three times as strong
+  scale     a range of sizes that is 1.4 times as wide, in log scale: 3.6 to 134 pixels
+  density   three times as many lesions
+
+Photo i of each set shows the same skin, spots, hair, light and camera; one property differs. The
+photos go to DST_photos, in ACNE04's layout.
+"""
+TESTS_EXAMPLES = """\
+examples:
+  acnet data toy-tests datasets/toy_tests
+  python projects/ACNet/train_net.py --config-file toy/acnet_r18 --eval-only \\
+      train.init_checkpoint=model_final.pth dataloader.test.dataset.names=toy_tests_colour
+
+train_net.py knows them as toy_tests_mixed, toy_tests_colour, toy_tests_scale, toy_tests_density,
+and in any other folder as DST:mixed and so on.
+"""
+
+
+def add_toy_tests_parser(actions: argparse._SubParsersAction) -> None:
+    """Adds `toy-tests` to the actions of `acnet data`."""
+    tests = add_action(
+        actions,
+        "toy-tests",
+        "draw test sets hard in colour, scale or density",
+        TESTS,
+        TESTS_EXAMPLES,
+    )
+    tests.add_argument("dst", type=Path, metavar="DST", help="folder of the set")
+    tests.add_argument(
+        "--photos", type=positive_int, default=100, metavar="N", help="of each set; default 100"
+    )
+    tests.add_argument(
+        "--size", type=positive_int, default=320, metavar="PX", help="side of a photo; default 320"
+    )
+    tests.add_argument("--seed", type=natural_int, default=7, help="another seed, other photos")
+    tests.add_argument("--workers", type=positive_int, help="processes; default: all cores")
+    tests.add_argument(
+        "--overwrite", action="store_true", help="replace photos that other options made"
+    )
+    tests.set_defaults(run=run_toy_tests)
+
+
+def run_toy_tests(args: argparse.Namespace) -> int:
+    """Writes the four sets and says how many photos and lesions each holds."""
+    from acnet.data.parallel import default_workers
+    from acnet.data.prepared_set import PreparedLayout
+    from acnet.data.split_set import parts_text
+    from acnet.data.toy.toy_set import ToyTests, write_toy_tests
+
+    words = [args.dst, "--photos", args.photos, "--size", args.size, "--seed", args.seed]
+    imported = write_toy_tests(
+        PreparedLayout.of_folder(args.dst),
+        ToyTests(seed=args.seed, photos=args.photos, size_px=args.size),
+        workers=args.workers or default_workers(),
+        overwrite=args.overwrite,
+        command=command_line("toy-tests", args.dst, words),
+    )
+    sys.stdout.write(f"{parts_text(imported)}written to {args.dst}\n")
+    return 0

@@ -1,0 +1,347 @@
+"""`acnet data`: makes, checks and prepares data sets. Here: how one is named, import and tiles."""
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from acnet.cli.arguments import natural_int, positive_int, positive_share, share
+from acnet.errors import UserError
+
+FORMATS = ("auto", "acne04", "acne04_v2", "coco", "voc", "yolo")
+IMPORT = """\
+Read a data set as somebody published it, leave out or correct what training cannot take, and write
+COCO files. The photos stay where they are. Below DST this writes
+
+  annotations/SPLIT.json   the photos and boxes of each split, ids from 1
+  dropped.txt              every box and photo that was left out or changed
+  manifest.json            how it was made, where the photos are, and a hash of every input
+
+train_net.py knows a DST inside $DETECTRON2_DATASETS as NAME_SPLIT, NAME being its last folder, and
+any other as DST:SPLIT. --tiles cuts the photos as well, as `acnet data tile DST` does.
+"""
+IMPORT_EXAMPLES = """\
+examples:
+  acnet data import ~/Downloads/acne.v3i.yolov8 datasets/acne
+  acnet data import acne.v3i.yolov8 datasets/acne --format yolo --one-class acne
+  acnet data import VOCdevkit datasets/lesions --class-map papule=papule pustule=papule
+  acnet data import instances.json datasets/lesions --image-root photos
+  acnet data import ACNE04 datasets/acne04 --splits '*_0' --tiles
+
+names that --class-map lacks are left out, and counted. Without it ACNE04's "fore" becomes "acne",
+and all other formats keep their names.
+"""
+TILE = """\
+Cut the photos of a prepared set into square tiles that overlap. SET gets
+
+  tiles/                            the tiles, cut once for all splits
+  annotations/{SPLIT}_tiles.json    their boxes; each tile knows its photo and its offset in it
+  tiles.jsonl                       which photos are cut, by which a killed run goes on
+
+The same command always gives the same files: what is there already is kept, tiles that it does not
+ask for are removed. Training finds the tiles as SET's name with _SPLIT_tiles.
+
+--virtual writes no pictures: the loader cuts each tile from its photo when it needs it. The pixels
+are those of PNG tiles; it saves the disk and costs the loader one photo's decoding a tile.
+"""
+TILE_EXAMPLES = """\
+examples:
+  acnet data tile datasets/acne04
+  acnet data tile datasets/roboflow --splits train valid --tile-format png
+  acnet data tile datasets/acne04 --splits '*_0' --virtual
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add `data` and its actions to the command line."""
+    from acnet.cli import data_check, data_toy
+
+    parser = subparsers.add_parser("data", help="make, check and prepare data sets")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    data_check.add_check_parser(actions)
+    _add_import_parser(actions)
+    data_check.add_split_parser(actions)
+    _add_tile_parser(actions)
+    data_toy.add_toy_parser(actions)
+    data_toy.add_toy_tests_parser(actions)
+
+
+def add_action(
+    actions: argparse._SubParsersAction, name: str, help: str, description: str, examples: str
+) -> argparse.ArgumentParser:
+    """Add one action with its description and examples as they are written."""
+    return actions.add_parser(
+        name,
+        help=help,
+        description=description,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_source_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add SRC and what says how to read it, the same for every action that reads a data set."""
+    parser.add_argument("src", type=Path, metavar="SRC", help="folder or JSON file of the data set")
+    parser.add_argument(
+        "--format",
+        default="auto",
+        metavar="NAME",
+        help=f"{', '.join(FORMATS[1:])}; default: auto, recognised by the files",
+    )
+    parser.add_argument(
+        "--image-root", type=Path, metavar="DIR", help="folder of the photos, if elsewhere"
+    )
+    parser.add_argument(
+        "--annotation-root", type=Path, metavar="DIR", help="folder of the annotations, likewise"
+    )
+
+
+def open_given_source(args: argparse.Namespace):
+    """Open the data set that the command line names by `add_source_arguments`."""
+    from acnet.data.readers.formats import open_source
+
+    return open_source(
+        args.src,
+        args.format,
+        image_root=args.image_root,
+        annotation_root=args.annotation_root,
+    )
+
+
+def source_words(args: argparse.Namespace) -> list:
+    """Return what `add_source_arguments` read as words of a command."""
+    words = [args.src, "--format", args.format]
+    words += ["--image-root", args.image_root] if args.image_root else []
+    return words + (["--annotation-root", args.annotation_root] if args.annotation_root else [])
+
+
+def command_line(action: str, dst: Path, words: Iterable[object]) -> str:
+    """Write the command that makes a set again, from the folder above the set.
+
+    Paths become relative to that folder, so that they hold where both are moved together.
+    """
+    root = Path(os.path.abspath(dst)).parent  # noqa: PTH100 - keeps links
+
+    def portable(word: object) -> str:
+        if isinstance(word, tuple):  # FILE:COLUMN
+            return ":".join(map(portable, word))
+        return os.path.relpath(word.expanduser(), root) if isinstance(word, Path) else str(word)
+
+    return shlex.join(["acnet", "data", action, *map(portable, words)])
+
+
+def _add_import_parser(actions: argparse._SubParsersAction) -> None:
+    text = "turn a data set of any known format into COCO files"
+    parser = add_action(actions, "import", text, IMPORT, IMPORT_EXAMPLES)
+    add_source_arguments(parser)
+    parser.add_argument(
+        "dst", type=Path, metavar="DST", help="folder: new, or of an earlier import"
+    )
+    # The earlier spelling, `acnet data import FORMAT SRC DST`, is still taken.
+    parser.add_argument("third", nargs="?", type=Path, help=argparse.SUPPRESS)
+    classes = parser.add_mutually_exclusive_group()
+    classes.add_argument(
+        "--class-map",
+        type=_pair,
+        nargs="+",
+        metavar="NAME=CLASS",
+        help="which names become which classes; names that are not listed are left out",
+    )
+    classes.add_argument("--one-class", metavar="CLASS", help="take every name into one class")
+    parser.add_argument(
+        "--splits",
+        nargs="+",
+        metavar="SPLIT",
+        help="names or patterns such as '*_0' of the splits to take; default: all",
+    )
+    parser.add_argument(
+        "--skip-unreadable", action="store_true", help="leave corrupt files out instead of stopping"
+    )
+    parser.add_argument(
+        "--copy-images", action="store_true", help="copy the photos to DST/images as well"
+    )
+    parser.add_argument("--workers", type=positive_int, help="processes; default: all cores")
+    parser.add_argument("--tiles", action="store_true", help="cut the photos into tiles as well")
+    _add_tile_options(parser.add_argument_group("tiles, with --tiles"))
+    parser.set_defaults(run=run_import, parser=parser)
+
+
+def run_import(args: argparse.Namespace) -> int:
+    """Import the data set, cut its tiles if asked to, and say what was written and left out."""
+    from acnet.data.import_set import ImportOptions, import_report, import_set
+    from acnet.data.parallel import default_workers
+    from acnet.data.prepared_set import PreparedLayout
+    from acnet.data.tiles.tile_set import counts_table, tile_set
+
+    _take_earlier_spelling(args)
+    tiles = _tile_options(args) if args.tiles else None
+    source = open_given_source(args)
+    layout, workers = PreparedLayout.of_folder(args.dst), args.workers or default_workers()
+    options = ImportOptions(
+        class_map=dict(args.class_map) if args.class_map else None,
+        one_class=args.one_class,
+        splits=args.splits,
+        skip_unreadable=args.skip_unreadable,
+        copy_images=args.copy_images,
+        workers=workers,
+        command=command_line("import", args.dst, _import_words(args)),
+    )
+    imported = import_set(source, layout, options)
+    sys.stdout.write(import_report(imported, source))
+    if tiles is not None:
+        counts = tile_set(layout, tiles, workers=workers)
+        sys.stdout.write(f"\n{counts_table(counts, layout)}\n")
+    return 0
+
+
+def _take_earlier_spelling(args: argparse.Namespace) -> None:
+    if args.third is None:
+        return
+    if str(args.src) not in FORMATS:
+        args.parser.error(f"unrecognized arguments: {args.third}")
+    args.format, args.src, args.dst = str(args.src), args.dst, args.third
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, to = (part.strip() for part in text.rpartition("="))
+    if not (name and equals and to):
+        raise argparse.ArgumentTypeError(f"NAME=CLASS is needed, received {text!r}")
+    return name, to
+
+
+def _import_words(args: argparse.Namespace) -> list:
+    src, *how = source_words(args)
+    words = [src, args.dst, *how]
+    if args.class_map:
+        words += ["--class-map", *(f"{name}={to}" for name, to in args.class_map)]
+    if args.one_class:
+        words += ["--one-class", args.one_class]
+    if args.splits:
+        words += ["--splits", *args.splits]
+    words += ["--skip-unreadable"] * args.skip_unreadable + ["--copy-images"] * args.copy_images
+    return words + (["--tiles", *_tile_words(args)] if args.tiles else [])
+
+
+def _add_tile_parser(actions: argparse._SubParsersAction) -> None:
+    tile = add_action(actions, "tile", "cut a prepared set into tiles", TILE, TILE_EXAMPLES)
+    tile.add_argument(
+        "set", type=Path, metavar="SET", help="folder with annotations/ and manifest.json"
+    )
+    tile.add_argument(
+        "--splits",
+        nargs="+",
+        default=["*"],
+        metavar="SPLIT",
+        help="names or patterns such as 'test_*' of the splits to cut; default: all",
+    )
+    _add_tile_options(tile, "--format")
+    tile.add_argument("--workers", type=positive_int, metavar="N", help="default: all cores")
+    tile.set_defaults(run=run_tile)
+
+
+# Option, its field of `TileOptions`, its default: what a command repeats where it differs.
+_TILE_OPTIONS = (
+    ("tile", "tile_px", 640),
+    ("overlap", "overlap_px", 320),
+    ("min_share", "min_share", 0.5),
+    ("empty_share", "empty_share", 0.1),
+    ("train_splits", "train_splits", ["train*"]),
+    ("tile_format", "image_format", "jpg"),
+    ("quality", "jpeg_quality", 95),
+    ("png_level", "png_level", 2),
+    ("virtual", "virtual", False),
+)
+
+
+def _add_tile_options(parser: argparse._ActionsContainer, *earlier: str) -> None:
+    """Add how photos are cut, whichever action cuts them; `earlier` spells --tile-format."""
+    px = {"metavar": "PX"}
+    parser.add_argument("--tile", type=positive_int, default=640, **px, help="default 640")
+    parser.add_argument("--overlap", type=natural_int, default=320, **px, help="default 320")
+    parser.add_argument(
+        "--min-share",
+        type=positive_share,
+        default=0.5,
+        metavar="X",
+        help="keep a box in a tile that holds this share of its area; default 0.5",
+    )
+    parser.add_argument(
+        "--empty-share",
+        type=share,
+        default=0.1,
+        metavar="X",
+        help="share of the tiles without boxes that splits for training take; default 0.1",
+    )
+    parser.add_argument(
+        "--train-splits",
+        nargs="*",
+        default=["train*"],
+        metavar="SPLIT",
+        help="names or patterns of the splits for training; the others take all tiles, since "
+        "false alarms on bare skin count in an evaluation; default 'train*'",
+    )
+    parser.add_argument(
+        *("--tile-format", *earlier),
+        dest="tile_format",
+        choices=("jpg", "png"),
+        default="jpg",
+        help="default jpg",
+    )
+    parser.add_argument(
+        "--quality", type=_quality, default=95, metavar="Q", help="of JPEG, 1 to 100; default 95"
+    )
+    parser.add_argument(
+        "--png-level",
+        type=int,
+        choices=range(10),
+        default=2,
+        metavar="N",
+        help="of PNG, 0 to 9: smaller files for more time; default 2",
+    )
+    parser.add_argument(
+        "--virtual", action="store_true", help="write no pictures; the loader cuts the tiles"
+    )
+
+
+def run_tile(args: argparse.Namespace) -> int:
+    """Cut the set and say what it holds."""
+    from acnet.data.parallel import default_workers
+    from acnet.data.prepared_set import PreparedLayout
+    from acnet.data.tiles.tile_set import counts_table, tile_set
+
+    options, layout = _tile_options(args), PreparedLayout.of_folder(args.set)
+    workers = args.workers or default_workers()
+    counts = tile_set(layout, options, splits=args.splits, workers=workers)
+    sys.stdout.write(f"{counts_table(counts, layout)}\n\nwritten to {layout.folder}\n")
+    return 0
+
+
+def _tile_options(args: argparse.Namespace):
+    from acnet.data.tiles.tile_plan import TileOptions
+
+    if args.overlap >= args.tile:
+        raise UserError(
+            "--overlap is smaller than --tile, or the tiles would not advance. "
+            f"Received --overlap {args.overlap} and --tile {args.tile}. Choose a smaller overlap."
+        )
+    given = {field: getattr(args, option) for option, field, _ in _TILE_OPTIONS}
+    return TileOptions(**{**given, "train_splits": tuple(args.train_splits)})
+
+
+def _tile_words(args: argparse.Namespace) -> list:
+    words = []
+    for option, _, default in _TILE_OPTIONS:
+        value = getattr(args, option)
+        if value != default:
+            values = value if isinstance(value, list) else [] if value is True else [value]
+            words += [f"--{option.replace('_', '-')}", *values]
+    return words
+
+
+def _quality(text: str) -> int:
+    value = positive_int(text)
+    if value > 100:
+        raise argparse.ArgumentTypeError(f"a number from 1 to 100 is needed, received {text}")
+    return value

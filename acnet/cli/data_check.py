@@ -1,0 +1,265 @@
+"""`acnet data check` and `acnet data split`: faults of a set, and parts that share nothing."""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from acnet.cli.arguments import (
+    hide_library_noise,
+    natural_int,
+    positive_float,
+    positive_int,
+    positive_share,
+)
+from acnet.cli.data import (
+    add_action,
+    add_source_arguments,
+    command_line,
+    open_given_source,
+    source_words,
+)
+from acnet.errors import UserError
+
+CHECK = """\
+Look for faults of a data set: damaged files, wrong sizes, boxes that are none, stray names, photos
+that are there twice or in two parts, grades that do not agree with the lesions, and more; see
+docs/data.md. Nothing is changed in place. The exit status is 1 where there are errors.
+"""
+CHECK_EXAMPLES = """\
+examples:
+  acnet data check datasets/ACNE04
+  acnet data check export/ --format yolo --json findings.json --page audit/
+  acnet data check export/ --fix datasets/export_clean
+
+The page shows boxes on empty outlines, so that it can be passed on where photos of faces cannot;
+--with-photos shows the photos.
+"""
+
+
+def add_check_parser(actions: argparse._SubParsersAction) -> None:
+    """Adds `check` to the actions of `acnet data`."""
+    check = add_action(
+        actions, "check", "find what is wrong with a data set", CHECK, CHECK_EXAMPLES
+    )
+    add_source_arguments(check)
+    check.add_argument("--json", type=Path, metavar="FILE", help="write all findings and numbers")
+    check.add_argument("--page", type=Path, metavar="DIR", help="write a page to look at")
+    check.add_argument(
+        "--with-photos", action="store_true", help="show the photos on the page, not only boxes"
+    )
+    check.add_argument(
+        "--fix", type=Path, metavar="DST", help="write a cleaned copy: COCO files and photos"
+    )
+    check.add_argument(
+        "--reference-photos",
+        action="store_true",
+        help="with --fix: leave the photos where they are, also those that are stored sideways",
+    )
+    _add_anchor_options(check)
+    check.add_argument("--workers", type=positive_int, help="processes; default: all cores")
+    check.set_defaults(run=run_check)
+
+
+def _add_anchor_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--anchors",
+        type=positive_float,
+        nargs="+",
+        default=[32.0, 64.0, 128.0, 256.0],
+        metavar="PX",
+        help="anchor sizes to compare the boxes with; default: the paper's, 32 64 128 256",
+    )
+    parser.add_argument(
+        "--anchor-ratios",
+        type=positive_float,
+        nargs="+",
+        default=[0.5, 1.0, 2.0],
+        metavar="X",
+        help="their heights over their widths; default 0.5 1 2",
+    )
+    parser.add_argument(
+        "--anchor-stride", type=positive_int, default=8, metavar="PX", help="default 8"
+    )
+
+
+def run_check(args: argparse.Namespace) -> int:
+    """Checks the data set and says what was found."""
+    from acnet.data.audit.data_audit import AuditOptions, audit_source, report_text
+    from acnet.data.audit.statistics import AnchorSet
+    from acnet.data.parallel import default_workers
+    from acnet.files import write_json
+
+    source = open_given_source(args)
+    anchors = AnchorSet(tuple(args.anchors), tuple(args.anchor_ratios), args.anchor_stride)
+    workers = args.workers or default_workers()
+    audit = audit_source(source, AuditOptions(anchors, workers))
+    sys.stdout.write(report_text(audit.report))
+    if args.json is not None:
+        write_json(args.json, audit.report.as_dict(), indent=2)
+    if args.page is not None:
+        hide_library_noise()
+        from acnet.visualization.audit_page import write_audit_page
+
+        write_audit_page(args.page, audit, source.image_root if args.with_photos else None)
+    if args.fix is not None:
+        from acnet.data.audit.cleaned_copy import write_cleaned
+
+        changes = write_cleaned(
+            args.fix,
+            source,
+            audit,
+            copy_photos=not args.reference_photos,
+            workers=workers,
+            command=command_line("check", args.fix, [*source_words(args), *_fix_words(args)]),
+        )
+        sys.stdout.write(f"\n{args.fix}: a cleaned copy, {len(changes)} changes in changes.txt\n")
+    return 1 if audit.report.has_errors() else 0
+
+
+def _fix_words(args: argparse.Namespace) -> list:
+    return ["--fix", args.fix, *["--reference-photos"] * args.reference_photos]
+
+
+SPLIT = """\
+Deal the photos of a data set to parts, and write a COCO file for each. Copies and near copies of a
+photo, and photos of one given group, go to the same part; photos and boxes are balanced. The photos
+stay where they are. parts.csv in DST says what went where.
+
+The same photos, options and seed give the same parts on every machine.
+"""
+SPLIT_EXAMPLES = """\
+examples:
+  acnet data split export/ datasets/export_split --parts train=0.8 valid=0.1 test=0.1
+  acnet data split datasets/ACNE04 datasets/acne04_clean_folds --folds 5 --stratify grade
+  acnet data split export/ datasets/by_patient --group-by patients.csv:patient
+  acnet data split export/ datasets/by_source --group-regex '^(.+)_jpe?g\\.rf\\.'
+
+The first column of the CSV file names the photos.
+"""
+PART_NAME = re.compile(r"[\w-]+", re.ASCII)
+DEFAULT_PARTS = (("train", 0.8), ("valid", 0.1), ("test", 0.1))
+
+
+def add_split_parser(actions: argparse._SubParsersAction) -> None:
+    """Adds `split` to the actions of `acnet data`."""
+    split = add_action(
+        actions, "split", "deal photos to parts that share nothing", SPLIT, SPLIT_EXAMPLES
+    )
+    add_source_arguments(split)
+    split.add_argument("dst", type=Path, metavar="DST", help="folder of the new set")
+    how = split.add_mutually_exclusive_group()
+    how.add_argument(
+        "--parts",
+        type=_part,
+        nargs="+",
+        default=list(DEFAULT_PARTS),
+        metavar="NAME=SHARE",
+        help="parts and their shares of the photos; default: train=0.8 valid=0.1 test=0.1",
+    )
+    how.add_argument(
+        "--folds", type=positive_int, metavar="N", help="trainval_K and test_K for N folds instead"
+    )
+    split.add_argument("--seed", type=natural_int, default=0, help="another seed, other parts")
+    group = split.add_mutually_exclusive_group()
+    group.add_argument(
+        "--group-by",
+        type=_csv_column,
+        metavar="FILE.csv:COLUMN",
+        help="keep photos together that have the same value, such as the patient",
+    )
+    group.add_argument(
+        "--group-regex",
+        type=_regex,
+        metavar="REGEX",
+        help="keep photos together whose file names agree in the first group of the expression",
+    )
+    split.add_argument(
+        "--stratify", choices=("grade",), help="balance the grades too, not only photos and boxes"
+    )
+    split.add_argument("--workers", type=positive_int, help="processes; default: all cores")
+    split.set_defaults(run=run_split)
+
+
+def run_split(args: argparse.Namespace) -> int:
+    """Deals the photos and says how many went where."""
+    from acnet.data.parallel import default_workers
+    from acnet.data.split_set import SplitOptions, parts_text, write_split
+
+    shares, folds = _shares(args.parts), _folds(args.folds)
+    source = open_given_source(args)
+    options = SplitOptions(
+        shares=shares,
+        folds=folds,
+        seed=args.seed,
+        group_table=args.group_by,
+        group_regex=args.group_regex,
+        by_grade=args.stratify == "grade",
+        workers=args.workers or default_workers(),
+        command=command_line("split", args.dst, _split_words(args)),
+    )
+    parts = write_split(args.dst, source, options)
+    sys.stdout.write(parts_text(parts))
+    sys.stdout.write(f"written to {args.dst}: annotations, parts.csv\n")
+    return 0
+
+
+def _part(text: str) -> tuple[str, float]:
+    name, equals, number = text.partition("=")
+    if not equals or not PART_NAME.fullmatch(name):
+        raise argparse.ArgumentTypeError(
+            f"NAME=SHARE is needed, the name of letters, digits, - and _; received {text!r}"
+        )
+    return name, positive_share(number)
+
+
+def _csv_column(text: str) -> tuple[Path, str]:
+    path, colon, column = text.rpartition(":")
+    if not (path and colon and column):
+        raise argparse.ArgumentTypeError(f"FILE.csv:COLUMN is needed, received {text!r}")
+    return Path(path), column
+
+
+def _regex(text: str) -> str:
+    try:
+        groups = re.compile(text).groups
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{error} in {text!r}") from error
+    if not groups:
+        raise argparse.ArgumentTypeError(f"a group in brackets is needed, received {text!r}")
+    return text
+
+
+def _shares(parts: Sequence[tuple[str, float]]) -> dict[str, float]:
+    shares, total = dict(parts), sum(share for _, share in parts)
+    if len(shares) < len(parts) or abs(total - 1.0) > 1e-6:
+        received = " ".join(f"{name}={share:g}" for name, share in parts)
+        raise UserError(
+            "Every photo goes to one part, so names of parts differ and their shares sum up to 1. "
+            f"Received --parts {received}, which sum up to {total:g}. Correct --parts."
+        )
+    return shares
+
+
+def _folds(folds: int | None) -> int | None:
+    if folds == 1:
+        raise UserError(
+            "Of the folds one is tested on and the others trained on. Received --folds 1. "
+            "Ask for 2 or more."
+        )
+    return folds
+
+
+def _split_words(args: argparse.Namespace) -> list:
+    src, *how = source_words(args)
+    words = [src, args.dst, *how, "--seed", args.seed]
+    if args.folds is not None:
+        words += ["--folds", args.folds]
+    else:
+        words += ["--parts", *(f"{name}={share:g}" for name, share in args.parts)]
+    if args.group_by is not None:
+        words += ["--group-by", args.group_by]
+    if args.group_regex is not None:
+        words += ["--group-regex", args.group_regex]
+    return words + (["--stratify", args.stratify] if args.stratify else [])
