@@ -17,38 +17,35 @@ import shutil
 import subprocess
 import sys
 
-import bootstrap_checks as checks
-from bootstrap_checks import SetupError, say
-
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-MODULES = [
-    "cv2",
-    "defusedxml",
-    "jinja2",
-    "numba",
-    "numpy",
-    "PIL",
-    "pycocotools",
-    "safetensors",
-    "simplejpeg",
-    "torch",
-    "torchvision",
-    "yaml",
-]
-DEV_MODULES = [
-    "faster_coco_eval",
-    "hypothesis",
-    "onnx",
-    "onnxruntime",
-    "onnxscript",
-    "pytest",
-    "ruff",
-    "scipy",
-]
-# A build of these from source takes hours, or a tool chain that nobody has.
-WHEELS_ONLY = (
-    "grpcio,llvmlite,matplotlib,ml_dtypes,numba,numpy,onnx,onnxruntime,opencv-python-headless,"
-    "pillow,scipy,simplejpeg,torch,torchvision"
+TESTED = ("3.11", "3.12")  # the pins have wheels for these, and the tests were run
+VENV, PYTHON = ".venv", os.path.join(".venv", "bin", "python")
+LOG, STAMP = os.path.join(VENV, "bootstrap.log"), os.path.join(VENV, "bootstrap.stamp")
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+MODULES = (
+    "cv2 defusedxml jinja2 numba numpy PIL pycocotools safetensors simplejpeg torch torchvision"
+)
+DEV_MODULES = "faster_coco_eval hypothesis onnx onnxruntime onnxscript pytest ruff scipy"
+# A build of these from source takes hours, or tools that nobody has.
+WHEELS = "grpcio,llvmlite,matplotlib,ml_dtypes,numba,numpy,onnx,onnxruntime,opencv-python-headless"
+WHEELS += ",pillow,scipy,simplejpeg,torch,torchvision"
+FAILURES = (
+    (
+        "DO NOT MATCH THE HASHES",
+        "a download differs from its hash in constraints.txt and was not installed: fetch it from "
+        "another index, or find out who changed it",
+    ),
+    ("No space left on device", "the disk is full: free some space and run again"),
+    (
+        "(?i)connection ?error|name resolution|max retries|timed out|proxyerror|unreachable",
+        "the package index could not be reached: check the network and pip's proxy settings, then "
+        "run again",
+    ),
+    (
+        "No matching distribution found",
+        "the package index has no build of a pinned version for this platform: install detectron2 "
+        "and its packages yourself, and name that interpreter by `make PYTHON=...`",
+    ),
+    ("", "the lines above say why; where a package had to be compiled, install gcc and run again"),
 )
 
 

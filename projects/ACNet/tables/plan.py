@@ -17,12 +17,13 @@ from detectron2.data import DatasetCatalog
 from omegaconf import DictConfig, OmegaConf
 
 from acnet.config import dataset_names
+from acnet.data.import_set import ImportOptions, import_set
 from acnet.data.parallel import default_workers
-from acnet.data.prepare import PrepareOptions, prepare_acne04
 from acnet.data.prepared_set import TOY_TESTS, TOY_TESTS_PREFIX, PreparedLayout, datasets_root
 from acnet.data.readers.acne04 import open_acne04
 from acnet.data.register import register_all, register_paths
 from acnet.data.tiles.tile_plan import TileOptions
+from acnet.data.tiles.tile_set import tile_set
 from acnet.data.toy.toy_photo import ToyOptions
 from acnet.data.toy.toy_set import ToyTests, write_toy_set, write_toy_tests
 from acnet.errors import UserError
@@ -253,17 +254,17 @@ def make_toy_sets() -> None:
         options = ToyOptions(seed=TOY_SEED, sizes_px=(TOY_PX,))
         write_toy_set(photos, options, photos=TOY_PHOTOS, workers=workers)
         command = ["python", "datasets/prepare_acne04.py", "--prefix", "toy", "--folds", "0"]
-        prepare = PrepareOptions(
-            tiles=TileOptions(),
-            folds=[0],
+        how = ImportOptions(
+            splits=["*_0"],
             workers=workers,
-            command=shlex.join([*command, "--src", str(photos), "--dst", str(root)]),
+            command=shlex.join([*command, "--src", photos.name, "--dst", "."]),
         )
-        prepare_acne04(open_acne04(photos), layout, prepare)
+        import_set(open_acne04(photos), layout, how)
+        tile_set(layout, TileOptions(), workers=workers)
     tests = PreparedLayout(root, TOY_TESTS_PREFIX)
     if not all(tests.annotations(name).is_file() for name in TOY_TESTS):
         logger.info("drawing the toy test sets in %s", tests.folder)
-        command = shlex.join(["acnet", "data", "toy-tests", str(tests.folder)])
+        command = shlex.join(["acnet", "data", "toy-tests", tests.folder.name])
         write_toy_tests(tests, ToyTests(), workers=workers, command=command)
 
 
