@@ -12,7 +12,7 @@ demo:  ## show what the bundled weights find (in PHOTOS=... too), then train and
 	@python=$$($(READY)) && exec $$python scripts/demo.py $(if $(PHOTOS),--look $(PHOTOS))
 
 tables:  ## train the paper's tables in small and compare their rows, in output/tables/toy
-	@python=$$($(READY) --dev) && exec $$python projects/ACNet/tables $(ARGS)
+	@python=$$($(READY)) && exec $$python projects/ACNet/tables $(ARGS)
 
 test:  ## check the style and run the tests
 	@python=$$($(READY) --dev) && $$python -m ruff check . && exec $$python -m pytest

@@ -21,15 +21,17 @@ import argparse
 import importlib.util
 import json
 import os
+import re
 import shlex
+import subprocess
 import sys
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 if importlib.util.find_spec("acnet") is None:  # a clone works without being installed
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from demo_steps import Runner, StepFailedError, evaluation_progress, say, training_progress
 
 from acnet.cli.arguments import hide_library_noise
 
@@ -38,6 +40,12 @@ CONFIG = "toy/acnet_r18"
 PHOTO_PX = 320
 SAMPLE_PHOTOS = REPO_ROOT / "datasets" / "sample_photos"
 SHOWN_PHOTOS = 6
+SHOWN_LOG_LINES = 15
+LINE_SECONDS = 30.0  # between progress lines where stderr is a file
+
+TRAINING = re.compile(r"eta: (?P<eta>\S+)\s+iter: (?P<iter>\d+)\s+(?P<rest>.*)")
+LOSS = re.compile(r"(total_loss|loss_\w+): (\S+)")
+INFERENCE = re.compile(r"Inference done (?P<done>\d+/\d+).*ETA=(?P<eta>\S+)")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -45,33 +53,28 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--output", type=Path, default=Path("output/demo"), metavar="DIR")
-    parser.add_argument(
-        "--look",
-        nargs="+",
-        type=Path,
-        default=[SAMPLE_PHOTOS],
-        metavar="PHOTOS",
-        help="photos or folders to look at first; two generated ones",
-    )
-    parser.add_argument(
-        "--photos", type=int, default=1000, metavar="N", help="a fifth of them for the test; 1000"
-    )
-    parser.add_argument("--seed", type=int, default=42, help="of photos and training; 42")
-    parser.add_argument(
-        "--quick", action="store_true", help="a few steps of everything; the numbers mean nothing"
-    )
-    parser.add_argument(
-        "overrides", nargs="*", metavar="key=value", help=f"changes to the config {CONFIG}"
-    )
+    add = parser.add_argument
+    add("--output", type=Path, default=Path("output/demo"), metavar="DIR")
+    look_help = "photos or folders to look at first; two generated ones"
+    add("--look", nargs="+", type=Path, default=[SAMPLE_PHOTOS], metavar="PHOTOS", help=look_help)
+    photos_help = "a fifth of them for the test; 1000"
+    add("--photos", type=int, default=1000, metavar="N", help=photos_help)
+    add("--seed", type=int, default=42, help="of photos and training; 42")
+    quick_help = "a few steps of everything; the numbers mean nothing"
+    add("--quick", action="store_true", help=quick_help)
+    add("overrides", nargs="*", metavar="key=value", help=f"changes to the config {CONFIG}")
     return parser
+
+
+class StepFailedError(Exception):
+    """A command of the demo failed; the message shows which, and its last words."""
 
 
 class Demo:
     """The demo's steps, in order.
 
     Args:
-        args: Of `build_parser`.
+        args: of `build_parser`.
     """
 
     def __init__(self, args: argparse.Namespace):
@@ -92,18 +95,29 @@ class Demo:
             run=args.output / "run" / inner,
             evaluation=args.output / "evaluation" / inner,
         )
-        self.runner = Runner(
-            args.output / "logs",
-            shown_environment={"DETECTRON2_DATASETS": str(args.output / "datasets")},
-            python_path=REPO_ROOT,
-        )
+
+    def check_settings(self) -> None:
+        """Refuse a folder that holds a demo with other settings, and remember these ones."""
+        from acnet.files import write_text
+
+        output, path = self.folders.output, self.folders.output / "settings.json"
+        if output.exists() and not output.is_dir():
+            raise StepFailedError(
+                f"--output is a folder. Received the file {output}; name another."
+            )
+        wanted = json.dumps(self.settings, indent=2)
+        if path.is_file() and path.read_text(encoding="utf-8") != wanted:
+            raise StepFailedError(
+                f"{output} holds a demo with other settings, which this one would spoil:\n"
+                f"{path.read_text(encoding='utf-8')}\nDelete {output}, or name another --output."
+            )
+        write_text(path, wanted)
 
     def look_first(self) -> None:
         """Show what the bundled weights find, as a user would, and where it is to be seen."""
         first_look = self.folders.output / "first_look"
         photos = [_shown(path) for path in self.look]
-        predict = ["-m", "acnet.cli.main", "predict", *photos]
-        self._python("first_look", *predict, "--output", first_look)
+        self._acnet("first_look", "predict", *photos, "--output", first_look)
         say(f"  to look at meanwhile: {first_look / 'index.html'}")
 
     def make_photos(self) -> None:
@@ -113,8 +127,8 @@ class Demo:
             say("  are ready")
             return
         numbers = ["--photos", self.settings["photos"], "--size", PHOTO_PX]
-        toy = ["-m", "acnet.cli.main", "data", "toy", self.folders.photos, *numbers]
-        self._python("photos", *toy, "--seed", self.settings["seed"])
+        toy = ["data", "toy", self.folders.photos, *numbers]
+        self._acnet("photos", *toy, "--seed", self.settings["seed"])
         prepare = [_shown(REPO_ROOT / "datasets" / "prepare_acne04.py"), "--prefix", "toy"]
         folders = ["--src", self.folders.photos, "--dst", self.folders.layout.root]
         self._python("prepare", *prepare, *folders, "--folds", 0)
@@ -124,18 +138,17 @@ class Demo:
         """Train, or go on with the training."""
         from acnet.config import load_config
 
-        max_iter = load_config(CONFIG, self.settings["overrides"]).train.max_iter
+        overrides, quick = self.settings["overrides"], self.settings["quick"]
+        max_iter = None if quick else load_config(CONFIG, overrides).train.max_iter
         self._train_net(
             "train",
-            [
-                *("--config-file", CONFIG, "--resume"),
-                f"train.output_dir={self.folders.output / 'run'}",
-                f"train.seed={self.settings['seed']}",
-                "train.eval_period=0",  # at the end only
-                *(["train.fast_dev_run=true"] if self.settings["quick"] else []),
-                *self.settings["overrides"],
-            ],
-            training_progress(None if self.settings["quick"] else max_iter),
+            *("--config-file", CONFIG, "--resume"),
+            f"train.output_dir={self.folders.output / 'run'}",
+            f"train.seed={self.settings['seed']}",
+            "train.eval_period=0",  # at the end only
+            *(["train.fast_dev_run=true"] if quick else []),
+            *overrides,
+            progress=training_progress(max_iter),
         )
 
     def evaluate(self) -> None:
@@ -146,12 +159,10 @@ class Demo:
         run = self.folders.run
         self._train_net(
             "evaluate",
-            [
-                *("--config-file", run / "config.yaml", "--eval-only"),
-                f"train.init_checkpoint={run / 'model_final.pth'}",
-                f"train.output_dir={self.folders.output / 'evaluation'}",
-            ],
-            evaluation_progress,
+            *("--config-file", run / "config.yaml", "--eval-only"),
+            f"train.init_checkpoint={run / 'model_final.pth'}",
+            f"train.output_dir={self.folders.output / 'evaluation'}",
+            progress=evaluation_progress,
         )
 
     def predict(self) -> None:
@@ -160,17 +171,16 @@ class Demo:
 
         names = choose_photos(self.folders.layout, SHOWN_PHOTOS)
         photos = [self.folders.photo(name) for name in names]
-        predict = ["-m", "acnet.cli.main", "predict", *photos, "--attention"]
         weights = ["--weights", self.folders.run / "model_final.pth"]
-        self._python("predict", *predict, *weights, "--output", self.folders.predictions)
+        output = ["--output", self.folders.predictions]
+        self._acnet("predict", "predict", *photos, "--attention", *weights, *output)
 
     def report(self) -> str:
         """Write the report and return its key numbers."""
         from demo_report import collect_results, write_report
 
         results = collect_results(self.folders, self.settings)
-        command = shlex.join([_shown(sys.executable), *sys.argv])
-        write_report(self.folders, results, command)
+        write_report(self.folders, results, shlex.join([_shown(sys.executable), *sys.argv]))
         ap, count = results["ap"], results["count"]
         return (
             f"AP50 {ap['AP50']:.1f} %, AP {ap['AP']:.1f} %, count error {count['MAE']:.2f} lesions "
@@ -178,36 +188,112 @@ class Demo:
             f"{results['training_minutes']:.1f} minutes of training"
         )
 
-    def _train_net(self, name, arguments, progress) -> None:
+    def _acnet(self, name: str, *arguments: object) -> None:
+        self._python(name, "-m", "acnet.cli.main", *arguments)
+
+    def _train_net(self, name: str, *arguments: object, progress: Callable) -> None:
         script = _shown(REPO_ROOT / "projects" / "ACNet" / "train_net.py")
         self._python(name, script, *arguments, progress=progress)
 
-    def _python(self, name, *arguments, progress=None) -> None:
+    def _python(self, name: str, *arguments: object, progress: Callable | None = None) -> None:
         command = [_shown(sys.executable), *map(str, arguments)]
-        self.runner.run(name, command, progress)
+        shown = {"DETECTRON2_DATASETS": str(self.folders.layout.root)}
+        log = self.folders.output / "logs" / f"{name}.log" if progress else None
+        run(command, shown, log, progress)
 
 
-def check_settings(demo: Demo) -> None:
-    """Refuse a folder that holds a demo with other settings, and remember these ones.
+def run(
+    command: Sequence[str],
+    variables: dict[str, str],
+    log: Path | None = None,
+    progress: Callable[[str], str | None] | None = None,
+) -> None:
+    """Show a command and run it.
 
     Args:
-        demo: That is to be run.
+        command: program and arguments.
+        variables: of its environment, shown with it.
+        log: where its output is kept; None where it writes to the terminal itself.
+        progress: with a log, turns a line of output into a line of progress, or None for nothing
+            to show.
 
     Raises:
-        StepFailedError: The folder holds something else.
+        StepFailedError: it ended with an error.
     """
-    from acnet.files import write_text
+    words = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
+    shown = " ".join([*words, shlex.join(command)])
+    say(f"$ {shown}")
+    paths = [str(REPO_ROOT), os.environ.get("PYTHONPATH")]
+    python_path = os.pathsep.join(path for path in paths if path)
+    environment = {"PYTHONPATH": python_path, "PYTHONUNBUFFERED": "1", **variables}
+    options = {"env": os.environ | environment}
+    if log is None:
+        status = subprocess.run(command, check=False, **options).returncode
+    else:
+        status = _run_logged(command, log, progress, options)
+    if status:
+        lines = [f"this command failed with exit status {status}:", f"  {shown}"]
+        if log is None:
+            raise StepFailedError("\n".join([*lines, "What went wrong stands above."]))
+        last = log.read_text(encoding="utf-8").splitlines()[-SHOWN_LOG_LINES:]
+        lines += [f"The end of {log}:", *(f"  | {line}" for line in last)]
+        raise StepFailedError("\n".join(lines))
 
-    output, path = demo.folders.output, demo.folders.output / "settings.json"
-    if output.exists() and not output.is_dir():
-        raise StepFailedError(f"--output is a folder. Received the file {output}; name another.")
-    wanted = json.dumps(demo.settings, indent=2)
-    if path.is_file() and path.read_text(encoding="utf-8") != wanted:
-        raise StepFailedError(
-            f"{output} holds a demo with other settings, which this one would spoil:\n"
-            f"{path.read_text(encoding='utf-8')}\nDelete {output}, or name another --output."
-        )
-    write_text(path, wanted)
+
+def _run_logged(command: Sequence[str], log: Path, progress: Callable, options: dict) -> int:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    on_terminal, last = sys.stderr.isatty(), -LINE_SECONDS
+    with (
+        log.open("a", encoding="utf-8") as file,
+        subprocess.Popen(command, errors="replace", **pipes, **options) as process,
+    ):
+        for text in process.stdout:
+            file.write(text)
+            file.flush()
+            line = progress(text)
+            if line and on_terminal:  # written over
+                width = os.get_terminal_size(sys.stderr.fileno()).columns - 1
+                sys.stderr.write("\r" + line[:width].ljust(width))
+                last = 0.0
+            elif line and time.monotonic() - last >= LINE_SECONDS:
+                say(line)
+                last = time.monotonic()
+    if on_terminal and last >= 0:
+        say("")
+    return process.returncode
+
+
+def training_progress(max_iter: int | None) -> Callable[[str], str | None]:
+    """Return what makes progress of a training's log: iteration, ETA and losses."""
+    total = f"/{max_iter}" if max_iter else ""
+
+    def progress(line: str) -> str | None:
+        if "Nothing to do" in line:
+            return "  is finished"
+        found = TRAINING.search(line)
+        if found is None:
+            return evaluation_progress(line)
+        losses = [
+            f"{name.removeprefix('loss_').replace('total_loss', 'loss')} {float(value):.3f}"
+            for name, value in LOSS.findall(found["rest"])
+        ]
+        iteration = int(found["iter"]) + 1
+        return f"  iteration {iteration}{total}, ETA {found['eta']}, {', '.join(losses)}"
+
+    return progress
+
+
+def evaluation_progress(line: str) -> str | None:
+    """Make progress of an evaluation's log: photos and ETA."""
+    found = INFERENCE.search(line)
+    return f"  photo {found['done']}, ETA {found['eta']}" if found else None
+
+
+def say(text: str) -> None:
+    """Tell the user what happens, on stderr."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def main() -> int:
@@ -223,7 +309,7 @@ def main() -> int:
         ("prediction of a few of them", demo.predict),
     ]
     try:
-        check_settings(demo)
+        demo.check_settings()
         for number, (title, step) in enumerate(steps, start=1):
             say(f"\n[{number}/{len(steps)}] {title}")
             step()

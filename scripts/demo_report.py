@@ -38,13 +38,7 @@ AP_NAMES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Folders:
-    """Where the demo's commands write.
-
-    Args:
-        output: All of it.
-        run: The training.
-        evaluation: Its evaluation on the test photos.
-    """
+    """Where the demo's commands write: all of it, the training, and its evaluation."""
 
     output: Path
     run: Path
@@ -71,14 +65,9 @@ class Folders:
 
 
 def choose_photos(layout: PreparedLayout, number: int) -> list[str]:
-    """Choose test photos to show, from the one with the fewest lesions to the one with the most.
+    """Choose file names of test photos, from the one with the fewest lesions to that with the most.
 
-    Args:
-        layout: Of the prepared data set.
-        number: How many; fewer where the set is smaller.
-
-    Returns:
-        File names, evenly spaced in the order of their lesions.
+    They are evenly spaced in the order of their lesions, and fewer where the set is smaller.
     """
     truth = _read_json(layout.annotations("test_0"))
     counts = count_by_image(truth["annotations"], [image["id"] for image in truth["images"]])
@@ -89,14 +78,9 @@ def choose_photos(layout: PreparedLayout, number: int) -> list[str]:
 
 
 def collect_results(folders: Folders, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Gather the demo's numbers.
+    """Gather the demo's numbers, and its settings beside them: what becomes results.json.
 
-    Args:
-        folders: With all commands' outputs.
-        settings: Of the demo, to be kept beside the numbers.
-
-    Returns:
-        What becomes results.json: AP in percent, without sizes that no lesion has.
+    AP is in percent, without sizes that no lesion has.
     """
     truth = _read_json(folders.layout.annotations("test_0", tiles=True))
     image_ids = [image["id"] for image in truth["images"]]
@@ -121,13 +105,7 @@ def collect_results(folders: Folders, settings: Mapping[str, Any]) -> dict[str, 
 
 
 def write_report(folders: Folders, results: Mapping[str, Any], command: str) -> None:
-    """Write pictures, tables and the page that shows them.
-
-    Args:
-        folders: With all commands' outputs.
-        results: Of `collect_results`.
-        command: That repeats the demo.
-    """
+    """Write pictures, tables and a page that shows them and the command that repeats the demo."""
     output = folders.output
     shown = _draw_comparisons(folders)
     draw_losses(read_metrics(folders.run / "metrics.json"), output / "loss_curve.png")
@@ -163,12 +141,30 @@ def write_report(folders: Folders, results: Mapping[str, Any], command: str) -> 
                 title="The page of acnet predict",
                 text="predictions/index.html shows these photos as acnet predict does.",
             ),
-            Section(
-                title="How to repeat this",
-                text=command,
-            ),
+            Section(title="How to repeat this", text=command),
         ],
     )
+
+
+def draw_losses(rows: Sequence[Mapping[str, float]], path: Path) -> None:
+    """Plot the total loss and its parts over the iterations.
+
+    Rows without losses are skipped; the suffix of the path decides the format.
+    """
+    rows = [row for row in rows if "total_loss" in row]
+    iterations = [row["iteration"] for row in rows]
+    names = sorted({name for row in rows for name in row if name.startswith("loss_")})
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot(xlabel="iteration", ylabel="loss")
+    axes.plot(iterations, [row["total_loss"] for row in rows], color="black", lw=2, label="total")
+    for name in names:
+        label = name.removeprefix("loss_").replace("_", " ")
+        axes.plot(iterations, [row.get(name) for row in rows], lw=1.2, label=label)
+    axes.set_ylim(bottom=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, dpi=120)
 
 
 def _draw_comparisons(folders: Folders) -> list[str]:
@@ -234,27 +230,3 @@ def _prediction_seconds(folder: Path) -> list[float]:
 
 def _read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def draw_losses(rows: Sequence[Mapping[str, float]], path: Path) -> None:
-    """Plot the total loss and its parts over the iterations.
-
-    Args:
-        rows: Of a run's `metrics.json`: "iteration", "total_loss" and "loss_*"; rows without
-            losses are skipped.
-        path: The picture to write; its suffix decides the format.
-    """
-    rows = [row for row in rows if "total_loss" in row]
-    iterations = [row["iteration"] for row in rows]
-    names = sorted({name for row in rows for name in row if name.startswith("loss_")})
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.add_subplot(xlabel="iteration", ylabel="loss")
-    axes.plot(iterations, [row["total_loss"] for row in rows], color="black", lw=2, label="total")
-    for name in names:
-        label = name.removeprefix("loss_").replace("_", " ")
-        axes.plot(iterations, [row.get(name) for row in rows], lw=1.2, label=label)
-    axes.set_ylim(bottom=0)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
-    with atomic_write(path) as temporary:
-        figure.savefig(temporary, dpi=120)

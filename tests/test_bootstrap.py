@@ -93,7 +93,7 @@ def test_every_requirement_is_pinned() -> None:
 
 def test_the_modules_that_are_looked_for_are_those_of_requirements() -> None:
     setup_cfg = read_setup_cfg()
-    names = {"cv2": "opencv-python-headless", "PIL": "pillow"}
+    names = {"cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml"}
     for modules, wanted in (
         (bootstrap.MODULES, setup_cfg["options"]["install_requires"]),
         (bootstrap.DEV_MODULES, setup_cfg["options.extras_require"]["dev"]),

@@ -14,8 +14,8 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 import demo
+from demo import StepFailedError, evaluation_progress, training_progress
 from demo_report import choose_photos, draw_losses
-from demo_steps import Runner, StepFailedError, evaluation_progress, training_progress
 
 from acnet.data.prepared_set import PreparedLayout
 from acnet.files import write_json
@@ -31,8 +31,8 @@ INFERENCE_LINE = (
 )
 
 
-def runner(tmp_path: Path) -> Runner:
-    return Runner(tmp_path / "logs", shown_environment={"A": "b c"}, python_path=tmp_path)
+def run(tmp_path: Path, *command: str) -> None:
+    demo.run(command, {"A": "b c"}, tmp_path / "logs" / "step.log", evaluation_progress)
 
 
 def test_training_shows_iteration_eta_and_losses():
@@ -51,14 +51,14 @@ def test_other_lines_show_nothing():
 
 
 def test_command_is_shown_as_it_can_be_typed(tmp_path, capsys):
-    runner(tmp_path).run("step", [sys.executable, "-c", "pass"], evaluation_progress)
+    run(tmp_path, sys.executable, "-c", "pass")
     assert f"$ A='b c' {sys.executable} -c pass\n" in capsys.readouterr().err
 
 
 def test_failure_names_the_command_and_ends_its_log(tmp_path):
     code = "import sys; print(*range(30), sep='\\n'); print('last words', file=sys.stderr); exit(3)"
     with pytest.raises(StepFailedError) as failure:
-        runner(tmp_path).run("step", [sys.executable, "-c", code], evaluation_progress)
+        run(tmp_path, sys.executable, "-c", code)
     message = str(failure.value)
     assert "exit status 3" in message
     assert sys.executable in message
@@ -69,7 +69,7 @@ def test_failure_names_the_command_and_ends_its_log(tmp_path):
 
 def test_progress_of_a_command_reaches_the_user(tmp_path, capsys):
     code = f"print({INFERENCE_LINE!r})"
-    runner(tmp_path).run("step", [sys.executable, "-c", code], evaluation_progress)
+    run(tmp_path, sys.executable, "-c", code)
     assert "photo 11/200, ETA 0:00:19\n" in capsys.readouterr().err
     assert INFERENCE_LINE in (tmp_path / "logs" / "step.log").read_text()
 
@@ -89,16 +89,16 @@ def make_demo(tmp_path: Path, *arguments: str) -> demo.Demo:
 
 
 def test_folder_of_another_demo_is_refused(tmp_path):
-    demo.check_settings(make_demo(tmp_path, "--photos", "50"))
-    demo.check_settings(make_demo(tmp_path, "--photos", "50"))
+    make_demo(tmp_path, "--photos", "50").check_settings()
+    make_demo(tmp_path, "--photos", "50").check_settings()
     with pytest.raises(StepFailedError, match='"photos": 50'):
-        demo.check_settings(make_demo(tmp_path, "--photos", "60"))
+        make_demo(tmp_path, "--photos", "60").check_settings()
 
 
 def test_file_in_the_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "d").write_text("")
     with pytest.raises(StepFailedError, match="Received the file"):
-        demo.check_settings(make_demo(tmp_path))
+        make_demo(tmp_path).check_settings()
 
 
 @pytest.mark.slow

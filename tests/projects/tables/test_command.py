@@ -61,7 +61,7 @@ def test_more_jobs_than_cores_are_refused(monkeypatch):
 
 def test_the_saved_records_are_of_these_configs_and_give_the_same_table(tmp_path, capsys):
     """Records outlive renamed classes and modules; a changed model must be measured anew."""
-    results = Path(__file__).parents[3] / "docs" / "results"
+    results = Path(__file__).parents[3] / "docs" / "lab" / "results"
     arguments = ["--tables", "2", "3", "--report-only", "--output", str(tmp_path)]
     assert main([*arguments, "--results", str(results)]) == 0, capsys.readouterr().err
     text = (tmp_path / "results.md").read_text()
