@@ -27,6 +27,7 @@ dataloader = dict(
         ),
         num_workers=2,
     ),
+    # By name, so that a config is read without importing any evaluation.
     evaluator=L("acnet.evaluation.build_evaluator")(
         kind="lesion",  # or "detectron2": its own evaluator, the same AP, AP50 and AP75, no FROC
         dataset_name="${..test.dataset.names}",
