@@ -1,10 +1,10 @@
 #!/usr/bin/env python
 """One model in several engines: seconds a tile, and whether they find the same.
 
-The model is exported once, unless the file is there. The engines take turns on the same tile, in one
-process with --threads threads; `eager` is the model in plain PyTorch, float32, and seconds are
-medians over runs from pixels to Instances. `openvino bfloat16` (where it is installed) runs in lower
-precision, next to the eager model as `acnet predict` prepares it.
+The model is exported once, unless the file is there. The engines take turns on the same tile, in
+one process with --threads threads; `eager` is the model in plain PyTorch, float32, and seconds are
+medians over runs from pixels to Instances. `openvino bfloat16` (where it is installed) runs in
+lower precision, next to the eager model as `acnet predict` prepares it.
 
 Parity is measured on --photos pictures, generated ones or those of a folder: the largest
 differences of detections from the eager model in float32. Each one is compared with its like, since

@@ -11,19 +11,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from detectron2.layers import Conv2d, FrozenBatchNorm2d, ROIAlign
+from detectron2.modeling.backbone.resnet import BottleneckBlock
 from detectron2.modeling.meta_arch import GeneralizedRCNN
+from detectron2.modeling.poolers import ROIPooler
 from detectron2.modeling.proposal_generator import RPN
 from detectron2.modeling.proposal_generator.rpn import StandardRPNHead
 from detectron2.modeling.roi_heads import Res5ROIHeads, StandardROIHeads
-from torch import nn
+from detectron2.structures import Boxes
+from torch import Tensor, nn
 
-from acnet.inference.optimize_folding import fold_norms
-from acnet.inference.optimize_fusion import can_fuse, fuse_convolutions
-from acnet.inference.optimize_roi import ChunkedStage, skip_unread_bins
+from acnet.layers import roi_align
 from acnet.modeling import ACNet, BestFirstRPN, Float32RPNHead, SoftNMSRes5ROIHeads
 
 __all__ = ["NOTHING", "Optimizations", "optimize_for_inference"]
 
+_CONSTANT_NORMS = (FrozenBatchNorm2d, nn.modules.batchnorm._BatchNorm)
+# Boxes that go through res5 at once: its largest map is then 6 MB in bfloat16. With 300 boxes it is
+# 60 MB, and the convolution that writes it took 1.7 times as long.
+_CHUNK = 32
 _RES5_HEADS = (Res5ROIHeads, SoftNMSRes5ROIHeads)  # other subclasses use res5 in another way
 
 logger = logging.getLogger(__name__)
@@ -37,7 +43,7 @@ class Optimizations:
         fold_norms: batch normalisation becomes part of the convolution before it.
         cast_weights: convolutions and the layers of box heads keep their weights in the precision
             that they compute with, instead of converting them at every call.
-        fuse: on a CPU, convolutions bring bias, residual and ReLU along, and work in channels_last.
+        channels_last: on a CPU and in lower precision, convolutions work in channels_last.
         best_proposals_first: the RPN decodes and compares only what it may keep.
         skip_unread_bins: on a CPU, RoIAlign leaves out bins that res5 as a box head strides over.
         chunk_boxes: on a CPU, res5 as a box head takes a few boxes at a time.
@@ -47,7 +53,7 @@ class Optimizations:
 
     fold_norms: bool = True
     cast_weights: bool = True
-    fuse: bool = True
+    channels_last: bool = True
     best_proposals_first: bool = True
     skip_unread_bins: bool = True
     chunk_boxes: bool = True
@@ -92,15 +98,18 @@ def optimize_for_inference(
         logger.debug("normalisation of %d layers folded", fold_norms(model))
     if not isinstance(model, GeneralizedRCNN):
         return model
-    if chosen.best_proposals_first:
-        _rank_first(model)
+    if chosen.best_proposals_first and type(model.proposal_generator) is RPN:
+        model.proposal_generator = _best_first(model.proposal_generator)
     has_res5 = on_cpu and type(model.roi_heads) in _RES5_HEADS
     if chosen.skip_unread_bins and has_res5:
         skip_unread_bins(model.roi_heads)
-    fuses = chosen.fuse and on_cpu and can_fuse() and dtype in (torch.float32, torch.bfloat16)
-    if fuses and isinstance(model, ACNet):
-        model.channels_last = True  # the picture is brought into the format once, not by each stem
-    _prepare_layers(model, dtype, fuses=fuses, casts=chosen.cast_weights)
+    if chosen.cast_weights and dtype != torch.float32:
+        for part, part_dtype in _parts(model, dtype):
+            _cast(part, part_dtype)
+    if chosen.channels_last and on_cpu and dtype != torch.float32:
+        model.to(memory_format=torch.channels_last)
+        if isinstance(model, ACNet):
+            model.channels_last = True  # the picture is brought into the format once
     if chosen.chunk_boxes and has_res5:
         model.roi_heads.res5 = ChunkedStage(model.roi_heads.res5)
     if chosen.compile:
@@ -108,40 +117,43 @@ def optimize_for_inference(
     return model
 
 
-def _rank_first(model: GeneralizedRCNN) -> None:
-    """Give detectron2's own RPN the methods of ours; one of another kind stays as it is."""
-    if type(model.proposal_generator) is RPN:
-        model.proposal_generator.__class__ = BestFirstRPN
+def _best_first(rpn: RPN) -> BestFirstRPN:
+    """Our form of detectron2's own RPN, around the same layers."""
+    names = (
+        "in_features",
+        "anchor_generator",
+        "anchor_matcher",
+        "box2box_transform",
+        "batch_size_per_image",
+        "positive_fraction",
+        "nms_thresh",
+        "min_box_size",
+        "anchor_boundary_thresh",
+        "loss_weight",
+        "box_reg_loss_type",
+        "smooth_l1_beta",
+    )
+    return BestFirstRPN(
+        head=rpn.rpn_head,
+        pre_nms_topk=(rpn.pre_nms_topk[True], rpn.pre_nms_topk[False]),
+        post_nms_topk=(rpn.post_nms_topk[True], rpn.post_nms_topk[False]),
+        **{name: getattr(rpn, name) for name in names},
+    ).eval()
 
 
-def _prepare_layers(
-    model: GeneralizedRCNN, dtype: torch.dtype, *, fuses: bool, casts: bool
-) -> None:
-    """Fuse or cast the layers that follow autocast; box predictors stay in float32."""
-    for owner, name, layers_dtype in _parts(model, dtype):
-        part = getattr(owner, name)
-        if fuses:
-            part = fuse_convolutions(part, layers_dtype)
-            setattr(owner, name, part)
-        if casts and layers_dtype != torch.float32:
-            _cast(part, layers_dtype)
-
-
-def _parts(
-    model: GeneralizedRCNN, dtype: torch.dtype
-) -> Iterator[tuple[nn.Module, str, torch.dtype]]:
-    """Owner, name and precision of what may be prepared; other kinds of parts stay as they are."""
-    yield model, "backbone", dtype
+def _parts(model: GeneralizedRCNN, dtype: torch.dtype) -> Iterator[tuple[nn.Module, torch.dtype]]:
+    """The layers that follow autocast, with their precision; box predictors stay in float32."""
+    yield model.backbone, dtype
     head = getattr(model.proposal_generator, "rpn_head", None)
     if isinstance(head, StandardRPNHead):
-        yield head, "conv", dtype
+        yield head.conv, dtype
         predictions = torch.float32 if isinstance(head, Float32RPNHead) else dtype
-        yield head, "objectness_logits", predictions
-        yield head, "anchor_deltas", predictions
+        yield head.objectness_logits, predictions
+        yield head.anchor_deltas, predictions
     if type(model.roi_heads) in _RES5_HEADS:
-        yield model.roi_heads, "res5", dtype
+        yield model.roi_heads.res5, dtype
     elif isinstance(model.roi_heads, StandardROIHeads):
-        yield model.roi_heads, "box_head", dtype
+        yield model.roi_heads.box_head, dtype
 
 
 def _cast(part: nn.Module, dtype: torch.dtype) -> None:
@@ -150,3 +162,137 @@ def _cast(part: nn.Module, dtype: torch.dtype) -> None:
             layer.weight.data = layer.weight.data.to(dtype)
             if layer.bias is not None:
                 layer.bias.data = layer.bias.data.to(dtype)
+
+
+@torch.no_grad()
+def fold_norms(model: nn.Module) -> int:
+    """Fold the batch normalisation of detectron2's `Conv2d` layers into their weights, in place.
+
+    `norm(conv(x))` is one affine map while the statistics stand still, so the outputs are the
+    same but for rounding. Layers of other kinds of normalisation stay as they are.
+
+    Args:
+        model: in evaluation mode.
+
+    Returns:
+        How many layers were folded.
+
+    Raises:
+        ValueError: the model is in training mode, in which the statistics move.
+    """
+    if model.training:
+        raise ValueError(
+            "Normalisation is folded into weights while its statistics stand still. Received a "
+            "model in training mode; call model.eval() first."
+        )
+    layers = [
+        layer
+        for layer in model.modules()
+        if isinstance(layer, Conv2d) and isinstance(layer.norm, _CONSTANT_NORMS)
+    ]
+    for layer in layers:
+        scale, shift = scale_and_shift(layer.norm)
+        weight = layer.weight.float()
+        bias = shift if layer.bias is None else shift + scale * layer.bias.float()
+        layer.weight = _constant(weight * scale[:, None, None, None], like=layer.weight)
+        layer.bias = _constant(bias, like=layer.weight)
+        layer.norm = None
+    return len(layers)
+
+
+def scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor]:
+    """Write a batch normalisation with fixed statistics as `scale * x + shift`.
+
+    Args:
+        norm: `FrozenBatchNorm2d`, or a batch normalisation in evaluation mode.
+
+    Returns:
+        Two (C,) float32.
+    """
+    scale = (norm.running_var.float() + norm.eps).rsqrt()
+    shift = -norm.running_mean.float() * scale
+    if norm.weight is not None:
+        scale, shift = scale * norm.weight.float(), shift * norm.weight.float()
+    if norm.bias is not None:
+        shift = shift + norm.bias.float()
+    return scale, shift
+
+
+def _constant(value: Tensor, *, like: Tensor) -> nn.Parameter:
+    return nn.Parameter(value.to(like.dtype), requires_grad=False)
+
+
+class StridedPooler(nn.Module):
+    """`ROIPooler` of one level that leaves bins out which nobody reads."""
+
+    def __init__(self, pooler: ROIPooler, bin_stride: int):
+        """
+        Args:
+            pooler: RoIAlign on one level.
+            bin_stride: 2 gives every other bin of every other row.
+        """
+        super().__init__()
+        (level,) = pooler.level_poolers
+        self._options = {
+            "output_size": level.output_size,
+            "spatial_scale": level.spatial_scale,
+            "sampling_ratio": level.sampling_ratio,
+            "aligned": level.aligned,
+            "bin_stride": bin_stride,
+        }
+
+    def forward(self, x: list[Tensor], box_lists: list[Boxes]) -> Tensor:
+        """As `ROIPooler.forward`; the result is in channels_last."""
+        return roi_align(x[0], [boxes.tensor for boxes in box_lists], **self._options)
+
+
+class ChunkedStage(nn.Module):
+    """A stage of a ResNet as box head, a few boxes at a time, averaged over their bins."""
+
+    def __init__(self, stage: nn.Module, chunk: int = _CHUNK):
+        """
+        Args:
+            stage: from pooled maps to maps.
+            chunk: boxes at once.
+        """
+        super().__init__()
+        self.stage = stage
+        self.chunk = chunk
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """
+        Args:
+            pooled: (R, C, P, P).
+
+        Returns:
+            (R, C', 1, 1): `Res5ROIHeads` takes the mean over the bins, which these are already.
+        """
+        chunks = pooled.split(self.chunk)  # one empty chunk where there are no boxes
+        return torch.cat([self.stage(chunk).mean(dim=(2, 3), keepdim=True) for chunk in chunks])
+
+
+def skip_unread_bins(heads: Res5ROIHeads) -> None:
+    """Pool only the bins that res5 reads, where its first convolutions stride over them.
+
+    With the stride in 1x1 convolutions, three bins in four are pooled and never read.
+
+    Args:
+        heads: on a CPU; pooler and strides are changed, unless the bins are all read.
+    """
+    first, pooler = heads.res5[0], heads.pooler
+    if not isinstance(first, BottleneckBlock) or first.shortcut is None or not _is_align(pooler):
+        return
+    readers, stride = (first.conv1, first.shortcut), first.conv1.stride[0]
+    if any(conv.kernel_size != (1, 1) or conv.stride != (stride, stride) for conv in readers):
+        return
+    for conv in readers:
+        conv.stride = (1, 1)
+    heads.pooler = StridedPooler(pooler, stride)
+
+
+def _is_align(pooler: nn.Module) -> bool:
+    return (
+        isinstance(pooler, ROIPooler)
+        and len(pooler.level_poolers) == 1
+        and isinstance(pooler.level_poolers[0], ROIAlign)
+    )

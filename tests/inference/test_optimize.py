@@ -6,13 +6,22 @@ import pytest
 import torch
 from detectron2.config import LazyCall as L
 from detectron2.config import instantiate
-from detectron2.layers import ShapeSpec
+from detectron2.layers import Conv2d, FrozenBatchNorm2d, ShapeSpec, get_norm
+from detectron2.modeling.backbone.resnet import BottleneckBlock
+from detectron2.modeling.poolers import ROIPooler
+from detectron2.structures import Boxes
 from torch import nn
 
 from acnet.config import load_config
-from acnet.inference.optimize import NOTHING, Optimizations, optimize_for_inference
-from acnet.inference.optimize_fusion import FusedBlock
-from acnet.inference.optimize_roi import ChunkedStage, StridedPooler
+from acnet.inference.optimize import (
+    NOTHING,
+    ChunkedStage,
+    Optimizations,
+    StridedPooler,
+    fold_norms,
+    optimize_for_inference,
+    skip_unread_bins,
+)
 from acnet.modeling import BestFirstRPN, SoftNMSRes5ROIHeads, make_resnet_stage
 
 SWITCHES = [field.name for field in dataclasses.fields(Optimizations)]
@@ -129,7 +138,7 @@ def test_other_rows_of_the_tables(name):
     assert len(_detect(in_bfloat16, inputs, torch.bfloat16)[0]) > 0
 
 
-@pytest.mark.parametrize("optimizations", [None, Optimizations(fuse=False)])
+@pytest.mark.parametrize("optimizations", [None, Optimizations(channels_last=False)])
 def test_in_bfloat16_it_is_as_near_as_autocast(model, optimizations):
     dtype = torch.bfloat16
     image = torch.randn(1, 3, 64, 96)
@@ -148,8 +157,13 @@ def test_the_parts_are_replaced(small_model, res5_model):
     assert isinstance(res5.roi_heads.pooler, StridedPooler)
     assert isinstance(res5.roi_heads.res5, ChunkedStage)
     levels = res5.backbone.bottom_up.bottom_up
-    assert isinstance(levels.lead.res2[0], FusedBlock)
     assert levels.assistant.stem is levels.lead.stem
+    assert not res5.channels_last
+    in_bfloat16 = optimize_for_inference(res5_model, dtype=torch.bfloat16)
+    assert in_bfloat16.channels_last
+    weight = in_bfloat16.backbone.bottom_up.bottom_up.lead.res2[0].conv2.weight
+    assert weight.dtype == torch.bfloat16
+    assert weight.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_the_callers_model_stays_as_it_was(model):
@@ -192,3 +206,114 @@ def test_training_mode_is_refused(small_model):
     with pytest.raises(ValueError, match=r"training mode; call model.eval\(\) first"):
         optimize_for_inference(small_model)
     small_model.eval()
+
+
+def _with_statistics(norm: nn.Module) -> nn.Module:
+    with torch.no_grad():
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.5, 2)
+        if norm.weight is not None:
+            norm.weight.normal_()
+            norm.bias.normal_()
+    return norm.eval()
+
+
+def test_folding_by_hand():
+    # conv: 2x + 1. norm: (y - 1) / sqrt(3 + 1) * 4 + 5 = 2y + 3. Together: 2 (2x + 1) + 3 = 4x + 5.
+    norm = nn.BatchNorm2d(1, eps=1.0)
+    conv = Conv2d(1, 1, 1, norm=norm).eval()
+    values = {norm.running_mean: 1, norm.running_var: 3, norm.weight: 4, norm.bias: 5}
+    with torch.no_grad():
+        for tensor, value in {**values, conv.weight: 2, conv.bias: 1}.items():
+            tensor.fill_(value)
+    assert fold_norms(conv) == 1
+    assert (conv.weight.item(), conv.bias.item(), conv.norm) == (4, 5, None)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(
+    "norm", [FrozenBatchNorm2d(6), nn.BatchNorm2d(6), nn.BatchNorm2d(6, affine=False)]
+)
+def test_a_folded_layer_gives_the_same(norm, bias):
+    conv = Conv2d(4, 6, 3, padding=1, bias=bias, norm=_with_statistics(norm)).eval()
+    x = torch.randn(2, 4, 5, 7)
+    expected = conv(x)
+    fold_norms(conv)
+    assert conv.norm is None
+    torch.testing.assert_close(conv(x), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_norm_that_looks_at_its_input_stays():
+    conv = Conv2d(4, 32, 1, norm=get_norm("GN", 32)).eval()
+    assert fold_norms(conv) == 0
+    assert conv.norm is not None
+
+
+def test_folding_refuses_training_mode():
+    conv = Conv2d(4, 6, 1, norm=nn.BatchNorm2d(6))
+    with pytest.raises(ValueError, match=r"training mode; call model.eval\(\) first"):
+        fold_norms(conv)
+    assert conv.norm is not None
+
+
+BOXES = [
+    Boxes(torch.tensor([[3.0, 5.0, 60.0, 41.0], [10.0, 2.0, 19.0, 90.0]])),
+    Boxes(torch.tensor([[-8.0, 30.0, 70.0, 100.0]])),
+]
+
+
+class _Heads:
+    """The two parts of `Res5ROIHeads` that matter here."""
+
+    def __init__(self, *, stride_in_1x1: bool = True, stride: int = 2, in_channels: int = 8):
+        first = {"bottleneck_channels": 4, "norm": "", "stride_in_1x1": stride_in_1x1}
+        self.res5 = nn.Sequential(
+            BottleneckBlock(in_channels, 16, stride=stride, **first),
+            BottleneckBlock(16, 16, bottleneck_channels=4, norm=""),
+        )
+        self.pooler = ROIPooler(14, (1 / 8,), sampling_ratio=0, pooler_type="ROIAlignV2")
+
+    def __call__(self, features, boxes):
+        return self.res5(self.pooler([features], boxes))
+
+
+@torch.no_grad()
+def test_unread_bins_are_left_out():
+    heads, features = _Heads(), torch.randn(2, 8, 12, 12)
+    expected = heads(features, BOXES)
+    skip_unread_bins(heads)
+    assert heads.pooler([features], BOXES).shape == (3, 8, 7, 7)
+    torch.testing.assert_close(heads(features, BOXES), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "heads",
+    [
+        _Heads(stride_in_1x1=False),  # a 3x3 convolution reads them all
+        _Heads(in_channels=16, stride=1),  # no shortcut, no stride
+    ],
+)
+def test_bins_that_are_read_stay(heads):
+    pooler = heads.pooler
+    skip_unread_bins(heads)
+    assert heads.pooler is pooler
+
+
+def test_strided_bins_are_every_other_one():
+    pooler = ROIPooler(14, (1 / 8,), sampling_ratio=2, pooler_type="ROIAlignV2")
+    features = [torch.randn(2, 4, 12, 12)]
+    torch.testing.assert_close(
+        StridedPooler(pooler, 2)(features, BOXES), pooler(features, BOXES)[:, :, ::2, ::2]
+    )
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("count", [0, 1, 4, 7])
+def test_chunks_are_the_whole(count):
+    stage = _Heads().res5
+    pooled = torch.randn(count, 8, 14, 14)
+    ours = ChunkedStage(stage, chunk=3)(pooled)
+    assert ours.shape == (count, 16, 1, 1)
+    torch.testing.assert_close(
+        ours.mean(dim=(2, 3)), stage(pooled).mean(dim=(2, 3)), rtol=1e-4, atol=1e-5
+    )

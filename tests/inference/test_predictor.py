@@ -51,7 +51,7 @@ def test_optimised_by_default(weights, predictor):
 
 
 def test_single_changes_are_new_results(weights):
-    chosen = Optimizations(fuse=False)
+    chosen = Optimizations(fold_norms=False)
     one, other = Predictor(CONFIG, weights, optimize=chosen), Predictor(CONFIG, weights)
     assert one.optimizations == chosen
     cfg = load_config(CONFIG)
