@@ -53,7 +53,7 @@ def check_script(arguments: list[str]) -> None:
     path = REPO_ROOT / arguments[index]
     if path.is_dir():
         path /= "__main__.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location("program", path)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     script.build_parser().parse_args(arguments[index + 1 :])
