@@ -30,9 +30,6 @@ class SeedEveryStep(HookBase):
 
     So a resumed run draws the random numbers of an unbroken one without a saved generator state,
     whatever an evaluation in between has drawn.
-
-    Args:
-        seed: of the run, non-negative.
     """
 
     def __init__(self, seed: int):
@@ -45,12 +42,7 @@ class SeedEveryStep(HookBase):
 
 @contextmanager
 def past_iteration(trainer: TrainerBase, iteration: int) -> Iterator[None]:
-    """Let a trainer stand, inside the block, where it stood after an iteration of the past.
-
-    Args:
-        trainer: with that iteration's state loaded.
-        iteration: the last that was trained.
-    """
+    """Let a trainer stand, inside the block, where it stood after an iteration of the past."""
     now = trainer.iter
     trainer.iter = trainer.storage.iter = iteration
     yield
@@ -99,12 +91,7 @@ class BestCheckpoint:
         self.best_value = self._stored_value() if resume else -math.inf
 
     def update(self, results: dict[str, float], *, iteration: int) -> None:
-        """Save the model if its results beat all before; NaN beats nothing.
-
-        Args:
-            results: flat, from metric name to value.
-            iteration: just trained.
-        """
+        """Save the model if its results (flat, by metric) beat all before; NaN beats nothing."""
         value = results.get(self._metric, math.nan)
         if self._metric not in results:
             logger.warning(
@@ -161,12 +148,7 @@ class Report(HookBase):
         self._last_reported = last_reported
 
     def is_unfinished(self, iteration: int, max_iter: int) -> bool:
-        """Tell whether an iteration that has been trained still lacks its report.
-
-        Args:
-            iteration: the last that was trained, or -1.
-            max_iter: of the run.
-        """
+        """Tell whether the last iteration that was trained, or -1, still lacks its report."""
         due = self._is_due(self._eval_period, iteration, max_iter) or self._is_due(
             self._log_period, iteration, max_iter
         )
@@ -210,11 +192,7 @@ class Report(HookBase):
 
 
 class StopOnSigterm(HookBase):
-    """Save a checkpoint and exit with 143 once SIGTERM has reached any process of the run.
-
-    Args:
-        checkpointer: of model and trainer.
-    """
+    """Save a checkpoint and exit with 143 once SIGTERM has reached any process of the run."""
 
     def __init__(self, checkpointer: Checkpointer):
         self._checkpointer = checkpointer

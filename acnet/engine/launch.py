@@ -142,12 +142,7 @@ def _exit_with(error: UserError) -> None:
 def synchronize_batch_norm(model: nn.Module, *, device: torch.device) -> nn.Module:
     """Let BN layers take their statistics over all processes' images, where torch can.
 
-    Args:
-        model: with BN layers, or none.
-        device: where the model is. SyncBN exists on CUDA only; a CPU keeps plain BN.
-
-    Returns:
-        The model, with SyncBN on several CUDA processes and unchanged otherwise.
+    SyncBN exists on CUDA only: processes on a CPU keep plain BN.
     """
     if comm.get_world_size() == 1:
         return model
@@ -158,15 +153,12 @@ def synchronize_batch_norm(model: nn.Module, *, device: torch.device) -> nn.Modu
 
 
 def wrap_for_processes(model: nn.Module, *, device: torch.device, ddp: Any) -> nn.Module:
-    """Wrap a model so that its gradients are averaged over all processes.
+    """Wrap a model so that its gradients are averaged over all processes, if there are several.
 
     Args:
         model: on its device.
         device: where it is.
         ddp: keyword arguments of DistributedDataParallel, and `fp16_compression`.
-
-    Returns:
-        The wrapped model, or the model itself where there is one process.
 
     Raises:
         UserError: a CPU model in processes that were connected for GPUs.
@@ -192,9 +184,6 @@ def broadcast_buffers(model: nn.Module) -> None:
     """Give every process the buffers of the first, such as its BN statistics.
 
     Plain BN lets them drift apart; without this, each process would evaluate another model.
-
-    Args:
-        model: the same in all processes.
     """
     if comm.get_world_size() == 1:
         return

@@ -27,7 +27,6 @@ from detectron2.data import DatasetFromList
 from detectron2.data.build import trivial_batch_collator
 from detectron2.utils import comm
 from torch.utils import data as torchdata
-from torch.utils.data import Sampler
 
 from acnet.errors import UserError
 
@@ -37,23 +36,12 @@ _EPOCH, _WINDOW, _SAMPLE = range(3)  # what a derived seed is for
 
 
 def derive_seed(*numbers: int) -> int:
-    """Mix several non-negative integers into one well spread seed.
-
-    Args:
-        numbers: what the seed depends on, such as (run's seed, iteration, rank).
-
-    Returns:
-        An integer in [0, 2^32), the same on every machine.
-    """
+    """Mix non-negative integers into one well spread seed in [0, 2^32), equal on every machine."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 def seed_everything(seed: int) -> None:
-    """Seed Python, numpy and torch (every device) at once.
-
-    Args:
-        seed: an integer in [0, 2^32).
-    """
+    """Seed Python, numpy and torch (every device) at once, by an integer in [0, 2^32)."""
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - detectron2's augmentations draw from this generator
     torch.manual_seed(seed)
@@ -61,11 +49,7 @@ def seed_everything(seed: int) -> None:
 
 @contextmanager
 def isolated_rng(seed: int) -> Iterator[None]:
-    """Seed the CPU's generators inside the block and put their former state back after it.
-
-    Args:
-        seed: an integer in [0, 2^32).
-    """
+    """Seed the CPU's generators inside the block and put their former state back after it."""
     states = (random.getstate(), np.random.get_state(), torch.get_rng_state())  # noqa: NPY002
     try:
         random.seed(seed)
@@ -105,27 +89,12 @@ class BatchStream:
         self._cached_epoch = lru_cache(maxsize=2)(self._epoch)
 
     def batch(self, iteration: int) -> list[int]:
-        """Tell which images the batch of an iteration holds.
-
-        Args:
-            iteration: from 0.
-
-        Returns:
-            B indices into the data set.
-        """
+        """Return the B images of an iteration's batch as indices into the data set."""
         window, row = divmod(iteration, self._window_batches)
         return self._cached_window(window)[row].tolist()
 
     def sample_seed(self, iteration: int, slot: int) -> int:
-        """Give the seed of the augmentations of one image of one batch.
-
-        Args:
-            iteration: from 0.
-            slot: the image's place in the batch, 0 to B - 1.
-
-        Returns:
-            A seed in [0, 2^32) that no other place of the stream shares, but for chance.
-        """
+        """Return the seed of one image's augmentations, by its slot in the batch, 0 to B - 1."""
         return derive_seed(self._seed, _SAMPLE, iteration * self._batch_size + slot)
 
     def _epoch(self, epoch: int) -> np.ndarray:
@@ -148,7 +117,7 @@ class BatchStream:
         return batches[order.permutation(self._window_batches)]
 
 
-class StreamBatchSampler(Sampler):
+class StreamBatchSampler(torchdata.Sampler):
     """This process' share of a `BatchStream`, as a batch sampler for torch's DataLoader.
 
     Each item is a list of (index into the data set, seed of its augmentations). All processes of a
@@ -201,11 +170,7 @@ class TrainLoader(torchdata.DataLoader):
     """
 
     def start_at(self, iteration: int) -> None:
-        """Let the next `iter()` begin with the batch of this iteration.
-
-        Args:
-            iteration: from 0; nothing is read to get there.
-        """
+        """Let the next `iter()` begin with this iteration's batch; nothing is read before it."""
         self.batch_sampler.start_iteration = iteration
 
 
@@ -285,9 +250,6 @@ def outlive_sigterm(worker_id: int) -> None:
     A cluster's SIGTERM reaches every process, and the training process still needs its data to
     finish the step. Torch's own handler would end the worker, and with it the training. Only for
     forked workers: a spawned one that waits for signals does not get through Python's own exit.
-
-    Args:
-        worker_id: given by DataLoader; unused.
     """
     can_wait = hasattr(signal, "sigwaitinfo")  # not on macOS
     if can_wait and multiprocessing.get_start_method() == "fork":

@@ -16,9 +16,6 @@ WINDOW = 20  # iterations that detectron2's writers smooth over
 def recent_scalars(storage: EventStorage) -> dict[str, dict[str, Any]]:
     """Collect what the writers need to go on later: the last values of each scalar.
 
-    Args:
-        storage: of the running training.
-
     Returns:
         For each name its last values as [value, iteration] and whether it is smoothed; plain
         numbers and lists only, so that a checkpoint with it loads safely.
@@ -34,12 +31,7 @@ def recent_scalars(storage: EventStorage) -> dict[str, dict[str, Any]]:
 
 
 def restore_scalars(storage: EventStorage, saved: dict[str, dict[str, Any]]) -> None:
-    """Put the scalars of `recent_scalars` into a new storage.
-
-    Args:
-        storage: without these scalars as yet.
-        saved: from `recent_scalars`.
-    """
+    """Put the scalars of `recent_scalars` into a storage that has none of them yet."""
     for name, scalar in saved.items():
         for value, iteration in scalar["values"]:
             storage.put_scalar(name, value, smoothing_hint=scalar["smooth"], cur_iter=iteration)
@@ -81,11 +73,7 @@ class MetricsFile(EventWriter):
 def read_metrics(path: str | os.PathLike) -> list[dict[str, Any]]:
     """Read the rows of a metrics file, without a last line that a kill cut short.
 
-    Args:
-        path: of the file; one that does not exist has no rows.
-
-    Returns:
-        The rows in the file's order.
+    A file that does not exist has no rows.
 
     Raises:
         json.JSONDecodeError: a line other than the last is broken.
@@ -97,10 +85,6 @@ def read_metrics(path: str | os.PathLike) -> list[dict[str, Any]]:
 
 def cut_metrics(path: str | os.PathLike, *, start_iter: int) -> int:
     """Cut the rows that a run starting at `start_iter` will write again, and a half-written line.
-
-    Args:
-        path: of the file, replaced atomically; none is made where there is none.
-        start_iter: first iteration that will be trained.
 
     Returns:
         The iteration of the last row kept, or -1.

@@ -21,9 +21,6 @@ def resolve_device(name: str) -> torch.device:
         name: "auto" (a GPU where there is one, else the CPU), or a name that torch knows. Which
             GPU a process uses among several is set by the launcher, not here.
 
-    Returns:
-        The device.
-
     Raises:
         UserError: CUDA is asked for where there is none.
     """
@@ -64,9 +61,6 @@ def choose_precision(amp: Any, device: torch.device) -> Precision:
             device supports it, else float16).
         device: where the model is.
 
-    Returns:
-        The precision of training and evaluation.
-
     Raises:
         UserError: a value is unknown, or float16 is asked for on a CPU.
     """
@@ -104,11 +98,9 @@ def _best_dtype(device: torch.device) -> torch.dtype:
 
 
 def cpu_has_bfloat16() -> bool:
-    """Tell whether this CPU multiplies bfloat16 natively (AVX512-BF16 or AMX).
+    """Tell whether this CPU multiplies bfloat16 natively (AVX512-BF16 or AMX), as far as known.
 
-    Returns:
-        True or False; False as well where torch cannot tell. Without native support, bfloat16 on
-        a CPU is emulated and slower than fp32.
+    Without native support, bfloat16 on a CPU is emulated and slower than fp32.
     """
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, check)() for check in checks if hasattr(torch.cpu, check))

@@ -76,11 +76,9 @@ def check_datasets(names: Iterable[str]) -> None:
 
 
 def check_classes(cfg: DictConfig, names: Iterable[str]) -> None:
-    """Compares the number of a model's classes with that of its data sets.
+    """Compare the number of a model's classes with that of its data sets.
 
-    Args:
-        cfg: of the run.
-        names: of the data sets; those that are not registered, or name no classes, are left out.
+    Data sets that are not registered, or name no classes, are left out.
 
     Raises:
         UserError: they differ.

@@ -76,14 +76,9 @@ def default_train(cfg: DictConfig, args: Namespace) -> None:
 
 
 def count_iterations(cfg: DictConfig, loader: TrainLoader) -> int:
-    """Tell how long the config's training is.
+    """Return the iterations of a training: `train.max_iter` if given, else of `train.epochs`.
 
-    Args:
-        cfg: `train.max_iter` decides if it is given, else `train.epochs`.
-        loader: of the training set.
-
-    Returns:
-        The number of iterations; that which ends the last epoch counts in full.
+    The iteration that ends the last epoch counts in full.
     """
     if cfg.train.max_iter is not None:
         return cfg.train.max_iter
@@ -98,13 +93,9 @@ def count_iterations(cfg: DictConfig, loader: TrainLoader) -> int:
 
 
 def build_model(cfg: DictConfig) -> torch.nn.Module:
-    """Build the config's model on its device, ready for several processes.
+    """Build the config's model on its device, not yet wrapped for several processes.
 
-    Args:
-        cfg: the run's config.
-
-    Returns:
-        The model, not yet wrapped; its BN is synchronized if `train.sync_bn` and the device allow.
+    Its BN is synchronized if `train.sync_bn` and the device allow.
     """
     device = resolve_device(cfg.train.device)
     model = instantiate(cfg.model).to(device)
@@ -118,15 +109,7 @@ def build_model(cfg: DictConfig) -> torch.nn.Module:
 
 
 def build_trainer(cfg: DictConfig, model: torch.nn.Module) -> Trainer:
-    """Build optimizer, loader and trainer around a model.
-
-    Args:
-        cfg: the run's config.
-        model: on its device.
-
-    Returns:
-        A trainer without hooks.
-    """
+    """Build optimizer, loader and trainer, without hooks, around a model on its device."""
     device = resolve_device(cfg.train.device)
     optimizer_cfg = copy.deepcopy(cfg.optimizer)
     optimizer_cfg.params.model = model

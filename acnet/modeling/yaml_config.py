@@ -15,10 +15,12 @@ __all__ = ["add_acnet_config", "build_acnet_backbone"]
 
 
 def add_acnet_config(cfg: CfgNode) -> None:
-    """Add ACNet's keys to a config of detectron2 and set the paper's model.
+    """Add ACNet's keys to a config of `detectron2.config.get_cfg()`, and set the paper's values.
 
-    Args:
-        cfg: as `detectron2.config.get_cfg()` returns it; changed in place.
+    Example:
+        cfg = get_cfg()
+        add_acnet_config(cfg)
+        model = detectron2.modeling.build_model(cfg)
     """
     acnet = cfg.MODEL.ACNET = CfgNode()
     acnet.COMPOSITE = True  # the second backbone (CB)
@@ -104,15 +106,7 @@ def _set_model(cfg: CfgNode) -> None:
 
 @BACKBONE_REGISTRY.register()
 def build_acnet_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> Backbone:
-    """Build what `cfg.MODEL.ACNET` describes, up to the map that the RPN reads.
-
-    Args:
-        cfg: a config that `add_acnet_config` has seen.
-        input_shape: of the image.
-
-    Returns:
-        A backbone with the one output "p3" (stride 8).
-    """
+    """Build what `cfg.MODEL.ACNET` describes: a backbone with the one output "p3" (stride 8)."""
     acnet = cfg.MODEL.ACNET
     merged = DynamicContextEnhancement(
         bottom_up=_build_levels(cfg, input_shape),
