@@ -23,6 +23,13 @@ from torch import Tensor, nn
 from acnet.errors import UserError
 from acnet.layers import nms, soft_nms_padded
 from acnet.modeling import SoftNMSOutputLayers
+from acnet.modeling.own_cells import (
+    cells_inside,
+    extend_edges,
+    padding_kept_out,
+    run_backbone,
+    whole_cells,
+)
 
 __all__ = ["FixedSizeDetector"]
 
@@ -48,7 +55,8 @@ class FixedSizeDetector(nn.Module):
         self.feature = model.proposal_generator.in_features[0]
         self.register_buffer("pixel_mean", model.pixel_mean)
         self.register_buffer("pixel_std", model.pixel_std)
-        stride = model.backbone.output_shape()[self.feature].stride
+        self.divisibility = max(model.backbone.size_divisibility, 1)
+        self.stride = stride = model.backbone.output_shape()[self.feature].stride
         grid_hw = (tile_px // stride, tile_px // stride)
         self.proposals = _FixedProposals(model.proposal_generator, grid_hw)
         self.detections = _FixedDetections(model.roi_heads)
@@ -80,8 +88,13 @@ class FixedSizeDetector(nn.Module):
             Boxes (B, K, 4) in pixels of the tile, scores (B, K) and classes (B, K) int64, in the
             order of picking.
         """
-        features = self.backbone(self._prepare(images, sizes_hw))[self.feature]
-        proposals, valid = self.proposals(features, sizes_hw)
+        whole_hw = whole_cells(sizes_hw, self.divisibility)
+        with padding_kept_out([self.backbone, self.proposals.head], whole_hw, images.shape[2:]):
+            prepared = self._prepare(images, sizes_hw)
+            features = run_backbone(self.backbone, prepared, sizes_hw)[self.feature]
+            inside = cells_inside(whole_hw, features.shape[2:], self.stride)
+            proposals, valid = self.proposals(features, sizes_hw, inside)
+        features = extend_edges(features, whole_hw, self.stride)
         valid = valid & centred_in(proposals, parts_xyxy)
         boxes, scores = self.detections(features, proposals, valid, sizes_hw)
         num_classes = scores.shape[2]
@@ -182,9 +195,13 @@ class _FixedProposals(nn.Module):
         self.iou_threshold = rpn.nms_thresh
         self.min_box_size = rpn.min_box_size
 
-    def forward(self, features: Tensor, sizes_hw: Tensor) -> tuple[Tensor, Tensor]:
-        """Boxes (B, P, 4), best first, and which of them count (B, P); the others are zeros."""
+    def forward(self, features: Tensor, sizes_hw: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
+        """Boxes (B, P, 4), best first, and which of them count (B, P); the others are zeros.
+
+        Cells that are not `inside` (B, 1, H, W) have no anchors.
+        """
         (logits,), (deltas,) = self.head([features])
+        logits = logits.masked_fill(~inside, -torch.inf)
         logits = logits.permute(0, 2, 3, 1).flatten(1)  # (B, H * W * A)
         deltas = deltas.unflatten(1, (-1, 4)).permute(0, 3, 4, 1, 2).flatten(1, 3)
         scores, best = logits.topk(self.num_before, dim=1)  # (B, N)

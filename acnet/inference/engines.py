@@ -37,6 +37,8 @@ from acnet.inference.runtimes import (
     Session,
     reason_of,
 )
+from acnet.modeling import ACNet
+from acnet.modeling.own_cells import run_backbone
 
 _AS_EXPORTED = ("config", "auto")  # as precision
 # A file from anybody may hold a loop without an end. ResNet-101 takes a second and a half a tile of
@@ -109,8 +111,21 @@ def detect(
     """
     if parts_xyxy is None or not isinstance(model, GeneralizedRCNN):
         return [output["instances"] for output in model(inputs)]
+    groups = [range(len(inputs))]
+    if isinstance(model, ACNet):  # whose answer does not depend on a tile's neighbours
+        groups = model.equal_sizes(inputs)
+    found: dict[int, Instances] = {}
+    for indices in groups:
+        of_group = ([inputs[i] for i in indices], [parts_xyxy[i] for i in indices])
+        found.update(zip(indices, _detect_parts(model, *of_group), strict=True))
+    return [found[index] for index in range(len(inputs))]
+
+
+def _detect_parts(
+    model: GeneralizedRCNN, inputs: list[dict], parts_xyxy: Sequence[np.ndarray]
+) -> list[Instances]:
     images = model.preprocess_image(inputs)
-    features = model.backbone(images.tensor)
+    features = run_backbone(model.backbone, images.tensor, images.image_sizes)
     proposals, _ = model.proposal_generator(images, features)
     proposals = [
         one[_centred_in(one, _scaled_part(part, picture, one.image_size))]
