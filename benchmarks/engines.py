@@ -34,8 +34,8 @@ from acnet.export.metadata import ENGINES
 from acnet.export.onnx_file import export_model
 from acnet.inference import Predictor
 from acnet.inference.photos import read_photo
-from benchmarks.processes import report
-from benchmarks.toy_truth import draw_set
+from benchmarks.common import report
+from benchmarks.photos import draw_set
 
 # Name: engine, precision.
 SIDES = {
@@ -49,7 +49,7 @@ NEAR_PX = 1.0
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Returns the parser of this script's command line."""
+    """Return the parser of this script's command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -80,11 +80,7 @@ def export_file(args: argparse.Namespace) -> Path:
 
 
 def read_pictures(args: argparse.Namespace) -> list[np.ndarray]:
-    """Reads the pictures to compare on, as much of each as a tile holds.
-
-    Args:
-        args: the parsed command line.
-    """
+    """Reads the pictures to compare on, as much of each as a tile holds."""
     if args.folder is not None:
         paths = sorted(args.folder.iterdir())[: args.photos]
     else:
@@ -154,7 +150,7 @@ def _whole(predictor: Predictor) -> Callable[[np.ndarray], Instances]:
 
 
 def main() -> None:
-    """Measures, and writes one line of JSON."""
+    """Measure, and write one line of JSON."""
     args = build_parser().parse_args()
     hide_library_noise()
     names = args.only or list(SIDES)

@@ -47,7 +47,7 @@ QUICK_PHOTOS = 60
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Returns the parser of this script's command line."""
+    """Return the parser of this script's command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

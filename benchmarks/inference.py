@@ -23,30 +23,37 @@ import sys
 from pathlib import Path
 
 import torch
-from detectron2.config import instantiate
 from omegaconf import OmegaConf
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this clone, not an installed one
 
-from acnet.config import load_config
 from acnet.engine.precision import Precision, choose_precision, resolve_device
 from acnet.inference.optimize import Optimizations, optimize_for_inference
-from benchmarks.against_baseline import compare, report_models, show, take_turns
-from benchmarks.machine_peak import clock_of_this_run, matrix_peak, synchronize
-from benchmarks.part_times import PartTimes, fractions_of_peak, macs_of_parts, modules_of_parts
-from benchmarks.random_models import SEED, build, in_channels_last, plain
+from benchmarks.common import clock_of_this_run, matrix_peak, synchronize, take_turns
+from benchmarks.models import (
+    SEED,
+    PartTimes,
+    build,
+    compare,
+    fractions_of_peak,
+    in_channels_last,
+    macs_of_parts,
+    modules_of_parts,
+    plain,
+    report_models,
+    show,
+)
 
 # Each model with the row of Table II that it is compared with.
 BASELINES = {
     "toy/acnet_r18": "toy/table2/baseline",
     "acne04/acnet_r101": "acne04/table2/baseline",
 }
-PROPOSALS = 300
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Returns the parser of this script's command line."""
+    """Return the parser of this script's command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -150,7 +157,7 @@ class Measurement:
         model = build(self._name, self._device, self._inputs)
         baseline = build(BASELINES[self._name], self._device, self._inputs)
         sides = {
-            "peer": self._side(plain(model), Precision(self._device.type, None)),
+            "peer": self._side(plain(model, self._name), Precision(self._device.type, None)),
             "eager": self._side(in_channels_last(model)),
             "ours": self._optimized(model),
             "baseline": self._optimized(baseline),
@@ -186,10 +193,7 @@ class Measurement:
         return {key: self._optimized(model, **change) for key, change in changes.items()}
 
     def _macs(self, name: str) -> dict[str, int]:
-        with torch.device("meta"):
-            model = instantiate(load_config(name).model)
-        size = (self._args.size, self._args.size)
-        counts = macs_of_parts(model, image_hw=size, num_proposals=PROPOSALS)
+        counts = macs_of_parts(name, self._args.size)
         return {part: count * self._args.batch for part, count in counts.items()}
 
     def _fractions(self, sides: dict[str, Side], macs: dict[str, int]) -> dict[str, object]:
@@ -205,7 +209,7 @@ class Measurement:
 
 
 def main() -> None:
-    """Measures, and writes one line of JSON."""
+    """Measure, and write one line of JSON."""
     args = build_parser().parse_args()
     names = args.config or list(BASELINES)
     if args.quick:

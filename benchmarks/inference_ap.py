@@ -12,10 +12,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this clone, not an installed one
 
 import acnet
-from benchmarks.machine_peak import machine_state
+from benchmarks.common import machine_state, report
+from benchmarks.photos import draw_set
 from benchmarks.predict import average_precision
-from benchmarks.processes import report
-from benchmarks.toy_truth import draw_set
 
 SIDES = {
     "float32": {"precision": "float32", "optimize": False},

@@ -24,8 +24,8 @@ from acnet.data.parallel import default_workers
 from acnet.data.register import register_set
 from acnet.data.tiles.tile_plan import TileOptions
 from acnet.data.tiles.tile_set import tile_set
-from benchmarks.large_photos import FEWEST_PHOTOS, draw_and_import
-from benchmarks.processes import report
+from benchmarks.common import report
+from benchmarks.photos import FEWEST_PHOTOS, draw_and_import
 
 MODES = {
     "jpg": TileOptions(),
@@ -36,7 +36,7 @@ WARM_UP_BATCHES = 4
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Returns the parser of this script's command line."""
+    """Return the parser of this script's command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -100,7 +100,7 @@ def seconds_a_tile(name: str, args: argparse.Namespace) -> float:
 
 
 def main() -> None:
-    """Measures, and writes one line of JSON."""
+    """Measure, and write one line of JSON."""
     args = build_parser().parse_args()
     if args.quick:
         args.photos, args.runs, args.seconds = FEWEST_PHOTOS, 1, 3.0

@@ -1,4 +1,4 @@
-"""Generated photos with their lesions, as the evaluation takes them."""
+"""Generated photos: with their lesions as the evaluation takes them, and as a prepared set."""
 
 import functools
 from collections.abc import Sequence
@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from acnet.data.images import write_jpeg
+from acnet.data.import_set import ImportedSet, ImportOptions, import_set
 from acnet.data.parallel import default_workers, map_photos
+from acnet.data.prepared_set import PreparedLayout
+from acnet.data.readers.acne04 import open_acne04
 from acnet.data.toy.toy_photo import ToyOptions, draw_photo
-from acnet.data.toy.toy_set import JPEG_QUALITY
+from acnet.data.toy.toy_set import JPEG_QUALITY, write_toy_set
 from acnet.evaluation import Detections, GroundTruth, sort_detections, xyxy_to_xywh
 from acnet.files import atomic_write
 
@@ -97,3 +100,25 @@ def _draw_to_file(folder: Path, options: ToyOptions, index: int) -> SavedPhoto:
             np.save(temporary, photo.boxes_xyxy)
     width, height = options.sizes_px[0]
     return SavedPhoto(path, (height, width), np.load(boxes_path))
+
+
+TOY = ToyOptions(sizes_px=((3112, 3456),), lesion_px=(20.0, 300.0), density=2.0)
+SPLITS = ("trainval_0", "test_0")  # together all photos
+FEWEST_PHOTOS = 5  # that a toy set has
+
+
+def draw_and_import(work: Path, photos: int, name: str) -> ImportedSet:
+    """Draws photos, unless they are there, and imports them.
+
+    Args:
+        work: folder for everything.
+        photos: how many, at least 5; a photo takes about 6 s of a core.
+        name: of the prepared set's folder below `work`.
+
+    Returns:
+        The prepared set, with the splits of SPLITS.
+    """
+    source = work / f"photos_{photos}"
+    write_toy_set(source, TOY, photos=photos, workers=default_workers())
+    layout = PreparedLayout.of_folder(work / name)
+    return import_set(open_acne04(source), layout, ImportOptions(splits=SPLITS))

@@ -15,16 +15,16 @@ all photos, further ones the first few.
 
 The last line is JSON: `ratio` is peer's time over ours, `ratio_640` over ours_640, `ap` is COCO AP
 and AP50 in percent at 1000 detections a photo, `cpu` the seconds a photo of all cores, which other
-work on the machine hardly moves. `parts` says where the time of the last photo goes, and `bare`
-what its convolutions and linear layers take at the speed of a bfloat16 matrix product, measured in
-the same run. The photo at once is SAHI's default and needs most of its memory, so both are shown.
+work on the machine hardly moves. The photo at once is SAHI's default and needs most of its memory,
+so both are shown. Where the time of a tile goes, benchmarks/inference.py tells.
 """
 
 import argparse
 import json
 import statistics
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,19 +32,20 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this clone, not an installed one
 
 from acnet.evaluation import PrecisionCurves, match
-from benchmarks.processes import peer_python, report, run
+from benchmarks.common import peer_python, report, run
+from benchmarks.photos import SavedPhoto, detections_of, draw_set, ground_truth_of
 from benchmarks.tile import SAHI
-from benchmarks.toy_truth import SavedPhoto, detections_of, draw_set, ground_truth_of
 
-HERE = Path(__file__).resolve().parent
 PHOTO_WH = (3112, 3456)
 DENSITY = 14.0  # a median of 98 lesions of 6 to 80 pixels, as many as ACNE04's densest photos have
 SEED = 2000
 QUICK_WH = (900, 1000)
+SLICE_PX, SHARED_PX = 640, 320
+SCORE_FLOOR = 0.001  # as the model's own
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Returns the parser of this script's command line."""
+    """Return the parser of this script's command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -60,15 +61,71 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick", action="store_true", help="two small photos, one run, no peer_slices"
     )
+    parser.add_argument("--worker", nargs=2, metavar=("SIDE", "FILE"), help=argparse.SUPPRESS)
+    parser.add_argument("photo_files", nargs="*", help=argparse.SUPPRESS)
     return parser
+
+
+def work(args: argparse.Namespace) -> None:
+    """Predict all photos with one side, and write what was found to a file."""
+    side, output = args.worker
+    predict = _ours(side, args) if side.startswith("ours") else _peer(side, args)
+    photos = []
+    for path in args.photo_files:
+        start, cpu_start = time.perf_counter(), time.process_time()
+        boxes, scores = predict(path)
+        seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+        one = {"seconds": seconds, "cpu_seconds": cpu_seconds, "boxes": boxes, "scores": scores}
+        photos.append(one)
+    Path(output).write_text(json.dumps({"photos": photos}), encoding="utf-8")
+    report({"seconds": sum(one["seconds"] for one in photos)})
+
+
+def _ours(side: str, args: argparse.Namespace) -> Callable[[str], tuple[list, list]]:
+    import acnet
+
+    tiling = acnet.TilingOptions()
+    if side == "ours_640":
+        tiling = acnet.TilingOptions(tile_px=SLICE_PX, overlap_px=SHARED_PX)
+    predictor = acnet.Predictor(args.config, args.weights, tiling=tiling)
+    predictor(np.zeros((SLICE_PX, SLICE_PX, 3), np.uint8))  # to warm up
+
+    def predict(path: str) -> tuple[list, list]:
+        found = predictor(Path(path))
+        return found.pred_boxes.tensor.tolist(), found.scores.tolist()
+
+    return predict
+
+
+def _peer(side: str, args: argparse.Namespace) -> Callable[[str], tuple[list, list]]:
+    from sahi.predict import get_sliced_prediction
+
+    from acnet.integrations.sahi import ACNetDetectionModel
+
+    model = ACNetDetectionModel(
+        model_path=str(args.weights), config_path=args.config, confidence_threshold=SCORE_FLOOR
+    )
+    model.perform_inference(np.zeros((SLICE_PX, SLICE_PX, 3), np.uint8))  # to warm up
+
+    def predict(path: str) -> tuple[list, list]:
+        found = get_sliced_prediction(
+            path,
+            model,
+            slice_height=SLICE_PX,
+            slice_width=SLICE_PX,
+            overlap_height_ratio=SHARED_PX / SLICE_PX,
+            overlap_width_ratio=SHARED_PX / SLICE_PX,
+            perform_standard_pred=side == "peer",
+            verbose=0,
+        ).object_prediction_list
+        return [one.bbox.to_xyxy() for one in found], [one.score.value for one in found]
+
+    return predict
 
 
 class Sides:
     """Both programs on the same photos.
-
-    Args:
-        args: the parsed command line.
-        photos: the files.
+    photos: the files.
     """
 
     def __init__(self, args: argparse.Namespace, photos: Sequence[SavedPhoto]) -> None:
@@ -77,14 +134,9 @@ class Sides:
         config = args.config or args.weights.with_name("config.yaml")
         self._model = ["--weights", args.weights.resolve(), "--config", Path(config).resolve()]
         sahi = peer_python(args.work.resolve() / "sahi-env", SAHI)
-        ours, peer = HERE / "predict_acnet.py", HERE / "predict_sahi.py"
-        self._commands = {
-            "ours_640": [sys.executable, ours, "--tile", "640", "--overlap", "320"],
-            "peer": [sahi, peer],
-            "ours": [sys.executable, ours],
-            "peer_slices": [sahi, peer, "--slices-only"],
-        }
-        self.names = tuple(self._commands)
+        python = {"ours_640": sys.executable, "peer": sahi, "ours": sys.executable}
+        self._python = python | {"peer_slices": sahi}
+        self.names = tuple(self._python)
 
     def run(self, name: str, count: int) -> dict:
         """Runs one side.
@@ -98,7 +150,8 @@ class Sides:
         """
         output = self._args.work.resolve() / f"{name}.json"
         photos = [photo.path.resolve() for photo in self._photos[:count]]
-        command = [*self._commands[name], *self._model, "--output", output, *photos]
+        worker = ["--worker", name, output]
+        command = [self._python[name], __file__, *self._model, *worker, *photos]
         run(command, cores=self._args.cores)
         return json.loads(output.read_text(encoding="utf-8"))
 
@@ -136,8 +189,11 @@ def average_precision(photos: Sequence[SavedPhoto], found: dict) -> list[float]:
 
 
 def main() -> None:
-    """Measures, and writes one line of JSON."""
+    """Measure, and write one line of JSON."""
     args = build_parser().parse_args()
+    if args.worker:
+        work(args)
+        return
     size = PHOTO_WH
     if args.quick:
         size, args.photos, args.runs = QUICK_WH, 2, 1
@@ -167,10 +223,6 @@ def main() -> None:
             "photos": args.photos,
             "lesions": sum(len(photo.boxes_xyxy) for photo in photos),
             "cores": args.cores,
-            "precision": runs["ours"][0]["precision"],
-            "tiles": {name: runs[name][0]["tiles"] for name in ("ours_640", "ours")},
-            "parts": {name: runs[name][0]["parts"] for name in ("ours_640", "ours")},
-            "bare": {name: runs[name][0]["bare"] for name in ("ours_640", "ours")},
         }
     )
 

@@ -1,15 +1,14 @@
 #!/usr/bin/env python
-"""Train in one and in two processes on this CPU, and predict what 8 and 64 GPUs would do.
+"""Train in one and in two processes on this CPU.
 
 Each process has one thread, so that the second adds a core and nothing else. Weak scaling keeps the
 images of a process, strong scaling those of a step; gradients travel through gloo. Runs of one and
 two processes take turns. The last line is JSON: `ours` and `peer` are seconds an image of the best
 and of one process with weak scaling, `ratio` the peer's over ours: at most 2, as there are
-processes. `predicted` is benchmarks/scaling_model.py's answer for the paper's model.
+processes.
 """
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -21,27 +20,20 @@ import torch
 from detectron2.config import instantiate
 from detectron2.utils import comm
 from detectron2.utils.events import EventStorage
-from torch.nn.modules.batchnorm import _NormBase as BatchNorms
 
 from acnet.config import load_config
 from acnet.engine.launch import launch, wrap_for_processes
 from acnet.engine.precision import choose_precision, resolve_device
 from acnet.engine.train import build_model
-from acnet.modeling.complexity import count_macs_by_layer
-from benchmarks.machine_peak import GIGA, machine_state
-from benchmarks.processes import report, run
-from benchmarks.random_training import random_batch
-from benchmarks.scaling_model import Cluster, Work, predict_step
+from benchmarks.common import machine_state, report, run
+from projects.ACNet.analyze_model import random_batch
 
 # Processes and images of each: one alone with few and with many, and two that share.
 CASES = {"one": (1, 2), "one, all images": (1, 4), "two": (2, 2)}
-PAPER = "acne04/acnet_r101"
-IMAGES_A_GPU = 4  # the paper's batch, on each GPU
-TILE_HW = (640, 640)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Returns the parser of this script's command line."""
+    """Return the parser of this script's command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -50,18 +42,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, default=10, help="of a run; default 10")
     parser.add_argument("--runs", type=int, default=5, help="of each case; default 5")
     parser.add_argument("--compress", action="store_true", help="send gradients in float16")
-    parser.add_argument("--paper-only", action="store_true", help="predict, and measure nothing")
     parser.add_argument("--quick", action="store_true", help="one run of two steps each")
     parser.add_argument("--worker", type=int, nargs=2, help=argparse.SUPPRESS)
     return parser
 
 
 def work(args: argparse.Namespace) -> None:
-    """Trains in one of the processes; the first writes seconds a step.
-
-    Args:
-        args: the parsed command line.
-    """
+    """Trains in one of the processes; the first writes seconds a step."""
     torch.set_num_threads(1)
     torch.manual_seed(comm.get_rank())
     cfg = load_config(args.config, ["train.amp.enabled=auto", "train.channels_last=true"])
@@ -71,7 +58,7 @@ def work(args: argparse.Namespace) -> None:
     cfg.optimizer.params.model = model
     optimizer, precision = instantiate(cfg.optimizer), choose_precision(cfg.train.amp, device)
     model = wrap_for_processes(model, device=device, ddp=cfg.train.ddp)
-    batch = random_batch(args.worker[1], (args.size, args.size), seed=comm.get_rank())
+    batch = random_batch(args.worker[1], (args.size, args.size))
     seconds = []
     with EventStorage():
         for _ in range(args.steps + 1):
@@ -88,9 +75,6 @@ def work(args: argparse.Namespace) -> None:
 
 def measure(args: argparse.Namespace) -> dict[str, object]:
     """Runs the cases in turn.
-
-    Args:
-        args: the parsed command line.
 
     Returns:
         What the JSON says of this machine.
@@ -115,49 +99,8 @@ def measure(args: argparse.Namespace) -> dict[str, object]:
     }
 
 
-def paper_work(*, compress: bool) -> Work:
-    """Counts what a process of the paper's model computes and sends.
-
-    Args:
-        compress: whether gradients travel in float16.
-    """
-    with torch.device("meta"):
-        model = instantiate(load_config(PAPER).model)
-    boxes = model.roi_heads.batch_size_per_image
-    macs = count_macs_by_layer(model, TILE_HW, boxes, training=True)
-    parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    return Work(
-        gmacs_an_image=sum(macs.values()) / GIGA,
-        images=IMAGES_A_GPU,
-        gradient_bytes=parameters * (2 if compress else 4),
-        norms=sum(isinstance(module, BatchNorms) for module in model.modules()),
-    )
-
-
-def predict() -> dict[str, object]:
-    """Returns the predicted steps of 1, 8 and 64 GPUs, by precision of the gradients."""
-    predicted = {}
-    for name, compress in (("float32", False), ("float16", True)):
-        task = paper_work(compress=compress)
-        steps = {gpus: predict_step(task, Cluster(), gpus) for gpus in (1, 8, 64)}
-        predicted[name] = {
-            "gmacs_an_image": round(task.gmacs_an_image, 1),
-            "gradient_mb": round(task.gradient_bytes / 1e6, 1),
-            "norms": task.norms,
-            "gpus": {
-                gpus: {
-                    **{key: round(1000 * value, 2) for key, value in vars(step).items()},
-                    "step": round(1000 * step.seconds, 2),
-                    "efficiency": round(step.efficiency, 3),
-                }
-                for gpus, step in steps.items()
-            },
-        }
-    return predicted
-
-
 def main() -> None:
-    """Measures and predicts, and writes one line of JSON."""
+    """Measure, and write one line of JSON."""
     args = build_parser().parse_args()
     if args.worker:
         ranks = {"num_gpus": args.worker[0], "num_machines": 1, "machine_rank": 0}
@@ -165,17 +108,7 @@ def main() -> None:
         return
     if args.quick:
         args.steps, args.runs = 2, 1
-    result = {} if args.paper_only else measure(args)
-    predicted = json.loads(json.dumps(predict()))
-    report(
-        {
-            "name": "scaling",
-            **result,
-            "runs": args.runs,
-            "machine": machine_state(),
-            "predicted_ms": predicted,
-        }
-    )
+    report({"name": "scaling", **measure(args), "runs": args.runs, "machine": machine_state()})
 
 
 if __name__ == "__main__":

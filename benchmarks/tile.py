@@ -17,6 +17,7 @@ import json
 import shutil
 import statistics
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,15 +25,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this clone, not 
 
 from acnet.data.coco import write_coco
 from acnet.data.prepared_set import PreparedLayout
-from benchmarks.large_photos import FEWEST_PHOTOS, SPLITS, draw_and_import
-from benchmarks.processes import Run, peer_python, report, run
+from benchmarks.common import Run, peer_python, report, run
+from benchmarks.photos import FEWEST_PHOTOS, SPLITS, draw_and_import
 
-HERE = Path(__file__).resolve().parent
 SAHI = ("sahi==0.12.8", "shapely==2.1.2")
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Returns the parser of this script's command line."""
+    """Return the parser of this script's command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -48,7 +48,44 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick", action="store_true", help="five photos, one run of JPEG, none of PNG"
     )
+    parser.add_argument("--worker", nargs="+", help=argparse.SUPPRESS)
     return parser
+
+
+def work(side: str, image_format: str, *places: str) -> None:
+    """Cut all tiles of all splits with one side, in a process of its own.
+
+    Args:
+        side: "ours" or "sahi".
+        image_format: "jpg" or "png".
+        places: of ours the prepared set; of SAHI's annotations, photos and output.
+    """
+    if side == "ours":
+        from acnet.data.parallel import default_workers
+        from acnet.data.tiles.tile_plan import TileOptions
+        from acnet.data.tiles.tile_set import tile_set
+
+        options = TileOptions(image_format=image_format, jpeg_quality=75, empty_share=1.0)
+        start = time.perf_counter()
+        tile_set(PreparedLayout.of_folder(Path(*places)), options, workers=default_workers())
+    else:
+        from sahi.slicing import slice_coco
+
+        annotations, images, output = places
+        start = time.perf_counter()
+        slice_coco(
+            coco_annotation_file_path=annotations,
+            image_dir=images,
+            output_coco_annotation_file_name="tiles",
+            output_dir=output,
+            slice_height=640,
+            slice_width=640,
+            overlap_height_ratio=0.5,
+            overlap_width_ratio=0.5,
+            min_area_ratio=0.5,
+            out_ext=f".{image_format}",
+        )
+    report({"seconds": time.perf_counter() - start})
 
 
 def prepare(work: Path, photos: int) -> tuple[PreparedLayout, Path]:
@@ -93,9 +130,8 @@ class Sides:
         """
         shutil.rmtree(self._layout.tiles, ignore_errors=True)
         (self._layout.folder / "tiles.jsonl").unlink(missing_ok=True)
-        script = HERE / "tile_acnet.py"
-        command = [sys.executable, script, self._layout.folder, "--format", image_format]
-        return run(command, cores=self._cores)
+        words = [sys.executable, __file__, "--worker", "ours", image_format, self._layout.folder]
+        return run(words, cores=self._cores)
 
     def sahi(self, image_format: str) -> Run:
         """Runs SAHI from nothing.
@@ -104,9 +140,8 @@ class Sides:
             image_format: "jpg" or "png".
         """
         shutil.rmtree(self.sahi_output, ignore_errors=True)
-        command = [self._sahi, HERE / "tile_sahi.py", "--annotations", self._annotations]
-        command += ["--images", self._images, "--output", self.sahi_output]
-        return run([*command, "--format", image_format], cores=self._cores)
+        words = [self._sahi, __file__, "--worker", "sahi", image_format, self._annotations]
+        return run([*words, self._images, self.sahi_output], cores=self._cores)
 
 
 def compare(layout: PreparedLayout, sahi_output: Path) -> dict[str, int]:
@@ -193,8 +228,11 @@ def folder_mb(folder: Path, suffix: str) -> float:
 
 
 def main() -> None:
-    """Measures, and writes one line of JSON."""
+    """Measure, and write one line of JSON."""
     args = build_parser().parse_args()
+    if args.worker:
+        work(*args.worker)
+        return
     if args.quick:
         args.photos, args.runs, args.png_runs = FEWEST_PHOTOS, 1, 0
     layout, annotations = prepare(args.work, args.photos)

@@ -32,12 +32,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this clone, not 
 from acnet.config import load_config
 from acnet.engine.precision import choose_precision, resolve_device
 from acnet.modeling import CompositeResNet, MaskAwareMultiAttention
-from benchmarks.against_baseline import compare, report_models, show, take_turns
-from benchmarks.machine_peak import matrix_peak, synchronize
-from benchmarks.part_times import fractions_of_peak, macs_of_parts, modules_of_parts
-from benchmarks.random_models import plain
-from benchmarks.random_training import random_batch
-from benchmarks.step_times import StepTimes
+from benchmarks.common import matrix_peak, synchronize, take_turns
+from benchmarks.models import (
+    StepTimes,
+    compare,
+    fractions_of_peak,
+    macs_of_parts,
+    modules_of_parts,
+    plain,
+    report_models,
+    show,
+)
+from projects.ACNet.analyze_model import random_batch
 
 # Each model with the row of Table II that it is compared with, and the images of a step.
 BASELINES = {
@@ -49,7 +55,7 @@ SETTINGS = ["train.amp.enabled=auto", "train.channels_last=true"]
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Returns the parser of this script's command line."""
+    """Return the parser of this script's command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -80,7 +86,7 @@ class Side:
         torch.manual_seed(SEED)
         cfg = load_config(name, SETTINGS)
         model = instantiate(cfg.model).to(device).train()
-        self.model = plain(model) if is_peer else model
+        self.model = plain(model, name) if is_peer else model
         _tame(self.model)
         cfg.optimizer.lr = 0.0  # random weights on noise diverge; a step costs the same
         cfg.optimizer.params.model = self.model
@@ -148,25 +154,6 @@ def _called_parts(model: nn.Module) -> dict[str, list[nn.Module]]:
     return parts
 
 
-def training_macs(name: str, batch_size: int, size: int) -> dict[str, int]:
-    """Returns a step's multiply-accumulates by part, forward and backward.
-
-    Args:
-        name: of the config.
-        batch_size: images.
-        size: their side in pixels.
-    """
-    with torch.device("meta"):
-        model = instantiate(load_config(name, SETTINGS).model)
-    counts = macs_of_parts(
-        model,
-        image_hw=(size, size),
-        num_proposals=model.roi_heads.batch_size_per_image,
-        training=True,
-    )
-    return {part: count * batch_size for part, count in counts.items()}
-
-
 def measure(name: str, args: argparse.Namespace) -> dict[str, object]:
     """Measures one config.
 
@@ -180,14 +167,21 @@ def measure(name: str, args: argparse.Namespace) -> dict[str, object]:
     baseline, batch_size, size = BASELINES[name]
     batch_size = args.batch or batch_size
     device = resolve_device(args.device)
-    batch = random_batch(batch_size, (size, size), seed=SEED)
+    torch.manual_seed(SEED)
+    batch = random_batch(batch_size, (size, size))
     sides = {
         "peer": Side(name, batch, device, is_peer=True),
         "ours": Side(name, batch, device),
         "baseline": Side(baseline, batch, device),
     }
     take_turns([side.step for side in sides.values()], args.runs)
-    macs = {one: training_macs(one, batch_size, size) for one in (name, baseline)}
+    macs = {
+        one: {
+            part: count * batch_size
+            for part, count in macs_of_parts(one, size, training=True).items()
+        }
+        for one in (name, baseline)
+    }
     medians = {key: side.median() for key, side in sides.items()}
     peak = matrix_peak(sides["ours"].dtype(), device)
     steps = max(1, args.runs // 2)
@@ -207,7 +201,7 @@ def measure(name: str, args: argparse.Namespace) -> dict[str, object]:
 
 
 def main() -> None:
-    """Measures, and writes one line of JSON."""
+    """Measure, and write one line of JSON."""
     args = build_parser().parse_args()
     names = args.config or list(BASELINES)
     if args.quick:

@@ -86,6 +86,7 @@ class OneImage(nn.Module):
         uses_res5 = hasattr(heads, "res5")
         size = (heads.pooler if uses_res5 else heads.box_pooler).output_size
         pooled = feature.new_empty(self.proposals, feature.shape[1], *size)
+        pooled.requires_grad_(feature.requires_grad)
         box_features = heads.res5(pooled).mean(dim=(2, 3)) if uses_res5 else heads.box_head(pooled)
         heads.box_predictor(box_features)
 
