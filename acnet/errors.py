@@ -41,5 +41,6 @@ def shown(value: Any) -> str:
     """Return a short text of anything, for a message."""
     if isinstance(value, dict | list | tuple):
         return f"a {type(value).__name__} of {len(value)} values"
-    text = value if isinstance(value, str) else str(value) if value is not None else "nothing"
-    return repr(printable(text[:60] + "..." * (len(text) > 60)).replace("\n", " "))
+    if not isinstance(value, str):
+        return str(value)[:60] if value is not None else "nothing"
+    return repr(printable(value[:60] + "..." * (len(value) > 60)).replace("\n", " "))

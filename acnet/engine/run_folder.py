@@ -7,13 +7,15 @@ from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
 
+from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.utils import comm
 from detectron2.utils.collect_env import collect_env_info
 from detectron2.utils.env import seed_all_rng
 from detectron2.utils.logger import setup_logger
 from omegaconf import DictConfig, OmegaConf
 
-from acnet.config import SAVED_CONFIG, save_config
+from acnet.config import SAVED_CONFIG, dataset_names, save_config
+from acnet.engine.precision import choose_precision, resolve_device
 from acnet.errors import UserError
 
 logger = logging.getLogger(__name__)

@@ -17,11 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from acnet.errors import UserError
+from acnet.errors import UserError, shown
 from acnet.evaluation.columns import Detections
+from acnet.files import write_json
 
 FORMAT = "acnet count model"
 VERSION = 1
+MOST = 10**9  # of any number in a count model
 ROUNDING = 1e-9  # of quantile * sqrt(count + 1), where it should be a whole number
 
 
@@ -134,15 +136,17 @@ def parse_count_model(text: str, *, source: str) -> CountModel:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise _unusable(source, f"which does not say 'format': '{FORMAT}'")
     if content.get("version") != VERSION:
-        raise _unusable(source, f"of version {content.get('version')!r}, where {VERSION} is known")
+        raise _unusable(
+            source, f"of version {shown(content.get('version'))}, where {VERSION} is known"
+        )
     fields = {field.name: field.type for field in dataclasses.fields(CountModel)}
     values = {name: value for name, value in content.items() if name not in ("format", "version")}
     if values.keys() != fields.keys():
         odd = sorted(values.keys() ^ fields.keys())
-        raise _unusable(source, f"in which {', '.join(odd)} is missing or unknown")
+        raise _unusable(source, f"in which {', '.join(odd)[:200]} is missing or unknown")
     for name, value in values.items():
         if not _is_valid(name, fields[name], value):
-            raise _unusable(source, f"in which {name} is {value!r}")
+            raise _unusable(source, f"in which {name} is {shown(value)}")
     if conformal_rank(values["interval_photos"], values["coverage"]) > values["interval_photos"]:
         fault = "{interval_photos} photos cannot promise a coverage of {coverage}"
         raise _unusable(source, f"in which {fault.format(**values)}")
@@ -174,7 +178,7 @@ def _is_valid(name: str, kind: type, value: Any) -> bool:
         return isinstance(value, str) and bool(value)
     if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else int):
         return False
-    if not math.isfinite(value):
+    if not -MOST <= value <= MOST:  # NaN is neither
         return False
     if name == "coverage":
         return 0 < value < 1

@@ -26,7 +26,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from acnet.errors import UserError
+from acnet.errors import UserError, printable
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -183,6 +183,8 @@ def read_export(path: str | os.PathLike) -> ExportContents:
     Example:
         read_export("model.onnx").class_names  # ("acne",)
     """
+    from acnet.safe_config import check_class_names
+
     path = Path(path)
     texts = read_texts(path)
     if texts.get("format") != FORMAT:
@@ -199,9 +201,11 @@ def read_export(path: str | os.PathLike) -> ExportContents:
         count_model = parse_count_model(texts["count_model"], source=str(path))
     return ExportContents(
         config=texts["config"],
-        class_names=tuple(_parse(path, "classes", texts["classes"], list)),
+        class_names=check_class_names(
+            _parse(path, "classes", texts["classes"], list), source=str(path)
+        ),
         count_model=count_model,
-        card=texts["card"],
+        card=printable(texts["card"]),
         settings=_settings(path, texts["export"]),
     )
 

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acnet.checkpoint.safe_load import load_pickle
+from acnet.checkpoint.restricted_pickle import load_pickle
 from acnet.errors import UnreadableFileError, UnsafeFileError
 
 ARRAYS = {
