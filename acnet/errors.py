@@ -42,5 +42,5 @@ def shown(value: Any) -> str:
     if isinstance(value, dict | list | tuple):
         return f"a {type(value).__name__} of {len(value)} values"
     if not isinstance(value, str):
-        return str(value)[:60] if value is not None else "nothing"
+        return str(value)[:60]
     return repr(printable(value[:60] + "..." * (len(value) > 60)).replace("\n", " "))

@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         UserError: The weights cannot be used, or the model cannot be exported so.
     """
     hide_library_noise()
-    output = _checked_output(args.output, args.format)
+    _check_output(args.output)
     from acnet.checkpoint.bundle import resolve_weights
     from acnet.config import load_config
     from acnet.evaluation.count_model import read_count_model
