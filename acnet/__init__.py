@@ -2,8 +2,9 @@
 
     import acnet
 
-    predictor = acnet.Predictor("toy/acnet_r18", "model_final.pth")
+    predictor = acnet.load()
     lesions = predictor("photo.jpg")
+    print(predictor.count("photo.jpg"))
 
 What is named here is imported when it is first used, so that `import acnet` is instant.
 """
@@ -12,18 +13,26 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from acnet.inference import MergeOptions, Predictor, TilingOptions
+    from acnet.inference.predictor import Predictor, load
+    from acnet.photos.grid import TilingOptions
+    from acnet.photos.merge import MergeOptions
 
 __version__ = "0.1.0"
 
-__all__ = ["MergeOptions", "Predictor", "TilingOptions"]
+_PLACES = {
+    "MergeOptions": "acnet.photos.merge",
+    "Predictor": "acnet.inference.predictor",
+    "TilingOptions": "acnet.photos.grid",
+    "load": "acnet.inference.predictor",
+}
+__all__ = ["MergeOptions", "Predictor", "TilingOptions", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        return getattr(importlib.import_module("acnet.inference"), name)
-    raise AttributeError(f"module 'acnet' has no attribute {name!r}; it has {', '.join(__all__)}")
+    if name in _PLACES:
+        return getattr(importlib.import_module(_PLACES[name]), name)
+    raise AttributeError(f"module 'acnet' has no attribute {name!r}; it has {', '.join(_PLACES)}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_PLACES})

@@ -30,12 +30,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this clone, not 
 
 from acnet.cli.arguments import hide_library_noise
 from acnet.config import load_config
-from acnet.export.metadata import ENGINES
-from acnet.export.onnx_file import export_model
-from acnet.inference import Predictor
-from acnet.inference.photos import read_photo
-from benchmarks.common import report
-from benchmarks.photos import draw_set
+from acnet.export.detector import FixedSizeDetector
+from acnet.export.engine_names import ENGINES
+from acnet.export.export_model import ExportOptions, export_model
+from acnet.export.nms import torch_nms
+from acnet.inference import Predictor, load
+from acnet.photos.read import read_photo
+from benchmarks.processes import report
+from benchmarks.toy_truth import draw_set
 
 # Name: engine, precision.
 SIDES = {
@@ -161,13 +163,15 @@ def main() -> None:
     pictures = read_pictures(args)
     config = args.config or args.weights.with_name("config.yaml")
     sides = {
-        "eager": Predictor(config, args.weights, "cpu", precision="float32", optimize=False),
-        DEFAULT: Predictor(config, args.weights, "cpu"),
+        "eager": load(
+            args.weights, config=config, device="cpu", precision="float32", optimize=False
+        ),
+        DEFAULT: load(args.weights, config=config, device="cpu"),
     }
     for name in names:
-        engine, precision = SIDES[name]
-        path = export_file(args)
-        sides[name] = Predictor(None, path, "cpu", engine=engine, precision=precision)
+        file, engine, precision = SIDES[name]
+        path = export_file(args, file)
+        sides[name] = load(path, device="cpu", engine=engine, precision=precision)
     seconds = measure(sides, pictures[0], args.runs)
     full = [picture for picture in pictures if picture.shape[:2] == (args.tile, args.tile)]
     eager = _whole(sides["eager"])

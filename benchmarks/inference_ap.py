@@ -52,7 +52,7 @@ def main() -> None:
     photos = draw_set(folder, args.photos, (args.size, args.size), density=DENSITY, seed=SEED)
     ap = {}
     for name, options in SIDES.items():
-        predictor = acnet.Predictor(config, args.weights, **options)
+        predictor = acnet.load(args.weights, config=config, **options)
         found = [predictor(photo.path) for photo in photos]
         columns = [
             {"boxes": one.pred_boxes.tensor.tolist(), "scores": one.scores.tolist()}

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from acnet.data.images import write_jpeg
-from acnet.data.import_set import ImportedSet, ImportOptions, import_set
 from acnet.data.parallel import default_workers, map_photos
 from acnet.data.prepared_set import PreparedLayout
 from acnet.data.readers.acne04 import open_acne04
@@ -16,6 +14,7 @@ from acnet.data.toy.toy_photo import ToyOptions, draw_photo
 from acnet.data.toy.toy_set import JPEG_QUALITY, write_toy_set
 from acnet.evaluation import Detections, GroundTruth, sort_detections, xyxy_to_xywh
 from acnet.files import atomic_write
+from acnet.photos.read import write_jpeg
 
 LESION_PX = (6.0, 80.0)  # what the small model is trained for
 

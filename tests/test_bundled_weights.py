@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from acnet.checkpoint.bundle import read_bundle, resolve_weights
-from acnet.inference import Predictor
+from acnet.checkpoint.bundle import read_bundle
+from acnet.inference import load
+from acnet.named_weights import resolve_weights
 
 MOST_BYTES = 12e6
 REPO_ROOT = Path(__file__).resolve().parents[1]
@@ -31,7 +32,7 @@ def test_their_card_says_what_they_are_and_are_not(weights):
 
 
 def test_they_find_lesions_in_the_sample_photos(weights):
-    predictor = Predictor(weights, weights, "cpu")
+    predictor = load(weights, device="cpu")
     found = [predictor(str(photo)) for photo in SAMPLES]
     assert len(SAMPLES) == 2
     assert all(len(one[one.scores >= 0.5]) > 0 for one in found)

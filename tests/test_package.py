@@ -17,16 +17,24 @@ def test_import_is_instant_because_it_imports_nothing_heavy():
     assert done.stdout.split() == []
 
 
-def test_names_are_those_of_the_inference_package():
-    from acnet.inference import MergeOptions, Predictor, TilingOptions
+def test_every_name_is_there():
+    assert acnet.load.__name__ == "load"
+    assert [getattr(acnet, name).__name__ for name in acnet.__all__] == acnet.__all__
 
-    assert (acnet.MergeOptions, acnet.Predictor, acnet.TilingOptions) == (
-        MergeOptions,
-        Predictor,
-        TilingOptions,
+
+PHOTO_MODULES = ("count", "draw", "folder", "grid", "merge", "page", "read", "results", "sources")
+
+
+@pytest.mark.parametrize("name", [f"acnet.photos.{name}" for name in PHOTO_MODULES])
+def test_whole_photos_need_no_torch(name):
+    code = (
+        f"import sys, {name}\n"
+        "print(*{'torch', 'detectron2', 'numba', 'scipy'} & set(sys.modules))"
     )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 def test_unknown_name_says_what_there_is():
-    with pytest.raises(AttributeError, match="it has MergeOptions, Predictor, TilingOptions"):
+    with pytest.raises(AttributeError, match="it has MergeOptions, Predictor, TilingOptions, load"):
         _ = acnet.Predictr

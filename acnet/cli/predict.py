@@ -4,40 +4,64 @@ import argparse
 import dataclasses
 import json
 import logging
+import re
 import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import acnet
-from acnet.cli._predict_options import DESCRIPTION, EPILOG, add_options
-from acnet.cli.arguments import hide_library_noise
-from acnet.config import config_of
-from acnet.errors import UserError
+from acnet.cli.arguments import (
+    hide_library_noise,
+    natural_int,
+    positive_float,
+    positive_int,
+    share,
+)
+from acnet.config import SAVED_CONFIG
+from acnet.export.engine_names import ENGINES
 
 if TYPE_CHECKING:
-    from detectron2.config import CfgNode
-    from omegaconf import DictConfig
-
-    from acnet.inference import Predictor
-    from acnet.inference.counts import CountRule
-    from acnet.inference.folder import Outcome
     from acnet.inference.optimize import Optimizations
-    from acnet.inference.ranks import Ranks
-    from acnet.inference.results import PhotoResult
+    from acnet.inference.predictor import Predictor
+    from acnet.photos.folder import Outcome
+    from acnet.photos.results import PhotoResult
+    from acnet.photos.sources import Ranks
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_THRESHOLD = 0.5
 EXIT_INTERRUPTED = 130
+DESCRIPTION = """\
+Find lesions in photos. OUTPUT gets
+
+  index.html         all photos on one page, to be opened from the disk
+  pictures/          each photo with its boxes; thumbnails/ the same for the page
+  counts.csv         lesions in each photo
+  predictions.json   every box with its score, below the threshold too, as COCO results
+  images.json        which photo and class the ids in it mean
+  failed.csv         photos that could not be read, and why
+
+After an interruption the same command goes on where it was. Several processes or machines share
+the work under torchrun (see the examples); OUTPUT is then on a disk that all of them see.
+
+Exit status: 0; 1 where a photo could not be read; 2 where nothing could be done.
+"""
+EPILOG = """\
+examples:
+  acnet predict photo.jpg
+  acnet predict photos/ --weights output/toy/acnet_r18 --output results
+  acnet predict photos/ --weights model.safetensors --output results --share
+  acnet predict photos/ --config-file toy/acnet_r18 --weights model.pth --score-threshold 0.3 \\
+      --attention
+  acnet predict photos/ --weights model.onnx
+  torchrun --nproc-per-node 2 -m acnet.cli.main predict photos/ --weights model.pth
+
+Boxes are in pixels of the upright photo. ACNet is for research; it is no medical device.
+"""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add `predict` to the command line.
-
-    Args:
-        subparsers: Of the main parser.
-    """
+    """Add `predict` to the command line."""
     parser = subparsers.add_parser(
         "predict",
         help="find lesions in photos",
@@ -45,25 +69,24 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_options(parser)
+    _add_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Predict the photos and say what was found.
 
-    Args:
-        args: The parsed command line.
-
     Returns:
         The exit status: 0, or 1 where a photo could not be read. Of several processes the first
-        alone says so, lest torchrun end the others.
+        alone says so, since torchrun would end the others.
 
     Raises:
         UserError: There is no photo, or config, weights or output cannot be used.
     """
-    _hide_noise()
-    from acnet.inference.ranks import ranks_from
+    hide_library_noise()
+    # Of damaged photos the error tells enough, and large ones are meant to be large.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    from acnet.photos.sources import ranks_from
 
     ranks = ranks_from()
     _set_up_logging(ranks)
@@ -82,78 +105,51 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _predict(args: argparse.Namespace, ranks: "Ranks") -> "Outcome | None":
-    from acnet.checkpoint.bundle import resolve_weights
-    from acnet.files import file_sha256
-    from acnet.inference.fingerprint import digest, predictor_digest
-    from acnet.inference.folder import predict_folder
-    from acnet.inference.pictures import DrawingOptions
-    from acnet.inference.sources import find_photos
+    from acnet.photos.draw import DrawingOptions
+    from acnet.photos.folder import check_output, predict_folder
+    from acnet.photos.sources import find_photos
+    from acnet.visualization.lesion_visualizer import draw_boxes
 
     sources = find_photos(args.images)
-    _check_output(args)
-    weights = resolve_weights(args.weights)
-    config = _load_config(args, weights)
+    check_output(args.output, sources)
     _choose_gpu(ranks)
-    predictor = _make_predictor(args, config, weights)
-    _check_attention(args, predictor.has_saliency)
-    rule = _count_rule(args, weights, predictor)
-    drawing = DrawingOptions(
-        score_threshold=rule.threshold,
-        labels=args.labels,
-        suffix=f".{args.picture_format}",
-        attention=args.attention,
-        share=args.share,
-    )
+    predictor = _load(args)
+    if predictor.rule.model is None:
+        logger.warning(
+            "Counts come without interval and grade, which need a threshold that `acnet calibrate` "
+            "fitted: give its file as --count-model."
+        )
     return predict_folder(
         predictor,
         sources,
         args.output,
-        rule=rule,
-        drawing=drawing,
-        deciding=digest([file_sha256(weights), predictor_digest(predictor, config)]),
+        drawing=DrawingOptions(
+            labels=args.labels,
+            suffix=f".{args.picture_format}",
+            attention=args.attention,
+            share=args.share,
+        ),
+        draw_boxes=draw_boxes,
         ranks=ranks,
         max_megapixels=args.max_megapixels,
     )
 
 
-def _load_config(args: argparse.Namespace, weights: Path) -> "DictConfig | CfgNode":
-    from acnet.config import load_config
-    from acnet.export.metadata import is_export
-    from acnet.inference.yacs_config import is_yacs_file, load_yacs_config
+def _load(args: argparse.Namespace) -> "Predictor":
+    from acnet.inference.predictor import load
+    from acnet.photos.merge import MergeOptions
 
-    if is_export(weights) and (args.config_file or args.opts or args.compile):
-        raise UserError(
-            "An exported file holds the config that its model was built by, takes no other, and is "
-            f"compiled by its engine. Received --weights {weights} with --config-file, --opts or "
-            "--compile; leave these out, or export again."
-        )
-    config = args.config_file or config_of(weights)
-    if not is_yacs_file(Path(config)):
-        return load_config(config, args.opts)
-    if args.opts:
-        raise UserError(
-            "--opts changes values of a LazyConfig. Received it with the yaml "
-            f"{config} of detectron2's older kind; change the values there."
-        )
-    return load_yacs_config(Path(config))
-
-
-def _make_predictor(
-    args: argparse.Namespace, config: "DictConfig | CfgNode", weights: Path
-) -> "Predictor":
-    from acnet.export.metadata import is_export
-    from acnet.inference import MergeOptions, Predictor
-
-    chosen = {"method": args.merge, "max_detections": args.max_detections}
-    try:
-        merge = MergeOptions(**{name: value for name, value in chosen.items() if value is not None})
-    except ValueError as error:
-        raise UserError(f"{error}") from error
-    predictor = Predictor(
-        None if is_export(weights) else config,
-        weights,
-        args.device,
+    merge = MergeOptions()
+    if args.max_detections is not None:
+        merge = dataclasses.replace(merge, max_detections=args.max_detections)
+    predictor = load(
+        args.weights,
+        device=args.device,
+        config=args.config_file,
+        overrides=args.opts,
         merge=merge,
+        count_model=args.count_model,
+        score_threshold=args.score_threshold,
         precision=args.precision,
         optimize=_optimizations(args),
         engine=args.engine,
@@ -162,7 +158,6 @@ def _make_predictor(
     tiling = {name: value for name, value in tiling.items() if value is not None}
     if args.tile_size is not None:
         tiling["tile_px"] = None if args.tile_size == "whole" else args.tile_size
-        _check_tile_size(tiling["tile_px"], predictor)
     predictor.tiling = dataclasses.replace(predictor.tiling, **tiling)
     return predictor
 
@@ -174,22 +169,6 @@ def _optimizations(args: argparse.Namespace) -> "Optimizations":
     return dataclasses.replace(chosen, compile=args.compile)
 
 
-def _check_tile_size(tile_px: int | None, predictor: "Predictor") -> None:
-    if predictor.tiling.exact and tile_px != predictor.tiling.tile_px:
-        raise UserError(
-            "An exported model takes tiles of the one size that it was exported for. Received "
-            f"--tile-size {tile_px or 'whole'}; leave it out, or export again with another --tile."
-        )
-
-
-def _check_output(args: argparse.Namespace) -> None:
-    if args.output.exists() and not args.output.is_dir():
-        raise UserError(
-            "The results are several files, so --output is a folder. "
-            f"Received the file {args.output}; name another place."
-        )
-
-
 def _choose_gpu(ranks: "Ranks") -> None:
     import torch
 
@@ -197,52 +176,13 @@ def _choose_gpu(ranks: "Ranks") -> None:
         torch.cuda.set_device(ranks.local_rank % torch.cuda.device_count())
 
 
-def _check_attention(args: argparse.Namespace, has_saliency: bool) -> None:
-    if args.attention and args.share:
-        raise UserError(
-            "--attention draws on the whole photo, which --share keeps out of the results. "
-            "Received both; leave one of them out."
-        )
-    if args.attention and not has_saliency:
-        raise UserError(
-            "--attention shows what the mask attention (MAMA) sees. Received a config whose model "
-            "has none, or an exported file; leave --attention out."
-        )
-
-
-def _count_rule(args: argparse.Namespace, weights: Path, predictor: "Predictor") -> "CountRule":
-    """Choose the threshold: of the count model that was given, or that is in the bundle."""
-    from acnet.evaluation.count_model import check_merge, read_count_model
-    from acnet.export.metadata import texts_beside
-    from acnet.inference.counts import CountRule
-
-    model, source = None, ""
-    if args.count_model is not None:
-        if args.score_threshold is not None:
-            raise UserError(
-                "A count model brings the score threshold that was fitted with it. Received "
-                "--count-model and --score-threshold; leave one of them out."
-            )
-        model, source = read_count_model(args.count_model), f"--count-model {args.count_model}"
-    elif args.score_threshold is None and (beside := texts_beside(weights)) is not None:
-        model, source = beside.count_model, f"{weights}"
-    if model is None:
-        logger.warning(
-            "Counts come without interval and grade, which need a threshold that `acnet calibrate` "
-            "fitted: give its file as --count-model."
-        )
-        threshold = args.score_threshold
-        return CountRule(threshold=DEFAULT_THRESHOLD if threshold is None else threshold)
-    check_merge(model, predictor.merge_name, source=source)
-    return CountRule(threshold=model.threshold, model=model)
-
-
 def _summary(args: argparse.Namespace, outcome: "Outcome") -> str:
     lesions = sum(result.count.count for result in outcome.results)
+    photos = len(outcome.results)
     pictures = "schematics, crops" if args.share else "pictures"
     return (
-        f"{lesions} lesions (score {outcome.rule.threshold:.3g} or more) in "
-        f"{len(outcome.results)} photos\n"
+        f"{lesions} lesion{'s' * (lesions != 1)} (score {outcome.rule.threshold:.3g} or more) in "
+        f"{photos} photo{'s' * (photos != 1)}\n"
         f"written to {args.output}: index.html, {pictures}, counts.csv, predictions.json, "
         "images.json\n"
     )
@@ -281,7 +221,155 @@ def _set_up_logging(ranks: "Ranks") -> None:
     logging.getLogger("acnet.checkpoint").setLevel(logging.ERROR)  # its report is for training
 
 
-def _hide_noise() -> None:
-    hide_library_noise()
-    # Of damaged photos the error tells enough, and large ones are meant to be large.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "images", nargs="+", metavar="IMAGE", help="photo, or folder of photos (not below it)"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("results"),
+        metavar="DIR",
+        help="folder for the results; default results",
+    )
+    _add_model_options(parser)
+    _add_tiling_options(parser)
+    _add_count_options(parser)
+    _add_picture_options(parser)
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON document on stdout, for programs"
+    )
+    parser.add_argument(
+        "--opts",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change the config, as for train_net.py",
+    )
+
+
+def _add_model_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--weights",
+        metavar="FILE|NAME",
+        help="bundle, checkpoint or folder of a training, file of `acnet export`, or name of "
+        "bundled weights; default: those",
+    )
+    group.add_argument(
+        "--config-file",
+        metavar="NAME",
+        help=f"config of a checkpoint, a name or path; default: {SAVED_CONFIG} beside it",
+    )
+    group.add_argument(
+        "--device", type=_device, default="auto", help="auto (a GPU if there is one), cpu, cuda:1"
+    )
+    group.add_argument(
+        "--precision",
+        choices=("config", "auto", "float32", "bfloat16", "float16"),
+        default="auto",
+        help="auto (default): the fastest that the device computes natively, or that of the "
+        "export; config: as in the training, or in the export",
+    )
+    group.add_argument(
+        "--optimize",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="change the model for speed, which moves results by rounding only (default)",
+    )
+    group.add_argument(
+        "--compile",
+        action="store_true",
+        help="torch.compile the backbone: needs a C++ compiler, and 15 s for each new size",
+    )
+    group.add_argument(
+        "--engine",
+        choices=("auto", *ENGINES),
+        default="auto",
+        help="what runs the weights; auto (default): eager, for .onnx onnxruntime",
+    )
+
+
+def _add_tiling_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("large photos")
+    group.add_argument(
+        "--tile-size",
+        type=_tile_size,
+        metavar="PX",
+        help="longest side of the tiles that photos are cut into, or whole; default 1280, and "
+        "whole for a config that resizes photos",
+    )
+    group.add_argument(
+        "--tile-overlap",
+        type=natural_int,
+        metavar="PX",
+        help="what neighbouring tiles share, at least; default 128",
+    )
+    group.add_argument(
+        "--tile-batch",
+        type=positive_int,
+        metavar="N",
+        help="tiles that go through the model at once; default 1",
+    )
+    group.add_argument(
+        "--max-detections",
+        type=positive_int,
+        metavar="N",
+        help="best detections that a photo in tiles keeps; default 1000",
+    )
+    group.add_argument(
+        "--max-megapixels",
+        type=positive_float,
+        default=128.0,
+        metavar="X",
+        help="leave larger photos out, for the memory's sake; default 128",
+    )
+
+
+def _add_count_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("counting")
+    group.add_argument(
+        "--count-model",
+        type=Path,
+        metavar="FILE",
+        help="of `acnet calibrate`: threshold, interval and grade; default: the bundle's, or "
+        "count.json beside a checkpoint",
+    )
+    group.add_argument(
+        "--score-threshold",
+        type=share,
+        metavar="X",
+        help="lowest score that is drawn and counted, 0 to 1, without interval and grade; default "
+        "that of the count model, else 0.5",
+    )
+
+
+def _add_picture_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("pictures")
+    group.add_argument(
+        "--labels",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="scores at the boxes; auto (default): where at most 20 boxes are drawn",
+    )
+    group.add_argument(
+        "--picture-format", choices=("jpg", "png"), default="jpg", help="default jpg"
+    )
+    group.add_argument(
+        "--attention", action="store_true", help="also draw what the mask attention sees"
+    )
+    group.add_argument(
+        "--share",
+        action="store_true",
+        help="draw lesions and a schematic instead of photos, and call photos by number",
+    )
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|(cuda|xpu)(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"auto, cpu or cuda:NUMBER is needed, received {text}")
+    return text
+
+
+def _tile_size(text: str) -> int | str:
+    return text if text == "whole" else positive_int(text)

@@ -1,7 +1,7 @@
-"""From photos to boxes."""
+"""From photos to boxes with torch and detectron2: the predictor, and the engines that it runs."""
 
-from acnet.inference.predictor import Predictor
-from acnet.inference.tiling import TilingOptions
-from acnet.tiling.merge import MergeOptions
+from acnet.inference.predictor import Predictor, load
+from acnet.photos.grid import TilingOptions
+from acnet.photos.merge import MergeOptions
 
-__all__ = ["MergeOptions", "Predictor", "TilingOptions"]
+__all__ = ["MergeOptions", "Predictor", "TilingOptions", "load"]

@@ -1,8 +1,10 @@
 """A trained model as a function of a photo of any size."""
 
+import dataclasses
+import functools
 import os
-from collections.abc import Sequence
-from typing import TypeAlias
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -12,99 +14,166 @@ from detectron2.structures import Boxes, Instances
 
 from acnet.engine.precision import Precision
 from acnet.errors import UserError
-from acnet.export.metadata import choose_engine, is_export
-from acnet.inference.engines import EagerEngine, Engine, load_exported_model
-from acnet.inference.optimize import NOTHING, Optimizations
-from acnet.inference.photos import read_photo
-from acnet.inference.saliency import blend_saliency
-from acnet.inference.tiling import Progress, TilingOptions, in_photo, tile_batches
-from acnet.inference.trained_model import Config, load_trained_model
-from acnet.tiling.merge import MergeOptions, merge_tiles
-from acnet.tiling.own_parts import own_parts
+from acnet.evaluation.count_model import CountModel
+from acnet.files import file_sha256
+from acnet.inference.engines.eager import EagerEngine
+from acnet.inference.optimize import Optimizations
+from acnet.inference.trained_model import (
+    Config,
+    LoadedModel,
+    find_count_rule,
+    find_weights,
+    load_model,
+)
+from acnet.photos.count import CountRule, PhotoCount
+from acnet.photos.grid import Progress, TilingOptions, tile_batches
+from acnet.photos.merge import (
+    NMS,
+    MergeOptions,
+    TileDetections,
+    blend_saliency,
+    in_photo,
+    merge_tiles,
+)
+from acnet.photos.read import Photo, as_bgr
+from acnet.photos.results import digest
 
-Photo: TypeAlias = str | os.PathLike | np.ndarray
 CPU = torch.device("cpu")
 
 
-class Predictor:
-    """Find lesions in photos with a trained model.
+def load(
+    source: str | os.PathLike | None = None,
+    *,
+    device: str = "auto",
+    config: Config | None = None,
+    overrides: Sequence[str] = (),
+    tiling: TilingOptions | None = None,
+    merge: MergeOptions | None = None,
+    count_model: CountModel | str | os.PathLike | None = None,
+    score_threshold: float | None = None,
+    precision: str = "auto",
+    optimize: bool | Optimizations = True,
+    engine: str = "auto",
+) -> "Predictor":
+    """Make a predictor of weights; all else that it needs is found in or beside them.
 
-    Like detectron2's `DefaultPredictor` it takes a picture as OpenCV reads it; it also takes files,
-    and lists of both. A photo that fits one tile goes through the model whole, and the answer is
-    the model's own; a larger one goes through in overlapping tiles, whose detections are merged.
+    Args:
+        source: Nothing for the bundled weights, or a bundled name, a bundle (.safetensors), a
+            checkpoint, the folder of a training, or an exported .onnx file.
+        device: "auto" (a GPU where there is one), or a name that torch knows.
+        config: Of a checkpoint without its config.yaml: a name such as "toy/acnet_r18", a file, or
+            what `load_config` gave.
+        overrides: Changes to the config, "path.key=value".
+        tiling: Where photos are cut. By default as `TilingOptions()`, unless the config's test set
+            resizes its pictures: such a model was trained on whole ones, and none is cut. An
+            exported file decides the size of the tiles itself.
+        merge: How the detections of tiles are merged; by default `MergeOptions()`.
+        count_model: Or its file; by default the one in a bundle, or count.json beside a checkpoint.
+        score_threshold: Lowest score that counts, without interval and grade; by default that of
+            the count model, else 0.5.
+        precision, optimize, engine: See `load_model`.
 
-    Attributes:
-        engine: what detects lesions in tiles.
-        class_names: by class index.
-        tiling: how photos are cut.
-        merge: how the detections of tiles are merged.
-        optimizations: what was changed in the model for speed.
+    Raises:
+        UserError: Unknown weights, config, device, precision or engine; weights that cannot be read
+            or do not fit.
 
     Example:
-        predictor = Predictor("toy/acnet_r18", "output/toy/acnet_r18/model_best.pth")
-        boxes = predictor("photo.jpg").pred_boxes
+        predictor = acnet.load()
+        lesions = predictor("photo.jpg")
+        print(predictor.count("photo.jpg"))
     """
+    weights = find_weights(source)
+    rule = find_count_rule(weights, NMS, count_model=count_model, score_threshold=score_threshold)
+    model = load_model(
+        weights,
+        config,
+        overrides,
+        device=device,
+        precision=precision,
+        optimize=optimize,
+        engine=engine,
+    )
+    return Predictor(model, tiling=tiling, merge=merge, rule=rule)
+
+
+class Predictor:
+    """Find lesions in photos with a trained model; `acnet.load` makes one.
+
+    Like detectron2's `DefaultPredictor` it takes a picture as OpenCV reads it; it also takes files,
+    their bytes, PIL images, and lists of these. A photo that fits one tile goes through the model
+    whole, and the answer is the model's own; a larger one goes through in overlapping tiles, whose
+    detections are merged.
+
+    Attributes:
+        engine: What detects lesions in tiles.
+        class_names: By class index.
+        merge: How the detections of tiles are merged.
+        rule: Which detections count as lesions.
+        optimizations: What was changed in the model for speed.
+    """
+
+    merge_name = NMS  # thresholds are fitted for one way of merging
 
     def __init__(
         self,
-        config: Config | None,
-        weights: str | os.PathLike,
+        model: LoadedModel | Config | None,
+        weights: str | os.PathLike | None = None,
         device: str = "auto",
         *,
         tiling: TilingOptions | None = None,
         merge: MergeOptions | None = None,
+        rule: CountRule | None = None,
         precision: str = "auto",
         optimize: bool | Optimizations = True,
         engine: str = "auto",
     ):
         """
         Args:
-            config: a name such as "toy/acnet_r18", a LazyConfig file or what `load_config` gave, or
-                a yaml of detectron2's older kind (over `add_acnet_config`) or its `CfgNode`. None
-                for an exported file, which holds its own.
-            weights: a checkpoint of a training with this config, or a file that `acnet export`
-                wrote.
-            device: "auto" (a GPU where there is one), or a name that torch knows.
-            tiling: where photos are cut. By default as `TilingOptions()`, unless the config's test
-                set resizes its pictures: such a model was trained on whole ones, and none is cut.
-                An exported file decides the size of the tiles itself.
-            merge: how the detections of tiles are merged; by default `MergeOptions()`.
-            precision: "auto" (bfloat16 or float16 where the device computes it natively; that of
-                an export), "config" (that of the training, or of the export), "float32",
-                "bfloat16" or "float16".
-            optimize: change the model for speed, which moves results by rounding only; False for
-                the model as it was trained, or the single changes to make. An exported file stays
-                as it was exported.
-            engine: what runs the weights: "auto" for what suits the file, or a name (see
-                `acnet.export.metadata`).
-
-        Raises:
-            UserError: unknown config, device, precision or engine; weights that cannot be read or
-                do not fit.
+            model: Of `load_model`. A config, with `weights` and the options of `load_model` behind
+                it, is taken too, and deprecated: call `acnet.load`.
+            tiling: By default the model's.
+            merge: By default `MergeOptions()`.
+            rule: By default every detection with a score of at least 0.5 counts.
         """
-        if is_export(weights):
-            self._check_no_config(config, weights)
-            loaded = load_exported_model(weights, engine=engine, device=device, precision=precision)
-            self.engine: Engine = loaded.engine
-            self.optimizations = NOTHING
-            tile_px, exact = loaded.settings.tile_px, True
-        else:
-            choose_engine(engine, weights)
-            self.optimizations = _optimizations(optimize)
-            loaded = load_trained_model(config, weights, device, precision, self.optimizations)
-            self.engine = EagerEngine(loaded.model, loaded.precision)
-            tile_px, exact = TilingOptions.tile_px, False
-        self.class_names = loaded.class_names
-        if tiling is None:
-            tiling = TilingOptions(
-                tile_px=None if loaded.augmentations else tile_px,
-                overlap_px=min(TilingOptions.overlap_px, tile_px // 4),
-                exact=exact,
+        if not isinstance(model, LoadedModel):
+            warnings.warn(
+                "Predictor(config, weights) is deprecated; acnet.load(weights, config=config) does "
+                "the same, and finds the config of most weights itself.",
+                DeprecationWarning,
+                stacklevel=2,
             )
-        self.tiling = tiling
+            model = load_model(
+                find_weights(weights),
+                model,
+                device=device,
+                precision=precision,
+                optimize=optimize,
+                engine=engine,
+            )
+        self.engine = model.engine
+        self.class_names = model.class_names
+        self.optimizations = model.optimizations
         self.merge = MergeOptions() if merge is None else merge
-        self._input_format = loaded.input_format
-        self._resize = T.AugmentationList(loaded.augmentations)
+        self.rule = CountRule() if rule is None else rule
+        self._loaded = model
+        self._resize = T.AugmentationList(model.augmentations)
+        self.tiling = model.tiling if tiling is None else tiling
+
+    @property
+    def tiling(self) -> TilingOptions:
+        """How photos are cut."""
+        return self._tiling
+
+    @tiling.setter
+    def tiling(self, tiling: TilingOptions) -> None:
+        own = self._loaded.tiling
+        if own.exact and own.tile_px is not None and tiling.tile_px != own.tile_px:
+            raise UserError(
+                "An exported model takes tiles of the one size that it was exported for, "
+                f"{own.tile_px}. Received --tile-size {tiling.tile_px or 'whole'}; leave it out, "
+                "or export again with another --tile."
+            )
+        self._tiling = dataclasses.replace(tiling, exact=True) if own.exact else tiling
 
     @property
     def device(self) -> torch.device:
@@ -121,7 +190,7 @@ class Predictor:
         """The eager engine's model, in evaluation mode.
 
         Raises:
-            UserError: another engine runs an exported file.
+            UserError: Another engine runs an exported file.
         """
         if isinstance(self.engine, EagerEngine):
             return self.engine.model
@@ -131,48 +200,82 @@ class Predictor:
         )
 
     @property
-    def merge_name(self) -> str:
-        """What merges the tiles of a photo, such as "nms"; thresholds are fitted for one."""
-        return self.merge.method
+    def identity(self) -> str:
+        """Hash of what decides the answers: weights, config, and all options but the rule's."""
+        return digest(
+            [
+                self._weights_sha256,
+                self._loaded.config_digest,
+                dataclasses.asdict(self.tiling),
+                dataclasses.asdict(self.merge),
+                self.engine.name,
+                self.device.type,
+                str(self.precision.dtype),
+                dataclasses.asdict(self.optimizations),
+            ]
+        )
+
+    @functools.cached_property
+    def _weights_sha256(self) -> str:
+        return file_sha256(self._loaded.weights)
 
     def __call__(
-        self, photos: Photo | list[Photo], *, progress: Progress | None = None
+        self, photos: Photo | Iterable[Photo], *, progress: Progress | None = None
     ) -> Instances | list[Instances]:
         """Detect lesions.
 
         Args:
-            photos: a file, or a picture (H, W, 3) uint8 in BGR; or a list of such.
-            progress: called after each batch of tiles with how many of the photo's tiles are done
+            photos: A path, a file's bytes, a PIL image, or an array (H, W, 3) uint8 in BGR; or a
+                list, tuple or generator of such.
+            progress: Called after each batch of tiles with how many of the photo's tiles are done
                 and how many it has.
 
         Returns:
             On the CPU, `pred_boxes` in the photo's own pixels (upright, where a file says how it
             was held), `scores` from 0 to 1 and `pred_classes`, best first, down to the model's
-            lowest score; a list of them for a list.
+            lowest score; a list of them for several photos.
 
         Raises:
-            UnreadableFileError: a file is no picture, or damaged.
-            ValueError: an array is no such picture.
+            UnreadableFileError: A file is no picture, or damaged.
+            ValueError: It is no photo, or an array of another kind.
         """
-        if isinstance(photos, list):
+        if isinstance(photos, list | tuple | Iterator):
             return [self(photo, progress=progress) for photo in photos]
-        image = self._read(photos)
-        image_hw = image.shape[:2]
+        image = as_bgr(photos)
+        found = self.detect(image, progress=progress)
+        result = Instances(image.shape[:2])
+        result.pred_boxes = Boxes(torch.from_numpy(found.boxes_xyxy))
+        result.scores = torch.from_numpy(found.scores)
+        result.pred_classes = torch.from_numpy(found.classes)
+        return result
+
+    def count(self, photo: Photo) -> PhotoCount:
+        """Count a photo's lesions.
+
+        Returns:
+            Their number; with a count model also the interval in which the true number lies, and
+            Hayashi's grade.
+        """
+        return self.rule(self.detect(as_bgr(photo)).scores.tolist())
+
+    def detect(self, photo_bgr: np.ndarray, *, progress: Progress | None = None) -> TileDetections:
+        """Detect the lesions of one photo, (H, W, 3) uint8 in BGR, as arrays of numpy."""
+        image_hw = photo_bgr.shape[:2]
         tiles = self.tiling.tiles(image_hw)
-        parts = self._parts(tiles)
+        parts = self.tiling.parts(tiles)
         found = []
-        for chosen, batch in tile_batches(image, tiles, self.tiling.batch_size):
+        for chosen, batch in tile_batches(photo_bgr, tiles, self.tiling.batch_size):
             found += self.detect_whole(batch, None if parts is None else parts[chosen])
             if progress is not None:
                 progress(len(found), len(tiles))
+        arrays = [
+            (one.pred_boxes.tensor.numpy(), one.scores.numpy(), one.pred_classes.numpy())
+            for one in found
+        ]
+        detections = in_photo(arrays, tiles)
         if len(tiles) == 1:
-            return found[0]
-        merged = merge_tiles(in_photo(found, tiles), tiles, image_hw, self.merge)
-        result = Instances(image_hw)
-        result.pred_boxes = Boxes(torch.from_numpy(merged.boxes_xyxy))
-        result.scores = torch.from_numpy(merged.scores)
-        result.pred_classes = torch.from_numpy(merged.classes)
-        return result
+            return detections
+        return merge_tiles(detections, tiles, image_hw, self.merge)
 
     def detect_whole(
         self, images: list[np.ndarray], parts_xyxy: Sequence[np.ndarray] | None = None
@@ -183,7 +286,7 @@ class Predictor:
 
         Args:
             images: (H, W, 3) uint8 in BGR; of one size, or the smaller ones are padded.
-            parts_xyxy: for each picture the part that it answers for, in its pixels; None for all.
+            parts_xyxy: For each picture the part that it answers for, in its pixels; None for all.
 
         Returns:
             For each picture the model's own output, on the CPU.
@@ -201,22 +304,22 @@ class Predictor:
         """Show where the mask attention expects lesions.
 
         Args:
-            photo: as for a call, but one.
-            progress: as for a call.
+            photo: As for a call, but one.
+            progress: As for a call.
 
         Returns:
             (h, w) float32 in [0, 1] over the whole photo: of the size at which the model saw it,
             or, where it is cut into tiles, one value for about 8 x 8 pixels.
 
         Raises:
-            ValueError: the model has no mask attention.
+            ValueError: The model has no mask attention.
         """
         if not self.has_saliency:
             raise ValueError(
                 "Saliency is what the mask attention (MAMA) computes. Received a model without it, "
                 "or an exported one; check has_saliency first."
             )
-        image = self._read(photo)
+        image = as_bgr(photo)
         tiles = self.tiling.tiles(image.shape[:2])
         maps = (
             one
@@ -237,42 +340,12 @@ class Predictor:
         sizes = zip(full.cpu().numpy(), batch.image_sizes, strict=True)
         return [one[:height, :width] for one, (height, width) in sizes]
 
-    def _parts(self, tiles_xyxy: np.ndarray) -> np.ndarray | None:
-        """(T, 4): what each tile answers for, in its own pixels; None for all that it sees."""
-        slack_px = self.tiling.slack_px
-        if len(tiles_xyxy) == 1 or slack_px is None or self.merge.needs_every_view:
-            return None
-        return own_parts(tiles_xyxy, slack_px) - np.tile(tiles_xyxy[:, :2], 2)
-
-    @staticmethod
-    def _check_no_config(config: Config | None, weights: str | os.PathLike) -> None:
-        if config is not None:
-            raise UserError(
-                "An exported file holds the config that its model was built by, and takes no "
-                f"other. Received {weights} with a config; leave the config out."
-            )
-
-    def _read(self, photo: Photo) -> np.ndarray:
-        image = photo if isinstance(photo, np.ndarray) else read_photo(photo)
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-            raise ValueError(
-                "A picture must be (H, W, 3) uint8 in BGR, as cv2.imread gives it. "
-                f"Received shape {image.shape} of {image.dtype}; convert it."
-            )
-        return image
-
     def _prepare(self, image: np.ndarray) -> dict:
         """Make the dict that detectron2's models take of a picture."""
         height, width = image.shape[:2]
-        if self._input_format == "RGB":
+        if self._loaded.input_format == "RGB":
             image = image[:, :, ::-1]
         resized = T.AugInput(image)
         self._resize(resized)
         chw = np.ascontiguousarray(resized.image.transpose(2, 0, 1))
         return {"image": torch.as_tensor(chw), "height": height, "width": width}
-
-
-def _optimizations(optimize: bool | Optimizations) -> Optimizations:
-    if isinstance(optimize, Optimizations):
-        return optimize
-    return Optimizations() if optimize else NOTHING

@@ -1,29 +1,52 @@
-"""A model as its training left it, with what the config says about its input."""
+"""A model that is ready to predict, with all that belongs to its weights.
+
+The weights say, in themselves or by files beside them, by which config the model is built, what its
+classes are called, what is done to photos before the model sees them, and which scores count.
+"""
 
 import copy
 import dataclasses
+import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 import torch
-from detectron2.config import CfgNode, instantiate
+from detectron2.config import instantiate
+from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data import transforms as T
-from detectron2.modeling import build_model as build_yacs_model
 from omegaconf import DictConfig, OmegaConf
 
 from acnet.checkpoint import load_trained_weights
-from acnet.config import load_config
+from acnet.config import config_of, load_config
+from acnet.data.register import register_all, register_paths
 from acnet.engine.precision import Precision, choose_precision, resolve_device
 from acnet.engine.train import build_model
 from acnet.errors import UserError
-from acnet.inference.class_names import class_names
+from acnet.evaluation.count_model import CountModel, check_merge, read_count_model
+from acnet.export.contents import texts_beside
+from acnet.export.engine_names import choose_engine
+from acnet.export.suffixes import is_export
+from acnet.inference.engines.eager import EagerEngine
+from acnet.inference.engines.engine import Engine
+from acnet.inference.engines.load import load_exported_model
 from acnet.inference.optimize import NOTHING, Optimizations, optimize_for_inference
-from acnet.inference.yacs_config import is_yacs_file, load_yacs_config
+from acnet.named_weights import resolve_weights
+from acnet.photos.count import DEFAULT_THRESHOLD, CountRule
+from acnet.photos.grid import TilingOptions
+from acnet.photos.results import digest
 
-Config: TypeAlias = str | os.PathLike | DictConfig | CfgNode
+logger = logging.getLogger(__name__)
 
+Config: TypeAlias = str | os.PathLike | DictConfig
+
+# What a training leaves in its folder, the best first.
+CHECKPOINTS = ("model_best.pth", "model_final.pth")
+COUNT_MODEL = "count.json"  # beside a checkpoint
+# Of a config: training has no say in what a finished model finds.
+DECIDING_KEYS = ("model", "dataloader.test.mapper", "train.amp", "train.channels_last")
 # What `train.amp` would say for each precision that is asked for by name.
 _AMP_BY_PRECISION = {
     "auto": {"enabled": "auto", "dtype": "auto"},
@@ -36,14 +59,14 @@ PRECISIONS = ("config", *_AMP_BY_PRECISION)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainedModel:
-    """A model that is ready to predict.
+    """A model as its training left it, with what the config says about its input.
 
     Args:
-        model: in evaluation mode, on its device.
-        precision: what it computes with.
+        model: In evaluation mode, on its device.
+        precision: What it computes with.
         input_format: "BGR" or "RGB".
-        augmentations: what the config's test set does to a picture before the model sees it.
-        class_names: by class index.
+        augmentations: What the config's test set does to a picture before the model sees it.
+        class_names: By class index.
     """
 
     model: torch.nn.Module
@@ -51,6 +74,171 @@ class TrainedModel:
     input_format: str
     augmentations: list[T.Augmentation]
     class_names: list[str]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LoadedModel:
+    """What runs the weights, trained or exported, and how photos come to it.
+
+    Args:
+        engine: Finds lesions in tiles.
+        input_format: "BGR" or "RGB".
+        augmentations: What is done to a picture before the model sees it.
+        class_names: By class index.
+        tiling: How photos are cut where nobody says otherwise.
+        optimizations: What was changed in the model for speed.
+        weights: The file.
+        config_digest: Hash of what decides in the config; "" where the file holds its config.
+    """
+
+    engine: Engine
+    input_format: str
+    augmentations: list[T.Augmentation]
+    class_names: list[str]
+    tiling: TilingOptions
+    optimizations: Optimizations
+    weights: Path
+    config_digest: str
+
+
+def find_weights(source: str | os.PathLike | None) -> Path:
+    """Find the weights file that a source stands for.
+
+    Args:
+        source: A bundle, checkpoint or exported file, the folder of a training, or the name of
+            bundled weights; None for the bundled default.
+
+    Raises:
+        UserError: There is none, or the source is no path or name.
+    """
+    if source is not None and not isinstance(source, str | os.PathLike):
+        raise UserError(
+            "Weights are given by a path or a name, or left out for the bundled ones. Received "
+            f"{type(source).__name__}; give the path of a file or of a training's folder."
+        )
+    if source is None or not Path(source).is_dir():
+        return resolve_weights(source)
+    for name in CHECKPOINTS:
+        if (Path(source) / name).is_file():
+            return Path(source) / name
+    raise UserError(
+        f"The folder of a training holds {' or '.join(CHECKPOINTS)}. Received {source}, which has "
+        "neither; give the path of a checkpoint."
+    )
+
+
+def load_model(
+    weights: str | os.PathLike,
+    config: Config | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    optimize: bool | Optimizations = True,
+    engine: str = "auto",
+) -> LoadedModel:
+    """Make weights ready to predict.
+
+    Args:
+        weights: A file, see `find_weights`.
+        config: That built the model: a name such as "toy/acnet_r18", a file, or what `load_config`
+            gave; None for the one that is in or beside the weights.
+        overrides: Changes to the config, "path.key=value".
+        device: "auto" (a GPU where there is one), or a name that torch knows.
+        precision: "auto" (bfloat16 or float16 where the device computes it natively; that of an
+            export), "config" (that of the training, or of the export), or a name.
+        optimize: Change the model for speed, which moves results by rounding only; False for the
+            model as it was trained, or the single changes to make.
+        engine: "auto" for what suits the file, or a name (see `acnet.export.engine_names`).
+
+    Raises:
+        UserError: Unknown config, device, precision or engine; weights that cannot be read or do
+            not fit.
+    """
+    weights = Path(weights)
+    choices = Optimizations() if optimize is True else optimize or NOTHING
+    if is_export(weights):
+        if config is not None or overrides or choices.compile:
+            raise UserError(
+                "An exported file holds the config that its model was built by, takes no other, "
+                f"and is compiled by its engine. Received {weights} with a config, changes to it, "
+                "or compile; leave these out, or export again."
+            )
+        exported = load_exported_model(weights, engine=engine, device=device, precision=precision)
+        return LoadedModel(
+            engine=exported.engine,
+            input_format=exported.input_format,
+            augmentations=exported.augmentations,
+            class_names=exported.class_names,
+            tiling=_tiling(exported.augmentations, exported.settings.tile_px, exact=True),
+            optimizations=NOTHING,
+            weights=weights,
+            config_digest="",
+        )
+    choose_engine(engine, weights)
+    if not isinstance(config, DictConfig):
+        config = load_config(config_of(weights) if config is None else config, overrides)
+    trained = load_trained_model(config, weights, device, precision, choices)
+    return LoadedModel(
+        engine=EagerEngine(trained.model, trained.precision),
+        input_format=trained.input_format,
+        augmentations=trained.augmentations,
+        class_names=trained.class_names,
+        tiling=_tiling(trained.augmentations, TilingOptions.tile_px, exact=False),
+        optimizations=choices,
+        weights=weights,
+        config_digest=config_digest(config),
+    )
+
+
+def _tiling(augmentations: list[T.Augmentation], tile_px: int, *, exact: bool) -> TilingOptions:
+    """Cut no photos for a model whose test set resizes pictures: it was trained on whole ones."""
+    return TilingOptions(
+        tile_px=None if augmentations else tile_px,
+        overlap_px=min(TilingOptions.overlap_px, tile_px // 4),
+        exact=exact,
+    )
+
+
+def find_count_rule(
+    weights: Path,
+    merge_name: str,
+    *,
+    count_model: CountModel | str | os.PathLike | None = None,
+    score_threshold: float | None = None,
+) -> CountRule:
+    """Choose which detections count.
+
+    Args:
+        weights: In or beside which a count model is looked for where none is given.
+        merge_name: What merges the tiles of a photo; a count model is fitted to one way.
+        count_model: Or its file.
+        score_threshold: To count without a model.
+
+    Raises:
+        UserError: Both are given, or the model cannot be used.
+    """
+    if count_model is not None and score_threshold is not None:
+        raise UserError(
+            "A count model brings the score threshold that was fitted with it. Received "
+            "--count-model and --score-threshold; leave one of them out."
+        )
+    if score_threshold is not None:
+        return CountRule(threshold=score_threshold)
+    source = f"{weights}"
+    if count_model is None:
+        beside = texts_beside(weights)
+        if beside is not None:
+            count_model = beside.count_model
+        elif weights.with_name(COUNT_MODEL).is_file():
+            count_model = weights.with_name(COUNT_MODEL)
+    if count_model is None:
+        return CountRule(threshold=DEFAULT_THRESHOLD)
+    if not isinstance(count_model, CountModel):
+        source = f"--count-model {count_model}"
+        count_model = read_count_model(Path(count_model))
+    check_merge(count_model, merge_name, source=source)
+    return CountRule(threshold=count_model.threshold, model=count_model)
 
 
 def load_trained_model(
@@ -63,31 +251,39 @@ def load_trained_model(
     """Build a config's model and fill it with trained weights.
 
     Args:
-        config: a name such as "toy/acnet_r18", a LazyConfig file or its content, or a yaml of
-            detectron2's older kind (`CfgNode`) or its content.
-        weights: a checkpoint of a training with this config.
+        config: A name such as "toy/acnet_r18", a LazyConfig file or its content.
+        weights: A checkpoint of a training with this config.
         device: "auto" (a GPU where there is one), or a name that torch knows.
         precision: "auto" (the fastest that the device computes natively), "config" (that of the
             training), "float32", "bfloat16" or "float16".
-        optimizations: what to change for speed; see `acnet.inference.optimize`.
-
-    Returns:
-        The model.
+        optimizations: What to change for speed; see `acnet.inference.optimize`.
 
     Raises:
-        UserError: unknown config, device or precision; weights that cannot be read or do not fit.
+        UserError: Unknown config, device or precision; weights that cannot be read or do not fit.
     """
     if precision not in PRECISIONS:
         raise UserError(
             f"The precision must be one of {', '.join(PRECISIONS)}. Received {precision!r}; "
             "choose one of these."
         )
-    yacs = isinstance(config, CfgNode)
-    if not isinstance(config, CfgNode | DictConfig):
-        yacs = is_yacs_file(Path(config))
-        config = load_yacs_config(Path(config)) if yacs else load_config(config)
-    build = _from_yacs if yacs else _from_lazy
-    trained = build(copy.deepcopy(config), weights, resolve_device(device), precision)
+    cfg = copy.deepcopy(config if isinstance(config, DictConfig) else load_config(config))
+    on_device = resolve_device(device)
+    cfg.train.device = str(on_device)
+    model = build_model(cfg).eval()
+    load_trained_weights(model, weights)
+    named = _AMP_BY_PRECISION.get(precision)
+    amp = cfg.train.amp if named is None else OmegaConf.create(named)
+    dataset = OmegaConf.select(cfg, "dataloader.test.dataset.names")
+    count = OmegaConf.select(cfg, "model.roi_heads.num_classes")
+    # A bundle says the names, since the data sets of its training are not here.
+    names = OmegaConf.select(cfg, "class_names") or class_names(dataset, count)
+    trained = TrainedModel(
+        model=model,
+        precision=choose_precision(amp, on_device),
+        input_format=cfg.model.input_format,
+        augmentations=list(instantiate(cfg.dataloader.test.mapper.augmentations)),
+        class_names=list(names),
+    )
     if optimizations == NOTHING:
         return trained
     model = optimize_for_inference(
@@ -96,44 +292,37 @@ def load_trained_model(
     return dataclasses.replace(trained, model=model)
 
 
-def _from_lazy(
-    cfg: DictConfig, weights: str | os.PathLike, device: torch.device, precision: str
-) -> TrainedModel:
-    cfg.train.device = str(device)
-    model = build_model(cfg).eval()
-    load_trained_weights(model, weights)
-    dataset = OmegaConf.select(cfg, "dataloader.test.dataset.names")
-    count = OmegaConf.select(cfg, "model.roi_heads.num_classes")
-    # A bundle says the names, since the data sets of its training are not here.
-    names = OmegaConf.select(cfg, "class_names") or class_names(dataset, count)
-    return TrainedModel(
-        model=model,
-        precision=_precision(precision, cfg.train.amp, device),
-        input_format=cfg.model.input_format,
-        augmentations=list(instantiate(cfg.dataloader.test.mapper.augmentations)),
-        class_names=list(names),
+def class_names(datasets: str | Sequence[str] | None, count: int) -> list[str]:
+    """Return the names that a config's test set has, or numbers where it is not known here.
+
+    Args:
+        datasets: Names of the test sets; the first decides.
+        count: Classes of the model.
+    """
+    dataset = datasets if isinstance(datasets, str) else next(iter(datasets or []), "")
+    if dataset not in DatasetCatalog:
+        register_all()
+        try:
+            register_paths([dataset])  # a set that is named by its path, perhaps another machine's
+        except UserError as error:
+            logger.warning("%s", error)
+    names = (
+        MetadataCatalog.get(dataset).get("thing_classes", []) if dataset in DatasetCatalog else []
     )
+    if len(names) != count:
+        logger.warning(
+            "The model has %s classes and its test set %r names %d; they are called by number.",
+            *(count, dataset, len(names)),
+        )
+        return [f"class {index + 1}" for index in range(count)]
+    return list(names)
 
 
-def _from_yacs(
-    cfg: CfgNode, weights: str | os.PathLike, device: torch.device, precision: str
-) -> TrainedModel:
-    cfg.defrost()
-    cfg.MODEL.DEVICE = str(device)
-    model = build_yacs_model(cfg).eval()
-    load_trained_weights(model, weights)
-    shortest, longest = cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST
-    amp = {"enabled": cfg.SOLVER.AMP.ENABLED, "dtype": "auto"}
-    return TrainedModel(
-        model=model,
-        precision=_precision(precision, OmegaConf.create(amp), device),
-        input_format=cfg.INPUT.FORMAT,
-        # As in detectron2, a size of 0 switches resizing off.
-        augmentations=[T.ResizeShortestEdge(shortest, longest)] if shortest > 0 else [],
-        class_names=class_names(cfg.DATASETS.TEST, cfg.MODEL.ROI_HEADS.NUM_CLASSES),
-    )
-
-
-def _precision(name: str, amp_of_config: DictConfig, device: torch.device) -> Precision:
-    named = _AMP_BY_PRECISION.get(name)
-    return choose_precision(amp_of_config if named is None else OmegaConf.create(named), device)
+def config_digest(cfg: DictConfig) -> str:
+    """Return a hash of the parts of a config that decide what a trained model finds."""
+    chosen = (OmegaConf.select(cfg, key) for key in DECIDING_KEYS)
+    plain = [
+        OmegaConf.to_container(part, resolve=True) if OmegaConf.is_config(part) else part
+        for part in chosen
+    ]
+    return digest(plain)

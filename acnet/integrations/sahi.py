@@ -3,17 +3,18 @@
     from sahi.predict import get_sliced_prediction
     from acnet.integrations.sahi import ACNetDetectionModel
 
-    model = ACNetDetectionModel(model_path="model_final.pth", config_path="toy/acnet_r18")
+    model = ACNetDetectionModel(model_path="model.safetensors")
     result = get_sliced_prediction("photo.jpg", model, slice_height=640, slice_width=640)
 
-`acnet.Predictor` does the same work in less time; this is for pipelines that are built on SAHI.
+`acnet.load` does the same work in less time; this is for pipelines that are built on SAHI.
 """
 
 import numpy as np
 from detectron2.structures import Instances
 
 from acnet.errors import UserError
-from acnet.inference import Predictor, TilingOptions
+from acnet.inference.predictor import Predictor, load
+from acnet.photos.grid import TilingOptions
 
 try:
     from sahi.models.base import DetectionModel
@@ -37,8 +38,8 @@ class ACNetDetectionModel(DetectionModel):
         """
         Args:
             args, kwargs: as for `DetectionModel`: `model`, a predictor; or `model_path`, the
-                weights, with `config_path`, a config's name or file. `confidence_threshold` is 0.3
-                by default, as everywhere in SAHI.
+                weights, with `config_path`, a config's name or file, where it is not in or beside
+                them. `confidence_threshold` is 0.3 by default, as everywhere in SAHI.
         """
         if DetectionModel is object:
             raise UserError(
@@ -50,18 +51,17 @@ class ACNetDetectionModel(DetectionModel):
         super().__init__(*args, **kwargs)
 
     def load_model(self) -> None:
-        """Build the predictor from `config_path` and `model_path`."""
-        if self.model_path is None or self.config_path is None:
+        """Build the predictor from `model_path`, and `config_path` where that is given."""
+        if self.model_path is None:
             raise UserError(
-                "ACNet's weights need the config they were trained with. Received "
-                f"model_path={self.model_path!r} and config_path={self.config_path!r}; give both, "
-                "or model=acnet.Predictor(...)."
+                "A detection model needs weights. Received neither model_path nor model; give the "
+                "path of a bundle, checkpoint or exported file, or model=acnet.load(...)."
             )
         self.set_model(
-            Predictor(
-                self.config_path,
+            load(
                 self.model_path,
-                str(self.device),
+                config=self.config_path,
+                device=str(self.device),
                 tiling=TilingOptions(tile_px=None),
             )
         )

@@ -1,12 +1,23 @@
 """From scores to what a photo's row says: how many lesions, between which limits, how severe."""
 
+import bisect
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from acnet.data.records import hayashi_grade
 from acnet.evaluation.count_model import CountModel
+
+# Largest count of the grades mild, moderate and severe; more is very severe.
+# Hayashi et al., "Establishment of grading criteria for acne severity", J. Dermatol. 2008.
+HAYASHI_LIMITS = (5, 20, 50)
+GRADE_NAMES = ("mild", "moderate", "severe", "very severe")
+DEFAULT_THRESHOLD = 0.5
+
+
+def hayashi_grade(count: int) -> int:
+    """Return the severity of a face from its number of lesions: 0 (mild) to 3 (very severe)."""
+    return bisect.bisect_left(HAYASHI_LIMITS, count)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,17 +47,17 @@ class CountRule:
     Args:
         threshold: Lowest score that counts, and is drawn.
         model: That fitted the threshold and knows the interval, or None.
+
+    Example:
+        >>> CountRule(threshold=0.5)([0.9, 0.5, 0.1]).count
+        2
     """
 
-    threshold: float
+    threshold: float = DEFAULT_THRESHOLD
     model: CountModel | None = None
 
     def __call__(self, scores: Iterable[float]) -> PhotoCount:
-        """Count one photo.
-
-        Args:
-            scores: Of all its detections.
-        """
+        """Count one photo by the scores of all its detections."""
         count = sum(score >= self.threshold for score in scores)
         if self.model is None:
             return PhotoCount(count=count)

@@ -10,26 +10,35 @@ crops        crops/STEM.jpg            the counted lesions alone
 The last two take the place of the others where results are to be shared.
 """
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
 from PIL import Image
 
 from acnet.files import atomic_write, write_text
-from acnet.inference.results import instances_of
-from acnet.visualization.attention_maps import draw_saliency
-from acnet.visualization.boxes import above_threshold, draw_predictions
-from acnet.visualization.lesion_crops import lesion_crops
-from acnet.visualization.schematic import schematic_svg
-from acnet.visualization.thumbnail import draw_thumbnail
+from acnet.templates.palette import DARK, LIGHT
 
+# It does not occur in skin, and differs from it in brightness too, for readers who see few colours.
+PREDICTION_COLOR = (0.0, 0.9, 1.0)
 JPEG_QUALITY = 92
 # NOT IN PAPER: larger photos are drawn smaller, since matplotlib needs 25 bytes for each pixel.
 MAX_PICTURE_PIXELS = 16_000_000
+CRISP_SIDE = 960  # px: photos whose long side is much shorter are enlarged, for crisp lines
 SHOWS_FACES = ("pictures", "thumbnails", "attention")
+THUMBNAIL_PX = 480
+RIM_OPACITY = 0.4  # of the shade on both sides of a line, so that it is seen on any skin
+CROP_PX = 96
+COLUMNS = 8
+CONTEXT = 0.25  # of the box's side, on each side of it
+# NOT IN PAPER: a larger box may hold an eye or a mouth, by which people are recognized, so it is
+# left out. A lesion is a few percent of a face's width.
+LARGEST_SHARE = 0.125  # of the photo's shorter side
+MOST_CROPS = 64  # hundreds of them could be pieced together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,28 +46,46 @@ class DrawingOptions:
     """What the user may choose about the pictures.
 
     Args:
-        score_threshold: Lowest score that is drawn, 0 to 1.
         labels: Scores at the boxes: "auto", "always" or "never".
         suffix: ".jpg" or ".png".
         attention: Also draw the mask attention's saliency.
         share: Draw lesions and a schematic instead of photos.
     """
 
-    score_threshold: float = 0.5
     labels: str = "auto"
     suffix: str = ".jpg"
     attention: bool = False
     share: bool = False
 
 
+class DrawBoxes(Protocol):
+    """Draw boxes on a photo; detectron2's Visualizer does in `visualization.lesion_visualizer`."""
+
+    def __call__(
+        self,
+        photo_rgb: np.ndarray,
+        boxes_xyxy: np.ndarray,
+        scores: np.ndarray,
+        classes: np.ndarray,
+        *,
+        labels: str,
+        class_names: Sequence[str],
+    ) -> np.ndarray:
+        """Return the picture, perhaps larger than the photo; boxes are best first."""
+
+
 def write_pictures(
     folder: Path,
     stem: str,
     photo_bgr: np.ndarray,
-    rows: Sequence[Mapping],
+    boxes_xyxy: np.ndarray,
+    scores: np.ndarray,
+    classes: np.ndarray,
     *,
     options: DrawingOptions,
-    class_names: list[str],
+    score_threshold: float,
+    class_names: Sequence[str],
+    draw_boxes: DrawBoxes,
     saliency: np.ndarray | None = None,
 ) -> dict[str, str]:
     """Draw what was found in a photo.
@@ -67,34 +94,34 @@ def write_pictures(
         folder: Of all results.
         stem: Of the pictures' names.
         photo_bgr: (H, W, 3) uint8.
-        rows: Its detections as COCO results.
+        boxes_xyxy: (N, 4) in pixels of the photo.
+        scores: (N,).
+        classes: (N,) indices.
         options: What to draw.
+        score_threshold: Lowest score that is drawn, 0 to 1.
         class_names: By class index.
+        draw_boxes: Draws the picture.
         saliency: Over the same field of view in [0, 1], where `attention` is asked for.
 
     Returns:
         The path of each picture in the folder, by kind.
     """
+    best = np.argsort(-scores, kind="stable")
+    best = best[scores[best] >= score_threshold]
+    boxes_xyxy, scores, classes = boxes_xyxy[best], scores[best], classes[best]
     if options.share:
-        return _write_shareable(folder, stem, photo_bgr, rows, options)
+        return _write_shareable(folder, stem, photo_bgr, boxes_xyxy, options.suffix)
     photo_rgb, shrink = _limit(np.ascontiguousarray(photo_bgr[:, :, ::-1]))
-    instances = instances_of(rows, photo_rgb.shape[:2])
-    instances.pred_boxes.scale(shrink, shrink)
-    picture = draw_predictions(
-        photo_rgb,
-        instances,
-        score_threshold=options.score_threshold,
-        labels=options.labels,
-        class_names=class_names,
-    )
+    boxes_xyxy = boxes_xyxy * np.float32(shrink)
     files = {
         "picture": f"pictures/{stem}{options.suffix}",
         "thumbnail": f"thumbnails/{stem}.jpg",
     }
+    picture = draw_boxes(
+        photo_rgb, boxes_xyxy, scores, classes, labels=options.labels, class_names=class_names
+    )
     save_picture(folder / files["picture"], picture)
-    drawn = above_threshold(instances, options.score_threshold)
-    thumbnail = draw_thumbnail(photo_rgb, drawn.pred_boxes.tensor.numpy())
-    save_picture(folder / files["thumbnail"], thumbnail)
+    save_picture(folder / files["thumbnail"], draw_thumbnail(photo_rgb, boxes_xyxy))
     if saliency is not None:
         files["attention"] = f"attention/{stem}{options.suffix}"
         save_picture(folder / files["attention"], draw_saliency(photo_rgb, saliency))
@@ -102,41 +129,203 @@ def write_pictures(
 
 
 def save_picture(path: Path, picture_rgb: np.ndarray) -> None:
-    """Write a picture atomically, with its pixels and nothing else.
-
-    Args:
-        path: Its suffix, .jpg or .png, decides the format.
-        picture_rgb: (H, W, 3) uint8.
-    """
+    """Write a picture atomically, with its pixels and nothing else, as .jpg or .png."""
     with atomic_write(path) as temporary:
         # subsampling=0: the chroma of thin lines is not blurred. PNG ignores both.
         Image.fromarray(picture_rgb).save(temporary, quality=JPEG_QUALITY, subsampling=0)
 
 
 def _write_shareable(
-    folder: Path,
-    stem: str,
-    photo_bgr: np.ndarray,
-    rows: Sequence[Mapping],
-    options: DrawingOptions,
+    folder: Path, stem: str, photo_bgr: np.ndarray, boxes_xyxy: np.ndarray, suffix: str
 ) -> dict[str, str]:
-    image_hw = photo_bgr.shape[:2]
-    counted = above_threshold(instances_of(rows, image_hw), options.score_threshold)
-    boxes_xyxy = counted.pred_boxes.tensor.numpy()
     files = {"schematic": f"schematics/{stem}.svg"}
-    write_text(folder / files["schematic"], schematic_svg(image_hw, boxes_xyxy))
+    write_text(folder / files["schematic"], schematic_svg(photo_bgr.shape[:2], boxes_xyxy))
     crops = lesion_crops(photo_bgr, boxes_xyxy)
     if crops is not None:
-        files["crops"] = f"crops/{stem}{options.suffix}"
+        files["crops"] = f"crops/{stem}{suffix}"
         save_picture(folder / files["crops"], np.ascontiguousarray(crops[:, :, ::-1]))
     return files
 
 
 def _limit(photo_rgb: np.ndarray) -> tuple[np.ndarray, float]:
-    """Shrink a photo that is too large to be drawn on; returns it with the factor."""
+    """Shrink a photo that is too large to be drawn on; return it with the factor."""
     height, width = photo_rgb.shape[:2]
     shrink = min(1.0, (MAX_PICTURE_PIXELS / (height * width)) ** 0.5)
-    if shrink == 1:
-        return photo_rgb, 1.0
-    size_wh = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-    return cv2.resize(photo_rgb, size_wh, interpolation=cv2.INTER_AREA), shrink
+    return (photo_rgb, 1.0) if shrink == 1 else (_shrunk(photo_rgb, shrink), shrink)
+
+
+def _shrunk(photo_rgb: np.ndarray, factor: float) -> np.ndarray:
+    height, width = photo_rgb.shape[:2]
+    size_wh = (max(1, round(width * factor)), max(1, round(height * factor)))
+    return cv2.resize(photo_rgb, size_wh, interpolation=cv2.INTER_AREA)
+
+
+def enlarge_small(photo_rgb: np.ndarray) -> tuple[np.ndarray, int]:
+    """Enlarge a small photo by an integer factor, so that thin lines on it look thin.
+
+    Returns:
+        The photo, smoothly interpolated where it was small, and the factor, which is 1 where not.
+    """
+    factor = max(1, round(CRISP_SIDE / max(photo_rgb.shape[:2])))
+    if factor == 1:
+        return photo_rgb, 1
+    larger = cv2.resize(photo_rgb, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+    return larger, factor
+
+
+def draw_thumbnail(photo_rgb: np.ndarray, boxes_xyxy: np.ndarray) -> np.ndarray:
+    """Draw boxes on a photo that is made small, at its own size so that the lines stay clear.
+
+    Args:
+        photo_rgb: (H, W, 3) uint8; a small photo keeps its size.
+        boxes_xyxy: (N, 4), in pixels of the photo.
+
+    Returns:
+        (h, w, 3) uint8, at most 480 pixels long.
+    """
+    shrink = min(1.0, THUMBNAIL_PX / max(photo_rgb.shape[:2]))
+    small = _shrunk(photo_rgb, shrink)
+    corners = (np.asarray(boxes_xyxy).reshape(-1, 4) * shrink).round().astype(int).tolist()
+    rim = small.copy()
+    for x0, y0, x1, y1 in corners:
+        cv2.rectangle(rim, (x0, y0), (x1, y1), (0, 0, 0), 3)
+    small = cv2.addWeighted(rim, RIM_OPACITY, small, 1 - RIM_OPACITY, 0)
+    color = tuple(round(255 * channel) for channel in PREDICTION_COLOR)
+    for x0, y0, x1, y1 in corners:
+        cv2.rectangle(small, (x0, y0), (x1, y1), color, 1)
+    return small
+
+
+def draw_saliency(
+    photo_rgb: np.ndarray, saliency: np.ndarray, *, opacity: float = 0.6
+) -> np.ndarray:
+    """Lay the mask attention's saliency over the photo, the more opaque the more salient.
+
+    Regions of saliency 0 show the photo itself, so that what the model ignores stays visible.
+
+    Args:
+        photo_rgb: (H, W, 3) uint8.
+        saliency: (H, W) or any coarser grid over the same field of view, in [0, 1]: the sigmoid of
+            the attention's logits (paper, III-C.1).
+        opacity: Share of the colour where the saliency is 1, 0 to 1.
+
+    Returns:
+        (H, W, 3) uint8, an integer factor larger where the photo is small.
+    """
+    import matplotlib
+
+    picture, _ = enlarge_small(photo_rgb)
+    height, width = picture.shape[:2]
+    full = cv2.resize(
+        saliency.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR
+    ).clip(0, 1)
+    colors = matplotlib.colormaps["viridis"](full)[..., :3] * 255
+    share = opacity * full[..., None]
+    return (picture * (1 - share) + colors * share).round().astype(np.uint8)
+
+
+def schematic_svg(image_hw: tuple[int, int], boxes_xyxy: np.ndarray) -> str:
+    """Draw boxes on the blank outline of a photo: where lesions are, without showing whose.
+
+    Args:
+        image_hw: Height and width of the photo in pixels, which are the units of the drawing.
+        boxes_xyxy: (N, 4).
+
+    Returns:
+        An SVG file's text, without any pixel of the photo, light or dark as the reader's screen is.
+    """
+    height, width = image_hw
+    style = (
+        f"rect{{fill:{LIGHT['shade']};stroke:{LIGHT['muted']}}}path{{stroke:{LIGHT['found']}}}"
+        "rect,path{vector-effect:non-scaling-stroke}"
+        f"@media(prefers-color-scheme:dark){{rect{{fill:{DARK['shade']};stroke:{DARK['muted']}}}"
+        f"path{{stroke:{DARK['found']}}}}}"
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+        f'width="{width}" height="{height}">\n<style>{style}</style>\n'
+        f'<rect width="{width}" height="{height}"/>\n'
+        f'<path fill="none" stroke-width="1.5" d="{box_path(boxes_xyxy)}"/>\n</svg>\n'
+    )
+
+
+def box_path(boxes_xyxy: np.ndarray) -> str:
+    """Write (N, 4) boxes as the data of one SVG path of rectangles, to a tenth of a pixel."""
+    corners = np.asarray(boxes_xyxy, dtype=np.float64).round(1) + 0.0  # -0.0 becomes 0.0
+    return "".join(f"M{x0:g} {y0:g}H{x1:g}V{y1:g}H{x0:g}Z" for x0, y0, x1, y1 in corners)
+
+
+def lesion_crops(photo_bgr: np.ndarray, boxes_xyxy: np.ndarray) -> np.ndarray | None:
+    """Cut lesions out of a photo.
+
+    The sheet's order is that of the boxes and says nothing about where they were.
+
+    Args:
+        photo_bgr: (H, W, 3) uint8.
+        boxes_xyxy: (N, 4), in pixels of the photo; the first 64 of those that may be shown are.
+
+    Returns:
+        One sheet (h, w, 3) of small squares; None where no box is small enough to be shown.
+    """
+    crops = list(itertools.islice(_crops(photo_bgr, boxes_xyxy), MOST_CROPS))
+    if not crops:
+        return None
+    columns = min(COLUMNS, len(crops))
+    return contact_sheet(crops, columns=columns, width_px=CROP_PX, gap_px=4)
+
+
+def _crops(photo_bgr: np.ndarray, boxes_xyxy: np.ndarray) -> Iterator[np.ndarray]:
+    image_wh = np.array(photo_bgr.shape[1::-1])
+    for box in np.asarray(boxes_xyxy, dtype=np.float64):
+        side = (box[2:] - box[:2]).max()
+        if side > LARGEST_SHARE * image_wh.min():
+            continue
+        window_px = min(max(1, round(side * (1 + 2 * CONTEXT))), image_wh.min())
+        corner = (box[:2] + box[2:] - window_px) / 2  # moved inward where the photo ends
+        left, top = corner.round().astype(int).clip(0, image_wh - window_px)
+        window = np.ascontiguousarray(photo_bgr[top : top + window_px, left : left + window_px])
+        yield cv2.resize(window, (CROP_PX, CROP_PX), interpolation=cv2.INTER_CUBIC)
+
+
+def contact_sheet(
+    pictures: Sequence[np.ndarray], *, columns: int, width_px: int = 640, gap_px: int = 8
+) -> np.ndarray:
+    """Put pictures on a white page in reading order, all scaled to one width.
+
+    Args:
+        pictures: (H, W, 3) uint8 each, of any sizes; at least one.
+        columns: Pictures in a row, at least 1.
+        width_px: Width that each picture gets.
+        gap_px: White between and around the pictures.
+
+    Returns:
+        (H, columns * (width_px + gap_px) + gap_px, 3) uint8; a row is as high as its highest
+        picture.
+
+    Raises:
+        ValueError: There is no picture, or no column.
+    """
+    if not pictures or columns < 1:
+        raise ValueError(
+            "A contact sheet shows at least one picture in at least one column. "
+            f"Received {len(pictures)} pictures and {columns} columns; give one or more of both."
+        )
+    scaled = [_scale_to_width(picture, width_px) for picture in pictures]
+    rows = [scaled[start : start + columns] for start in range(0, len(scaled), columns)]
+    heights = [max(len(picture) for picture in row) for row in rows]
+    page_hw = (sum(heights) + (len(rows) + 1) * gap_px, columns * (width_px + gap_px) + gap_px)
+    page = np.full((*page_hw, 3), 255, np.uint8)
+    top = gap_px
+    for row, height in zip(rows, heights, strict=True):
+        for column, picture in enumerate(row):
+            left = gap_px + column * (width_px + gap_px)
+            page[top : top + len(picture), left : left + width_px] = picture
+        top += height + gap_px
+    return page
+
+
+def _scale_to_width(picture: np.ndarray, width_px: int) -> np.ndarray:
+    height, width = picture.shape[:2]
+    smooth = cv2.INTER_AREA if width_px < width else cv2.INTER_CUBIC
+    size_wh = (width_px, max(1, round(height * width_px / width)))
+    return cv2.resize(picture, size_wh, interpolation=smooth)

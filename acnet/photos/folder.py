@@ -1,27 +1,47 @@
-"""A whole prediction: photos in, a folder of results out."""
+"""A whole prediction: photos in, a folder of results out, by one process or by many.
+
+Each photo becomes a file of its own (see `acnet.photos.results`), so that a run goes on where it
+was stopped. Of several processes each takes every n-th photo; they share the folder and nothing
+else, and the first makes tables and page of all photos at the end. Where a process dies, its photos
+are missing: run the same command again.
+"""
 
 import dataclasses
+import logging
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tqdm.contrib.logging import logging_redirect_tqdm
+
 from acnet.errors import UserError
-from acnet.inference.batch import all_rows, collect, do_jobs, make_jobs
-from acnet.inference.counts import CountRule
-from acnet.inference.fingerprint import digest, versions
-from acnet.inference.parts import PartStore
-from acnet.inference.photo_worker import PhotoWorker
-from acnet.inference.photos import MAX_MEGAPIXELS
-from acnet.inference.pictures import SHOWS_FACES, DrawingOptions
-from acnet.inference.predictor import Predictor
-from acnet.inference.ranks import Ranks
-from acnet.inference.results import FailedPhoto, PhotoResult, write_results
-from acnet.inference.sources import Source, numbered
-from acnet.visualization.gallery import write_gallery
+from acnet.files import progress_bar
+from acnet.photos.count import CountRule
+from acnet.photos.draw import SHOWS_FACES, DrawBoxes, DrawingOptions
+from acnet.photos.page import write_gallery
+from acnet.photos.read import MAX_MEGAPIXELS
+from acnet.photos.results import (
+    PICTURE_FOLDERS,
+    FailedPhoto,
+    Part,
+    PartStore,
+    PhotoResult,
+    digest,
+    photo_digest,
+    versions,
+    write_results,
+)
+from acnet.photos.sources import Ranks, Source, numbered
+from acnet.photos.worker import Detector, Job, PhotoWorker
+
+logger = logging.getLogger(__name__)
 
 PAGE = "index.html"
 TABLES = ("counts.csv", "predictions.json", "images.json")
+SMALLEST_LIMIT = 100  # of detections, COCO's; fewer are never all that a model may keep
+POLL_SECONDS = 0.5
 # What `atomic_write` calls its files until they are whole.
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.tmp(\..+)?")
 
@@ -42,25 +62,23 @@ class Outcome:
 
 
 def predict_folder(
-    predictor: Predictor,
+    detector: Detector,
     sources: Sequence[Source],
     output: Path,
     *,
-    rule: CountRule,
     drawing: DrawingOptions,
-    deciding: str,
+    draw_boxes: DrawBoxes,
     ranks: Ranks | None = None,
     max_megapixels: float = MAX_MEGAPIXELS,
 ) -> Outcome | None:
     """Predict photos, or go on where a run with the same settings stopped.
 
     Args:
-        predictor: The model.
+        detector: The model.
         sources: The photos.
         output: Folder of the results; shared by all processes, if there are several.
-        rule: Which detections count.
         drawing: About the pictures; `share` also calls photos by number instead of by name.
-        deciding: Hash of weights, config and whatever else decides what the predictor finds.
+        draw_boxes: Draws the pictures.
         ranks: Which of several processes this is; None for the only one.
         max_megapixels: Larger photos are refused.
 
@@ -68,26 +86,85 @@ def predict_folder(
         What was found; None in processes other than the first.
 
     Raises:
-        UserError: The folder holds pictures of faces, and results are to be shared.
+        UserError: The folder cannot take the results, or the pictures cannot be drawn so.
     """
     ranks = ranks or Ranks()
+    _check_attention(drawing, detector.has_saliency)
+    check_output(output, sources)
+    store = PartStore(output)
+    store.folder.mkdir(parents=True, exist_ok=True)
     if drawing.share:
         _check_no_faces(output)
         sources = numbered(sources)
-    store = PartStore(output)
-    worker = PhotoWorker(predictor, store, drawing, max_megapixels=max_megapixels)
-    jobs = make_jobs(sources, digest([deciding, versions()]))
+    deciding = digest([detector.identity, versions()])
+    jobs = [
+        Job(image_id=number, source=source, key=digest([deciding, photo_digest(source)]))
+        for number, source in enumerate(sources, start=1)
+    ]
+    worker = PhotoWorker(detector, store, drawing, draw_boxes, max_megapixels=max_megapixels)
     do_jobs(jobs, worker, store, ranks)
     if not ranks.is_first:
         return None
-    results, failed = collect(jobs, store, rule)
-    info = {"merge": predictor.merge_name, "count": _about(rule)}
-    rows = all_rows(jobs, store)
-    write_results(output, results, failed, rows=rows, class_names=predictor.class_names, info=info)
+    results, failed = collect(jobs, store, detector.rule)
+    model = detector.rule.model
+    about = {
+        "threshold": detector.rule.threshold,
+        "model": None if model is None else dataclasses.asdict(model),
+    }
+    write_results(
+        output,
+        results,
+        failed,
+        rows=all_rows(jobs, store),
+        class_names=detector.class_names,
+        info={"merge": detector.merge_name, "count": about},
+    )
     tables = [*TABLES, *(["failed.csv"] if failed else [])]
-    write_gallery(output / PAGE, results, failed, rule=rule, files=tables)
+    write_gallery(output / PAGE, results, failed, rule=detector.rule, files=tables)
     _tidy(store)
-    return Outcome(results=results, failed=failed, rule=rule)
+    return Outcome(results=results, failed=failed, rule=detector.rule)
+
+
+def _check_attention(drawing: DrawingOptions, has_saliency: bool) -> None:
+    if drawing.attention and drawing.share:
+        raise UserError(
+            "--attention draws on the whole photo, which --share keeps out of the results. "
+            "Received both; leave one of them out."
+        )
+    if drawing.attention and not has_saliency:
+        raise UserError(
+            "--attention shows what the mask attention (MAMA) sees. Received a config whose model "
+            "has none, or an exported file; leave --attention out."
+        )
+
+
+def check_output(output: Path, sources: Sequence[Source]) -> None:
+    """Refuse a folder in which the results would replace pictures that acnet did not make.
+
+    Raises:
+        UserError: It would, or `output` is no folder.
+    """
+    if output.exists() and not output.is_dir():
+        raise UserError(
+            "The results are several files, so --output is a folder. "
+            f"Received the file {output}; name another place."
+        )
+    ours = {(output / name).resolve() for name in PICTURE_FOLDERS}
+    for source in sources:
+        if source.path.resolve().parent in ours:
+            raise UserError(
+                "Results must not replace the photos that they are made of. Received "
+                f"--output {output} and the photo {source.path}, which lies where the pictures "
+                "with boxes go; name another folder for --output."
+            )
+    if not PartStore(output).folder.exists() and not (output / "images.json").exists():
+        for name in PICTURE_FOLDERS:
+            if (output / name).is_dir() and any((output / name).iterdir()):
+                raise UserError(
+                    "Results must not replace pictures that acnet did not make. Received "
+                    f"--output {output}, whose folder {name} holds files of another program; "
+                    "name another folder for --output."
+                )
 
 
 def _check_no_faces(output: Path) -> None:
@@ -99,18 +176,130 @@ def _check_no_faces(output: Path) -> None:
             )
 
 
-def _about(rule: CountRule) -> dict:
-    model = None if rule.model is None else dataclasses.asdict(rule.model)
-    return {"threshold": rule.threshold, "model": model}
+def do_jobs(jobs: Sequence[Job], worker: PhotoWorker, store: PartStore, ranks: Ranks) -> None:
+    """Do this process's photos; the first one also waits until all others are done.
+
+    Args:
+        jobs: The same in all processes.
+        worker: Of this process.
+        store: Shared by all.
+        ranks: Which process this is.
+    """
+    if not ranks.has_others:
+        store.forget_failures()
+    finished = sum(map(worker.is_done, jobs))
+    if finished and ranks.is_first:
+        logger.info("%d of %d photos are done already", finished, len(jobs))
+    with logging_redirect_tqdm(), PhotoBar(len(jobs), finished, visible=ranks.is_first) as bar:
+        for job in jobs[ranks.rank :: ranks.world_size]:
+            if not worker.is_done(job):
+                worker.do(job, bar.tiles)
+                bar.photo()
+        others = [job for job in jobs if not worker.is_done(job)] if ranks.is_first else []
+        while others:
+            time.sleep(POLL_SECONDS)
+            left = [job for job in others if not worker.is_done(job)]
+            for _ in range(len(others) - len(left)):
+                bar.photo()
+            others = left
+
+
+def collect(
+    jobs: Sequence[Job], store: PartStore, rule: CountRule
+) -> tuple[list[PhotoResult], list[FailedPhoto]]:
+    """Gather what all processes have found, and remove what other runs left.
+
+    Args:
+        jobs: All done.
+        store: With their files.
+        rule: Which detections count.
+
+    Returns:
+        The results and the photos that are left out, each in the order of the photos.
+
+    Raises:
+        UserError: A file has vanished.
+    """
+    results, failed = [], []
+    for job in jobs:
+        part = store.read(job.key)
+        reason = store.read_failure(job.key)
+        if part is not None:
+            results.append(_result(job, part, rule))
+        elif reason is not None:
+            failed.append(FailedPhoto(name=job.source.name, reason=reason))
+        else:
+            raise UserError(
+                "Results are gathered from a file for each photo in OUTPUT. Received none for "
+                f"{job.source.name}, so somebody removed it during the run; run the command again."
+            )
+    store.keep_only({job.key for job in jobs})
+    return results, failed
+
+
+def _result(job: Job, part: Part, rule: CountRule) -> PhotoResult:
+    weakest = min((row["score"] for row in part.rows), default=0.0)
+    if len(part.rows) >= SMALLEST_LIMIT and weakest >= rule.threshold:
+        logger.warning(
+            "%s may hold more lesions than the %d that are counted: all that were kept count. "
+            "Raise --max-detections, or choose a smaller --tile-size, since each tile keeps a few "
+            "hundred at most.",
+            *(job.source.name, len(part.rows)),
+        )
+    return PhotoResult(
+        image_id=job.image_id,
+        name=job.source.name,
+        image_hw=part.image_hw,
+        rows=[row for row in part.rows if row["score"] >= rule.threshold],
+        count=rule(row["score"] for row in part.rows),
+        seconds=part.seconds,
+        files=part.files,
+    )
+
+
+def all_rows(jobs: Sequence[Job], store: PartStore) -> Iterator[dict]:
+    """Yield the detections of all photos as COCO results, reading one photo's at a time."""
+    for job in jobs:
+        part = store.read(job.key)
+        for row in part.rows if part is not None else ():
+            yield {"image_id": job.image_id, **row}
 
 
 def _tidy(store: PartStore) -> None:
     """Remove what killed processes left, and let unreadable photos be tried again."""
     store.forget_failures()
-    for pattern in ("*.claim", "*.alive"):
-        for path in store.folder.glob(pattern):
-            path.unlink(missing_ok=True)
     folders = [store.output, *(path for path in store.output.iterdir() if path.is_dir())]
     for path in [path for folder in folders for path in folder.iterdir()]:
         if path.is_file() and _TEMPORARY.fullmatch(path.name):
             path.unlink(missing_ok=True)
+
+
+class PhotoBar:
+    """A progress bar over photos, in which a large photo advances by its tiles."""
+
+    def __init__(self, total: int, finished: int, *, visible: bool):
+        self._photos = finished
+        self._bar = progress_bar(
+            total=total,
+            initial=finished,
+            desc="predicting",
+            unit="photo",
+            bar_format="{l_bar}{bar}| {n:.4g}/{total_fmt} [{elapsed}<{remaining}]",
+            delay=1 if total == 1 else 0,  # one small photo needs no bar
+            disable=not visible,
+        )
+
+    def __enter__(self) -> "PhotoBar":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+
+    def tiles(self, done: int, total: int) -> None:
+        """Show how far the photo under way is."""
+        self._bar.update(self._photos + 0.99 * done / total - self._bar.n)
+
+    def photo(self) -> None:
+        """Show that one more photo is done."""
+        self._photos += 1
+        self._bar.update(self._photos - self._bar.n)

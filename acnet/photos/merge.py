@@ -1,21 +1,27 @@
 """One list of detections for a photo, from those of its overlapping tiles.
 
 What a tile's own head has thinned out by Soft-NMS is thinned out: boxes of one tile leave each
-other alone here, unless `within_tiles` is set. What remains to be done is between tiles, which see
-a lesion twice where they overlap, or a part of it at their edges.
+other alone here. What remains to be done is between tiles, which see a lesion twice where they
+overlap, or a part of it at their edges. So boxes that an edge may have cut are dropped where
+another tile sees their place whole, and of several views of a lesion the best is kept.
+
+Shape shorthand in this module:
+    N: number of detections
+    T: number of tiles
+    E: number of pairs
 """
 
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from acnet.tiling.cluster import cluster
-from acnet.tiling.coverage import cut_and_seen_elsewhere
-from acnet.tiling.decay import gaussian_decay, hard_decay, linear_decay, pick_and_decay
-from acnet.tiling.detections import TileDetections
-from acnet.tiling.neighbours import find_neighbours
+from acnet.photos.grid import Progress
 
-METHODS = ("cluster", "nms", "soft_nms-gaussian", "soft_nms-linear")
+CELL_PX = 8  # of a photo's saliency: the stride at which the mask attention works
+NMS = "nms"  # what merges tiles; count models are fitted to the scores of one way of merging
+PAIRS_AT_ONCE = 2_000_000  # bounds the memory of one step to some 100 MB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,43 +31,28 @@ class MergeOptions:
     The defaults are the best of the study in docs/lab/merge_study.md.
 
     Args:
-        method: "cluster" averages the views that tiles have of a lesion, and lowers the score where
-            a tile missed it; "nms" keeps the best view; "soft_nms-linear" and "soft_nms-gaussian"
-            keep all, with the scores of the others lowered by how much they overlap a better one.
-        iou_threshold: overlap above which two boxes are views of one lesion, 0 to 1; the Gaussian
-            decay has none.
-        sigma: width of the Gaussian decay, above 0.
-        drop_cut: drop boxes that an inner edge of their tile may have cut, where another tile sees
+        iou_threshold: Overlap above which two boxes are views of one lesion, 0 to 1.
+        drop_cut: Drop boxes that an inner edge of their tile may have cut, where another tile sees
             their place whole.
-        margin_px: boxes closer to an inner edge than this may have been cut, at least 0.
-        within_tiles: let boxes of the same tile compete as well, a second time after its own head.
-        score_floor: detections below it are dropped, before merging and after.
-        max_detections: best detections that a photo keeps; None for all.
+        margin_px: Boxes closer to an inner edge than this may have been cut, at least 0.
+        score_floor: Detections below it are dropped.
+        max_detections: Best detections that a photo keeps; None for all.
 
     Raises:
-        ValueError: a value is out of range.
+        ValueError: A value is out of range.
     """
 
     # NOT IN PAPER: all of it; the paper evaluates tiles.
-    method: str = "nms"
     iou_threshold: float = 0.5
-    sigma: float = 0.5
     drop_cut: bool = True
     margin_px: float = 8.0
-    within_tiles: bool = False
     score_floor: float = 1e-3
     max_detections: int | None = 1000
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise ValueError(
-                f"Detections of tiles are merged by one of {', '.join(METHODS)}. "
-                f"Received method={self.method!r}; choose one of these."
-            )
         limit = 1 if self.max_detections is None else self.max_detections
         for name, valid, rule in (
             ("iou_threshold", 0 <= self.iou_threshold <= 1, "from 0 to 1"),
-            ("sigma", self.sigma > 0, "above 0"),
             ("margin_px", self.margin_px >= 0, "at least 0"),
             ("score_floor", 0 < self.score_floor < 1, "above 0 and below 1"),
             ("max_detections", limit >= 1, "at least 1, or None"),
@@ -69,10 +60,68 @@ class MergeOptions:
             if not valid:
                 raise ValueError(f"{name} must be {rule}. Received {getattr(self, name)}.")
 
-    @property
-    def needs_every_view(self) -> bool:
-        """Whether all that the tiles see of a lesion matters, and not the best view alone."""
-        return self.method == "cluster"
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TileDetections:
+    """Detections of a photo's tiles, in the photo's pixels.
+
+    Args:
+        boxes_xyxy: (N, 4) float32.
+        scores: (N,) float32, 0 to 1.
+        classes: (N,) int64.
+        tiles: (N,) int64, the index of the tile that each was found in.
+    """
+
+    boxes_xyxy: np.ndarray
+    scores: np.ndarray
+    classes: np.ndarray
+    tiles: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def take(self, chosen: np.ndarray | slice) -> "TileDetections":
+        """Return some of the detections, by index or mask."""
+        return TileDetections(
+            boxes_xyxy=self.boxes_xyxy[chosen],
+            scores=self.scores[chosen],
+            classes=self.classes[chosen],
+            tiles=self.tiles[chosen],
+        )
+
+    def best_first(self) -> "TileDetections":
+        """Return them in an order that does not depend on the order of the tiles.
+
+        Scores fall; equal scores are in the order of top, left, bottom, right, class. What is equal
+        in all of these is the same detection twice.
+        """
+        left, top, right, bottom = self.boxes_xyxy.T
+        keys = (self.tiles, self.classes, right, bottom, left, top, -self.scores)
+        return self.take(np.lexsort(keys))  # the last key decides first
+
+
+def in_photo(
+    found: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], tiles_xyxy: np.ndarray
+) -> TileDetections:
+    """Put the detections of tiles side by side, in the photo's pixels.
+
+    Args:
+        found: For each tile its boxes (N, 4), in the tile's pixels, scores (N,) and classes (N,).
+        tiles_xyxy: (T, 4).
+    """
+    boxes, scores, classes = zip(*found, strict=True)
+    moved = boxes
+    if len(boxes) > 1:
+        moved = [
+            one + np.tile(tile[:2], 2).astype(np.float32)
+            for one, tile in zip(boxes, tiles_xyxy, strict=True)
+        ]
+    return TileDetections(
+        boxes_xyxy=np.concatenate(moved).astype(np.float32, copy=False),
+        scores=np.concatenate(scores),
+        classes=np.concatenate(classes),
+        tiles=np.repeat(np.arange(len(boxes)), [len(one) for one in scores]),
+    )
 
 
 def merge_tiles(
@@ -81,57 +130,212 @@ def merge_tiles(
     image_hw: tuple[int, int],
     options: MergeOptions,
 ) -> TileDetections:
-    """Merges what the tiles of a photo found.
+    """Merge what the tiles of a photo found.
 
     The result does not depend on the order of the tiles.
 
     Args:
         detections: N, of all tiles, in the photo's pixels and any order.
         tiles_xyxy: (T, 4), the tiles, a grid: each of its rows has each of its columns.
-        image_hw: height and width of the photo.
-        options: how.
+        image_hw: Height and width of the photo.
+        options: How.
 
     Returns:
         The photo's detections, best first; equal scores in the order of top, left, bottom, right.
         `tiles` says which tile saw each best.
     """
     if options.drop_cut:
-        detections = detections.take(
-            ~cut_and_seen_elsewhere(detections, tiles_xyxy, image_hw, options.margin_px)
-        )
+        cut = cut_and_seen_elsewhere(detections, tiles_xyxy, image_hw, options.margin_px)
+        detections = detections.take(~cut)
     detections = detections.take(detections.scores >= options.score_floor).best_first()
-    if options.method == "cluster":
-        merged = cluster(
-            detections,
-            tiles_xyxy,
-            image_hw,
-            iou_threshold=options.iou_threshold,
-            margin_px=options.margin_px,
-        )
-        merged = merged.take(merged.scores >= options.score_floor)
-    else:
-        merged = _suppress(detections, options)
-    return merged.best_first().take(slice(options.max_detections))
-
-
-def _suppress(detections: TileDetections, options: MergeOptions) -> TileDetections:
-    """NMS or Soft-NMS."""
-    gaussian = options.method == "soft_nms-gaussian"
-    neighbours = find_neighbours(
+    better, worse = overlapping_pairs(
         detections.boxes_xyxy,
         detections.classes,
-        above_iou=0.0 if gaussian else options.iou_threshold,
-        tiles=None if options.within_tiles else detections.tiles,
+        detections.tiles,
+        above_iou=options.iou_threshold,
     )
-    if gaussian:
-        factors = gaussian_decay(neighbours.ious, options.sigma)
-    else:
-        decay = hard_decay if options.method == "nms" else linear_decay
-        factors = decay(neighbours.ious)
-    picks, scores = pick_and_decay(
-        detections.scores, neighbours, factors, score_floor=options.score_floor
+    kept = np.ones(len(detections), bool)
+    # In rising order of the better one: whether it is kept is known when it is reached.
+    for winner, loser in zip(better.tolist(), worse.tolist(), strict=True):
+        if kept[winner]:
+            kept[loser] = False
+    return detections.take(kept).take(slice(options.max_detections))
+
+
+def cut_and_seen_elsewhere(
+    detections: TileDetections,
+    tiles_xyxy: np.ndarray,
+    image_hw: tuple[int, int],
+    margin_px: float,
+) -> np.ndarray:
+    """Tell which detections an inner edge may have cut, while another tile sees their place whole.
+
+    A tile sees a box whole where the box keeps a distance from the tile's inner edges, those that
+    are not the photo's own: a box that touches one may go on beyond it. Such a box shows a part of
+    a lesion, and the other tile has the lesion. A box that no tile sees whole, since it is longer
+    than the overlap, is the best there is.
+
+    Args:
+        detections: N, of all tiles.
+        tiles_xyxy: (T, 4), all tiles of a grid: each of its rows has each of its columns.
+        image_hw: Height and width of the photo.
+        margin_px: Least distance of a box from an inner edge, at least 0.
+
+    Returns:
+        (N,) bool, True for those that can go.
+    """
+    # NOT IN PAPER: everything here; the paper evaluates tiles and does not say how a photo's tiles
+    # are put together.
+    own = tiles_xyxy[detections.tiles]
+    cut = ~seen_whole(detections.boxes_xyxy, own, image_hw, margin_px)
+    # Of a box that is cut, the views are those of other tiles.
+    cut[cut] = count_views(detections.boxes_xyxy[cut], tiles_xyxy, image_hw, margin_px) > 0
+    return cut
+
+
+def seen_whole(
+    boxes_xyxy: np.ndarray, tiles_xyxy: np.ndarray, image_hw: tuple[int, int], margin_px: float
+) -> np.ndarray:
+    """Tell for (N, 4) boxes and a tile for each, (N, 4), whether the tile sees the box whole."""
+    height, width = image_hw
+    columns = _inner_interval(tiles_xyxy[:, [0, 2]], width, margin_px)
+    rows = _inner_interval(tiles_xyxy[:, [1, 3]], height, margin_px)
+    return _inside(boxes_xyxy[:, [0, 2]], columns) & _inside(boxes_xyxy[:, [1, 3]], rows)
+
+
+def count_views(
+    boxes_xyxy: np.ndarray, tiles_xyxy: np.ndarray, image_hw: tuple[int, int], margin_px: float
+) -> np.ndarray:
+    """Count for (N, 4) boxes how many of a grid's (T, 4) tiles see each whole."""
+    height, width = image_hw
+    # In a grid a tile is a row and a column, so N x (rows + columns) comparisons do for N x T.
+    columns = _inner_interval(np.unique(tiles_xyxy[:, [0, 2]], axis=0), width, margin_px)
+    rows = _inner_interval(np.unique(tiles_xyxy[:, [1, 3]], axis=0), height, margin_px)
+    in_columns = _inside(boxes_xyxy[:, None, [0, 2]], columns).sum(axis=1)
+    in_rows = _inside(boxes_xyxy[:, None, [1, 3]], rows).sum(axis=1)
+    return in_columns * in_rows
+
+
+def _inner_interval(intervals: np.ndarray, length_px: int, margin_px: float) -> np.ndarray:
+    """(T, 2): the part of each tile that keeps the distance; the photo's own edges need none."""
+    start, end = intervals.astype(np.float64).T
+    return np.stack(
+        [
+            np.where(start > 0, start + margin_px, -np.inf),
+            np.where(end < length_px, end - margin_px, np.inf),
+        ],
+        axis=-1,
     )
-    picked = detections.take(picks)
-    return TileDetections(
-        boxes_xyxy=picked.boxes_xyxy, scores=scores, classes=picked.classes, tiles=picked.tiles
-    )
+
+
+def _inside(spans: np.ndarray, intervals: np.ndarray) -> np.ndarray:
+    return (spans[..., 0] >= intervals[..., 0]) & (spans[..., 1] <= intervals[..., 1])
+
+
+def overlapping_pairs(
+    boxes_xyxy: np.ndarray, classes: np.ndarray, tiles: np.ndarray, *, above_iou: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the boxes of different tiles that overlap by more than a bound.
+
+    Args:
+        boxes_xyxy: (N, 4), best first.
+        classes: (N,) integers; boxes of different classes are no pair.
+        tiles: (N,) integers; boxes of the same tile are no pair.
+        above_iou: The bound, from 0.
+
+    Returns:
+        (E,) rising indices of the better box of each pair, and (E,) those of the worse one.
+    """
+    boxes = np.asarray(boxes_xyxy, np.float32)
+    order = np.argsort(boxes[:, 0], kind="stable")
+    left, right = boxes[order, 0], boxes[order, 2]
+    # In the order of their left sides, those that begin before a box ends follow it at once.
+    following = np.searchsorted(left, right) - np.arange(1, len(boxes) + 1)
+    following = following.clip(min=0)
+    found = [np.empty((2, 0), np.int64)]
+    for begin, end in _steps(following):
+        one, other = _expand(following[begin:end], begin)
+        one, other = order[one], order[other]
+        pairs = (classes[one] == classes[other]) & (tiles[one] != tiles[other])
+        one, other = one[pairs], other[pairs]
+        close = _iou(boxes[one], boxes[other]) > above_iou
+        found.append(np.stack([one[close], other[close]]))
+    pairs = np.sort(np.concatenate(found, axis=1), axis=0)
+    better, worse = pairs[:, np.lexsort(pairs[::-1])]
+    return better, worse
+
+
+def _steps(following: np.ndarray) -> list[tuple[int, int]]:
+    """Ranges of boxes whose candidates are about `PAIRS_AT_ONCE`."""
+    step = np.cumsum(following) // PAIRS_AT_ONCE
+    edges = [0, *(np.flatnonzero(np.diff(step)) + 1).tolist(), len(following)]
+    return list(itertools.pairwise(edges))
+
+
+def _expand(following: np.ndarray, begin: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of each place from `begin` with the places that follow it, as many as given."""
+    one = np.repeat(np.arange(len(following)), following)
+    before = np.cumsum(following) - following
+    return begin + one, begin + one + 1 + np.arange(len(one)) - before[one]
+
+
+def _iou(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """(E,) intersection over union; two boxes without area share nothing."""
+    low, high = np.maximum(one[:, :2], other[:, :2]), np.minimum(one[:, 2:], other[:, 2:])
+    intersection = (high - low).clip(min=0).prod(axis=1)
+    union = _area(one) + _area(other) - intersection
+    return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
+
+
+def _area(boxes: np.ndarray) -> np.ndarray:
+    return (boxes[:, 2:] - boxes[:, :2]).clip(min=0).prod(axis=1)
+
+
+def blend_saliency(
+    maps: Iterable[np.ndarray],
+    tiles_xyxy: np.ndarray,
+    image_hw: tuple[int, int],
+    *,
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Average the maps of tiles, each weighing less towards its edges.
+
+    Args:
+        maps: for each tile its map, (h, w) in [0, 1] over the tile, of any resolution.
+        tiles_xyxy: (T, 4), covering the photo.
+        image_hw: height and width of the photo.
+        progress: called after each tile.
+
+    Returns:
+        (H / 8, W / 8) float32, rounded up, over the whole photo.
+    """
+    grid_hw = tuple(-(-length // CELL_PX) for length in image_hw)
+    total, weight = np.zeros(grid_hw, np.float32), np.zeros(grid_hw, np.float32)
+    for index, (tile, one) in enumerate(zip(tiles_xyxy.tolist(), maps, strict=True), start=1):
+        left, top, right, bottom = tile
+        rows, in_map_y, ramp_y = _cells(top, bottom, image_hw[0], grid_hw[0], one.shape[0])
+        columns, in_map_x, ramp_x = _cells(left, right, image_hw[1], grid_hw[1], one.shape[1])
+        ramp = ramp_y[:, None] * ramp_x
+        total[rows, columns] += ramp * one[in_map_y[:, None], in_map_x]
+        weight[rows, columns] += ramp
+        if progress is not None:
+            progress(index, len(tiles_xyxy))
+    return total / weight
+
+
+def _cells(
+    start: int, end: int, length_px: int, num_cells: int, map_length: int
+) -> tuple[slice, np.ndarray, np.ndarray]:
+    """The photo's cells whose centres lie in a tile, along one side.
+
+    Returns:
+        The cells, the place of each in the tile's map, and its weight: the distance of its centre
+        from the tile's nearer end in pixels.
+    """
+    centres = (np.arange(num_cells) + 0.5) * length_px / num_cells
+    first, last = np.searchsorted(centres, [start, end])
+    inside = centres[first:last]
+    in_map = ((inside - start) / (end - start) * map_length).astype(np.int64)
+    # + 1: a centre on the end of the only tile that has it must weigh something.
+    ramp = np.minimum(inside - start, end - inside) + 1
+    return slice(first, last), in_map, ramp.astype(np.float32)

@@ -1,20 +1,23 @@
-"""All photos of a prediction on one page, which works from the disk and asks nobody anything."""
+"""Pages that work from the disk and ask nobody anything: of a prediction, and of any tables.
+
+`write_gallery` shows all photos of a prediction, `write_page` tables and pictures in sections.
+"""
 
 import base64
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 from markupsafe import Markup
 
 import acnet
-from acnet.evaluation.counting import GRADE_NAMES
 from acnet.files import write_text
-from acnet.inference.counts import CountRule
-from acnet.inference.results import FailedPhoto, PhotoResult
-from acnet.visualization.templates import render
+from acnet.photos.count import GRADE_NAMES, CountRule
+from acnet.photos.results import FailedPhoto, PhotoResult
+from acnet.templates import render
 
 
 def write_gallery(
@@ -34,9 +37,7 @@ def write_gallery(
         rule: That counted the lesions.
         files: Names beside the page that programs read.
     """
-    script = (
-        resources.files("acnet.visualization.templates").joinpath("gallery.js").read_text("utf-8")
-    )
+    script = resources.files("acnet.templates").joinpath("gallery.js").read_text("utf-8")
     has_grades = rule.model is not None
     sorts = [("name", "Name"), ("count", "Lesions")]
     text = render(
@@ -106,3 +107,44 @@ def _permission(script: str) -> str:
     """Return what lets this script run on the page, and no other."""
     hashed = hashlib.sha256(script.encode()).digest()
     return f"'sha256-{base64.b64encode(hashed).decode('ascii')}'"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture beside the page.
+
+    Args:
+        path: Relative to the page, with slashes.
+        caption: What it shows; also read out where it cannot be seen.
+    """
+
+    path: str
+    caption: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A part of the page; what is empty is left out.
+
+    Args:
+        title: Its heading.
+        text: One paragraph.
+        rows: Of a table: name and value.
+        pictures: Below each other.
+    """
+
+    title: str
+    text: str = ""
+    rows: Sequence[tuple[str, str]] = ()
+    pictures: Sequence[Picture] = ()
+
+
+def write_page(path: Path, title: str, sections: Sequence[Section]) -> None:
+    """Write the page, whole or not at all.
+
+    Args:
+        path: The HTML file.
+        title: Of the page.
+        sections: In order.
+    """
+    write_text(path, render("page.html.j2", title=title, sections=sections))

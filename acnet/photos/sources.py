@@ -1,18 +1,23 @@
-"""Which photos the user means, and what each is called in the outputs."""
+"""Which photos the user means, what each is called in the outputs, and which are this process's."""
 
+import logging
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from acnet.errors import UserError
+from acnet.photos.read import RAW_REMEDY, RAW_SUFFIXES
+
+logger = logging.getLogger(__name__)
 
 # In folders, files with these endings are photos; a file that is named itself may end in anything.
 PHOTO_SUFFIXES = (
     *(".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jp2", ".jpeg", ".jpg"),
     *(".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"),
 )
+STEM_BYTES = 200  # file systems take names of 255 bytes, and endings and temporary names need some
 
 
 @dataclass(frozen=True)
@@ -63,14 +68,7 @@ def find_photos(arguments: Iterable[str | os.PathLike]) -> list[Source]:
 
 
 def numbered(sources: Sequence[Source]) -> list[Source]:
-    """Call photos by number, since file names often say whose face it is.
-
-    Args:
-        sources: In the order that numbers them.
-
-    Returns:
-        The same photos, called "photo 0001" and so on.
-    """
+    """Call photos by number, "photo 0001" and so on: file names often say whose face it is."""
     return [
         Source(source.path, f"photo {number:04d}", f"photo_{number:04d}")
         for number, source in enumerate(sources, start=1)
@@ -79,13 +77,12 @@ def numbered(sources: Sequence[Source]) -> list[Source]:
 
 def _photos_of(argument: Path) -> list[Path]:
     if argument.is_dir():
-        return sorted(
-            path
-            for path in argument.iterdir()
-            if path.suffix.lower() in PHOTO_SUFFIXES
-            and not path.name.startswith(".")
-            and path.is_file()
-        )
+        visible = [path for path in argument.iterdir() if not path.name.startswith(".")]
+        raw = [path for path in visible if path.suffix.lower() in RAW_SUFFIXES]
+        if raw:
+            logger.warning("%s holds %d raw photos, left out. %s", argument, len(raw), RAW_REMEDY)
+        photos = (path for path in visible if path.suffix.lower() in PHOTO_SUFFIXES)
+        return sorted(path for path in photos if path.is_file())
     if argument.exists():
         return [argument]
     raise UserError(
@@ -111,8 +108,8 @@ def _shortest_distinct_tails(paths: Sequence[Path]) -> list[str]:
 
 def _distinct_stems(names: Sequence[str]) -> list[str]:
     """Return names as single parts of a path, distinct also where case makes no difference."""
-    flat = [name.replace("/", "_") for name in names]
-    short = [os.path.splitext(name)[0] for name in flat]  # noqa: PTH122 - no path
+    flat = [_cut(name.replace("/", "_")) for name in names]
+    short = [_cut(os.path.splitext(name.replace("/", "_"))[0]) for name in names]  # noqa: PTH122
     uses = Counter(stem.casefold() for stem in short)
     stems, taken = [], set()
     for full, stem in zip(flat, short, strict=True):
@@ -124,3 +121,54 @@ def _distinct_stems(names: Sequence[str]) -> list[str]:
         taken.add(distinct.casefold())
         stems.append(distinct)
     return stems
+
+
+def _cut(stem: str) -> str:
+    """Shorten a name to what file systems take, between two letters."""
+    return os.fsencode(stem)[:STEM_BYTES].decode(errors="ignore")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among those that work on the same photos, which share a folder and no more.
+
+    Args:
+        rank: From 0; the first writes what all have found.
+        world_size: How many there are, on all machines.
+        local_rank: Among those of this machine, from 0; chooses its GPU.
+    """
+
+    rank: int = 0
+    world_size: int = 1
+    local_rank: int = 0
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes the tables and the page."""
+        return self.rank == 0
+
+    @property
+    def has_others(self) -> bool:
+        """Whether other processes work on the same photos."""
+        return self.world_size > 1
+
+
+def ranks_from(environment: Mapping[str, str] = os.environ) -> Ranks:
+    """Read what torchrun sets; one process alone where torchrun did not start this one.
+
+    Raises:
+        UserError: The variables contradict each other or are no numbers.
+    """
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+    if "RANK" not in environment or "WORLD_SIZE" not in environment:
+        return Ranks()
+    texts = [environment.get(name, "0") for name in names]
+    if all(text.isdecimal() for text in texts):
+        rank, world_size, local_rank = map(int, texts)
+        if rank < world_size:
+            return Ranks(rank, world_size, local_rank)
+    received = ", ".join(f"{name}={text}" for name, text in zip(names, texts, strict=True))
+    raise UserError(
+        "Several processes tell each other apart by RANK, from 0 to below WORLD_SIZE, which "
+        f"torchrun sets. Received {received}. Start them by torchrun, or unset these variables."
+    )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jinja2
 
-from acnet.visualization.palette import DARK, LIGHT, ON_PHOTO
+from acnet.templates.palette import DARK, LIGHT, ON_PHOTO
 
 
 def render(name: str | Path, **values: object) -> str:
@@ -32,7 +32,7 @@ def render(name: str | Path, **values: object) -> str:
 @functools.cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("acnet.visualization", "templates"),
+        loader=jinja2.PackageLoader("acnet", "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -3,18 +3,21 @@
 Shape shorthand: (H, W, 3) is an RGB picture in uint8.
 """
 
-import cv2
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
-from detectron2.structures import Instances
+import torch
+from detectron2.structures import Boxes, Instances
 from detectron2.utils.visualizer import Visualizer
 from matplotlib.patheffects import Normal, Stroke
 
-# Neither colour occurs in skin, and both differ in brightness too, for readers who see few colours.
-PREDICTION_COLOR = (0.0, 0.9, 1.0)
-GROUND_TRUTH_COLOR = (1.0, 1.0, 0.25)
+from acnet.photos.draw import PREDICTION_COLOR, enlarge_small
+from acnet.photos.results import arrays_of
+
+GROUND_TRUTH_COLOR = (1.0, 1.0, 0.25)  # like that of predictions, it does not occur in skin
 
 MAX_LABELLED_BOXES = 20  # more labels than this hide the lesions beside them
-CRISP_SIDE = 960  # px: photos whose long side is much shorter are enlarged, for crisp lines
 RIM_PX = 0.75  # of shade on both sides of a line, so that it is seen on any skin
 POINTS_PER_INCH = 72
 LABEL_CHOICES = ("auto", "always", "never")
@@ -81,20 +84,43 @@ class BoxPainter(Visualizer):
         self.draw_text(label, (x0, top), font_size=size, color=color, horizontal_alignment="left")
 
 
-def enlarge_small(photo_rgb: np.ndarray) -> tuple[np.ndarray, int]:
-    """Enlarge a small photo by an integer factor, so that thin lines on it look thin.
+def draw_boxes(
+    photo_rgb: np.ndarray,
+    boxes_xyxy: np.ndarray,
+    scores: np.ndarray,
+    classes: np.ndarray,
+    *,
+    labels: str = "auto",
+    class_names: Sequence[str] | None = None,
+    ground_truth_xyxy: np.ndarray | None = None,
+) -> np.ndarray:
+    """Draw boxes on the photo, and the ground truth under them where it is known.
 
     Args:
         photo_rgb: (H, W, 3).
+        boxes_xyxy: (N, 4), in the photo's pixels.
+        scores: (N,).
+        classes: (N,) indices.
+        labels: "always", "never", or "auto": only where at most 20 boxes are drawn.
+        class_names: Names by class index, written before the score; None or a single name writes
+            the score alone.
+        ground_truth_xyxy: (M, 4), in the photo's pixels.
 
     Returns:
-        The photo, smoothly interpolated where it was small, and the factor, which is 1 where not.
+        The picture, an integer factor larger than the photo where that is small.
+
+    Raises:
+        ValueError: `labels` is none of the three.
     """
-    factor = max(1, round(CRISP_SIDE / max(photo_rgb.shape[:2])))
-    if factor == 1:
-        return photo_rgb, 1
-    larger = cv2.resize(photo_rgb, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
-    return larger, factor
+    if labels not in LABEL_CHOICES:
+        raise ValueError(f"labels must be one of {LABEL_CHOICES}. Received {labels!r}.")
+    painter = BoxPainter(photo_rgb)
+    if ground_truth_xyxy is not None:
+        painter.paint(ground_truth_xyxy, color=GROUND_TRUTH_COLOR)
+    labelled = labels == "always" or (labels == "auto" and len(boxes_xyxy) <= MAX_LABELLED_BOXES)
+    texts = _texts(scores.tolist(), classes.tolist(), class_names) if labelled else None
+    painter.paint(boxes_xyxy, color=PREDICTION_COLOR, labels=texts)
+    return painter.picture()
 
 
 def draw_predictions(
@@ -123,19 +149,16 @@ def draw_predictions(
     Raises:
         ValueError: `labels` is none of the three.
     """
-    if labels not in LABEL_CHOICES:
-        raise ValueError(f"labels must be one of {LABEL_CHOICES}. Received {labels!r}.")
     kept = above_threshold(instances, score_threshold)
-    painter = BoxPainter(photo_rgb)
-    if ground_truth_xyxy is not None:
-        painter.paint(ground_truth_xyxy, color=GROUND_TRUTH_COLOR)
-    labelled = labels == "always" or (labels == "auto" and len(kept) <= MAX_LABELLED_BOXES)
-    painter.paint(
+    return draw_boxes(
+        photo_rgb,
         kept.pred_boxes.tensor.numpy(),
-        color=PREDICTION_COLOR,
-        labels=_texts(kept, class_names) if labelled else None,
+        kept.scores.numpy(),
+        kept.pred_classes.numpy(),
+        labels=labels,
+        class_names=class_names,
+        ground_truth_xyxy=ground_truth_xyxy,
     )
-    return painter.picture()
 
 
 def draw_comparison(
@@ -169,9 +192,20 @@ def above_threshold(instances: Instances, score_threshold: float) -> Instances:
     return kept[kept.scores.argsort(descending=True, stable=True)]
 
 
-def _texts(instances: Instances, class_names: list[str] | None) -> list[str]:
-    scores = [f"{score:.2f}" for score in instances.scores.tolist()]
+def _texts(
+    scores: list[float], classes: list[int], class_names: Sequence[str] | None
+) -> list[str]:
+    numbers = [f"{score:.2f}" for score in scores]
     if class_names is None or len(class_names) == 1:
-        return scores
-    names = [class_names[index] for index in instances.pred_classes.tolist()]
-    return [f"{name} {score}" for name, score in zip(names, scores, strict=True)]
+        return numbers
+    return [f"{class_names[index]} {one}" for index, one in zip(classes, numbers, strict=True)]
+
+
+def instances_of(rows: Sequence[Mapping[str, Any]], image_hw: tuple[int, int]) -> Instances:
+    """Return one photo's COCO results, with category_id, bbox and score, as detectron2 has them."""
+    boxes_xyxy, scores, classes = arrays_of(rows)
+    instances = Instances(image_hw)
+    instances.pred_boxes = Boxes(torch.from_numpy(boxes_xyxy))
+    instances.scores = torch.from_numpy(scores)
+    instances.pred_classes = torch.from_numpy(classes)
+    return instances

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from acnet.inference import Predictor
+from acnet.inference import Predictor, load
 from acnet.inference.optimize import NOTHING, Optimizations
 from tests.cli.predicting import CONFIG, files_below, predict, read_counts, save_noise
 
@@ -63,7 +63,7 @@ def test_optimised_unless_told_otherwise(
     def see(*args, optimize, **kwargs):
         raise SeenError(optimize)
 
-    monkeypatch.setattr("acnet.inference.Predictor", see)
+    monkeypatch.setattr("acnet.inference.predictor.load", see)
     with pytest.raises(SeenError) as seen:
         predict(photos, "--weights", weights, "--output", tmp_path / "out", *options)
     assert seen.value.args == (optimizations,)
@@ -72,7 +72,7 @@ def test_optimised_unless_told_otherwise(
 def test_rows_hold_what_the_predictor_finds(tmp_path, photos, weights):
     # Counts are of scores at or above the threshold; the rows hold the lower scores too.
     out = tmp_path / "out"
-    instances = Predictor(weights.with_name("config.yaml"), weights)(photos / "a.png")
+    instances = load(weights, config=weights.with_name("config.yaml"))(photos / "a.png")
     threshold = float(instances.scores.median())
     predict(photos, "--weights", weights, "--output", out, "--score-threshold", threshold)
     rows = [r for r in json.loads((out / "predictions.json").read_text()) if r["image_id"] == 1]
@@ -82,6 +82,17 @@ def test_rows_hold_what_the_predictor_finds(tmp_path, photos, weights):
     counted = (instances.scores >= threshold).sum().item()
     assert 0 < counted < len(rows)
     assert read_counts(out)[0]["count"] == str(counted)
+
+
+def test_results_have_a_default_place_and_one_is_one(
+    tmp_path, photos, weights, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    keep_one = ["--opts", "model.roi_heads.box_predictor.test_topk_per_image=1"]
+    options = ["--weights", weights, "--score-threshold", 0, *keep_one]
+    assert predict(photos / "a.png", *options) == 0
+    assert "1 lesion (score 0 or more) in 1 photo\nwritten to results: " in capsys.readouterr().out
+    assert (tmp_path / "results" / "index.html").is_file()
 
 
 def test_nothing_found_is_a_result_too(tmp_path, photos, weights):

@@ -34,17 +34,17 @@ def test_what_is_missing_for_intervals_is_said_once(tmp_path, photos, weights, c
 
 def test_a_large_photo_goes_through_in_tiles(tmp_path, weights, capsys):
     save_noise(tmp_path / "photo.png", 96, 160)
-    options = ["--tile-size", 96, "--tile-overlap", 32, "--tile-batch", 2, "--merge", "cluster"]
+    options = ["--tile-size", 96, "--tile-overlap", 32, "--tile-batch", 2]
     options += ["--max-detections", 3, "--output", tmp_path / "out"]
     assert predict(tmp_path / "photo.png", "--weights", weights, *options) == 0
     info = json.loads((tmp_path / "out" / "images.json").read_text())["info"]
-    assert info["merge"] == "cluster"
+    assert info["merge"] == "nms"
     assert len(json.loads((tmp_path / "out" / "predictions.json").read_text())) == 3
 
 
 def test_help_names_the_defaults_of_the_library(capsys):
     from acnet.inference import MergeOptions, TilingOptions
-    from acnet.inference.photos import MAX_MEGAPIXELS
+    from acnet.photos.read import MAX_MEGAPIXELS
 
     with pytest.raises(SystemExit):
         predict("--help")
@@ -53,16 +53,15 @@ def test_help_names_the_defaults_of_the_library(capsys):
     assert f"or whole; default {tiling.tile_px}, and whole" in shown
     assert f"at least; default {tiling.overlap_px}" in shown
     assert f"at once; default {tiling.batch_size}" in shown
-    assert f"cluster, {MergeOptions().method} (default)" in shown
     assert f"in tiles keeps; default {MergeOptions().max_detections}" in shown
-    assert f"memory run out; default {MAX_MEGAPIXELS:g}" in shown
+    assert f"memory's sake; default {MAX_MEGAPIXELS:g}" in shown
 
 
 @pytest.mark.parametrize(
     ("options", "fault"),
     [
         (["--tile-size", "96", "--tile-overlap", "96"], "smaller than the tile"),
-        (["--merge", "none"], "choose one of these"),
+        (["--opts", "model.nonsense=1"], "must name a key of the config"),
         (["--count-model", "x.json", "--score-threshold", "0.5"], "leave one of them out"),
     ],
 )
@@ -77,7 +76,7 @@ def test_impossible_options_are_mistakes_of_the_user(
 def test_interrupted_run_says_that_it_goes_on(tmp_path, photos, weights, monkeypatch, capsys):
     from acnet.inference import Predictor
 
-    monkeypatch.setattr(Predictor, "__call__", _interrupt)
+    monkeypatch.setattr(Predictor, "detect", _interrupt)
     assert predict(photos, "--weights", weights, "--output", tmp_path / "out") == 130
     assert "the same command goes on from here" in capsys.readouterr().err
 

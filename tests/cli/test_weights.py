@@ -14,9 +14,9 @@ from acnet.cli.main import main
 from acnet.config import load_config
 from acnet.engine.train import build_model
 from acnet.evaluation.count_model import write_count_model
-from acnet.inference import Predictor
+from acnet.inference import load
 from tests.evaluation.count_models import count_model as a_count_model
-from tests.inference.bright_square import photo
+from tests.photos.bright_square import photo
 
 SECRET = "/home/secret-user/runs"
 
@@ -52,8 +52,8 @@ def weights(*arguments: object) -> int:
 def test_a_packed_model_answers_as_before(tmp_path, run_dir, picture):
     bundle = tmp_path / "model.safetensors"
     assert weights("pack", run_dir, bundle) == 0
-    before = Predictor(run_dir / "config.yaml", run_dir / "model_final.pth")
-    after = Predictor(bundle, bundle)
+    before = load(run_dir / "model_final.pth", config=run_dir / "config.yaml")
+    after = load(bundle)
     assert after.class_names == before.class_names == ["acne"]
     expected, found = before(picture), after(picture)
     assert len(expected) > 0
@@ -67,7 +67,7 @@ def test_half_is_half_the_size_and_nearly_the_same(tmp_path, run_dir, picture):
     weights("pack", run_dir, half, "--half")
     assert half.stat().st_size / full.stat().st_size == pytest.approx(0.5, abs=0.01)
     assert set(tensor_summary(half)) == {"F16", "I64"}
-    best = [Predictor(path, path)(picture).scores.max() for path in (full, half)]
+    best = [load(path)(picture).scores.max() for path in (full, half)]
     assert best[0].item() == pytest.approx(best[1].item(), abs=0.01)
 
 

@@ -16,7 +16,7 @@ PREDICT = """
 import sys
 import acnet
 
-predictor = acnet.Predictor("toy/acnet_r18", sys.argv[1], device="cpu")
+predictor = acnet.load(sys.argv[1], config="toy/acnet_r18", device="cpu")
 found = predictor(sys.argv[2])
 status = open("/proc/self/status").read()
 peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))

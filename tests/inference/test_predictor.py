@@ -16,8 +16,7 @@ from acnet.data.prepared_set import PreparedLayout
 from acnet.data.readers.formats import open_source
 from acnet.engine.train import build_model
 from acnet.errors import UnreadableFileError, UserError, WeightsMismatchError
-from acnet.inference import Predictor
-from acnet.inference.fingerprint import predictor_digest
+from acnet.inference import load
 from acnet.inference.optimize import NOTHING, Optimizations
 
 CONFIG = "toy/acnet_r18"
@@ -36,11 +35,11 @@ def weights(tmp_path_factory):
 @pytest.fixture(scope="module")
 def predictor(weights):
     """Return a predictor in fp32, with the model as it was trained."""
-    return Predictor(load_config(CONFIG, [IN_FP32]), weights, precision="config", optimize=False)
+    return load(weights, config=load_config(CONFIG, [IN_FP32]), precision="config", optimize=False)
 
 
 def test_optimised_by_default(weights, predictor):
-    ours = Predictor(load_config(CONFIG), weights, precision="float32")
+    ours = load(weights, config=load_config(CONFIG), precision="float32")
     assert ours.optimizations == Optimizations()
     assert predictor.optimizations == NOTHING
     ours, theirs = ours(photo()), predictor(photo())
@@ -51,11 +50,10 @@ def test_optimised_by_default(weights, predictor):
 
 
 def test_single_changes_are_new_results(weights):
-    chosen = Optimizations(fold_norms=False)
-    one, other = Predictor(CONFIG, weights, optimize=chosen), Predictor(CONFIG, weights)
+    chosen = Optimizations(fuse=False)
+    one, other = load(weights, config=CONFIG, optimize=chosen), load(weights, config=CONFIG)
     assert one.optimizations == chosen
-    cfg = load_config(CONFIG)
-    assert predictor_digest(one, cfg) != predictor_digest(other, cfg)
+    assert one.identity != other.identity
 
 
 def photo(height: int = 64, width: int = 96) -> np.ndarray:
@@ -108,10 +106,10 @@ def test_boxes_refer_to_the_upright_photo(tmp_path, predictor):
 def test_boxes_are_in_the_photos_pixels_when_the_config_resizes(weights):
     cfg = load_config(CONFIG, [IN_FP32])
     small, doubled = photo(64, 96), np.repeat(np.repeat(photo(64, 96), 2, 0), 2, 1)
-    at_size = Predictor(cfg, weights)(doubled)
+    at_size = load(weights, config=cfg)(doubled)
     resize = LazyCall(T.ResizeShortestEdge)(short_edge_length=128, max_size=1000, interp=0)
     cfg.dataloader.test.mapper.augmentations = [resize]  # 0 repeats pixels, as np.repeat
-    resized = Predictor(cfg, weights)(small)
+    resized = load(weights, config=cfg)(small)
     assert resized.image_size == (64, 96)
     torch.testing.assert_close(resized.pred_boxes.tensor, at_size.pred_boxes.tensor / 2)
 
@@ -125,7 +123,7 @@ def test_model_gets_the_channels_in_its_own_order(weights):
     blue = np.zeros((2, 3, 3), np.uint8)
     blue[:, :, 0] = 255
     for input_format, channel in (("BGR", 0), ("RGB", 2)):
-        predictor = Predictor(load_config(CONFIG), weights)
+        predictor = load(weights, config=load_config(CONFIG))
         predictor._input_format = input_format
         predictor.engine.model = Recorder()
         predictor(blue)
@@ -141,7 +139,7 @@ def test_result_is_on_the_cpu_and_needs_no_gradient(predictor):
 
 def test_given_config_is_not_changed(weights):
     cfg = load_config(CONFIG, ["train.device=nonsense"])
-    Predictor(cfg, weights, "cpu")
+    load(weights, config=cfg, device="cpu")
     assert cfg.train.device == "nonsense"
 
 
@@ -151,7 +149,7 @@ def test_names_come_from_the_test_set_even_before_it_exists(predictor):
 
 def test_unknown_classes_are_called_by_number(weights, caplog):
     cfg = load_config(CONFIG, ["dataloader.test.dataset.names=unknown_set"])
-    assert Predictor(cfg, weights).class_names == ["class 1"]
+    assert load(weights, config=cfg).class_names == ["class 1"]
     assert "'unknown_set' names 0" in caplog.text
 
 
@@ -164,11 +162,11 @@ def test_names_of_a_set_that_is_named_by_its_path(weights, tmp_path, caplog):
     )
     name = f"{tmp_path}/set:val"
     cfg = load_config(CONFIG, [f"dataloader.test.dataset.names={name}"])
-    assert Predictor(cfg, weights).class_names == ["papule"]
+    assert load(weights, config=cfg).class_names == ["papule"]
     DatasetCatalog.remove(name)
     MetadataCatalog.remove(name)
     cfg = load_config(CONFIG, ["dataloader.test.dataset.names=another/machine:val"])
-    assert Predictor(cfg, weights).class_names == ["class 1"]
+    assert load(weights, config=cfg).class_names == ["class 1"]
     assert "must be prepared" in caplog.text
 
 
@@ -192,7 +190,7 @@ def test_saliency_is_what_the_mask_attention_computes(predictor):
 
 
 def test_model_without_mask_attention_has_no_saliency(weights):
-    predictor = Predictor(CONFIG, weights)
+    predictor = load(weights, config=CONFIG)
     predictor.model.backbone = predictor.model.backbone.bottom_up
     assert not predictor.has_saliency
     with pytest.raises(ValueError, match="without it"):
@@ -227,7 +225,7 @@ def test_one_pixel_is_a_photo(predictor):
 def test_weights_of_another_model_are_refused(weights):
     cfg = load_config(CONFIG, ["model.backbone.bottom_up.enhance=false"])
     with pytest.raises(WeightsMismatchError, match=r"not in the model: backbone\.bottom_up\.enh"):
-        Predictor(cfg, weights)
+        load(weights, config=cfg)
 
 
 def test_weights_that_leave_a_part_random_are_refused(tmp_path, weights):
@@ -235,9 +233,9 @@ def test_weights_that_leave_a_part_random_are_refused(tmp_path, weights):
     del content["model"]["roi_heads.box_predictor.cls_score.bias"]
     torch.save(content, tmp_path / "part.pth")
     with pytest.raises(WeightsMismatchError, match=r"missing .*: roi_heads.*cls_score\.bias;"):
-        Predictor(CONFIG, tmp_path / "part.pth")
+        load(tmp_path / "part.pth", config=CONFIG)
 
 
 def test_unknown_config_is_a_mistake_of_the_user(weights):
     with pytest.raises(UserError, match="Did you mean toy/acnet_r18"):
-        Predictor("toy/acnet_r81", weights)
+        load(weights, config="toy/acnet_r81")

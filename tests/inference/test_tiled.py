@@ -12,9 +12,8 @@ from PIL import Image
 
 from acnet.config import load_config
 from acnet.errors import UserError
-from acnet.inference import MergeOptions, Predictor, TilingOptions
-from acnet.tiling.detections import TileDetections
-from acnet.tiling.merge import merge_tiles
+from acnet.inference import MergeOptions, Predictor, TilingOptions, load
+from acnet.photos.merge import TileDetections, merge_tiles
 
 CONFIG = "toy/acnet_r18"
 IN_FP32 = "train.amp.enabled=false"
@@ -25,7 +24,7 @@ PHOTO_HW = (100, 150)  # 2 x 3 tiles of 64
 @pytest.fixture(scope="module")
 def predictor(tiny_weights):
     """Return a predictor in fp32 with tiny tiles."""
-    return Predictor(load_config(CONFIG, [IN_FP32]), tiny_weights, tiling=TILING)
+    return load(tiny_weights, config=load_config(CONFIG, [IN_FP32]), tiling=TILING)
 
 
 def photo(height: int = PHOTO_HW[0], width: int = PHOTO_HW[1]) -> np.ndarray:
@@ -148,14 +147,6 @@ def test_a_tile_without_proposals_in_its_part_finds_nothing(predictor):
     assert found.pred_boxes.tensor.shape == (0, 4)
 
 
-def test_clusters_get_every_view(predictor):
-    tiles = TILING.tiles(PHOTO_HW)
-    other = with_tiling(predictor, slack_px=0.0)
-    assert other._parts(tiles) is not None
-    other.merge = MergeOptions(method="cluster")
-    assert other._parts(tiles) is None
-
-
 @pytest.mark.parametrize("slack_px", [None, 4.0])
 @pytest.mark.parametrize("batch_size", [4, 100])
 def test_the_batch_does_not_change_the_answer(predictor, batch_size, slack_px):
@@ -167,7 +158,7 @@ def test_the_batch_does_not_change_the_answer(predictor, batch_size, slack_px):
 def test_the_batch_does_not_change_what_a_tile_gives_in_bfloat16(tiny_weights):
     # The kernel for a batch may add up in another order, and bfloat16 keeps 8 bits; what is found,
     # and what the scores are to 1/100, must be the same for the clearest detections.
-    predictor = Predictor(CONFIG, tiny_weights, tiling=TILING, precision="bfloat16")
+    predictor = load(tiny_weights, config=CONFIG, tiling=TILING, precision="bfloat16")
     tiles = [photo(64, 64)[:, ::step] for step in (1, -1)]
     alone = [predictor.detect_whole([tile])[0] for tile in tiles]
     for one, together in zip(alone, predictor.detect_whole(tiles), strict=True):
@@ -207,11 +198,11 @@ def test_tiles_can_be_switched_off(predictor):
 
 def test_a_model_that_sees_resized_photos_gets_them_whole(tiny_weights):
     cfg = load_config(CONFIG, [IN_FP32])
-    assert Predictor(cfg, tiny_weights).tiling == TilingOptions()
+    assert load(tiny_weights, config=cfg).tiling == TilingOptions()
     resize = LazyCall(T.ResizeShortestEdge)(short_edge_length=32, max_size=64)
     cfg.dataloader.test.mapper.augmentations = [resize]
-    assert Predictor(cfg, tiny_weights).tiling.tile_px is None
-    assert Predictor(cfg, tiny_weights, tiling=TILING).tiling == TILING
+    assert load(tiny_weights, config=cfg).tiling.tile_px is None
+    assert load(tiny_weights, config=cfg, tiling=TILING).tiling == TILING
 
 
 def test_a_photo_without_detections(predictor):
@@ -225,7 +216,7 @@ def test_a_photo_without_detections(predictor):
 
 
 def test_the_merging_has_a_name(predictor):
-    assert predictor.merge_name == predictor.merge.method
+    assert predictor.merge_name == "nms"
 
 
 def test_saliency_of_tiles_covers_the_photo(predictor):

@@ -1,93 +1,22 @@
-"""Configs of every kind, precisions, and names of classes."""
+"""What belongs to weights: found in or beside them, and refused where it does not fit."""
+
+import dataclasses
+import shutil
 
 import pytest
 import torch
-from detectron2.config import get_cfg
-from detectron2.modeling import build_model as build_yacs_model
+from PIL import Image
 
-from acnet.checkpoint import ACNetCheckpointer
+import acnet
 from acnet.config import load_config
 from acnet.errors import UserError
-from acnet.inference import Predictor
-from acnet.inference.trained_model import load_trained_model
-from acnet.inference.yacs_config import is_yacs_file, load_yacs_config
-from acnet.modeling import add_acnet_config
+from acnet.evaluation.count_model import write_count_model
+from acnet.inference.predictor import Predictor, load
+from acnet.inference.trained_model import find_weights, load_trained_model
+from tests.evaluation.count_models import count_model
 from tests.inference.test_tiled import photo
 
 CONFIG = "toy/acnet_r18"
-SMALL_YAML = """\
-MODEL:
-  PIXEL_STD: [57.375, 57.120, 58.395]
-  BACKBONE: {FREEZE_AT: 0}
-  RESNETS: {DEPTH: 18, NORM: BN, STEM_OUT_CHANNELS: 16, RES2_OUT_CHANNELS: 16}
-  ANCHOR_GENERATOR: {SIZES: [[8, 16, 32, 64]]}
-  RPN: {CONV_DIMS: [16]}
-  ROI_HEADS: {NAME: SoftNMSROIHeads}
-  ROI_BOX_HEAD: {NAME: FastRCNNConvFCHead, NUM_FC: 1, FC_DIM: 16, POOLER_RESOLUTION: 7}
-  ACNET:
-    DCE: {OUT_CHANNELS: 16}
-    MAMA: {WIDTH: 0.0625, MASK_CHANNELS: 8}
-INPUT: {MIN_SIZE_TEST: 0}
-"""
-
-
-@pytest.fixture
-def yaml_file(tmp_path):
-    """Return a small model's config of detectron2's older kind."""
-    path = tmp_path / "small.yaml"
-    path.write_text(SMALL_YAML)
-    return path
-
-
-@pytest.fixture
-def yaml_weights(tmp_path, yaml_file):
-    """Return a checkpoint of that model with random weights."""
-    cfg = load_yacs_config(yaml_file)
-    cfg.MODEL.DEVICE = "cpu"
-    ACNetCheckpointer(build_yacs_model(cfg), tmp_path).save("model_final")
-    return tmp_path / "model_final.pth"
-
-
-def test_yaml_file_and_its_content_give_the_same_predictor(yaml_file, yaml_weights):
-    cfg = get_cfg()
-    add_acnet_config(cfg)
-    cfg.merge_from_file(str(yaml_file))
-    from_file, from_content = (
-        Predictor(config, yaml_weights)(photo(64, 64)) for config in (yaml_file, cfg)
-    )
-    assert len(from_file) > 0
-    torch.testing.assert_close(from_file.scores, from_content.scores, rtol=0, atol=0)
-
-
-def test_yaml_that_resizes_gets_photos_whole(yaml_file, yaml_weights):
-    assert Predictor(yaml_file, yaml_weights).tiling.tile_px is not None
-    yaml_file.write_text(SMALL_YAML.replace("MIN_SIZE_TEST: 0", "MIN_SIZE_TEST: 32"))
-    predictor = Predictor(yaml_file, yaml_weights)
-    assert predictor.tiling.tile_px is None
-    assert predictor(photo(48, 80)).image_size == (48, 80)
-
-
-def test_yaml_with_an_unknown_key_is_refused(yaml_file):
-    yaml_file.write_text(SMALL_YAML + "NONSENSE: 1\n")
-    with pytest.raises(UserError, match="NONSENSE"):
-        load_yacs_config(yaml_file)
-
-
-def test_yaml_that_would_run_code_is_refused(tmp_path, yaml_file):
-    mark = tmp_path / "ran"
-    yaml_file.write_text(f"MODEL: !!python/object/apply:pathlib.Path.touch [{mark}]\n")
-    with pytest.raises(UserError):
-        load_trained_model(yaml_file, tmp_path / "none.pth")
-    assert not mark.exists()
-
-
-def test_kinds_of_yaml_are_told_apart(tmp_path, yaml_file):
-    assert is_yacs_file(yaml_file)
-    saved = tmp_path / "config.yaml"
-    saved.write_text("model: {}\ntrain: {}\n")
-    assert not is_yacs_file(saved)
-    saved.write_text("a: [\n")
-    assert not is_yacs_file(saved)
 
 
 @pytest.mark.parametrize(
@@ -100,4 +29,94 @@ def test_precision_can_be_chosen(tiny_weights, precision, dtype):
 
 def test_unknown_precision_is_refused(tiny_weights):
     with pytest.raises(UserError, match="config, auto, float32, bfloat16, float16"):
-        Predictor(CONFIG, tiny_weights, precision="int8")
+        load(tiny_weights, config=CONFIG, precision="int8")
+
+
+def test_the_bundled_weights_need_nothing_else():
+    predictor = acnet.load(device="cpu")
+    assert predictor.class_names
+    assert predictor.rule.model is not None
+    picture = photo(64, 96)
+    count = predictor.count(picture)
+    scores = predictor(picture).scores
+    assert count.count == int((scores >= predictor.rule.threshold).sum())
+    assert count.low <= count.count <= count.high
+    assert count.grade is not None
+
+
+def test_a_bundled_name_and_its_file_are_the_same():
+    assert find_weights("acnet-r18-demo") == find_weights(None)
+
+
+@pytest.fixture
+def run_folder(tmp_path, small_run):
+    """Return the folder of a training: weights beside their config."""
+    shutil.copy(small_run, tmp_path / "model_final.pth")
+    shutil.copy(small_run.with_name("config.yaml"), tmp_path)
+    return tmp_path
+
+
+def test_a_training_is_known_by_its_folder(run_folder):
+    predictor = load(run_folder, device="cpu")
+    assert len(predictor.class_names) == 3
+    assert predictor.rule.model is None
+    assert predictor.count(photo(64, 64)).grade is None
+    assert load(run_folder / "model_final.pth", device="cpu").identity == predictor.identity
+
+
+def test_the_best_checkpoint_of_a_folder_is_taken(run_folder):
+    shutil.copy(run_folder / "model_final.pth", run_folder / "model_best.pth")
+    assert find_weights(run_folder).name == "model_best.pth"
+
+
+def test_a_count_model_beside_a_checkpoint_counts(run_folder):
+    model = dataclasses.replace(count_model(threshold=0.4), merge="nms")
+    write_count_model(run_folder / "count.json", model)
+    predictor = load(run_folder, device="cpu")
+    assert predictor.rule.model == model
+    assert predictor.count(photo(64, 64)).grade is not None
+    assert load(run_folder, score_threshold=0.7, device="cpu").rule.threshold == 0.7
+    with pytest.raises(UserError, match=r"leave one of them out\.$"):
+        load(run_folder, score_threshold=0.7, count_model=model)
+
+
+def test_a_count_model_of_another_merging_is_refused(run_folder):
+    model = dataclasses.replace(count_model(threshold=0.4), merge="cluster")
+    with pytest.raises(UserError, match="fitted to 'cluster', where 'nms' merges"):
+        load(run_folder, count_model=model)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [(5, r"Received int; give the path"), ("no-such-name", r"Received --weights no-such-name")],
+)
+def test_what_is_no_source_is_one_clear_sentence(source, message):
+    with pytest.raises(UserError, match=message):
+        load(source)
+
+
+def test_an_empty_folder_is_no_training(tmp_path):
+    with pytest.raises(UserError, match=r"which has neither; give the path of a checkpoint\.$"):
+        load(tmp_path)
+
+
+def test_config_and_weights_still_make_a_predictor(tiny_weights):
+    with pytest.warns(DeprecationWarning, match=r"acnet\.load\(weights, config=config\)"):
+        old = Predictor(CONFIG, tiny_weights, "cpu", precision="float32")
+    new = load(tiny_weights, config=CONFIG, device="cpu", precision="float32")
+    torch.testing.assert_close(old(photo(64, 64)).scores, new(photo(64, 64)).scores)
+
+
+def test_every_form_of_a_photo_and_lists_of_them_are_taken(tmp_path, tiny_weights):
+    predictor = load(tiny_weights, config=CONFIG, device="cpu")
+    path = tmp_path / "photo.png"
+    Image.fromarray(photo(64, 64)[:, :, ::-1]).save(path)
+    forms = [path, str(path), path.read_bytes(), Image.open(path), photo(64, 64)]
+    expected = predictor(photo(64, 64)).scores
+    for many in (forms, tuple(forms), iter(forms)):
+        answers = predictor(many)
+        assert len(answers) == len(forms)
+        for answer in answers:
+            torch.testing.assert_close(answer.scores, expected, rtol=0, atol=0)
+    with pytest.raises(ValueError, match="Received NoneType; give one of these"):
+        predictor(None)

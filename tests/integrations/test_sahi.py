@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from acnet.errors import UserError
-from acnet.inference import Predictor, TilingOptions
+from acnet.inference import TilingOptions, load
 
 HAS_SAHI = importlib.util.find_spec("sahi") is not None
 needs_sahi = pytest.mark.skipif(
@@ -19,7 +19,7 @@ CONFIG = "toy/acnet_r18"
 def predictor(tiny_weights):
     """Return a predictor in fp32 that takes slices as they are."""
     tiling = TilingOptions(tile_px=None)
-    return Predictor(CONFIG, tiny_weights, tiling=tiling, precision="float32")
+    return load(tiny_weights, config=CONFIG, tiling=tiling, precision="float32")
 
 
 def photo_rgb(height: int = 100, width: int = 150) -> np.ndarray:
@@ -75,11 +75,11 @@ def test_slices_are_put_where_they_are(predictor, batch_size):
 
 
 @needs_sahi
-def test_weights_without_a_config_are_refused(tiny_weights):
+def test_no_weights_are_refused():
     from acnet.integrations.sahi import ACNetDetectionModel
 
-    with pytest.raises(UserError, match="give both"):
-        ACNetDetectionModel(model_path=str(tiny_weights), device="cpu")
+    with pytest.raises(UserError, match="neither model_path nor model"):
+        ACNetDetectionModel(device="cpu")
 
 
 @needs_sahi

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from acnet.tiling.detections import TileDetections
-from acnet.tiling.even_grid import even_grid
+from acnet.photos.grid import even_grid
+from acnet.photos.merge import TileDetections
 
 
 def detections(rows) -> TileDetections:

@@ -1,6 +1,6 @@
 """Counts, their intervals and grades."""
 
-from acnet.inference.counts import CountRule, PhotoCount
+from acnet.photos.count import CountRule, PhotoCount
 from tests.evaluation.count_models import count_model
 
 MODEL = count_model(quantile=2.0)

@@ -1,10 +1,27 @@
-"""Pictures: of the right size, of the right kind, and none of a face where results are shared."""
+"""Pictures: of the right size and kind, and none of a face where results are shared."""
+
+from xml.etree import ElementTree
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from acnet.inference import pictures
-from acnet.inference.pictures import DrawingOptions, save_picture, write_pictures
+from acnet.photos import draw as pictures
+from acnet.photos.draw import (
+    CROP_PX,
+    MOST_CROPS,
+    THUMBNAIL_PX,
+    DrawingOptions,
+    contact_sheet,
+    draw_saliency,
+    draw_thumbnail,
+    lesion_crops,
+    save_picture,
+    schematic_svg,
+    write_pictures,
+)
+from acnet.photos.results import arrays_of
+from acnet.visualization.lesion_visualizer import draw_boxes
 
 ROWS = [{"category_id": 1, "bbox": [8.0, 4.0, 4.0, 4.0], "score": 0.9}]
 
@@ -15,9 +32,11 @@ def write(folder, *, hw=(64, 96), rows=ROWS, saliency=None, **options) -> dict[s
         folder,
         "photo",
         photo_bgr,
-        rows,
+        *arrays_of(rows),
         options=DrawingOptions(**options),
+        score_threshold=0.5,
         class_names=["acne"],
+        draw_boxes=draw_boxes,
         saliency=saliency,
     )
 
@@ -63,3 +82,130 @@ def test_a_picture_holds_pixels_alone(tmp_path):
         with Image.open(path) as image:
             assert not image.getexif()
             assert set(image.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
+
+
+def coordinates(side: int = 256) -> np.ndarray:
+    """Return a picture whose pixels tell their row (blue) and column (green)."""
+    rows, columns = np.mgrid[:side, :side].astype(np.uint8)
+    return np.dstack([rows, columns, np.zeros_like(rows)])
+
+
+def boxes(*rows: tuple[float, float, float, float]) -> np.ndarray:
+    return np.array(rows, dtype=np.float32).reshape(-1, 4)
+
+
+def test_a_schematic_is_the_outline_and_the_boxes():
+    svg = schematic_svg((30, 40), boxes((1, 2, 5, 9), (10.25, 0, 20, 30)))
+    root = ElementTree.fromstring(svg)
+    space = "{http://www.w3.org/2000/svg}"
+    assert root.get("viewBox") == "0 0 40 30"
+    assert root.find(f"{space}path").get("d") == "M1 2H5V9H1ZM10.2 0H20V30H10.2Z"
+    assert root.find(f"{space}image") is None
+
+
+def test_a_schematic_without_boxes_is_the_outline():
+    assert ElementTree.fromstring(schematic_svg((30, 40), boxes())) is not None
+
+
+def test_a_crop_shows_the_lesion_and_half_its_size_around_it():
+    # A box of 16 x 16 at (100, 60): the window is 24 wide, from (96, 56) to (120, 80).
+    sheet = lesion_crops(coordinates(), boxes((100, 60, 116, 76)))
+    crop = sheet[4 : 4 + CROP_PX, 4 : 4 + CROP_PX].astype(int)
+    assert abs(crop[..., 0].min() - 56) <= 1
+    assert abs(crop[..., 0].max() - 79) <= 1
+    assert abs(crop[..., 1].min() - 96) <= 1
+    assert abs(crop[..., 1].max() - 119) <= 1
+
+
+def test_a_crop_at_the_edge_is_moved_inward():
+    sheet = lesion_crops(coordinates(), boxes((248, 0, 264, 16)))
+    crop = sheet[4 : 4 + CROP_PX, 4 : 4 + CROP_PX].astype(int)
+    assert crop.shape == (CROP_PX, CROP_PX, 3)
+    assert crop[..., 1].max() >= 254
+    assert crop[..., 1].min() >= 231
+
+
+def test_boxes_that_could_hold_an_eye_are_not_shown():
+    # An eighth of 256 is 32.
+    assert lesion_crops(coordinates(), boxes((0, 0, 33, 8))) is None
+    assert lesion_crops(coordinates(), boxes((0, 0, 32, 8))) is not None
+
+
+def test_no_boxes_are_no_crops():
+    assert lesion_crops(coordinates(), boxes()) is None
+
+
+def test_the_number_of_crops_is_limited():
+    many = boxes(*[(x, y, x + 8, y + 8) for y in range(0, 240, 10) for x in range(0, 240, 10)])
+    assert len(many) > MOST_CROPS
+    assert lesion_crops(coordinates(), many).shape[:2] == (804, 804)
+
+
+def test_a_thumbnail_is_small_with_boxes_where_they_are():
+    # 960 wide to 480: the box from 200 to 400 has its left side at 100.
+    thumbnail = draw_thumbnail(np.zeros((320, 960, 3), np.uint8), boxes((200, 100, 400, 200)))
+    assert thumbnail.shape == (160, THUMBNAIL_PX, 3)
+    assert thumbnail[75, 100].tolist() == [0, 230, 255]
+    assert thumbnail[75, 150].tolist() == [0, 0, 0]
+
+
+def test_a_small_photo_keeps_its_size_and_a_thin_one_a_pixel():
+    photo = coordinates(32)
+    np.testing.assert_array_equal(draw_thumbnail(photo, boxes()), photo)
+    assert draw_thumbnail(np.zeros((1, 5000, 3), np.uint8), boxes()).shape == (1, 480, 3)
+
+
+def test_three_pictures_in_two_columns():
+    # Pictures of 10, gaps of 2: columns begin at 2 and 14, rows too; the page is 26 x 26.
+    black = np.zeros((10, 10, 3), np.uint8)
+    page = contact_sheet([black, black, black], columns=2, width_px=10, gap_px=2)
+    expected = np.full((26, 26, 3), 255, np.uint8)
+    expected[2:12, 2:12] = 0
+    expected[2:12, 14:24] = 0
+    expected[14:24, 2:12] = 0
+    np.testing.assert_array_equal(page, expected)
+
+
+def test_row_is_as_high_as_its_highest_picture():
+    # 40 x 20 becomes 10 x 5; 10 x 10 stays: a first row of 10, a second of 5, 3 gaps of 2.
+    wide, square = np.zeros((20, 40, 3), np.uint8), np.zeros((10, 10, 3), np.uint8)
+    page = contact_sheet([wide, square, wide], columns=2, width_px=10, gap_px=2)
+    black = (page == 0).all(axis=2)
+    assert page.shape == (21, 26, 3)
+    assert np.nonzero(black[:, 5])[0].tolist() == [2, 3, 4, 5, 6, 14, 15, 16, 17, 18]
+    assert np.nonzero(black[:, 15])[0].tolist() == list(range(2, 12))
+
+
+def test_page_needs_a_picture():
+    with pytest.raises(ValueError, match="Received 0 pictures"):
+        contact_sheet([], columns=2)
+
+
+def photo(side: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+
+
+def test_no_saliency_leaves_the_photo_unchanged():
+    picture = photo(1000)
+    np.testing.assert_array_equal(draw_saliency(picture, np.zeros((125, 125))), picture)
+
+
+def test_full_saliency_mixes_the_last_colour_in_by_the_opacity():
+    # viridis ends at (0.993248, 0.906157, 0.143936): 0.75 of it and 0.25 of a black photo.
+    result = draw_saliency(np.zeros((1000, 1000, 3), np.uint8), np.ones((5, 5)), opacity=0.75)
+    expected = 255 * 0.75 * np.array([0.993248, 0.906157, 0.143936])
+    np.testing.assert_array_equal(result[500, 500], expected.round().astype(np.uint8))
+    assert (result == result[0, 0]).all()
+
+
+def test_salient_cell_covers_its_place_in_the_photo():
+    saliency = np.zeros((10, 20))
+    saliency[2, 15] = 1  # the centre of this cell is at y = 250, x = 1550 of 1000 x 2000
+    black = np.zeros((1000, 2000, 3), np.uint8)
+    rows, columns, _ = np.nonzero(draw_saliency(black, saliency))
+    assert rows.mean() == pytest.approx(250, abs=2)
+    assert columns.mean() == pytest.approx(1550, abs=2)
+
+
+def test_small_photo_is_enlarged():
+    assert draw_saliency(photo(320), np.zeros((40, 40))).shape == (960, 960, 3)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -11,11 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from acnet.inference import photo_worker
-from acnet.inference.counts import CountRule
-from acnet.inference.pictures import DrawingOptions
-from acnet.inference.sources import Source
-from tests.inference.bright_square import BrightSquare, make_photos, photo, predict
+from acnet.errors import UserError
+from acnet.photos import worker
+from acnet.photos.count import CountRule
+from acnet.photos.draw import DrawingOptions
+from acnet.photos.folder import SMALLEST_LIMIT, collect
+from acnet.photos.results import Part, PartStore
+from acnet.photos.sources import Source
+from acnet.photos.worker import Job
+from tests.photos.bright_square import BrightSquare, make_photos, photo, predict
 
 PROCESS = Path(__file__).with_name("predict_process.py")
 
@@ -30,9 +35,9 @@ def out(tmp_path) -> Path:
     return tmp_path / "out"
 
 
-def calls(photos: Path, out: Path, **options) -> int:
+def calls(photos: Path, out: Path, *, identity: str = "these weights", **options) -> int:
     """Return for how many photos the model is asked."""
-    predictor = BrightSquare()
+    predictor = BrightSquare(identity=identity)
     assert predict(photos, out, predictor, **options) is not None
     return predictor.calls
 
@@ -85,7 +90,7 @@ def test_a_new_photo_is_added_and_a_removed_one_goes(photos, out):
 
 def test_other_weights_or_config_do_everything_again(photos, out):
     calls(photos, out)
-    assert calls(photos, out, deciding="other weights") == 5
+    assert calls(photos, out, identity="other weights") == 5
     assert len(list((out / ".parts").iterdir())) == 5  # the old ones are gone
 
 
@@ -107,7 +112,7 @@ def test_a_lost_picture_is_drawn_again(photos, out):
 
 def test_other_thresholds_count_anew(photos, out):
     assert predict(photos, out).results[0].count.count == 1
-    assert predict(photos, out, rule=CountRule(threshold=0.8)).results[0].count.count == 0
+    assert predict(photos, out, BrightSquare(threshold=0.8)).results[0].count.count == 0
 
 
 @pytest.mark.parametrize("die_at", [1, 3, 5])
@@ -158,7 +163,7 @@ def test_a_full_disk_ends_the_run(photos, out, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(photo_worker, "write_pictures", full)
+    monkeypatch.setattr(worker, "write_pictures", full)
     with pytest.raises(OSError, match="No space left"):
         predict(photos, out)
 
@@ -174,21 +179,23 @@ def test_two_processes_share_the_photos_and_the_first_merges(photos, out):
     assert {path.suffix for path in (out / ".parts").iterdir()} == {".json"}
 
 
-def test_the_first_takes_over_what_a_killed_process_left(photos, out):
-    # The second is killed in its first photo, and the first does all five in the same run.
-    dying = start(photos, out, "--die-at", 1, rank=1, size=2)
-    assert dying.wait() == -9
-    assert list((out / ".parts").glob("*.claim"))
-    assert start(photos, out, rank=0, size=2).wait() == 0
-    assert photos_of(out, 0) == 5
-    assert len(json.loads((out / "images.json").read_text())["images"]) == 5
+def test_what_a_killed_process_left_is_done_when_it_is_run_again(photos, out):
+    # The second of two is killed in its first photo, b, before the first has begun.
+    assert start(photos, out, "--die-at", 1, rank=1, size=2).wait() == -9
+    first = start(photos, out, rank=0, size=2)
+    with pytest.raises(subprocess.TimeoutExpired):
+        first.wait(timeout=8)  # waits for b and d, until torchrun ends it
+    first.kill()
+    first.wait()
+    assert photos_of(out, 0) == 3
+    assert calls(photos, out) == 2
 
 
 def test_a_killed_first_process_loses_its_photo_only(photos, out):
     assert start(photos, out, "--die-at", 2, rank=0, size=2).wait() == -9
-    assert start(photos, out, rank=1, size=2).wait() == 0  # does the rest, and merges nothing
+    assert start(photos, out, rank=1, size=2).wait() == 0  # does its own, and merges nothing
     assert not (out / "images.json").exists()
-    assert calls(photos, out) == 0
+    assert calls(photos, out) == 2
 
 
 @pytest.mark.parametrize("name", ["photos/a.png", "./photos/a.png", "{absolute}/photos/a.png"])
@@ -197,6 +204,63 @@ def test_reasons_do_not_say_where_a_photo_is(tmp_path, monkeypatch, name):
     make_photos(tmp_path / "photos", "a.png")
     path = Path(name.format(absolute=tmp_path))
     text = f"Received {path}: cannot read {path.resolve()!r} in {path.resolve().parent}"
-    reason = photo_worker._without_folders(text, Source(path, "a.png", "a"))
+    reason = worker._without_folders(text, Source(path, "a.png", "a"))
     assert str(tmp_path) not in reason
     assert reason.startswith("Received a.png: cannot read")
+
+
+@pytest.mark.parametrize(
+    ("rows", "weakest", "is_told"),
+    [
+        (SMALLEST_LIMIT, 0.5, True),  # all that was kept counts: there may be more
+        (SMALLEST_LIMIT, 0.49, False),  # the weakest does not count, and neither would others
+        (SMALLEST_LIMIT - 1, 0.5, False),  # too few to have been cut off
+        (0, 0.0, False),
+    ],
+)
+def test_a_photo_at_the_limit_is_named(tmp_path, caplog, rows, weakest, is_told):
+    store = PartStore(tmp_path)
+    scores = [0.9] * (rows - 1) + [weakest] * (rows > 0)
+    found = [{"category_id": 1, "bbox": [0.0, 0.0, 1.0, 1.0], "score": score} for score in scores]
+    store.write("key", Part(image_hw=(5, 7), rows=found, seconds=0.5, drawn="now", files={}))
+    job = Job(image_id=1, source=Source(tmp_path / "a.jpg", "a.jpg", "a"), key="key")
+    with caplog.at_level(logging.WARNING, logger="acnet"):
+        (result,), _ = collect([job], store, CountRule(threshold=0.5))
+    assert result.count.count == sum(score >= 0.5 for score in scores)
+    assert ("a.jpg may hold more lesions" in caplog.text) == is_told
+
+
+@pytest.mark.parametrize("name", ["Anna Schmidt 1984.png", "a.png"])
+def test_shared_reasons_call_photos_by_number(photos, out, name):
+    photo(size_wh=(200, 100)).save(photos / name)
+    outcome = predict(photos, out, max_megapixels=0.01)
+    (failure,) = outcome.failed
+    assert failure.reason.startswith("A photo's pixels are held in memory")
+    assert f"Received {failure.name} of 200 x 100" in failure.reason
+    assert failure.name.startswith("photo 000")
+    for file in ("failed.csv", "index.html"):
+        assert name not in (out / file).read_text(encoding="utf-8")
+
+
+def test_photos_where_the_pictures_go_are_not_overwritten(tmp_path):
+    folder = make_photos(tmp_path / "pictures", "me.jpg")
+    before = (folder / "me.jpg").read_bytes()
+    predictor = BrightSquare()
+    with pytest.raises(UserError, match=r"name another folder for --output\.$"):
+        predict(folder, tmp_path, predictor)
+    assert predictor.calls == 0
+    assert (folder / "me.jpg").read_bytes() == before
+
+
+def test_pictures_of_another_program_are_not_overwritten(photos, out):
+    make_photos(out / "thumbnails", "a.jpg")
+    with pytest.raises(UserError, match="whose folder thumbnails holds files of another program"):
+        predict(photos, out)
+    assert sorted(path.name for path in out.iterdir()) == ["thumbnails"]
+
+
+def test_a_long_name_does_not_end_the_run(tmp_path, out):
+    folder = make_photos(tmp_path / "photos", f"{'a' * 251}.jpg", "z.jpg")
+    outcome = predict(folder, out, drawing=DrawingOptions(attention=True))
+    assert len(outcome.results) == 2
+    assert all((out / file).is_file() for one in outcome.results for file in one.files.values())

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from acnet.data.images import read_bgr
 from acnet.errors import UnreadableFileError
-from acnet.inference.photos import read_photo, to_rgb
+from acnet.photos import read
+from acnet.photos.read import as_bgr, read_bgr, read_photo, read_size, register_plugins, to_rgb
 
 RED_BGR = [0, 0, 255]
 
@@ -78,6 +78,8 @@ def test_transparent_palette_colour_is_white(tmp_path):
         (np.array([[-5, 100, 255]], np.float32), [0, 100, 255]),
         (np.array([[np.nan, np.nan, 1]], np.float32), [0, 0, 255]),
         (np.array([[0, 0, 0]], np.uint16), [0, 0, 0]),
+        (np.array([[np.inf, 0.5, 1]], np.float32), [255, 128, 255]),
+        (np.array([[-1, 0, 1]], np.float32), [0, 128, 255]),
     ],
 )
 def test_deep_grey_is_scaled_to_8_bits(tmp_path, stored, expected):
@@ -182,3 +184,85 @@ def test_more_than_pillow_deems_safe_can_be_read(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     path = save(Image.new("RGB", (100, 100), "red"), tmp_path / "photo.png")
     assert read_photo(path).shape == (100, 100, 3)
+
+
+def test_without_the_plugin_heic_names_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(read, "register_plugins", _not_installed)
+    (tmp_path / "photo.heic").write_bytes(b"\x00\x00\x00\x18ftypheic" + bytes(40))
+    with pytest.raises(UnreadableFileError, match="pip install pillow-heif"):
+        read_size(tmp_path / "photo.heic")
+
+
+def _not_installed() -> bool:
+    return False
+
+
+def test_heic_is_read(tmp_path):
+    pytest.importorskip("pillow_heif", reason="needs pillow-heif: pip install acnet[heic]")
+    assert register_plugins()
+    image = Image.new("RGB", (64, 48), (40, 40, 40))
+    image.paste((255, 255, 255), (0, 0, 16, 16))
+    path = tmp_path / "photo.heic"
+    image.save(path, quality=90)
+    assert read_size(path) == (48, 64)
+    found = read_photo(path)
+    assert found.shape == (48, 64, 3)
+    np.testing.assert_allclose(found[4:12, 4:12], 255, atol=12)
+    np.testing.assert_allclose(found[30:, 40:], 40, atol=12)
+
+
+@pytest.mark.parametrize(
+    ("full", "beyond"), [(1.0, 1.02), (1.0, np.inf), (1.0, 1e30), (4095, 4096), (255, 40000)]
+)
+def test_a_pixel_beyond_the_range_does_not_darken_the_others(tmp_path, full, beyond):
+    dtype = np.uint16 if full > 1 else np.float32
+    grey = np.full((64, 64), full / 2).astype(dtype)
+    grey[0, :32] = full
+    grey[5, 5] = beyond
+    found = read_photo(save(Image.fromarray(grey), tmp_path / "photo.tif"))
+    assert found[10, 10, 0] == pytest.approx(127.5, abs=1)
+    assert found[5, 5, 0] == 255
+
+
+def test_what_is_no_photo_format_is_refused_by_its_content(tmp_path):
+    # Pillow starts Ghostscript for PostScript, whatever the file is called.
+    (tmp_path / "photo.jpg").write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
+    )
+    with pytest.raises(UnreadableFileError, match=r"intact JPEG, MPO.* copy\.$"):
+        read_photo(tmp_path / "photo.jpg")
+
+
+@pytest.mark.parametrize("tag", [{254: 1}, {50706: b"\x01\x04\x00\x00"}])
+@pytest.mark.parametrize("name", ["photo.tif", "photo.dng"])
+def test_a_raw_photo_is_not_taken_for_its_preview(tmp_path, name, tag):
+    path = save(Image.new("RGB", (16, 16)), tmp_path / name, format="TIFF", tiffinfo=tag)
+    with pytest.raises(UnreadableFileError, match=r"preview.*Export the photo as JPEG or TIFF"):
+        read_photo(path)
+
+
+def test_every_form_of_a_photo_gives_the_same_pixels(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = save(Image.fromarray(noise(40, 60)), tmp_path / "photo.png", exif=exif)
+    expected = read_photo(path)
+    assert expected.shape == (60, 40, 3)
+    with Image.open(path) as image:
+        for form in (path, str(path), path.read_bytes(), image, expected):
+            np.testing.assert_array_equal(as_bgr(form), expected)
+
+
+@pytest.mark.parametrize(
+    ("photo", "message"),
+    [
+        (None, r"Received NoneType; give one of these\.$"),
+        (5, "Received int"),
+        (np.zeros((4, 4), np.uint8), r"cv2\.cvtColor\(photo, cv2\.COLOR_GRAY2BGR\)\.$"),
+        (np.zeros((4, 4, 4), np.uint8), r"shape \(4, 4, 4\)"),
+        (np.zeros((4, 4, 3), np.float32), "float32"),
+        (np.zeros((0, 4, 3), np.uint8), r"shape \(0, 4, 3\)"),
+    ],
+)
+def test_what_is_no_photo_is_one_clear_sentence(photo, message):
+    with pytest.raises(ValueError, match=message):
+        as_bgr(photo)

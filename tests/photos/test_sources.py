@@ -1,11 +1,11 @@
-"""Photos from files and folders, and their names in the outputs."""
+"""What photos are called, and which process takes which."""
 
 from pathlib import Path
 
 import pytest
 
 from acnet.errors import UserError
-from acnet.inference.sources import find_photos
+from acnet.photos.sources import Ranks, find_photos, ranks_from
 
 
 def make_files(folder: Path, *names: str) -> Path:
@@ -101,3 +101,37 @@ def test_folders_without_photos_are_named(tmp_path):
     make_files(tmp_path, "notes.txt")
     with pytest.raises(UserError, match=rf"Received {tmp_path}; give photo files"):
         find_photos([tmp_path])
+
+
+def test_without_torchrun_there_is_one_process():
+    assert ranks_from({}) == Ranks(0, 1, 0)
+    assert Ranks().is_first
+    assert not Ranks().has_others
+
+
+def test_torchruns_variables_are_read():
+    environment = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1"}
+    assert ranks_from(environment) == Ranks(3, 4, 1)
+    assert not ranks_from(environment).is_first
+    assert ranks_from(environment).has_others
+
+
+@pytest.mark.parametrize(("rank", "size"), [("2", "2"), ("-1", "2"), ("one", "2"), ("0", "")])
+def test_impossible_ranks_are_refused(rank, size):
+    with pytest.raises(UserError, match=f"RANK={rank}, WORLD_SIZE={size}"):
+        ranks_from({"RANK": rank, "WORLD_SIZE": size})
+
+
+def test_long_names_are_cut_and_stay_distinct(tmp_path):
+    # 244 bytes each in UTF-8, two a letter: the picture's name and a temporary one must fit 255.
+    make_files(tmp_path, "\N{CYRILLIC SMALL LETTER A}" * 120 + "1.jpg", f"{'a' * 240}.jpg")
+    make_files(tmp_path, "\N{CYRILLIC SMALL LETTER A}" * 120 + "2.jpg")
+    stems = stems_of(tmp_path)
+    assert len(set(stems)) == 3
+    assert all(len(stem.encode()) <= 205 for stem in stems)
+
+
+def test_raw_photos_in_a_folder_are_told(tmp_path, caplog):
+    make_files(tmp_path, "a.jpg", "b.DNG", "c.nef")
+    assert names_of(tmp_path) == ["a.jpg"]
+    assert "2 raw photos, left out" in caplog.text

@@ -5,14 +5,13 @@ import pytest
 import torch
 from detectron2.structures import Boxes, Instances
 
-from acnet.visualization.boxes import (
+from acnet.photos.draw import PREDICTION_COLOR, enlarge_small
+from acnet.visualization.lesion_visualizer import (
     GROUND_TRUTH_COLOR,
-    PREDICTION_COLOR,
     BoxPainter,
     above_threshold,
     draw_comparison,
     draw_predictions,
-    enlarge_small,
 )
 
 GREY = 90

@@ -4,14 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
-from detectron2.structures import Boxes, Instances
 from PIL import Image
 
-from acnet.inference.counts import CountRule
-from acnet.inference.folder import Outcome, predict_folder
-from acnet.inference.pictures import DrawingOptions
-from acnet.inference.sources import find_photos
+from acnet.photos.count import CountRule
+from acnet.photos.draw import DrawingOptions
+from acnet.photos.folder import Outcome, predict_folder
+from acnet.photos.merge import TileDetections
+from acnet.photos.sources import find_photos
 
 SQUARE_XYXY = (8, 4, 16, 12)  # of `photo`: left of the middle and above it, so each turn shows
 SIZE_WH = (48, 32)
@@ -22,31 +21,42 @@ class BrightSquare:
 
     Args:
         before: Called with each photo before it is answered.
+        identity: Of its weights and options.
+        threshold: From which a box counts.
     """
 
     class_names = ("acne",)
     merge_name = "nms"
     has_saliency = True
 
-    def __init__(self, before: Callable[[np.ndarray], None] | None = None):
+    def __init__(
+        self,
+        before: Callable[[np.ndarray], None] | None = None,
+        *,
+        identity: str = "these weights",
+        threshold: float = 0.5,
+    ):
         self.calls = 0
+        self.identity = identity
+        self.rule = CountRule(threshold=threshold)
         self._before = before
 
-    def __call__(self, photo_bgr: np.ndarray, *, progress=None) -> Instances:
+    def detect(self, photo_bgr: np.ndarray, *, progress=None) -> TileDetections:
         self.calls += 1
         if self._before is not None:
             self._before(photo_bgr)
-        found = Instances(photo_bgr.shape[:2])
         rows, columns = np.nonzero(photo_bgr.mean(axis=2) > 160)
         boxes = (
             [[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]] if len(rows) else []
         )
-        found.pred_boxes = Boxes(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4))
-        found.scores = torch.full((len(boxes),), 0.75)
-        found.pred_classes = torch.zeros(len(boxes), dtype=torch.int64)
         if progress is not None:
             progress(1, 1)
-        return found
+        return TileDetections(
+            boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
+            scores=np.full(len(boxes), 0.75, np.float32),
+            classes=np.zeros(len(boxes), np.int64),
+            tiles=np.zeros(len(boxes), np.int64),
+        )
 
     def saliency(self, photo_bgr: np.ndarray) -> np.ndarray:
         return (photo_bgr.mean(axis=2) > 160).astype(np.float32)
@@ -66,10 +76,15 @@ def make_photos(folder: Path, *names: str) -> Path:
     return folder
 
 
+def frame_boxes(photo_rgb, boxes_xyxy, scores, classes, **options) -> np.ndarray:
+    """Draw boxes in no time."""
+    picture = photo_rgb.copy()
+    for left, top, right, bottom in boxes_xyxy.astype(int):
+        picture[top:bottom, left:right, 2] = 255
+    return picture
+
+
 def predict(photos: Path, output: Path, predictor=None, **options) -> Outcome | None:
     """Predict a folder of photos into another, drawing what is quick to draw."""
-    drawing = options.pop("drawing", DrawingOptions(share=True))
-    arguments = {"rule": CountRule(threshold=0.5), "deciding": "these weights", **options}
-    return predict_folder(
-        predictor or BrightSquare(), find_photos([photos]), output, drawing=drawing, **arguments
-    )
+    arguments = {"drawing": DrawingOptions(share=True), "draw_boxes": frame_boxes, **options}
+    return predict_folder(predictor or BrightSquare(), find_photos([photos]), output, **arguments)

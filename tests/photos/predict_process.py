@@ -13,8 +13,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from acnet.inference.ranks import ranks_from
-from tests.inference.bright_square import BrightSquare, predict
+from acnet.photos.sources import ranks_from
+from tests.photos.bright_square import BrightSquare, predict
 
 
 def main() -> None:

@@ -7,14 +7,14 @@ import importlib.resources
 import jinja2
 import pytest
 
-from acnet.visualization.templates import render, rounded
+from acnet.templates import render, rounded
 
 
 def test_templates_are_package_files_and_all_of_them_are_installed(repo_root):
     setup = configparser.ConfigParser()
     setup.read(repo_root / "setup.cfg")
-    patterns = setup["options.package_data"]["acnet.visualization.templates"].split()
-    folder = importlib.resources.files("acnet.visualization.templates")
+    patterns = setup["options.package_data"]["acnet.templates"].split()
+    folder = importlib.resources.files("acnet.templates")
     for path in (repo_root / "acnet" / "visualization" / "templates").rglob("*"):
         if path.suffix in (".j2", ".css"):
             name = path.relative_to(repo_root / "acnet" / "visualization" / "templates").as_posix()

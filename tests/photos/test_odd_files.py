@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from acnet.inference import photo_worker
-from acnet.inference.pictures import DrawingOptions, save_picture
-from tests.inference.bright_square import SIZE_WH, SQUARE_XYXY, photo, predict
+from acnet.photos import worker
+from acnet.photos.draw import DrawingOptions, save_picture
+from tests.photos.bright_square import SIZE_WH, SQUARE_XYXY, photo, predict
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
@@ -72,7 +72,7 @@ def is_deep(path: Path) -> bool:
         return image.mode in DEEP
 
 
-def quick_pictures(folder: Path, stem: str, photo_bgr: np.ndarray, rows, **options) -> dict:
+def quick_pictures(folder: Path, stem: str, photo_bgr: np.ndarray, *found, **options) -> dict:
     """Write a photo as its picture, in a hundredth of the time that drawing takes."""
     save_picture(folder / "pictures" / f"{stem}.png", photo_bgr)
     return {"picture": f"pictures/{stem}.png"}
@@ -161,7 +161,7 @@ def run(tmp_path_factory):
     }
     files["damaged"] = write_damaged(folder, TOTAL - len(files["good"]) - len(files["bad"]))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(photo_worker, "write_pictures", quick_pictures)
+        patch.setattr(worker, "write_pictures", quick_pictures)
         outcome = predict(folder, output, drawing=DrawingOptions())
     return files, outcome, output
 
