@@ -30,10 +30,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this clone, not 
 
 from acnet.cli.arguments import hide_library_noise
 from acnet.config import load_config
-from acnet.export.detector import FixedSizeDetector
-from acnet.export.engine_names import ENGINES
-from acnet.export.export_model import ExportOptions, export_model
-from acnet.export.nms import torch_nms
+from acnet.export.detector import FixedSizeDetector, torch_nms
+from acnet.export.metadata import ENGINES
+from acnet.export.onnx_file import ExportOptions, export_model
 from acnet.inference import Predictor, load
 from acnet.photos.read import read_photo
 from benchmarks.processes import report

@@ -18,12 +18,10 @@ from acnet.data.prepared_set import PreparedLayout
 from acnet.engine.metrics import read_metrics
 from acnet.evaluation import count_by_image, count_errors
 from acnet.files import atomic_write, write_json, write_text
-from acnet.inference.photos import read_photo
-from acnet.inference.pictures import save_picture
-from acnet.inference.results import instances_of
-from acnet.visualization.boxes import draw_comparison
-from acnet.visualization.contact_sheet import contact_sheet
-from acnet.visualization.page import Picture, Section, write_page
+from acnet.photos.draw import contact_sheet, save_picture
+from acnet.photos.page import Picture, Section, write_page
+from acnet.photos.read import read_photo
+from acnet.visualization.lesion_visualizer import draw_comparison, instances_of
 
 SCORE_THRESHOLD = 0.5
 AP_NAMES = {

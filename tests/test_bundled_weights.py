@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from acnet.checkpoint.bundle import read_bundle
+from acnet.checkpoint.bundle import read_bundle, resolve_weights
 from acnet.inference import load
-from acnet.named_weights import resolve_weights
 
 MOST_BYTES = 12e6
 REPO_ROOT = Path(__file__).resolve().parents[1]

@@ -296,7 +296,7 @@ def _pictures() -> Finding:
     import PIL
     from PIL import features
 
-    from acnet.data.picture_plugins import register_plugins
+    from acnet.photos.read import register_plugins
 
     missing = [name for feature, name in NEEDED_FORMATS.items() if not features.check(feature)]
     if missing:

@@ -19,7 +19,7 @@ from acnet.cli.arguments import (
     share,
 )
 from acnet.config import SAVED_CONFIG
-from acnet.export.engine_names import ENGINES
+from acnet.export.metadata import ENGINES
 
 if TYPE_CHECKING:
     from acnet.inference.optimize import Optimizations

@@ -17,7 +17,6 @@ from tabulate import tabulate
 
 from acnet.data.clean import ClassMap, choose_classes, clean
 from acnet.data.coco import write_coco
-from acnet.data.images import open_image
 from acnet.data.parallel import map_photos
 from acnet.data.prepared_set import (
     TILES_SUFFIX,
@@ -32,6 +31,7 @@ from acnet.data.readers.source import Source, folder_prefixes, without_folders
 from acnet.data.records import Annotated, ImageRecord, Note, Notes
 from acnet.errors import UnreadableFileError, UserError
 from acnet.files import atomic_write, write_json, write_text
+from acnet.photos.read import open_image
 
 UNREADABLE = "photo dropped: unreadable"
 NOT_FOUND = "photo dropped: listed, not found"

@@ -32,8 +32,8 @@ from acnet.export.metadata import (
     texts_beside,
 )
 from acnet.files import atomic_write, file_sha256
-from acnet.inference.fingerprint import versions
 from acnet.inference.trained_model import load_trained_model
+from acnet.photos.results import versions
 from acnet.safe_config import parse_saved_config
 
 OPSET = 18  # below 16, RoIAlign is half a pixel off

@@ -16,7 +16,7 @@ from acnet.engine.precision import Precision
 from acnet.errors import UserError
 from acnet.evaluation.count_model import CountModel
 from acnet.files import file_sha256
-from acnet.inference.engines.eager import EagerEngine
+from acnet.inference.engines import EagerEngine
 from acnet.inference.optimize import Optimizations
 from acnet.inference.trained_model import (
     Config,

@@ -20,20 +20,16 @@ from detectron2.data import transforms as T
 from omegaconf import DictConfig, OmegaConf
 
 from acnet.checkpoint import load_trained_weights
+from acnet.checkpoint.bundle import resolve_weights
 from acnet.config import config_of, load_config
 from acnet.data.register import register_all, register_paths
 from acnet.engine.precision import Precision, choose_precision, resolve_device
 from acnet.engine.train import build_model
 from acnet.errors import UserError
 from acnet.evaluation.count_model import CountModel, check_merge, read_count_model
-from acnet.export.contents import texts_beside
-from acnet.export.engine_names import choose_engine
-from acnet.export.suffixes import is_export
-from acnet.inference.engines.eager import EagerEngine
-from acnet.inference.engines.engine import Engine
-from acnet.inference.engines.load import load_exported_model
+from acnet.export.metadata import choose_engine, is_export, texts_beside
+from acnet.inference.engines import EagerEngine, Engine, load_exported_model
 from acnet.inference.optimize import NOTHING, Optimizations, optimize_for_inference
-from acnet.named_weights import resolve_weights
 from acnet.photos.count import DEFAULT_THRESHOLD, CountRule
 from acnet.photos.grid import TilingOptions
 from acnet.photos.results import digest
@@ -149,7 +145,7 @@ def load_model(
             export), "config" (that of the training, or of the export), or a name.
         optimize: Change the model for speed, which moves results by rounding only; False for the
             model as it was trained, or the single changes to make.
-        engine: "auto" for what suits the file, or a name (see `acnet.export.engine_names`).
+        engine: "auto" for what suits the file, or a name (see `acnet.export.metadata`).
 
     Raises:
         UserError: Unknown config, device, precision or engine; weights that cannot be read or do

@@ -16,9 +16,9 @@ from acnet.data.audit.findings import KINDS, Finding, Report
 from acnet.data.audit.statistics import Statistics, count_edges, size_edges
 from acnet.data.records import Annotated
 from acnet.files import write_text
-from acnet.visualization.palette import LIGHT
+from acnet.templates import render
+from acnet.templates.palette import LIGHT
 from acnet.visualization.svg import photo_data_uri, photo_svg, svg_figure
-from acnet.visualization.templates import render
 
 PAGE = "index.html"
 SHOWN_FINDINGS = 8  # of each kind; the others are folded in

@@ -10,11 +10,11 @@ from fuzz_sets import BOXES, SETS, annotation_xml, coco, voc, write, yolo, yolo_
 from pycocotools.coco import COCO
 
 from acnet.data import import_set as module
-from acnet.data.images import read_size
 from acnet.data.import_set import ImportOptions, import_report, import_set
 from acnet.data.prepared_set import PreparedLayout
 from acnet.data.readers.formats import open_source
 from acnet.errors import UserError
+from acnet.photos.read import read_size
 
 
 def read(path: Path) -> dict:

@@ -7,10 +7,10 @@ from detectron2.structures import pairwise_iou
 
 from acnet.config import load_config
 from acnet.errors import UserError
-from acnet.export.contents import read_export
-from acnet.export.export_model import ExportOptions, export_model
+from acnet.export.metadata import read_export
+from acnet.export.onnx_file import ExportOptions, export_model
 from acnet.inference import load
-from acnet.inference.engines.load import load_exported_model
+from acnet.inference.engines import load_exported_model
 from tests.export.models import TILE, as_input, picture
 
 BOX_PX, SCORE = 0.01, 1e-4

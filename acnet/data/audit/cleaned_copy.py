@@ -11,12 +11,12 @@ from acnet.data.audit.checks import exact_copies
 from acnet.data.audit.data_audit import Audit
 from acnet.data.audit.examination import Photo
 from acnet.data.audit.twins import Leak, shared_photos, straddling
-from acnet.data.images import UPRIGHT_BY_ORIENTATION, open_image, upright
 from acnet.data.import_set import ImportOptions, import_set
 from acnet.data.prepared_set import PreparedLayout, file_state, pictures_by_name, read_manifest
 from acnet.data.readers.source import RearrangedSource, Source, folder_prefixes, without_folders
 from acnet.data.records import Annotated, Note, Notes
 from acnet.files import atomic_write, write_json, write_text
+from acnet.photos.read import UPRIGHT_BY_ORIENTATION, open_image, upright
 
 CHANGES_TEXT = "changes.txt"
 CHANGES_JSON = "changes.json"

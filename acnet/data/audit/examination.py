@@ -16,12 +16,12 @@ import numpy as np
 from PIL import Image
 
 from acnet.data.audit.findings import Finding
-from acnet.data.images import UPRIGHT_BY_ORIENTATION, open_image, orientation
 from acnet.data.readers.safe_files import member
 from acnet.data.readers.source import Source
 from acnet.data.readers.yolo import NO_LABEL
 from acnet.data.records import Annotated, Note
 from acnet.errors import UnreadableFileError
+from acnet.photos.read import UPRIGHT_BY_ORIENTATION, open_image, orientation
 
 HASH_SIDE = 8
 HASH_BITS = HASH_SIDE**2

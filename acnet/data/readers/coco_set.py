@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from acnet.data.images import read_size
 from acnet.data.prepared_set import TILES_SUFFIX
 from acnet.data.readers.coco_json import NO_BOX, Box, Objects, Table, Tally, number, read_table
 from acnet.data.readers.safe_files import list_files, member, relative_name
@@ -23,6 +22,7 @@ from acnet.data.readers.source import split_names
 from acnet.data.records import Annotated, Note
 from acnet.errors import UnreadableFileError, UserError
 from acnet.file_names import PHOTO_SUFFIXES, NameIndex
+from acnet.photos.read import read_size
 
 logger = logging.getLogger(__name__)
 

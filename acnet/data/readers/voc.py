@@ -11,13 +11,13 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from acnet.data.images import read_size
 from acnet.data.readers.safe_files import inside, list_files, member, read_text, relative_name
 from acnet.data.readers.source import split_names, splits_of_folders
 from acnet.data.readers.voc_xml import read_voc_xml
 from acnet.data.records import Annotated, Note
 from acnet.errors import UserError
 from acnet.file_names import PHOTO_SUFFIXES, NameIndex
+from acnet.photos.read import read_size
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from acnet.data.images import read_size
 from acnet.data.readers.safe_files import class_name, inside, list_files, member, read_text, shown
 from acnet.data.readers.source import is_split_folder, splits_of_folders
 from acnet.data.readers.yolo_files import (
@@ -25,6 +24,7 @@ from acnet.data.readers.yolo_files import (
 from acnet.data.records import Annotated, Note
 from acnet.errors import UnreadableFileError, UserError
 from acnet.file_names import PHOTO_SUFFIXES, NameIndex
+from acnet.photos.read import read_size
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from detectron2.data import transforms as T
 from detectron2.data.detection_utils import convert_PIL_to_numpy
 from PIL import Image
 
-from acnet.data.images import read_bgr
 from acnet.errors import UnreadableFileError
+from acnet.photos.read import read_bgr
 
 # The key of a virtual tile's record that says where its photo is; its `file_name` does not exist.
 PHOTO_KEY = "photo_path"

@@ -17,11 +17,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from acnet.data.images import read_bgr
 from acnet.data.readers.safe_files import member
 from acnet.data.tiles.tile_plan import Photo, Tile, TileOptions
 from acnet.errors import UnreadableFileError
 from acnet.files import write_text
+from acnet.photos.read import read_bgr
 
 
 @dataclass(frozen=True)

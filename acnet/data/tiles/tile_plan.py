@@ -10,8 +10,7 @@ import numpy as np
 
 from acnet.data.records import ImageRecord, TileRecord, pick_flags
 from acnet.errors import UserError
-from acnet.tiling.clip import MIN_SHARE, clip_boxes_to_tiles
-from acnet.tiling.grid import OVERLAP_PX, TILE_PX, tile_grid
+from acnet.photos.grid import MIN_SHARE, OVERLAP_PX, TILE_PX, clip_boxes_to_tiles, tile_grid
 
 FORMATS = ("jpg", "png")
 

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 
-from acnet.data.images import write_jpeg
 from acnet.data.import_set import ImportedSet, ImportOptions, import_set
 from acnet.data.parallel import map_photos
 from acnet.data.prepared_set import NUM_FOLDS, TOY_TESTS, PreparedLayout
@@ -29,6 +28,7 @@ from acnet.data.records import hayashi_grade
 from acnet.data.toy.toy_photo import ToyOptions, draw_photo
 from acnet.errors import UserError
 from acnet.files import write_json, write_text
+from acnet.photos.read import write_jpeg
 
 logger = logging.getLogger(__name__)
 

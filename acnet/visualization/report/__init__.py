@@ -12,6 +12,7 @@ import acnet
 from acnet.errors import UserError
 from acnet.evaluation.result import EvaluationOptions, EvaluationResult
 from acnet.files import write_json, write_text
+from acnet.templates import render
 from acnet.visualization.report.measures import headline_groups
 from acnet.visualization.report.photo_views import base_name, photo_parts
 from acnet.visualization.report.sections import (
@@ -23,7 +24,6 @@ from acnet.visualization.report.sections import (
     grading_part,
     sizes_part,
 )
-from acnet.visualization.templates import render
 
 __all__ = ["write_report"]
 

@@ -11,7 +11,7 @@ from acnet.data.records import HAYASHI_LIMITS
 from acnet.evaluation.calibration import Bins
 from acnet.evaluation.counting import GRADE_NAMES, BlandAltman
 from acnet.evaluation.froc import Froc
-from acnet.visualization.palette import LIGHT
+from acnet.templates.palette import LIGHT
 
 # In the order of the curves: colour and line style both tell them apart.
 LINES = (

@@ -23,9 +23,9 @@ from acnet.evaluation.columns import Detections, GroundTruth
 from acnet.evaluation.protocol import evaluate
 from acnet.evaluation.result import EvaluationOptions, EvaluationResult, PhotoRow
 from acnet.files import write_json, write_text
+from acnet.templates import render
 from acnet.visualization.report.photo_views import PhotoBoxes, base_name
 from acnet.visualization.svg import photo_data_uri, photo_svg
-from acnet.visualization.templates import render
 
 PAGE, NUMBERS = "index.html", "figure5.json"
 # Rises in lightness alone from end to end, so readers who see few colours read it as well.

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 import acnet
 from acnet.errors import UserError
 from acnet.files import atomic_write, write_text
-from acnet.visualization.templates import render
+from acnet.templates import render
 from projects.ACNet.tables.estimates import LEVEL, Measured
 from projects.ACNet.tables.plan import short_test
 from projects.ACNet.tables.record import (

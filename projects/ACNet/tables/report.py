@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from acnet.visualization.templates import rounded
+from acnet.templates import rounded
 from projects.ACNet.tables.estimates import (
     Estimate,
     Measured,

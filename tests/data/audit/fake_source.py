@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from acnet.data.images import read_size
 from acnet.data.records import Annotated, Note
 from acnet.data.toy.toy_photo import ToyOptions, draw_photo
+from acnet.photos.read import read_size
 
 NO_BOXES = np.zeros((0, 4))
 

@@ -12,8 +12,8 @@ from PIL import Image
 from acnet.data.audit import cleaned_copy as fix
 from acnet.data.audit.cleaned_copy import without_copies, write_cleaned
 from acnet.data.audit.data_audit import AuditOptions, audit_source
-from acnet.data.images import read_bgr
 from acnet.errors import UserError
+from acnet.photos.read import read_bgr
 from tests.data.audit.broken_set import write_broken_set
 from tests.data.audit.fake_source import annotated
 

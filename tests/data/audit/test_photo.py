@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from acnet.data.audit.examination import MAX_FILE_BYTES, examine
-from acnet.data.images import read_bgr
 from acnet.data.readers.yolo import NO_LABEL
 from acnet.data.records import Note
 from acnet.data.toy.toy_photo import ToyOptions, draw_photo
 from acnet.errors import UnreadableFileError
+from acnet.photos.read import read_bgr
 from tests.data.audit.fake_source import FakeSource, annotated, save_toy_photo
 
 

@@ -7,10 +7,10 @@ import numpy as np
 from PIL import Image
 
 from acnet.data.coco import write_coco
-from acnet.data.images import read_size
 from acnet.data.prepared_set import PreparedLayout, file_state, pictures_by_name
 from acnet.data.records import ImageRecord
 from acnet.files import write_json
+from acnet.photos.read import read_size
 
 SIZE_HW = (100, 150)  # of large photos, for tiles of 64
 SMALL_HW = (40, 60)  # of photos that are one tile

@@ -5,10 +5,10 @@ import pytest
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from acnet.data.images import read_bgr
 from acnet.data.tiles.tile_files import cut_photo
 from acnet.data.tiles.tile_plan import Photo, Tile, TileOptions
 from acnet.errors import UnreadableFileError
+from acnet.photos.read import read_bgr
 from tests.data.samples import write_photo
 
 JPEG = TileOptions(tile_px=64, overlap_px=32, jpeg_quality=100)
