@@ -8,8 +8,8 @@ from detectron2.structures import pairwise_iou
 from acnet.config import load_config
 from acnet.errors import UserError
 from acnet.export.metadata import read_export
-from acnet.export.onnx_file import ExportOptions, export_model
-from acnet.inference import load
+from acnet.export.onnx_file import export_model
+from acnet.inference import Predictor
 from acnet.inference.engines import load_exported_model
 from tests.export.models import TILE, as_input, picture
 
@@ -21,7 +21,7 @@ PARTS = [np.array([0.0, 0.0, 60.0, 96.0]), np.array([10.0, 10.0, 70.0, 60.0])] *
 def eager(small_run):
     """Return the model in PyTorch, as it was trained."""
     config = small_run.with_name("config.yaml")
-    return load(small_run, config=config, device="cpu", precision="float32", optimize=False)
+    return Predictor(config, small_run, "cpu", precision="float32", optimize=False)
 
 
 def pictures(count: int) -> list[dict]:
@@ -44,18 +44,8 @@ def assert_same(found, expected):
         torch.testing.assert_close(one.scores, other.scores[like], rtol=0, atol=SCORE)
 
 
-@pytest.mark.parametrize(
-    ("suffix", "soft_nms"),
-    [
-        (".onnx", "inside"),
-        pytest.param(".onnx", "outside", marks=pytest.mark.slow),
-        pytest.param(".pt2", "inside", marks=pytest.mark.slow),
-        (".pt2", "outside"),
-    ],
-)
-def test_same_detections_for_any_batch(exported, eager, suffix, soft_nms):
-    path = exported(suffix, soft_nms=soft_nms)
-    engine = load_exported_model(path, device="cpu").engine
+def test_same_detections_for_any_batch(exported, eager):
+    engine = load_exported_model(exported(), device="cpu").engine
     for count in (1, 2, 4):
         for parts in (None, PARTS[:count]):
             inputs = pictures(count)
@@ -63,28 +53,15 @@ def test_same_detections_for_any_batch(exported, eager, suffix, soft_nms):
 
 
 def test_a_batch_of_fixed_size(exported, eager):
-    path = exported(".pt2", batch=2)
+    path = exported(batch=2)
     engine = load_exported_model(path, device="cpu").engine
     assert read_export(path).settings.batch == 2
     assert_same(engine.detect(pictures(3)), eager.engine.detect(pictures(3)))
 
 
-@pytest.mark.slow
-def test_bfloat16_is_the_eager_engines(exported, small_run):
-    path = exported(".pt2", precision="bfloat16")
-    engine = load_exported_model(path, device="cpu").engine
-    assert engine.precision.dtype == torch.bfloat16
-    config = small_run.with_name("config.yaml")
-    eager = load(
-        small_run, config=config, device="cpu", precision="bfloat16", optimize=False
-    ).engine
-    assert_same(engine.detect(pictures(1)), eager.detect(pictures(1)))
-
-
-@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
-def test_a_photo_in_tiles(exported, eager, suffix):
+def test_a_photo_in_tiles(exported, eager):
     photo = picture(150, 230)
-    predictor = load(exported(suffix), device="cpu")
+    predictor = Predictor(None, exported(), "cpu")
     assert predictor.tiling.tile_px == TILE
     assert predictor.class_names == ["kind 0", "kind 1", "kind 2"]
     tiles = predictor.tiling.tiles(photo.shape[:2])
@@ -116,7 +93,7 @@ def test_a_size_for_no_machine_is_refused(tmp_path, small_run):
 
 
 def test_saliency_is_not_exported(exported):
-    predictor = load(exported(".onnx"), device="cpu")
+    predictor = Predictor(None, exported(), "cpu")
     assert not predictor.has_saliency
     with pytest.raises(UserError, match="with the eager engine only"):
         _ = predictor.model
@@ -124,31 +101,18 @@ def test_saliency_is_not_exported(exported):
 
 def test_a_config_beside_an_exported_file_is_refused(exported):
     with pytest.raises(UserError, match="leave the config out"):
-        load(exported(".onnx"), config="toy/acnet_r18")
+        Predictor("toy/acnet_r18", exported())
 
 
 def test_precisions_that_the_file_has_not(exported):
     with pytest.raises(UserError, match=r"computes it in float32\. Received --precision bfloat16"):
-        load(exported(".onnx"), device="cpu", precision="bfloat16")
+        Predictor(None, exported(), "cpu", precision="bfloat16")
 
 
-def test_pt2_files_are_loaded_only_where_they_are_trusted(exported, monkeypatch):
-    path = exported(".pt2")
-    monkeypatch.setattr(torch.export, "load", lambda path: pytest.fail("loaded"))
-    with pytest.raises(UserError, match=r"can run any code .* add --trust-file"):
-        load(path, device="cpu")
-
-
-@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
-def test_a_file_whose_model_is_damaged(exported, tmp_path, suffix):
-    content = exported(suffix).read_bytes()
-    path = tmp_path / f"model{suffix}"
-    middle = len(content) // 2
-    if suffix == ".pt2":
-        content = content.replace(b'"graph_module"', b'"graph_modulo"')
-    else:
-        content = content.replace(b"NonMaxSuppression", b"NonMaxSuppressiom")
-    assert len(content) // 2 == middle
+def test_a_file_whose_model_is_damaged(exported, tmp_path):
+    content = exported().read_bytes()
+    path = tmp_path / "model.onnx"
+    content = content.replace(b"NonMaxSuppression", b"NonMaxSuppressiom")
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"which it refuses .* export it again"):
-        load(path, device="cpu")
+        Predictor(None, path, "cpu")
