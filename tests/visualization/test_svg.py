@@ -113,7 +113,7 @@ def test_units_are_pixels_of_the_photo():
     assert (path.get("class"), path.get("d")) == ("box found", "M10 20H30V60H10Z")
 
 
-def test_errors_lie_on_top_of_what_was_found():
+def test_missed_and_false_boxes_lie_on_top_of_what_was_found():
     one = np.array([[0, 0, 9, 9]])
     svg = draw(missed=one, truth=one, false=one, found=one)
     assert [path.get("class").split()[1] for path in svg.iter("path")] == list(KINDS)
