@@ -48,7 +48,9 @@ def check_acnet(arguments: list[str]) -> None:
 def check_script(arguments: list[str]) -> None:
     """Check that the script or program folder exists and its own parser takes what follows it."""
     index = next(
-        i for i, word in enumerate(arguments) if word.endswith(".py") or word.startswith("projects/")
+        i
+        for i, word in enumerate(arguments)
+        if word.endswith(".py") or word.startswith("projects/")
     )
     path = REPO_ROOT / arguments[index]
     if path.is_dir():

@@ -1,6 +1,5 @@
 """What every reader makes and every writer takes: a picture with its boxes, and notes on it."""
 
-import bisect
 import collections
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -149,20 +148,3 @@ def _one_line(note: Note) -> str:
     fields = (" ".join(field.splitlines()) for field in fields)
     line = "\t".join(field.replace("\t", " ") for field in fields)
     return line.encode("utf-8", "backslashreplace").decode()
-
-
-# Largest count of the grades mild, moderate and severe; more is very severe.
-# Hayashi et al., "Establishment of grading criteria for acne severity", J. Dermatol. 2008.
-HAYASHI_LIMITS = (5, 20, 50)
-
-
-def hayashi_grade(count: int) -> int:
-    """Returns the grade of a photo.
-
-    Args:
-        count: lesions on it, from 0.
-
-    Returns:
-        0 for at most 5 lesions, 1 for at most 20, 2 for at most 50, 3 for more.
-    """
-    return bisect.bisect_left(HAYASHI_LIMITS, count)

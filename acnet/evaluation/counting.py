@@ -9,14 +9,17 @@ that is there and never predicted has precision 0 (that program divides by zero)
 grade there is no rest, so specificity and Youden index are undefined (None), and never a NaN.
 """
 
+import bisect
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from acnet.data.records import HAYASHI_LIMITS
-
+# Largest count of the grades mild, moderate and severe; more is very severe. Hayashi et al.,
+# "Establishment of grading criteria for acne severity", J. Dermatol. 35, 255-260, 2008, derived
+# them for inflammatory eruptions (papules and pustules) of half of the face, without comedones.
+HAYASHI_LIMITS = (5, 20, 50)
 LIMITS_OF_AGREEMENT = 1.96  # standard deviations; Bland and Altman's figure
 
 
@@ -150,8 +153,13 @@ class Grading:
     per_grade: dict[str, list[float | None]]
 
 
+def hayashi_grade(count: int) -> int:
+    """Return the grade of a photo: 0 for at most 5 lesions, 1 for 20, 2 for 50, 3 for more."""
+    return bisect.bisect_left(HAYASHI_LIMITS, count)
+
+
 def grades_of(counts: Sequence[int] | np.ndarray) -> np.ndarray:
-    """Grade photos by their counts, as `acnet.data.records.hayashi_grade` does one by one.
+    """Grade photos by their counts, as `hayashi_grade` does one by one.
 
     Args:
         counts: (P,) lesions of each photo, from 0.

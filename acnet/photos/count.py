@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from acnet.evaluation.count_model import CountModel
+from acnet.evaluation.counting import hayashi_grade
 
 # Largest count of the grades mild, moderate and severe; more is very severe.
 # Hayashi et al., "Establishment of grading criteria for acne severity", J. Dermatol. 2008.

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acnet.data.records import hayashi_grade
 from acnet.evaluation import count_by_image, count_errors
 from acnet.evaluation.counting import (
     bland_altman,
@@ -13,6 +12,7 @@ from acnet.evaluation.counting import (
     grade_counts,
     grade_measures,
     grades_of,
+    hayashi_grade,
     per_grade_measures,
 )
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from acnet.data.audit.findings import Finding
 from acnet.data.clean import ROUNDING_PX
-from acnet.data.records import Annotated, hayashi_grade
+from acnet.data.records import Annotated
+from acnet.evaluation.counting import hayashi_grade
 
 # A box drawn twice by hand differs by a pixel or two; two lesions that touch share far less.
 NEAR_IOU = 0.95

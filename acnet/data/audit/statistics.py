@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from acnet.data.clean import clean_boxes
-from acnet.data.records import Annotated, hayashi_grade
+from acnet.data.records import Annotated
+from acnet.evaluation.counting import hayashi_grade
 
 GOOD_IOU = 0.5
 

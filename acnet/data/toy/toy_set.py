@@ -24,9 +24,9 @@ from acnet.data.parallel import map_photos
 from acnet.data.prepared_set import NUM_FOLDS, TOY_TESTS, PreparedLayout
 from acnet.data.readers.acne04 import open_acne04
 from acnet.data.readers.source import JoinedSource
-from acnet.data.records import hayashi_grade
 from acnet.data.toy.toy_photo import ToyOptions, draw_photo
 from acnet.errors import UserError
+from acnet.evaluation.counting import hayashi_grade
 from acnet.files import write_json, write_text
 from acnet.photos.read import write_jpeg
 

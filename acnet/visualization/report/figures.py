@@ -7,9 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from acnet.data.records import HAYASHI_LIMITS
 from acnet.evaluation.calibration import Bins
-from acnet.evaluation.counting import GRADE_NAMES, BlandAltman
+from acnet.evaluation.counting import GRADE_NAMES, HAYASHI_LIMITS, BlandAltman
 from acnet.evaluation.froc import Froc
 from acnet.templates.palette import LIGHT
 

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from acnet.data.parallel import map_photos
-from acnet.data.records import HAYASHI_LIMITS, hayashi_grade
 from acnet.data.toy.toy_photo import ToyOptions, draw_photo
+from acnet.evaluation.counting import HAYASHI_LIMITS, hayashi_grade
 from tests.data.samples import annotation_xml
 
 FOLDS = 5

@@ -9,11 +9,11 @@ import pytest
 
 from acnet.cli import main
 from acnet.data.readers.acne04 import open_acne04
-from acnet.data.records import hayashi_grade
 from acnet.data.toy import toy_set as archive
 from acnet.data.toy.toy_photo import draw_photo
 from acnet.data.toy.toy_set import write_toy_set
 from acnet.errors import UserError
+from acnet.evaluation.counting import hayashi_grade
 from tests.data.samples import TOY_COUNT, TOY_OPTIONS
 
 COMMAND = ["data", "toy", "--size", "64", "--lesion-px", "6", "20", "--workers", "1"]

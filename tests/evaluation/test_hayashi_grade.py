@@ -2,7 +2,7 @@
 
 import pytest
 
-from acnet.data.records import hayashi_grade
+from acnet.evaluation.counting import hayashi_grade
 
 
 @pytest.mark.parametrize(
