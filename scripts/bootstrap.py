@@ -21,8 +21,10 @@ TESTED = ("3.11", "3.12")  # the pins have wheels for these, and the tests were 
 VENV, PYTHON = ".venv", os.path.join(".venv", "bin", "python")
 LOG, STAMP = os.path.join(VENV, "bootstrap.log"), os.path.join(VENV, "bootstrap.stamp")
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-MODULES = "cv2 defusedxml ijson jinja2 numba numpy PIL pycocotools safetensors scipy simplejpeg"
-MODULES += " torch torchvision yaml"
+MODULES = (
+    "cv2 defusedxml ijson jinja2 numba numpy PIL pycocotools safetensors scipy simplejpeg torch "
+    "torchvision"
+)
 DEV_MODULES = "faster_coco_eval hypothesis onnx onnxruntime onnxscript pytest ruff"
 # A build of these from source takes hours, or tools that nobody has.
 WHEELS = "grpcio,llvmlite,matplotlib,ml_dtypes,numba,numpy,onnx,onnxruntime,opencv-python-headless"
