@@ -77,10 +77,12 @@ class ClassMap:
     Args:
         class_names: in the order of their indices.
         index_of: the class index by name as it is annotated; other names are left out.
+        is_chosen: somebody decided to leave the other names out, so they are not lost.
     """
 
     class_names: tuple[str, ...]
     index_of: Mapping[str, int]
+    is_chosen: bool = False
 
 
 def choose_classes(
@@ -111,6 +113,7 @@ def choose_classes(
     if one_class is not None:
         return ClassMap((one_class,), dict.fromkeys([*declared, *found], 0))
     found = [name for name in found if name]  # objects may lack a name
+    is_chosen = wanted is not None or format_name in DEFAULT_MAPS
     if wanted is None:
         wanted = DEFAULT_MAPS.get(format_name, {name: name for name in declared or found})
     else:
@@ -121,7 +124,8 @@ def choose_classes(
             "A data set has at least one class. Received one without objects or names of classes. "
             "Name the class by --one-class acne."
         )
-    return ClassMap(class_names, {name: class_names.index(to) for name, to in wanted.items()})
+    index_of = {name: class_names.index(to) for name, to in wanted.items()}
+    return ClassMap(class_names, index_of, is_chosen)
 
 
 def _check_names(wanted: Mapping[str, str], known: Iterable[str]) -> None:
@@ -134,7 +138,7 @@ def _check_names(wanted: Mapping[str, str], known: Iterable[str]) -> None:
         )
 
 
-MOST_OUTSIDE = "photo dropped: most of its boxes lie outside"
+MOST_LOST = "photo dropped: most of its objects cannot be used"
 OTHER_SIZE = "photo of another size than its annotation states"
 SHOWN_NAMES = 20  # of one photo; the rest is counted in one note
 
@@ -147,8 +151,8 @@ def clean(annotated: Annotated, classes: ClassMap) -> tuple[ImageRecord | None, 
         classes: the wanted ones.
 
     Returns:
-        The record, or None where most of the boxes lie outside the picture: it has lesions that
-        nobody can place, and would teach that they are none. With it notes on all that was left
+        The record, or None where most of the objects cannot be used, or none: it has lesions that
+        nobody can place, and would teach that they are skin. With it notes on all that was left
         out or changed.
     """
     file_name = annotated.file_name
@@ -160,9 +164,11 @@ def clean(annotated: Annotated, classes: ClassMap) -> tuple[ImageRecord | None, 
         annotated.boxes_xyxy[wanted], annotated.image_hw, file_name
     )
     notes += box_notes
-    outside = sum(note.count for note in box_notes if note.kind == OUTSIDE)
-    if 2 * outside > len(wanted):
-        return None, [*notes, Note(MOST_OUTSIDE, file_name, f"{outside} of {len(wanted)} boxes")]
+    unnamed = 0 if classes.is_chosen else len(annotated.names) - len(wanted)
+    lost = annotated.lost + unnamed + len(wanted) - len(kept)
+    total = annotated.lost + unnamed + len(wanted)
+    if lost and (2 * lost > total or not len(kept)):
+        return None, [*notes, Note(MOST_LOST, file_name, f"{lost} of {total} objects")]
     indices = wanted[kept]
     record = ImageRecord(
         file_name=file_name,

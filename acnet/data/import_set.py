@@ -1,7 +1,4 @@
-"""Any data set that has a reader to COCO files of whole photos, as `register.py` expects them.
-
-Every photo is read with its annotation; one bad file does not hide others.
-"""
+"""Any data set that has a reader to COCO files of whole photos, as `register.py` expects them."""
 
 import fnmatch
 import functools
@@ -18,93 +15,20 @@ from tabulate import tabulate
 from acnet.data.clean import ClassMap, choose_classes, clean
 from acnet.data.coco import write_coco
 from acnet.data.parallel import map_photos
+from acnet.data.photo_reading import ReadPhoto, check_readable, check_unit, read_photo
 from acnet.data.prepared_set import (
     TILES_SUFFIX,
     FileState,
     PreparedLayout,
-    file_state,
     pictures_by_name,
     portable_path,
     states_by_name,
 )
 from acnet.data.readers.source import Source, folder_prefixes, without_folders
-from acnet.data.records import Annotated, ImageRecord, Note, Notes
-from acnet.errors import UnreadableFileError, UserError
+from acnet.data.records import ImageRecord, Note, Notes
+from acnet.errors import UserError
 from acnet.files import atomic_write, write_json, write_text
 from acnet.photos.read import open_image
-
-UNREADABLE = "photo dropped: unreadable"
-NOT_FOUND = "photo dropped: listed, not found"
-NO_ANNOTATION = "photo dropped: no annotation"
-SHOWN_ERRORS = 5
-DRAFT_SCALE = 8  # JPEGs decode at this reduction in a third of the time
-
-
-@dataclass(frozen=True)
-class ReadPhoto:
-    """What became of one listed photo.
-
-    Args:
-        annotated: None where it was dropped.
-        state: of the photo's file, None where it was dropped.
-        notes: why it was dropped.
-        error: why it could not be read, empty where it could.
-    """
-
-    annotated: Annotated | None
-    state: FileState | None = None
-    notes: tuple[Note, ...] = ()
-    error: str = ""
-
-
-def read_photo(file_name: str, *, source: Source) -> ReadPhoto:
-    """Reads one photo and its annotation, and looks whether the photo decodes whole.
-
-    Args:
-        file_name: of the photo.
-        source: what it is of.
-
-    Returns:
-        What became of it; corrupt files are reported there, so that one does not hide the others.
-    """
-    path = source.image_root / file_name
-    try:
-        annotated = source.read(file_name)
-        _check_decodes(path)
-        return ReadPhoto(annotated, file_state(path))
-    except UnreadableFileError as error:
-        note = Note(UNREADABLE, file_name, str(error))
-        return ReadPhoto(None, notes=(note,), error=str(error))
-    except FileNotFoundError as error:
-        kind = NO_ANNOTATION if path.is_file() else NOT_FOUND
-        return ReadPhoto(None, notes=(Note(kind, file_name, str(error)),))
-
-
-def check_readable(read: Sequence[ReadPhoto], layout: PreparedLayout) -> None:
-    """Stops an import of photos or annotations that cannot be read.
-
-    Args:
-        read: all photos.
-        layout: where the errors are listed.
-
-    Raises:
-        UserError: there are some; the first few are named.
-    """
-    errors = [result.error for result in read if result.error]
-    if errors:
-        shown = "\n  ".join(errors[:SHOWN_ERRORS])
-        raise UserError(
-            "Every listed photo and annotation must be readable, or results could not be compared "
-            f"with others'. Received {len(errors)} that are not, all listed in {layout.dropped}:\n"
-            f"  {shown}\nReplace them, or leave them out by --skip-unreadable."
-        )
-
-
-def _check_decodes(path: Path) -> None:
-    with open_image(path) as image:
-        image.draft(None, (max(1, image.width // DRAFT_SCALE), max(1, image.height // DRAFT_SCALE)))
-        image.load()
-
 
 logger = logging.getLogger(__name__)
 
@@ -181,10 +105,12 @@ def import_set(source: Source, layout: PreparedLayout, options: ImportOptions) -
     if not options.skip_unreadable:
         check_readable(read, layout)
     _check_any([result for result in read if result.annotated], names, source, layout)
+    check_unit(read, source)
     classes = _choose_classes(read, source, options)
     records, notes = _clean_all(read, classes, source)
     write_text(layout.dropped, notes.text())
     _check_any(records, names, source, layout)
+    _check_boxes(records, layout)
     splits = {
         split: [records[name] for name in listed if name in records]
         for split, listed in members.items()
@@ -264,6 +190,15 @@ def _check_any(
             f"None of the {len(names)} listed photos has both a picture in {source.image_root} and "
             f"an annotation that fits it, see {layout.dropped}. Received an empty data set. Give "
             "the right folders by --image-root and --annotation-root."
+        )
+
+
+def _check_boxes(records: Mapping[str, ImageRecord], layout: PreparedLayout) -> None:
+    if not any(len(record.boxes_xyxy) for record in records.values()):
+        raise UserError(
+            f"A data set has at least one box, or training would learn that lesions are skin. "
+            f"Received {len(records)} photos without any; {layout.dropped} lists what was left "
+            "out. Correct the annotations, or choose the format by --format."
         )
 
 

@@ -1,15 +1,21 @@
 """Work on many photos on all cores, with a progress bar and results in order."""
 
 import concurrent.futures
+import concurrent.futures.process
 import functools
 import multiprocessing
 import os
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import cv2
 
+from acnet.errors import UserError
 from acnet.files import progress_bar
+
+PARENT_CHECK_SECONDS = 0.5
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -55,11 +61,16 @@ def map_photos(
         workers,
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_start_worker,
-        initargs=(function,),
+        initargs=(function, os.getpid()),
     ) as pool:
         futures = [pool.submit(_work, item) for item in items]
         try:
             return [future.result() for future in progress(futures)]
+        except concurrent.futures.process.BrokenProcessPool as error:
+            raise UserError(
+                "Every worker process must live until its work is done. Received one that was "
+                "killed, perhaps because the memory was full. Run it again with fewer --workers."
+            ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -103,10 +114,18 @@ def _photo_bar(results: Iterable[Result], *, total: int, description: str) -> It
     return progress_bar(results, total=total, desc=description, unit="photo")
 
 
-def _start_worker(function: Callable[[Item], Result]) -> None:
+def _start_worker(function: Callable[[Item], Result], parent: int) -> None:
     global _function
     _function = function
     cv2.setNumThreads(1)
+    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
+
+
+def _end_with_parent(parent: int) -> None:
+    """End a worker whose parent was killed, which could not tell it."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_CHECK_SECONDS)
+    os._exit(1)
 
 
 def _work(item: Item) -> Result:

@@ -59,6 +59,7 @@ class Annotated:
         crowd: (N,) bool, COCO's `iscrowd`; empty where the format has none.
         difficult: (N,) bool, VOC's flag; empty where the format has none.
         notes: on what the reader could not take at all.
+        lost: how many objects those are.
     """
 
     file_name: str
@@ -72,6 +73,7 @@ class Annotated:
     crowd: np.ndarray = field(default_factory=_no_flags)
     difficult: np.ndarray = field(default_factory=_no_flags)
     notes: tuple[Note, ...] = ()
+    lost: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

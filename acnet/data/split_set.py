@@ -2,6 +2,7 @@
 
 import csv
 import io
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,14 +15,18 @@ from acnet.data.audit.examination import Photo
 from acnet.data.audit.statistics import grade_of
 from acnet.data.import_set import ImportedSet, ImportOptions, import_set
 from acnet.data.prepared_set import PreparedLayout
-from acnet.data.readers.safe_files import read_text
+from acnet.data.readers.safe_files import read_text, shown
 from acnet.data.readers.source import RearrangedSource, Source
 from acnet.data.records import Note
 from acnet.data.split import Group, deal, fold_parts, make_groups, names_of
 from acnet.errors import UserError
+from acnet.file_names import match_names
 from acnet.files import write_text
 
+logger = logging.getLogger(__name__)
+
 TABLE = "parts.csv"
+SHOWN_NAMES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,9 +103,7 @@ def given_groups(names: Sequence[str], options: SplitOptions) -> dict[str, str]:
         UserError: the table cannot be used, or names no photo of the set.
     """
     if options.group_regex is not None:
-        expression = re.compile(options.group_regex)
-        found = {name: expression.search(PurePosixPath(name).name) for name in names}
-        return {name: match[1] for name, match in found.items() if match and match[1] is not None}
+        return _groups_of_regex(names, options.group_regex)
     if options.group_table is not None:
         return _groups_of_table(names, *options.group_table)
     return {}
@@ -119,6 +122,25 @@ def parts_text(imported: ImportedSet) -> str:
     return tabulate(rows, headers=("part", "photos", "boxes")) + "\n"
 
 
+def _groups_of_regex(names: Sequence[str], regex: str) -> dict[str, str]:
+    expression = re.compile(regex)
+    found = {name: expression.search(PurePosixPath(name).name) for name in names}
+    groups = {name: match[1] for name, match in found.items() if match and match[1] is not None}
+    if not groups:
+        raise UserError(
+            "A group is what the first brackets of the expression find in a file's name. Received "
+            f"{regex!r}, which fits none of {len(names)} photos, such as {names[0]}. Correct "
+            "--group-regex."
+        )
+    if len(groups) < len(names):
+        others = [name for name in names if name not in groups]
+        logger.warning(
+            "%d of %d photos do not fit --group-regex and are groups of their own: %s",
+            *(len(others), len(names), _some(others)),
+        )
+    return groups
+
+
 def _groups_of_table(names: Sequence[str], path: Path, column: str) -> dict[str, str]:
     rows = list(csv.DictReader(io.StringIO(_table_text(path))))
     columns = list(rows[0]) if rows else []
@@ -128,21 +150,42 @@ def _groups_of_table(names: Sequence[str], path: Path, column: str) -> dict[str,
             f"Received {path} with the columns {', '.join(map(str, columns)) or 'none'}, and the "
             f"wish for {column!r}. Correct the table or --group-by."
         )
-    known = set(names)
-    base_names = {PurePosixPath(name).name: name for name in names}
-    groups = {}
+    groups_of: dict[str, set[str]] = {}
     for row in rows:
-        listed = (row[columns[0]] or "").strip()
-        name = listed if listed in known else base_names.get(listed)
-        if name is not None and row[column]:
-            groups[name] = row[column]
-    if not groups:
-        raise UserError(
-            "A table of groups names the photos as the data set does, with or without folders. "
-            f"Received {path}, which names none of its {len(names)} photos, such as {names[0]}. "
-            f"Correct its first column, {columns[0]!r}."
+        listed, group = ((row[key] or "").strip() for key in (columns[0], column))
+        groups_of.setdefault(listed, set()).update([group] if group else [])
+    matched = match_names(groups_of, names)
+    groups = {
+        matched.found[listed]: min(found)
+        for listed, found in groups_of.items()
+        if listed in matched.found and found
+    }
+    missing = [name for name in names if name not in groups]
+    unused = [listed for listed in groups_of if listed and listed not in matched.found]
+    double = [listed for listed, found in groups_of.items() if len(found) > 1]
+    faults = [
+        f"{len(found)} {what}: {_some(found)}"
+        for found, what in (
+            (missing, f"of {len(names)} photos that it gives no group"),
+            (unused if missing else [], "rows that name no photo, or not one photo"),
+            (double, "photos with several groups"),
         )
+        if found
+    ]
+    if faults:
+        raise UserError(
+            "A table of groups gives each photo one group, or photos of one patient would be in "
+            f"two parts. Received {path} with {'; '.join(faults)}. Correct its columns "
+            f"{columns[0]!r} and {column!r}; a photo of nobody else gets a group of its own."
+        )
+    if unused:
+        logger.warning("%d rows of %s name no photo: %s", len(unused), path, _some(unused))
     return groups
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+    return ", ".join(map(shown, names[:SHOWN_NAMES])) + more
 
 
 def _table_text(path: Path) -> str:

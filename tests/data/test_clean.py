@@ -5,7 +5,7 @@ import numpy as np
 from acnet.data.clean import (
     CLIPPED,
     DEGENERATE,
-    MOST_OUTSIDE,
+    MOST_LOST,
     OTHER_SIZE,
     OUTSIDE,
     SHOWN_NAMES,
@@ -14,7 +14,7 @@ from acnet.data.clean import (
 )
 from acnet.data.records import Annotated, Note
 
-ACNE = ClassMap(("scar", "acne"), {"fore": 1, "scar": 0})
+ACNE = ClassMap(("scar", "acne"), {"fore": 1, "scar": 0}, is_chosen=True)
 
 
 def annotated(*objects, **fields):
@@ -60,13 +60,23 @@ def test_a_photo_most_of_whose_boxes_lie_outside_is_dropped():
     inside, outside = ("fore", (1, 2, 3, 4)), ("fore", (200, 1, 210, 5))
     record, notes = clean(annotated(outside, inside, outside), ACNE)
     assert record is None
-    assert notes[-1] == Note(MOST_OUTSIDE, "a.jpg", "2 of 3 boxes")
+    assert notes[-1] == Note(MOST_LOST, "a.jpg", "2 of 3 objects")
     record, _ = clean(annotated(outside, inside), ACNE)  # half is not most
     assert record.boxes_xyxy.tolist() == [[1, 2, 3, 4]]
     record, _ = clean(annotated(outside), ACNE)
     assert record is None
     record, _ = clean(annotated(("mole", (200, 1, 210, 5)), ("fore", (1, 1, 1, 1))), ACNE)
-    assert record is not None  # its boxes are not outside, or not wanted
+    assert record is None  # its one lesion has no area: it is not clear skin
+
+
+def test_what_the_reader_lost_and_names_that_nobody_declared_count_as_lost():
+    inside = ("fore", (1, 2, 3, 4))
+    assert clean(annotated(inside, lost=1), ACNE)[0] is not None
+    assert clean(annotated(inside, lost=2), ACNE)[0] is None
+    assert clean(annotated(lost=1), ACNE)[0] is None
+    declared = ClassMap(("fore",), {"fore": 0})
+    assert clean(annotated(("1", (1, 2, 3, 4))), declared)[0] is None
+    assert clean(annotated(("mole", (1, 2, 3, 4)), inside), declared)[0] is not None
 
 
 def test_a_photo_without_objects_or_of_unwanted_ones_stays():

@@ -144,7 +144,9 @@ def test_groups_by_a_table(tmp_path):
     table.write_text("photo,patient\nb.jpg,p1\nimages/a.jpg,p1\nc.jpg,\nother.jpg,p9\n")
     options = SplitOptions(shares=SHARES, group_table=(table, "patient"))
     names = ["images/a.jpg", "images/b.jpg", "images/c.jpg"]
-    assert given_groups(names, options) == {"images/a.jpg": "p1", "images/b.jpg": "p1"}
+    with pytest.raises(UserError, match=r"1 of 3 photos that it gives no group: 'images/c\.jpg'"):
+        given_groups(names, options)
+    assert given_groups(names[:2], options) == {"images/a.jpg": "p1", "images/b.jpg": "p1"}
 
 
 @pytest.mark.parametrize(
@@ -154,7 +156,11 @@ def test_groups_by_a_table(tmp_path):
         ("photo,person\na.jpg,p1\n", r"columns photo, person, and the wish for 'patient'"),
         ("", r"columns none"),
         ("patient,photo\np1,a.jpg\n", r"first column"),
-        ("photo,patient\nz.jpg,p1\n", r"names none of its 1 photos, such as a\.jpg"),
+        (
+            "photo,patient\nz.jpg,p1\n",
+            r"1 of 1 photos that it gives no group: 'a\.jpg'; 1 rows that name no photo",
+        ),
+        ("photo,patient\na.jpg,p1\na.jpg,p2\n", r"1 photos with several groups: 'a\.jpg'"),
     ],
 )
 def test_a_table_that_cannot_be_used(tmp_path, content, message):

@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from acnet.data.prepared_set import FOLD_SPLITS
-from acnet.data.readers.coco_json import number
-from acnet.data.readers.coco_set import CocoSource, box_of, build_source, find_files, mentions
+from acnet.data.readers.coco_json import box_of, number
+from acnet.data.readers.coco_set import CocoSource, build_source, find_files, mentions
 from acnet.data.readers.safe_files import inside, list_files, read_text, relative_name, shown
 from acnet.data.readers.source import ONE_SPLIT
 from acnet.data.readers.voc import pair_by_stem, read_pair, stem

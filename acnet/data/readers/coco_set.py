@@ -6,29 +6,28 @@ Pictures lie beside the file (Roboflow), in a folder that is called as the split
 
 import json
 import logging
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 
 from acnet.data.prepared_set import TILES_SUFFIX
-from acnet.data.readers.coco_json import NO_BOX, Box, Objects, Table, Tally, number, read_table
+from acnet.data.readers.coco_json import Box, Objects, Table, Tally, box_of, read_table
 from acnet.data.readers.safe_files import list_files, member, relative_name
 from acnet.data.readers.source import split_names
 from acnet.data.records import Annotated, Note
 from acnet.errors import UnreadableFileError, UserError
-from acnet.file_names import PHOTO_SUFFIXES, NameIndex
-from acnet.photos.read import read_size
+from acnet.file_names import PHOTO_SUFFIXES, MatchedNames, NameIndex, match_names
 
 logger = logging.getLogger(__name__)
 
 ROBOFLOW_NAME = "_annotations.coco"
 COCO_PREFIX = "instances_"
 MANIFEST = "manifest.json"
+BY_END = "photo found by the end of its path"
+AMBIGUOUS = "photo dropped: its name fits several files, or several names one file"
 LEAVES = "photo dropped: its name leads out of the folder"
 DIFFERS = "photo annotated differently in two splits: the first counts"
 
@@ -88,7 +87,7 @@ def is_coco(src: Path) -> bool:
     Args:
         src: any path.
     """
-    return any(mentions(path, '"images"') for path in find_files(src))
+    return any(map(_looks_like_coco, find_files(src)))
 
 
 def open_coco(
@@ -106,7 +105,7 @@ def open_coco(
     """
     files = find_files(annotation_root or src)
     if not src.is_file():  # a file that somebody names is taken for COCO, others must look like it
-        files = [path for path in files if mentions(path, '"images"')]
+        files = [path for path in files if _looks_like_coco(path)]
     if not files:
         raise UserError(
             "COCO's annotations are JSON files with the lists `images` and `annotations`. "
@@ -128,12 +127,32 @@ def build_source(files: Sequence[Path], root: Path, box: Box, *, format_name: st
     """
     pictures = list_files(root, PHOTO_SUFFIXES)
     index = NameIndex(pictures)
+    tables = {split: read_table(path, box) for split, path in _split_names(files).items()}
+    paths = _split_names(files)
+    prefixes = {s: _prefix(paths[s], s, table, root, index) for s, table in tables.items()}
+    found = {
+        (split, written): index.find(prefixes[split] + written) or index.find(written)
+        for split, table in tables.items()
+        for written in table.objects
+    }
+    # What is left is found by the end of its path, among the pictures that nobody named.
+    free = set(pictures) - set(found.values())
+    by_end = match_names([written for (_, written), name in found.items() if name is None], free)
     splits, notes, class_names = {}, [], {}
     objects: dict[str, Objects] = {}
-    for split, path in _split_names(files).items():
-        table, tally = read_table(path, box), Tally(path.name)
-        prefix = _prefix(path, split, table, root, index)
-        members = _take_members(table, prefix, index, objects, tally)
+    for split, table in tables.items():
+        tally, members = Tally(paths[split].name), set()
+        for written, its_objects in table.objects.items():
+            name = found[split, written] or by_end.found.get(written)
+            if name is None:
+                name = _unfound(prefixes[split], written, by_end, tally)
+            elif found[split, written] is None:
+                tally.add(BY_END, f"{written} is {name}")
+            if name is None:
+                continue
+            if not _same(objects.setdefault(name, its_objects), its_objects):
+                tally.add(DIFFERS, name)
+            members.add(name)
         splits[split] = tuple(sorted(members))
         notes += [*table.notes, *tally.notes()]
         class_names.update(dict.fromkeys(table.class_names))
@@ -165,6 +184,10 @@ def find_files(src: Path) -> list[Path]:
     return detection or found  # COCO's captions and keypoints lie beside its boxes
 
 
+def _looks_like_coco(path: Path) -> bool:
+    return mentions(path, '"images"') and mentions(path, '"annotations"')
+
+
 def mentions(path: Path, word: str) -> bool:
     """Returns whether a file has a word; big files are searched in pieces that overlap.
 
@@ -181,30 +204,6 @@ def mentions(path: Path, word: str) -> bool:
                 return True
             tail = block[-len(sought) :]
     return False
-
-
-def box_of(entry: Mapping[str, Any]) -> tuple[float, float, float, float]:
-    """Returns the corners of a COCO object, from its polygons where it has no `bbox`.
-
-    Args:
-        entry: an annotation; anything may be missing or of another type.
-
-    Returns:
-        x0, y0, x1, y1 as written, NaN where there are neither.
-    """
-    bbox = entry.get("bbox")
-    if isinstance(bbox, (list, tuple)) and len(bbox) == 4:
-        x, y, width, height = map(number, bbox)
-        return (x, y, x + width, y + height)
-    polygons = entry.get("segmentation")
-    polygons = polygons if isinstance(polygons, list) else []
-    if polygons and not isinstance(polygons[0], list):
-        polygons = [polygons]
-    xs = [number(x) for polygon in polygons if isinstance(polygon, list) for x in polygon[::2]]
-    ys = [number(y) for polygon in polygons if isinstance(polygon, list) for y in polygon[1::2]]
-    if not xs or not ys or not all(map(math.isfinite, xs + ys)):
-        return NO_BOX
-    return (min(xs), min(ys), max(xs), max(ys))
 
 
 def _split_names(files: Sequence[Path]) -> dict[str, Path]:
@@ -246,22 +245,16 @@ def _prepared_root(folder: Path) -> Path | None:
     return None
 
 
-def _take_members(
-    table: Table, prefix: str, index: NameIndex, objects: dict[str, Objects], tally: Tally
-) -> set[str]:
-    """Adds a file's pictures to `objects`, and returns their names."""
-    members = set()
-    for written, found in table.objects.items():
-        try:
-            name = prefix + relative_name(written)
-        except UnreadableFileError:
-            tally.add(LEAVES, written)
-            continue
-        name = index.find(name) or name
-        if not _same(objects.setdefault(name, found), found):
-            tally.add(DIFFERS, name)
-        members.add(name)
-    return members
+def _unfound(prefix: str, written: str, by_end: MatchedNames, tally: Tally) -> str | None:
+    """What a picture without a file is called; None where it cannot be named."""
+    if written in by_end.ambiguous:
+        tally.add(AMBIGUOUS, f"{written}: {', '.join(by_end.ambiguous[written][:3])}")
+        return None
+    try:
+        return prefix + relative_name(written)
+    except UnreadableFileError:
+        tally.add(LEAVES, written)
+        return None
 
 
 def _same(one: Objects, other: Objects) -> bool:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from acnet.data.readers.acne04 import is_acne04, is_acne04_v2, open_acne04, open_acne04_v2
 from acnet.data.readers.coco_set import is_coco, open_coco
-from acnet.data.readers.safe_files import is_text, shown
+from acnet.data.readers.safe_files import is_text, list_files, member, shown
 from acnet.data.readers.source import Source
 from acnet.data.readers.voc import is_voc, open_voc
 from acnet.data.readers.yolo import is_yolo, open_yolo
@@ -102,11 +102,56 @@ def detect_format(src: Path) -> str:
     for name, known in FORMATS.items():
         if known.recognises(src):
             return name
+    _refuse_other_tools(src)
     looked_for = "".join(f"\n  {name}: {known.looked_for}" for name, known in FORMATS.items())
     raise UserError(
         f"The format of a data set shows in its files. Received {src}, where none of these was "
         f"found:{looked_for}\nGive the folder that holds them, or name the format."
     )
+
+
+# By tool: what its files hold in their first 64 KiB, all of one row; and the export to choose.
+_JSON, _XML, _CSV = (".json", ".ndjson", ".jsonl"), (".xml",), (".csv",)
+OTHER_TOOLS = (
+    (
+        "labelme",
+        _JSON,
+        ('"shapes"', '"imagePath"'),
+        "convert them by `labelme2coco`, or labelme's "
+        "examples/instance_segmentation/labelme2coco.py",
+    ),
+    ("Label Studio", _JSON, ('rectanglelabels"',), "export as COCO or as YOLO with images"),
+    ("Label Studio", _JSON, ('"annotations"', '"result"', '"data"'), "export as COCO or as YOLO"),
+    ("VIA", _JSON, ('"shape_attributes"',), "export as COCO format"),
+    ("VIA", _CSV, ("region_shape_attributes",), "export as COCO format"),
+    ("CreateML", _JSON, ('"annotations"', '"coordinates"', '"label"'), "export as COCO or YOLO"),
+    ("Supervisely", _JSON, ('"classTitle"',), "export by the app `Export to COCO`"),
+    ("Supervisely", _JSON, ('"projectType"', '"classes"'), "export by the app `Export to COCO`"),
+    ("CVAT", _XML, ("<annotations>", "<image "), "export the task as COCO 1.0 or YOLO 1.1"),
+    ("Labelbox", _JSON, ('"data_row"',), "convert the export to COCO by Labelbox's SDK"),
+    ("V7 Darwin", _JSON, ('"slots"', '"bounding_box"'), "export as COCO"),
+    ("VoTT", _JSON, ('"asset"', '"regions"'), "export as Pascal VOC"),
+    ("Azure or Vision AI", _JSON, ('"boundingBoxAnnotations"',), "export as COCO"),
+)
+HEAD_BYTES = 1 << 16
+MAX_LOOKED_AT = 20  # files of each sort: a set has many of the same form
+
+
+def _refuse_other_tools(src: Path) -> None:
+    """Names the tool that wrote a set which has none of the formats, and the export to choose."""
+    for suffixes in (_JSON, _XML, _CSV):
+        files = [src] if src.is_file() else [member(src, n) for n in list_files(src, suffixes)]
+        for path in files[:MAX_LOOKED_AT]:
+            if not path.is_file():
+                continue
+            with path.open("rb") as file:
+                head = file.read(HEAD_BYTES).decode("utf-8", "replace")
+            for tool, of, words, remedy in OTHER_TOOLS:
+                if of == suffixes and all(word in head for word in words):
+                    raise UserError(
+                        f"A data set has one of the formats {', '.join(FORMATS)}. Received {src} "
+                        f"with {path.name}, which looks like a file of {tool}. In {tool}, {remedy}."
+                    )
 
 
 def _check_place(path: Path, *, is_place: bool) -> None:

@@ -4,6 +4,7 @@ Beside it stand sources made of others, whose files stay where they are, and the
 """
 
 import dataclasses
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -249,3 +250,15 @@ def without_folders(text: str, prefixes: Sequence[str]) -> str:
         for prefix in prefixes:
             text = text.replace(prefix, "")
     return text
+
+
+def rotated_hull(
+    cx: float, cy: float, width: float, height: float, angle: float
+) -> tuple[float, float, float, float]:
+    """Return the corners of the upright box around a box that is turned by `angle` radians."""
+    if not math.isfinite(angle):
+        return (math.nan,) * 4
+    cos, sin = abs(math.cos(angle)), abs(math.sin(angle))
+    half_x = (width * cos + height * sin) / 2
+    half_y = (width * sin + height * cos) / 2
+    return (cx - half_x, cy - half_y, cx + half_x, cy + half_y)

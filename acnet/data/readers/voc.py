@@ -91,7 +91,18 @@ def is_voc(src: Path) -> bool:
     Args:
         src: any path.
     """
-    return src.is_dir() and all(list_files(src, kind) for kind in ([".xml"], PHOTO_SUFFIXES))
+    return src.is_dir() and bool(list_files(src, PHOTO_SUFFIXES)) and _has_voc_xml(src)
+
+
+def _has_voc_xml(src: Path) -> bool:
+    """Whether some XML file is not another tool's, such as CVAT's, whose root is `annotations`."""
+    paths = (src / name for name in list_files(src, [".xml"]))
+    return any(path.is_file() and not _is_cvat(path) for path in paths)
+
+
+def _is_cvat(path: Path) -> bool:
+    with path.open("rb") as file:
+        return b"<annotations>" in file.read(1024)
 
 
 def open_voc(

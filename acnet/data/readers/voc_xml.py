@@ -12,6 +12,7 @@ import defusedxml.ElementTree
 import numpy as np
 
 from acnet.data.readers.safe_files import class_name
+from acnet.data.readers.source import rotated_hull
 from acnet.errors import UnreadableFileError
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -94,13 +95,32 @@ def _children_of_root(path: Path) -> Iterator[Element]:
 
 
 def _object(node: Element) -> VocObject:
-    # VOC counts pixels from 1 and includes the last one: as detectron2's reader, the start moves.
-    corners = [_number(node.findtext(f"bndbox/{corner}", "")) for corner in CORNERS]
     return VocObject(
         name=class_name(node.findtext("name", "")),
-        box_xyxy=np.array(corners) - np.array([1.0, 1.0, 0.0, 0.0]),
+        box_xyxy=_box(node),
         difficult=_number(node.findtext("difficult", "")) == 1,
     )
+
+
+def _box(node: Element) -> np.ndarray:
+    """The box, else the hull of a rotated box (roLabelImg) or of a polygon (Roboflow)."""
+    corners = np.array([_number(node.findtext(f"bndbox/{corner}", "")) for corner in CORNERS])
+    if np.isfinite(corners).all():
+        # VOC counts pixels from 1 and includes the last one: as detectron2's reader, the start
+        # moves.
+        return corners - np.array([1.0, 1.0, 0.0, 0.0])
+    turned = node.find("robndbox")
+    if turned is not None:
+        cx, cy, width, height, angle = (
+            _number(turned.findtext(key, "")) for key in ("cx", "cy", "w", "h", "angle")
+        )
+        return np.array(rotated_hull(cx, cy, width, height, angle))
+    points = {child.tag: _number(child.text or "") for child in node.iterfind("polygon/*")}
+    xs = [value for tag, value in points.items() if tag.startswith("x")]
+    ys = [value for tag, value in points.items() if tag.startswith("y")]
+    if xs and ys and np.isfinite([*xs, *ys]).all():
+        return np.array([min(xs), min(ys), max(xs), max(ys)])
+    return corners
 
 
 def _size(node: Element) -> tuple[int, int] | None:
@@ -112,6 +132,6 @@ def _size(node: Element) -> tuple[int, int] | None:
 
 def _number(text: str) -> float:
     try:
-        return float(text)
+        return float(text.replace(",", ".")) if text.count(",") == 1 else float(text)
     except ValueError:
         return math.nan

@@ -83,7 +83,9 @@ class YoloSource:
             label, notes = parse_label(""), [Note(NO_LABEL, file_name)]
         else:
             text = read_text(member(self.label_root, self.label_of[file_name]))
-            label, notes = parse_label(text, has_keypoints=self.has_keypoints), []
+            numbers = {name: number for number, name in self.name_of_number.items()}
+            label = parse_label(text, has_keypoints=self.has_keypoints, number_of_name=numbers)
+            notes = []
         if label.bad_lines:
             notes.append(Note(BAD_LINE, file_name, label.examples, label.bad_lines))
         return Annotated(
@@ -92,6 +94,7 @@ class YoloSource:
             names=tuple(self.name_of_number.get(i, str(i)) for i in label.classes),
             boxes_xyxy=_in_pixels(label.boxes_xyxy, height, width),
             notes=tuple(notes),
+            lost=label.bad_lines,
         )
 
 

@@ -5,9 +5,11 @@ A label file has a line an object, in shares of the picture's width and height.
 
 import io
 import posixpath
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,8 @@ from acnet.errors import UnreadableFileError, UserError
 BOX_COLUMNS = 5  # class, centre x, centre y, width, height
 MAX_CLASS = 1_000_000
 SHOWN_LINES = 5
+DECIMAL_COMMA = re.compile(r"^(-?[0-9]+),([0-9]+)$")
+NO_NAMES: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,9 @@ class YoloLabel:
     examples: str
 
 
-def parse_label(text: str, *, has_keypoints: bool = False) -> YoloLabel:
+def parse_label(
+    text: str, *, has_keypoints: bool = False, number_of_name: Mapping[str, int] = NO_NAMES
+) -> YoloLabel:
     """Reads the lines of a label file.
 
     A line of five numbers is a box; a sixth is a score, which is left out. An odd number from
@@ -47,11 +53,12 @@ def parse_label(text: str, *, has_keypoints: bool = False) -> YoloLabel:
     Args:
         text: the file.
         has_keypoints: data.yaml says that the numbers after the box are keypoints.
+        number_of_name: for lines that begin with the name of a class.
 
     Returns:
         The objects in the file's order.
     """
-    return _parse_boxes(text) or _parse_lines(text, has_keypoints)
+    return _parse_boxes(text) or _parse_lines(text, has_keypoints, number_of_name)
 
 
 def _parse_boxes(text: str) -> YoloLabel | None:
@@ -73,22 +80,19 @@ def _parse_boxes(text: str) -> YoloLabel | None:
     return YoloLabel(numbers.astype(np.int64).tolist(), boxes_xyxy, bad_lines=0, examples="")
 
 
-def _parse_lines(text: str, has_keypoints: bool) -> YoloLabel:
+def _parse_lines(text: str, has_keypoints: bool, number_of_name: Mapping[str, int]) -> YoloLabel:
     classes, rows, bad = [], [], []
     for line in text.splitlines():
-        words = line.split()
+        words = _words(line)
         if not words:
             continue
-        try:
-            numbers = [float(word) for word in words]
-        except ValueError:
+        name, numbers = _name_and_numbers(words)
+        number = _class_number(name, number_of_name)
+        box = _box(numbers, has_keypoints)
+        if box is None or number is None:
             bad.append(line)
             continue
-        box = _box(numbers[1:], has_keypoints)
-        if box is None or not numbers[0].is_integer() or not 0 <= numbers[0] <= MAX_CLASS:
-            bad.append(line)
-            continue
-        classes.append(int(numbers[0]))
+        classes.append(number)
         rows.append(box)
     return YoloLabel(
         classes=classes,
@@ -96,6 +100,35 @@ def _parse_lines(text: str, has_keypoints: bool) -> YoloLabel:
         bad_lines=len(bad),
         examples=", ".join(shown(line) for line in bad[:SHOWN_LINES]),
     )
+
+
+def _words(line: str) -> list[str]:
+    """Splits a line at spaces, else at commas or semicolons; a comma may be a decimal point."""
+    words = line.split()
+    if len(words) == 1:
+        return [word for word in re.split(r"[,;]", line.strip()) if word]
+    return [DECIMAL_COMMA.sub(r"\1.\2", word.strip(";")).removesuffix(",") for word in words]
+
+
+def _name_and_numbers(words: Sequence[str]) -> tuple[str, list[float]]:
+    """Takes the numbers off the end; what comes before is the class, a name of several words."""
+    numbers: list[float] = []
+    for word in reversed(words[1:]):
+        try:
+            numbers.append(float(word))
+        except ValueError:
+            break
+    return " ".join(words[: len(words) - len(numbers)]), numbers[::-1]
+
+
+def _class_number(name: str, number_of_name: Mapping[str, int]) -> int | None:
+    if name in number_of_name:
+        return number_of_name[name]
+    try:
+        number = float(name)
+    except ValueError:
+        return None
+    return int(number) if number.is_integer() and 0 <= number <= MAX_CLASS else None
 
 
 def _box(numbers: Sequence[float], has_keypoints: bool) -> tuple[float, ...] | None:

@@ -1,0 +1,214 @@
+"""A photo that has lesions which the import cannot take never becomes clear skin."""
+
+import json
+import unicodedata
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from pycocotools import mask as coco_mask
+
+from acnet.data.clean import MOST_LOST
+from acnet.data.import_set import ImportOptions, import_set
+from acnet.data.prepared_set import PreparedLayout
+from acnet.data.readers.coco_json import box_of
+from acnet.data.readers.formats import open_source
+from acnet.data.readers.yolo_files import parse_label
+from acnet.errors import UserError
+from tests.data.samples import write_photo
+
+HW = (100, 200)
+BOX = (50.0, 60.0, 90.0, 90.0)
+
+
+def run(src, dst, **roots):
+    return import_set(open_source(src, **roots), PreparedLayout.of_folder(dst), ImportOptions())
+
+
+def coco(folder, *annotations, names=("a.jpg",), photos=None):
+    for name in photos or names:
+        write_photo(folder / "images" / name, HW)
+    content = {
+        "images": [{"id": i, "file_name": name} for i, name in enumerate(names)],
+        "annotations": [{"id": i, "category_id": 0, **a} for i, a in enumerate(annotations, 1)],
+        "categories": [{"id": 0, "name": "acne"}],
+    }
+    folder.mkdir(exist_ok=True)
+    (folder / "ann.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_masks_give_the_box_that_pycocotools_gives(seed):
+    rng = np.random.default_rng(seed)
+    mask = np.zeros((17, 23), np.uint8, order="F")
+    for _ in range(rng.integers(1, 4)):
+        y, x = rng.integers(0, 15), rng.integers(0, 21)
+        mask[y : y + rng.integers(1, 9), x : x + rng.integers(1, 9)] = 1
+    packed = coco_mask.encode(mask)
+    x, y, width, height = coco_mask.toBbox(packed).tolist()
+    text = {"size": packed["size"], "counts": packed["counts"].decode()}
+    assert box_of({"segmentation": text}) == (x, y, x + width, y + height)
+    flat = np.concatenate([[0], mask.ravel(order="F"), [0]]).astype(int)
+    edges = np.flatnonzero(np.diff(flat))
+    runs = np.diff(np.concatenate([[0], edges, [mask.size]])).tolist()
+    assert box_of({"segmentation": {"size": [17, 23], "counts": runs}}) == (
+        *(x, y),
+        *(x + width, y + height),
+    )
+
+
+POLYGON = [[50, 60, 90, 60, 90, 90]]
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"bbox": [0, 0, 0, 0], "segmentation": POLYGON}, BOX),
+        ({"bbox": [70, 75, 40, 30, 0]}, BOX),  # detectron2's turned box
+        ({"bbox": [70, 75, 30, 40, 90]}, BOX),
+        ({"bbox": [55, 55, 30, 40], "attributes": {"rotation": 90}}, BOX),  # CVAT's
+        ({"bbox": [50, 60, 40, 30], "attributes": {"rotation": 0.0}}, BOX),
+    ],
+)
+def test_other_forms_of_a_box(entry, expected):
+    assert_allclose(box_of(entry), expected)
+
+
+@pytest.mark.parametrize(
+    "counts", ["", "\x00", "o" * 99, [-1, 5], [1e400], ["x"], [2**70] * 3, None]
+)
+def test_a_broken_mask_is_no_box(counts):
+    assert np.isnan(box_of({"segmentation": {"size": [10, 10], "counts": counts}})).all()
+
+
+@pytest.mark.parametrize("image_id", ["0", 0.0, "a.jpg", "a"])
+def test_objects_find_their_picture_by_other_spellings_of_its_id(tmp_path, image_id):
+    src = coco(tmp_path / "src", {"image_id": image_id, "bbox": [50, 60, 40, 30]})
+    imported = run(src, tmp_path / "dst")
+    assert imported.splits["ann"][0].boxes_xyxy.tolist() == [list(BOX)]
+
+
+def test_objects_of_no_picture_are_an_error_where_they_are_most(tmp_path):
+    good, lost = ({"image_id": i, "bbox": [50, 60, 40, 30]} for i in (0, 7))
+    with pytest.raises(UserError, match=r"where 2 of 3 objects belong to no picture"):
+        open_source(coco(tmp_path / "src", good, lost, lost))
+
+
+def test_a_photo_of_lost_lesions_is_dropped_and_an_import_without_boxes_fails(tmp_path):
+    flat = {"image_id": 1, "bbox": [5, 5, 0, 0]}
+    src = coco(
+        tmp_path / "src", {"image_id": 0, "bbox": [50, 60, 40, 30]}, flat, names=("a.jpg", "b.jpg")
+    )
+    imported = run(src, tmp_path / "dst")
+    assert [record.file_name for record in imported.splits["ann"]] == ["images/a.jpg"]
+    assert imported.notes.counts()[MOST_LOST] == 1
+    with pytest.raises(UserError, match="A data set has at least one box"):
+        run(coco(tmp_path / "none", names=("a.jpg",)), tmp_path / "dst_2")
+
+
+@pytest.mark.parametrize("bbox", [[0.25, 0.6, 0.2, 0.3], [50, 60, 0.4, 0.3]])
+def test_shares_of_a_side_are_no_pixels(tmp_path, bbox):
+    with pytest.raises(UserError, match=r"1 of 1 boxes below a pixel"):
+        run(coco(tmp_path / "src", {"image_id": 0, "bbox": bbox}), tmp_path / "dst")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "3 0,5 0,5 0,1 0,2",
+        "3,0.5,0.5,0.1,0.2",
+        "3;0.5;0.5;0.1;0.2",
+        "3, 0.5, 0.5, 0.1, 0.2",
+        "3.0 0.5 0.5 0.1 0.2",
+        "old scar 0.5 0.5 0.1 0.2",
+    ],
+)
+def test_spellings_of_a_yolo_line(line):
+    label = parse_label(line, number_of_name={"old scar": 3})
+    assert (label.classes, label.bad_lines) == ([3], 0)
+    assert_allclose(label.boxes_xyxy, [[0.45, 0.4, 0.55, 0.6]])
+
+
+@pytest.mark.parametrize("line", ["mole 0.5 0.5 0.1 0.2", "3 0.5 0.5 x 0.2", "0.5 0.5 0.1 0.2"])
+def test_a_yolo_line_that_cannot_be_read_drops_its_photo(tmp_path, line):
+    for name, text in (("a", line), ("b", "0 0.5 0.5 0.2 0.2")):
+        write_photo(tmp_path / "src" / "images" / f"{name}.jpg", HW)
+        (tmp_path / "src" / "labels").mkdir(exist_ok=True)
+        (tmp_path / "src" / "labels" / f"{name}.txt").write_text(text)
+    imported = run(tmp_path / "src", tmp_path / "dst")
+    assert [record.file_name for record in imported.splits["all"]] == ["images/b.jpg"]
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "<robndbox><cx>70</cx><cy>75</cy><w>40</w><h>30</h><angle>0</angle></robndbox>",
+        "<polygon><x1>50</x1><y1>60</y1><x2>90</x2><y2>60</y2><x3>90</x3><y3>90</y3></polygon>",
+        "<bndbox><xmin>51,0</xmin><ymin>61</ymin><xmax>90</xmax><ymax>90</ymax></bndbox>",
+    ],
+)
+def test_forms_of_a_voc_box(tmp_path, shape):
+    write_photo(tmp_path / "src" / "a.jpg", HW)
+    text = f"<annotation><object><name>acne</name>{shape}</object></annotation>"
+    (tmp_path / "src" / "a.xml").write_text(text)
+    imported = run(tmp_path / "src", tmp_path / "dst")
+    assert_allclose(imported.splits["all"][0].boxes_xyxy, [BOX])
+
+
+@pytest.mark.parametrize(
+    ("written", "there"),
+    [
+        ("..\\..\\label-studio\\media\\upload\\4\\a.jpg", "a.jpg"),
+        ("/data/upload/1/a.jpg", "a.jpg"),
+        ("images/1/a.jpg", "a.jpg"),
+        ("Foto%201.jpg", "Foto 1.jpg"),
+        ("https://host/x/a.jpg?sig=1", "a.jpg"),
+        (unicodedata.normalize("NFD", "ü.JPG"), "ü.jpg"),
+    ],
+)
+@pytest.mark.parametrize("root", [True, False])
+def test_names_of_web_tools_find_their_photo(tmp_path, written, there, root):
+    box = {"image_id": 0, "bbox": [50, 60, 40, 30]}
+    src = coco(tmp_path / "src", box, names=(written,), photos=(there, "z.jpg"))
+    roots = {"image_root": src / "images"} if root else {}
+    imported = run(src, tmp_path / "dst", **roots)
+    assert [r.file_name for r in imported.splits["ann"]] == [there if root else f"images/{there}"]
+
+
+def test_a_name_that_fits_two_photos_is_dropped(tmp_path):
+    box = {"image_id": 1, "bbox": [50, 60, 40, 30]}
+    names, photos = ("/x/a.jpg", "c.jpg"), ("1/a.jpg", "2/a.jpg", "c.jpg")
+    imported = run(coco(tmp_path / "src", box, names=names, photos=photos), tmp_path / "dst")
+    assert [record.file_name for record in imported.splits["ann"]] == ["images/c.jpg"]
+    assert "fits several files" in (tmp_path / "dst" / "dropped.txt").read_text()
+
+
+OTHER_FILES = {
+    "labelme": ("a.json", '{"shapes": [{"label": "acne"}], "imagePath": "a.jpg"}'),
+    "CVAT": (
+        "annotations.xml",
+        '<?xml version="1.0"?><annotations><image name="a.jpg"/></annotations>',
+    ),
+    "Label Studio": ("x.json", '[{"data": {}, "annotations": [{"result": []}]}]'),
+    "VIA": ("via.csv", "filename,region_shape_attributes\n"),
+    "Supervisely": ("meta.json", '{"classes": [], "projectType": "images"}'),
+    "CreateML": ("x.json", '[{"image": "a", "annotations": [{"label": 1, "coordinates": {}}]}]'),
+}
+
+
+@pytest.mark.parametrize("tool", OTHER_FILES)
+def test_sets_of_other_tools_are_called_by_the_tool(tmp_path, tool):
+    name, text = OTHER_FILES[tool]
+    write_photo(tmp_path / "a.jpg", HW)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=rf"looks like a file of {tool}\. In {tool}, .*(COCO|coco)"):
+        open_source(tmp_path)
+
+
+def test_a_file_with_the_word_images_does_not_hide_a_yolo_export(tmp_path):
+    write_photo(tmp_path / "images" / "a.jpg", HW)
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.2 0.2")
+    (tmp_path / "info.json").write_text('{"images": 2}')
+    assert open_source(tmp_path).format == "yolo"
