@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from acnet.data.images import open_image
 from acnet.data.prepared_set import FileState, PreparedLayout, file_state
 from acnet.data.readers.source import Source
 from acnet.data.records import Annotated, Note
 from acnet.errors import UnreadableFileError, UserError
+from acnet.photos.read import open_image
 
 UNREADABLE = "photo dropped: unreadable"
 NOT_FOUND = "photo dropped: listed, not found"
