@@ -4,9 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from acnet.cli._evaluation import PREDICTIONS_HELP, add_ground_truth, set_up_logging
 from acnet.cli.arguments import natural_int
+from acnet.cli.evaluate import PREDICTIONS_HELP, add_command, add_ground_truth, set_up_logging
 from acnet.errors import UserError
+from acnet.output_files import check_output_file
 
 DESCRIPTION = """\
 Fit the count of lesions on validation photos, and write it as a small JSON file. One half of the
@@ -25,20 +26,13 @@ examples:
 then:
   acnet evaluate gt_test.json test/predictions.json --count-model count.json
 """
+MARKS = ('"format": "acnet count model"',)
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Adds `calibrate` to the command line.
-
-    Args:
-        subparsers: of the main parser.
-    """
-    parser = subparsers.add_parser(
-        "calibrate",
-        help="fit counts on validation photos",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    """Add `calibrate` to the command line."""
+    parser = add_command(
+        subparsers, "calibrate", "fit counts on validation photos", DESCRIPTION, EPILOG
     )
     add_ground_truth(parser, "GT_VAL.json")
     parser.add_argument(
@@ -66,17 +60,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Fits, writes and says how well it counts.
-
-    Args:
-        args: the parsed command line.
-
-    Returns:
-        The exit status 0.
-
-    Raises:
-        UserError: a file cannot be used, or there are too few photos.
-    """
+    """Fit, write and say how well it counts."""
+    inputs = [args.ground_truth, args.predictions]
+    check_output_file(args.output, inputs=inputs, marks=MARKS, option="--output")
     set_up_logging()
     from acnet.evaluation.coco_files import read_ground_truth
     from acnet.evaluation.count_fit import fit_count_model

@@ -1,18 +1,21 @@
-"""`acnet evaluate`: saved predictions against ground truth, without a model."""
+"""`acnet evaluate` and `acnet compare`: saved predictions against ground truth, without a model."""
 
 import argparse
+import json
+import logging
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from acnet.cli._evaluation import (
-    PREDICTIONS_HELP,
-    add_bootstrap_options,
-    add_ground_truth,
-    evaluation_options,
-    read_count_model_for,
-    set_up_logging,
-)
-from acnet.errors import UserError
+from acnet.cli.arguments import natural_int, positive_int
+from acnet.errors import UserError, printable
+from acnet.output_files import check_output_file
+
+if TYPE_CHECKING:
+    from acnet.evaluation.columns import Detections, GroundTruth
+    from acnet.evaluation.count_model import CountModel
+    from acnet.evaluation.result import EvaluationOptions
 
 DESCRIPTION = """\
 Compare saved predictions with ground truth. Detections are matched once; from that come
@@ -39,20 +42,38 @@ all numbers as JSON, and a page with curves and the worst photos:
   acnet evaluate gt.json results/predictions.json --json numbers.json --report report \\
       --with-photos --image-root photos/
 """
+COMPARE_DESCRIPTION = """\
+Compare two models on the same photos by a paired bootstrap: photos are drawn again and again, and
+both models are measured on the same draw. For each number it shows
+
+  B - A      the difference on all photos
+  interval   95 % of the differences on the drawn photos
+  p          how often chance alone would show as much, were the models equal
+  better     A or B, where p is below 0.05
+
+p is that of one number. Of twenty numbers one is below 0.05 by chance, so choose beforehand which
+one decides.
+"""
+COMPARE_EPILOG = """\
+examples:
+  acnet compare gt.json baseline/predictions.json acnet/predictions.json
+  acnet compare gt.json a.json b.json --json difference.json --replicates 10000
+
+with counts and grades, each model with the threshold that was fitted for it:
+  acnet compare gt.json a.json b.json --count-models count_a.json count_b.json
+"""
+PREDICTIONS_HELP = (
+    "COCO results; beside an images.json of `acnet predict`, or with a file_name in each row, "
+    "photos are matched by name, else by the ids of GT.json"
+)
+JSON_MARKS = ('"schema_version"',)
+ON_STDOUT = Path("-")
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Adds `evaluate` to the command line.
-
-    Args:
-        subparsers: of the main parser.
-    """
-    parser = subparsers.add_parser(
-        "evaluate",
-        help="compare saved predictions with ground truth",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    """Add `evaluate` and `compare` to the command line."""
+    parser = add_command(
+        subparsers, "evaluate", "compare saved predictions with ground truth", DESCRIPTION, EPILOG
     )
     add_ground_truth(parser)
     parser.add_argument("predictions", type=Path, metavar="PREDICTIONS.json", help=PREDICTIONS_HELP)
@@ -62,7 +83,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="FILE",
         help="of `acnet calibrate`, for counts and grades",
     )
-    parser.add_argument("--json", type=Path, metavar="OUT.json", help="write every number here")
     parser.add_argument("--report", type=Path, metavar="DIR", help="write a page to look at here")
     parser.add_argument(
         "--with-photos",
@@ -72,52 +92,185 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--image-root", type=Path, metavar="DIR", help="where the file names of GT.json lead to"
     )
-    add_bootstrap_options(parser)
+    _add_output_options(parser)
     parser.set_defaults(run=run)
+
+    parser = add_command(
+        subparsers,
+        "compare",
+        "tell whether one model is better than another",
+        COMPARE_DESCRIPTION,
+        COMPARE_EPILOG,
+    )
+    add_ground_truth(parser)
+    parser.add_argument("a", type=Path, metavar="A.json", help=PREDICTIONS_HELP)
+    parser.add_argument("b", type=Path, metavar="B.json", help="the same of the other model")
+    parser.add_argument(
+        "--count-models",
+        type=Path,
+        nargs=2,
+        metavar=("FILE_A", "FILE_B"),
+        help="of `acnet calibrate`, for counts and grades",
+    )
+    _add_output_options(parser)
+    parser.set_defaults(run=run_compare)
+
+
+def add_command(
+    subparsers: argparse._SubParsersAction, name: str, summary: str, description: str, epilog: str
+) -> argparse.ArgumentParser:
+    """Add a command whose help keeps its line ends."""
+    return subparsers.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_ground_truth(parser: argparse.ArgumentParser, name: str = "GT.json") -> None:
+    """Add the first argument, the ground truth, which the help calls by `name`."""
+    parser.add_argument("ground_truth", type=Path, metavar=name, help="COCO annotations")
+
+
+def _add_output_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--json",
+        type=Path,
+        nargs="?",
+        const=ON_STDOUT,
+        metavar="OUT.json",
+        help="one JSON document for programs, on stdout in place of the text or in a file",
+    )
+    parser.add_argument(
+        "--replicates",
+        type=natural_int,
+        default=1000,
+        metavar="N",
+        help="of the bootstrap; 0 for no intervals; default 1000",
+    )
+    parser.add_argument(
+        "--seed", type=natural_int, default=0, metavar="S", help="of the bootstrap; default 0"
+    )
+    parser.add_argument(
+        "--max-detections",
+        type=positive_int,
+        default=1000,
+        metavar="N",
+        help="best detections of a photo and class that count; default 1000",
+    )
+    parser.add_argument(
+        "--quiet", action="store_true", help="no table and no progress bar, errors only"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluates and says what was found.
-
-    Args:
-        args: the parsed command line.
-
-    Returns:
-        The exit status 0.
-
-    Raises:
-        UserError: a file cannot be used, or the options do not go together.
-    """
-    _check_options(args)
+    """Evaluate and say what was found."""
+    inputs = [args.ground_truth, args.predictions, args.count_model]
+    _check_options(args, [path for path in inputs if path])
     set_up_logging(quiet=args.quiet)
     from acnet.evaluation.coco_files import read_ground_truth
     from acnet.evaluation.printed_tables import result_text
     from acnet.evaluation.protocol import evaluate
     from acnet.evaluation.saved_predictions import read_saved_predictions
-    from acnet.files import write_json
 
-    count_model = args.count_model and read_count_model_for(args.count_model, args.predictions)
+    count_model = args.count_model and _read_count_model_for(args.count_model, args.predictions)
     ground_truth = read_ground_truth(args.ground_truth)
     detections = read_saved_predictions(args.predictions, ground_truth)
-    result = evaluate(
-        ground_truth, detections, count_model=count_model, options=evaluation_options(args)
-    )
-    if not args.quiet:
-        sys.stdout.write(result_text(result))
-    if args.json:
-        write_json(args.json, result.to_json(), indent=2)
+    result = evaluate(ground_truth, detections, count_model=count_model, options=_options(args))
+    _show(args, result_text(result), result.to_json())
     if args.report:
         from acnet.visualization.report import write_report
 
         page = write_report(
             args.report, result, photos_root=args.image_root if args.with_photos else None
         )
-        if not args.quiet:
+        if not args.quiet and args.json != ON_STDOUT:
             sys.stdout.write(f"\nreport: {page}\n")
     return 0
 
 
-def _check_options(args: argparse.Namespace) -> None:
+def run_compare(args: argparse.Namespace) -> int:
+    """Compare two models and show the differences."""
+    both = (args.a, args.b)
+    _check_json(args, [args.ground_truth, *both, *(args.count_models or ())])
+    set_up_logging(quiet=args.quiet)
+    from acnet.evaluation.bootstrap import compare, comparison_json
+    from acnet.evaluation.coco_files import read_ground_truth
+    from acnet.evaluation.printed_tables import comparison_text
+    from acnet.evaluation.saved_predictions import read_saved_predictions
+
+    models = args.count_models and tuple(map(_read_count_model_for, args.count_models, both))
+    ground_truth = read_ground_truth(args.ground_truth)
+    detections = [read_saved_predictions(path, ground_truth) for path in both]
+    options = _options(args)
+    rows = compare(ground_truth, *detections, count_models=models, options=options)
+    text = (
+        f"A: {args.a}{_silence(ground_truth, detections[0])}\n"
+        f"B: {args.b}{_silence(ground_truth, detections[1])}\n"
+        f"{ground_truth.num_photos} photos, {ground_truth.counts().sum()} lesions; paired "
+        f"bootstrap, {options.replicates} replicates, seed {options.seed}\n\n"
+        f"{comparison_text(rows, options)}"
+    )
+    _show(args, text, comparison_json(rows, ground_truth, options))
+    return 0
+
+
+def set_up_logging(*, quiet: bool = False) -> None:
+    """Let the library say what it does on stderr; only warnings where it is to be quiet."""
+    logging.basicConfig(format="%(levelname)s: %(message)s")
+    logging.getLogger("acnet").setLevel(logging.WARNING if quiet else logging.INFO)
+
+
+def _show(args: argparse.Namespace, text: str, numbers: Mapping[str, Any]) -> None:
+    """Write the text, and the numbers where they are asked for."""
+    from acnet.files import write_json
+
+    if args.json == ON_STDOUT:
+        sys.stdout.write(json.dumps(numbers, allow_nan=False, indent=2) + "\n")
+        return
+    if args.json:
+        write_json(args.json, numbers, indent=2)
+    if not args.quiet:
+        sys.stdout.write(printable(text))
+
+
+def _silence(ground_truth: "GroundTruth", detections: "Detections") -> str:
+    """Say how many photos have no detection, which may be those of another set."""
+    silent = int((detections.counts(ground_truth.num_photos) == 0).sum())
+    return f", {silent} photos without a detection" if silent else ""
+
+
+def _options(args: argparse.Namespace) -> "EvaluationOptions":
+    from acnet.evaluation.result import EvaluationOptions
+
+    return EvaluationOptions(
+        max_detections=args.max_detections,
+        replicates=args.replicates,
+        seed=args.seed,
+        progress=not args.quiet,
+    )
+
+
+def _read_count_model_for(path: Path, predictions: Path) -> "CountModel":
+    """Read a count model, unless it was fitted to scores of another merging."""
+    from acnet.evaluation.count_model import check_merge, read_count_model
+    from acnet.evaluation.saved_predictions import saved_merge
+
+    model = read_count_model(path)
+    merge = saved_merge(predictions)
+    if merge is not None:
+        check_merge(model, merge, source=str(path))
+    return model
+
+
+def _check_json(args: argparse.Namespace, inputs: list[Path]) -> None:
+    if args.json and args.json != ON_STDOUT:
+        check_output_file(args.json, inputs=inputs, marks=JSON_MARKS, option="--json")
+
+
+def _check_options(args: argparse.Namespace, inputs: list[Path]) -> None:
     if args.with_photos and not args.report:
         raise UserError(
             "--with-photos is about the report, and no other output shows photos. "
@@ -133,3 +286,8 @@ def _check_options(args: argparse.Namespace) -> None:
             "--image-root is the folder in which the file names of the ground truth are. "
             f"Received {args.image_root}, which is no folder; check its spelling."
         )
+    _check_json(args, inputs)
+    if args.report:
+        from acnet.visualization.report import check_report_folder
+
+        check_report_folder(args.report, inputs=[*inputs, *filter(None, [args.json])])

@@ -17,12 +17,7 @@ from acnet.evaluation.average_precision import (
     precision_recall,
 )
 from acnet.evaluation.bootstrap import Difference, compare
-from acnet.evaluation.coco_files import (
-    detections_from_rows,
-    ground_truth_from_coco,
-    read_ground_truth,
-    read_predictions,
-)
+from acnet.evaluation.coco_files import ground_truth_from_coco, read_ground_truth
 from acnet.evaluation.columns import (
     COCO_RANGES,
     Detections,
@@ -42,6 +37,7 @@ from acnet.evaluation.matches import Matches
 from acnet.evaluation.matching import COCO_IOUS, DEFAULT_CAPS, DEFAULT_RANGES, match
 from acnet.evaluation.protocol import evaluate
 from acnet.evaluation.result import EvaluationOptions, EvaluationResult
+from acnet.evaluation.result_rows import detections_from_rows, read_predictions
 from acnet.evaluation.saved_predictions import read_saved_predictions
 
 __all__ = [

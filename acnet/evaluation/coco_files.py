@@ -1,23 +1,27 @@
-"""COCO files as columns: ground truth at once, predictions as a stream of rows."""
+"""Ground truth from COCO files, and what is wrong with one, in words for the one who wrote it."""
 
-import codecs
 import json
+import logging
 import os
+import re
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from reprlib import Repr
+from typing import Any
 
-import ijson
 import numpy as np
 
 from acnet.errors import UserError
-from acnet.evaluation.coco_checks import checked_section, row_fault
-from acnet.evaluation.columns import Detections, GroundTruth, sort_detections
+from acnet.evaluation.columns import GroundTruth
 
-READ_BYTES = 2**12
-LONGEST_ROW_BYTES = 2**22  # a row with a mask takes some 10,000
-DEEPEST_ROW = 2000
+logger = logging.getLogger(__name__)
+
+LARGEST_NUMBER = 1e9  # no NaN, no infinity and no integer beyond float64 is below it
+LARGEST_ID = 2**63 - 1
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
+_repr = Repr()
 
 
 def read_ground_truth(path: str | os.PathLike) -> GroundTruth:
@@ -25,9 +29,6 @@ def read_ground_truth(path: str | os.PathLike) -> GroundTruth:
 
     Args:
         path: JSON with `images`, `annotations` and `categories`.
-
-    Returns:
-        See `ground_truth_from_coco`.
 
     Raises:
         UserError: It cannot be read, or see `ground_truth_from_coco`.
@@ -51,6 +52,9 @@ def ground_truth_from_coco(
 ) -> GroundTruth:
     """Turn the content of a COCO file of annotations into columns.
 
+    Images and categories may have any whole numbers as ids, from 0 or not; those of annotations are
+    not read, since nothing refers to them. Categories of one name are one class.
+
     Args:
         content: With `images`, `annotations` and `categories`.
         source: What errors call it.
@@ -60,97 +64,81 @@ def ground_truth_from_coco(
         is width times height, a missing `iscrowd` or `difficult` is 0.
 
     Raises:
-        UserError: A section is missing; there is no image or category; an id is no integer from 1,
-            is repeated or refers to nothing; a category's name is repeated; or a box is not four
-            finite numbers with sizes of at least 0.
+        UserError: A section is missing; there is no image or category; an id of one is no whole
+            number, is repeated or refers to nothing; or a box is not four finite numbers with sizes
+            of at least 0.
+
+    Example:
+        >>> content = {
+        ...     "images": [{"id": 0, "file_name": "a.jpg", "width": 640, "height": 480}],
+        ...     "categories": [{"id": 0, "name": "acne"}],
+        ...     "annotations": [{"image_id": 0, "category_id": 0, "bbox": [1, 2, 30, 40]}],
+        ... }
+        >>> ground_truth_from_coco(content).counts()
+        array([1])
     """
-    images = sorted(checked_section(content, "images", source), key=_id)
-    categories = sorted(checked_section(content, "categories", source), key=_id)
-    annotations = checked_section(content, "annotations", source)
-    image_ids, category_ids = list(map(_id, images)), list(map(_id, categories))
-    columns = _columns(annotations, image_ids, category_ids, f"{source}, annotations")
+    images = _by_id(_checked_section(content, "images", source))
+    categories = _by_id(_checked_section(content, "categories", source))
+    annotations = _checked_section(content, "annotations", source)
+    class_of, used = _classes_by_id(categories, annotations)
+    photo_of = {image_id: index for index, image_id in enumerate(images)}
+    columns = _columns(annotations, photo_of, class_of, source)
     order = np.argsort(columns["photo"], kind="stable")
     boxes = columns["boxes_xywh"]
     areas = [row.get("area", w * h) for row, (_, _, w, h) in zip(annotations, boxes, strict=True)]
+    sizes_hw = [(image["height"], image["width"]) for image in images.values()]
     return GroundTruth(
-        image_ids=np.array(image_ids, dtype=np.int64),
-        file_names=tuple(image["file_name"] for image in images),
-        image_hw=np.array([(image["height"], image["width"]) for image in images], dtype=np.int64),
-        category_ids=np.array(category_ids, dtype=np.int64),
-        class_names=tuple(category["name"] for category in categories),
+        image_ids=np.array(list(images), dtype=np.int64),
+        file_names=tuple(image["file_name"] for image in images.values()),
+        image_hw=np.array(sizes_hw, dtype=np.int64),
+        category_ids=np.array(used, dtype=np.int64),
+        class_names=tuple(categories[category_id]["name"] for category_id in used),
         photo=columns["photo"][order],
         classes=columns["classes"][order],
         boxes_xywh=boxes[order],
         areas=np.array(areas, dtype=np.float64)[order],
         crowd=np.array([row.get("iscrowd", 0) for row in annotations], dtype=bool)[order],
         difficult=np.array([row.get("difficult", 0) for row in annotations], dtype=bool)[order],
+        other_ids={key: used[index] for key, index in class_of.items() if key != used[index]},
     )
 
 
-def read_predictions(path: str | os.PathLike, ground_truth: GroundTruth) -> Detections:
-    """Read a COCO file of results, row by row.
+def _classes_by_id(
+    categories: Mapping[int, Mapping[str, Any]], annotations: Sequence[Mapping[str, Any]]
+) -> tuple[dict[int, int], list[int]]:
+    """Return the class of each category, and the ids that stand for the classes.
 
-    Args:
-        path: JSON, a list of rows with `image_id`, `category_id`, `bbox` (x, y, width, height) and
-            `score`.
-        ground_truth: What the ids refer to.
-
-    Returns:
-        The detections. Beside them, only a small part of the file is in memory at any time.
-
-    Raises:
-        UserError: It cannot be read, or a row is not as above; the message names file and row.
+    Of several categories of a name, as Roboflow writes them, the one that is used most does.
     """
-    return detections_from_rows(read_json_rows(path), ground_truth, source=str(path))
-
-
-def detections_from_rows(
-    rows: Iterable[Mapping[str, Any]], ground_truth: GroundTruth, *, source: str = "predictions"
-) -> Detections:
-    """Turn COCO results into columns.
-
-    Args:
-        rows: With `image_id`, `category_id`, `bbox` (x, y, width, height) and `score`.
-        ground_truth: What the ids refer to.
-        source: What errors call them.
-
-    Returns:
-        The detections.
-
-    Raises:
-        UserError: A row is not as above; the message names its place, from 0.
-    """
-    scores = array("d")
-    columns = _columns(
-        rows, ground_truth.image_ids.tolist(), ground_truth.category_ids.tolist(), source, scores
-    )
-    return sort_detections(**columns, scores=np.frombuffer(scores))
+    uses = Counter(whole_number(row.get("category_id")) for row in annotations)
+    by_name: dict[str, list[int]] = {}
+    for category_id, category in categories.items():
+        by_name.setdefault(category["name"], []).append(category_id)
+    for name, ids in by_name.items():
+        if len(ids) > 1:
+            logger.info("The categories %s are all called %r and taken for one", ids, name)
+    used = sorted(max(ids, key=lambda i: (uses[i], -i)) for ids in by_name.values())
+    place = {categories[category_id]["name"]: index for index, category_id in enumerate(used)}
+    return {key: place[category["name"]] for key, category in categories.items()}, used
 
 
 def _columns(
-    rows: Iterable[Any],
-    image_ids: Sequence[int],
-    category_ids: Sequence[int],
-    source: str,
-    scores: array | None = None,
+    rows: Sequence[Any], photo_of: Mapping[int, int], class_of: Mapping[int, int], source: str
 ) -> dict[str, np.ndarray]:
-    """Check rows and collect `photo`, `classes` and `boxes_xywh`, and `scores` where wanted."""
-    photo_of = {image_id: index for index, image_id in enumerate(image_ids)}
-    class_of = {category_id: index for index, category_id in enumerate(category_ids)}
     photo, classes, boxes = array("i"), array("i"), array("d")
     for place, row in enumerate(rows):
-        fault = row_fault(row, photo_of, class_of, with_score=scores is not None)
+        photo_index = index_of(row.get("image_id"), photo_of)
+        class_index = index_of(row.get("category_id"), class_of)
+        fault = box_fault(row.get("bbox"))
+        if class_index is None:
+            fault = unknown_id("category_id", row)
+        if photo_index is None:
+            fault = unknown_id("image_id", row)
         if fault is not None:
-            raise UserError(
-                "A row names its image and category and has a box of four numbers: left, top, "
-                f"width, height, in pixels. Received {source}, row {place} from 0: {fault}. "
-                "Correct the row, or leave it out."
-            )
-        photo.append(photo_of[row["image_id"]])
-        classes.append(class_of[row["category_id"]])
+            raise row_error(f"{source}, annotations", place, fault)
+        photo.append(photo_index)
+        classes.append(class_index)
         boxes.extend(row["bbox"])
-        if scores is not None:
-            scores.append(row["score"])
     return {
         "photo": np.frombuffer(photo, dtype=np.int32),
         "classes": np.frombuffer(classes, dtype=np.int32),
@@ -158,72 +146,108 @@ def _columns(
     }
 
 
-def _id(member: Mapping[str, Any]) -> int:
-    return member["id"]
+def whole_number(value: Any) -> int | None:
+    """Return an id as a whole number, whether written as 7, 7.0 or "7"; None for anything else."""
+    if type(value) is str and _WHOLE.fullmatch(value):
+        value = int(value)
+    is_whole = type(value) is int or (type(value) is float and value.is_integer())
+    return int(value) if is_whole and -LARGEST_ID <= value <= LARGEST_ID else None
 
 
-def read_json_rows(path: str | os.PathLike) -> Iterator[Any]:
-    """Yield the members of the list that a JSON file consists of, one after the other.
+def index_of(value: Any, known: Mapping[int, int]) -> int | None:
+    """Return what an id refers to, None for nothing."""
+    return known.get(value) if type(value) is int else known.get(whole_number(value))
 
-    Only a small part of the file is in memory at any time.
 
-    Raises:
-        UserError: It cannot be read, or is not a list in JSON, or a member is longer than 4 MiB or
-            nested too deeply.
-    """
-    number = 0
+def box_fault(box: Any) -> str | None:
+    """Find what is wrong with a box in COCO's form, None for nothing."""
+    if not isinstance(box, list | tuple) or len(box) != 4 or not all(map(is_number, box)):
+        return f"bbox must be four finite numbers, not {short(box)}"
+    if box[2] < 0 or box[3] < 0:
+        return f"width and height must not be negative, as in {short(box)}"
+    return None
+
+
+def unknown_id(key: str, row: Mapping[str, Any]) -> str:
+    """Say that a row refers to nothing."""
+    return f"{key} must be one of the ground truth's ids, not {short(row.get(key))}"
+
+
+def row_error(source: str, place: int, fault: str) -> UserError:
+    """Return the error of a row with a fault."""
+    return UserError(
+        "A row names its image and category and has a box of four numbers: left, top, width, "
+        f"height, in pixels. Received {source}, row {place} from 0: {fault}. Correct the row, or "
+        "leave it out."
+    )
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether a value is a number that is neither NaN nor absurdly large."""
+    return type(value) in (int, float) and -LARGEST_NUMBER <= value <= LARGEST_NUMBER
+
+
+def short(value: Any) -> str:
+    """Write a value for an error, however long it is."""
     try:
-        with Path(path).open("rb") as file:
-            window = _Window(file)
-            for row in ijson.items(window, "item", use_float=True, buf_size=READ_BYTES):
-                yield row
-                window.start_row()
-                number += 1
-    except OSError as error:
+        return _repr.repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
+
+
+def _checked_section(content: Any, name: str, source: str) -> list[dict[str, Any]]:
+    """Return a section's members, sound but for what they refer to, in the order of the file."""
+    section = content.get(name) if isinstance(content, dict) else None
+    if not isinstance(section, list) or (not section and name != "annotations"):
         raise UserError(
-            f"A file of rows must be readable. Received {path}: {error.strerror}. Check the name."
-        ) from error
-    except (ijson.JSONError, UnicodeError, ValueError) as error:
-        raise UserError(
-            "Predictions are a JSON list of rows in UTF-8, one a detection, since they are read "
-            f"row by row. Received {path}, row {number} from 0: {_first_line(error)}. Write the "
-            "file anew; one that was cut off ends like this as well, and NaN is no number of JSON."
-        ) from error
+            "Ground truth is a COCO file: an object with images, categories and annotations, of "
+            f"which only the annotations may be an empty list. Received {source}, with no {name}. "
+            "Give the file of annotations, not that of predictions."
+        )
+    for place, member in enumerate(section):
+        fault = _member_fault(member, name)
+        if fault is not None:
+            raise UserError(
+                "Images, categories and annotations of a COCO file must be complete. Received "
+                f"{source}, {name}, member {place} from 0: {fault}. Correct it, or leave it out."
+            )
+    if name != "annotations":
+        for value, number in Counter(whole_number(member["id"]) for member in section).items():
+            if number > 1:
+                raise UserError(
+                    f"The {name} must differ in their id, by which they are known. Received "
+                    f"{source} with the id {value} {number} times. Change all but one."
+                )
+    return section
 
 
-class _Window:
-    """A file for ijson: a list of rows, none of which is endless or nested without end."""
-
-    def __init__(self, file: IO[bytes]):
-        self._file = file
-        self._started = False
-        self.start_row()
-
-    def start_row(self) -> None:
-        self._row_bytes = self._row_depth = 0
-
-    def read(self, size: int) -> bytes:
-        if not size:  # ijson asks thus whether these are bytes
-            return b""
-        chunk = self._file.read(size)
-        if not self._started:
-            chunk = chunk.removeprefix(codecs.BOM_UTF8)
-            while chunk.isspace():
-                chunk = self._file.read(size)
-            if not chunk.lstrip().startswith(b"["):
-                raise ValueError("it does not start with [")
-            self._started = True
-        # ijson names the place of each value by all the brackets around it: its memory grows with
-        # the square of the depth. Brackets in texts are counted too; a mask holds some hundred.
-        opened, closed = (sum(map(chunk.count, signs)) for signs in ((b"[", b"{"), (b"]", b"}")))
-        self._row_depth += opened - closed
-        self._row_bytes += len(chunk)
-        if self._row_depth > DEEPEST_ROW or self._row_bytes > LONGEST_ROW_BYTES:
-            raise ValueError("it is nested too deeply or longer than 4 MiB")
-        return chunk
+def _member_fault(member: Any, name: str) -> str | None:
+    if not isinstance(member, dict):
+        return f"it must be an object, not {short(member)}"
+    if name == "annotations":
+        return _annotation_fault(member)
+    if whole_number(member.get("id")) is None:
+        return f"id must be a whole number of at most 18 digits, not {short(member.get('id'))}"
+    key = "file_name" if name == "images" else "name"
+    if not isinstance(member.get(key), str):
+        return f"{key} must be text, not {short(member.get(key))}"
+    if name == "images":
+        for key in ("width", "height"):
+            if not is_number(member.get(key)) or member[key] < 1 or member[key] % 1:
+                return f"{key} must be a positive integer, not {short(member.get(key))}"
+    return None
 
 
-def _first_line(error: Exception) -> str:
-    text = error.args[0] if error.args else ""
-    text = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
-    return text.partition("\n")[0].strip(" .") or "it is no JSON"
+def _annotation_fault(member: Mapping[str, Any]) -> str | None:
+    for key in ("iscrowd", "difficult"):
+        if member.get(key, 0) not in (0, 1):
+            return f"{key} must be 0 or 1, not {short(member[key])}"
+    area = member.get("area", 0)
+    if not is_number(area) or area < 0:
+        return f"area must be a finite number of at least 0, not {short(area)}"
+    return None
+
+
+def _by_id(section: Sequence[Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:
+    members = {whole_number(member["id"]): member for member in section}
+    return dict(sorted(members.items()))

@@ -8,8 +8,8 @@ Shape shorthand: P photos, K classes, G ground-truth boxes, D detections.
 """
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -54,6 +54,7 @@ class GroundTruth:
         areas: (G,) float64 in px², as annotated, which COCO's size ranges refer to.
         crowd: (G,) bool, COCO's `iscrowd`: a region of many, which neither counts nor punishes.
         difficult: (G,) bool, VOC's flag, which only VOC's numbers respect.
+        other_ids: Ids of categories that have the name of another, by which they are known.
     """
 
     image_ids: np.ndarray
@@ -67,6 +68,7 @@ class GroundTruth:
     areas: np.ndarray
     crowd: np.ndarray
     difficult: np.ndarray
+    other_ids: Mapping[int, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.photo)

@@ -8,16 +8,18 @@ any COCO results.
 
 import json
 import logging
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from acnet.errors import UserError
-from acnet.evaluation.coco_files import ground_truth_from_coco, read_predictions
+from acnet.evaluation.coco_files import ground_truth_from_coco
 from acnet.evaluation.columns import Detections, GroundTruth, sort_detections
+from acnet.evaluation.result_rows import read_predictions
+from acnet.file_names import match_names
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +30,8 @@ MOST_NAMES_SHOWN = 3
 def read_saved_predictions(path: Path, ground_truth: GroundTruth) -> Detections:
     """Read predictions, by the names in the images.json beside them where there is one.
 
-    A photo has the same name when one of the two is the end of the other, in whole folders:
-    `photos/a.jpg` is `a.jpg`. Predicted photos that the ground truth does not hold are left out.
+    Names are equal in any spelling, or by the end of their path where only one photo fits:
+    `photos/a.jpg` is `a.JPG`. Predicted photos that the ground truth does not hold are left out.
 
     Args:
         path: COCO results.
@@ -99,28 +101,26 @@ def _read_images_json(path: Path) -> Any:
 
 def _photos_by_name(named: GroundTruth, truth: GroundTruth, path: Path) -> np.ndarray:
     """Return the index in the ground truth of each predicted photo, -1 for photos not in it."""
-    by_last_part = defaultdict(list)
-    for index, name in enumerate(named.file_names):
-        by_last_part[PurePosixPath(name).name].append(index)
+    matched = match_names(truth.file_names, named.file_names)
+    places = {name: index for index, name in enumerate(named.file_names)}
+    uses = Counter(named.file_names)
     photos = np.full(named.num_photos, -1, dtype=np.int32)
     missing = []
     for index, name in enumerate(truth.file_names):
-        found = [
-            other
-            for other in by_last_part[PurePosixPath(name).name]
-            if _is_same_photo(name, named.file_names[other])
-        ]
-        exact = [other for other in found if named.file_names[other] == name]
-        found = exact or found
-        if not found:
+        there = matched.found.get(name)
+        if name in matched.ambiguous or uses[there] > 1:
+            raise _ambiguous(name, path)
+        if there is None:
             missing.append(name)
-        elif len(found) > 1 or photos[found[0]] >= 0:
+        elif photos[places[there]] >= 0:
             raise _ambiguous(name, path)
         else:
-            photos[found[0]] = index
-            _check_size(name, named.image_hw[found[0]], truth.image_hw[index], path)
+            photos[places[there]] = index
+            _check_size(name, named.image_hw[places[there]], truth.image_hw[index], path)
     if missing:
         raise _not_predicted(missing, truth, path)
+    if matched.by_end:
+        logger.info("%d photos are matched by the end of their path", len(matched.by_end))
     if (photos < 0).any():
         logger.info(
             "%d of the %d predicted photos are not in the ground truth and are left out",
@@ -128,11 +128,6 @@ def _photos_by_name(named: GroundTruth, truth: GroundTruth, path: Path) -> np.nd
             named.num_photos,
         )
     return photos
-
-
-def _is_same_photo(name: str, other: str) -> bool:
-    short, long = sorted((PurePosixPath(name).parts, PurePosixPath(other).parts), key=len)
-    return long[len(long) - len(short) :] == short
 
 
 def _check_size(name: str, predicted_hw: np.ndarray, true_hw: np.ndarray, path: Path) -> None:
@@ -150,16 +145,18 @@ def _size(image_hw: np.ndarray) -> str:
 
 def _classes_by_name(named: GroundTruth, truth: GroundTruth, path: Path) -> np.ndarray:
     """Return the index in the ground truth of each predicted class."""
-    if set(named.class_names) == set(truth.class_names):
+    annotated = {truth.class_names[index] for index in np.unique(truth.classes).tolist()}
+    if annotated <= set(named.class_names) <= set(truth.class_names):
         places = {name: index for index, name in enumerate(truth.class_names)}
         return np.array([places[name] for name in named.class_names], dtype=np.int32)
-    if named.num_classes == truth.num_classes == 1:
+    true = sorted(annotated or truth.class_names)
+    if named.num_classes == len(true) == 1:
         logger.info(
             "The predicted class %r is taken for %r, the only one in the ground truth",
             named.class_names[0],
-            truth.class_names[0],
+            true[0],
         )
-        return np.zeros(1, dtype=np.int32)
+        return np.array([truth.class_names.index(true[0])], dtype=np.int32)
     raise UserError(
         "Classes are matched by name, so predictions and ground truth must have the same ones. "
         f"Received {', '.join(truth.class_names)} in the ground truth and "

@@ -66,3 +66,17 @@ def test_impossible_options_are_refused_at_once(options, capsys):
     with pytest.raises(SystemExit):
         run("gt.json", "predictions.json", "--merge", "x", "--output", "y", *options)
     assert "received" in capsys.readouterr().err
+
+
+def test_the_output_replaces_no_input_and_no_other_file(tmp_path, capsys):
+    saved = save_set(tmp_path, 40, seed=0)
+    (tmp_path / "notes.json").write_text("mine")
+    for path, fault in (
+        (saved[0], "an input"),
+        (tmp_path / "notes.json", "something else"),
+        (tmp_path, "a folder"),
+    ):
+        assert run(*saved, "--merge", "nms", "--output", path) == 2
+        assert fault in capsys.readouterr().err
+    assert (tmp_path / "notes.json").read_text() == "mine"
+    assert saved[0].stat().st_size > 1000

@@ -1,5 +1,6 @@
 """`acnet evaluate` as a user runs it on saved files."""
 
+import json
 import subprocess
 import sys
 import types
@@ -68,6 +69,33 @@ def test_the_json_has_the_numbers_of_the_table(saved, tmp_path, capsys):
     assert content["counts"] is None
 
 
+def test_json_alone_is_one_document_on_stdout(saved, capsys):
+    assert run(*saved, *FEW, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["data"]["photos"] == 15
+
+
+@pytest.mark.parametrize("option", ["--json", "--report"])
+def test_outputs_never_replace_what_the_command_did_not_write(saved, tmp_path, option, capsys):
+    name = {"--json": "notes.json", "--report": "index.html"}[option]
+    mine = tmp_path / name
+    mine.write_text("mine")
+    target = {"--json": mine, "--report": tmp_path}[option]
+    assert run(*saved, *FEW, option, target) == 2
+    assert f"Received {option} {mine}, which holds something else" in capsys.readouterr().err
+    assert mine.read_text() == "mine"
+    mine.unlink()
+    assert run(*saved, *FEW, "--quiet", option, target) == 0
+    assert run(*saved, *FEW, "--quiet", option, target) == 0  # its own may be replaced
+
+
+def test_an_input_is_no_output(saved, capsys):
+    before = [path.read_bytes() for path in saved]
+    for path in saved:
+        assert run(*saved, *FEW, "--json", path) == 2
+        assert f"--json {path}, which is an input of this command" in capsys.readouterr().err
+    assert [path.read_bytes() for path in saved] == before
+
+
 def test_quiet_says_nothing(saved, tmp_path, capfd):
     assert run(*saved, *FEW, "--quiet", "--json", tmp_path / "numbers.json") == 0
     shown = capfd.readouterr()
@@ -101,7 +129,9 @@ def test_the_report_gets_photos_only_when_asked(saved, tmp_path, capsys, monkeyp
         calls.append((folder, result.ground_truth.num_photos, photos_root))
         return folder / "index.html"
 
-    report = types.SimpleNamespace(write_report=write_report)
+    report = types.SimpleNamespace(
+        write_report=write_report, check_report_folder=lambda *_, **__: None
+    )
     monkeypatch.setitem(sys.modules, "acnet.visualization.report", report)
     photos = ["--with-photos", "--image-root", tmp_path] if with_photos else []
     assert run(*saved, *FEW, "--report", tmp_path / "report", *photos) == 0

@@ -49,7 +49,16 @@ def test_with_it_photos_are_matched_by_name(tmp_path):
 
 @pytest.mark.parametrize(
     ("true", "predicted"),
-    [("photos/a.jpg", "a.jpg"), ("a.jpg", "photos/a.jpg"), ("x/y/a.jpg", "y/a.jpg")],
+    [
+        ("photos/a.jpg", "a.jpg"),
+        ("a.jpg", "photos/a.jpg"),
+        ("x/y/a.jpg", "y/a.jpg"),
+        ("train\\a.jpg", "a.jpg"),
+        ("A.JPG", "a.jpg"),
+        ("Foto%201.jpg", "Foto 1.jpg"),
+        ("M\u00fcller.jpg", "Mu\u0308ller.jpg"),
+        ("https://host/files/a.jpg", "photos/a.jpg"),
+    ],
 )
 def test_the_end_of_a_path_is_enough(tmp_path, true, predicted):
     truth = ground_truth(tmp_path, [true])
@@ -112,6 +121,19 @@ def test_classes_are_matched_by_name(tmp_path):
     truth = ground_truth(tmp_path, ["a.jpg"], categories=true)
     path = predictions(tmp_path, [row(1, 0.5, 2)], names=["a.jpg"], categories=predicted)
     assert read_saved_predictions(path, truth).classes.tolist() == [0]
+
+
+def test_a_class_that_nothing_has_need_not_be_predicted(tmp_path):
+    # Roboflow's first category is the project's name.
+    two = [{"id": 0, "name": "lesions-v2"}, {"id": 1, "name": "acne"}]
+    boxes = [{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}]
+    content = {"images": images_of(["a.jpg"]), "annotations": boxes, "categories": two}
+    truth = read_ground_truth(write(tmp_path / "gt.json", content))
+    for name in ("acne", "lesion"):  # the second is taken for the only one that is annotated
+        path = predictions(
+            tmp_path, [row(1, 0.5)], names=["a.jpg"], categories=[{"id": 1, "name": name}]
+        )
+        assert read_saved_predictions(path, truth).classes.tolist() == [1]
 
 
 def test_the_only_class_may_have_another_name(tmp_path, caplog):

@@ -5,6 +5,7 @@ results.json   the same numbers
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import acnet
 from acnet.errors import UserError
 from acnet.evaluation.result import EvaluationOptions, EvaluationResult
 from acnet.files import write_json, write_text
-from acnet.templates import render
+from acnet.output_files import check_output_file
 from acnet.visualization.report.measures import headline_groups
 from acnet.visualization.report.photo_views import base_name, photo_parts
 from acnet.visualization.report.sections import (
@@ -25,8 +26,9 @@ from acnet.visualization.report.sections import (
     sizes_part,
 )
 
-__all__ = ["write_report"]
+__all__ = ["check_report_folder", "write_report"]
 
+TITLE = "Evaluation of a lesion detector"
 PAGE = "index.html"
 NUMBERS = "results.json"
 CONTENTS = {
@@ -65,6 +67,7 @@ def write_report(
         UserError: A photo to be shown is not there, or not the one of the ground truth; or the
             folder cannot be written to.
     """
+    check_report_folder(folder)
     page = render("report.html.j2", **_values(result, photos_root))
     folder = Path(folder)
     try:
@@ -76,6 +79,16 @@ def write_report(
             f"Received {folder} ({error.strerror}); name another place."
         ) from error
     return folder / PAGE
+
+
+def check_report_folder(folder: str | os.PathLike, *, inputs: Iterable[Path] = ()) -> None:
+    """Refuse a folder whose files of these names are inputs, or were not written as a report.
+
+    Raises:
+        UserError: They are, or nothing can be written there.
+    """
+    for name, mark in ((PAGE, f"<title>{TITLE}</title>"), (NUMBERS, '"schema_version"')):
+        check_output_file(Path(folder) / name, inputs=inputs, marks=[mark], option="--report")
 
 
 def _numbers(result: EvaluationResult) -> dict[str, Any]:
@@ -90,7 +103,7 @@ def _values(result: EvaluationResult, photos_root: Path | None) -> dict[str, Any
     classes = classes_part(result)
     contents = [item for item in CONTENTS.items() if item[0] != "classes" or classes]
     return {
-        "title": "Evaluation of a lesion detector",
+        "title": TITLE,
         "version": acnet.__version__,
         "contents": contents,
         "facts": _facts(result),

@@ -28,13 +28,13 @@ from acnet.engine.metrics import read_metrics
 from acnet.engine.train import build_model
 from acnet.evaluation.average_precision import PrecisionCurves, average_precision
 from acnet.evaluation.bootstrap import bootstrap
-from acnet.evaluation.coco_files import detections_from_rows, read_json_rows
 from acnet.evaluation.columns import Detections
 from acnet.evaluation.evaluator import RESULTS_NAME, RegisteredTruth, registered_truth
 from acnet.evaluation.froc import FALSE_POSITIVES_PER_PHOTO, FrocCurve
 from acnet.evaluation.headline import rate_name
 from acnet.evaluation.matches import Matches
 from acnet.evaluation.matching import match
+from acnet.evaluation.result_rows import detections_from_rows, read_json_rows
 from projects.ACNet.analyze_model import count_parts
 from projects.ACNet.tables.plan import Run, read_run, register_sets, truth_digest
 from projects.ACNet.tables.record import (

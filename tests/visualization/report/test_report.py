@@ -221,7 +221,7 @@ def test_missing_photo_leaves_no_half_report(tmp_path, result):
 
 def test_file_in_the_place_of_the_folder_is_refused(tmp_path, result):
     (tmp_path / "report").write_text("mine")
-    with pytest.raises(UserError, match=r"needs a folder .* Received .*report \(File exists\)"):
+    with pytest.raises(UserError, match=r"Received --report .*report is no folder"):
         write_report(tmp_path / "report", result)
     assert (tmp_path / "report").read_text() == "mine"
 
@@ -249,6 +249,14 @@ def test_photos_without_lesions_and_detections_get_a_report(write):
     for name in ("detection", "scores", "sizes", "errors"):
         assert "Left out" in words(section(page, name))
     assert "F1 1.00: 0 found, 0 missed, 0 false" in words(section(page, "photos"))
+
+
+@pytest.mark.parametrize("flag", ["crowd", "difficult"])
+@pytest.mark.parametrize("count_model", [False, True])
+def test_lesions_that_are_all_crowds_or_difficult_get_a_report(write, flag, count_model):
+    truth = evaluated().ground_truth
+    page = write(evaluated(count_model=count_model, **{flag: np.ones(len(truth), dtype=bool)}))
+    assert ("Left out" in words(section(page, "detection"))) == (flag == "crowd")
 
 
 def test_one_photo_gets_a_report(write):

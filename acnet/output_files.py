@@ -1,0 +1,101 @@
+"""Files that a command writes: never over inputs or files of others, and safe in spreadsheets."""
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from acnet.errors import UserError
+from acnet.files import write_text
+
+HEAD_BYTES = 4096
+# What a spreadsheet takes for the beginning of a formula, which could run a command.
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def check_output_file(
+    path: Path, *, inputs: Iterable[Path] = (), marks: Sequence[str] = (), option: str = ""
+) -> None:
+    """Refuse a place for an output before the work begins.
+
+    A file that is there already may be replaced only if this command wrote it, or it is empty.
+
+    Args:
+        path: Of the file to write; folders above it may be missing.
+        inputs: Files that the command reads.
+        marks: Texts, one of which is among the first 4096 bytes of every file that the command
+            writes.
+        option: What the user named the file by, for the error.
+
+    Raises:
+        UserError: Writing there would replace an input or a file of another origin, or cannot
+            succeed.
+
+    Example:
+        >>> check_output_file(Path("no such folder/numbers.json"), inputs=[Path("gt.json")])
+    """
+    fault = _fault(path, inputs, marks)
+    if fault:
+        raise UserError(
+            "An output never replaces a file that this command did not write. Received "
+            f"{option + ' ' if option else ''}{path}, {fault}; name another file."
+        )
+
+
+def _fault(path: Path, inputs: Iterable[Path], marks: Sequence[str]) -> str | None:
+    try:
+        if any(_is_same(path, other) for other in inputs):
+            return "which is an input of this command"
+        if path.is_dir():
+            return "which is a folder"
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            return "which is a link or a device"
+        if not path.exists():
+            return _parent_fault(path)
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES).decode("utf-8", "replace")
+    except (OSError, ValueError) as error:
+        return f"which cannot be written ({getattr(error, 'strerror', None) or error})"
+    if head and not any(mark in head for mark in marks):
+        return "which holds something else"
+    return None if os.access(path.parent, os.W_OK) else "in a folder that cannot be written to"
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    if path.exists() and other.exists():
+        return path.samefile(other)
+    return path.resolve() == other.resolve()
+
+
+def _parent_fault(path: Path) -> str | None:
+    """Tell what keeps a file from being made; missing folders are made with it."""
+    above = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    if not above.is_dir():
+        return f"but {above} is no folder"
+    return None if os.access(above, os.W_OK) else f"but {above} cannot be written to"
+
+
+def spreadsheet_cell(value: object) -> object:
+    """Return what a cell shows, with text that could be a formula marked as text.
+
+    Example:
+        >>> spreadsheet_cell("=cmd.jpg"), spreadsheet_cell(-3), spreadsheet_cell("a.jpg")
+        ("'=cmd.jpg", -3, 'a.jpg')
+    """
+    is_formula = isinstance(value, str) and value.startswith(FORMULA_SIGNS)
+    return f"'{value}" if is_formula else value
+
+
+def write_csv(path: Path, rows: Iterable[Sequence[object]], *, bom: bool = False) -> None:
+    """Write a table for spreadsheets, atomically, in UTF-8.
+
+    Args:
+        path: The file.
+        rows: Of the table, the first with its headers. None is an empty cell.
+        bom: Begin with a byte order mark, without which Excel takes the file for another encoding.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows(map(spreadsheet_cell, row) for row in rows)
+    write_text(path, ("\N{ZERO WIDTH NO-BREAK SPACE}" if bom else "") + text.getvalue())

@@ -1,0 +1,192 @@
+"""Predictions row by row: ids and names, how faults are told, and that little is in memory."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+from acnet.errors import UserError
+from acnet.evaluation import (
+    detections_from_rows,
+    ground_truth_from_coco,
+    read_predictions,
+    result_rows,
+)
+from acnet.evaluation.result_rows import read_json_rows
+from tests.evaluation.random_sets import random_set
+from tests.evaluation.test_coco_files import ROW, TRUTH, write
+
+
+def test_predictions_by_hand(tmp_path):
+    rows = [
+        ROW,
+        ROW | {"image_id": 3, "score": 1},
+        ROW | {"category_id": 9, "score": 0.7, "segmentation": {"counts": "[,]}"}},
+    ]
+    path = write(tmp_path / "predictions.json", json.dumps(rows, indent=2))
+    detections = read_predictions(path, ground_truth_from_coco(TRUTH))
+    assert detections.photo.tolist() == [0, 1, 1]
+    assert detections.classes.tolist() == [0, 1, 0]
+    assert detections.scores.tolist() == [1, 0.7, 0.5]
+    assert detections.boxes_xywh.tolist() == [[1, 2, 3, 4]] * 3
+
+
+@pytest.mark.parametrize("read_bytes", [1, 7, 2**20])
+def test_reading_in_chunks_gives_the_same_rows(tmp_path, monkeypatch, read_bytes):
+    monkeypatch.setattr(result_rows, "READ_BYTES", read_bytes)
+    content, results = random_set(0)
+    truth = ground_truth_from_coco(content)
+    from_file = read_predictions(write(tmp_path / "predictions.json", results), truth)
+    in_memory = detections_from_rows(results, truth)
+    assert len(in_memory) > 40
+    for name in ("photo", "classes", "boxes_xywh", "scores"):
+        assert np.array_equal(getattr(from_file, name), getattr(in_memory, name))
+
+
+def test_the_file_is_never_in_memory_as_a_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(result_rows, "READ_BYTES", 100)
+    rows = read_json_rows(write(tmp_path / "cut_off.json", "[" + '{"a": 1}, ' * 1000))
+    assert sum(1 for _ in itertools.islice(rows, 1000)) == 1000  # before its end is looked at
+    with pytest.raises(UserError, match="row 1000"):
+        next(rows)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", r"row 0 from 0: it does not start with \["),
+        ('{"item": [{}]}', r"row 0 from 0: it does not start with \["),
+        ("[", "row 0 from 0: parse error: premature EOF"),
+        ('[{"a": 1}', "row 1 from 0: parse error: premature EOF"),
+        ('[{"a": 1} {"a": 1}]', "row 1 from 0: parse error: after array element"),
+        ('[{"a": 1}, {"a": 2', "row 1 from 0: parse error: premature EOF"),
+        ('[{"a": 1}] x', "row 1 from 0: parse error: trailing garbage"),
+        ("[NaN]", "row 0 from 0: lexical error.* NaN is no number of JSON"),
+        ("[1" + "0" * 5000 + "]", "row 0 from 0: parse error: integer overflow"),
+        ("[" * 100_000, "row 0 from 0: it is nested too deeply"),
+        ('[{"a":' * 100_000, "row 0 from 0: it is nested too deeply"),
+    ],
+)
+def test_what_is_no_list_is_refused(tmp_path, text, fault):
+    path = write(tmp_path / "predictions.json", text)
+    with pytest.raises(UserError, match=f"predictions.json, {fault}"):
+        list(read_json_rows(path))
+
+
+def test_a_row_without_end_is_refused_before_all_of_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(result_rows, "READ_BYTES", 10)
+    monkeypatch.setattr(result_rows, "LONGEST_ROW_BYTES", 50)
+    with pytest.raises(UserError, match=r"row 0 from 0: it is .* longer than 4 MiB"):
+        list(read_json_rows(write(tmp_path / "long.json", '["' + "x" * 1000 + '"]')))
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"image_id": 0}, "image_id must be one of the ground truth's ids, not 0"),
+        ({"image_id": "a"}, "image_id must be one of the ground truth's ids, not 'a'"),
+        ({"image_id": 4}, "image_id must be one of the ground truth's ids, not 4"),
+        ({"image_id": True}, "image_id must be one of the ground truth's ids, not True"),
+        ({"image_id": [7]}, r"image_id must be one of the ground truth's ids, not \[7\]"),
+        ({"category_id": 1}, "category_id must be one of the ground truth's ids, not 1"),
+        ({"category_id": "3"}, "category_id must be one of the ground truth's ids, not '3'"),
+        ({"file_name": 7}, "file_name must be text, not 7"),
+        ({"bbox": [1, 2, 3]}, "bbox must be four finite numbers"),
+        ({"bbox": None}, "bbox must be four finite numbers"),
+        ({"bbox": [1, 2, "3", 4]}, "bbox must be four finite numbers"),
+        ({"bbox": [1, 2, 1e10, 4]}, "bbox must be four finite numbers"),
+        ({"bbox": [1, 2, -3, 4]}, "width and height must not be negative"),
+        ({"score": None}, "score must be a finite number, not None"),
+        ({"score": True}, "score must be a finite number, not True"),
+    ],
+)
+def test_faults_of_a_row_name_file_and_row(tmp_path, change, fault):
+    path = write(tmp_path / "predictions.json", [ROW, ROW, ROW | change])
+    with pytest.raises(UserError, match=f"predictions.json, row 2 from 0: {fault}"):
+        read_predictions(path, ground_truth_from_coco(TRUTH))
+
+
+@pytest.mark.parametrize(
+    "change", [{"bbox": [1, 2, float("nan"), 4]}, {"bbox": [1, 2, 10**400, 4]}, {"score": 1e999}]
+)
+def test_numbers_that_are_none_are_refused_in_files_and_in_memory(tmp_path, change):
+    truth = ground_truth_from_coco(TRUTH)
+    with pytest.raises(UserError, match="row 1 from 0"):
+        read_predictions(write(tmp_path / "predictions.json", [ROW, ROW | change]), truth)
+    with pytest.raises(UserError, match=r"row 1 from 0: .* finite number"):
+        detections_from_rows([ROW, ROW | change], truth)
+
+
+def test_a_row_must_be_an_object(tmp_path):
+    path = write(tmp_path / "predictions.json", [ROW, 5])
+    with pytest.raises(UserError, match="row 1 from 0: it must be an object, not 5"):
+        read_predictions(path, ground_truth_from_coco(TRUTH))
+
+
+def named(file_name, image_id=None, **changes):
+    """Return a row that has the name of its photo."""
+    row = ROW | {"file_name": file_name, "image_id": image_id} | changes
+    return {key: value for key, value in row.items() if value is not None}
+
+
+@pytest.fixture
+def truth():
+    return ground_truth_from_coco(TRUTH)  # a.jpg has the id 3, b.jpg 7
+
+
+def test_a_file_name_counts_more_than_an_id(truth, caplog):
+    # Ultralytics writes the number in the file's name as image_id, whatever the ground truth says.
+    rows = [named("b.jpg", 3), named("a.jpg", 7), named("a.jpg", 3), ROW | {"image_id": 3}]
+    detections = detections_from_rows(rows, truth, source="p.json")
+    assert detections.photo.tolist() == [0, 0, 0, 1]
+    assert "2 rows of p.json name another photo than their image_id" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["B.JPG", "photos\\b.jpg", "/data/upload/4/b.jpg", "./b%2ejpg"])
+@pytest.mark.parametrize("image_id", [None, "b", 99])
+def test_names_in_any_spelling_need_no_id(truth, name, image_id):
+    assert detections_from_rows([named(name, image_id)], truth).photo.tolist() == [1]
+
+
+def test_photos_that_the_ground_truth_lacks_are_left_out_and_said(truth, caplog):
+    rows = [named("a.jpg"), named("c.jpg", 7), named("c.jpg", 7)]
+    assert detections_from_rows(rows, truth).photo.tolist() == [0]
+    assert "2 detections are left out" in caplog.text
+    assert "(c.jpg)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("names", "fault"),
+    [
+        (["c.jpg"], "none fits any"),
+        (["x/a.jpg", "y/a.jpg"], "x/a.jpg, y/a.jpg fits several"),
+    ],
+)
+def test_names_that_fit_none_or_several_are_refused(truth, names, fault):
+    with pytest.raises(UserError, match=f"must fit one photo .* {fault}.* leave file_name out"):
+        detections_from_rows([named(name, 7) for name in names], truth)
+
+
+def test_two_photos_of_one_name_are_told_apart_by_id_only():
+    images = [image | {"file_name": "a.jpg"} for image in TRUTH["images"]]
+    truth = ground_truth_from_coco(TRUTH | {"images": images})
+    assert detections_from_rows([ROW], truth).photo.tolist() == [1]
+    with pytest.raises(UserError, match=r"a.jpg fits several"):
+        detections_from_rows([named("a.jpg", 7)], truth)
+
+
+def test_a_category_name_counts_more_than_an_id(truth):
+    # SAHI writes the model's class from 0 as category_id, and its name beside it.
+    rows = [ROW | {"category_name": "nodule", "category_id": 0}, ROW | {"category_name": "x"}]
+    assert detections_from_rows(rows, truth).classes.tolist() == [1, 0]
+
+
+def test_the_only_class_may_have_another_name():
+    content = TRUTH | {"categories": [{"id": 1, "name": "fore"}], "annotations": []}
+    truth = ground_truth_from_coco(content)
+    rows = [ROW | {"category_name": "acne", "category_id": 0}] * 2
+    assert detections_from_rows(rows, truth).classes.tolist() == [0, 0]
+    rows[1] = rows[1] | {"category_name": "nodule"}
+    with pytest.raises(UserError, match="row 1 from 0: category_id must be one of"):
+        detections_from_rows(rows, truth)
