@@ -101,8 +101,8 @@ CONSTRUCTORS: dict[str, tuple[str, dict[str, Any]]] = {
     "acnet.modeling.ACNet": ("model", {**_MODEL, "channels_last": bool}),
     "detectron2.modeling.GeneralizedRCNN": ("model", _MODEL),
     "acnet.modeling.CompositeResNet": ("backbone", {"lead": "backbone", "assistant": "backbone",
-        "out_features": LEVELS, "connection": {"plain", "refine"}, "injection": {"add", "replace"},
-        "norm": NORM, "zero_init": bool, "share_stem": bool}),
+        "out_features": LEVELS, "connection": {"plain", "refine"}, "norm": NORM,
+        "zero_init": bool}),
     "acnet.modeling.RefinedResNet": ("backbone", {"bottom_up": "backbone", "out_features": LEVELS,
         "norm": NORM, "zero_init": bool}),
     "acnet.modeling.DynamicContextEnhancement": ("backbone", {"bottom_up": "backbone",
@@ -199,7 +199,10 @@ CONSTRUCTORS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 # Arguments of earlier versions that did nothing at this value; they are left out.
-WITHOUT_EFFECT = {"acnet.modeling.MaskAwareMultiAttention": {"output_norm": ""}}
+WITHOUT_EFFECT = {
+    "acnet.modeling.CompositeResNet": {"injection": "add", "share_stem": True},
+    "acnet.modeling.MaskAwareMultiAttention": {"output_norm": ""},
+}
 
 # What the engine and the predictor read beside what is built.
 TRAIN = {
