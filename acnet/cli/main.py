@@ -31,18 +31,17 @@ def command_modules(package: str) -> list[str]:
     return sorted(name for name in names if not name.startswith("_"))
 
 
-def add_module_parsers(package: str, subparsers: argparse._SubParsersAction) -> None:
-    """Let each command module of a package add its parser."""
-    for name in command_modules(package):
-        importlib.import_module(f"{package}.{name}").add_parser(subparsers)
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of one command, or of the whole command line where it is no command.
 
-
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line, without importing torch or detectron2."""
+    Neither imports torch or detectron2.
+    """
     parser = argparse.ArgumentParser(prog="acnet", description="Acne detection with ACNet.")
     parser.add_argument("--version", action="version", version=f"acnet {acnet.__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    add_module_parsers("acnet.cli", subparsers)
+    names = command_modules("acnet.cli")
+    for name in [command] if command in names else names:
+        importlib.import_module(f"acnet.cli.{name}").add_parser(subparsers)
     return parser
 
 
@@ -55,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: what the sub-command returned, or 2 for a mistake of the user.
     """
-    args = build_parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    args = build_parser(argv[0] if argv else None).parse_args(argv)
     try:
         return args.run(args)
     except UserError as error:

@@ -10,7 +10,6 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import acnet
 from acnet.cli.arguments import (
     hide_library_noise,
     natural_int,
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from acnet.inference.optimize import Optimizations
     from acnet.inference.predictor import Predictor
     from acnet.photos.folder import Outcome
-    from acnet.photos.results import PhotoResult
     from acnet.photos.sources import Ranks
 
 logger = logging.getLogger(__name__)
@@ -88,8 +86,7 @@ def run(args: argparse.Namespace) -> int:
     warnings.filterwarnings("ignore", module=r"PIL\.")
     from acnet.photos.sources import ranks_from
 
-    ranks = ranks_from()
-    _set_up_logging(ranks)
+    _set_up_logging(ranks := ranks_from())
     try:
         outcome = _predict(args, ranks)
     except KeyboardInterrupt:
@@ -97,7 +94,11 @@ def run(args: argparse.Namespace) -> int:
         return EXIT_INTERRUPTED
     if outcome is None:
         return 0
-    sys.stdout.write(_as_json(args, outcome) if args.json else _summary(args, outcome))
+    if args.json:
+        document = outcome.document(args.output)
+        sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+    else:
+        sys.stdout.write(_summary(args, outcome))
     if outcome.failed:
         names = [photo.name for photo in outcome.failed]
         sys.stderr.write("\n  ".join([f"left out, {len(names)} unreadable:", *names]) + "\n")
@@ -186,32 +187,6 @@ def _summary(args: argparse.Namespace, outcome: "Outcome") -> str:
         f"written to {args.output}: index.html, {pictures}, counts.csv, predictions.json, "
         "images.json\n"
     )
-
-
-def _as_json(args: argparse.Namespace, outcome: "Outcome") -> str:
-    rule = outcome.rule
-    document = {
-        "acnet": acnet.__version__,
-        "output": str(args.output),
-        "threshold": rule.threshold,
-        "count_model": None if rule.model is None else dataclasses.asdict(rule.model),
-        "photos": [_photo_json(result) for result in outcome.results],
-        "failed": [{"photo": one.name, "reason": one.reason} for one in outcome.failed],
-    }
-    return json.dumps(document, ensure_ascii=False) + "\n"
-
-
-def _photo_json(result: "PhotoResult") -> dict:
-    return {
-        "id": result.image_id,
-        "photo": result.name,
-        "width": result.image_hw[1],
-        "height": result.image_hw[0],
-        **dataclasses.asdict(result.count),
-        "seconds": round(result.seconds, 2),
-        "files": dict(result.files),
-        "lesions": result.rows,
-    }
 
 
 def _set_up_logging(ranks: "Ranks") -> None:

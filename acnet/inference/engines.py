@@ -143,7 +143,7 @@ def _scaled_part(part_xyxy: np.ndarray, picture: dict, input_hw: tuple[int, int]
 
 
 def _centred_in(proposals: Instances, part_xyxy: np.ndarray) -> Tensor:
-    """As `acnet.photos.grid.centred_in`, without leaving the device."""
+    """Tell which proposals have their centre in a part, without leaving the device."""
     centres = proposals.proposal_boxes.get_centers()
     left, top, right, bottom = part_xyxy.tolist()
     x, y = centres.unbind(dim=1)

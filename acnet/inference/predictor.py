@@ -74,8 +74,7 @@ def load(
         precision, optimize, engine: See `load_model`.
 
     Raises:
-        UserError: Unknown weights, config, device, precision or engine; weights that cannot be read
-            or do not fit.
+        UserError: Something is unknown, or weights cannot be read or do not fit.
 
     Example:
         predictor = acnet.load()

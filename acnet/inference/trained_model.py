@@ -15,14 +15,12 @@ from typing import TypeAlias
 
 import torch
 from detectron2.config import instantiate
-from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data import transforms as T
 from omegaconf import DictConfig, OmegaConf
 
-from acnet.checkpoint import load_trained_weights
 from acnet.checkpoint.bundle import resolve_weights
+from acnet.checkpoint.checkpointer import load_trained_weights
 from acnet.config import config_of, load_config
-from acnet.data.register import register_all, register_paths
 from acnet.engine.precision import Precision, choose_precision, resolve_device
 from acnet.engine.train import build_model
 from acnet.errors import UserError
@@ -295,6 +293,10 @@ def class_names(datasets: str | Sequence[str] | None, count: int) -> list[str]:
         datasets: Names of the test sets; the first decides.
         count: Classes of the model.
     """
+    from detectron2.data import DatasetCatalog, MetadataCatalog
+
+    from acnet.data.register import register_all, register_paths
+
     dataset = datasets if isinstance(datasets, str) else next(iter(datasets or []), "")
     if dataset not in DatasetCatalog:
         register_all()

@@ -1,6 +1,5 @@
 """From scores to what a photo's row says: how many lesions, between which limits, how severe."""
 
-import bisect
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -9,16 +8,7 @@ import numpy as np
 from acnet.evaluation.count_model import CountModel
 from acnet.evaluation.counting import hayashi_grade
 
-# Largest count of the grades mild, moderate and severe; more is very severe.
-# Hayashi et al., "Establishment of grading criteria for acne severity", J. Dermatol. 2008.
-HAYASHI_LIMITS = (5, 20, 50)
-GRADE_NAMES = ("mild", "moderate", "severe", "very severe")
 DEFAULT_THRESHOLD = 0.5
-
-
-def hayashi_grade(count: int) -> int:
-    """Return the severity of a face from its number of lesions: 0 (mild) to 3 (very severe)."""
-    return bisect.bisect_left(HAYASHI_LIMITS, count)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+import acnet
 from acnet.errors import UserError
 from acnet.files import progress_bar
 from acnet.photos.count import CountRule
@@ -59,6 +60,30 @@ class Outcome:
     results: list[PhotoResult]
     failed: list[FailedPhoto]
     rule: CountRule
+
+    def document(self, output: Path) -> dict:
+        """Return all of it for programs, as plain lists and mappings."""
+        model = self.rule.model
+        return {
+            "acnet": acnet.__version__,
+            "output": str(output),
+            "threshold": self.rule.threshold,
+            "count_model": None if model is None else dataclasses.asdict(model),
+            "photos": [
+                {
+                    "id": result.image_id,
+                    "photo": result.name,
+                    "width": result.image_hw[1],
+                    "height": result.image_hw[0],
+                    **dataclasses.asdict(result.count),
+                    "seconds": round(result.seconds, 2),
+                    "files": dict(result.files),
+                    "lesions": result.rows,
+                }
+                for result in self.results
+            ],
+            "failed": [{"photo": one.name, "reason": one.reason} for one in self.failed],
+        }
 
 
 def predict_folder(

@@ -14,8 +14,9 @@ from pathlib import Path
 from markupsafe import Markup
 
 import acnet
+from acnet.evaluation.counting import GRADE_NAMES
 from acnet.files import write_text
-from acnet.photos.count import GRADE_NAMES, CountRule
+from acnet.photos.count import CountRule
 from acnet.photos.results import FailedPhoto, PhotoResult
 from acnet.templates import render
 

@@ -14,7 +14,7 @@ def run_with(monkeypatch: pytest.MonkeyPatch, run) -> int:
     """Run the command line with one sub-command, whose action is `run`."""
     parser = argparse.ArgumentParser()
     parser.set_defaults(run=run)
-    monkeypatch.setattr(cli, "build_parser", lambda: parser)
+    monkeypatch.setattr(cli, "build_parser", lambda command: parser)
     return cli.main([])
 
 

@@ -93,13 +93,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _saliency_model(name: str, weights: Path, device: str) -> "SaliencyModel":
-    from acnet.checkpoint.bundle import resolve_weights
-    from acnet.config import config_of, load_config
-    from acnet.inference import Predictor
+    from acnet.inference.predictor import load
     from projects.ACNet.figure5.figure import SaliencyModel
 
-    weights = resolve_weights(weights)
-    predictor = Predictor(load_config(config_of(weights)), weights, device)
+    predictor = load(weights, device=device)
     if not predictor.has_saliency:
         raise UserError(
             "--saliency shows what the mask attention (MAMA) sees. Received "
