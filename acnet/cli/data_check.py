@@ -39,7 +39,7 @@ The page shows boxes on empty outlines, so that it can be passed on where photos
 
 
 def add_check_parser(actions: argparse._SubParsersAction) -> None:
-    """Adds `check` to the actions of `acnet data`."""
+    """Add `check` to the actions of `acnet data`."""
     check = add_action(
         actions, "check", "find what is wrong with a data set", CHECK, CHECK_EXAMPLES
     )
@@ -85,7 +85,7 @@ def _add_anchor_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run_check(args: argparse.Namespace) -> int:
-    """Checks the data set and says what was found."""
+    """Check the data set and says what was found."""
     from acnet.data.audit.data_audit import AuditOptions, audit_source, report_text
     from acnet.data.audit.statistics import AnchorSet
     from acnet.data.parallel import default_workers
@@ -143,7 +143,7 @@ DEFAULT_PARTS = (("train", 0.8), ("valid", 0.1), ("test", 0.1))
 
 
 def add_split_parser(actions: argparse._SubParsersAction) -> None:
-    """Adds `split` to the actions of `acnet data`."""
+    """Add `split` to the actions of `acnet data`."""
     split = add_action(
         actions, "split", "deal photos to parts that share nothing", SPLIT, SPLIT_EXAMPLES
     )
@@ -183,7 +183,7 @@ def add_split_parser(actions: argparse._SubParsersAction) -> None:
 
 
 def run_split(args: argparse.Namespace) -> int:
-    """Deals the photos and says how many went where."""
+    """Deal the photos and says how many went where."""
     from acnet.data.parallel import default_workers
     from acnet.data.split_set import SplitOptions, parts_text, write_split
 

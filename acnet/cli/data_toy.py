@@ -26,7 +26,7 @@ then cut tiles and write COCO files, which train_net.py finds as toy_trainval_0 
 
 
 def add_toy_parser(actions: argparse._SubParsersAction) -> None:
-    """Adds `toy` to the actions of `acnet data`."""
+    """Add `toy` to the actions of `acnet data`."""
     toy = add_action(actions, "toy", "draw photos of acne in ACNE04's layout", TOY, TOY_EXAMPLES)
     toy.add_argument("dst", type=Path, metavar="DST", help="folder of the set: new or empty")
     toy.add_argument("--photos", type=positive_int, default=400, metavar="N", help="default 400")
@@ -76,7 +76,7 @@ def add_toy_parser(actions: argparse._SubParsersAction) -> None:
 
 
 def run_toy(args: argparse.Namespace) -> int:
-    """Writes the generated photos and says what was written."""
+    """Write the generated photos and says what was written."""
     from acnet.data.parallel import default_workers
     from acnet.data.toy.toy_photo import ToyOptions
     from acnet.data.toy.toy_set import write_toy_set
@@ -134,7 +134,7 @@ and in any other folder as DST:mixed and so on.
 
 
 def add_toy_tests_parser(actions: argparse._SubParsersAction) -> None:
-    """Adds `toy-tests` to the actions of `acnet data`."""
+    """Add `toy-tests` to the actions of `acnet data`."""
     tests = add_action(
         actions,
         "toy-tests",
@@ -158,7 +158,7 @@ def add_toy_tests_parser(actions: argparse._SubParsersAction) -> None:
 
 
 def run_toy_tests(args: argparse.Namespace) -> int:
-    """Writes the four sets and says how many photos and lesions each holds."""
+    """Write the four sets and says how many photos and lesions each holds."""
     from acnet.data.parallel import default_workers
     from acnet.data.prepared_set import PreparedLayout
     from acnet.data.split_set import parts_text

@@ -25,7 +25,7 @@ SHOWN_BOXES = 20  # of one kind and photo; the rest is counted in one note
 def clean_boxes(
     boxes_xyxy: np.ndarray, image_hw: tuple[int, int], file_name: str
 ) -> tuple[np.ndarray, np.ndarray, list[Note]]:
-    """Clips boxes to their picture and drops those that are left without an area.
+    """Clip boxes to their picture and drops those that are left without an area.
 
     Args:
         boxes_xyxy: (N, 4) float64 as annotated; NaN and infinity may occur.
@@ -93,7 +93,7 @@ def choose_classes(
     wanted: Mapping[str, str] | None = None,
     one_class: str | None = None,
 ) -> ClassMap:
-    """Decides the classes of a data set.
+    """Decide the classes of a data set.
 
     Args:
         declared: names that the set declares, in their order; may be none.
@@ -144,11 +144,7 @@ SHOWN_NAMES = 20  # of one photo; the rest is counted in one note
 
 
 def clean(annotated: Annotated, classes: ClassMap) -> tuple[ImageRecord | None, list[Note]]:
-    """Keeps the objects of the wanted classes, inside their picture.
-
-    Args:
-        annotated: as read.
-        classes: the wanted ones.
+    """Keep the objects of the wanted classes, inside their picture.
 
     Returns:
         The record, or None where most of the objects cannot be used, or none: it has lesions that

@@ -29,7 +29,7 @@ def coco_dict(
     *,
     photo_ids: Mapping[str, int] = NO_PHOTO_IDS,
 ) -> dict[str, Any]:
-    """Makes the content of a COCO file.
+    """Make the content of a COCO file.
 
     Args:
         records: pictures; ids follow the order of their file names, then that of their boxes.
@@ -69,7 +69,7 @@ def write_coco(
     *,
     photo_ids: Mapping[str, int] = NO_PHOTO_IDS,
 ) -> dict[str, int]:
-    """Writes a COCO file atomically.
+    """Write a COCO file atomically.
 
     Args:
         path: the file.
@@ -85,11 +85,7 @@ def write_coco(
 
 
 def image_ids(records: Iterable[ImageRecord]) -> dict[str, int]:
-    """Returns the ids that pictures get in a COCO file, by file name.
-
-    Args:
-        records: all of the file's.
-    """
+    """Return the ids that pictures get in a COCO file, by file name."""
     return {name: id_ for id_, name in enumerate(sorted(r.file_name for r in records), start=1)}
 
 
@@ -139,10 +135,7 @@ class PhotoSplit:
 
 
 def read_photo_split(path: Path) -> PhotoSplit:
-    """Reads a COCO file that the import wrote.
-
-    Args:
-        path: such as `annotations/train.json`.
+    """Read a COCO file that the import wrote.
 
     Returns:
         Its photos; boxes end at their photo's edge at the latest.

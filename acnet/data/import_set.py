@@ -28,7 +28,6 @@ from acnet.data.readers.source import Source, folder_prefixes, without_folders
 from acnet.data.records import ImageRecord, Note, Notes
 from acnet.errors import UserError
 from acnet.files import atomic_write, write_json, write_text
-from acnet.photos.read import open_image
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +76,7 @@ class ImportedSet:
 
 
 def import_set(source: Source, layout: PreparedLayout, options: ImportOptions) -> ImportedSet:
-    """Writes annotations, a log of what was dropped, and the manifest that completes them.
+    """Write annotations, a log of what was dropped, and the manifest that completes them.
 
     Running it again writes the same files again. Until the manifest says that the set is complete,
     it cannot be loaded.
@@ -124,10 +123,6 @@ def import_set(source: Source, layout: PreparedLayout, options: ImportOptions) -
 def choose_splits(source: Source, wanted: Sequence[str] | None) -> dict[str, Sequence[str]]:
     """Return the members of the wanted splits.
 
-    Args:
-        source: that has them.
-        wanted: names or patterns (`*`, `?`) of splits; None for all.
-
     Raises:
         UserError: there is no such split.
     """
@@ -146,10 +141,7 @@ def choose_splits(source: Source, wanted: Sequence[str] | None) -> dict[str, Seq
 
 
 def claim(layout: PreparedLayout) -> None:
-    """Marks the folder as a prepared set that is not complete yet.
-
-    Args:
-        layout: the prepared set.
+    """Mark the folder as a prepared set that is not complete yet.
 
     Raises:
         UserError: the folder holds something else.
@@ -258,7 +250,7 @@ def _write(
 
 
 def _remove_stale(layout: PreparedLayout, splits: Mapping[str, Sequence[ImageRecord]]) -> None:
-    """Removes files of earlier options and what a kill left; the folder is this module's own.
+    """Remove files of earlier options and what a kill left; the folder is this module's own.
 
     That takes the tiles' annotations too: they were cut for the earlier content.
     """
@@ -306,12 +298,7 @@ SHOWN_UNLISTED = 5
 
 
 def import_report(imported: ImportedSet, source: Source) -> str:
-    """Returns the report.
-
-    Args:
-        imported: what was written.
-        source: what it was read from.
-    """
+    """Return the report."""
     layout = imported.layout
     photos = {record.file_name: record for split in imported.splits.values() for record in split}
     rows = [

@@ -24,7 +24,7 @@ _function: Callable | None = None  # of a worker process, which gets it once and
 
 
 def default_workers() -> int:
-    """Returns the number of cores that this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -37,7 +37,7 @@ def map_photos(
     workers: int,
     description: str,
 ) -> list[Result]:
-    """Applies a function to every item; the result does not depend on the number of workers.
+    """Apply a function to every item; the result does not depend on the number of workers.
 
     Args:
         function: a function of a module, or a partial of one: it travels to other processes.
@@ -83,7 +83,7 @@ def in_threads(
     workers: int,
     description: str,
 ) -> Iterator[Result]:
-    """Applies a function to every item in threads of this process, and yields results as they come.
+    """Apply a function to every item in threads of this process, and yield results as they come.
 
     For work that leaves Python, as decoding and encoding do: threads start at once, share memory,
     and end with their process however it is killed.

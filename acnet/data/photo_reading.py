@@ -37,11 +37,7 @@ class ReadPhoto:
 
 
 def read_photo(file_name: str, *, source: Source) -> ReadPhoto:
-    """Reads one photo and its annotation, and looks whether the photo decodes whole.
-
-    Args:
-        file_name: of the photo.
-        source: what it is of.
+    """Read one photo and its annotation, and look whether the photo decodes whole.
 
     Returns:
         What became of it; corrupt files are reported there, so that one does not hide the others.
@@ -60,11 +56,7 @@ def read_photo(file_name: str, *, source: Source) -> ReadPhoto:
 
 
 def check_readable(read: Sequence[ReadPhoto], layout: PreparedLayout) -> None:
-    """Stops an import of photos or annotations that cannot be read.
-
-    Args:
-        read: all photos.
-        layout: where the errors are listed.
+    """Stop an import of photos or annotations that cannot be read.
 
     Raises:
         UserError: there are some; the first few are named.

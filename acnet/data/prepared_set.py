@@ -30,11 +30,7 @@ TILES_SUFFIX = "_tiles"
 
 
 def datasets_root(root: str | os.PathLike | None = None) -> Path:
-    """Returns the folder that holds the data sets: `root`, `$DETECTRON2_DATASETS` or `datasets`.
-
-    Args:
-        root: the user's choice, None where there is none.
-    """
+    """Return the folder that holds the data sets: `root`, `$DETECTRON2_DATASETS` or `datasets`."""
     return Path(root or os.environ.get("DETECTRON2_DATASETS", "datasets")).expanduser()
 
 
@@ -52,11 +48,7 @@ class PreparedLayout:
 
     @classmethod
     def of_folder(cls, folder: str | os.PathLike) -> "PreparedLayout":
-        """Returns the layout of a set that has this folder.
-
-        Args:
-            folder: the data set's own, wherever it is; need not exist.
-        """
+        """Return the layout of a set that has this folder."""
         absolute = Path(os.path.abspath(Path(folder).expanduser()))  # noqa: PTH100 - keeps links
         return cls(absolute.parent, absolute.name)
 
@@ -91,21 +83,11 @@ class PreparedLayout:
         return self.folder / "dropped.txt"
 
     def annotations(self, split: str, *, tiles: bool = False) -> Path:
-        """The COCO file of one split.
-
-        Args:
-            split: such as "train", or "trainval_0" of a set with folds.
-            tiles: the file of the tiles rather than of the whole photos.
-        """
+        """The COCO file of one split."""
         return self.annotations_folder / f"{split}{TILES_SUFFIX if tiles else ''}.json"
 
     def dataset_name(self, split: str, *, tiles: bool = False) -> str:
-        """The name under which detectron2 knows the same split.
-
-        Args:
-            split: such as "train", or "trainval_0" of a set with folds.
-            tiles: the tiles rather than the whole photos.
-        """
+        """The name under which detectron2 knows the same split."""
         return f"{self.prefix}_{split}{TILES_SUFFIX if tiles else ''}"
 
 
@@ -129,39 +111,23 @@ class FileState:
 
 
 def file_state(path: Path) -> FileState:
-    """Reads a file's state.
-
-    Args:
-        path: a file that exists.
-    """
+    """Read a file's state."""
     stat = path.stat()
     return FileState(stat.st_size, stat.st_mtime_ns, file_sha256(path))
 
 
 def states_by_name(paths: Iterable[Path], layout: PreparedLayout) -> dict[str, list]:
-    """Returns the states of files for the manifest, by portable path.
-
-    Args:
-        paths: files that exist.
-        layout: the prepared set.
-    """
+    """Return the states of files for the manifest, by portable path."""
     return {portable_path(path, layout): _as_row(file_state(path)) for path in paths}
 
 
 def pictures_by_name(states: Mapping[str, FileState]) -> dict[str, list]:
-    """Returns the states of pictures for the manifest, sorted by name.
-
-    Args:
-        states: by file name.
-    """
+    """Return the states of pictures for the manifest, sorted by name."""
     return {name: _as_row(states[name]) for name in sorted(states)}
 
 
 def read_manifest(layout: PreparedLayout) -> dict[str, Any]:
-    """Reads the manifest of a set that is complete.
-
-    Args:
-        layout: the prepared set.
+    """Read the manifest of a set that is complete.
 
     Raises:
         UserError: there is none, or the preparation did not finish.
@@ -185,7 +151,7 @@ def read_manifest(layout: PreparedLayout) -> dict[str, Any]:
 def check_fresh(
     layout: PreparedLayout, manifest: Mapping[str, Any], pictures: Iterable[str]
 ) -> None:
-    """Compares the inputs of a set with what was converted.
+    """Compare the inputs of a set with what was converted.
 
     Size and time of each are looked at, and the content only where these differ. An annotation
     that is gone is not missed, since the COCO files hold what it said, nor is a photo of which
@@ -219,12 +185,7 @@ def portable_path(path: Path, layout: PreparedLayout) -> str:
 
 
 def remedy(layout: PreparedLayout, manifest: Mapping[str, Any]) -> str:
-    """Returns the command that makes a set again.
-
-    Args:
-        layout: the prepared set.
-        manifest: of the set, empty where it has none.
-    """
+    """Return the command that makes a set again."""
     command = manifest.get("command")
     if command:
         return f"cd {shlex.quote(str(layout.root))} && {command}"

@@ -12,12 +12,7 @@ def _no_flags() -> np.ndarray:
 
 
 def pick_flags(flags: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """Returns the flags of some objects, empty where none of them is set.
-
-    Args:
-        flags: (N,) bool, or empty where no object has one.
-        indices: of the objects.
-    """
+    """Return the flags of some objects, empty where none of them is set."""
     picked = flags[indices] if len(flags) else flags
     return picked if picked.any() else _no_flags()
 
@@ -124,27 +119,23 @@ class Notes:
     items: list[Note] = field(default_factory=list)
 
     def extend(self, notes: Iterable[Note]) -> None:
-        """Adds notes at the end.
-
-        Args:
-            notes: in the order in which they are to be listed.
-        """
+        """Add notes at the end."""
         self.items.extend(notes)
 
     def counts(self) -> dict[str, int]:
-        """Returns how many times each kind occurred, sorted by kind."""
+        """Return how many times each kind occurred, sorted by kind."""
         counts: collections.Counter[str] = collections.Counter()
         for note in self.items:
             counts[note.kind] += note.count
         return dict(sorted(counts.items()))
 
     def text(self) -> str:
-        """Returns one line per note: kind, file and detail, separated by tabs."""
+        """Return one line per note: kind, file and detail, separated by tabs."""
         return "".join(f"{_one_line(note)}\n" for note in self.items)
 
 
 def _one_line(note: Note) -> str:
-    """Names of files may hold tabs, line ends and halves of characters."""
+    """Name of files may hold tabs, line ends and halves of characters."""
     times = f" ({note.count} times)" if note.count > 1 else ""
     fields = (note.kind, note.file_name, note.detail + times)
     fields = (" ".join(field.splitlines()) for field in fields)

@@ -46,7 +46,7 @@ TILE_KEYS = ("photo_file_name", "offset_xy")
 
 
 def register_all(root: str | os.PathLike | None = None) -> None:
-    """Registers every prepared set, and those of known names in any case.
+    """Register every prepared set, and those of known names in any case.
 
     Calling it again adds what was prepared meanwhile; calling it with another root moves the names
     there.
@@ -73,10 +73,7 @@ def register_all(root: str | os.PathLike | None = None) -> None:
 
 
 def register_set(layout: PreparedLayout) -> list[str]:
-    """Registers all splits of a prepared set, whole and in tiles.
-
-    Args:
-        layout: of the set.
+    """Register all splits of a prepared set, whole and in tiles.
 
     Returns:
         The names.
@@ -95,10 +92,7 @@ def register_set(layout: PreparedLayout) -> list[str]:
 
 
 def register_paths(names: Iterable[str]) -> None:
-    """Registers those data sets that are named by a path, under the path as it is written.
-
-    Args:
-        names: of data sets; those that are no path are left alone.
+    """Register those data sets that are named by a path, under the path as it is written.
 
     Raises:
         UserError: a path leads to no prepared set, or to one without this split.
@@ -123,7 +117,7 @@ def register_paths(names: Iterable[str]) -> None:
 
 
 def split_path(name: str) -> tuple[Path, str] | None:
-    """Takes a data set's name apart, if it is a path.
+    """Take a data set's name apart, if it is a path.
 
     Args:
         name: `SET:SPLIT`, `SET/annotations/SPLIT.json`, or any other name.
@@ -206,7 +200,7 @@ def _load_tiles(layout: PreparedLayout, json_file: Path, name: str) -> list[dict
 def _require_tiles(
     layout: PreparedLayout, manifest: Mapping[str, Any], json_file: Path
 ) -> Mapping[str, Any]:
-    """Returns the options of the tiles, which are whole if they are of these photos' boxes."""
+    """Return the options of the tiles, which are whole if they are of these photos' boxes."""
     split = json_file.stem.removesuffix(TILES_SUFFIX)
     tiles = manifest.get("tiles", {})
     annotations = layout.annotations(split)
@@ -223,7 +217,7 @@ def _require_tiles(
 
 
 def _require(layout: PreparedLayout, json_file: Path) -> dict[str, Any]:
-    """Returns the manifest; a set that was never or only half prepared is the user's to prepare."""
+    """Return the manifest; a set that was never or only half prepared is the user's to prepare."""
     manifest = read_manifest(layout)
     if not json_file.is_file():
         raise UserError(

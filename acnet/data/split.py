@@ -37,7 +37,7 @@ class Group:
 def make_groups(
     photos: Sequence[Photo], given: Mapping[str, str], *, by_grade: bool = False
 ) -> list[Group]:
-    """Joins twins, and photos of one given group.
+    """Join twins, and photos of one given group.
 
     Args:
         photos: usable ones, of the whole set.
@@ -68,7 +68,7 @@ def make_groups(
 
 
 def deal(groups: Sequence[Group], shares: Mapping[str, float], seed: int) -> dict[str, list[Group]]:
-    """Deals groups to parts, so that every part gets its share of everything.
+    """Deal groups to parts, so that every part gets its share of everything.
 
     Large groups come first, while there is room to make up for them, equal ones in an order drawn
     by the seed. Each goes to the part that leaves the shares least uneven.
@@ -101,7 +101,7 @@ def deal(groups: Sequence[Group], shares: Mapping[str, float], seed: int) -> dic
 
 
 def fold_parts(groups: Sequence[Group], folds: int, seed: int) -> dict[str, list[str]]:
-    """Deals groups to folds of equal size.
+    """Deal groups to folds of equal size.
 
     Args:
         groups: to deal.
@@ -121,11 +121,7 @@ def fold_parts(groups: Sequence[Group], folds: int, seed: int) -> dict[str, list
 
 
 def names_of(groups: Sequence[Group]) -> list[str]:
-    """Returns the sorted file names of groups.
-
-    Args:
-        groups: in any order.
-    """
+    """Return the sorted file names of groups."""
     return sorted(name for group in groups for name in group.file_names)
 
 

@@ -56,7 +56,7 @@ class SplitOptions:
 
 
 def write_split(dst: Path, source: Source, options: SplitOptions) -> ImportedSet:
-    """Deals the photos of a set and writes a prepared set; the photos stay where they are.
+    """Deal the photos of a set and writes a prepared set; the photos stay where they are.
 
     Args:
         dst: folder of the set: missing, empty or an earlier one.
@@ -90,11 +90,7 @@ def write_split(dst: Path, source: Source, options: SplitOptions) -> ImportedSet
 
 
 def given_groups(names: Sequence[str], options: SplitOptions) -> dict[str, str]:
-    """Reads which photos the user wants to keep together.
-
-    Args:
-        names: file names of all photos.
-        options: a table, an expression, or neither.
+    """Read which photos the user wants to keep together.
 
     Returns:
         A group by file name; photos that belong to none are missing.
@@ -110,11 +106,7 @@ def given_groups(names: Sequence[str], options: SplitOptions) -> dict[str, str]:
 
 
 def parts_text(imported: ImportedSet) -> str:
-    """Writes how much each part holds, as a table.
-
-    Args:
-        imported: a split as it was written.
-    """
+    """Write how much each part holds, as a table."""
     rows = [
         (split, len(records), sum(len(record.boxes_xyxy) for record in records))
         for split, records in imported.splits.items()

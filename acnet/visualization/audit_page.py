@@ -29,7 +29,7 @@ MOST_TICKS = 8
 
 
 def write_audit_page(folder: Path, audit: Audit, photos_root: Path | None = None) -> Path:
-    """Writes the page; the same audit gives the same bytes.
+    """Write the page; the same audit gives the same bytes.
 
     Args:
         folder: where `index.html` goes; made where it is missing.
@@ -65,7 +65,7 @@ class _Drawing:
         self.annotated = {photo.file_name: photo.annotated for photo in audit.photos}
 
     def of(self, findings: Sequence[Finding]) -> list[dict[str, Any]]:
-        """Returns the first photos that the findings name, drawn."""
+        """Return the first photos that the findings name, drawn."""
         names = dict.fromkeys(name for f in findings for name in (f.file_name, *f.others))
         usable = [name for name in names if self.annotated.get(name) is not None]
         return [

@@ -12,7 +12,7 @@ def choose(declared=(), found=(), **options):
 
 def test_acne04s_name_becomes_acne_and_others_are_left_out():
     classes = choose(["fore"], ["fore", "cold_sore"], format_name="acne04")
-    assert classes == ClassMap(("acne",), {"fore": 0})
+    assert classes == ClassMap(("acne",), {"fore": 0}, is_chosen=True)
 
 
 def test_other_formats_keep_declared_names_in_their_order():

@@ -11,7 +11,7 @@ from pycocotools import mask as coco_mask
 from acnet.data.clean import MOST_LOST
 from acnet.data.import_set import ImportOptions, import_set
 from acnet.data.prepared_set import PreparedLayout
-from acnet.data.readers.coco_json import box_of
+from acnet.data.readers.box_forms import box_of
 from acnet.data.readers.formats import open_source
 from acnet.data.readers.yolo_files import parse_label
 from acnet.errors import UserError

@@ -21,10 +21,7 @@ MAX_COMPARED = 10_000  # boxes of one photo: near duplicates among more would ta
 
 
 def check_boxes(photo: Annotated) -> list[Finding]:
-    """Looks at every box of a photo; each kind of fault is one finding with its number.
-
-    Args:
-        photo: as annotated.
+    """Look at every box of a photo; each kind of fault is one finding with its number.
 
     Returns:
         The findings; a box that is no box is reported once, by its first fault.
@@ -44,11 +41,7 @@ UNUSABLE = ("box not a number", "box inverted", "box without area", "box outside
 
 
 def faulty_boxes(boxes_xyxy: np.ndarray, image_hw: tuple[int, int]) -> dict[str, np.ndarray]:
-    """Sorts the boxes by what is wrong with them.
-
-    Args:
-        boxes_xyxy: (N, 4), may hold NaN.
-        image_hw: the picture's height and width in pixels.
+    """Sort the boxes by what is wrong with them.
 
     Returns:
         (N,) bool by kind of finding; no box is in two of them.
@@ -75,10 +68,7 @@ def faulty_boxes(boxes_xyxy: np.ndarray, image_hw: tuple[int, int]) -> dict[str,
 
 
 def exact_copies(photo: Annotated) -> np.ndarray:
-    """Marks each box that an earlier one of the same name equals in every number.
-
-    Args:
-        photo: as annotated.
+    """Mark each box that an earlier one of the same name equals in every number.
 
     Returns:
         (N,) bool; boxes with NaN equal nothing.
@@ -92,11 +82,7 @@ def exact_copies(photo: Annotated) -> np.ndarray:
 
 
 def near_copies(boxes_xyxy: np.ndarray, min_iou: float) -> np.ndarray:
-    """Finds all pairs of boxes that nearly coincide.
-
-    Args:
-        boxes_xyxy: (N, 4), each with an area.
-        min_iou: above 0.5, at most 1.
+    """Find all pairs of boxes that nearly coincide.
 
     Returns:
         (P, 2) int64 indices, the smaller first, sorted.
@@ -165,10 +151,7 @@ GRADE_PREFIX = re.compile(r"levle(\d)_")  # the spelling is ACNE04's own
 
 
 def check_photo_labels(photo: Annotated) -> Iterator[Finding]:
-    """Compares size, grade, count, file name and boxes of one photo.
-
-    Args:
-        photo: as annotated.
+    """Compare size, grade, count, file name and boxes of one photo.
 
     Yields:
         What does not agree.
@@ -192,7 +175,7 @@ def check_photo_labels(photo: Annotated) -> Iterator[Finding]:
 
 
 def check_names(photos: Sequence[Annotated], declared: Sequence[str]) -> Iterator[Finding]:
-    """Finds names that do not belong.
+    """Find names that do not belong.
 
     Args:
         photos: of the whole set.
@@ -219,7 +202,7 @@ def check_names(photos: Sequence[Annotated], declared: Sequence[str]) -> Iterato
 def check_ids(
     photos: Sequence[Annotated], splits: Mapping[str, Sequence[str]]
 ) -> Iterator[Finding]:
-    """Finds annotation ids that mislead evaluation.
+    """Find annotation ids that mislead evaluation.
 
     pycocotools takes a matched id of 0 for "no match", and keeps one of two objects of equal id.
 

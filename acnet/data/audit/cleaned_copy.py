@@ -33,11 +33,7 @@ class CleanedSource(RearrangedSource):
     """A source without exact copies of boxes; what else is wrong with boxes the import mends."""
 
     def read(self, file_name: str) -> Annotated:
-        """Reads one picture's size and annotation, and drops the copies.
-
-        Args:
-            file_name: as in `splits`.
-        """
+        """Read one picture's size and annotation, and drop the copies."""
         return without_copies(self.base.read(file_name))
 
 
@@ -50,7 +46,7 @@ def write_cleaned(
     workers: int = 1,
     command: str = "",
 ) -> list[Note]:
-    """Writes a prepared set in which the errors that have one remedy are mended.
+    """Write a prepared set in which the errors that have one remedy are mended.
 
     A photo in a training part whose twin is in a validation or test part is taken out of training,
     and one in validation whose twin is in test out of validation: what is tested on stays as it
@@ -90,10 +86,7 @@ def write_cleaned(
 
 
 def without_copies(photo: Annotated) -> Annotated:
-    """Drops each box that an earlier one of the same name equals in every number.
-
-    Args:
-        photo: as annotated.
+    """Drop each box that an earlier one of the same name equals in every number.
 
     Returns:
         The photo with the first of each, and a note on the others.
@@ -116,7 +109,7 @@ def without_copies(photo: Annotated) -> Annotated:
 
 
 def _choose_photos(source: Source, audit: Audit) -> tuple[dict[str, list[str]], list[Note]]:
-    """Takes out what cannot be used, then what straddles parts."""
+    """Take out what cannot be used, then what straddles parts."""
     notes = []
     unusable = {photo.file_name for photo in audit.photos if photo.annotated is None}
     for photo in audit.photos:
@@ -160,7 +153,7 @@ def _is_sideways(photo: Photo) -> bool:
 
 
 def _store_upright(photos: Sequence[Photo], source: Source, layout: PreparedLayout) -> list[Note]:
-    """Replaces the copies of photos whose EXIF block says how to turn them."""
+    """Replace the copies of photos whose EXIF block says how to turn them."""
     states = {}
     for photo in photos:
         path = layout.images / photo.file_name

@@ -50,11 +50,7 @@ class Audit:
 
 
 def audit_source(source: Source, options: AuditOptions) -> Audit:
-    """Looks for all faults of `KINDS` in a data set. Nothing is written.
-
-    Args:
-        source: of any format.
-        options: anchors and processes.
+    """Look for all faults of `KINDS` in a data set. Nothing is written.
 
     Returns:
         The findings, sorted, and what was read.
@@ -78,11 +74,7 @@ def audit_source(source: Source, options: AuditOptions) -> Audit:
 
 
 def examine_all(source: Source, *, workers: int) -> list[Photo]:
-    """Reads every photo that a split lists.
-
-    Args:
-        source: of any format.
-        workers: processes.
+    """Read every photo that a split lists.
 
     Returns:
         The photos in order of their file names.
@@ -115,10 +107,7 @@ SHOWN_NAMES = 20
 
 
 def report_text(report: Report) -> str:
-    """Writes what the set holds, what is wrong with it and what to do, for people.
-
-    Args:
-        report: of an audit.
+    """Write what the set holds, what is wrong with it and what to do, for people.
 
     Returns:
         Lines with a line end each; at most five findings of each kind.
@@ -146,10 +135,7 @@ def _holdings(statistics: Statistics) -> Iterator[str]:
 
 
 def names_text(statistics: Statistics) -> str:
-    """Writes the names and how often each occurs, the most frequent ones first.
-
-    Args:
-        statistics: of a set.
+    """Write the names and how often each occurs, the most frequent ones first.
 
     Returns:
         Such as "fore 18,982, cold_sore 1"; at most twenty names.
@@ -161,19 +147,12 @@ def names_text(statistics: Statistics) -> str:
 
 
 def printable(text: str) -> str:
-    """Replaces what a terminal would take for a command, such as escape codes in names of files.
-
-    Args:
-        text: of unknown origin.
-    """
+    """Replace what a terminal would take for a command, such as escape codes in names of files."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def percentiles(values: np.ndarray) -> str:
-    """Writes the 5th, 50th and 95th percentile.
-
-    Args:
-        values: (N,) numbers.
+    """Write the 5th, 50th and 95th percentile.
 
     Returns:
         Such as "5/50/95 %: 3/10/30".

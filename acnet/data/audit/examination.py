@@ -80,7 +80,7 @@ def thumbnail_looks(thumbnail: Image.Image) -> Looks:
 def near_pairs(
     looks: Sequence[Looks], *, max_differing_bits: int, min_correlation: float
 ) -> list[NearPair]:
-    """Finds all pairs of photos that look alike, also where one is the other's mirror image.
+    """Find all pairs of photos that look alike, also where one is the other's mirror image.
 
     Args:
         looks: of N photos.
@@ -112,7 +112,7 @@ def near_pairs(
 def close_hashes(
     bits: np.ndarray, other_bits: np.ndarray, max_differing_bits: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Compares every hash with every later one, block by block.
+    """Compare every hash with every later one, block by block.
 
     Args:
         bits: (N, B) bool.
@@ -169,13 +169,9 @@ class Photo:
 
 
 def examine(file_name: str, *, source: Source) -> Photo:
-    """Reads a photo and its annotation.
+    """Read a photo and its annotation.
 
     The picture is decoded to its end, since a damaged file may well have a sound header.
-
-    Args:
-        file_name: as in the source's splits.
-        source: the data set.
 
     Returns:
         All that the checks need; what cannot be read is among its findings.
@@ -204,7 +200,7 @@ def examine(file_name: str, *, source: Source) -> Photo:
 
 
 def _decode(path: Path, content: bytes) -> tuple[int, Looks]:
-    """Decodes the whole file; returns the EXIF orientation and the looks."""
+    """Decode the whole file; return the EXIF orientation and the looks."""
     with open_image(path, content) as image:
         tag = orientation(image)
         # A JPEG's codes are all read at a reduced size too, so the same damage is found, and only

@@ -98,7 +98,7 @@ class Finding:
     others: tuple[str, ...] = ()
 
     def __post_init__(self):
-        """Refuses kinds that no one could look up."""
+        """Refuse kinds that no one could look up."""
         if self.kind not in KINDS:
             raise ValueError(f"kind must be one of KINDS. Received {self.kind!r}.")
 
@@ -108,7 +108,7 @@ class Finding:
         return KINDS[self.kind].severity
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns all of it for JSON."""
+        """Return all of it for JSON."""
         return {
             "kind": self.kind,
             "severity": self.severity,
@@ -133,15 +133,15 @@ class Report:
     statistics: Statistics
 
     def counts(self) -> dict[str, int]:
-        """Returns how many findings there are of each kind that occurs, gravest kinds first."""
+        """Return how many findings there are of each kind that occurs, gravest kinds first."""
         return dict(collections.Counter(finding.kind for finding in self.findings))
 
     def has_errors(self) -> bool:
-        """Says whether something must be mended before the set is used."""
+        """Say whether something must be mended before the set is used."""
         return any(finding.severity == ERROR for finding in self.findings)
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns all of it for JSON."""
+        """Return all of it for JSON."""
         return {
             "counts": self.counts(),
             "statistics": self.statistics.as_dict(),
@@ -150,11 +150,7 @@ class Report:
 
 
 def sort_findings(findings: Iterable[Finding]) -> list[Finding]:
-    """Returns the findings by severity, then in the order of `KINDS`, then by file and detail.
-
-    Args:
-        findings: in any order.
-    """
+    """Return the findings by severity, then in the order of `KINDS`, then by file and detail."""
     rank = {
         kind.name: (SEVERITIES.index(kind.severity), index)
         for index, kind in enumerate(KINDS.values())

@@ -33,7 +33,7 @@ class AnchorSet:
     stride_px: int = 8
 
     def sides_wh(self) -> np.ndarray:
-        """Returns (A, 2) widths and heights in pixels."""
+        """Return (A, 2) widths and heights in pixels."""
         sizes, ratios = np.meshgrid(self.sizes_px, np.sqrt(self.ratios), indexing="ij")
         return np.stack([(sizes / ratios).ravel(), (sizes * ratios).ravel()], axis=1)
 
@@ -41,7 +41,7 @@ class AnchorSet:
 def best_anchor_iou(
     boxes_xyxy: np.ndarray, image_hw: tuple[int, int], anchors: AnchorSet
 ) -> np.ndarray:
-    """Finds each box's best overlap with any anchor at any place, exactly and without the places.
+    """Find each box's best overlap with any anchor at any place, exactly and without the places.
 
     The overlap of two intervals never grows as their centres part, so along either axis the grid
     point nearest to the box's centre is the best for every anchor, whatever happens along the other
@@ -71,11 +71,7 @@ def best_anchor_iou(
 
 
 def good_share(best_iou: np.ndarray) -> float | None:
-    """Returns the share of boxes that some anchor overlaps by at least half; None without boxes.
-
-    Args:
-        best_iou: (N,) from `best_anchor_iou`.
-    """
+    """Return the share of boxes that some anchor overlaps by at least half; None without boxes."""
     return float((best_iou >= GOOD_IOU).mean()) if len(best_iou) else None
 
 
@@ -124,7 +120,7 @@ class Statistics:
     anchor_share: float | None
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns all of it for JSON, histograms instead of the single values."""
+        """Return all of it for JSON, histograms instead of the single values."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         values["splits"] = {name: dataclasses.asdict(s) for name, s in self.splits.items()}
         values["anchors"] = dataclasses.asdict(self.anchors)
@@ -139,7 +135,7 @@ def describe(
     splits: Mapping[str, Sequence[str]],
     anchors: AnchorSet,
 ) -> Statistics:
-    """Counts.
+    """Count.
 
     Args:
         photos: those that could be read.
@@ -176,29 +172,17 @@ def describe(
 
 
 def grade_of(photo: Annotated) -> int:
-    """Returns the listed grade, or Hayashi's of the number of boxes where none is listed.
-
-    Args:
-        photo: as annotated.
-    """
+    """Return the listed grade, or Hayashi's of the number of boxes where none is listed."""
     return hayashi_grade(len(photo.boxes_xyxy)) if photo.grade is None else photo.grade
 
 
 def quantiles(values: np.ndarray) -> list[float]:
-    """Returns the 5th, 50th and 95th percentile; an empty list where there are no values.
-
-    Args:
-        values: (N,) numbers.
-    """
+    """Return the 5th, 50th and 95th percentile; an empty list where there are no values."""
     return np.percentile(values, PERCENTS).round(2).tolist() if len(values) else []
 
 
 def size_edges(sizes_px: np.ndarray) -> np.ndarray:
-    """Returns the edges of a histogram of box sizes, half an octave apart.
-
-    Args:
-        sizes_px: (N,) positive.
-    """
+    """Return the edges of a histogram of box sizes, half an octave apart."""
     if not len(sizes_px):
         return np.array([1.0, 2.0])
     low, high = np.floor(np.log2(sizes_px.min()) * 2), np.floor(np.log2(sizes_px.max()) * 2) + 1
@@ -206,11 +190,7 @@ def size_edges(sizes_px: np.ndarray) -> np.ndarray:
 
 
 def count_edges(counts: np.ndarray) -> np.ndarray:
-    """Returns the edges of a histogram of boxes a photo, about twenty whole numbers apart evenly.
-
-    Args:
-        counts: (M,) whole numbers from 0.
-    """
+    """Return the edges of a histogram of boxes a photo, about twenty whole numbers apart evenly."""
     most = int(counts.max(initial=0))
     step = -(-(most + 1) // 20)
     return np.arange(0, most + step + 1, step)

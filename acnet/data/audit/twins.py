@@ -32,7 +32,7 @@ SPLIT_NAME = re.compile(r"([a-z]+?)(?:[-_]?(?:fold)?[-_]?(\d+))?")
 
 
 def disjoint_splits(splits: Iterable[str]) -> list[tuple[str, str]]:
-    """Pairs the splits between which a shared photo makes results look better than they are.
+    """Pair the splits between which a shared photo makes results look better than they are.
 
     Args:
         splits: names such as "train", "valid2007" or "trainval_0"; those whose role is unknown are
@@ -87,7 +87,7 @@ class Twins:
 
 
 def find_twins(photos: Sequence[Photo]) -> list[Twins]:
-    """Finds identical files, and photos that look nearly the same.
+    """Find identical files, and photos that look nearly the same.
 
     Args:
         photos: of the whole set; unreadable ones are compared by their bytes only.
@@ -119,10 +119,7 @@ def find_twins(photos: Sequence[Photo]) -> list[Twins]:
 
 
 def twin_groups(photos: Sequence[Photo]) -> list[tuple[str, ...]]:
-    """Finds the sets of photos that a split must not tear apart.
-
-    Args:
-        photos: of the whole set.
+    """Find the sets of photos that a split must not tear apart.
 
     Returns:
         Sorted groups of at least two file names; no photo is in two.
@@ -136,7 +133,7 @@ def twin_groups(photos: Sequence[Photo]) -> list[tuple[str, ...]]:
 def check_twins(
     twins: Iterable[Twins], photos: Sequence[Photo], splits: Mapping[str, Sequence[str]]
 ) -> Iterator[Finding]:
-    """Reports twins, those that straddle parts, and those that are labelled differently.
+    """Report twins, those that straddle parts, and those that are labelled differently.
 
     Args:
         twins: from `find_twins`.
@@ -188,11 +185,7 @@ class Leak:
 
 
 def straddling(group: Twins, members: Mapping[str, set[str]]) -> list[Leak]:
-    """Finds what of a group lies on both sides of a split.
-
-    Args:
-        group: twins.
-        members: file names by split.
+    """Find what of a group lies on both sides of a split.
 
     Returns:
         For each pair of splits and each photo of the weaker one, a leak that names the first twin.
@@ -213,10 +206,7 @@ def straddling(group: Twins, members: Mapping[str, set[str]]) -> list[Leak]:
 
 
 def shared_photos(splits: Mapping[str, Sequence[str]]) -> list[Leak]:
-    """Finds photos that two parts list although they must not share any.
-
-    Args:
-        splits: file names by split.
+    """Find photos that two parts list although they must not share any.
 
     Returns:
         One leak for each photo and pair of splits, sorted by splits, then by name.
@@ -229,10 +219,7 @@ def shared_photos(splits: Mapping[str, Sequence[str]]) -> list[Leak]:
 
 
 def connected(edges: Iterable[tuple[str, str]]) -> list[tuple[str, ...]]:
-    """Joins pairs that share a member.
-
-    Args:
-        edges: pairs of names.
+    """Join pairs that share a member.
 
     Returns:
         Sorted groups of at least two names.
@@ -275,7 +262,7 @@ def _near_groups(alike: Mapping[tuple[str, str], NearPair]) -> list[Twins]:
 
 
 def _conflict(labels: Sequence[Annotated], *, exact: bool) -> str:
-    """Says in what twins differ; empty where they agree, or where less than two are annotated.
+    """Say in what twins differ; empty where they agree, or where less than two are annotated.
 
     The boxes of near twins move with the picture, so only their number is compared.
     """

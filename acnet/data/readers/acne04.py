@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from acnet.data.prepared_set import FOLD_SPLITS
-from acnet.data.readers.coco_json import box_of, number
+from acnet.data.readers.box_forms import box_of, number
 from acnet.data.readers.coco_set import CocoSource, build_source, find_files, mentions
 from acnet.data.readers.safe_files import inside, list_files, read_text, relative_name, shown
 from acnet.data.readers.source import ONE_SPLIT
@@ -68,10 +68,7 @@ class Acne04Source:
     format: str = "acne04"
 
     def read(self, file_name: str) -> Annotated:
-        """Reads the size and the boxes of one photo.
-
-        Args:
-            file_name: as in `splits`.
+        """Read the size and the boxes of one photo.
 
         Raises:
             UnreadableFileError: the photo or its annotation is corrupt.
@@ -84,18 +81,14 @@ class Acne04Source:
 
 
 def is_acne04(src: Path) -> bool:
-    """Returns whether a folder holds lists of ACNE04's folds.
-
-    Args:
-        src: any path.
-    """
+    """Return whether a folder holds lists of ACNE04's folds."""
     return any(next(folder.glob("NNEW_*_[0-4].txt"), None) for folder in _list_folders(src))
 
 
 def open_acne04(
     src: Path, *, image_root: Path | None = None, annotation_root: Path | None = None
 ) -> Acne04Source:
-    """Finds photos, annotations and lists below a folder.
+    """Find photos, annotations and lists below a folder.
 
     Args:
         src: folder of the unpacked archives or of a VOCdevkit.
@@ -126,10 +119,7 @@ def open_acne04(
 
 
 def find_lists(folder: Path) -> dict[str, Path]:
-    """Finds the lists of folds in a folder.
-
-    Args:
-        folder: need not exist.
+    """Find the lists of folds in a folder.
 
     Returns:
         The lists by split, for each fold that has both. VOC's own trainval.txt and test.txt count
@@ -155,11 +145,7 @@ def _list_folders(src: Path) -> list[Path]:
 def read_folds(
     lists: Mapping[str, Path], photos: Sequence[str]
 ) -> tuple[dict[str, tuple[str, ...]], dict[str, Label]]:
-    """Reads lists of folds.
-
-    Args:
-        lists: by split.
-        photos: names of those that there are.
+    """Read lists of folds.
 
     Returns:
         Sorted names by split, and what the lists say of each. A name that no photo has stays as
@@ -183,11 +169,7 @@ def read_folds(
 
 
 def lists_below(src: Path) -> dict[str, Path]:
-    """Returns the lists of ACNE04's folds by split, from the first folder that has some.
-
-    Args:
-        src: folder of the unpacked archives or of a VOCdevkit.
-    """
+    """Return the lists of ACNE04's folds by split, from the first folder that has some."""
     return next(filter(None, map(find_lists, _list_folders(src))), {})
 
 
@@ -225,7 +207,7 @@ def _first_folder(what: str, option: str, candidates: Iterable[Path]) -> Path:
 
 
 def _read_list(path: Path) -> dict[str, Label]:
-    """Reads lines such as `levle0_38.jpg  0  4`: name, grade and count; the last may be missing."""
+    """Read lines such as `levle0_38.jpg  0  4`: name, grade and count; the last may be missing."""
     labels = {}
     for line in read_text(path).splitlines():
         words = line.split()
@@ -251,18 +233,14 @@ PHOTO_FOLDERS = ("Classification/JPEGImages", "JPEGImages", "VOCdevkit/VOC2007/J
 
 
 def is_acne04_v2(src: Path) -> bool:
-    """Returns whether a path is, or a folder holds, JSON with circles in COCO's form.
-
-    Args:
-        src: any path.
-    """
+    """Return whether a path is, or a folder holds, JSON with circles in COCO's form."""
     return any(_is_circles(path) for path in find_files(src))
 
 
 def open_acne04_v2(
     src: Path, *, image_root: Path | None = None, annotation_root: Path | None = None
 ) -> CocoSource:
-    """Finds the circles and the photos.
+    """Find the circles and the photos.
 
     Args:
         src: the JSON file, or the folder that it and perhaps ACNE04 are in.
@@ -300,7 +278,7 @@ def open_acne04_v2(
 
 
 def box_of_circle(entry: Mapping[str, Any]) -> tuple[float, float, float, float]:
-    """Returns the box around a circle.
+    """Return the box around a circle.
 
     Args:
         entry: an annotation; `center` and `r` are taken as well, and COCO's `bbox` where it has

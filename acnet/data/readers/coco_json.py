@@ -14,14 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from acnet.data.readers.box_forms import number
 from acnet.data.readers.safe_files import class_name, read_json, shown
-from acnet.data.readers.source import rotated_hull
 from acnet.data.records import Note
 from acnet.errors import UnreadableFileError
 
 NO_ID = -1  # of an annotation whose id is missing or no whole number
 MAX_INTEGER = 2**62
-MAX_MASK_SIDE = 1_000_000
 
 WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
@@ -31,7 +30,6 @@ SHARED_ID = "photo dropped: its image id is another's too"
 RENUMBERED = "annotation id 0, missing or used twice: renumbered"
 TWICE = "picture listed twice: its objects are taken together"
 Box = Callable[[Mapping[str, Any]], tuple[float, float, float, float]]
-NO_BOX = (math.nan,) * 4
 
 
 @dataclass(frozen=True)
@@ -71,22 +69,14 @@ class Table:
 
 
 def is_table(content: Any) -> bool:
-    """Returns whether JSON has COCO's two lists.
-
-    Args:
-        content: as loaded.
-    """
+    """Return whether JSON has COCO's two lists."""
     return isinstance(content, dict) and all(
         isinstance(content.get(part), list) for part in ("images", "annotations")
     )
 
 
 def read_table(path: Path, box: Box) -> Table:
-    """Reads a file of COCO's form.
-
-    Args:
-        path: the file.
-        box: gives the corners of an object, NaN where it has none.
+    """Read a file of COCO's form.
 
     Raises:
         UnreadableFileError: it is no JSON, or lacks one of the two lists.
@@ -132,111 +122,6 @@ def read_table(path: Path, box: Box) -> Table:
     return Table(objects, _without_groups(declared, used), notes.notes())
 
 
-def box_of(entry: Mapping[str, Any]) -> tuple[float, float, float, float]:
-    """Return the corners of a COCO object, from its mask or polygons where no `bbox` has an area.
-
-    A turned box, as detectron2 (`bbox` of five numbers) and CVAT (`attributes.rotation`) write
-    them, gives its hull.
-
-    Args:
-        entry: an annotation; anything may be missing or of another type.
-
-    Returns:
-        x0, y0, x1, y1 as written, NaN where there is nothing.
-    """
-    corners = NO_BOX
-    bbox = entry.get("bbox")
-    if isinstance(bbox, (list, tuple)) and len(bbox) == 4:
-        x, y, width, height = map(number, bbox)
-        corners = (x, y, x + width, y + height)
-        attributes = entry.get("attributes")
-        angle = number(attributes.get("rotation")) if isinstance(attributes, dict) else math.nan
-        if math.isfinite(angle) and angle and width > 0 and height > 0:
-            centre = (x + width / 2, y + height / 2)
-            return rotated_hull(*centre, width, height, math.radians(angle))
-        if width > 0 and height > 0:
-            return corners
-    elif isinstance(bbox, (list, tuple)) and len(bbox) == 5:
-        cx, cy, width, height, angle = map(number, bbox)
-        return rotated_hull(cx, cy, width, height, math.radians(angle))
-    outline = _outline(entry.get("segmentation"))
-    return corners if outline is None else outline
-
-
-def _outline(mask: Any) -> tuple[float, float, float, float] | None:
-    """The box around polygons or a run-length mask; None where there is none."""
-    if isinstance(mask, dict):
-        return _mask_box(mask)
-    polygons = mask if isinstance(mask, list) else []
-    if polygons and not isinstance(polygons[0], list):
-        polygons = [polygons]
-    xs = [number(x) for polygon in polygons if isinstance(polygon, list) for x in polygon[::2]]
-    ys = [number(y) for polygon in polygons if isinstance(polygon, list) for y in polygon[1::2]]
-    if not xs or not ys or not all(map(math.isfinite, xs + ys)):
-        return None
-    return (min(xs), min(ys), max(xs), max(ys))
-
-
-def _mask_box(mask: Mapping[str, Any]) -> tuple[float, float, float, float] | None:
-    """The box around COCO's run-length mask, which runs down the columns, first outside."""
-    size, runs = mask.get("size"), mask.get("counts")
-    height = number(size[0]) if isinstance(size, list) and len(size) == 2 else math.nan
-    if isinstance(runs, str):
-        runs = _unpacked(runs)
-    if not isinstance(runs, list) or not 1 <= height <= MAX_MASK_SIDE:
-        return None
-    lengths = np.array([number(run) for run in runs], np.float64)
-    if not (np.isfinite(lengths) & (lengths >= 0)).all() or lengths.sum() > MAX_MASK_SIDE**2:
-        return None
-    ends = np.cumsum(lengths)[1::2]
-    starts = ends - lengths[1::2]
-    starts, ends = starts[ends > starts], ends[ends > starts]
-    if not len(starts):
-        return None
-    first_column, last_column = starts // height, (ends - 1) // height
-    whole = last_column > first_column  # such a run touches the top or bottom of a column
-    top = np.where(whole, 0, starts % height).min()
-    bottom = np.where(whole, height - 1, (ends - 1) % height).max()
-    return (
-        float(first_column.min()),
-        float(top),
-        float(last_column.max()) + 1,
-        float(bottom) + 1,
-    )
-
-
-def _unpacked(text: str) -> list[int]:
-    """Runs from pycocotools' text: 5 bits a character, from the fourth run on as differences."""
-    runs: list[int] = []
-    value = shift = 0
-    for character in text:
-        code = ord(character) - 48
-        value |= (code & 31) << shift
-        shift += 5
-        if not code & 32:
-            if code & 16:
-                value -= 1 << shift
-            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-            value = shift = 0
-        elif shift > 60:
-            return []
-    return runs
-
-
-def number(value: Any) -> float:
-    """Returns a number of JSON, NaN for anything that is none.
-
-    Args:
-        value: anything that JSON holds; numbers in quotes are taken.
-    """
-    if isinstance(value, bool) or value is None:
-        return math.nan
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        return math.nan
-
-
 class Tally:
     """Counts faults of a file by kind, with the first one as an example.
 
@@ -249,16 +134,11 @@ class Tally:
         self._found: dict[str, list] = {}
 
     def add(self, kind: str, example: Any) -> None:
-        """Counts one fault.
-
-        Args:
-            kind: see `Note`.
-            example: the faulty value.
-        """
+        """Count one fault."""
         self._found.setdefault(kind, [0, shown(example)])[0] += 1
 
     def notes(self) -> list[Note]:
-        """Returns one note a kind."""
+        """Return one note a kind."""
         return [
             Note(kind, self._file_name, f"the first: {example}", count)
             for kind, (count, example) in self._found.items()
@@ -293,7 +173,7 @@ def _images(
 
 
 def _categories(entries: Any) -> tuple[dict[Any, str], list[tuple[str, str]]]:
-    """Names by id, and the declared names in the order of ids, each with its group."""
+    """Name by id, and the declared names in the order of ids, each with its group."""
     found = {}
     for entry in entries if isinstance(entries, list) else []:
         if isinstance(entry, dict) and _key(entry.get("id")) is not None:
@@ -305,7 +185,7 @@ def _categories(entries: Any) -> tuple[dict[Any, str], list[tuple[str, str]]]:
 
 
 def _without_groups(declared: list[tuple[str, str]], used: set[str]) -> tuple[str, ...]:
-    """Leaves out names that only group others, as Roboflow writes one with id 0."""
+    """Leave out names that only group others, as Roboflow writes one with id 0."""
     groups = {group for name, group in declared if group != name}
     names = dict.fromkeys(name for name, _ in declared if name in used or name not in groups)
     return tuple(names)

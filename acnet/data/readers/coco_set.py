@@ -14,12 +14,14 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from acnet.data.prepared_set import TILES_SUFFIX
-from acnet.data.readers.coco_json import Box, Objects, Table, Tally, box_of, read_table
+from acnet.data.readers.box_forms import box_of
+from acnet.data.readers.coco_json import Box, Objects, Table, Tally, read_table
 from acnet.data.readers.safe_files import list_files, member, relative_name
 from acnet.data.readers.source import split_names
 from acnet.data.records import Annotated, Note
 from acnet.errors import UnreadableFileError, UserError
 from acnet.file_names import PHOTO_SUFFIXES, MatchedNames, NameIndex, match_names
+from acnet.photos.read import read_size
 
 logger = logging.getLogger(__name__)
 
@@ -56,10 +58,7 @@ class CocoSource:
     format: str = "coco"
 
     def read(self, file_name: str) -> Annotated:
-        """Reads one picture's size and takes its objects.
-
-        Args:
-            file_name: as in `splits`.
+        """Read one picture's size and takes its objects.
 
         Raises:
             UnreadableFileError: the picture is damaged, or a link out of the folder.
@@ -82,18 +81,14 @@ class CocoSource:
 
 
 def is_coco(src: Path) -> bool:
-    """Returns whether a path is, or a folder holds, JSON that begins as COCO's does.
-
-    Args:
-        src: any path.
-    """
+    """Return whether a path is, or a folder holds, JSON that begins as COCO's does."""
     return any(map(_looks_like_coco, find_files(src)))
 
 
 def open_coco(
     src: Path, *, image_root: Path | None = None, annotation_root: Path | None = None
 ) -> CocoSource:
-    """Finds the files, their splits and their pictures.
+    """Find the files, their splits and their pictures.
 
     Args:
         src: a JSON file, or a folder of some.
@@ -117,7 +112,7 @@ def open_coco(
 
 
 def build_source(files: Sequence[Path], root: Path, box: Box, *, format_name: str) -> CocoSource:
-    """Reads files of COCO's form and finds their pictures.
+    """Read files of COCO's form and finds their pictures.
 
     Args:
         files: each is a split.
@@ -169,7 +164,7 @@ def build_source(files: Sequence[Path], root: Path, box: Box, *, format_name: st
 
 
 def find_files(src: Path) -> list[Path]:
-    """Returns the JSON files that may annotate a data set.
+    """Return the JSON files that may annotate a data set.
 
     Args:
         src: a JSON file, or a folder: files in it, one level below, and Roboflow's.
@@ -189,12 +184,7 @@ def _looks_like_coco(path: Path) -> bool:
 
 
 def mentions(path: Path, word: str) -> bool:
-    """Returns whether a file has a word; big files are searched in pieces that overlap.
-
-    Args:
-        path: any path.
-        word: in ASCII.
-    """
+    """Return whether a file has a word; big files are searched in pieces that overlap."""
     if not path.is_file():
         return False
     sought, tail = word.encode(), b""
@@ -207,7 +197,7 @@ def mentions(path: Path, word: str) -> bool:
 
 
 def _split_names(files: Sequence[Path]) -> dict[str, Path]:
-    """Splits are called as their files, as their folders where all files are called the same."""
+    """Split are called as their files, as their folders where all files are called the same."""
     stems = [path.stem.removeprefix(COCO_PREFIX) for path in files]
     if len(set(stems)) < len(stems) or ROBOFLOW_NAME in stems:
         stems = [

@@ -51,7 +51,7 @@ def open_source(
     image_root: str | Path | None = None,
     annotation_root: str | Path | None = None,
 ) -> Source:
-    """Opens a data set as its makers left it; lists files and reads no picture.
+    """Open a data set as its makers left it; lists files and reads no picture.
 
     Args:
         src: its folder, or the one file that annotates it.
@@ -88,10 +88,7 @@ def open_source(
 
 
 def detect_format(src: Path) -> str:
-    """Recognises the format of a folder or file.
-
-    Args:
-        src: that exists.
+    """Recognise the format of a folder or file.
 
     Returns:
         A key of `FORMATS`.
@@ -138,7 +135,7 @@ MAX_LOOKED_AT = 20  # files of each sort: a set has many of the same form
 
 
 def _refuse_other_tools(src: Path) -> None:
-    """Names the tool that wrote a set which has none of the formats, and the export to choose."""
+    """Name the tool that wrote a set which has none of the formats, and the export to choose."""
     for suffixes in (_JSON, _XML, _CSV):
         files = [src] if src.is_file() else [member(src, n) for n in list_files(src, suffixes)]
         for path in files[:MAX_LOOKED_AT]:

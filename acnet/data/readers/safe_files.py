@@ -25,7 +25,7 @@ _DRIVE = re.compile(r"^[A-Za-z]:")
 
 
 def relative_name(name: str) -> str:
-    """Returns a name from an annotation with forward slashes, if it stays below its folder.
+    """Return a name from an annotation with forward slashes, if it stays below its folder.
 
     Args:
         name: as it is written; Windows' back-slashes are taken for slashes.
@@ -45,7 +45,7 @@ def relative_name(name: str) -> str:
 
 
 def member(root: Path, name: str) -> Path:
-    """Returns the path of a file of a data set, which need not exist.
+    """Return the path of a file of a data set, which need not exist.
 
     Args:
         root: the folder that it must be in; may itself be a symbolic link.
@@ -58,7 +58,7 @@ def member(root: Path, name: str) -> Path:
 
 
 def inside(root: Path, path: Path) -> Path:
-    """Returns a path of a data set, which need not exist, if no link on its way leads elsewhere.
+    """Return a path of a data set, which need not exist, if no link on its way leads elsewhere.
 
     Args:
         root: the folder that it must be in; may itself be a symbolic link.
@@ -83,10 +83,7 @@ def inside(root: Path, path: Path) -> Path:
 
 
 def read_text(path: Path) -> str:
-    """Reads text in UTF-8, or in UTF-16 where the file begins with its mark, as Windows writes it.
-
-    Args:
-        path: the file.
+    """Read text in UTF-8, or in UTF-16 where the file begins with its mark, as Windows writes it.
 
     Raises:
         UnreadableFileError: it is in another encoding.
@@ -110,10 +107,7 @@ def read_text(path: Path) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """Reads JSON of any content.
-
-    Args:
-        path: the file.
+    """Read JSON of any content.
 
     Returns:
         What it holds; numbers may be NaN or infinite.
@@ -133,14 +127,10 @@ def read_json(path: Path) -> Any:
 
 
 def list_files(root: Path, suffixes: Iterable[str]) -> list[str]:
-    """Lists files with given suffixes in a folder and all below it.
+    """List files with given suffixes in a folder and all below it.
 
     Hidden files and folders are left out: `._a.jpg` and `.ipynb_checkpoints` are nobody's photos.
     Links to folders are not followed, since they may lead in circles; the log says which.
-
-    Args:
-        root: what the names are relative to.
-        suffixes: in small letters, with the dot.
 
     Returns:
         Names with forward slashes, sorted. Names that are no Unicode are left out.
@@ -165,11 +155,7 @@ def list_files(root: Path, suffixes: Iterable[str]) -> list[str]:
 
 
 def shown(value: object) -> str:
-    """Returns something of unknown content for a message: quoted, printable and of bounded length.
-
-    Args:
-        value: anything.
-    """
+    """Return anything for a message: quoted, printable and of bounded length."""
     if not isinstance(value, str):
         return reprlib.repr(value)  # never walks all of a deep or long structure
     quoted = ascii(value[:SHOWN_CHARACTERS])
@@ -177,7 +163,7 @@ def shown(value: object) -> str:
 
 
 def class_name(value: object) -> str:
-    """Returns the name of a class as it can be written anywhere: one line of Unicode, trimmed.
+    """Return the name of a class as it can be written anywhere: one line of Unicode, trimmed.
 
     Args:
         value: as it is written; may be a number or have line ends in it.
@@ -188,11 +174,7 @@ def class_name(value: object) -> str:
 
 
 def is_text(text: str) -> bool:
-    """Returns whether text can be written as UTF-8; names may hold halves of characters.
-
-    Args:
-        text: such as a name from a disk or from JSON.
-    """
+    """Return whether text can be written as UTF-8; names may hold halves of characters."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -4,7 +4,6 @@ Beside it stand sources made of others, whose files stay where they are, and the
 """
 
 import dataclasses
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,10 +19,7 @@ RESERVED_END = "_tiles"  # what the names of tiles' files end in
 
 
 def splits_of_folders(pictures: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Shares pictures out by the first of their folders that is called as a split.
-
-    Args:
-        pictures: names with forward slashes.
+    """Share pictures out by the first of their folders that is called as a split.
 
     Returns:
         Sorted names by split; those in no such folder are the split "all".
@@ -37,20 +33,12 @@ def splits_of_folders(pictures: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 
 def is_split_folder(name: str) -> bool:
-    """Returns whether a file is in a folder that is called as a split.
-
-    Args:
-        name: of the file, with forward slashes.
-    """
+    """Return whether a file is in a folder that is called as a split."""
     return any(part.lower() in SPLIT_FOLDERS for part in PurePosixPath(name).parts[:-1])
 
 
 def split_names(texts: Iterable[str]) -> list[str]:
-    """Returns names for splits that serve as names of files and in `SET:SPLIT`, all different.
-
-    Args:
-        texts: what they are called, such as the names of lists.
-    """
+    """Return names for splits that serve as names of files and in `SET:SPLIT`, all different."""
     names: list[str] = []
     for text in texts:
         plain = re.sub(r"[^\w.-]+", "_", text)[:MAX_SPLIT_NAME].strip("._") or ONE_SPLIT
@@ -89,10 +77,7 @@ class Source(Protocol):
     notes: Sequence[Note]
 
     def read(self, file_name: str) -> Annotated:
-        """Reads one picture's size and annotation.
-
-        Args:
-            file_name: as in `splits`.
+        """Read one picture's size and annotation.
 
         Returns:
             What is written, uncleaned.
@@ -144,11 +129,7 @@ class RearrangedSource:
         return self.base.unlisted
 
     def read(self, file_name: str) -> Annotated:
-        """Reads one picture's size and annotation.
-
-        Args:
-            file_name: as in `splits`.
-        """
+        """Read one picture's size and annotation."""
         return self.base.read(file_name)
 
 
@@ -195,11 +176,7 @@ class JoinedSource:
         return [note for part in self.parts.values() for note in part.notes]
 
     def read(self, file_name: str) -> Annotated:
-        """Reads one picture's size and annotation.
-
-        Args:
-            file_name: as in `splits`.
-        """
+        """Read one picture's size and annotation."""
         folders = {self._folder(part): part for part in self.parts.values()}
         folder = next(folder for folder in folders if file_name.startswith(folder))
         read = folders[folder].read(file_name.removeprefix(folder))
@@ -214,11 +191,7 @@ class JoinedSource:
 
 
 def place_in_set(path: Path, source: Source) -> str:
-    """Names a file of a data set without saying where the set lies.
-
-    Args:
-        path: the file.
-        source: the set.
+    """Name a file of a data set without saying where the set lies.
 
     Returns:
         The name below the folder of the pictures, or else with its last folder.
@@ -229,36 +202,15 @@ def place_in_set(path: Path, source: Source) -> str:
 
 
 def folder_prefixes(source: Source) -> list[str]:
-    """Lists all ways to write the folders of a data set, longest first.
-
-    Args:
-        source: the set.
-    """
+    """List all ways to write the folders of a data set, longest first."""
     folders = {path.parent for path in (*source.inputs, *source.unlisted)} | {source.image_root}
     folders |= {folder.absolute() for folder in folders} | {folder.resolve() for folder in folders}
     return sorted((f"{folder}/" for folder in folders), key=len, reverse=True)
 
 
 def without_folders(text: str, prefixes: Sequence[str]) -> str:
-    """Takes folders out of what a decoder or reader said.
-
-    Args:
-        text: may hold paths.
-        prefixes: from `folder_prefixes`.
-    """
+    """Take folders out of what a decoder or reader said."""
     if "/" in text:
         for prefix in prefixes:
             text = text.replace(prefix, "")
     return text
-
-
-def rotated_hull(
-    cx: float, cy: float, width: float, height: float, angle: float
-) -> tuple[float, float, float, float]:
-    """Return the corners of the upright box around a box that is turned by `angle` radians."""
-    if not math.isfinite(angle):
-        return (math.nan,) * 4
-    cos, sin = abs(math.cos(angle)), abs(math.sin(angle))
-    half_x = (width * cos + height * sin) / 2
-    half_y = (width * sin + height * cos) / 2
-    return (cx - half_x, cy - half_y, cx + half_x, cy + half_y)

@@ -44,10 +44,7 @@ class VocSource:
     format: str = "voc"
 
     def read(self, file_name: str) -> Annotated:
-        """Reads the size and the objects of one picture.
-
-        Args:
-            file_name: as in `splits`.
+        """Read the size and the objects of one picture.
 
         Raises:
             UnreadableFileError: the picture or its annotation is damaged, or leaves its folder.
@@ -58,7 +55,7 @@ class VocSource:
 
 
 def read_pair(image_root: Path, file_name: str, annotation_root: Path, xml_name: str) -> Annotated:
-    """Reads the size of a picture and the XML file that annotates it.
+    """Read the size of a picture and the XML file that annotates it.
 
     Args:
         image_root: folder of the picture.
@@ -86,11 +83,7 @@ def read_pair(image_root: Path, file_name: str, annotation_root: Path, xml_name:
 
 
 def is_voc(src: Path) -> bool:
-    """Returns whether a folder has XML files and pictures.
-
-    Args:
-        src: any path.
-    """
+    """Return whether a folder has XML files and pictures."""
     return src.is_dir() and bool(list_files(src, PHOTO_SUFFIXES)) and _has_voc_xml(src)
 
 
@@ -108,7 +101,7 @@ def _is_cvat(path: Path) -> bool:
 def open_voc(
     src: Path, *, image_root: Path | None = None, annotation_root: Path | None = None
 ) -> VocSource:
-    """Finds pictures, XML files and splits.
+    """Find pictures, XML files and splits.
 
     Args:
         src: folder of a VOCdevkit, of one year in it, or of any pictures and XML files.
@@ -152,11 +145,7 @@ def open_voc(
 
 
 def find_lists(folder: Path) -> dict[str, Path]:
-    """Finds the lists that are splits; VOC's `dog_train.txt` and the like repeat `train.txt`.
-
-    Args:
-        folder: need not exist.
-    """
+    """Find the lists that are splits; VOC's `dog_train.txt` and the like repeat `train.txt`."""
     if not folder.is_dir():
         return {}
     lists = {stem(name): folder / name for name in list_files(folder, [".txt"]) if "/" not in name}
@@ -168,11 +157,7 @@ def find_lists(folder: Path) -> dict[str, Path]:
 
 
 def read_list(path: Path, photos: Sequence[str]) -> tuple[str, ...]:
-    """Reads the names of a list, with or without suffix.
-
-    Args:
-        path: the list; its first column counts.
-        photos: that there are.
+    """Read the names of a list, with or without suffix.
 
     Returns:
         Sorted names as on disk; as listed where there is no such photo.
@@ -191,11 +176,7 @@ def read_list(path: Path, photos: Sequence[str]) -> tuple[str, ...]:
 
 
 def pair_by_stem(photos: Sequence[str], xml_files: Sequence[str]) -> dict[str, str]:
-    """Finds each photo's XML file: at the same place below its root, else the only one so called.
-
-    Args:
-        photos: names below their root.
-        xml_files: names below theirs.
+    """Find each photo's XML file: at the same place below its root, else the only one so called.
 
     Returns:
         The XML file by photo, where there is one.
@@ -217,11 +198,7 @@ def pair_by_stem(photos: Sequence[str], xml_files: Sequence[str]) -> dict[str, s
 
 
 def stem(name: str) -> str:
-    """Returns a name without its suffix, with its folders.
-
-    Args:
-        name: with forward slashes.
-    """
+    """Return a name without its suffix, with its folders."""
     path = PurePosixPath(name)
     return str(path.with_name(path.stem))
 

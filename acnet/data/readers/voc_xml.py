@@ -11,8 +11,8 @@ import defusedxml
 import defusedxml.ElementTree
 import numpy as np
 
+from acnet.data.readers.box_forms import rotated_hull
 from acnet.data.readers.safe_files import class_name
-from acnet.data.readers.source import rotated_hull
 from acnet.errors import UnreadableFileError
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -47,7 +47,7 @@ class VocAnnotation:
 
 
 def read_voc_xml(path: Path) -> VocAnnotation:
-    """Reads an annotation file.
+    """Read an annotation file.
 
     Args:
         path: the XML file. Its own word on the picture's name is ignored.
@@ -83,7 +83,7 @@ def read_voc_xml(path: Path) -> VocAnnotation:
 
 
 def _children_of_root(path: Path) -> Iterator[Element]:
-    """Yields them one by one and forgets them, so that a million objects fit into memory."""
+    """Yield them one by one and forgets them, so that a million objects fit into memory."""
     root, depth = None, 0
     for event, node in defusedxml.ElementTree.iterparse(path, events=("start", "end")):
         depth += 1 if event == "start" else -1

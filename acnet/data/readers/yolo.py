@@ -62,10 +62,7 @@ class YoloSource:
     format: str = "yolo"
 
     def read(self, file_name: str) -> Annotated:
-        """Reads one picture's size and its label file.
-
-        Args:
-            file_name: as in `splits`.
+        """Read one picture's size and its label file.
 
         Returns:
             Boxes in pixels. A class that has no name is called by its number. A picture without a
@@ -99,11 +96,7 @@ class YoloSource:
 
 
 def is_yolo(src: Path) -> bool:
-    """Returns whether a folder has label files, or a `data.yaml` beside pictures.
-
-    Args:
-        src: any path.
-    """
+    """Return whether a folder has label files, or a `data.yaml` beside pictures."""
     pictures = list_files(src, PHOTO_SUFFIXES) if src.is_dir() else []
     if not pictures:
         return False
@@ -114,7 +107,7 @@ def is_yolo(src: Path) -> bool:
 def open_yolo(
     src: Path, *, image_root: Path | None = None, annotation_root: Path | None = None
 ) -> YoloSource:
-    """Finds pictures, labels, names and splits of an export.
+    """Find pictures, labels, names and splits of an export.
 
     Args:
         src: its folder.
@@ -161,7 +154,7 @@ def open_yolo(
 
 
 def _pair(pictures: Iterable[str], labels: Iterable[str], *, apart: bool) -> dict[str, str]:
-    """Finds each picture's label file; `apart` where the two have roots of their own."""
+    """Find each picture's label file; `apart` where the two have roots of their own."""
     index = NameIndex(labels)
     found = {}
     for picture in pictures:

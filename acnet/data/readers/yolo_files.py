@@ -45,7 +45,7 @@ class YoloLabel:
 def parse_label(
     text: str, *, has_keypoints: bool = False, number_of_name: Mapping[str, int] = NO_NAMES
 ) -> YoloLabel:
-    """Reads the lines of a label file.
+    """Read the lines of a label file.
 
     A line of five numbers is a box; a sixth is a score, which is left out. An odd number from
     seven on is a class and the corners of a polygon, whose box is taken.
@@ -62,7 +62,7 @@ def parse_label(
 
 
 def _parse_boxes(text: str) -> YoloLabel | None:
-    """Reads a file of whole boxes alone, a million a second; None where it holds anything else."""
+    """Read a file of whole boxes alone, a million a second; None where it holds anything else."""
     if not text.strip():
         return None
     try:
@@ -103,7 +103,7 @@ def _parse_lines(text: str, has_keypoints: bool, number_of_name: Mapping[str, in
 
 
 def _words(line: str) -> list[str]:
-    """Splits a line at spaces, else at commas or semicolons; a comma may be a decimal point."""
+    """Split a line at spaces, else at commas or semicolons; a comma may be a decimal point."""
     words = line.split()
     if len(words) == 1:
         return [word for word in re.split(r"[,;]", line.strip()) if word]
@@ -111,7 +111,7 @@ def _words(line: str) -> list[str]:
 
 
 def _name_and_numbers(words: Sequence[str]) -> tuple[str, list[float]]:
-    """Takes the numbers off the end; what comes before is the class, a name of several words."""
+    """Take the numbers off the end; what comes before is the class, a name of several words."""
     numbers: list[float] = []
     for word in reversed(words[1:]):
         try:
@@ -168,11 +168,7 @@ class YoloYaml:
 
 
 def find_yaml(src: Path) -> Path | None:
-    """Returns the YAML file that describes an export, or None.
-
-    Args:
-        src: the export's folder.
-    """
+    """Return the YAML file that describes an export, or None."""
     names = [name for name in list_files(src, (".yaml", ".yml")) if "/" not in name]
     found = [path for path in (member(src, name) for name in names) if path.is_file()]
     named = [path for path in found if path.stem.lower() in ("data", "dataset")]
@@ -182,10 +178,7 @@ def find_yaml(src: Path) -> Path | None:
 
 
 def read_yaml(path: Path) -> YoloYaml:
-    """Reads a `data.yaml`.
-
-    Args:
-        path: the file.
+    """Read a `data.yaml`.
 
     Returns:
         Its names and splits; anything else in it is left alone.
@@ -215,14 +208,10 @@ def read_yaml(path: Path) -> YoloYaml:
 
 
 def find_in_export(src: Path, written: str) -> Path | None:
-    """Finds a folder or list that a `data.yaml` names, inside the export and nowhere else.
+    """Find a folder or list that a `data.yaml` names, inside the export and nowhere else.
 
     Roboflow writes `../train/images` for `train/images`, others the folder of their own machine,
     such as `/content/acne/images/train`. So the longest end of the path that exists counts.
-
-    Args:
-        src: the export's folder.
-        written: as it is written.
 
     Returns:
         The path, or None where no end of it exists in the export.
@@ -250,7 +239,7 @@ def find_in_export(src: Path, written: str) -> Path | None:
 
 
 def _safe_load(text: str) -> Any:
-    """Loads YAML without aliases: nobody needs them here, and they grow without limit."""
+    """Load YAML without aliases: nobody needs them here, and they grow without limit."""
     brackets = text.count("[") + text.count("{")
     if brackets > MAX_BRACKETS:
         raise ValueError(f"{brackets} opening brackets")

@@ -32,7 +32,7 @@ class TileMapper(DatasetMapper):
     """
 
     def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
-        """Maps a record.
+        """Map a record.
 
         Args:
             dataset_dict: detectron2's, of a tile or of any other picture.
@@ -77,5 +77,5 @@ class TileMapper(DatasetMapper):
 
 @functools.lru_cache(maxsize=KEPT_PHOTOS)
 def _decoded_photo(path: str, mtime_ns: int) -> np.ndarray:
-    """Decodes a photo whole; its time is a part of the key only."""
+    """Decode a photo whole; its time is a part of the key only."""
     return read_bgr(path)

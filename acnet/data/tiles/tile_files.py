@@ -56,20 +56,12 @@ class Journal:
         self._write(self.known.values())
 
     def add(self, photo: CutPhoto) -> None:
-        """Notes that a photo is cut.
-
-        Args:
-            photo: all its tiles are written.
-        """
+        """Note that a photo is cut."""
         with self._path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(_line(photo) + "\n")
 
     def finish(self, photos: Iterable[CutPhoto]) -> None:
-        """Leaves the photos of this run only, sorted.
-
-        Args:
-            photos: all of this run.
-        """
+        """Leave the photos of this run only, sorted."""
         self._write(sorted(photos, key=lambda photo: photo.photo))
 
     def _write(self, photos: Iterable[CutPhoto]) -> None:
@@ -99,7 +91,7 @@ def _parse(line: str) -> CutPhoto | None:
 def cut_photo(
     photo: Photo, *, image_root: Path, tile_root: Path, options: TileOptions, known: CutPhoto | None
 ) -> CutPhoto:
-    """Writes the tiles of one photo, unless they are there.
+    """Write the tiles of one photo, unless they are there.
 
     A photo that is one tile is copied byte for byte: compressing it again would only lose. Virtual
     tiles are not written, but the photo is read nevertheless: a broken one would end a training.

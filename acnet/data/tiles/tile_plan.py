@@ -48,7 +48,7 @@ class TileOptions:
         return ".png" if self.virtual or self.image_format == "png" else ".jpg"
 
     def share_of_empty(self, split: str) -> float:
-        """Returns the share of the tiles without boxes that a split takes.
+        """Return the share of the tiles without boxes that a split takes.
 
         Args:
             split: its name. Only splits for training may leave tiles out: what is evaluated must
@@ -62,11 +62,7 @@ HASH_BITS = 64
 
 
 def plan_tiles(photo: ImageRecord, options: TileOptions) -> list[TileRecord]:
-    """Lays the tiles over a photo and shares its boxes out, without touching a picture.
-
-    Args:
-        photo: with its boxes.
-        options: how it is cut.
+    """Lay the tiles over a photo and shares its boxes out, without touching a picture.
 
     Returns:
         The tiles row by row, those without boxes too. A photo that is one tile keeps its name.
@@ -96,14 +92,10 @@ def plan_tiles(photo: ImageRecord, options: TileOptions) -> list[TileRecord]:
 
 
 def training_tiles(tiles: Iterable[TileRecord], empty_share: float) -> list[TileRecord]:
-    """Chooses the tiles to train on: all with boxes, and a share of the others.
+    """Choose the tiles to train on: all with boxes, and a share of the others.
 
     NOT IN PAPER: about 65 % of ACNE04's tiles are empty; all of them would cost two thirds of the
     training, and none would leave hair and mouths unseen.
-
-    Args:
-        tiles: to choose from.
-        empty_share: 0 to 1, of the tiles without boxes.
 
     Returns:
         The chosen tiles in their order. Chance decides for each empty tile by its name, so that a
@@ -155,7 +147,7 @@ class Photo:
 def choose_tiles(
     splits: Mapping[str, Sequence[ImageRecord]], options: TileOptions
 ) -> dict[str, list[TileRecord]]:
-    """Plans the tiles of all splits.
+    """Plan the tiles of all splits.
 
     Args:
         splits: photos by split; folds share photos.
@@ -180,11 +172,7 @@ def choose_tiles(
 def photos_to_cut(
     splits: Mapping[str, Sequence[ImageRecord]], chosen: Mapping[str, Sequence[TileRecord]]
 ) -> list[Photo]:
-    """Gathers what is to be cut of each photo.
-
-    Args:
-        splits: photos by split.
-        chosen: tiles by split.
+    """Gather what is to be cut of each photo.
 
     Returns:
         One entry a photo, sorted by name, with the tiles that any split takes; a photo of which no

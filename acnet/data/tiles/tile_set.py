@@ -52,7 +52,7 @@ class TileCounts:
 def count_tiles(
     split: str, photos: Sequence[ImageRecord], tiles: Iterable[TileRecord]
 ) -> TileCounts:
-    """Counts what a split holds.
+    """Count what a split holds.
 
     Args:
         split: its name.
@@ -71,12 +71,7 @@ def count_tiles(
 
 
 def counts_table(counts: Iterable[TileCounts], layout: PreparedLayout) -> str:
-    """Returns a table of the splits, by the names that they are registered under.
-
-    Args:
-        counts: one row each.
-        layout: the prepared set.
-    """
+    """Return a table of the splits, by the names that they are registered under."""
     rows = [
         (
             layout.dataset_name(count.split),
@@ -102,7 +97,7 @@ def tile_set(
     splits: Sequence[str] = ("*",),
     workers: int = 1,
 ) -> list[TileCounts]:
-    """Cuts the photos of a prepared set.
+    """Cut the photos of a prepared set.
 
     Running it again writes the same bytes again, and cuts only photos whose tiles are missing or
     were cut otherwise. Tiles that this run does not ask for are removed.
@@ -218,7 +213,7 @@ def _cut_all(
 def _try_to_cut(
     photo: Photo, *, image_root: Path, tile_root: Path, options: TileOptions, journal: Journal
 ) -> CutPhoto | str:
-    """Returns the message where the photo is unreadable, so that one does not hide the others."""
+    """Return the message where the photo is unreadable, so that one does not hide the others."""
     known = journal.known.get(photo.file_name)
     try:
         return cut_photo(
@@ -244,7 +239,7 @@ def _made_with(options: TileOptions) -> dict[str, Any]:
 
 
 def _remove_stale(tile_root: Path, wanted: set[str]) -> None:
-    """Removes tiles of earlier options and what a kill left; the folder is this module's own."""
+    """Remove tiles of earlier options and what a kill left; the folder is this module's own."""
     for folder, _, files in os.walk(tile_root, topdown=False):
         place = Path(folder)
         for name in files:

@@ -48,7 +48,7 @@ def draw_blob(
     roughness: float = 0.06,
     max_aspect: float = 1.35,
 ) -> Blob:
-    """Draws a rotated ellipse whose rim waves.
+    """Draw a rotated ellipse whose rim waves.
 
     Args:
         rng: where the form comes from.
@@ -87,11 +87,7 @@ def draw_blob(
 
 
 def is_clear(box_xyxy: tuple[int, int, int, int], boxes_xyxy: np.ndarray) -> bool:
-    """Says whether a box leaves all others visible, and they it.
-
-    Args:
-        box_xyxy: the new box.
-        boxes_xyxy: (N, 4) what is there already.
+    """Say whether a box leaves all others visible, and they it.
 
     Returns:
         True where no pair shares more than `MAX_COVERED` of the smaller of the two.
@@ -104,7 +100,7 @@ def is_clear(box_xyxy: tuple[int, int, int, int], boxes_xyxy: np.ndarray) -> boo
 
 
 def soft_edge(rho: np.ndarray, softness: float) -> np.ndarray:
-    """Falls from 1 to 0 around the rim, smoothly.
+    """Fall from 1 to 0 around the rim, smoothly.
 
     Args:
         rho: distance as a share of the rim's.
@@ -118,7 +114,7 @@ def soft_edge(rho: np.ndarray, softness: float) -> np.ndarray:
 
 
 def add_patch(canvas: np.ndarray, patch: np.ndarray, blob: Blob) -> None:
-    """Adds a blob's patch to a map in place; what leaves the photo is cut.
+    """Add a blob's patch to a map in place; what leaves the photo is cut.
 
     Args:
         canvas: (H, W) map of the photo.
@@ -160,11 +156,7 @@ class Lesion:
 
 
 def sample_count(rng: np.random.Generator, density: float) -> int:
-    """Draws how many lesions a photo has: heavy-tailed, sometimes none.
-
-    Args:
-        rng: where the number comes from.
-        density: factor on the typical count.
+    """Draw how many lesions a photo has: heavy-tailed, sometimes none.
 
     Returns:
         A count that placing may not reach where the photo is full.
@@ -177,7 +169,7 @@ def sample_count(rng: np.random.Generator, density: float) -> int:
 def sample_diameters(
     rng: np.random.Generator, count: int, lesion_px: tuple[float, float], scale_spread: float
 ) -> np.ndarray:
-    """Draws sizes log-uniformly, largest first, so that the large ones still find a place.
+    """Draw sizes log-uniformly, largest first, so that the large ones still find a place.
 
     Args:
         rng: where the sizes come from.
@@ -200,7 +192,7 @@ def place_lesions(
     *,
     apart: bool = False,
 ) -> list[Lesion]:
-    """Places lesions, some in clusters, without hiding one under another.
+    """Place lesions, some in clusters, without hiding one under another.
 
     Args:
         rng: where places and forms come from.
@@ -259,7 +251,7 @@ def _sample_redness(rng: np.random.Generator) -> float:
 
 
 def paint_lesion(rng: np.random.Generator, maps: SkinMaps, lesion: Lesion) -> None:
-    """Paints one lesion on the maps, in place.
+    """Paint one lesion on the maps, in place.
 
     Args:
         rng: where its details come from.

@@ -39,7 +39,7 @@ class SkinMaps:
 
 
 def smooth_noise(rng: np.random.Generator, image_hw: tuple[int, int], cell_px: float) -> np.ndarray:
-    """Draws noise of zero mean and about unit deviation that changes over `cell_px` pixels.
+    """Draw noise of zero mean and about unit deviation that changes over `cell_px` pixels.
 
     Args:
         rng: where the noise comes from.
@@ -67,11 +67,7 @@ def smooth_noise(rng: np.random.Generator, image_hw: tuple[int, int], cell_px: f
 
 
 def bare_skin(rng: np.random.Generator, image_hw: tuple[int, int]) -> SkinMaps:
-    """Draws skin without anything on it: tone, blotches, pores and fine relief.
-
-    Args:
-        rng: where the skin comes from.
-        image_hw: size in pixels.
+    """Draw skin without anything on it: tone, blotches, pores and fine relief.
 
     Returns:
         Maps to draw on.
@@ -97,7 +93,7 @@ def bare_skin(rng: np.random.Generator, image_hw: tuple[int, int]) -> SkinMaps:
 def uneven_light(
     rng: np.random.Generator, image_hw: tuple[int, int], colour_shift: float
 ) -> np.ndarray:
-    """Draws light that differs from place to place in strength and in colour.
+    """Draw light that differs from place to place in strength and in colour.
 
     Args:
         rng: where the light comes from.
@@ -122,7 +118,7 @@ def uneven_light(
 
 
 def picture(rng: np.random.Generator, maps: SkinMaps, light: np.ndarray) -> np.ndarray:
-    """Renders the maps: absorption, cover of pus and hair, shading, light, blur and sensor noise.
+    """Render the maps: absorption, cover of pus and hair, shading, light, blur and sensor noise.
 
     Args:
         rng: where the lamp's direction, the camera's blur and noise come from.

@@ -22,7 +22,7 @@ SUBPIXEL_BITS = 4  # cv2 draws between pixels at this many fractional bits
 
 
 def paint_moles(rng: np.random.Generator, maps: SkinMaps, lesion_boxes: np.ndarray) -> None:
-    """Paints moles of the sizes and shapes of lesions: brown, often with a crisp or dark rim.
+    """Paint moles of the sizes and shapes of lesions: brown, often with a crisp or dark rim.
 
     Args:
         rng: where they come from.
@@ -49,12 +49,7 @@ def paint_moles(rng: np.random.Generator, maps: SkinMaps, lesion_boxes: np.ndarr
 
 
 def paint_freckles(rng: np.random.Generator, maps: SkinMaps) -> None:
-    """Paints freckles, in some photos many.
-
-    Args:
-        rng: where they come from.
-        maps: the skin, changed in place.
-    """
+    """Paint freckles, in some photos many."""
     height, width = maps.melanin.shape
     for _ in range(rng.poisson(rng.choice([0.0, 6.0, 30.0], p=[0.5, 0.35, 0.15]))):
         blob = draw_blob(
@@ -66,12 +61,7 @@ def paint_freckles(rng: np.random.Generator, maps: SkinMaps) -> None:
 
 
 def paint_blush(rng: np.random.Generator, maps: SkinMaps) -> None:
-    """Paints flat redness without a rim and pale scars: blood alone does not make a lesion.
-
-    Args:
-        rng: where they come from.
-        maps: the skin, changed in place.
-    """
+    """Paint flat redness without a rim and pale scars: blood alone does not make a lesion."""
     height, width = maps.blood.shape
     for _ in range(rng.poisson(2.0)):
         blob = draw_blob(
@@ -84,12 +74,7 @@ def paint_blush(rng: np.random.Generator, maps: SkinMaps) -> None:
 
 
 def paint_hair(rng: np.random.Generator, maps: SkinMaps) -> None:
-    """Paints bent hairs over everything, in some photos none.
-
-    Args:
-        rng: where they come from.
-        maps: the skin, changed in place.
-    """
+    """Paint bent hairs over everything, in some photos none."""
     height, width = maps.hair.shape
     layer = np.zeros((height, width), np.uint8)
     t = np.linspace(0.0, 1.0, HAIR_POINTS)
@@ -155,7 +140,7 @@ class ToyPhoto:
 
 
 def draw_photo(options: ToyOptions, index: int) -> ToyPhoto:
-    """Draws one photo; it depends on the options and its own index only.
+    """Draw one photo; it depends on the options and its own index only.
 
     Args:
         options: the seed and the knobs.

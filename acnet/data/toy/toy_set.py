@@ -77,7 +77,7 @@ class WrittenPhoto:
 def write_toy_set(
     dst: Path, options: ToyOptions, *, photos: int, workers: int, overwrite: bool = False
 ) -> list[WrittenPhoto]:
-    """Writes the photos, their boxes and five folds of 80/20 %.
+    """Write the photos, their boxes and five folds of 80/20 %.
 
     A set that is complete already is left as it is; one that was interrupted, or that is to grow,
     is finished. Photo i is in the test list of fold i mod 5.
@@ -237,11 +237,7 @@ class ToyTests:
     size_px: int = 320
 
     def options(self, name: str) -> ToyOptions:
-        """Returns what decides the pixels of one set.
-
-        Args:
-            name: of `TOY_TESTS`.
-        """
+        """Return what decides the pixels of one set."""
         mixed = ToyOptions(seed=self.seed, sizes_px=(self.size_px,), paired=True)
         return dataclasses.replace(mixed, **HARDER[name])
 
@@ -254,7 +250,7 @@ def write_toy_tests(
     overwrite: bool = False,
     command: str = "",
 ) -> ImportedSet:
-    """Draws the photos beside the prepared set, in ACNE04's layout, and imports them as its splits.
+    """Draw the photos beside the prepared set, in ACNE04's layout, and import them as its splits.
 
     What is complete already is left as it is.
 
@@ -286,9 +282,5 @@ def write_toy_tests(
 
 
 def photos_folder(layout: PreparedLayout) -> Path:
-    """Returns the folder of the drawn photos, beside the prepared set's.
-
-    Args:
-        layout: of the prepared set.
-    """
+    """Return the folder of the drawn photos, beside the prepared set's."""
     return layout.folder.with_name(f"{layout.prefix}_photos")

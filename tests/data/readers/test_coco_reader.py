@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from fuzz_sets import BOXES, NAMES, coco, coco_content, picture, write
 
-from acnet.data.readers.coco_json import BAD_ENTRY, LOST, RENUMBERED, SHARED_ID, TWICE, box_of
+from acnet.data.readers.box_forms import box_of
+from acnet.data.readers.coco_json import BAD_ENTRY, LOST, RENUMBERED, SHARED_ID, TWICE
 from acnet.data.readers.coco_set import DIFFERS, LEAVES, open_coco
 from acnet.errors import UnreadableFileError, UserError
 
