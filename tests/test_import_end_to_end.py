@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from fuzz_sets import yolo
+from tests.data.small_sets import yolo
 from PIL import Image
 
 TRAIN_NET = "projects/ACNet/train_net.py"

@@ -4,9 +4,9 @@ import json
 import shlex
 
 import pytest
-from fuzz_sets import acne04_v2, yolo
 
 from acnet.cli.main import main
+from tests.data.small_sets import acne04_v2, yolo
 
 
 def run(capsys, *words):

@@ -11,13 +11,13 @@ import time
 import zlib
 
 import pytest
-from fuzz_sets import NAMES, SETS, coco_content, picture, voc, write, yolo, yolo_folders
 
 from acnet.data.clean import MOST_LOST, SHOWN_BOXES
 from acnet.data.import_set import ImportOptions, import_set
 from acnet.data.prepared_set import PreparedLayout
 from acnet.data.readers.formats import open_source
 from acnet.errors import UserError
+from tests.data.small_sets import NAMES, SETS, coco_content, picture, voc, write, yolo, yolo_folders
 
 pytestmark = pytest.mark.usefixtures("_bounded")
 LIMIT_SECONDS = 20

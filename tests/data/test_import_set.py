@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fuzz_sets import BOXES, SETS, annotation_xml, coco, voc, write, yolo, yolo_folders
 from pycocotools.coco import COCO
 
 from acnet.data import import_set as module
@@ -15,6 +14,7 @@ from acnet.data.prepared_set import PreparedLayout
 from acnet.data.readers.formats import open_source
 from acnet.errors import UserError
 from acnet.photos.read import read_size
+from tests.data.small_sets import BOXES, SETS, annotation_xml, coco, voc, write, yolo, yolo_folders
 
 
 def read(path: Path) -> dict:

@@ -4,7 +4,6 @@ import json
 import os
 
 import pytest
-from fuzz_sets import yolo
 
 from acnet.data import prepared_set as module
 from acnet.data.import_set import ImportOptions, import_set
@@ -17,6 +16,7 @@ from acnet.data.prepared_set import (
 )
 from acnet.data.readers.formats import open_source
 from acnet.errors import UserError
+from tests.data.small_sets import yolo
 
 PHOTO = "train/images/a.jpg"
 LABEL = "train/labels/a.txt"

@@ -5,7 +5,6 @@ import json
 import pytest
 from detectron2.config import LazyConfig
 from detectron2.data import DatasetCatalog, MetadataCatalog, get_detection_dataset_dicts
-from fuzz_sets import BOXES, write, yolo
 from omegaconf import OmegaConf
 
 from acnet.config import dataset_names
@@ -14,6 +13,7 @@ from acnet.data.prepared_set import PreparedLayout
 from acnet.data.readers.formats import open_source
 from acnet.data.register import register_all, register_paths, split_path
 from acnet.errors import UserError
+from tests.data.small_sets import BOXES, write, yolo
 
 
 @pytest.fixture(autouse=True)

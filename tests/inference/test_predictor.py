@@ -6,7 +6,6 @@ import torch
 from detectron2.config import LazyCall, instantiate
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data import transforms as T
-from fuzz_sets import voc
 from PIL import Image
 
 from acnet.checkpoint import ACNetCheckpointer
@@ -18,6 +17,7 @@ from acnet.engine.train import build_model
 from acnet.errors import UnreadableFileError, UserError, WeightsMismatchError
 from acnet.inference import load
 from acnet.inference.optimize import NOTHING, Optimizations
+from tests.data.small_sets import voc
 
 CONFIG = "toy/acnet_r18"
 IN_FP32 = "train.amp.enabled=false"

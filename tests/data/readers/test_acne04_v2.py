@@ -5,10 +5,10 @@ import math
 
 import numpy as np
 import pytest
-from fuzz_sets import acne04, acne04_v2, picture, write
 
 from acnet.data.readers.acne04 import box_of_circle, open_acne04_v2
 from acnet.errors import UserError
+from tests.data.small_sets import acne04, acne04_v2, picture, write
 
 
 @pytest.mark.parametrize(

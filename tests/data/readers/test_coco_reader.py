@@ -5,12 +5,12 @@ import math
 
 import numpy as np
 import pytest
-from fuzz_sets import BOXES, NAMES, coco, coco_content, picture, write
 
 from acnet.data.readers.box_forms import box_of
 from acnet.data.readers.coco_json import BAD_ENTRY, LOST, RENUMBERED, SHARED_ID, TWICE
 from acnet.data.readers.coco_set import DIFFERS, LEAVES, open_coco
 from acnet.errors import UnreadableFileError, UserError
+from tests.data.small_sets import BOXES, NAMES, coco, coco_content, picture, write
 
 
 def one_file(tmp_path, content, name="annotations.json"):

@@ -1,11 +1,11 @@
 """Recognising a format, and opening each by name and without."""
 
 import pytest
-from fuzz_sets import SETS, acne04, coco, write
 
 from acnet.cli.data import FORMATS as NAMES
 from acnet.data.readers.formats import FORMATS, open_source
 from acnet.errors import UserError
+from tests.data.small_sets import SETS, acne04, coco, write
 
 
 @pytest.mark.parametrize("name", SETS)

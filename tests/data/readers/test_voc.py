@@ -4,11 +4,11 @@ import shutil
 
 import pytest
 from detectron2.data.datasets.pascal_voc import CLASS_NAMES, load_voc_instances
-from fuzz_sets import BOXES, picture, voc, write
 
 from acnet.data.readers.voc import open_voc
 from acnet.errors import UnreadableFileError, UserError
 from tests.data.samples import annotation_xml
+from tests.data.small_sets import BOXES, picture, voc, write
 
 ONE = annotation_xml([("scar", (3, 4, 12, 13))])
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from fuzz_sets import BOXES, picture, write, yolo, yolo_folders
 from numpy.testing import assert_allclose
 
 from acnet.data.readers.yolo import BAD_LINE, NO_LABEL, open_yolo
 from acnet.data.readers.yolo_files import find_in_export, parse_label, read_yaml
 from acnet.errors import UnreadableFileError, UserError
+from tests.data.small_sets import BOXES, picture, write, yolo, yolo_folders
 
 LINE = "0 0.5 0.5 0.25 0.5\n"
 # of a picture of 40x30: centre (20, 15), 10 wide, 15 high

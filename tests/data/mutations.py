@@ -32,7 +32,7 @@ SNIPPETS = (
 
 
 def mutate(root: Path, rng: Random) -> str:
-    """Spoils one thing in a data set.
+    """Spoil one thing in a data set.
 
     Args:
         root: folder of the set; at least one file is in it.

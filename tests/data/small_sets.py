@@ -17,7 +17,7 @@ BOXES = ((2, 3, 12, 13), (20, 5, 35, 25))
 
 @functools.cache
 def picture(suffix: str = ".jpg") -> bytes:
-    """Returns the bytes of a picture of 40x30.
+    """Return the bytes of a picture of 40x30.
 
     Args:
         suffix: decides the format.
@@ -30,7 +30,7 @@ def picture(suffix: str = ".jpg") -> bytes:
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Writes a file and the folders above it.
+    """Write a file and the folders above it.
 
     Args:
         path: the file.
@@ -41,11 +41,7 @@ def write(path: Path, content: str | bytes) -> None:
 
 
 def yolo(folder: Path) -> None:
-    """Writes an export as Roboflow does: `data.yaml`, boxes and polygons.
-
-    Args:
-        folder: of the set.
-    """
+    """Write an export as Roboflow does: `data.yaml`, boxes and polygons."""
     write(
         folder / "data.yaml",
         "train: ../train/images\nval: ../valid/images\n\nnc: 2\nnames: ['acne', 'scar']\n",
@@ -58,11 +54,7 @@ def yolo(folder: Path) -> None:
 
 
 def yolo_folders(folder: Path) -> None:
-    """Writes an export as Kaggle's are: `images/` and `labels/`, a list of names, no YAML.
-
-    Args:
-        folder: of the set.
-    """
+    """Write an export as Kaggle's are: `images/` and `labels/`, a list of names, no YAML."""
     write(folder / "classes.txt", "acne\nscar\n")
     for name, split in zip(NAMES, ("train", "train", "val", "test"), strict=True):
         write(folder / "images" / split / f"{name}.png", picture(".png"))
@@ -70,11 +62,7 @@ def yolo_folders(folder: Path) -> None:
 
 
 def coco(folder: Path) -> None:
-    """Writes files as Roboflow does, beside their pictures.
-
-    Args:
-        folder: of the set.
-    """
+    """Write files as Roboflow does, beside their pictures."""
     for split, names in {"train": NAMES[:2], "valid": NAMES[2:]}.items():
         for name in names:
             write(folder / split / f"{name}.jpg", picture())
@@ -82,7 +70,7 @@ def coco(folder: Path) -> None:
 
 
 def coco_content(names: tuple[str, ...] = NAMES) -> dict:
-    """Returns COCO's JSON for pictures with the same boxes.
+    """Return COCO's JSON for pictures with the same boxes.
 
     Args:
         names: of the pictures, without suffix.
@@ -109,11 +97,7 @@ def coco_content(names: tuple[str, ...] = NAMES) -> dict:
 
 
 def acne04_v2(folder: Path) -> None:
-    """Writes photos of ACNE04 with circles.
-
-    Args:
-        folder: of the set.
-    """
+    """Write photos of ACNE04 with circles."""
     content = coco_content()
     del content["categories"]
     for entry in content["annotations"]:
@@ -127,11 +111,7 @@ def acne04_v2(folder: Path) -> None:
 
 
 def voc(folder: Path) -> None:
-    """Writes a VOCdevkit with lists, in one of which lines have two columns.
-
-    Args:
-        folder: of the set.
-    """
+    """Write a VOCdevkit with lists, in one of which lines have two columns."""
     base = folder / "VOCdevkit" / "VOC2012"
     for name in NAMES:
         write(base / "JPEGImages" / f"{name}.jpg", picture())
@@ -143,11 +123,7 @@ def voc(folder: Path) -> None:
 
 
 def acne04(folder: Path) -> None:
-    """Writes ACNE04's two archives with one fold.
-
-    Args:
-        folder: of the set.
-    """
+    """Write ACNE04's two archives with one fold."""
     for name in NAMES:
         write(folder / "Classification" / "JPEGImages" / f"levle0_{name}.jpg", picture())
         path = folder / "Detection" / "VOC2007" / "Annotations" / f"levle0_{name}.xml"
@@ -158,7 +134,7 @@ def acne04(folder: Path) -> None:
 
 
 def annotation_xml(class_name: str, stem: str) -> str:
-    """Returns VOC's XML with the boxes of a picture.
+    """Return VOC's XML with the boxes of a picture.
 
     Args:
         class_name: of all boxes.

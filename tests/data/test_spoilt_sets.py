@@ -1,21 +1,15 @@
-#!/usr/bin/env python
-"""Spoil small data sets at random and read them: the user gets a clear error, whatever is in them.
+"""Small data sets spoilt at random: the user gets a clear error, whatever is in them.
 
 Each case writes a valid data set, spoils it in one to four places, opens it, reads every photo and
 imports it, or audits it and writes a cleaned copy or a split. Allowed are success, a UserError and
-a missing file. Any other exception, more time than --limit, or a changed or new file outside the
-target is a finding: it ends the run with status 1, and the case's folder is kept. The same seed
-gives the same cases.
+a missing file. Any other exception, more time than the limit, or a changed or new file outside the
+target is a finding.
 """
 
-import argparse
-import importlib.util
+import json
 import os
-import shutil
 import signal
-import sys
 import tempfile
-import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,36 +17,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-if importlib.util.find_spec("acnet") is None:
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a clone that is not installed
-os.environ["TQDM_DISABLE"] = "1"
-
-from fuzz_mutations import mutate
-from fuzz_sets import SETS, picture
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from acnet.data.audit.cleaned_copy import write_cleaned
 from acnet.data.audit.data_audit import AuditOptions, audit_source, report_text
 from acnet.data.import_set import ImportOptions, import_set
 from acnet.data.prepared_set import PreparedLayout
+from acnet.data.readers import yolo
 from acnet.data.readers.formats import open_source
 from acnet.data.readers.source import Source
 from acnet.data.split_set import SplitOptions, write_split
 from acnet.errors import UserError
 from acnet.files import write_json
+from tests.data.mutations import mutate
+from tests.data.small_sets import SETS, picture
 
 ALLOWED = (UserError, FileNotFoundError)
 MAX_MUTATIONS = 4
+CASES = 12
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one case.
-
-    Args:
-        kind: "imported", "refused" or "finding".
-        changes: how the set was spoilt.
-        text: the error's or the finding's.
-    """
+    """What came of one case: "imported", "refused" or "finding"."""
 
     kind: str
     changes: tuple[str, ...]
@@ -60,14 +49,7 @@ class Outcome:
 
 
 def run_case(name: str, seed: str, folder: Path, *, limit_seconds: float) -> Outcome:
-    """Spoils one data set and reads it.
-
-    Args:
-        name: a key of `SETS`.
-        seed: of the case.
-        folder: empty; the case writes below it.
-        limit_seconds: that it may take.
-    """
+    """Spoil one of `SETS` and read it; the case writes below the empty folder."""
     rng = Random(seed)
     src, secret = folder / "src", folder / "secret.jpg"
     secret.write_bytes(picture())
@@ -87,55 +69,6 @@ def run_case(name: str, seed: str, folder: Path, *, limit_seconds: float) -> Out
         different = sorted({*before, *after} - {*before} & {*after})
         return Outcome("finding", changes, f"files outside the target changed: {different}")
     return outcome
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Returns the parser of this script's command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    names = sorted({name.partition(":")[0] for name in SETS})
-    parser.add_argument("--reader", choices=names, help="default: all, one after the other")
-    parser.add_argument("--minutes", type=float, default=1.0, help="of each reader; default 1")
-    parser.add_argument("--seed", type=int, default=0, help="default 0")
-    parser.add_argument("--case", type=int, help="only this case, of each data set of the reader")
-    parser.add_argument("--limit", type=float, default=10.0, help="seconds a case; default 10")
-    parser.add_argument("--verbose", action="store_true", help="print every case")
-    return parser
-
-
-def main() -> int:
-    """Runs the command line and returns the exit status."""
-    args = build_parser().parse_args()
-    readers = [args.reader] if args.reader else sorted({n.partition(":")[0] for n in SETS})
-    return max(_fuzz(reader, args) for reader in readers)
-
-
-def _fuzz(reader: str, args: argparse.Namespace) -> int:
-    names = [name for name in SETS if name.partition(":")[0] == reader]
-    counts = {"imported": 0, "refused": 0}
-    end = time.monotonic() + 60 * args.minutes
-    number = args.case or 0
-    while time.monotonic() < end:
-        for name in names:
-            folder = Path(tempfile.mkdtemp(prefix="fuzz_"))
-            outcome = run_case(name, f"{args.seed}-{number}", folder, limit_seconds=args.limit)
-            if args.verbose or outcome.kind == "finding":
-                sys.stdout.write(
-                    f"{name} case {number}, seed {args.seed}: {outcome.kind}\n  "
-                    + "\n  ".join(outcome.changes)
-                    + f"\n{outcome.text}\n"
-                )
-            if outcome.kind == "finding":
-                sys.stdout.write(f"kept: {folder}\n")
-                return 1
-            counts[outcome.kind] += 1
-            shutil.rmtree(folder)
-        number += 1
-        if args.case is not None:
-            break
-    sys.stdout.write(f"{reader}: {counts['imported']} imported, {counts['refused']} refused\n")
-    return 0
 
 
 def _read(src: Path, format_name: str, dst: Path, rng: Random) -> None:
@@ -192,5 +125,54 @@ def _time_limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, previous)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@pytest.mark.parametrize("name", SETS)
+def test_spoilt_data_sets_end_in_clear_errors(tmp_path, name):
+    kinds = []
+    for number in range(CASES):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        outcome = run_case(name, f"test-{number}", folder, limit_seconds=20)
+        assert outcome.kind != "finding", "\n".join([*outcome.changes, outcome.text])
+        kinds.append(outcome.kind)
+    assert set(kinds) == {"imported", "refused"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SETS)
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 2**64))
+def test_no_spoilt_data_set_ends_in_a_traceback(name, seed):
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = run_case(name, str(seed), Path(folder), limit_seconds=20)
+    assert outcome.kind != "finding", "\n".join([*outcome.changes, outcome.text])
+
+
+def test_the_same_seed_is_the_same_case(tmp_path):
+    outcomes = []
+    for copy in "ab":
+        (tmp_path / copy).mkdir()
+        outcomes.append(run_case("coco", "0-3", tmp_path / copy, limit_seconds=20).changes)
+    assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize("fault", ["error", "hang", "file"])
+def test_a_finding_is_found(tmp_path, monkeypatch, fault):
+    def fail(text, **options):
+        if fault == "hang":
+            while True:
+                pass
+        if fault == "file":
+            (tmp_path / "escaped.txt").touch()
+        return json.loads("{")
+
+    monkeypatch.setattr(yolo, "parse_label", fail)
+    kinds = set()
+    for number in range(6):
+        outcome = run_case("yolo", f"{number}", tmp_path, limit_seconds=0.5)
+        kinds.add(outcome.kind)
+        for path in tmp_path.rglob("*"):
+            if path.is_file() or path.is_symlink():
+                path.unlink()
+        if outcome.kind == "finding":
+            break
+    assert "finding" in kinds

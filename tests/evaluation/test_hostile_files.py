@@ -1,0 +1,123 @@
+"""Ground truth, predictions and count models of strangers: never a traceback."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from acnet.cli.main import main
+from acnet.evaluation.count_model import write_count_model
+from tests.evaluation.coco_content import images_of
+from tests.evaluation.count_models import count_model
+
+ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 12),
+    st.integers(),
+    st.sampled_from([10**18, 2**63, 10**400, 1e308, float("nan"), float("inf"), -0.0]),
+    st.floats(),
+    st.text(max_size=5),
+    st.sampled_from(["a.jpg", "A.JPG", "x/a.jpg", "../a.jpg", "1", "acne", "\ud800", "\x1b[31m"]),
+    st.lists(st.floats(0, 9) | st.none(), max_size=5),
+    st.just({}),
+)
+QUICK = settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+LONG = settings(QUICK, max_examples=3000)
+
+
+def sound_set() -> tuple[dict, list]:
+    box = [1.0, 2.0, 30.0, 40.0]
+    truth = {
+        "images": images_of([f"{name}.jpg" for name in "abcdefgh"]),
+        "categories": [{"id": 1, "name": "acne"}, {"id": 2, "name": "scar"}],
+        "annotations": [
+            {"id": i, "image_id": i, "category_id": 1, "bbox": box, "area": 9.0, "iscrowd": 0}
+            for i in range(1, 9)
+        ],
+    }
+    rows = [
+        {"image_id": i, "category_id": 1, "bbox": box, "score": i / 9, "file_name": f"{name}.jpg"}
+        for i, name in enumerate("abcdefgh", start=1)
+    ]
+    return truth, rows
+
+
+@st.composite
+def spoilt(draw, content):
+    """Replace, remove or add something in one to three places."""
+    for _ in range(draw(st.integers(1, 3))):
+        holder, key = None, None
+        node = content
+        while isinstance(node, dict | list) and node and (holder is None or draw(st.booleans())):
+            holder = node
+            key = draw(st.sampled_from(list(node) if isinstance(node, dict) else range(len(node))))
+            node = node[key]
+        if holder is None:
+            return draw(ODD)
+        if draw(st.integers(0, 3)):
+            holder[key] = draw(ODD)
+        else:
+            del holder[key]
+    return content
+
+
+def run(folder: Path, truth: object, rows: object, model: object) -> None:
+    """Run the three commands; what is wrong ends in one sentence and the exit status 2."""
+    for name, content in (("gt", truth), ("p", rows), ("count", model)):
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    gt, p, count = (str(folder / f"{name}.json") for name in ("gt", "p", "count"))
+    few = ["--replicates", "2", "--quiet", "--json", str(folder / "out.json")]
+    options = ["--merge", "nms", "--coverage", "0.5", "--output", str(folder / "new.json")]
+    assert main(["evaluate", gt, p, *few]) in (0, 2)
+    assert main(["evaluate", gt, p, *few, "--count-model", count]) in (0, 2)
+    assert main(["compare", gt, p, p, *few]) in (0, 2)
+    assert main(["calibrate", gt, p, *options]) in (0, 2)
+
+
+def sound_model(folder: Path) -> dict:
+    write_count_model(folder / "sound.json", count_model())
+    return json.loads((folder / "sound.json").read_text())
+
+
+@pytest.mark.parametrize("what", ["truth", "rows", "model"])
+@QUICK
+@given(data=st.data())
+def test_a_few_spoilt_files_end_in_a_sentence(tmp_path, what, data):
+    truth, rows = sound_set()
+    files = {"truth": truth, "rows": rows, "model": sound_model(tmp_path)}
+    files[what] = data.draw(spoilt(files[what]))
+    run(tmp_path, **files)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["truth", "rows", "model"])
+@LONG
+@given(data=st.data())
+def test_no_spoilt_file_ends_in_a_traceback(tmp_path, what, data):
+    truth, rows = sound_set()
+    files = {"truth": truth, "rows": rows, "model": sound_model(tmp_path)}
+    files[what] = data.draw(spoilt(files[what]))
+    run(tmp_path, **files)
+
+
+@pytest.mark.parametrize("digits", [400, 4000, 5000])
+def test_integers_of_thousands_of_digits(tmp_path, digits, capsys):
+    truth, rows = sound_set()
+    number = "1" + "0" * digits
+    for name, text in (
+        ("gt", json.dumps(truth).replace('"area": 9.0', f'"area": {number}')),
+        ("gt", json.dumps(truth).replace('"id": 8', f'"id": {number}')),
+        ("p", json.dumps(rows).replace('"image_id": 8', f'"image_id": {number}')),
+    ):
+        for file, content in (("gt", json.dumps(truth)), ("p", json.dumps(rows)), (name, text)):
+            (tmp_path / f"{file}.json").write_text(content)
+        arguments = [str(tmp_path / "gt.json"), str(tmp_path / "p.json"), "--merge", "nms"]
+        assert main(["calibrate", *arguments, "--output", str(tmp_path / "new.json")]) == 2
+        assert len(capsys.readouterr().err) < 800
