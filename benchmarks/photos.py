@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from acnet.data.import_set import ImportedSet, ImportOptions, import_set
 from acnet.data.parallel import default_workers, map_photos
 from acnet.data.prepared_set import PreparedLayout
 from acnet.data.readers.acne04 import open_acne04

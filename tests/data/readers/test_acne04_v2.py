@@ -47,7 +47,7 @@ def test_one_split_without_lists(tmp_path):
     assert source.splits == {"all": ("a.jpg", "b.jpg", "c.jpg", "d.jpg")}
     photo = source.read("a.jpg")
     assert photo.names == ("acne", "acne")
-    # boxes of fuzz_sets: centres (7, 8) and (27, 15); radius 5
+    # boxes of small_sets: centres (7, 8) and (27, 15); radius 5
     assert photo.boxes_xyxy.tolist() == [[2, 3, 12, 13], [22, 10, 32, 20]]
     assert photo.annotation_ids == (0, 1)
 
