@@ -16,7 +16,6 @@ import json
 import math
 import os
 import struct
-import sysconfig
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +42,7 @@ MAX_HEADER_BYTES = 20_000_000
 
 DEFAULT = "default"
 FOLDERS = (  # of bundled weights: as installed, and in a clone
-    Path(sysconfig.get_path("data"), "share", "acnet", "weights"),
+    Path(acnet.__file__).parent / "weights",
     Path(acnet.__file__).parents[1] / "weights",
 )
 HOW_TO_GET = (
