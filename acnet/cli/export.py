@@ -77,11 +77,10 @@ def run(args: argparse.Namespace) -> int:
     from acnet.config import load_config
     from acnet.evaluation.count_model import read_count_model
     from acnet.export.onnx_file import export_model
-    from acnet.inference.yacs_config import is_yacs_file
 
     weights = resolve_weights(args.weights)
     config_name = args.config_file or config_of(weights)
-    if is_export(weights) or is_yacs_file(Path(config_name)):
+    if is_export(weights):
         raise UserError(
             "An export is made of a checkpoint with a LazyConfig, or of a bundle. Received "
             f"{weights} with {config_name}; give the weights that were trained."
