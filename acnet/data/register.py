@@ -21,6 +21,7 @@ from typing import Any
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import load_coco_json
+from omegaconf import DictConfig, OmegaConf
 
 from acnet.data.prepared_set import (
     ACNE_CLASSES,
@@ -165,6 +166,35 @@ def _known_file(name: str) -> str | None:
 def _is_ours(name: str) -> bool:
     load = DatasetCatalog.data.get(name)
     return isinstance(load, functools.partial) and load.func in (_load_photos, _load_tiles)
+
+
+def classes_of(cfg: DictConfig) -> list[str]:
+    """Return the names of a config's classes, or numbers where they are not known here.
+
+    A bundle's config says them, since the data sets of its training are not here. Otherwise they
+    are those of its first test set.
+    """
+    if names := OmegaConf.select(cfg, "class_names"):
+        return list(names)
+    datasets = OmegaConf.select(cfg, "dataloader.test.dataset.names")
+    count = OmegaConf.select(cfg, "model.roi_heads.num_classes")
+    dataset = datasets if isinstance(datasets, str) else next(iter(datasets or []), "")
+    if dataset not in DatasetCatalog:
+        register_all()
+        try:
+            register_paths([dataset])  # a set that is named by its path, perhaps another machine's
+        except UserError as error:
+            logger.warning("%s", error)
+    names = (
+        MetadataCatalog.get(dataset).get("thing_classes", []) if dataset in DatasetCatalog else []
+    )
+    if len(names) != count:
+        logger.warning(
+            "The model has %s classes and its test set %r names %d; they are called by number.",
+            *(count, dataset, len(names)),
+        )
+        return [f"class {index + 1}" for index in range(count)]
+    return list(names)
 
 
 def _class_names(manifest: Mapping[str, Any]) -> list[str]:

@@ -1,6 +1,7 @@
 """From a trained model to an ONNX file that other engines run; see docs/export.md."""
 
 import contextlib
+import copy
 import dataclasses
 import json
 import logging
@@ -15,8 +16,11 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from acnet.checkpoint import load_trained_weights
 from acnet.checkpoint.bundle import make_card
 from acnet.config import prediction_config
+from acnet.data.register import classes_of
+from acnet.engine.train import build_model
 from acnet.errors import UserError
 from acnet.evaluation.count_model import CountModel
 from acnet.export.detector import FixedSizeDetector
@@ -32,7 +36,6 @@ from acnet.export.metadata import (
     texts_beside,
 )
 from acnet.files import atomic_write, file_sha256
-from acnet.inference.trained_model import load_trained_model
 from acnet.photos.results import versions
 from acnet.safe_config import parse_saved_config
 
@@ -76,17 +79,20 @@ def export_model(
             f"An exported file takes square tiles, some at once. Received {fault}; choose smaller "
             "values for --tile or --batch."
         )
-    trained = load_trained_model(cfg, weights, "cpu", "float32")
+    on_cpu = copy.deepcopy(cfg)
+    on_cpu.train.device = "cpu"
+    model = build_model(on_cpu).eval()
+    load_trained_weights(model, weights)
     program = to_program(
-        FixedSizeDetector(trained.model, tile_px=tile_px).eval(), tile_px=tile_px, batch=batch
+        FixedSizeDetector(model, tile_px=tile_px).eval(), tile_px=tile_px, batch=batch
     )
     texts = texts_beside(Path(weights))
     if texts is not None and count_model is None:
         config, card, count_model = texts.config, texts.card, texts.count_model
         class_names = texts.class_names
     else:
-        config, class_names = prediction_config(cfg), tuple(trained.class_names)
-        card = make_card(trained.model, trained.class_names, count_model, half=False)
+        config, class_names = prediction_config(cfg), tuple(classes_of(cfg))
+        card = make_card(model, list(class_names), count_model, half=False)
     contents = ExportContents(
         config=config,
         class_names=class_names,

@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from acnet.checkpoint.bundle import resolve_weights
 from acnet.checkpoint.checkpointer import load_trained_weights
 from acnet.config import config_of, load_config
+from acnet.data.register import classes_of
 from acnet.engine.precision import Precision, choose_precision, resolve_device
 from acnet.engine.train import build_model
 from acnet.errors import UserError
@@ -267,16 +268,12 @@ def load_trained_model(
     load_trained_weights(model, weights)
     named = _AMP_BY_PRECISION.get(precision)
     amp = cfg.train.amp if named is None else OmegaConf.create(named)
-    dataset = OmegaConf.select(cfg, "dataloader.test.dataset.names")
-    count = OmegaConf.select(cfg, "model.roi_heads.num_classes")
-    # A bundle says the names, since the data sets of its training are not here.
-    names = OmegaConf.select(cfg, "class_names") or class_names(dataset, count)
     trained = TrainedModel(
         model=model,
         precision=choose_precision(amp, on_device),
         input_format=cfg.model.input_format,
         augmentations=list(instantiate(cfg.dataloader.test.mapper.augmentations)),
-        class_names=list(names),
+        class_names=classes_of(cfg),
     )
     if optimizations == NOTHING:
         return trained
@@ -284,36 +281,6 @@ def load_trained_model(
         trained.model, dtype=trained.precision.dtype, optimizations=optimizations
     )
     return dataclasses.replace(trained, model=model)
-
-
-def class_names(datasets: str | Sequence[str] | None, count: int) -> list[str]:
-    """Return the names that a config's test set has, or numbers where it is not known here.
-
-    Args:
-        datasets: Names of the test sets; the first decides.
-        count: Classes of the model.
-    """
-    from detectron2.data import DatasetCatalog, MetadataCatalog
-
-    from acnet.data.register import register_all, register_paths
-
-    dataset = datasets if isinstance(datasets, str) else next(iter(datasets or []), "")
-    if dataset not in DatasetCatalog:
-        register_all()
-        try:
-            register_paths([dataset])  # a set that is named by its path, perhaps another machine's
-        except UserError as error:
-            logger.warning("%s", error)
-    names = (
-        MetadataCatalog.get(dataset).get("thing_classes", []) if dataset in DatasetCatalog else []
-    )
-    if len(names) != count:
-        logger.warning(
-            "The model has %s classes and its test set %r names %d; they are called by number.",
-            *(count, dataset, len(names)),
-        )
-        return [f"class {index + 1}" for index in range(count)]
-    return list(names)
 
 
 def config_digest(cfg: DictConfig) -> str:
