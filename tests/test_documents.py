@@ -67,6 +67,8 @@ def check(words: list[str]) -> None:
         check_make(arguments)
     elif program == "acnet":
         check_acnet(arguments)
+    elif "--no-python" in arguments:
+        check(arguments[arguments.index("--no-python") + 1 :])
     elif "-m" not in arguments and "-c" not in arguments:
         check_script(arguments)
 
