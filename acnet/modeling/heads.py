@@ -67,8 +67,8 @@ class _ROIAlign(ROIAlign):
 
     def forward(self, features: Tensor, boxes: Tensor) -> Tensor:
         """Same as `ROIAlign.forward`."""
-        # Measured on CPUs only (benchmarks/roi_align.py). A GPU would wait for the boxes, and has
-        # torchvision's kernel; on the meta device sizes are counted, without values to look at.
+        # Measured on CPUs only (docs/lab/performance_training.md). A GPU would wait for the boxes,
+        # and has torchvision's kernel; on the meta device there are no values to look at.
         if features.device.type != "cpu" or torch.compiler.is_compiling():
             return super().forward(features, boxes)
         return roi_align(

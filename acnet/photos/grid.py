@@ -29,7 +29,7 @@ Progress: TypeAlias = Callable[[int, int], None]
 class TilingOptions:
     """Where photos are cut for prediction.
 
-    The defaults are measured in docs/whole_photos.md.
+    The defaults are measured in docs/lab/merge_study.md.
 
     Args:
         tile_px: Longest side of a tile; photos with no longer side go through whole. None cuts no

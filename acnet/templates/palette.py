@@ -31,7 +31,7 @@ DARK = {
     "missed": "#ee99aa",
 }
 # On skin the boxes are brighter, in hues that skin does not have; missed is deep enough to differ
-# from found in lightness, for readers without green cones (tests/visualization/test_palette.py).
+# from found in lightness, for readers without green cones (tests/templates/test_palette.py).
 ON_PHOTO = {
     "muted": "#ffffff",
     "found": "#5ad1ff",
