@@ -1,0 +1,313 @@
+"""The rules of the house that CONTRIBUTING.md states, checked on the files and on the import graph.
+
+    ground <- evaluation <- photos <- data <- visualization
+    ground <- layers <- modeling <- checkpoint <- engine <- export <- inference <- cli
+
+`tests/test_layout.py` has the rules about the content of single files.
+"""
+
+import ast
+import re
+import statistics
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+REPO_ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = sorted((REPO_ROOT / "acnet").rglob("*.py"))
+MOST_FILES, MOST_LINES, LONGEST_FILE, LEAST_MEDIAN = 160, 28_000, 350, 150
+
+GROUND = {
+    "errors",
+    "files",
+    "file_names",
+    "constructors",
+    "safe_config",
+    "config",
+    "templates",
+    "output_files",
+}
+# Each package, and those that it may import besides the ground and itself. A package that stands
+# higher may be imported by none that stands lower, also not inside a function.
+LAYERS = {
+    **{module: set() for module in GROUND},
+    "layers": set(),
+    "evaluation": set(),
+    "photos": {"evaluation"},
+    "data": {"evaluation", "photos"},
+    "modeling": {"layers"},
+    "checkpoint": {"evaluation", "modeling"},
+    "engine": {"checkpoint", "data", "evaluation", "layers", "modeling"},
+    "export": {"checkpoint", "data", "engine", "evaluation", "layers", "modeling", "photos"},
+    "inference": {
+        "checkpoint",
+        "data",
+        "engine",
+        "evaluation",
+        "export",
+        "layers",
+        "modeling",
+        "photos",
+    },
+    "visualization": {"data", "evaluation", "photos"},
+    "integrations": {"inference", "photos"},
+}
+LAYERS["cli"] = set(LAYERS)
+TOP = "acnet"  # acnet/__init__.py, which imports its public names when they are used
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(REPO_ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in PACKAGE}
+
+
+def runtime_imports(tree: ast.AST, *, nested: bool) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Yield the imports that are executed: on import of the module, or also in its functions."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        elif nested or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield from runtime_imports(node, nested=nested)
+
+
+def imported_names(module: str, node: ast.Import | ast.ImportFrom) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    base = module.split(".")
+    if MODULES.get(module, Path()).name != "__init__.py":
+        base = base[:-1]
+    parent = ".".join(base[: len(base) - node.level + 1]) if node.level else ""
+    stem = ".".join(filter(None, [parent, node.module]))
+    return [f"{stem}.{alias.name}" for alias in node.names]
+
+
+def owner(name: str) -> str | None:
+    """Return the module of the package that holds a dotted name."""
+    while name and name not in MODULES:
+        name = name.rpartition(".")[0]
+    return name or None
+
+
+@cache
+def graph(*, nested: bool) -> dict[str, set[str]]:
+    """Return what each module of the package imports from the package."""
+    edges = {}
+    for module, path in MODULES.items():
+        nodes = runtime_imports(ast.parse(path.read_text()), nested=nested)
+        found = {owner(name) for node in nodes for name in imported_names(module, node)}
+        edges[module] = found - {None, module}
+    return edges
+
+
+def circles(edges: dict[str, set[str]]) -> list[list[str]]:
+    """Return the strongly connected sets of more than one node (Tarjan)."""
+    index, low, stack, found = {}, {}, [], []
+
+    def visit(node: str) -> None:
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for other in sorted(edges.get(node, ())):
+            if other not in index:
+                visit(other)
+                low[node] = min(low[node], low[other])
+            elif other in stack:
+                low[node] = min(low[node], index[other])
+        if low[node] == index[node]:
+            members = [stack.pop()]
+            while members[-1] != node:
+                members.append(stack.pop())
+            found.append(sorted(members))
+
+    for node in sorted(edges):
+        if node not in index:
+            visit(node)
+    return [members for members in found if len(members) > 1]
+
+
+def package_of(module: str) -> str:
+    return module.split(".")[1] if "." in module else TOP
+
+
+def package_graph() -> dict[str, set[str]]:
+    edges: dict[str, set[str]] = {}
+    for module, others in graph(nested=True).items():
+        package = package_of(module)
+        edges.setdefault(package, set()).update(map(package_of, others))
+    return {package: others - {package, TOP} for package, others in edges.items()}
+
+
+def test_circles_finds_a_circle_and_no_more() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [["b", "c"]]
+    assert circles({"a": {"b"}, "b": set()}) == []
+
+
+def test_no_two_modules_import_each_other() -> None:
+    edges = {module: others - {TOP} for module, others in graph(nested=False).items()}
+    for package in [name for name in edges if MODULES[name].name == "__init__.py"]:
+        # A package that gathers the names of its own modules is no circle with them.
+        edges[package] = {name for name in edges[package] if not name.startswith(f"{package}.")}
+    assert circles(edges) == []
+
+
+def test_no_two_packages_import_each_other() -> None:
+    edges = package_graph()
+    edges.pop(TOP)
+    assert circles(edges) == []
+
+
+def test_every_package_has_its_layer() -> None:
+    assert set(package_graph()) - {TOP} <= set(LAYERS)
+
+
+@pytest.mark.parametrize("package", [name for name in LAYERS if name in package_graph()])
+def test_layers_point_one_way(package: str) -> None:
+    allowed = LAYERS[package] | GROUND | {package}
+    breaches = [
+        f"{module} imports {other}"
+        for module, others in graph(nested=True).items()
+        if package_of(module) == package
+        for other in sorted(others)
+        if package_of(other) not in allowed | {TOP}
+    ]
+    assert breaches == []
+
+
+def test_layers_know_tensors_and_nothing_of_detectron2() -> None:
+    allowed = {*sys.stdlib_module_names, "acnet", "numba", "numpy", "torch", "torchvision"}
+    for module, path in MODULES.items():
+        nodes = runtime_imports(ast.parse(path.read_text()), nested=True)
+        roots = {name.split(".")[0] for node in nodes for name in imported_names(module, node)}
+        assert "projects" not in roots, f"{module} imports a project, which is not in the wheel"
+        assert package_of(module) != "layers" or roots <= allowed, module
+
+
+def test_module_names_are_unique() -> None:
+    """A module of the command line is named after its command, so it does not count."""
+    counted = [path for path in PACKAGE if path.stem != "__init__" and path.parent.name != "cli"]
+    names = Counter(path.stem for path in counted)
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_no_module_is_private() -> None:
+    assert [path.name for path in PACKAGE if re.match(r"_[^_]", path.name)] == []
+
+
+def test_files_are_chapters() -> None:
+    lines = {path: len(path.read_text().splitlines()) for path in PACKAGE}
+    too_long = {module_name(path): n for path, n in lines.items() if n > LONGEST_FILE}
+    assert too_long == {}
+    chapters = [n for path, n in lines.items() if path.name != "__init__.py"]
+    assert statistics.median(chapters) >= LEAST_MEDIAN
+    assert len(lines) <= MOST_FILES
+    assert sum(lines.values()) <= MOST_LINES
+
+
+def run_python(code: str) -> subprocess.CompletedProcess:
+    """Run code in a new Python, whose last line of output is its seconds of processor time."""
+    code += "\nimport sys, time; print(time.process_time())"
+    words = [sys.executable, "-c", code]
+    return subprocess.run(words, cwd=REPO_ROOT, capture_output=True, text=True, check=True)
+
+
+IMPORTED = "print(*sorted({'detectron2', 'torch'} & set(sys.modules)))"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import sys, acnet",
+        "import sys\nfrom acnet.cli.main import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass",
+    ],
+    ids=["import acnet", "acnet --help"],
+)
+def test_it_starts_at_once(code: str) -> None:
+    runs = [run_python(f"{code}\n{IMPORTED}").stdout for _ in range(3)]
+    seconds = min(float(output.splitlines()[-1]) for output in runs)
+    assert runs[0].splitlines()[-2] == ""
+    assert seconds < 0.3
+
+
+# detectron2's catalogs, loader and evaluation loop are what these are for.
+FOR_DETECTRON2 = {"acnet.data.register", "acnet.data.tiles.mapper", "acnet.evaluation.evaluator"}
+
+
+@pytest.mark.parametrize("package", ["acnet.photos", "acnet.evaluation", "acnet.data"])
+def test_the_ground_imports_neither_torch_nor_detectron2(package: str) -> None:
+    modules = {name for name in MODULES if name == package or name.startswith(f"{package}.")}
+    modules = sorted(modules - FOR_DETECTRON2)
+    assert modules, f"there is no {package}"
+    code = f"import sys, importlib\nfor name in {modules!r}: importlib.import_module(name)\n"
+    assert run_python(code + IMPORTED).stdout.splitlines()[-2] == ""
+
+
+def test_loading_a_python_config_imports_no_evaluation() -> None:
+    code = (
+        "import sys\nfrom acnet.config import load_config\nload_config('toy/acnet_r18')\n"
+        "print(*sorted(name for name in sys.modules if name.startswith('acnet.evaluation')))"
+    )
+    assert run_python(code).stdout.splitlines()[-2] == ""
+
+
+# A path as comments and documents write it, from the root of the repository. Runs, data and results
+# of the user are not in the repository, so other suffixes are not looked at.
+CITED = re.compile(
+    r"(?<![\w./*{<-])((?:acnet|benchmarks|docs|projects|scripts|tests|weights)/"
+    r"(?:[\w-]+/)*(?:[\w-]+\.(?:py|md|css|js|j2|jpg|png)(?!\w)|[\w-]+(?=[\s`),:;])))"
+)
+ONLY_IN_A_WHEEL = {"acnet/configs", "acnet/weights"}
+FOLDERS = ("acnet", "benchmarks", "docs", "projects", "scripts", "tests", "weights", "datasets")
+TEXTS = sorted(
+    path
+    for path in (
+        *REPO_ROOT.glob("*.*"),
+        *(path for name in FOLDERS for path in (REPO_ROOT / name).rglob("*.*")),
+    )
+    if path.suffix in {".py", ".md", ".cfg", ".toml"}
+)
+
+
+def prose(path: Path) -> str:
+    """Return all of a document, and of Python the comments and docstrings."""
+    text = path.read_text()
+    if path.suffix != ".py":
+        return text
+    parts = re.findall(r"#.*", text)
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            parts.append(ast.get_docstring(node) or "")
+    return "\n".join(parts)
+
+
+def missing_paths(text: str) -> list[str]:
+    return sorted(
+        path
+        for path in set(CITED.findall(text)) - ONLY_IN_A_WHEEL
+        if not any(word.isupper() for word in re.split(r"[/.]", path))  # a placeholder
+        and not (REPO_ROOT / path).exists()
+        and not (REPO_ROOT / f"{path}.py").exists()
+    )
+
+
+def test_missing_paths_are_found() -> None:
+    assert missing_paths("see acnet/no_such.py, docs/README.md and docs/nothing.") == [
+        "acnet/no_such.py"
+    ]
+    assert missing_paths("`acnet/nothing` in https://github.com/x/acnet/none.py") == [
+        "acnet/nothing"
+    ]
+
+
+def test_cited_paths_exist() -> None:
+    found = {path.relative_to(REPO_ROOT).as_posix(): missing_paths(prose(path)) for path in TEXTS}
+    assert {name: paths for name, paths in found.items() if paths} == {}
