@@ -30,13 +30,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this clone, not 
 
 from acnet.cli.arguments import hide_library_noise
 from acnet.config import load_config
-from acnet.export.detector import FixedSizeDetector, torch_nms
 from acnet.export.metadata import ENGINES
-from acnet.export.onnx_file import ExportOptions, export_model
+from acnet.export.onnx_file import export_model
 from acnet.inference import Predictor, load
 from acnet.photos.read import read_photo
-from benchmarks.processes import report
-from benchmarks.toy_truth import draw_set
+from benchmarks.common import report
+from benchmarks.photos import draw_set
 
 # Name: engine, precision.
 SIDES = {
@@ -168,8 +167,8 @@ def main() -> None:
         DEFAULT: load(args.weights, config=config, device="cpu"),
     }
     for name in names:
-        file, engine, precision = SIDES[name]
-        path = export_file(args, file)
+        engine, precision = SIDES[name]
+        path = export_file(args)
         sides[name] = load(path, device="cpu", engine=engine, precision=precision)
     seconds = measure(sides, pictures[0], args.runs)
     full = [picture for picture in pictures if picture.shape[:2] == (args.tile, args.tile)]
