@@ -81,7 +81,8 @@ def test_workers_end_with_their_killed_parent(tmp_path, number):
         "from acnet.data.parallel import map_photos\n"
         "from tests.data.test_parallel import sleep_and_tell\n"
         "if __name__ == '__main__':\n"
-        f"    map_photos(sleep_and_tell, [{str(tmp_path / 'pids')!r}] * 2, workers=2, description='')"
+        f"    paths = [{str(tmp_path / 'pids')!r}] * 2\n"
+        "    map_photos(sleep_and_tell, paths, workers=2, description='')"
     )
     (tmp_path / "run.py").write_text(code)
     environment = {**os.environ, "PYTHONPATH": os.getcwd()}  # noqa: PTH109

@@ -11,6 +11,7 @@ from acnet.data.audit.twins import (
     Twins,
     check_twins,
     connected,
+    disjoint_splits,
     find_twins,
     shared_photos,
     straddling,
@@ -145,3 +146,26 @@ def test_connected_groups_are_the_components_of_the_graph():
     assert connected(edges) == sorted(tuple(sorted(c)) for c in components if len(c) > 1)
     assert connected([]) == []
     assert connected([("a", "a")]) == []
+
+
+@pytest.mark.parametrize(
+    ("splits", "expected"),
+    [
+        (["train"], []),
+        ([], []),
+        (["all", "train"], []),
+        (["test", "train", "valid"], [("train", "test"), ("train", "valid"), ("valid", "test")]),
+        (["Test", "Training"], [("Training", "Test")]),
+        # the folds of ACNE04: only the same fold's lists
+        (
+            ["trainval_0", "test_0", "trainval_1", "test_1"],
+            [("trainval_0", "test_0"), ("trainval_1", "test_1")],
+        ),
+        (["train2017", "val2017"], [("train2017", "val2017")]),
+        (["train_fold1", "val_fold1", "val_fold2"], [("train_fold1", "val_fold1")]),
+        # VOC: trainval is train and val together
+        (["train", "val", "trainval"], [("train", "val")]),
+    ],
+)
+def test_pairs_are_weaker_and_stronger(splits, expected):
+    assert disjoint_splits(splits) == expected

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -151,3 +152,25 @@ def test_a_kept_box_is_the_photos_where_the_tile_holds_it(case):
 
 def test_no_tiles():
     assert training_tiles([], 0.5) == []
+
+
+@pytest.mark.parametrize("split", ["train", "trainval_0", "training", "train2017"])
+def test_splits_for_training_leave_empty_tiles_out(split):
+    assert TileOptions(empty_share=0.2).share_of_empty(split) == 0.2
+
+
+@pytest.mark.parametrize("split", ["val", "valid", "test_3", "Train", "pretrain"])
+def test_what_may_be_evaluated_is_whole(split):
+    assert TileOptions(empty_share=0.2).share_of_empty(split) == 1.0
+
+
+def test_the_splits_for_training_can_be_named():
+    options = TileOptions(empty_share=0.2, train_splits=("fold_[0-3]", "extra"))
+    shares = {name: options.share_of_empty(name) for name in ("fold_0", "fold_4", "extra", "train")}
+    assert shares == {"fold_0": 0.2, "fold_4": 1.0, "extra": 0.2, "train": 1.0}
+    assert TileOptions(train_splits=()).share_of_empty("train") == 1.0
+
+
+def test_virtual_tiles_are_named_as_the_png_tiles_whose_pixels_they_have():
+    assert TileOptions().suffix == ".jpg"
+    assert TileOptions(image_format="png").suffix == TileOptions(virtual=True).suffix == ".png"
