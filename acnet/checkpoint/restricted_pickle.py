@@ -48,7 +48,7 @@ def load_pickle(path: str | os.PathLike) -> dict[str, Any]:
         content = _RestrictedUnpickler(file, encoding="latin1").load()
         if not isinstance(content, dict):
             raise ValueError(f"it holds a {type(content).__name__}, not a dict")
-        return _unwrap(content, limit=Path(path).stat().st_size)
+        return _unwrap(content, limit=4 * Path(path).stat().st_size)
     except _RefusedGlobalError as error:
         raise UnsafeFileError(
             "A .pkl file may hold only numpy arrays and plain containers, since anything else can "
@@ -281,7 +281,7 @@ class _TorchKeysUnpickler(_SimpleKeysUnpickler):
 def _unwrap(content: dict, limit: int, depth: int = 2) -> dict:
     """Copy arrays out of their stand-ins, in a dict and in the dicts inside it.
 
-    All together may have as many bytes as the file: many arrays may share one piece of it.
+    All together may have four times the bytes of the file: many arrays may share one piece of it.
     """
     unwrapped = {}
     for key, value in content.items():

@@ -3,7 +3,9 @@
 import contextlib
 import os
 import pickle
+import zipfile
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acnet.checkpoint.restricted_pickle import load_pickle
+from acnet.checkpoint.safe_load import read_checkpoint
 from acnet.errors import UnreadableFileError, UnsafeFileError
 
 ARRAYS = {
@@ -216,3 +219,52 @@ def test_random_damage_ends_in_arrays_or_in_our_error(tmp_path_factory, data, pr
     path = write(tmp_path_factory.getbasetemp() / "damaged.pkl", bytes(content))
     with contextlib.suppress(UnreadableFileError):  # and no other error
         assert isinstance(load_pickle(path), dict)
+
+
+def nested(levels: int, last: bytes) -> bytes:
+    """Return opcodes of a tuple of itself twice, many times over: 2**levels to hash."""
+    return b"(" + b"t" + b"\x85" + b"2\x86" * levels + last
+
+
+NESTED_KEYS = {
+    "one key": b"}" + nested(60, b"Ns."),
+    "several keys": b"}(" + nested(60, b"Nu."),
+    "a dict of pairs": b"(" + nested(60, b"Nd."),
+    "a set": b"}X\x01\x00\x00\x00a\x8f(" + nested(60, b"\x90s."),
+    "a frozen set": b"}X\x01\x00\x00\x00a(" + nested(60, b"\x91s."),
+    "a set by its name": b"}X\x01\x00\x00\x00acbuiltins\nset\n(" + nested(60, b"ltRs."),
+    "a dict by its name": b"ccollections\nOrderedDict\n((" + nested(60, b"Nlltl\x85R."),
+}
+
+
+@pytest.mark.parametrize("name", NESTED_KEYS)
+def test_nested_keys_are_refused_before_they_are_hashed(name, tmp_path):
+    (tmp_path / "a.pkl").write_bytes(b"\x80\x04" + NESTED_KEYS[name])
+    with pytest.raises(UnreadableFileError, match=r"a\.pkl.*(is a key|expects|Stack|pop|index)"):
+        load_pickle(tmp_path / "a.pkl")
+
+
+@pytest.mark.parametrize("name", NESTED_KEYS)
+def test_torchs_files_with_nested_keys_are_refused_too(name, tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.pth", "w") as archive:
+        archive.writestr("a/data.pkl", b"\x80\x04" + NESTED_KEYS[name])
+        archive.writestr("a/version", "3")
+    with pytest.raises(UnreadableFileError, match=r"a\.pth"):
+        read_checkpoint(tmp_path / "a.pth")
+    (tmp_path / "old.pth").write_bytes((b"\x80\x04" + NESTED_KEYS[name]) * 5)
+    with pytest.raises(UnreadableFileError, match=r"old\.pth"):
+        read_checkpoint(tmp_path / "old.pth")
+
+
+def test_one_piece_of_a_file_does_not_become_many_arrays(tmp_path):
+    array = np.zeros(100_000, np.uint8)
+    text = pickle.dumps({"a": array}, protocol=4)
+    load_pickle(_saved(tmp_path / "one.pkl", text))
+    content = {str(i): array for i in range(100)}  # pickle writes it once
+    with pytest.raises(UnreadableFileError, match="larger than the file"):
+        load_pickle(_saved(tmp_path / "many.pkl", pickle.dumps(content, protocol=4)))
+
+
+def _saved(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
