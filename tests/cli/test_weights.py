@@ -1,5 +1,6 @@
 """`acnet weights`: packing a trained model, and predicting with the one file."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -105,14 +106,13 @@ def test_predict_needs_one_file_and_takes_its_count_model(
     assert found["low"] is found["high"] is found["grade"] is None
 
 
-def test_a_count_model_for_another_merging_is_refused(
-    tmp_path, run_dir, picture, count_model, capsys
-):
-    bundle = tmp_path / "model.safetensors"
-    weights("pack", run_dir, bundle, "--count-model", count_model)
-    words = ["--weights", str(bundle), "--output", str(tmp_path / "out"), "--merge", "cluster"]
+def test_a_count_model_for_another_merging_is_refused(tmp_path, run_dir, picture, capsys):
+    bundle, counting = tmp_path / "model.safetensors", tmp_path / "count.json"
+    write_count_model(counting, dataclasses.replace(a_count_model(threshold=0.3), merge="cluster"))
+    weights("pack", run_dir, bundle, "--count-model", counting)
+    words = ["--weights", str(bundle), "--output", str(tmp_path / "out")]
     assert main(["predict", str(picture), *words]) == 2
-    assert "fitted to 'nms', where 'cluster' merges" in capsys.readouterr().err
+    assert "fitted to 'cluster', where 'nms' merges" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
