@@ -7,6 +7,7 @@ traceback, in an earlier version or in a tool of this kind.
 import contextlib
 import copy
 import json
+import logging
 import os
 import struct
 import sys
@@ -59,6 +60,17 @@ def nothing_happens(monkeypatch):
     yield
     seen, _seen = _seen, None
     assert seen == []
+
+
+@pytest.fixture
+def same_loggers():
+    """Undo what a command does to the loggers of the whole process."""
+    loggers = [logging.getLogger(name) for name in ("acnet", "detectron2", "fvcore")]
+    before = [(one.handlers[:], one.propagate, one.level) for one in loggers]
+    yield
+    for one, (handlers, propagate, level) in zip(loggers, before, strict=True):
+        one.handlers[:], one.propagate = handlers, propagate
+        one.setLevel(level)
 
 
 @pytest.fixture(scope="module")
@@ -344,7 +356,9 @@ def test_spoilt_headers_are_refused(header, tmp_path):
     ],
 )
 @pytest.mark.parametrize("command", ["predict", "pack"])
-def test_commands_say_it_in_one_line(config, command, tmp_path, monkeypatch, capsys):
+def test_commands_say_it_in_one_line(
+    config, command, tmp_path, monkeypatch, capsys, same_loggers
+):
     monkeypatch.chdir(tmp_path)
     bundle = write(tmp_path / "m.safetensors", config)
     (tmp_path / "config.yaml").write_text(config)
