@@ -68,3 +68,6 @@ def test_an_installed_package_lists_trains_and_names_its_weights(
     small = ["dataloader.train.num_workers=0", "dataloader.test.num_workers=0"]
     run("train", "--config", "toy/acnet_r18", "train.fast_dev_run=true", *small)
     assert (empty / "output/toy/acnet_r18/fast_dev_run/model_final.pth").is_file()
+    photo = next((empty / "photos").rglob("*.jpg"))
+    run("predict", photo, "--output", "found")  # by the bundled weights
+    assert (empty / "found/predictions.json").is_file()
