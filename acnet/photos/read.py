@@ -10,6 +10,7 @@ and deep grey into white.
 import contextlib
 import functools
 import io
+import math
 import os
 import struct
 import threading
@@ -37,6 +38,7 @@ RAW_SUFFIXES = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2")
 RAW_REMEDY = "Export the photo as JPEG or TIFF from the camera's program."
 EXIF_ORIENTATION = 274
 TIFF_SUBFILE_TYPE, TIFF_REDUCED, TIFF_DNG_VERSION = 254, 1, 50706
+TIFF_FRAMES = 16  # of which the first must be the largest
 # The pictures' way to upright, by the EXIF tag; 1 and unknown values need nothing.
 UPRIGHT_BY_ORIENTATION = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -139,10 +141,7 @@ def _check_size(path: str | os.PathLike, image_hw: tuple[int, int], max_megapixe
 
 @contextlib.contextmanager
 def _no_limit_in_pillow() -> Iterator[None]:
-    """Let our limit take the place of Pillow's, which warns from 89 megapixels and refuses 179.
-
-    Pillow's guards against files that are small and decode to gigabytes; ours does the same.
-    """
+    """Let our limit take the place of Pillow's, which warns from 89 megapixels and refuses 179."""
     with _PILLOW_LIMIT:
         before = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = None
@@ -262,16 +261,29 @@ def open_image(path: str | os.PathLike, content: bytes | None = None) -> Iterato
 def _check_not_raw(path: str | os.PathLike, image: Image.Image) -> None:
     """Refuse files whose first picture is a small preview of the one that is meant."""
     is_raw = Path(path).suffix.lower() in RAW_SUFFIXES
-    if image.format == "TIFF":
-        subfile_type = image.tag_v2.get(TIFF_SUBFILE_TYPE, 0)
-        is_raw |= isinstance(subfile_type, int) and bool(subfile_type & TIFF_REDUCED)
-        is_raw |= TIFF_DNG_VERSION in image.tag_v2
-    if is_raw:
+    if is_raw or (image.format == "TIFF" and _begins_with_preview(image)):
         raise UnreadableFileError(
             "A raw photo, or a TIFF of several sizes, begins with a small preview, where lesions "
             f"would be missed. Received {path}, whose first picture is {image.size[0]} x "
             f"{image.size[1]}. {RAW_REMEDY}"
         )
+
+
+def _begins_with_preview(image: Image.Image) -> bool:
+    subfile_type = image.tag_v2.get(TIFF_SUBFILE_TYPE, 0)
+    if TIFF_DNG_VERSION in image.tag_v2:
+        return True
+    if isinstance(subfile_type, int) and subfile_type & TIFF_REDUCED:
+        return True
+    first = image.size
+    sizes = [first]
+    with contextlib.suppress(EOFError, OSError, SyntaxError, ValueError):  # the first may be whole
+        for frame in range(1, min(image.n_frames, TIFF_FRAMES)):
+            image.seek(frame)
+            sizes.append(image.size)
+    if len(sizes) > 1:
+        image.seek(0)
+    return max(sizes, key=math.prod) != first
 
 
 def _unreadable(path: str | os.PathLike, error: Exception) -> UnreadableFileError:
@@ -318,11 +330,7 @@ def orientation(image: Image.Image) -> int:
 
 
 def _decode_jpeg(content: bytes) -> np.ndarray | None:
-    """Decode a JPEG into one numpy array, in a third of Pillow's time; None where it complains.
-
-    Pillow's buffers and their copy are in small pages of memory, whose first touch takes longer
-    than the decoding of a large photo.
-    """
+    """Decode a JPEG into one numpy array, in a third of Pillow's time; None where it complains."""
     try:
         return simplejpeg.decode_jpeg(content, "BGR", strict=True)
     except ValueError:

@@ -241,6 +241,17 @@ def test_a_raw_photo_is_not_taken_for_its_preview(tmp_path, name, tag):
         read_photo(path)
 
 
+@pytest.mark.parametrize(("first", "second", "is_taken"), [(32, 16, True), (16, 32, False)])
+def test_the_first_of_several_sizes_must_be_the_largest(tmp_path, first, second, is_taken):
+    frames = [Image.new("RGB", (side, side), "red") for side in (first, second)]
+    path = save(frames[0], tmp_path / "a.tif", save_all=True, append_images=frames[1:])
+    if is_taken:
+        np.testing.assert_array_equal(read_photo(path), np.full((first, first, 3), RED_BGR))
+        return
+    with pytest.raises(UnreadableFileError, match="whose first picture is 16 x 16"):
+        read_photo(path)
+
+
 def test_every_form_of_a_photo_gives_the_same_pixels(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
