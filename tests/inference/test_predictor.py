@@ -1,11 +1,14 @@
 """The predictor: the model's own answer, in the photo's pixels, whatever the photo came as."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from detectron2.config import LazyCall, instantiate
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data import transforms as T
+from detectron2.structures import Boxes, Instances
 from PIL import Image
 
 from acnet.checkpoint import ACNetCheckpointer
@@ -50,7 +53,7 @@ def test_optimised_by_default(weights, predictor):
 
 
 def test_single_changes_are_new_results(weights):
-    chosen = Optimizations(fuse=False)
+    chosen = Optimizations(fold_norms=False)
     one, other = load(weights, config=CONFIG, optimize=chosen), load(weights, config=CONFIG)
     assert one.optimizations == chosen
     assert one.identity != other.identity
@@ -118,13 +121,16 @@ def test_model_gets_the_channels_in_its_own_order(weights):
     class Recorder(torch.nn.Module):
         def forward(self, batch):
             self.image = batch[0]["image"]
-            return [{"instances": torch.zeros(0)}]
+            nothing = Instances((2, 3))
+            nothing.pred_boxes = Boxes(torch.zeros(0, 4))
+            nothing.scores, nothing.pred_classes = torch.zeros(0), torch.zeros(0, dtype=torch.int64)
+            return [{"instances": nothing}]
 
     blue = np.zeros((2, 3, 3), np.uint8)
     blue[:, :, 0] = 255
     for input_format, channel in (("BGR", 0), ("RGB", 2)):
         predictor = load(weights, config=load_config(CONFIG))
-        predictor._input_format = input_format
+        predictor._loaded = dataclasses.replace(predictor._loaded, input_format=input_format)
         predictor.engine.model = Recorder()
         predictor(blue)
         expected = [255 if index == channel else 0 for index in range(3)]

@@ -48,7 +48,7 @@ def assert_same(ours, theirs, **tolerance):
 @pytest.mark.parametrize("hw", [(64, 64), (64, 30), (17, 64), (1, 1)])
 def test_a_photo_of_one_tile_is_the_models_own_output_to_the_bit(predictor, hw):
     image = torch.from_numpy(photo(*hw).transpose(2, 0, 1).copy())
-    with torch.inference_mode():
+    with torch.inference_mode(), predictor.precision.autocast():
         expected = predictor.model([{"image": image, "height": hw[0], "width": hw[1]}])
     assert_same(predictor(photo(*hw)), expected[0]["instances"], rtol=0, atol=0)
 

@@ -1,8 +1,9 @@
 """Templates: found where the package is installed, escaped, strict, and numbers for people."""
 
-import configparser
+import ast
 import fnmatch
 import importlib.resources
+import re
 
 import jinja2
 import pytest
@@ -11,15 +12,15 @@ from acnet.templates import render, rounded
 
 
 def test_templates_are_package_files_and_all_of_them_are_installed(repo_root):
-    setup = configparser.ConfigParser()
-    setup.read(repo_root / "setup.cfg")
-    patterns = setup["options.package_data"]["acnet.templates"].split()
-    folder = importlib.resources.files("acnet.templates")
-    for path in (repo_root / "acnet" / "visualization" / "templates").rglob("*"):
-        if path.suffix in (".j2", ".css"):
-            name = path.relative_to(repo_root / "acnet" / "visualization" / "templates").as_posix()
-            assert any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
-            assert folder.joinpath(name).is_file()
+    setup = (repo_root / "setup.py").read_text(encoding="utf-8")
+    (patterns,) = re.findall(r'^ +"": (\[.*?\])', setup, re.MULTILINE)
+    folder = repo_root / "acnet" / "templates"
+    paths = [path for path in folder.rglob("*") if path.suffix in (".j2", ".css", ".js")]
+    assert len(paths) > 10
+    for path in paths:
+        name = path.relative_to(folder).as_posix()
+        assert any(fnmatch.fnmatch(name, pattern) for pattern in ast.literal_eval(patterns))
+        assert importlib.resources.files("acnet.templates").joinpath(name).is_file()
 
 
 def test_text_is_escaped():
