@@ -23,7 +23,7 @@ test-all:  ## run the slow tests too
 lint:  ## check the style and the format
 	@python=$$($(READY) --dev) && $$python -m ruff check . && exec $$python -m ruff format --check .
 
-format:  ## mend the style and the format
+format:  ## repair the style and the format
 	@python=$$($(READY) --dev) && $$python -m ruff check --fix . && exec $$python -m ruff format .
 
 env:  ## only prepare the environment

@@ -1,4 +1,4 @@
-"""Errors that a user can mend, and text that is safe to show."""
+"""Errors that a user can repair, and text that is safe to show."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The weights that come along: small, described, and good for something at once."""
+"""The bundled weights: small, described, and good for something at once."""
 
 from pathlib import Path
 

@@ -115,7 +115,7 @@ def check_conventions(model: nn.Module, expected: Conventions, source: str) -> N
         source: the weights file, for the message.
 
     Raises:
-        WeightsMismatchError: they differ; the message ends with the overrides that mend it.
+        WeightsMismatchError: they differ; the message ends with the overrides that correct it.
     """
     problems, overrides = [], []
     if _has_input_settings(model):

@@ -153,8 +153,9 @@ def claim(layout: PreparedLayout) -> None:
         )
     if not layout.manifest.is_file() and folder.exists() and any(folder.iterdir()):
         raise UserError(
-            f"A data set is prepared in a folder of its own, lest other files are lost. Received "
-            f"{folder}, which holds files and no manifest.json. Choose another --dst or --prefix."
+            "A data set is prepared in a folder of its own, so that no other files are lost. "
+            f"Received {folder}, which holds files and no manifest.json. "
+            "Choose another --dst or --prefix."
         )
     write_json(layout.manifest, {"complete": False})
 
@@ -168,9 +169,9 @@ def _check_apart(source: Source, layout: PreparedLayout) -> None:
         folder
     ).is_relative_to(image_root):
         raise UserError(
-            "A data set is imported to a folder apart from its source, lest one is taken for the "
-            f"other. Received {layout.folder} for photos in {source.image_root}. Choose another "
-            "folder to write to."
+            "A data set is imported to a folder apart from its source, so that neither is taken "
+            f"for the other. Received {layout.folder} for photos in {source.image_root}. Choose "
+            "another folder to write to."
         )
 
 

@@ -1,8 +1,8 @@
 """What costs average precision: TIDE's kinds of errors.
 
-Each wrong detection has one kind, and each lesion that no detection could be mended to is missed.
-Mending one kind and leaving the others gives another AP; the gains do not add up to 100, since
-each kind hides part of the others.
+Each wrong detection has one kind, and each lesion that no detection could be corrected to is
+missed. Correcting one kind and leaving the others gives another AP; the gains do not add up to 100,
+since each kind hides part of the others.
 
 Shape shorthand: n detections that count, right or wrong; G lesions.
 
@@ -25,14 +25,14 @@ KINDS_BETWEEN_CLASSES = ("class", "class and localisation")
 def error_parts(
     matches: Matches, *, iou: float = 0.5, background_iou: float = 0.1
 ) -> dict[str, float]:
-    """Compute how much AP would be gained by mending one kind of error alone.
+    """Compute how much AP would be gained by correcting one kind of error alone.
 
-    "localisation": on a lesion of its class, yet not by enough; mended by moving it there.
-    "duplicate": right, but another detection has that lesion; mended by removing it.
+    "localisation": on a lesion of its class, yet not by enough; corrected by moving it there.
+    "duplicate": right, but another detection has that lesion; corrected by removing it.
     "background": on no lesion; removed. "missed": a lesion with neither a match nor an error that
-    can be mended to one; taken out of the ground truth. "class": as right, on a lesion of another
-    class; its class is changed. "class and localisation": what remains; removed. Where several
-    errors can be mended to one lesion, the best score is, and the others are removed.
+    can be corrected to one; taken out of the ground truth. "class": as right, on a lesion of
+    another class; its class is changed. "class and localisation": what remains; removed. Where
+    several errors can be corrected to one lesion, the best score is, and the others are removed.
 
     Args:
         matches: Of all photos.
@@ -50,25 +50,25 @@ def error_parts(
     used = np.zeros(len(matches.ground_truth), dtype=bool)
     used[matches.matched_gt(iou=iou)[outcome.rows[outcome.right]]] = True
 
-    mended, within_reach = {}, used.copy()
+    corrected, within_reach = {}, used.copy()
     for kind, best in (("localisation", matches.best_gt), ("class", matches.best_gt_other)):
         wrong = np.flatnonzero(kinds[kind])
         targets = best[outcome.rows[wrong]]
         within_reach[targets] = True
-        mended[kind] = outcome.mend(wrong, targets, matches.ground_truth.classes, used)
+        corrected[kind] = outcome.correct(wrong, targets, matches.ground_truth.classes, used)
     for kind in ("duplicate", "background", "class and localisation"):
-        mended[kind] = outcome.keep(~kinds[kind])
+        corrected[kind] = outcome.keep(~kinds[kind])
     missed = ~within_reach & ~matches.ground_truth.crowd
     num_missed = np.bincount(
         matches.ground_truth.classes[missed], minlength=matches.ground_truth.num_classes
     )
-    mended["missed"] = replace(outcome, num_gt=np.maximum(outcome.num_gt - num_missed, 0))
+    corrected["missed"] = replace(outcome, num_gt=np.maximum(outcome.num_gt - num_missed, 0))
 
     several = matches.ground_truth.num_classes > 1
     annotated = np.flatnonzero(outcome.num_gt)
     ap = outcome.average_precision(annotated)
     return {
-        kind: mended[kind].average_precision(annotated) - ap
+        kind: corrected[kind].average_precision(annotated) - ap
         for kind in (*KINDS, *(KINDS_BETWEEN_CLASSES if several else ()))
     }
 
@@ -95,13 +95,13 @@ class _Outcome:
             self, rows=self.rows[kept], classes=self.classes[kept], right=self.right[kept]
         )
 
-    def mend(
+    def correct(
         self, wrong: np.ndarray, targets: np.ndarray, gt_classes: np.ndarray, used: np.ndarray
     ) -> "_Outcome":
         """Make the best detection of each free target right, and remove the others.
 
         Args:
-            wrong: (w,) rising indices of the detections to be mended.
+            wrong: (w,) rising indices of the detections to be corrected.
             targets: (w,) their lesions.
             gt_classes: (G,) the lesions' classes.
             used: (G,) bool, the lesion has a right detection already.

@@ -172,8 +172,8 @@ def _below(photos_root: Path, file_name: str) -> Path:
     path = (photos_root / file_name).resolve()
     if not path.is_relative_to(photos_root.resolve()):
         raise UserError(
-            "A photo is shown only from the folder that was given, lest a file name lead "
-            f"elsewhere. Received {file_name!r}, which is not below {photos_root}; mend "
+            "A photo is shown only from the folder that was given, so that no file name leads "
+            f"elsewhere. Received {file_name!r}, which is not below {photos_root}; correct "
             "the name in the ground truth, or leave the photos out."
         )
     if not path.is_file():

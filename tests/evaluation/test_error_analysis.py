@@ -53,13 +53,13 @@ def test_localisation_alone():
 
 
 def test_a_lesion_can_be_localised_once():
-    # Mended, the better of the two is right and the other is gone.
+    # Corrected, the better of the two is right and the other is gone.
     parts = parts_of([(0, A)], [(0, SHIFTED, 0.9), (0, SHIFTED, 0.8)])
     assert parts == only("localisation", 100)
 
 
 def test_a_lesion_that_is_found_needs_no_localising():
-    # Mended, the wrong one is gone: of two lesions one is found at precision 1 instead of 1/2.
+    # Corrected, the wrong one is gone: of two lesions one is found at precision 1 instead of 1/2.
     parts = parts_of([(0, A), (0, B)], [(0, SHIFTED, 0.9), (0, A, 0.8)])
     assert parts["localisation"] == pytest.approx(HALF / 2)
 
@@ -82,7 +82,7 @@ def test_missed_alone():
 
 def test_class_alone():
     # Class 0 has A, found as class 1; class 1 has B, found rightly below it. AP is 0 for class 0
-    # and 1/2 for class 1; with the class mended both are 1.
+    # and 1/2 for class 1; with the class corrected both are 1.
     parts = parts_of([(0, A), (1, B)], [(1, A, 0.9), (1, B, 0.8)], num_classes=2)
     assert parts.pop("class") == pytest.approx(75)
     assert set(parts.values()) == {0.0}

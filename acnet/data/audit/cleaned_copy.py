@@ -30,7 +30,7 @@ SAVE_OPTIONS = {"JPEG": {"quality": 95}, "WEBP": {"lossless": True}}
 
 @dataclass(frozen=True)
 class CleanedSource(RearrangedSource):
-    """A source without exact copies of boxes; what else is wrong with boxes the import mends."""
+    """A source without exact copies of boxes; what else is wrong with boxes the import corrects."""
 
     def read(self, file_name: str) -> Annotated:
         """Read one picture's size and annotation, and drop the copies."""
@@ -46,7 +46,7 @@ def write_cleaned(
     workers: int = 1,
     command: str = "",
 ) -> list[Note]:
-    """Write a prepared set in which the errors that have one remedy are mended.
+    """Write a prepared set in which the errors that have one remedy are corrected.
 
     A photo in a training part whose twin is in a validation or test part is taken out of training,
     and one in validation whose twin is in test out of validation: what is tested on stays as it

@@ -137,7 +137,7 @@ class Report:
         return dict(collections.Counter(finding.kind for finding in self.findings))
 
     def has_errors(self) -> bool:
-        """Say whether something must be mended before the set is used."""
+        """Say whether something must be corrected before the set is used."""
         return any(finding.severity == ERROR for finding in self.findings)
 
     def as_dict(self) -> dict[str, Any]:

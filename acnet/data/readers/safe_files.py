@@ -38,8 +38,8 @@ def relative_name(name: str) -> str:
     bad = not is_text(name) or "\0" in name or len(name) > MAX_PATH_BYTES
     if not parts or leaves or bad or max(len(part.encode()) for part in parts) > MAX_NAME_BYTES:
         raise UnreadableFileError(
-            "A file is named relative to the data set's folder and lies in it, lest others are "
-            f"read. Received {shown(name)}. Correct the name in the annotation."
+            "A file is named relative to the data set's folder and lies in it, so that no others "
+            f"are read. Received {shown(name)}. Correct the name in the annotation."
         )
     return "/".join(parts)
 
@@ -76,8 +76,8 @@ def inside(root: Path, path: Path) -> Path:
         ) from error
     if not is_inside:
         raise UnreadableFileError(
-            "A symbolic link must not lead out of the data set's folder, lest others' files are "
-            f"read. Received {path}, a link to {target}. Replace it by the file."
+            "A symbolic link must not lead out of the data set's folder, so that no others' files "
+            f"are read. Received {path}, a link to {target}. Replace it by the file."
         )
     return path
 

@@ -230,7 +230,7 @@ def find_in_export(src: Path, written: str) -> Path | None:
             continue
         if exists and not inside:
             raise UserError(
-                "A split lies inside its export, lest others' files are read. Received "
+                "A split lies inside its export, so that no others' files are read. Received "
                 f"{path}, a link to {path.resolve()}. Copy its files, or give --image-root."
             )
         if exists:

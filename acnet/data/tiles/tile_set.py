@@ -150,8 +150,8 @@ def _choose_splits(there: Sequence[str], patterns: Sequence[str]) -> list[str]:
     for name in there:
         if Path(name).name != name:
             raise UserError(
-                f"A split is the name of a file, lest others are written. Received {name!r} in the "
-                "manifest. Import the data set again."
+                "A split is the name of a file, so that no others are written. Received "
+                f"{name!r} in the manifest. Import the data set again."
             )
     for pattern in patterns:
         if not fnmatch.filter(there, pattern):
@@ -167,7 +167,7 @@ def _check_places(layout: PreparedLayout) -> None:
     for folder in (layout.annotations_folder, layout.tiles):
         if not folder.resolve().is_relative_to(layout.folder.resolve()):
             raise UserError(
-                f"A prepared set is one folder, lest others' files are overwritten. Received "
+                f"A prepared set is one folder, so that no others are overwritten. Received "
                 f"{folder}, a link to {folder.resolve()}. Move the whole set there instead."
             )
     for folder, folders, files in os.walk(layout.tiles):
@@ -198,7 +198,7 @@ def _cut_all(
     except OSError as error:
         raise UserError(
             f"Photos must be readable, and {layout.folder} must hold the tiles. Received {error}. "
-            "Mend that and run it again, which goes on from here, or write no tiles by --virtual."
+            "Correct that and run it again, which continues from here, or use --virtual."
         ) from error
     if errors:
         shown = "\n  ".join(sorted(errors)[:SHOWN_ERRORS])

@@ -163,7 +163,7 @@ def _clear(dst: Path, found: dict | None, overwrite: bool) -> None:
         return
     if found is None:
         raise UserError(
-            f"A toy set is written to an empty folder, lest other files are lost or mixed in. "
+            "A toy set is written to an empty folder, so that no other files are lost or mixed. "
             f"Received {dst}, which holds files that are no toy set. Choose another folder."
         )
     if not overwrite:

@@ -134,7 +134,7 @@ def fraction(value: float) -> str:
     return f"{value:g}" if value >= 1 else f"1/{round(1 / value)}"
 
 
-MOST_MARKERS = 2500  # more are drawn as pixels, lest the page grow with the data set
+MOST_MARKERS = 2500  # more are drawn as pixels, so that the page does not grow with the data
 SMALLEST_MARKER, LARGEST_MARKER = 8.0, 128.0  # areas in square points
 PHOTOS_OF_LARGEST = 8  # or more, where more photos share a place
 DASHED = (0, (5, 2))
