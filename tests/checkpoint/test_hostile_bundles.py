@@ -65,7 +65,7 @@ def nothing_happens(monkeypatch):
 @pytest.fixture
 def same_loggers():
     """Undo what a command does to the loggers of the whole process."""
-    loggers = [logging.getLogger(name) for name in ("acnet", "detectron2", "fvcore")]
+    loggers = [logging.getLogger(name) for name in ("acnet", "acnet.checkpoint")]
     before = [(one.handlers[:], one.propagate, one.level) for one in loggers]
     yield
     for one, (handlers, propagate, level) in zip(loggers, before, strict=True):
