@@ -7,8 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from tests.data.small_sets import yolo
 from PIL import Image
+
+from tests.data.small_sets import yolo
 
 TRAIN_NET = "projects/ACNet/train_net.py"
 QUICK = [

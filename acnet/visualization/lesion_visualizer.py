@@ -192,9 +192,7 @@ def above_threshold(instances: Instances, score_threshold: float) -> Instances:
     return kept[kept.scores.argsort(descending=True, stable=True)]
 
 
-def _texts(
-    scores: list[float], classes: list[int], class_names: Sequence[str] | None
-) -> list[str]:
+def _texts(scores: list[float], classes: list[int], class_names: Sequence[str] | None) -> list[str]:
     numbers = [f"{score:.2f}" for score in scores]
     if class_names is None or len(class_names) == 1:
         return numbers

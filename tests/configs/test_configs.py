@@ -208,7 +208,7 @@ def test_a_saved_config_is_the_same_config(name, tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_parameter_counts(name):
-    """Golden, in sizes.csv: trainable and frozen ones. docs/lab/model_size.md derives some by hand."""
+    """Golden, in sizes.csv: trainable and frozen. docs/lab/model_size.md derives some by hand."""
     parameters = sum(one.numel() for one in _model(name).parameters())
     assert read_sizes()[name][0] == parameters, f"the row of {name} is {parameters}"
 
