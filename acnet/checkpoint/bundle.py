@@ -209,7 +209,8 @@ def make_card(
         "not fitted; counts need a --score-threshold, and have neither interval nor grade"
         if count_model is None
         else f"score {count_model.threshold:.3f} or more, merged by {count_model.merge}; intervals "
-        f"of {count_model.coverage:.0%} from {count_model.interval_photos} photos"
+        f"of {count_model.coverage:.0%} from {count_model.interval_photos} photos; of "
+        f"{count_model.counted}{'' if count_model.has_grade else ', so without grade'}"
     )
     return (
         "# ACNet\n\n"

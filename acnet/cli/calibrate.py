@@ -7,12 +7,16 @@ from pathlib import Path
 from acnet.cli.arguments import natural_int
 from acnet.cli.evaluate import PREDICTIONS_HELP, add_command, add_ground_truth, set_up_logging
 from acnet.errors import UserError
+from acnet.evaluation.count_model import LESIONS, UNKNOWN, VIEWS, CountModel
 from acnet.output_files import check_output_file
 
 DESCRIPTION = """\
 Fit the count of lesions on validation photos, and write it as a small JSON file. One half of the
 photos gives the score threshold with the smallest mean absolute error; the other half says how
 wrong counts are, so that each count gets an interval that holds the true one in 90 % of new photos.
+
+A grade is given only where the counts are of what Hayashi's limits are for: inflammatory lesions
+(papules and pustules, no comedones) on one half of the face. Say what your photos and boxes show.
 
 The threshold belongs to the scores it was fitted to: those of one model, and of one way of merging
 overlapping detections, whose name is stored with it. Fit anew when either changes. Use photos
@@ -22,6 +26,8 @@ EPILOG = """\
 examples:
   acnet predict val_photos/ --weights model.pth --output val
   acnet calibrate gt_val.json val/predictions.json --output count.json
+  acnet calibrate gt_val.json val/predictions.json --output count.json \\
+      --view "half face" --lesions inflammatory
 
 then:
   acnet evaluate gt_test.json test/predictions.json --count-model count.json
@@ -54,6 +60,15 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="share of photos whose interval shall hold the true count; default 0.9",
     )
     parser.add_argument(
+        "--view", choices=VIEWS, default=UNKNOWN, help="what the photos show; default unknown"
+    )
+    parser.add_argument(
+        "--lesions",
+        choices=LESIONS,
+        default=UNKNOWN,
+        help="which lesions the boxes of GT_VAL.json mark; default unknown",
+    )
+    parser.add_argument(
         "--seed", type=natural_int, default=0, metavar="S", help="of the two halves; default 0"
     )
     parser.set_defaults(run=run)
@@ -78,6 +93,8 @@ def run(args: argparse.Namespace) -> int:
         merge=merge,
         coverage=args.coverage,
         seed=args.seed,
+        view=args.view,
+        lesions=args.lesions,
     )
     write_count_model(args.output, model)
     low, high = (bounds.tolist() for bounds in model.interval([5, 20, 50]))
@@ -86,9 +103,19 @@ def run(args: argparse.Namespace) -> int:
         f"lesions a photo on the {model.fit_photos} photos it was fitted on, by "
         f"{model.interval_mae:.2f} on {model.interval_photos} others\n"
         f"{model.coverage:.0%} intervals: 5 counted is {low[0]} to {high[0]}, 20 is {low[1]} to "
-        f"{high[1]}, 50 is {low[2]} to {high[2]}\nwritten to {args.output}\n"
+        f"{high[1]}, 50 is {low[2]} to {high[2]}\n{_about_grades(model)}\n"
+        f"written to {args.output}\n"
     )
     return 0
+
+
+def _about_grades(model: CountModel) -> str:
+    if model.has_grade:
+        return f"counts are of {model.counted}: photos get Hayashi's grade"
+    return (
+        f"counts are of {model.counted}: no grades, since Hayashi's limits are for inflammatory "
+        "lesions on half of the face (--view, --lesions)"
+    )
 
 
 def _merge_name(args: argparse.Namespace) -> str:

@@ -1,4 +1,6 @@
-"""Fits a count model on validation photos: the threshold on one half, the interval on the other.
+"""Fits a count model on validation photos, and says by which shares its intervals are judged.
+
+The threshold is fitted on one half of the photos, the interval on the other.
 
 The halves must differ. A threshold is chosen because it counts its own photos well, so the errors
 there are too small, and an interval made from them would hold fewer new photos than it says. On
@@ -15,13 +17,17 @@ Shape shorthand in this module:
     D: number of detections
 """
 
+import bisect
+import itertools
 import math
+from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
 from acnet.errors import UserError
 from acnet.evaluation.columns import Detections
-from acnet.evaluation.count_model import CountModel, conformal_rank
+from acnet.evaluation.count_model import UNKNOWN, CountModel, conformal_rank
 
 
 def fit_count_model(
@@ -31,6 +37,8 @@ def fit_count_model(
     merge: str,
     coverage: float = 0.9,
     seed: int = 0,
+    view: str = UNKNOWN,
+    lesions: str = UNKNOWN,
 ) -> CountModel:
     """Fit threshold and interval on validation photos.
 
@@ -40,6 +48,8 @@ def fit_count_model(
         merge: What merged the detections, such as "soft_nms-linear".
         coverage: Share of new photos whose true count the interval shall hold, above 0 and below 1.
         seed: Of the split into halves.
+        view: What the photos show; see `count_model.VIEWS`.
+        lesions: Which lesions count; see `count_model.LESIONS`.
 
     Returns:
         The model.
@@ -69,6 +79,8 @@ def fit_count_model(
         fit_mae=float(errors[in_fit].mean()),
         interval_mae=float(errors[~in_fit].mean()),
         seed=seed,
+        view=view,
+        lesions=lesions,
     )
 
 
@@ -166,3 +178,102 @@ def _check_size(photos: int, interval_photos: int, coverage: float) -> None:
             f"{photos} photos, {interval_photos} of them for the interval; give at least "
             f"{max(2 * needed - 1, 2)} validation photos, or a lower coverage."
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """A binomial share with Wilson's score interval.
+
+    Args:
+        hits: Photos for which it is so.
+        total: Photos, at least 1.
+        value: hits / total.
+        low: Lower end of the interval.
+        high: Upper end.
+        level: Of the interval.
+    """
+
+    hits: int
+    total: int
+    value: float
+    low: float
+    high: float
+    level: float
+
+
+def share(hits: int, total: int, *, level: float = 0.95) -> Share:
+    """Compute a share and Wilson's score interval, which holds at 0, at 1 and for few photos too.
+
+    Args:
+        hits: From 0 to `total`.
+        total: At least 1.
+        level: Of the interval, above 0 and below 1.
+
+    Returns:
+        The share and its interval, all from 0 to 1.
+
+    Raises:
+        ValueError: There is nothing to take a share of, or more hits than that.
+
+    Reference:
+        Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927;
+        recommended by Brown, Cai and DasGupta, "Interval estimation for a binomial proportion",
+        Statistical Science 2001.
+    """
+    if not 0 <= hits <= total or total < 1:
+        raise ValueError(
+            "A share is taken of at least one photo, and at most all are hits. "
+            f"Received {hits} hits of {total}; count both on the same photos."
+        )
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    value = hits / total
+    centre = (value + z**2 / (2 * total)) / (1 + z**2 / total)
+    half = z / (1 + z**2 / total) * math.sqrt(value * (1 - value) / total + z**2 / (4 * total**2))
+    low = 0.0 if hits == 0 else max(0.0, centre - half)
+    high = 1.0 if hits == total else min(1.0, centre + half)
+    return Share(hits=hits, total=total, value=value, low=low, high=high, level=level)
+
+
+def conformal_share_range(
+    calibration: int, coverage: float, photos: int, *, level: float = 0.95
+) -> tuple[float, float]:
+    """Say how far the coverage of conformal intervals may lie from the one asked for, by chance.
+
+    It has two sources: the photos that it is measured on are few, and so were those that set the
+    quantile, the k-th smallest of n errors. Errors without ties give a coverage of all new photos
+    that is Beta(k, n + 1 - k) distributed, and hits in m of them that are beta-binomial. Errors of
+    counts have ties, which can only raise the coverage.
+
+    Args:
+        calibration: n, photos whose errors set the quantile.
+        coverage: Asked for, above 0 and below 1.
+        photos: m, photos on which the coverage is measured.
+        level: Of the range.
+
+    Returns:
+        Lowest and highest share of hits to be expected.
+
+    Reference:
+        Vovk, "Conditional validity of inductive conformal predictors", ACML 2012; Angelopoulos and
+        Bates, "A gentle introduction to conformal prediction", 2021, section 3.2.
+    """
+    rank = conformal_rank(calibration, coverage)
+    hits = range(photos + 1)
+    chances = [
+        math.exp(
+            math.lgamma(photos + 1)
+            - math.lgamma(hit + 1)
+            - math.lgamma(photos - hit + 1)
+            + _log_beta(hit + rank, photos - hit + calibration + 1 - rank)
+            - _log_beta(rank, calibration + 1 - rank)
+        )
+        for hit in hits
+    ]
+    up_to = list(itertools.accumulate(chances))
+    low = bisect.bisect_left(up_to, (1 - level) / 2)
+    high = min(bisect.bisect_left(up_to, (1 + level) / 2), photos)
+    return low / photos, high / photos
+
+
+def _log_beta(a: float, b: float) -> float:
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)

@@ -1,18 +1,14 @@
 """From scored detections to a lesion count with an interval, as fitted on validation photos.
 
 The model is one JSON file, which `acnet calibrate` writes (see `acnet.evaluation.count_fit`) and
-`acnet evaluate` reads. Beside it stand the shares by which its intervals are judged: how many
-photos have their true count inside, and how many are to be expected.
+`acnet predict` and `acnet evaluate` read.
 """
 
-import bisect
 import dataclasses
-import itertools
 import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -22,9 +18,16 @@ from acnet.evaluation.columns import Detections
 from acnet.files import write_json
 
 FORMAT = "acnet count model"
-VERSION = 1
+VERSION = 2
+READABLE_VERSIONS = (1, 2)  # version 1 did not say what its photos show
 MOST = 10**9  # of any number in a count model
 ROUNDING = 1e-9  # of quantile * sqrt(count + 1), where it should be a whole number
+UNKNOWN = "unknown"
+VIEWS = ("half face", "whole face", "part of a face", UNKNOWN)
+LESIONS = ("inflammatory", "all", UNKNOWN)
+CHOICES = {"view": VIEWS, "lesions": LESIONS}
+# What Hayashi's limits count: papules and pustules, without comedones, on one half of the face.
+GRADED = ("half face", "inflammatory")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,8 @@ class CountModel:
         fit_mae: Mean absolute error on the former, in lesions.
         interval_mae: On the latter, which did not choose the threshold.
         seed: Of the split.
+        view: What the validation photos show, one of `VIEWS`.
+        lesions: Which lesions their boxes mark, one of `LESIONS`.
     """
 
     merge: str
@@ -53,6 +58,25 @@ class CountModel:
     fit_mae: float
     interval_mae: float
     seed: int
+    view: str = UNKNOWN
+    lesions: str = UNKNOWN
+
+    @property
+    def has_grade(self) -> bool:
+        """Whether its counts are of what Hayashi's limits are for.
+
+        NOT IN PAPER: limits for other views or lesions would be guesses of ours, so those photos
+        get no grade.
+        """
+        return (self.view, self.lesions) == GRADED
+
+    @property
+    def counted(self) -> str:
+        """What a count is of, such as "inflammatory lesions, half face"."""
+        lesions = (
+            "lesions of unknown kind" if self.lesions == UNKNOWN else f"{self.lesions} lesions"
+        )
+        return f"{lesions}, {'unknown view' if self.view == UNKNOWN else self.view}"
 
     def count(self, detections: Detections, num_photos: int) -> np.ndarray:
         """Count the detections of each photo that reach the threshold.
@@ -135,14 +159,19 @@ def parse_count_model(text: str, *, source: str) -> CountModel:
         raise _unusable(source, f"which is no JSON ({error})") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise _unusable(source, f"which does not say 'format': '{FORMAT}'")
-    if content.get("version") != VERSION:
+    if content.get("version") not in READABLE_VERSIONS:
+        known = " and ".join(map(str, READABLE_VERSIONS))
         raise _unusable(
-            source, f"of version {shown(content.get('version'))}, where {VERSION} is known"
+            source, f"of version {shown(content.get('version'))}, where {known} are known"
         )
     fields = {field.name: field.type for field in dataclasses.fields(CountModel)}
+    needed = {
+        field.name
+        for field in dataclasses.fields(CountModel)
+        if field.default is dataclasses.MISSING
+    }
     values = {name: value for name, value in content.items() if name not in ("format", "version")}
-    if values.keys() != fields.keys():
-        odd = sorted(values.keys() ^ fields.keys())
+    if odd := sorted((values.keys() - fields.keys()) | (needed - values.keys())):
         raise _unusable(source, f"in which {', '.join(odd)[:200]} is missing or unknown")
     for name, value in values.items():
         if not _is_valid(name, fields[name], value):
@@ -174,6 +203,8 @@ def check_merge(model: CountModel, merge_name: str, *, source: str) -> None:
 
 
 def _is_valid(name: str, kind: type, value: Any) -> bool:
+    if name in CHOICES:
+        return value in CHOICES[name]
     if kind is str:
         return isinstance(value, str) and bool(value)
     if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else int):
@@ -197,105 +228,6 @@ def _unusable(source: str, fault: str) -> UserError:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Share:
-    """A binomial share with Wilson's score interval.
-
-    Args:
-        hits: Photos for which it is so.
-        total: Photos, at least 1.
-        value: hits / total.
-        low: Lower end of the interval.
-        high: Upper end.
-        level: Of the interval.
-    """
-
-    hits: int
-    total: int
-    value: float
-    low: float
-    high: float
-    level: float
-
-
-def share(hits: int, total: int, *, level: float = 0.95) -> Share:
-    """Compute a share and Wilson's score interval, which holds at 0, at 1 and for few photos too.
-
-    Args:
-        hits: From 0 to `total`.
-        total: At least 1.
-        level: Of the interval, above 0 and below 1.
-
-    Returns:
-        The share and its interval, all from 0 to 1.
-
-    Raises:
-        ValueError: There is nothing to take a share of, or more hits than that.
-
-    Reference:
-        Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927;
-        recommended by Brown, Cai and DasGupta, "Interval estimation for a binomial proportion",
-        Statistical Science 2001.
-    """
-    if not 0 <= hits <= total or total < 1:
-        raise ValueError(
-            "A share is taken of at least one photo, and at most all are hits. "
-            f"Received {hits} hits of {total}; count both on the same photos."
-        )
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    value = hits / total
-    centre = (value + z**2 / (2 * total)) / (1 + z**2 / total)
-    half = z / (1 + z**2 / total) * math.sqrt(value * (1 - value) / total + z**2 / (4 * total**2))
-    low = 0.0 if hits == 0 else max(0.0, centre - half)
-    high = 1.0 if hits == total else min(1.0, centre + half)
-    return Share(hits=hits, total=total, value=value, low=low, high=high, level=level)
-
-
-def conformal_share_range(
-    calibration: int, coverage: float, photos: int, *, level: float = 0.95
-) -> tuple[float, float]:
-    """Say how far the coverage of conformal intervals may lie from the one asked for, by chance.
-
-    It has two sources: the photos that it is measured on are few, and so were those that set the
-    quantile, the k-th smallest of n errors. Errors without ties give a coverage of all new photos
-    that is Beta(k, n + 1 - k) distributed, and hits in m of them that are beta-binomial. Errors of
-    counts have ties, which can only raise the coverage.
-
-    Args:
-        calibration: n, photos whose errors set the quantile.
-        coverage: Asked for, above 0 and below 1.
-        photos: m, photos on which the coverage is measured.
-        level: Of the range.
-
-    Returns:
-        Lowest and highest share of hits to be expected.
-
-    Reference:
-        Vovk, "Conditional validity of inductive conformal predictors", ACML 2012; Angelopoulos and
-        Bates, "A gentle introduction to conformal prediction", 2021, section 3.2.
-    """
-    rank = conformal_rank(calibration, coverage)
-    hits = range(photos + 1)
-    chances = [
-        math.exp(
-            math.lgamma(photos + 1)
-            - math.lgamma(hit + 1)
-            - math.lgamma(photos - hit + 1)
-            + _log_beta(hit + rank, photos - hit + calibration + 1 - rank)
-            - _log_beta(rank, calibration + 1 - rank)
-        )
-        for hit in hits
-    ]
-    up_to = list(itertools.accumulate(chances))
-    low = bisect.bisect_left(up_to, (1 - level) / 2)
-    high = min(bisect.bisect_left(up_to, (1 + level) / 2), photos)
-    return low / photos, high / photos
-
-
 def conformal_rank(calibration: int, coverage: float) -> int:
     """Return k: the k-th smallest of n errors is the conformal quantile, if k is at most n."""
     return math.ceil((calibration + 1) * coverage - 1e-9)  # 10 * 0.9 may be a little above 9
-
-
-def _log_beta(a: float, b: float) -> float:
-    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)

@@ -13,6 +13,10 @@ DECIMALS = {"%": 1, "lesions": 2, "": 3}
 UNDEFINED = "-"
 COCO_SIZES = {"s": "COCO small", "m": "COCO medium", "l": "COCO large"}
 MOST_PHOTOS_SHOWN = 5
+BY_COUNT = (
+    "true and predicted grades are those of a count of boxes (5, 20, 50), as ACNE04's labels are;\n"
+    "Hayashi's own are for inflammatory lesions on half of the face"
+)
 FEW_PHOTOS = 100  # below, 95 % intervals hold some 5 to 10 % fewer; docs/lab/evaluation.md
 
 
@@ -172,7 +176,7 @@ def _grade_text(result: EvaluationResult) -> str:
         (name, *row) for name, row in zip(names, result.grading.confusion.tolist(), strict=True)
     ]
     table = _table(confusion, ("true \\ predicted", *names))
-    return f"{_group_table(result, 'grades', 'grades')}\n\n{table}"
+    return f"{_group_table(result, 'grades', 'grades')}\n{BY_COUNT}\n\n{table}"
 
 
 def _error_text(result: EvaluationResult) -> str:

@@ -6,7 +6,8 @@ from acnet.evaluation.average_precision import average_precision
 from acnet.evaluation.bootstrap import Replicates, percentile_interval, resample
 from acnet.evaluation.calibration import calibration
 from acnet.evaluation.columns import Detections, GroundTruth
-from acnet.evaluation.count_model import CountModel, conformal_share_range, share
+from acnet.evaluation.count_fit import conformal_share_range, share
+from acnet.evaluation.count_model import CountModel
 from acnet.evaluation.counting import bland_altman, count_errors, grade_counts
 from acnet.evaluation.error_analysis import error_parts
 from acnet.evaluation.froc import Froc, froc

@@ -16,7 +16,8 @@ import numpy as np
 import acnet
 from acnet.evaluation.calibration import Calibration
 from acnet.evaluation.columns import Detections, GroundTruth
-from acnet.evaluation.count_model import CountModel, Share
+from acnet.evaluation.count_fit import Share
+from acnet.evaluation.count_model import CountModel
 from acnet.evaluation.counting import BlandAltman, Grading
 from acnet.evaluation.froc import Froc
 from acnet.evaluation.matches import Matches

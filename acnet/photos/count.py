@@ -19,13 +19,16 @@ class PhotoCount:
         count: How many there seem to be.
         low: Lowest true count that is likely, None without a count model.
         high: Highest, included.
-        grade: Hayashi's severity, 0 (mild) to 3 (very severe), of `count`.
+        grade: Hayashi's severity, 0 (mild) to 3 (very severe), of `count`; None without a count
+            model for inflammatory lesions on half of the face.
+        counted: What is counted, as the count model says, such as "all lesions, whole face".
     """
 
     count: int
     low: int | None = None
     high: int | None = None
     grade: int | None = None
+    counted: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,5 +57,9 @@ class CountRule:
             return PhotoCount(count=count)
         low, high = self.model.interval(np.array([count]))
         return PhotoCount(
-            count=count, low=int(low[0]), high=int(high[0]), grade=hayashi_grade(count)
+            count=count,
+            low=int(low[0]),
+            high=int(high[0]),
+            grade=hayashi_grade(count) if self.model.has_grade else None,
+            counted=self.model.counted,
         )

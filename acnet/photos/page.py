@@ -20,6 +20,15 @@ from acnet.photos.count import CountRule
 from acnet.photos.results import FailedPhoto, PhotoResult
 from acnet.templates import render
 
+GRADED = (
+    "Grades are Hayashi's, for inflammatory lesions on half of the face: up to 5 mild, up to 20 "
+    "moderate, up to 50 severe, more very severe."
+)
+UNGRADED = (
+    "There is no grade: Hayashi's limits are for inflammatory lesions on half of the face, and "
+    "these counts are not known to be of that."
+)
+
 
 def write_gallery(
     path: Path,
@@ -39,7 +48,7 @@ def write_gallery(
         files: Names beside the page that programs read.
     """
     script = resources.files("acnet.templates").joinpath("gallery.js").read_text("utf-8")
-    has_grades = rule.model is not None
+    has_grades = rule.model is not None and rule.model.has_grade
     sorts = [("name", "Name"), ("count", "Lesions")]
     text = render(
         "gallery.html.j2",
@@ -71,6 +80,7 @@ def _card(result: PhotoResult) -> dict:
         "low": count.low,
         "high": count.high,
         "grade": count.grade,
+        "counted": count.counted,
         "width": result.image_hw[1],
         "height": result.image_hw[0],
         "seconds": result.seconds,
@@ -99,8 +109,8 @@ def _how(rule: CountRule) -> str:
         )
     return (
         f"{counted}, fitted on {rule.model.fit_photos} validation photos. The interval beside a "
-        f"count holds the true one in {rule.model.coverage:.0%} of such photos. Grades are "
-        "Hayashi's: up to 5, 20, 50 lesions, and more."
+        f"count holds the true one in {rule.model.coverage:.0%} of such photos. Counted "
+        f"are {rule.model.counted}. {GRADED if rule.model.has_grade else UNGRADED}"
     )
 
 

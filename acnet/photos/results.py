@@ -4,7 +4,7 @@
 .parts/KEY.failed.json  why a photo cannot be read; tried again by the next run
 predictions.json        COCO results: one row a detection, all scores, in the photos' own pixels
 images.json             what the ids in it mean: COCO's `images` and `categories`
-counts.csv              photo, lesions, between which limits, grade, seconds
+counts.csv              photo, lesions, between which limits, grade, what is counted, seconds
 failed.csv              photos that could not be read, with the reason; only where there are any
 
 Each file appears whole or not at all, a photo's after the pictures that it names: a kill at any
@@ -35,7 +35,7 @@ FORMAT = 1  # raise it when the meaning of a photo's file changes
 PARTS = ".parts"
 PICTURE_FOLDERS = ("pictures", "thumbnails", "attention", "schematics", "crops")
 FIRST_CATEGORY_ID = 1  # 0 breaks pycocotools' matching
-COUNTS_HEADER = ("photo", "count", "low", "high", "grade", "seconds")
+COUNTS_HEADER = ("photo", "count", "low", "high", "grade", "counted", "seconds")
 FAILED_HEADER = ("photo", "reason")
 DECIDING_PACKAGES = ("numpy", "pillow", "torch", "torchvision")
 ENDS_BYTES = 1 << 16
@@ -302,7 +302,7 @@ def _write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 def _count_row(result: PhotoResult) -> tuple:
     count = result.count  # csv writes None as an empty cell
     return (
-        *(result.name, count.count, count.low, count.high, count.grade),
+        *(result.name, count.count, count.low, count.high, count.grade, count.counted),
         f"{result.seconds:.2f}",
     )
 

@@ -23,6 +23,7 @@ def test_fits_writes_and_says_how_well_it_counts(tmp_path, capsys):
     low, high = model.interval([20])
     assert f"20 is {low[0]} to {high[0]}" in shown
     assert "80% intervals" in shown
+    assert "lesions of unknown kind, unknown view: no grades" in shown
 
 
 def test_the_seed_chooses_the_halves(tmp_path):
@@ -80,3 +81,11 @@ def test_the_output_replaces_no_input_and_no_other_file(tmp_path, capsys):
         assert fault in capsys.readouterr().err
     assert (tmp_path / "notes.json").read_text() == "mine"
     assert saved[0].stat().st_size > 1000
+
+
+def test_what_photos_show_is_stored_and_decides_about_grades(tmp_path, capsys):
+    output = tmp_path / "count.json"
+    options = ["--merge", "nms", "--view", "half face", "--lesions", "inflammatory"]
+    assert run(*save_set(tmp_path, 30, seed=0), *options, "--output", output) == 0
+    assert "photos get Hayashi's grade" in capsys.readouterr().out
+    assert read_count_model(output).has_grade

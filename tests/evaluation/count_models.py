@@ -3,7 +3,14 @@
 from acnet.evaluation.count_model import CountModel
 
 
-def count_model(*, merge: str = "nms", threshold: float = 0.5, quantile: float = 1.0) -> CountModel:
+def count_model(
+    *,
+    merge: str = "nms",
+    threshold: float = 0.5,
+    quantile: float = 1.0,
+    view: str = "half face",
+    lesions: str = "inflammatory",
+) -> CountModel:
     """Return a count model with the given values, and others that only fill its file."""
     return CountModel(
         merge=merge,
@@ -15,4 +22,6 @@ def count_model(*, merge: str = "nms", threshold: float = 0.5, quantile: float =
         fit_mae=1.25,
         interval_mae=1.5,
         seed=0,
+        view=view,
+        lesions=lesions,
     )

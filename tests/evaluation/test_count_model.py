@@ -7,13 +7,14 @@ import pytest
 
 from acnet.errors import UserError
 from acnet.evaluation.columns import sort_detections
+from acnet.evaluation.count_fit import conformal_share_range, share
 from acnet.evaluation.count_model import (
+    LESIONS,
+    VIEWS,
     CountModel,
     check_merge,
     conformal_rank,
-    conformal_share_range,
     read_count_model,
-    share,
     write_count_model,
 )
 from tests.evaluation.count_models import count_model
@@ -68,7 +69,7 @@ def test_a_missing_file_is_named_with_the_command_that_writes_it(tmp_path):
     ("change", "fault"),
     [
         ({"format": "recipe"}, "does not say 'format'"),
-        ({"version": 2}, "of version 2, where 1 is known"),
+        ({"version": 3}, "of version 3, where 1 and 2 are known"),
         ({"threshold": None}, "threshold is None"),
         ({"threshold": "0.4"}, "threshold is '0.4'"),
         ({"coverage": 1.0}, "coverage is 1.0"),
@@ -78,6 +79,8 @@ def test_a_missing_file_is_named_with_the_command_that_writes_it(tmp_path):
         ({"interval_photos": 8}, "8 photos cannot promise a coverage of 0.9"),
         ({"fit_photos": 1.5}, "fit_photos is 1.5"),
         ({"merge": ""}, "merge is ''"),
+        ({"view": "knee"}, "view is 'knee'"),
+        ({"lesions": ["all"]}, "lesions is a list"),
         ({"extra": 1}, "extra is missing or unknown"),
     ],
 )
@@ -87,6 +90,23 @@ def test_a_changed_file_is_refused(tmp_path, change, fault):
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(UserError, match=fault):
         read_count_model(path)
+
+
+def test_a_file_of_version_1_says_not_what_its_photos_show(tmp_path):
+    path = tmp_path / "count.json"
+    write_count_model(path, MODEL)
+    content = {**json.loads(path.read_text()), "version": 1}
+    del content["view"], content["lesions"]
+    path.write_text(json.dumps(content))
+    model = read_count_model(path)
+    assert (model.view, model.lesions, model.has_grade) == ("unknown", "unknown", False)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("lesions", LESIONS)
+def test_only_inflammatory_lesions_of_half_a_face_have_hayashi_s_grade(view, lesions):
+    model = count_model(view=view, lesions=lesions)
+    assert model.has_grade == (view == "half face" and lesions == "inflammatory")
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"threshold": NaN}', b"\xff\xfe"])

@@ -74,11 +74,20 @@ def test_each_photo_has_a_card_with_links_to_its_pictures(tmp_path):
 
 
 def test_with_a_count_model_there_are_intervals_and_grades_to_sort_by(tmp_path):
-    count = PhotoCount(count=23, low=18, high=28, grade=2)
+    counted = "inflammatory lesions, half face"
+    count = PhotoCount(count=23, low=18, high=28, grade=2, counted=counted)
     text = page(tmp_path, [result("a.png", count)], rule=FITTED)
     assert "18\N{EN DASH}28" in text
-    assert "severe" in text
+    assert f'severe <span class="quiet small">({counted})' in text
     assert Page(text).attributes("button", "data-sort") == ["name", "count", "grade"]
+
+
+def test_counts_of_other_photos_have_no_grade_and_the_page_says_why(tmp_path):
+    rule = CountRule(model=count_model(view="whole face"))
+    count = PhotoCount(count=23, low=18, high=28, counted=rule.model.counted)
+    text = page(tmp_path, [result("a.png", count)], rule=rule)
+    assert "Counted are inflammatory lesions, whole face. There is no grade" in text
+    assert "severe" not in text
 
 
 def test_without_one_there_are_none_and_the_page_says_why(tmp_path):

@@ -88,12 +88,12 @@ def test_files_are_coco(tmp_path):
 
 
 def test_cells_that_need_a_count_model_are_empty_without_one(tmp_path):
-    fitted = PhotoCount(count=8, low=2, high=14, grade=1)
+    fitted = PhotoCount(count=8, low=2, high=14, grade=1, counted="x")
     write(tmp_path, [result(1, PhotoCount(count=3)), result(2, fitted)])
     assert read_csv(tmp_path / "counts.csv") == [
-        ["photo", "count", "low", "high", "grade", "seconds"],
-        ["1.jpg", "3", "", "", "", "1.23"],
-        ["2.jpg", "8", "2", "14", "1", "1.23"],
+        ["photo", "count", "low", "high", "grade", "counted", "seconds"],
+        ["1.jpg", "3", "", "", "", "", "1.23"],
+        ["2.jpg", "8", "2", "14", "1", "x", "1.23"],
     ]
 
 
