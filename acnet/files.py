@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 1 << 20
 TERMINAL_INTERVAL_SECONDS = 0.1
 LOG_INTERVAL_SECONDS = 30.0  # where stderr is a file
+NAME_BYTES = 255  # that file systems take
 # What `atomic_write` calls a checkpoint's temporary file.
 _TEMPORARY_NAME = re.compile(r"\.(.+\.[0-9a-f]{12}\.tmp\.pth|last_checkpoint\.[0-9a-f]{12}\.tmp)")
 
@@ -30,17 +31,35 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     """Give a temporary path beside `path`, renamed to it when the block ends without an error.
 
     The temporary name is hidden, unique and keeps the suffix, since image writers choose the
-    format by it. Missing parent folders are made. Where the block raises, the temporary file is
-    removed and `path` stays as it was.
+    format by it; it is no longer than file systems take. Missing parent folders are made. Where
+    the block raises, the temporary file is removed and `path` stays as it was.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(6)}.tmp{path.suffix}")
+    suffix = cut_name(path.suffix, NAME_BYTES // 4)
+    ending = f".{secrets.token_hex(6)}.tmp{suffix}"
+    stem = cut_name(path.stem, NAME_BYTES - len(os.fsencode(ending)) - 1)
+    temporary = path.with_name(f".{stem}{ending}")
     try:
         yield temporary
         temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it would hide why the block failed
+            temporary.unlink(missing_ok=True)
+
+
+def cut_name(name: str, most_bytes: int) -> str:
+    """Shorten a file's name to so many bytes, between two letters."""
+    encoded = os.fsencode(name)
+    return name if len(encoded) <= most_bytes else encoded[:most_bytes].decode(errors="ignore")
+
+
+def write_bytes(path: str | os.PathLike, content: bytes) -> None:
+    """Write a file atomically once all of it is on the disk, so that a full one leaves no half."""
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @contextlib.contextmanager
@@ -77,8 +96,7 @@ def _sync(path: Path) -> None:
 
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Write UTF-8 text with Unix line ends, atomically."""
-    with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+    write_bytes(path, text.encode())
 
 
 def write_json(path: str | os.PathLike, content: Any, *, indent: int | None = None) -> None:

@@ -11,7 +11,8 @@ from acnet.files import write_text
 
 HEAD_BYTES = 4096
 # What a spreadsheet takes for the beginning of a formula, which could run a command.
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_SIGNS = (*"=+-@\t\r\n", *"\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}")
+FORMULA_SIGNS += ("\N{FULLWIDTH HYPHEN-MINUS}", "\N{FULLWIDTH COMMERCIAL AT}")
 
 
 def check_output_file(
@@ -53,13 +54,48 @@ def _fault(path: Path, inputs: Iterable[Path], marks: Sequence[str]) -> str | No
             return "which is a link or a device"
         if not path.exists():
             return _parent_fault(path)
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES).decode("utf-8", "replace")
+        head = _head(path)
     except (OSError, ValueError) as error:
         return f"which cannot be written ({getattr(error, 'strerror', None) or error})"
     if head and not any(mark in head for mark in marks):
         return "which holds something else"
     return None if os.access(path.parent, os.W_OK) else "in a folder that cannot be written to"
+
+
+def is_ours(path: Path, marks: Sequence[str]) -> bool:
+    """Tell whether a file, and no link to one, has one of the marks of those that we write."""
+    try:
+        return path.is_file() and not path.is_symlink() and any(m in _head(path) for m in marks)
+    except (OSError, ValueError):
+        return False
+
+
+def check_output_folder(folder: Path) -> None:
+    """Refuse a place for a folder of results, which may be there already.
+
+    Raises:
+        UserError: It is no folder, or none can be made or written to there.
+    """
+    try:
+        if folder.exists() and not folder.is_dir():
+            fault = "which is a file"
+        elif folder.exists():
+            can_write = os.access(folder, os.W_OK | os.X_OK)
+            fault = None if can_write else "which cannot be written to"
+        else:
+            fault = _parent_fault(folder)
+    except (OSError, ValueError) as error:
+        fault = f"which cannot be made ({getattr(error, 'strerror', None) or error})"
+    if fault:
+        raise UserError(
+            "The results are several files, so --output is a folder that can be written to. "
+            f"Received {folder}, {fault}; name another place."
+        )
+
+
+def _head(path: Path) -> str:
+    with path.open("rb") as file:
+        return file.read(HEAD_BYTES).decode("utf-8", "replace")
 
 
 def _is_same(path: Path, other: Path) -> bool:

@@ -15,7 +15,7 @@ from acnet.data.toy.toy_photo import ToyOptions, draw_photo
 from acnet.data.toy.toy_set import JPEG_QUALITY, write_toy_set
 from acnet.evaluation import Detections, GroundTruth, sort_detections, xyxy_to_xywh
 from acnet.files import atomic_write
-from acnet.photos.read import write_jpeg
+from acnet.photos.decode import write_jpeg
 
 LESION_PX = (6.0, 80.0)  # what the small model is trained for
 

@@ -4,6 +4,9 @@ import argparse
 import logging
 import math
 import warnings
+from pathlib import Path
+
+from acnet.errors import printable
 
 
 def hide_library_noise() -> None:
@@ -11,6 +14,28 @@ def hide_library_noise() -> None:
     warnings.filterwarnings("ignore", r".*torch\.(jit\.script|meshgrid)")
     for name in ("torch.fx._symbolic_trace", "torch._export.serde.serialize"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+class _PrintableFormatter(logging.Formatter):
+    """Keep what a file is called from giving commands to the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
+def set_up_logging(level: int = logging.INFO) -> None:
+    """Let the library say what it does on stderr."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_PrintableFormatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(handlers=[handler])
+    logging.getLogger("acnet").setLevel(level)
+
+
+def path(text: str) -> Path:
+    """Return a path; an empty one, of a variable that is not set, is not the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("a path is needed, received an empty one")
+    return Path(text)
 
 
 def positive_int(text: str) -> int:

@@ -2,10 +2,9 @@
 
 import argparse
 import sys
-from pathlib import Path
 
-from acnet.cli.arguments import natural_int
-from acnet.cli.evaluate import PREDICTIONS_HELP, add_command, add_ground_truth, set_up_logging
+from acnet.cli.arguments import natural_int, path, set_up_logging
+from acnet.cli.evaluate import PREDICTIONS_HELP, add_command, add_ground_truth
 from acnet.errors import UserError
 from acnet.evaluation.count_model import LESIONS, UNKNOWN, VIEWS, CountModel
 from acnet.output_files import check_output_file
@@ -42,7 +41,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     add_ground_truth(parser, "GT_VAL.json")
     parser.add_argument(
-        "predictions", type=Path, metavar="PREDICTIONS_VAL.json", help=PREDICTIONS_HELP
+        "predictions", type=path, metavar="PREDICTIONS_VAL.json", help=PREDICTIONS_HELP
     )
     parser.add_argument(
         "--merge",
@@ -51,7 +50,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="what merged overlapping detections, such as soft_nms-linear; default: what the "
         "images.json of `acnet predict` beside the predictions says",
     )
-    parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="JSON to write")
+    parser.add_argument("--output", required=True, type=path, metavar="FILE", help="JSON to write")
     parser.add_argument(
         "--coverage",
         type=_coverage,

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from acnet.cli.arguments import natural_int, positive_int, positive_share, share
+from acnet.cli.arguments import natural_int, path, positive_int, positive_share, share
 from acnet.errors import UserError
 
 FORMATS = ("auto", "acne04", "acne04_v2", "coco", "voc", "yolo")
@@ -83,7 +83,7 @@ def add_action(
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     """Add SRC and what says how to read it, the same for every action that reads a data set."""
-    parser.add_argument("src", type=Path, metavar="SRC", help="folder or JSON file of the data set")
+    parser.add_argument("src", type=path, metavar="SRC", help="folder or JSON file of the data set")
     parser.add_argument(
         "--format",
         default="auto",
@@ -91,10 +91,10 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(FORMATS[1:])}; default: auto, recognised by the files",
     )
     parser.add_argument(
-        "--image-root", type=Path, metavar="DIR", help="folder of the photos, if elsewhere"
+        "--image-root", type=path, metavar="DIR", help="folder of the photos, if elsewhere"
     )
     parser.add_argument(
-        "--annotation-root", type=Path, metavar="DIR", help="folder of the annotations, likewise"
+        "--annotation-root", type=path, metavar="DIR", help="folder of the annotations, likewise"
     )
 
 
@@ -137,10 +137,10 @@ def _add_import_parser(actions: argparse._SubParsersAction) -> None:
     parser = add_action(actions, "import", text, IMPORT, IMPORT_EXAMPLES)
     add_source_arguments(parser)
     parser.add_argument(
-        "dst", type=Path, metavar="DST", help="folder: new, or of an earlier import"
+        "dst", type=path, metavar="DST", help="folder: new, or of an earlier import"
     )
     # The earlier spelling, `acnet data import FORMAT SRC DST`, is still taken.
-    parser.add_argument("third", nargs="?", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("third", nargs="?", type=path, help=argparse.SUPPRESS)
     classes = parser.add_mutually_exclusive_group()
     classes.add_argument(
         "--class-map",
@@ -227,7 +227,7 @@ def _import_words(args: argparse.Namespace) -> list:
 def _add_tile_parser(actions: argparse._SubParsersAction) -> None:
     tile = add_action(actions, "tile", "cut a prepared set into tiles", TILE, TILE_EXAMPLES)
     tile.add_argument(
-        "set", type=Path, metavar="SET", help="folder with annotations/ and manifest.json"
+        "set", type=path, metavar="SET", help="folder with annotations/ and manifest.json"
     )
     tile.add_argument(
         "--splits",

@@ -9,6 +9,7 @@ from pathlib import Path
 from acnet.cli.arguments import (
     hide_library_noise,
     natural_int,
+    path,
     positive_float,
     positive_int,
     positive_share,
@@ -44,13 +45,13 @@ def add_check_parser(actions: argparse._SubParsersAction) -> None:
         actions, "check", "find what is wrong with a data set", CHECK, CHECK_EXAMPLES
     )
     add_source_arguments(check)
-    check.add_argument("--json", type=Path, metavar="FILE", help="write all findings and numbers")
-    check.add_argument("--page", type=Path, metavar="DIR", help="write a page to look at")
+    check.add_argument("--json", type=path, metavar="FILE", help="write all findings and numbers")
+    check.add_argument("--page", type=path, metavar="DIR", help="write a page to look at")
     check.add_argument(
         "--with-photos", action="store_true", help="show the photos on the page, not only boxes"
     )
     check.add_argument(
-        "--fix", type=Path, metavar="DST", help="write a cleaned copy: COCO files and photos"
+        "--fix", type=path, metavar="DST", help="write a cleaned copy: COCO files and photos"
     )
     check.add_argument(
         "--reference-photos",
@@ -148,7 +149,7 @@ def add_split_parser(actions: argparse._SubParsersAction) -> None:
         actions, "split", "deal photos to parts that share nothing", SPLIT, SPLIT_EXAMPLES
     )
     add_source_arguments(split)
-    split.add_argument("dst", type=Path, metavar="DST", help="folder of the new set")
+    split.add_argument("dst", type=path, metavar="DST", help="folder of the new set")
     how = split.add_mutually_exclusive_group()
     how.add_argument(
         "--parts",

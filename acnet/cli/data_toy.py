@@ -2,9 +2,8 @@
 
 import argparse
 import sys
-from pathlib import Path
 
-from acnet.cli.arguments import natural_float, natural_int, positive_float, positive_int
+from acnet.cli.arguments import natural_float, natural_int, path, positive_float, positive_int
 from acnet.cli.data import add_action, command_line
 
 TOY = """\
@@ -28,7 +27,7 @@ then cut tiles and write COCO files, which train_net.py finds as toy_trainval_0 
 def add_toy_parser(actions: argparse._SubParsersAction) -> None:
     """Add `toy` to the actions of `acnet data`."""
     toy = add_action(actions, "toy", "draw photos of acne in ACNE04's layout", TOY, TOY_EXAMPLES)
-    toy.add_argument("dst", type=Path, metavar="DST", help="folder of the set: new or empty")
+    toy.add_argument("dst", type=path, metavar="DST", help="folder of the set: new or empty")
     toy.add_argument("--photos", type=positive_int, default=400, metavar="N", help="default 400")
     toy.add_argument(
         "--size",
@@ -142,7 +141,7 @@ def add_toy_tests_parser(actions: argparse._SubParsersAction) -> None:
         TESTS,
         TESTS_EXAMPLES,
     )
-    tests.add_argument("dst", type=Path, metavar="DST", help="folder of the set")
+    tests.add_argument("dst", type=path, metavar="DST", help="folder of the set")
     tests.add_argument(
         "--photos", type=positive_int, default=100, metavar="N", help="of each set; default 100"
     )

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from acnet.cli.arguments import natural_int, positive_int
+from acnet.cli.arguments import natural_int, path, positive_int, set_up_logging
 from acnet.errors import UserError, printable
 from acnet.output_files import check_output_file
 
@@ -76,21 +76,24 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         subparsers, "evaluate", "compare saved predictions with ground truth", DESCRIPTION, EPILOG
     )
     add_ground_truth(parser)
-    parser.add_argument("predictions", type=Path, metavar="PREDICTIONS.json", help=PREDICTIONS_HELP)
+    parser.add_argument("predictions", type=path, metavar="PREDICTIONS.json", help=PREDICTIONS_HELP)
     parser.add_argument(
         "--count-model",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="of `acnet calibrate`, for counts and grades",
     )
-    parser.add_argument("--report", type=Path, metavar="DIR", help="write a page to look at here")
+    parser.add_argument("--report", type=path, metavar="DIR", help="write a page to look at here")
     parser.add_argument(
         "--with-photos",
         action="store_true",
         help="show photos in the report, and so the people in them; drawn as schematics otherwise",
     )
     parser.add_argument(
-        "--image-root", type=Path, metavar="DIR", help="where the file names of GT.json lead to"
+        "--image-root",
+        type=path,
+        metavar="DIR",
+        help="where the file names of GT.json lead to",
     )
     _add_output_options(parser)
     parser.set_defaults(run=run)
@@ -103,11 +106,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         COMPARE_EPILOG,
     )
     add_ground_truth(parser)
-    parser.add_argument("a", type=Path, metavar="A.json", help=PREDICTIONS_HELP)
-    parser.add_argument("b", type=Path, metavar="B.json", help="the same of the other model")
+    parser.add_argument("a", type=path, metavar="A.json", help=PREDICTIONS_HELP)
+    parser.add_argument("b", type=path, metavar="B.json", help="the same of the other model")
     parser.add_argument(
         "--count-models",
-        type=Path,
+        type=path,
         nargs=2,
         metavar=("FILE_A", "FILE_B"),
         help="of `acnet calibrate`, for counts and grades",
@@ -131,13 +134,13 @@ def add_command(
 
 def add_ground_truth(parser: argparse.ArgumentParser, name: str = "GT.json") -> None:
     """Add the first argument, the ground truth, which the help calls by `name`."""
-    parser.add_argument("ground_truth", type=Path, metavar=name, help="COCO annotations")
+    parser.add_argument("ground_truth", type=path, metavar=name, help="COCO annotations")
 
 
 def _add_output_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json",
-        type=Path,
+        type=path,
         nargs="?",
         const=ON_STDOUT,
         metavar="OUT.json",
@@ -169,7 +172,7 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate and say what was found."""
     inputs = [args.ground_truth, args.predictions, args.count_model]
     _check_options(args, [path for path in inputs if path])
-    set_up_logging(quiet=args.quiet)
+    set_up_logging(logging.WARNING if args.quiet else logging.INFO)
     from acnet.evaluation.coco_files import read_ground_truth
     from acnet.evaluation.printed_tables import result_text
     from acnet.evaluation.protocol import evaluate
@@ -195,7 +198,7 @@ def run_compare(args: argparse.Namespace) -> int:
     """Compare two models and show the differences."""
     both = (args.a, args.b)
     _check_json(args, [args.ground_truth, *both, *(args.count_models or ())])
-    set_up_logging(quiet=args.quiet)
+    set_up_logging(logging.WARNING if args.quiet else logging.INFO)
     from acnet.evaluation.bootstrap import compare, comparison_json
     from acnet.evaluation.coco_files import read_ground_truth
     from acnet.evaluation.printed_tables import comparison_text
@@ -215,12 +218,6 @@ def run_compare(args: argparse.Namespace) -> int:
     )
     _show(args, text, comparison_json(rows, ground_truth, options))
     return 0
-
-
-def set_up_logging(*, quiet: bool = False) -> None:
-    """Let the library say what it does on stderr; only warnings where it is to be quiet."""
-    logging.basicConfig(format="%(levelname)s: %(message)s")
-    logging.getLogger("acnet").setLevel(logging.WARNING if quiet else logging.INFO)
 
 
 def _show(args: argparse.Namespace, text: str, numbers: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from acnet.cli.arguments import hide_library_noise, positive_int
+from acnet.cli.arguments import hide_library_noise, path, positive_int
 from acnet.config import config_of
 from acnet.errors import UserError
 from acnet.export.metadata import ONNX, is_export
@@ -39,7 +39,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "weights", metavar="WEIGHTS", help="bundle, checkpoint of a training, or name of a bundle"
     )
     parser.add_argument(
-        "--output", required=True, type=Path, metavar="FILE", help=f"ending in {ONNX}"
+        "--output", required=True, type=path, metavar="FILE", help=f"ending in {ONNX}"
     )
     parser.add_argument(
         "--config-file",
@@ -58,7 +58,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--count-model",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="of `acnet calibrate` for this model; default: the bundle's",
     )

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING
 from acnet.cli.arguments import (
     hide_library_noise,
     natural_int,
+    path,
     positive_float,
     positive_int,
+    set_up_logging,
     share,
 )
 from acnet.config import SAVED_CONFIG
+from acnet.errors import printable
 from acnet.export.metadata import ENGINES
 
 if TYPE_CHECKING:
-    from acnet.inference.optimize import Optimizations
     from acnet.inference.predictor import Predictor
     from acnet.photos.folder import Outcome
     from acnet.photos.sources import Ranks
@@ -38,6 +40,7 @@ Find lesions in photos. OUTPUT gets
   predictions.json   every box with its score, below the threshold too, as COCO results
   images.json        which photo and class the ids in it mean
   failed.csv         photos that could not be read, and why
+  warnings.csv       photos of which a part may be missing
 
 After an interruption the same command goes on where it was. Several processes or machines share
 the work under torchrun (see the examples); OUTPUT is then on a disk that all of them see.
@@ -54,7 +57,7 @@ examples:
   acnet predict photos/ --weights model.onnx
   torchrun --nproc-per-node 2 -m acnet.cli.main predict photos/ --weights model.pth
 
-Boxes are in pixels of the upright photo. ACNet is for research; it is no medical device.
+Boxes are in pixels of the upright photo. For research; no medical device.
 """
 
 
@@ -86,7 +89,9 @@ def run(args: argparse.Namespace) -> int:
     warnings.filterwarnings("ignore", module=r"PIL\.")
     from acnet.photos.sources import ranks_from
 
-    _set_up_logging(ranks := ranks_from())
+    ranks = ranks_from()
+    set_up_logging(logging.INFO if ranks.is_first else logging.ERROR)
+    logging.getLogger("acnet.checkpoint").setLevel(logging.ERROR)  # its report is for training
     try:
         outcome = _predict(args, ranks)
     except KeyboardInterrupt:
@@ -95,12 +100,12 @@ def run(args: argparse.Namespace) -> int:
     if outcome is None:
         return 0
     if args.json:
-        document = outcome.document(args.output)
+        document = outcome.document(args.output.name if args.share else args.output)
         sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
     else:
         sys.stdout.write(_summary(args, outcome))
     if outcome.failed:
-        names = [photo.name for photo in outcome.failed]
+        names = [printable(photo.name) for photo in outcome.failed]
         sys.stderr.write("\n  ".join([f"left out, {len(names)} unreadable:", *names]) + "\n")
     return 1 if outcome.failed else 0
 
@@ -112,37 +117,40 @@ def _predict(args: argparse.Namespace, ranks: "Ranks") -> "Outcome | None":
     from acnet.visualization.lesion_visualizer import draw_boxes
 
     sources = find_photos(args.images)
-    check_output(args.output, sources)
+    drawing = DrawingOptions(
+        labels=args.labels,
+        suffix=f".{args.picture_format}",
+        attention=args.attention,
+        share=args.share,
+    )
+    check_output(args.output, sources, drawing)
     _choose_gpu(ranks)
     predictor = _load(args)
     if predictor.rule.model is None:
         logger.warning(
-            "Counts come without interval and grade, which need a threshold that `acnet calibrate` "
-            "fitted: give its file as --count-model."
+            "Counts come without interval and grade, which need --count-model, of `acnet calibrate`."
         )
     return predict_folder(
         predictor,
         sources,
         args.output,
-        drawing=DrawingOptions(
-            labels=args.labels,
-            suffix=f".{args.picture_format}",
-            attention=args.attention,
-            share=args.share,
-        ),
+        drawing=drawing,
         draw_boxes=draw_boxes,
         ranks=ranks,
         max_megapixels=args.max_megapixels,
+        bom=args.csv_bom,
     )
 
 
 def _load(args: argparse.Namespace) -> "Predictor":
+    from acnet.inference.optimize import NOTHING, Optimizations
     from acnet.inference.predictor import load
     from acnet.photos.merge import MergeOptions
 
     merge = MergeOptions()
     if args.max_detections is not None:
         merge = dataclasses.replace(merge, max_detections=args.max_detections)
+    optimizations = Optimizations() if args.optimize else NOTHING
     predictor = load(
         args.weights,
         device=args.device,
@@ -152,7 +160,7 @@ def _load(args: argparse.Namespace) -> "Predictor":
         count_model=args.count_model,
         score_threshold=args.score_threshold,
         precision=args.precision,
-        optimize=_optimizations(args),
+        optimize=dataclasses.replace(optimizations, compile=args.compile),
         engine=args.engine,
     )
     tiling = {"overlap_px": args.tile_overlap, "batch_size": args.tile_batch}
@@ -161,13 +169,6 @@ def _load(args: argparse.Namespace) -> "Predictor":
         tiling["tile_px"] = None if args.tile_size == "whole" else args.tile_size
     predictor.tiling = dataclasses.replace(predictor.tiling, **tiling)
     return predictor
-
-
-def _optimizations(args: argparse.Namespace) -> "Optimizations":
-    from acnet.inference.optimize import NOTHING, Optimizations
-
-    chosen = Optimizations() if args.optimize else NOTHING
-    return dataclasses.replace(chosen, compile=args.compile)
 
 
 def _choose_gpu(ranks: "Ranks") -> None:
@@ -183,26 +184,22 @@ def _summary(args: argparse.Namespace, outcome: "Outcome") -> str:
     pictures = "schematics, crops" if args.share else "pictures"
     return (
         f"{lesions} lesion{'s' * (lesions != 1)} (score {outcome.rule.threshold:.3g} or more) in "
-        f"{photos} photo{'s' * (photos != 1)}\n"
-        f"written to {args.output}: index.html, {pictures}, counts.csv, predictions.json, "
-        "images.json\n"
+        f"{photos} photo{'s' * (photos != 1)}\nwritten to {printable(str(args.output))}: "
+        f"index.html, {pictures}, counts.csv, predictions.json, images.json\n"
     )
-
-
-def _set_up_logging(ranks: "Ranks") -> None:
-    logging.basicConfig(format="%(levelname)s: %(message)s")
-    level = logging.INFO if ranks.is_first else logging.ERROR
-    logging.getLogger("acnet").setLevel(level)
-    logging.getLogger("acnet.checkpoint").setLevel(logging.ERROR)  # its report is for training
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "images", nargs="+", metavar="IMAGE", help="photo, or folder of photos (not below it)"
+        "images",
+        nargs="+",
+        type=path,
+        metavar="IMAGE",
+        help="photo, or folder of photos",
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=path,
         default=Path("results"),
         metavar="DIR",
         help="folder for the results; default results",
@@ -213,6 +210,9 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     _add_picture_options(parser)
     parser.add_argument(
         "--json", action="store_true", help="one JSON document on stdout, for programs"
+    )
+    parser.add_argument(
+        "--csv-bom", action="store_true", help="begin .csv files so that Excel reads them as UTF-8"
     )
     parser.add_argument(
         "--opts",
@@ -305,7 +305,7 @@ def _add_count_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("counting")
     group.add_argument(
         "--count-model",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="of `acnet calibrate`: threshold, interval and grade; default: the bundle's, or "
         "count.json beside a checkpoint",

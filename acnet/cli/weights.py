@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from acnet.cli.arguments import hide_library_noise
+from acnet.cli.arguments import hide_library_noise, path
 from acnet.errors import UserError, printable
 
 TRAINED = ("model_best.pth", "model_final.pth")
@@ -52,8 +52,8 @@ def run_list(args: argparse.Namespace) -> int:
     from acnet.checkpoint.bundle import HOW_TO_GET, named_weights
 
     named = named_weights()
-    for name, path in named.items():
-        sys.stdout.write(f"{name}\t{path}\n")
+    for name, file in named.items():
+        sys.stdout.write(f"{name}\t{file}\n")
     if not named:
         sys.stderr.write(f"none are bundled with this version; to get some, {HOW_TO_GET}\n")
     return 0
@@ -70,22 +70,22 @@ def add_pack_parser(actions: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "run_dir",
-        type=Path,
+        type=path,
         metavar="RUN_DIR",
         help="folder of the training (its model_best.pth, else model_final.pth), or a weights file",
     )
-    parser.add_argument("output", type=Path, metavar="OUTPUT.safetensors", help="file to write")
+    parser.add_argument("output", type=path, metavar="OUTPUT.safetensors", help="file to write")
     parser.add_argument(
         "--config-file", metavar="NAME", help="of the training; default: config.yaml in RUN_DIR"
     )
     parser.add_argument(
-        "--count-model", type=Path, metavar="FILE", help="of `acnet calibrate` for this model"
+        "--count-model", type=path, metavar="FILE", help="of `acnet calibrate` for this model"
     )
     parser.add_argument(
         "--classes", nargs="+", metavar="NAME", help="default: those of the config's test set"
     )
     parser.add_argument(
-        "--card", type=Path, metavar="FILE.md", help="text for people: data, licence, accuracy"
+        "--card", type=path, metavar="FILE.md", help="text for people: data, licence, accuracy"
     )
     parser.add_argument(
         "--half", action="store_true", help="store float16: half the size, nearly the same results"

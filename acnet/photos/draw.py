@@ -10,6 +10,7 @@ crops        crops/STEM.jpg            the counted lesions alone
 The last two take the place of the others where results are to be shared.
 """
 
+import io
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,10 +19,10 @@ from typing import Protocol
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
-from acnet.files import atomic_write, write_text
-from acnet.templates.palette import DARK, LIGHT
+from acnet.files import write_bytes, write_text
+from acnet.templates import DARK, LIGHT
 
 # It does not occur in skin, and differs from it in brightness too, for readers who see few colours.
 PREDICTION_COLOR = (0.0, 0.9, 1.0)
@@ -29,7 +30,11 @@ JPEG_QUALITY = 92
 # NOT IN PAPER: larger photos are drawn smaller, since matplotlib needs 25 bytes for each pixel.
 MAX_PICTURE_PIXELS = 16_000_000
 CRISP_SIDE = 960  # px: photos whose long side is much shorter are enlarged, for crisp lines
+MAX_PICTURE_SIDE = 16_000  # px: a JPEG's own limit is 65,500, matplotlib's and browsers' are less
 SHOWS_FACES = ("pictures", "thumbnails", "attention")
+PICTURE_FOLDERS = (*SHOWS_FACES, "schematics", "crops")
+# In the head of each picture, by which a later run knows that it may replace or remove it.
+PICTURE_MARK = "made by acnet"
 THUMBNAIL_PX = 480
 RIM_OPACITY = 0.4  # of the shade on both sides of a line, so that it is seen on any skin
 CROP_PX = 96
@@ -37,7 +42,7 @@ COLUMNS = 8
 CONTEXT = 0.25  # of the box's side, on each side of it
 # NOT IN PAPER: a larger box may hold an eye or a mouth, by which people are recognized, so it is
 # left out. A lesion is a few percent of a face's width.
-LARGEST_SHARE = 0.125  # of the photo's shorter side
+LARGEST_SHARE = 0.125  # of the photo's shorter side, with the skin around it
 MOST_CROPS = 64  # hundreds of them could be pieced together
 
 
@@ -94,13 +99,9 @@ def write_pictures(
         folder: Of all results.
         stem: Of the pictures' names.
         photo_bgr: (H, W, 3) uint8.
-        boxes_xyxy: (N, 4) in pixels of the photo.
-        scores: (N,).
-        classes: (N,) indices.
+        boxes_xyxy: (N, 4) in pixels of the photo; with scores and indices of classes (N,).
         options: What to draw.
         score_threshold: Lowest score that is drawn, 0 to 1.
-        class_names: By class index.
-        draw_boxes: Draws the picture.
         saliency: Over the same field of view in [0, 1], where `attention` is asked for.
 
     Returns:
@@ -110,39 +111,60 @@ def write_pictures(
     best = best[scores[best] >= score_threshold]
     boxes_xyxy, scores, classes = boxes_xyxy[best], scores[best], classes[best]
     if options.share:
-        return _write_shareable(folder, stem, photo_bgr, boxes_xyxy, options.suffix)
+        return _write_shareable(folder, stem, photo_bgr, boxes_xyxy, options)
     photo_rgb, shrink = _limit(np.ascontiguousarray(photo_bgr[:, :, ::-1]))
     boxes_xyxy = boxes_xyxy * np.float32(shrink)
-    files = {
-        "picture": f"pictures/{stem}{options.suffix}",
-        "thumbnail": f"thumbnails/{stem}.jpg",
-    }
+    files = picture_files(stem, options)
     picture = draw_boxes(
         photo_rgb, boxes_xyxy, scores, classes, labels=options.labels, class_names=class_names
     )
     save_picture(folder / files["picture"], picture)
     save_picture(folder / files["thumbnail"], draw_thumbnail(photo_rgb, boxes_xyxy))
     if saliency is not None:
-        files["attention"] = f"attention/{stem}{options.suffix}"
         save_picture(folder / files["attention"], draw_saliency(photo_rgb, saliency))
     return files
 
 
+def picture_files(stem: str, options: DrawingOptions) -> dict[str, str]:
+    """Return where a photo's pictures go in the folder of all results, by kind."""
+    if options.share:
+        return {"schematic": f"schematics/{stem}.svg", "crops": f"crops/{stem}{options.suffix}"}
+    files = {
+        "picture": f"pictures/{stem}{options.suffix}",
+        "thumbnail": f"thumbnails/{stem}.jpg",
+        "attention": f"attention/{stem}{options.suffix}",
+    }
+    return files if options.attention else dict(itertools.islice(files.items(), 2))
+
+
 def save_picture(path: Path, picture_rgb: np.ndarray) -> None:
-    """Write a picture atomically, with its pixels and nothing else, as .jpg or .png."""
-    with atomic_write(path) as temporary:
-        # subsampling=0: the chroma of thin lines is not blurred. PNG ignores both.
-        Image.fromarray(picture_rgb).save(temporary, quality=JPEG_QUALITY, subsampling=0)
+    """Write a picture atomically, as .jpg or .png, with its pixels, the mark and nothing else.
+
+    Raises:
+        ValueError: The format does not take a picture of this size.
+    """
+    content, about = io.BytesIO(), PngImagePlugin.PngInfo()
+    about.add(b"acNT", PICTURE_MARK.encode())  # private, and not to be copied by who changes it
+    segment = b"\xff\xef" + (len(PICTURE_MARK) + 2).to_bytes(2, "big") + PICTURE_MARK.encode()
+    image_format = "PNG" if path.suffix == ".png" else "JPEG"
+    # subsampling=0: the chroma of thin lines is not blurred.
+    options = {"quality": JPEG_QUALITY, "subsampling": 0, "extra": segment}
+    try:
+        Image.fromarray(picture_rgb).save(content, image_format, pnginfo=about, **options)
+    except OSError as error:  # of the encoder: what the disk has to say comes from below
+        raise ValueError(f"{image_format} takes no picture of {picture_rgb.shape}") from error
+    write_bytes(path, content.getvalue())
 
 
 def _write_shareable(
-    folder: Path, stem: str, photo_bgr: np.ndarray, boxes_xyxy: np.ndarray, suffix: str
+    folder: Path, stem: str, photo_bgr: np.ndarray, boxes_xyxy: np.ndarray, options: DrawingOptions
 ) -> dict[str, str]:
-    files = {"schematic": f"schematics/{stem}.svg"}
+    files = picture_files(stem, options)
     write_text(folder / files["schematic"], schematic_svg(photo_bgr.shape[:2], boxes_xyxy))
     crops = lesion_crops(photo_bgr, boxes_xyxy)
-    if crops is not None:
-        files["crops"] = f"crops/{stem}{suffix}"
+    if crops is None:
+        del files["crops"]
+    else:
         save_picture(folder / files["crops"], np.ascontiguousarray(crops[:, :, ::-1]))
     return files
 
@@ -151,6 +173,7 @@ def _limit(photo_rgb: np.ndarray) -> tuple[np.ndarray, float]:
     """Shrink a photo that is too large to be drawn on; return it with the factor."""
     height, width = photo_rgb.shape[:2]
     shrink = min(1.0, (MAX_PICTURE_PIXELS / (height * width)) ** 0.5)
+    shrink = min(shrink, MAX_PICTURE_SIDE / max(height, width))
     return (photo_rgb, 1.0) if shrink == 1 else (_shrunk(photo_rgb, shrink), shrink)
 
 
@@ -243,7 +266,7 @@ def schematic_svg(image_hw: tuple[int, int], boxes_xyxy: np.ndarray) -> str:
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        f'width="{width}" height="{height}">\n<style>{style}</style>\n'
+        f'width="{width}" height="{height}">\n<!-- {PICTURE_MARK} --><style>{style}</style>\n'
         f'<rect width="{width}" height="{height}"/>\n'
         f'<path fill="none" stroke-width="1.5" d="{box_path(boxes_xyxy)}"/>\n</svg>\n'
     )
@@ -280,7 +303,8 @@ def _crops(photo_bgr: np.ndarray, boxes_xyxy: np.ndarray) -> Iterator[np.ndarray
         side = (box[2:] - box[:2]).max()
         if side > LARGEST_SHARE * image_wh.min():
             continue
-        window_px = min(max(1, round(side * (1 + 2 * CONTEXT))), image_wh.min())
+        most_px = max(1, int(LARGEST_SHARE * image_wh.min()))
+        window_px = min(max(1, round(side * (1 + 2 * CONTEXT))), most_px)
         corner = (box[:2] + box[2:] - window_px) / 2  # moved inward where the photo ends
         left, top = corner.round().astype(int).clip(0, image_wh - window_px)
         window = np.ascontiguousarray(photo_bgr[top : top + window_px, left : left + window_px])
@@ -290,13 +314,7 @@ def _crops(photo_bgr: np.ndarray, boxes_xyxy: np.ndarray) -> Iterator[np.ndarray
 def contact_sheet(
     pictures: Sequence[np.ndarray], *, columns: int, width_px: int = 640, gap_px: int = 8
 ) -> np.ndarray:
-    """Put pictures on a white page in reading order, all scaled to one width.
-
-    Args:
-        pictures: (H, W, 3) uint8 each, of any sizes; at least one.
-        columns: Pictures in a row, at least 1.
-        width_px: Width that each picture gets.
-        gap_px: White between and around the pictures.
+    """Put pictures (H, W, 3) uint8 on a white page in reading order, all scaled to one width.
 
     Returns:
         (H, columns * (width_px + gap_px) + gap_px, 3) uint8; a row is as high as its highest

@@ -1,6 +1,6 @@
 """A whole prediction: photos in, a folder of results out, by one process or by many.
 
-Each photo becomes a file of its own (see `acnet.photos.results`), so that a run goes on where it
+Each photo becomes a file of its own (see `acnet.photos.worker`), so that a run goes on where it
 was stopped. Of several processes each takes every n-th photo; they share the folder and nothing
 else, and the first makes tables and page of all photos at the end. Where a process dies, its photos
 are missing: run the same command again.
@@ -17,17 +17,23 @@ from pathlib import Path
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 import acnet
-from acnet.errors import UserError
+from acnet.errors import UserError, printable
 from acnet.files import progress_bar
+from acnet.output_files import check_output_file, check_output_folder, is_ours
 from acnet.photos.count import CountRule
-from acnet.photos.draw import SHOWS_FACES, DrawBoxes, DrawingOptions
-from acnet.photos.page import write_gallery
+from acnet.photos.draw import (
+    PICTURE_FOLDERS,
+    PICTURE_MARK,
+    SHOWS_FACES,
+    DrawBoxes,
+    DrawingOptions,
+    picture_files,
+)
+from acnet.photos.page import GALLERY_TITLE, write_gallery
 from acnet.photos.read import MAX_MEGAPIXELS
 from acnet.photos.results import (
-    PICTURE_FOLDERS,
+    TABLE_MARKS,
     FailedPhoto,
-    Part,
-    PartStore,
     PhotoResult,
     digest,
     photo_digest,
@@ -35,11 +41,12 @@ from acnet.photos.results import (
     write_results,
 )
 from acnet.photos.sources import Ranks, Source, numbered
-from acnet.photos.worker import Detector, Job, PhotoWorker
+from acnet.photos.worker import PARTS, Detector, Job, Part, PartStore, PhotoWorker
 
 logger = logging.getLogger(__name__)
 
 PAGE = "index.html"
+PAGE_MARKS = (f"<title>{GALLERY_TITLE}</title>",)
 TABLES = ("counts.csv", "predictions.json", "images.json")
 SMALLEST_LIMIT = 100  # of detections, COCO's; fewer are never all that a model may keep
 POLL_SECONDS = 0.5
@@ -61,12 +68,12 @@ class Outcome:
     failed: list[FailedPhoto]
     rule: CountRule
 
-    def document(self, output: Path) -> dict:
+    def document(self, output: str | Path) -> dict:
         """Return all of it for programs, as plain lists and mappings."""
         model = self.rule.model
         return {
             "acnet": acnet.__version__,
-            "output": str(output),
+            "output": printable(str(output)),
             "threshold": self.rule.threshold,
             "count_model": None if model is None else dataclasses.asdict(model),
             "photos": [
@@ -77,6 +84,7 @@ class Outcome:
                     "height": result.image_hw[0],
                     **dataclasses.asdict(result.count),
                     "seconds": round(result.seconds, 2),
+                    "warning": result.warning,
                     "files": dict(result.files),
                     "lesions": result.rows,
                 }
@@ -95,6 +103,7 @@ def predict_folder(
     draw_boxes: DrawBoxes,
     ranks: Ranks | None = None,
     max_megapixels: float = MAX_MEGAPIXELS,
+    bom: bool = False,
 ) -> Outcome | None:
     """Predict photos, or go on where a run with the same settings stopped.
 
@@ -106,6 +115,7 @@ def predict_folder(
         draw_boxes: Draws the pictures.
         ranks: Which of several processes this is; None for the only one.
         max_megapixels: Larger photos are refused.
+        bom: See `write_results`.
 
     Returns:
         What was found; None in processes other than the first.
@@ -115,11 +125,10 @@ def predict_folder(
     """
     ranks = ranks or Ranks()
     _check_attention(drawing, detector.has_saliency)
-    check_output(output, sources)
-    store = PartStore(output)
+    check_output(output, sources, drawing)
+    store = PartStore(output, classes=len(detector.class_names))
     store.folder.mkdir(parents=True, exist_ok=True)
     if drawing.share:
-        _check_no_faces(output)
         sources = numbered(sources)
     deciding = digest([detector.identity, versions()])
     jobs = [
@@ -143,8 +152,10 @@ def predict_folder(
         rows=all_rows(jobs, store),
         class_names=detector.class_names,
         info={"merge": detector.merge_name, "count": about},
+        bom=bom,
     )
     tables = [*TABLES, *(["failed.csv"] if failed else [])]
+    tables += ["warnings.csv"] if any(result.warning for result in results) else []
     write_gallery(output / PAGE, results, failed, rule=detector.rule, files=tables)
     _tidy(store)
     return Outcome(results=results, failed=failed, rule=detector.rule)
@@ -163,33 +174,38 @@ def _check_attention(drawing: DrawingOptions, has_saliency: bool) -> None:
         )
 
 
-def check_output(output: Path, sources: Sequence[Source]) -> None:
-    """Refuse a folder in which the results would replace pictures that acnet did not make.
-
-    Raises:
-        UserError: It would, or `output` is no folder.
-    """
-    if output.exists() and not output.is_dir():
-        raise UserError(
-            "The results are several files, so --output is a folder. "
-            f"Received the file {output}; name another place."
-        )
+def check_output(output: Path, sources: Sequence[Source], drawing: DrawingOptions) -> None:
+    """Refuse a folder in which results would replace, or follow a link to, what is not ours."""
+    check_output_folder(output)
+    for name in (PARTS, *PICTURE_FOLDERS):
+        folder = output / name
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise UserError(
+                "Results are written into OUTPUT alone, and links in it are not followed. "
+                f"Received --output {output}, where {name} is a link or a file; name a new folder."
+            )
+    if drawing.share:
+        _check_no_faces(output)
+        sources = numbered(sources)
     ours = {(output / name).resolve() for name in PICTURE_FOLDERS}
+    tables = {(output / name).resolve() for name in (PAGE, *TABLE_MARKS)}
+    there = {f"{name}/{p.name}" for name in PICTURE_FOLDERS for p in (output / name).glob("*")}
     for source in sources:
-        if source.path.resolve().parent in ours:
+        place = source.path.resolve()
+        if place.parent in ours or place in tables:
             raise UserError(
                 "Results must not replace the photos that they are made of. Received "
-                f"--output {output} and the photo {source.path}, which lies where the pictures "
-                "with boxes go; name another folder for --output."
+                f"--output {output} and the photo {source.path}, which lies where results "
+                "go; name another folder for --output."
             )
-    if not PartStore(output).folder.exists() and not (output / "images.json").exists():
-        for name in PICTURE_FOLDERS:
-            if (output / name).is_dir() and any((output / name).iterdir()):
+        for file in there.intersection(picture_files(source.stem, drawing).values()):
+            if not is_ours(output / file, (PICTURE_MARK,)):
                 raise UserError(
-                    "Results must not replace pictures that acnet did not make. Received "
-                    f"--output {output}, whose folder {name} holds files of another program; "
-                    "name another folder for --output."
+                    "Results must not replace pictures that acnet did not make. Received --output "
+                    f"{output}, which holds {file}; name another folder for --output."
                 )
+    for name, marks in {PAGE: PAGE_MARKS, **TABLE_MARKS}.items():
+        check_output_file(output / name, marks=marks, option="--output")
 
 
 def _check_no_faces(output: Path) -> None:
@@ -279,6 +295,7 @@ def _result(job: Job, part: Part, rule: CountRule) -> PhotoResult:
         count=rule(row["score"] for row in part.rows),
         seconds=part.seconds,
         files=part.files,
+        warning=part.warning,
     )
 
 
@@ -293,8 +310,8 @@ def all_rows(jobs: Sequence[Job], store: PartStore) -> Iterator[dict]:
 def _tidy(store: PartStore) -> None:
     """Remove what killed processes left, and let unreadable photos be tried again."""
     store.forget_failures()
-    folders = [store.output, *(path for path in store.output.iterdir() if path.is_dir())]
-    for path in [path for folder in folders for path in folder.iterdir()]:
+    folders = [store.output, *(store.output / name for name in (PARTS, *PICTURE_FOLDERS))]
+    for path in [path for folder in folders for path in folder.glob("*")]:
         if path.is_file() and _TEMPORARY.fullmatch(path.name):
             path.unlink(missing_ok=True)
 

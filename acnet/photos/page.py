@@ -20,6 +20,7 @@ from acnet.photos.count import CountRule
 from acnet.photos.results import FailedPhoto, PhotoResult
 from acnet.templates import render
 
+GALLERY_TITLE = "Lesions found"
 GRADED = (
     "Grades are Hayashi's, for inflammatory lesions on half of the face: up to 5 mild, up to 20 "
     "moderate, up to 50 severe, more very severe."
@@ -52,7 +53,7 @@ def write_gallery(
     sorts = [("name", "Name"), ("count", "Lesions")]
     text = render(
         "gallery.html.j2",
-        title="Lesions found",
+        title=GALLERY_TITLE,
         photos=[_card(result) for result in results],
         failed=failed,
         total=sum(result.count.count for result in results),
@@ -84,6 +85,7 @@ def _card(result: PhotoResult) -> dict:
         "width": result.image_hw[1],
         "height": result.image_hw[0],
         "seconds": result.seconds,
+        "warning": result.warning,
         "full": full,
         "small": files.get("thumbnail", full),
         "attention": files.get("attention"),

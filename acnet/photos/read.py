@@ -10,21 +10,26 @@ and deep grey into white.
 import contextlib
 import functools
 import io
+import logging
 import math
 import os
 import struct
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 import cv2
 import numpy as np
-import simplejpeg
 from PIL import Image
 
 from acnet.errors import UnreadableFileError
-from acnet.files import atomic_write
+from acnet.file_names import RAW_SUFFIXES
+from acnet.photos import decode
+from acnet.photos.decode import check_scans, orientation, to_rgb, turned, upright
+
+logger = logging.getLogger(__name__)
 
 Photo: TypeAlias = str | os.PathLike | bytes | Image.Image | np.ndarray
 
@@ -34,33 +39,17 @@ FORMATS = (
 )
 HEIF_SUFFIXES = (".heic", ".heif", ".hif")
 HEIF_REMEDY = "Install pillow-heif (`pip install pillow-heif`), or save the photo as JPEG."
-RAW_SUFFIXES = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2")
 RAW_REMEDY = "Export the photo as JPEG or TIFF from the camera's program."
-EXIF_ORIENTATION = 274
 TIFF_SUBFILE_TYPE, TIFF_REDUCED, TIFF_DNG_VERSION = 254, 1, 50706
 TIFF_FRAMES = 16  # of which the first must be the largest
-# The pictures' way to upright, by the EXIF tag; 1 and unknown values need nothing.
-UPRIGHT_BY_ORIENTATION = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 SIDEWAYS = (5, 6, 7, 8)
 # What libjpeg-turbo decodes to the pixels that Pillow gives; CMYK is Pillow's to convert.
 JPEG_FORMATS = ("JPEG", "MPO")
 JPEG_MODES = ("L", "RGB")
 PIXELS_PER_MEGAPIXEL = 1_000_000
 MAX_MEGAPIXELS = 128.0  # beyond the largest phones' 108; 384 MB once decoded
+MAX_SIDE = 65_535  # px: a JPEG's own limit; a longer strip is no photo, and takes hours
 _PILLOW_LIMIT = threading.RLock()  # Pillow's limit is one variable for the whole process
-# What is stored in 16 or 32 bits was measured with one of these.
-SENSOR_BITS = (8, 10, 12, 14, 16, 32)
-# Of deep grey's pixels, at each end: single ones lie beyond the range, by resampling or a defect.
-OUTLIERS = 0.001
-SIGNED_FROM = 0.1  # of the range, that lies below 0 where grey goes from -1 to 1
 
 
 def as_bgr(photo: Photo, *, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
@@ -99,10 +88,39 @@ def as_bgr(photo: Photo, *, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarra
     return photo
 
 
+@dataclass(frozen=True)
+class PhotoFile:
+    """What a photo's file holds.
+
+    Args:
+        image_bgr: (H, W, 3) uint8, upright, perhaps as a view of pixels that lie otherwise.
+        warning: What is wrong with the file, though it could be read.
+        profile: What its colours mean, where it says so (ICC).
+    """
+
+    image_bgr: np.ndarray
+    warning: str = ""
+    profile: bytes | None = None
+
+
 def read_photo(
     path: str | os.PathLike, content: bytes | None = None, *, max_megapixels: float = MAX_MEGAPIXELS
 ) -> np.ndarray:
-    """Read a photo of any of Pillow's modes.
+    """Read a photo of any of Pillow's modes; log what is wrong with it, though it can be read.
+
+    Args, Returns, Raises:
+        As `read_photo_file`, but the pixels alone.
+    """
+    photo = read_photo_file(path, content, max_megapixels=max_megapixels)
+    if photo.warning:
+        logger.warning("%s: %s", path, photo.warning)
+    return photo.image_bgr
+
+
+def read_photo_file(
+    path: str | os.PathLike, content: bytes | None = None, *, max_megapixels: float = MAX_MEGAPIXELS
+) -> PhotoFile:
+    """Read a photo of any of Pillow's modes, with what else decides how it is shown.
 
     Of a JPEG the memory holds the file and its decoded pixels, nothing more; of other formats for
     a moment Pillow's own pixels as well.
@@ -113,8 +131,7 @@ def read_photo(
         max_megapixels: Refuse larger photos by their header, before they fill the memory.
 
     Returns:
-        (H, W, 3) uint8, BGR, upright by its EXIF orientation, perhaps as a view of pixels that lie
-        otherwise; transparent parts are white.
+        The photo, upright by its EXIF orientation; transparent parts are white.
 
     Raises:
         UnreadableFileError: It is no picture, cut short or damaged, or too large.
@@ -123,12 +140,24 @@ def read_photo(
     with _no_limit_in_pillow():
         _check_size(path, read_size(path, content), max_megapixels)
         with open_image(path, content) as image:
-            if not is_plain_jpeg(image):
-                return cv2.cvtColor(np.asarray(to_rgb(upright(image))), cv2.COLOR_RGB2BGR)
-        return read_bgr_view(path, content)
+            profile = image.info.get("icc_profile")
+            if image.format in JPEG_FORMATS:
+                content = Path(path).read_bytes() if content is None else content
+                check_scans(path, content)
+                found = decode.decode_damaged_jpeg(content) if image.mode in JPEG_MODES else None
+                if found is not None:
+                    upright_bgr = turned(found.image_bgr, orientation(image))
+                    return PhotoFile(upright_bgr, found.warning, profile)
+            image_bgr = cv2.cvtColor(np.asarray(to_rgb(upright(image))), cv2.COLOR_RGB2BGR)
+            return PhotoFile(image_bgr, profile=profile)
 
 
 def _check_size(path: str | os.PathLike, image_hw: tuple[int, int], max_megapixels: float) -> None:
+    if max(image_hw) > MAX_SIDE:
+        raise UnreadableFileError(
+            f"A photo's sides have at most {MAX_SIDE:,} pixels, as a JPEG's have. "
+            f"Received {path} of {image_hw[1]} x {image_hw[0]}. Cut or shrink it."
+        )
     megapixels = image_hw[0] * image_hw[1] / PIXELS_PER_MEGAPIXEL
     if megapixels > max_megapixels:
         raise UnreadableFileError(
@@ -149,30 +178,6 @@ def _no_limit_in_pillow() -> Iterator[None]:
             yield
         finally:
             Image.MAX_IMAGE_PIXELS = before
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert a picture of any mode to 8-bit RGB, laid on white where it is transparent."""
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return Image.fromarray(_deep_grey_to_8_bit(np.asarray(image))).convert("RGB")
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
-
-
-def _deep_grey_to_8_bit(grey: np.ndarray) -> np.ndarray:
-    """Scale by the smallest range that holds nearly all values, of floats or a sensor's bits."""
-    grey = grey.astype(np.float64)
-    finite = grey[np.isfinite(grey)]
-    lowest, highest = np.quantile(finite, [OUTLIERS, 1 - OUTLIERS]) if finite.size else (0.0, 0.0)
-    ranges = (1, *(2**bits - 1 for bits in SENSOR_BITS))
-    full = next((top for top in ranges if highest <= top), highest)
-    grey = np.nan_to_num(grey, nan=0.0, posinf=full, neginf=-full)
-    if lowest < -SIGNED_FROM * full:
-        grey, full = grey + full, 2 * full
-    return (grey / full * 255).round().clip(0, 255).astype(np.uint8)
 
 
 def read_size(path: str | os.PathLike, content: bytes | None = None) -> tuple[int, int]:
@@ -207,9 +212,10 @@ def read_bgr_view(path: str | os.PathLike, content: bytes | None = None) -> np.n
     with open_image(path, content) as image:
         if is_plain_jpeg(image):
             content = Path(path).read_bytes() if content is None else content
-            image_bgr = _decode_jpeg(content)
+            check_scans(path, content)
+            image_bgr = decode.decode_jpeg(content)
             if image_bgr is not None:
-                return _turned(image_bgr, orientation(image))
+                return turned(image_bgr, orientation(image))
         rgb = upright(image).convert("RGB")
         return cv2.cvtColor(np.asarray(rgb), cv2.COLOR_RGB2BGR)
 
@@ -217,13 +223,6 @@ def read_bgr_view(path: str | os.PathLike, content: bytes | None = None) -> np.n
 def is_plain_jpeg(image: Image.Image) -> bool:
     """Tell whether a picture is a grey or RGB JPEG, which is decoded without Pillow."""
     return image.format in JPEG_FORMATS and image.mode in JPEG_MODES
-
-
-def write_jpeg(path: str | os.PathLike, image_bgr: np.ndarray, quality: int) -> None:
-    """Write a JPEG atomically: (H, W, 3) uint8, which may be a window; quality from 1 to 100."""
-    _, encoded = cv2.imencode(".jpg", image_bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(encoded.data)
 
 
 @contextlib.contextmanager
@@ -248,6 +247,8 @@ def open_image(path: str | os.PathLike, content: bytes | None = None) -> Iterato
         source = path if content is None else io.BytesIO(content)
         with Image.open(source, formats=formats) as image:
             _check_not_raw(path, image)
+            if image.info.get("progressive"):
+                check_scans(path, Path(path).read_bytes() if content is None else content)
             yield image
     except (FileNotFoundError, UnreadableFileError):
         raise
@@ -311,38 +312,3 @@ def register_plugins() -> bool:
         return False
     pillow_heif.register_heif_opener()
     return True
-
-
-def upright(image: Image.Image) -> Image.Image:
-    """Turn a picture as its EXIF orientation says; the same one where there is nothing to turn."""
-    turn = UPRIGHT_BY_ORIENTATION.get(orientation(image))
-    return image if turn is None else image.transpose(turn)
-
-
-def orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 where a picture has none or its EXIF block is broken."""
-    if image.format == "TIFF":
-        return 1  # Pillow turns TIFFs by itself, their size already when it opens them
-    try:
-        return int(image.getexif().get(EXIF_ORIENTATION, 1))
-    except (SyntaxError, ValueError, TypeError, OSError, struct.error):
-        return 1  # as detectron2: a picture whose EXIF block is broken is taken as it is
-
-
-def _decode_jpeg(content: bytes) -> np.ndarray | None:
-    """Decode a JPEG into one numpy array, in a third of Pillow's time; None where it complains."""
-    try:
-        return simplejpeg.decode_jpeg(content, "BGR", strict=True)
-    except ValueError:
-        return None  # Pillow tells what is broken from what is only unusual
-
-
-def _turned(image: np.ndarray, exif_orientation: int) -> np.ndarray:
-    """`upright` for an array, as a view."""
-    if exif_orientation in (2, 3, 7):
-        image = image[:, ::-1]
-    if exif_orientation in (3, 4, 7):
-        image = image[::-1]
-    if exif_orientation in (5, 7):
-        return image.swapaxes(0, 1)
-    return np.rot90(image, {6: -1, 8: 1}.get(exif_orientation, 0))

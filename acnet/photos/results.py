@@ -1,18 +1,12 @@
-"""What prediction leaves behind: a file for each photo, to go on from, and tables of all of them.
+"""What prediction found in photos, tables of it, and the hashes that tell what decides it.
 
-.parts/KEY.json         what was found in a photo, and which pictures show it
-.parts/KEY.failed.json  why a photo cannot be read; tried again by the next run
 predictions.json        COCO results: one row a detection, all scores, in the photos' own pixels
 images.json             what the ids in it mean: COCO's `images` and `categories`
 counts.csv              photo, lesions, between which limits, grade, what is counted, seconds
 failed.csv              photos that could not be read, with the reason; only where there are any
-
-Each file appears whole or not at all, a photo's after the pictures that it names: a kill at any
-moment loses the photo under way. KEY is a hash of everything that decides the result, so that a
-changed photo, config, weight or option is never taken for the old one.
+warnings.csv            photos that were read, though not all is well; only where there are any
 """
 
-import csv
 import dataclasses
 import hashlib
 import importlib.metadata
@@ -20,7 +14,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -28,15 +22,22 @@ import numpy as np
 
 import acnet
 from acnet.files import atomic_write, write_json
+from acnet.output_files import write_csv
 from acnet.photos.count import PhotoCount
 from acnet.photos.sources import Source
 
-FORMAT = 1  # raise it when the meaning of a photo's file changes
-PARTS = ".parts"
-PICTURE_FOLDERS = ("pictures", "thumbnails", "attention", "schematics", "crops")
 FIRST_CATEGORY_ID = 1  # 0 breaks pycocotools' matching
 COUNTS_HEADER = ("photo", "count", "low", "high", "grade", "counted", "seconds")
 FAILED_HEADER = ("photo", "reason")
+WARNINGS_HEADER = ("photo", "warning")
+# How each table begins, by which a later run knows that it may replace it.
+TABLE_MARKS = {
+    "predictions.json": ("[\n]", '[\n{"image_id": '),
+    "images.json": ('{"info": {"merge": ',),
+    "counts.csv": (",".join(COUNTS_HEADER),),
+    "failed.csv": (",".join(FAILED_HEADER),),
+    "warnings.csv": (",".join(WARNINGS_HEADER),),
+}
 DECIDING_PACKAGES = ("numpy", "pillow", "torch", "torchvision")
 ENDS_BYTES = 1 << 16
 
@@ -53,6 +54,7 @@ class PhotoResult:
         count: Its lesions.
         seconds: Of reading and predicting.
         files: Path of each picture in the output folder, by kind.
+        warning: What the reader of its count should know.
     """
 
     image_id: int
@@ -62,6 +64,7 @@ class PhotoResult:
     count: PhotoCount
     seconds: float
     files: Mapping[str, str] = field(default_factory=dict)
+    warning: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,99 +156,6 @@ def versions(packages: Sequence[str] = DECIDING_PACKAGES) -> Mapping[str, str]:
     return found
 
 
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """One photo's result, as it is kept to go on from.
-
-    Args:
-        image_hw: Its height and width in pixels, upright.
-        rows: Its detections as COCO results, without the photo's id.
-        seconds: Of reading and predicting.
-        drawn: Hash of the options that its pictures were drawn with.
-        files: Path of each picture in the output folder, by kind.
-    """
-
-    image_hw: tuple[int, int]
-    rows: list[dict]
-    seconds: float
-    drawn: str = ""
-    files: Mapping[str, str] = field(default_factory=dict)
-
-
-class PartStore:
-    """The photos' files in an output folder."""
-
-    def __init__(self, output: Path):
-        self.output = output
-        self.folder = output / PARTS
-
-    def read(self, key: str) -> Part | None:
-        """Return a photo's part; None where there is none that can be used."""
-        try:
-            content = json.loads(self._path(key).read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            return None
-        if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
-            return None
-        if content.keys() != {field.name for field in dataclasses.fields(Part)}:
-            return None
-        if not all(_is_picture(file) for file in content["files"].values()):
-            return None
-        return Part(**{**content, "image_hw": tuple(content["image_hw"])})
-
-    def write(self, key: str, part: Part) -> None:
-        """Write a photo's part, once its pictures are there."""
-        write_json(self._path(key), {"format": FORMAT, **dataclasses.asdict(part)})
-
-    def has(self, key: str, drawn: str) -> bool:
-        """Tell whether a photo is finished, with its pictures drawn as wanted."""
-        part = self.read(key)
-        files = () if part is None else part.files.values()
-        is_drawn = part is not None and part.drawn == drawn
-        return is_drawn and all((self.output / file).is_file() for file in files)
-
-    def write_failure(self, key: str, reason: str) -> None:
-        """Keep why a photo is left out."""
-        write_json(self._failure(key), {"reason": reason})
-
-    def read_failure(self, key: str) -> str | None:
-        """Return why a photo is left out; None where it is not."""
-        try:
-            return json.loads(self._failure(key).read_text(encoding="utf-8"))["reason"]
-        except FileNotFoundError:
-            return None
-
-    def forget_failures(self) -> None:
-        """Let photos that could not be read be tried again."""
-        for path in self.folder.glob("*.failed.json"):
-            path.unlink(missing_ok=True)
-
-    def keep_only(self, keys: set[str]) -> None:
-        """Remove the parts of other runs, and pictures that no part of these keys names."""
-        names = (path.name for path in self.folder.glob("*.json"))
-        stored = sorted(name[:-5] for name in names if not name.endswith(".failed.json"))
-        needed = {file for key in keys if (part := self.read(key)) for file in part.files.values()}
-        for key in stored:
-            if key in keys:
-                continue
-            part = self.read(key)
-            for file in set(part.files.values()) - needed if part else ():
-                (self.output / file).unlink(missing_ok=True)
-            self._path(key).unlink(missing_ok=True)
-
-    def _path(self, key: str) -> Path:
-        return self.folder / f"{key}.json"
-
-    def _failure(self, key: str) -> Path:
-        return self.folder / f"{key}.failed.json"
-
-
-def _is_picture(file: str) -> bool:
-    """Whether a name leads to a picture of the output, since what it names may be removed."""
-    parts = PurePosixPath(file).parts
-    return len(parts) == 2 and parts[0] in PICTURE_FOLDERS and parts[1] != ".."
-
-
 def write_results(
     folder: Path,
     results: Sequence[PhotoResult],
@@ -254,6 +164,7 @@ def write_results(
     rows: Iterable[Mapping[str, Any]],
     class_names: Sequence[str],
     info: Mapping[str, Any],
+    bom: bool = False,
 ) -> None:
     """Write the tables, each whole or not at all.
 
@@ -265,6 +176,7 @@ def write_results(
             those of ten thousand photos fill the memory.
         class_names: By class index.
         info: What else a reader of images.json should know.
+        bom: Begin .csv files with a byte order mark, which Excel knows UTF-8 by.
     """
     _write_rows(folder / "predictions.json", rows)
     categories = [
@@ -281,11 +193,19 @@ def write_results(
     ]
     content = {"info": dict(info), "images": images, "categories": categories}
     write_json(folder / "images.json", content)
-    _write_csv(folder / "counts.csv", COUNTS_HEADER, map(_count_row, results))
-    if failed:
-        _write_csv(folder / "failed.csv", FAILED_HEADER, map(dataclasses.astuple, failed))
-    else:
-        (folder / "failed.csv").unlink(missing_ok=True)
+    tables = {
+        "counts.csv": [COUNTS_HEADER, *map(_count_row, results)],
+        "failed.csv": [FAILED_HEADER, *map(dataclasses.astuple, failed)],
+        "warnings.csv": [
+            WARNINGS_HEADER,
+            *((result.name, result.warning) for result in results if result.warning),
+        ],
+    }
+    for name, table in tables.items():
+        if len(table) > 1 or name == "counts.csv":
+            write_csv(folder / name, table, bom=bom)
+        else:
+            (folder / name).unlink(missing_ok=True)
 
 
 def _write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -305,13 +225,3 @@ def _count_row(result: PhotoResult) -> tuple:
         *(result.name, count.count, count.low, count.high, count.grade, count.counted),
         f"{result.seconds:.2f}",
     )
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
-    with (
-        atomic_write(path) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)

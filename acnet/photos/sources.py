@@ -2,21 +2,22 @@
 
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from acnet.errors import UserError
-from acnet.photos.read import RAW_REMEDY, RAW_SUFFIXES
+from acnet.errors import UserError, printable
+from acnet.file_names import OTHER_PICTURE_SUFFIXES, PHOTO_SUFFIXES, RAW_SUFFIXES, is_photo_name
+from acnet.files import cut_name
+from acnet.photos.read import RAW_REMEDY
 
 logger = logging.getLogger(__name__)
 
-# In folders, files with these endings are photos; a file that is named itself may end in anything.
-PHOTO_SUFFIXES = (
-    *(".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jp2", ".jpeg", ".jpg"),
-    *(".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"),
-)
+# What Windows takes in no file's name, in case the results go there.
+_FORBIDDEN = re.compile(r'[<>:"|?*\\\x00-\x1f\x7f]')
+_RESERVED = re.compile(r"(con|prn|aux|nul|(com|lpt)\d)(\.|$)", re.IGNORECASE)
 STEM_BYTES = 200  # file systems take names of 255 bytes, and endings and temporary names need some
 
 
@@ -62,7 +63,7 @@ def find_photos(arguments: Iterable[str | os.PathLike]) -> list[Source]:
         )
     # abspath, not resolve: a link is called by its own name.
     absolute = [Path(os.path.abspath(path)) for path in found.values()]  # noqa: PTH100
-    names = _shortest_distinct_tails(absolute)
+    names = [_in_utf8(name) for name in _shortest_distinct_tails(absolute)]
     stems = _distinct_stems(names)
     return [Source(*row) for row in zip(found.values(), names, stems, strict=True)]
 
@@ -75,20 +76,66 @@ def numbered(sources: Sequence[Source]) -> list[Source]:
     ]
 
 
+def without_folders(text: str, source: Source) -> str:
+    """Call a photo by its name in the outputs where an error calls it by path or file name.
+
+    Errors hold paths as they are, and as Python writes them in a program, "\\xa0" for a space.
+    """
+    paths = {source.path, source.path.absolute(), source.path.resolve()}
+    folders = {path.absolute().parent for path in paths} - {Path("/")}
+    replaced = {form: source.name for path in paths for form in _forms(str(path))}
+    replaced |= {form: "..." for folder in folders for form in _forms(str(folder))}
+    if source.path.name not in source.name:
+        replaced |= dict.fromkeys(_forms(source.path.name), source.name)
+    for form in sorted(replaced, key=len, reverse=True):
+        text = re.sub(
+            rf"(?<![\w.-]){re.escape(form)}(?![\w-])" if "/" not in form else re.escape(form),
+            lambda _: replaced[form],  # noqa: B023 - called at once
+            text,
+        )
+    return text
+
+
+def _forms(name: str) -> set[str]:
+    return {name, repr(name)[1:-1], ascii(name)[1:-1], printable(name)}
+
+
 def _photos_of(argument: Path) -> list[Path]:
-    if argument.is_dir():
-        visible = [path for path in argument.iterdir() if not path.name.startswith(".")]
-        raw = [path for path in visible if path.suffix.lower() in RAW_SUFFIXES]
-        if raw:
-            logger.warning("%s holds %d raw photos, left out. %s", argument, len(raw), RAW_REMEDY)
-        photos = (path for path in visible if path.suffix.lower() in PHOTO_SUFFIXES)
-        return sorted(path for path in photos if path.is_file())
-    if argument.exists():
+    if not os.path.lexists(argument):
+        raise UserError(
+            f"Every IMAGE must be a photo or a folder of photos. Received {argument}, which does "
+            "not exist; check its spelling."
+        )
+    if argument.is_file():
         return [argument]
-    raise UserError(
-        f"Every IMAGE must be a photo or a folder of photos. Received {argument}, which does not "
-        "exist; check its spelling."
-    )
+    if not argument.is_dir():
+        _tell("%s is left out: a link to nothing, or no file but a device or pipe", argument)
+        return []
+    visible = sorted(path for path in argument.iterdir() if not path.name.startswith("."))
+    photos = [path for path in visible if is_photo_name(path.name) and path.is_file()]
+    others = [path for path in visible if not path.is_file()]
+    _tell_left_out(argument, "raw photos, left out. " + RAW_REMEDY, visible, RAW_SUFFIXES)
+    unread = set(OTHER_PICTURE_SUFFIXES) - set(RAW_SUFFIXES)
+    _tell_left_out(argument, "pictures of kinds that are not read", visible, unread)
+    folders = [path.name for path in others if path.is_dir()]
+    if folders:
+        _tell("%s holds %d folders, which are not searched: give them too", argument, len(folders))
+    odd = [path.name for path in others if not path.is_dir()]
+    if odd:
+        what = f"{odd[0]}{' and others' * (len(odd) > 1)}"
+        _tell("%s holds links to nothing, devices or pipes, left out: %s", argument, what)
+    return photos
+
+
+def _tell_left_out(folder: Path, what: str, visible: list[Path], suffixes: Iterable[str]) -> None:
+    count = sum(path.suffix.lower() in suffixes for path in visible)
+    if count:
+        _tell("%s holds %d %s", folder, count, what)
+
+
+def _tell(text: str, *values: object) -> None:
+    shown = [printable(f"{value}") if isinstance(value, Path) else value for value in values]
+    logger.warning(text, *shown)
 
 
 def _shortest_distinct_tails(paths: Sequence[Path]) -> list[str]:
@@ -108,8 +155,8 @@ def _shortest_distinct_tails(paths: Sequence[Path]) -> list[str]:
 
 def _distinct_stems(names: Sequence[str]) -> list[str]:
     """Return names as single parts of a path, distinct also where case makes no difference."""
-    flat = [_cut(name.replace("/", "_")) for name in names]
-    short = [_cut(os.path.splitext(name.replace("/", "_"))[0]) for name in names]  # noqa: PTH122
+    flat = [_stem(name.replace("/", "_")) for name in names]
+    short = [_stem(os.path.splitext(name.replace("/", "_"))[0]) for name in names]  # noqa: PTH122
     uses = Counter(stem.casefold() for stem in short)
     stems, taken = [], set()
     for full, stem in zip(flat, short, strict=True):
@@ -123,9 +170,15 @@ def _distinct_stems(names: Sequence[str]) -> list[str]:
     return stems
 
 
-def _cut(stem: str) -> str:
-    """Shorten a name to what file systems take, between two letters."""
-    return os.fsencode(stem)[:STEM_BYTES].decode(errors="ignore")
+def _stem(name: str) -> str:
+    """Make a name one that Windows takes too, and not too long."""
+    stem = cut_name(_FORBIDDEN.sub("_", name), STEM_BYTES).rstrip(" .")
+    return f"{stem}_" if _RESERVED.match(stem) or not stem else stem
+
+
+def _in_utf8(name: str) -> str:
+    """Write bytes that are no UTF-8 as an address does, %FF, by which evaluation finds them."""
+    return re.sub(r"[\udc80-\udcff]", lambda byte: f"%{ord(byte[0]) - 0xDC00:02X}", name)
 
 
 @dataclass(frozen=True)

@@ -1,27 +1,57 @@
-"""One photo becomes a file of results: read, predicted, drawn, written; or its failure is kept."""
+"""One photo becomes a record: read, predicted, drawn, written; or why it cannot is kept.
 
+.parts/KEY.json         what was found in a photo, and which pictures show it
+.parts/KEY.failed.json  why a photo cannot be read; tried again by the next run
+
+Each file appears whole or not at all, a photo's after the pictures that it names: a kill at any
+moment loses the photo under way. KEY is a hash of everything that decides the result, so that a
+changed photo, config, weight or option is never taken for the old one. A folder of results may come
+from a stranger, so what a record says is checked, and one that is spoilt is made again.
+"""
+
+import contextlib
 import dataclasses
+import json
 import logging
-import re
+import math
+import stat
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
 from acnet.errors import UserError
+from acnet.files import write_json
+from acnet.output_files import is_ours
 from acnet.photos.count import CountRule
-from acnet.photos.draw import DrawBoxes, DrawingOptions, write_pictures
+from acnet.photos.decode import in_srgb
+from acnet.photos.draw import (
+    PICTURE_FOLDERS,
+    PICTURE_MARK,
+    DrawBoxes,
+    DrawingOptions,
+    write_pictures,
+)
 from acnet.photos.grid import Progress
 from acnet.photos.merge import TileDetections
-from acnet.photos.read import read_photo
-from acnet.photos.results import Part, PartStore, arrays_of, digest, rows_of
-from acnet.photos.sources import Source
+from acnet.photos.read import read_photo_file
+from acnet.photos.results import FIRST_CATEGORY_ID, arrays_of, digest, rows_of
+from acnet.photos.sources import Source, without_folders
 
 logger = logging.getLogger(__name__)
 
-DRAWING_VERSION = 1  # raise it when pictures change their look
+DRAWING_VERSION = 2  # raise it when pictures change their look
+FORMAT = 2  # raise it when the meaning of a record changes
+PARTS = ".parts"
+FOLDER_OF = dict(
+    zip(("picture", "thumbnail", "attention", "schematic", "crops"), PICTURE_FOLDERS, strict=True)
+)
+MOST_BYTES = 64 << 20  # of a record; a thousand detections need a quarter of a megabyte
+LARGEST_NUMBER = 1e7  # in a record: no pixel, class or second lies beyond it
+MOST_REASON = 10_000  # characters
 
 
 class Detector(Protocol):
@@ -63,6 +93,168 @@ class Job:
     key: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One photo's result, as it is kept to go on from.
+
+    Args:
+        image_hw: Its height and width in pixels, upright.
+        rows: Its detections as COCO results, without the photo's id.
+        seconds: Of reading and predicting.
+        drawn: Hash of the options that its pictures were drawn with.
+        files: Path of each picture in the output folder, by kind.
+        warning: What was wrong with its file, though it could be read.
+    """
+
+    image_hw: tuple[int, int]
+    rows: list[dict]
+    seconds: float
+    drawn: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    warning: str = ""
+
+
+class PartStore:
+    """The photos' records in an output folder.
+
+    Args:
+        output: The folder.
+        classes: How many the model has.
+    """
+
+    def __init__(self, output: Path, *, classes: int = int(LARGEST_NUMBER)):
+        self.output = output
+        self.folder = output / PARTS
+        self._classes = classes
+
+    def read(self, key: str) -> Part | None:
+        """Return a photo's part; None where there is none that can be used."""
+        content = _record(self._path(key))
+        try:
+            if content is None or content.pop("format", None) != FORMAT:
+                return None
+            files = {kind: f"{FOLDER_OF[kind]}/{_name(n)}" for kind, n in content["files"].items()}
+            part = Part(**{**content, "image_hw": tuple(content["image_hw"]), "files": files})
+            _check_part(part, self._classes)
+        # Whatever a stranger wrote: fields that are missing, of other types, too many or too large.
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            return None
+        return part
+
+    def write(self, key: str, part: Part) -> None:
+        """Write a photo's part, once its pictures are there."""
+        names = {kind: file.rpartition("/")[2] for kind, file in part.files.items()}
+        content = {"format": FORMAT, **dataclasses.asdict(part), "files": names}
+        write_json(self._path(key), content)
+
+    def has(self, key: str, drawn: str) -> bool:
+        """Tell whether a photo is finished, with its pictures drawn as wanted."""
+        part = self.read(key)
+        files = () if part is None else part.files.values()
+        is_drawn = part is not None and part.drawn == drawn
+        return is_drawn and all(_is_file(self.output / file) for file in files)
+
+    def write_failure(self, key: str, reason: str) -> None:
+        """Keep why a photo is left out."""
+        write_json(self._failure(key), {"reason": reason[:MOST_REASON]})
+
+    def read_failure(self, key: str) -> str | None:
+        """Return why a photo is left out; None where it is not."""
+        reason = (_record(self._failure(key)) or {}).get("reason")
+        return reason if isinstance(reason, str) and 0 < len(reason) <= MOST_REASON else None
+
+    def forget_failures(self) -> None:
+        """Let photos that could not be read be tried again."""
+        for path in self.folder.glob("*.failed.json"):
+            _remove(path)
+
+    def keep_only(self, keys: set[str]) -> None:
+        """Remove the parts of other runs, and pictures that no part of these keys names."""
+        names = (path.name for path in self.folder.glob("*.json"))
+        stored = sorted(name[:-5] for name in names if not name.endswith(".failed.json"))
+        needed = {file for key in keys if (part := self.read(key)) for file in part.files.values()}
+        for key in stored:
+            if key in keys:
+                continue
+            part = self.read(key)
+            self.remove_pictures(set(part.files.values()) - needed if part else ())
+            _remove(self._path(key))
+
+    def remove_pictures(self, files: Iterable[str]) -> None:
+        """Remove pictures that acnet made, and nothing else that is called so."""
+        for file in files:
+            if is_ours(self.output / file, (PICTURE_MARK,)):
+                _remove(self.output / file)
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.json"
+
+    def _failure(self, key: str) -> Path:
+        return self.folder / f"{key}.failed.json"
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):  # a folder that is called so
+        path.unlink(missing_ok=True)
+
+
+def _is_file(path: Path) -> bool:
+    """Tell whether a file lies there itself, and no link to one elsewhere."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def _record(path: Path) -> dict[str, Any] | None:
+    """Read a record; None where there is none, or nothing that one could be."""
+    try:
+        if not _is_file(path) or path.stat().st_size > MOST_BYTES:
+            return None
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _check_part(part: Part, classes: int) -> None:
+    """Raise what Python raises, or a ValueError, where a record holds what no run writes."""
+    height, width = (_number(value, int) for value in part.image_hw)
+    for row in part.rows:
+        index = _number(row["category_id"], int) - FIRST_CATEGORY_ID
+        numbers = [_number(value) for value in (*row["bbox"], row["score"])]
+        if len(numbers) != 5 or row.keys() != {"category_id", "bbox", "score"}:
+            raise ValueError("no detection")
+        if not 0 <= index < classes or not 0 <= numbers[-1] <= 1:
+            raise ValueError("no detection of this model")
+    texts = (part.drawn, part.warning)
+    if (
+        not isinstance(part.rows, list)
+        or min(height, width) < 1
+        or _number(part.seconds) < 0
+        or not all(map(_is_text, texts))
+    ):
+        raise ValueError("no photo")
+
+
+def _number(value: Any, kind: type = float) -> float:
+    is_number = type(value) in {int, kind}
+    if not is_number or not math.isfinite(value) or abs(value) > LARGEST_NUMBER:
+        raise ValueError("no number")
+    return value
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= MOST_REASON
+
+
+def _name(value: Any) -> str:
+    """Return a picture's name, which leads nowhere else."""
+    if not isinstance(value, str) or value in ("", ".", "..") or set(value) & set("/\\\0"):
+        raise ValueError("no name")
+    return value
+
+
 class PhotoWorker:
     """Turns single photos into files: read, predicted, drawn, written; or keeps why it cannot."""
 
@@ -91,28 +283,32 @@ class PhotoWorker:
         """Make a photo's file, or keep why it cannot be made."""
         start = time.perf_counter()
         try:
-            photo_bgr = read_photo(job.source.path, max_megapixels=self._max_megapixels)
-        except (UserError, OSError) as error:
+            photo = read_photo_file(job.source.path, max_megapixels=self._max_megapixels)
+        except Exception as error:  # noqa: BLE001 - decoders raise anything
             self._fail(job, error)
             return
-        part = self._store.read(job.key)
-        if part is None:
-            try:
-                found = self._detector.detect(photo_bgr, progress=progress)
-            except (MemoryError, RuntimeError) as error:
-                # Torch's own error of that name is a RuntimeError.
-                if not isinstance(error, MemoryError) and "OutOfMemory" not in type(error).__name__:
-                    raise
-                self._fail(job, error)
-                return
-            part = Part(
-                image_hw=photo_bgr.shape[:2],
-                rows=rows_of(found.boxes_xyxy, found.scores, found.classes),
-                seconds=time.perf_counter() - start,
-            )
-        self._store.write(job.key, self._draw(job, photo_bgr, part))
+        if photo.warning:
+            logger.warning("%s: %s", job.source.name, photo.warning)
+        try:
+            part = self._store.read(job.key)
+            if part is None or part.image_hw != photo.image_bgr.shape[:2]:
+                found = self._detector.detect(photo.image_bgr, progress=progress)
+                part = Part(
+                    image_hw=photo.image_bgr.shape[:2],
+                    rows=rows_of(found.boxes_xyxy, found.scores, found.classes),
+                    seconds=time.perf_counter() - start,
+                    warning=photo.warning,
+                )
+            part = self._draw(job, in_srgb(photo.image_bgr, photo.profile), part)
+        except OSError:  # of the disk, which the next photo would meet as well
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            self._fail(job, error)
+            return
+        self._store.write(job.key, part)
 
     def _draw(self, job: Job, photo_bgr: np.ndarray, part: Part) -> Part:
+        self._store.remove_pictures(part.files.values())
         saliency = self._detector.saliency(photo_bgr) if self._drawing.attention else None
         files = write_pictures(
             self._store.output,
@@ -128,20 +324,11 @@ class PhotoWorker:
         return dataclasses.replace(part, drawn=self._drawn, files=files)
 
     def _fail(self, job: Job, error: Exception) -> None:
-        reason = _without_folders(f"{error}" or type(error).__name__, job.source)
-        logger.warning("%s is left out: %s", job.source.path, reason)
+        reason = getattr(error, "strerror", None) or f"{error}" or "it does not fit the memory"
+        # Torch's own error about memory has another type.
+        if not isinstance(error, UserError | OSError) and "Memory" not in type(error).__name__:
+            logger.debug("%s", job.source.name, exc_info=error)
+            reason = f"{type(error).__name__}: {reason}"
+        reason = without_folders(reason, job.source)
+        logger.warning("%s is left out: %s", job.source.name, reason)
         self._store.write_failure(job.key, reason)
-
-
-def _without_folders(text: str, source: Source) -> str:
-    """Call a photo by its name in the outputs where an error calls it by path or file name."""
-    places = {str(source.path), str(source.path.absolute()), str(source.path.resolve())}
-    for place in sorted(places, key=len, reverse=True):
-        text = text.replace(place, source.name)
-    folders = {str(source.path.absolute().parent), str(source.path.resolve().parent)}
-    for folder in sorted(folders, key=len, reverse=True):
-        text = text.replace(folder, "...") if folder != "/" else text
-    if source.path.name not in source.name:
-        bare = rf"(?<![\w.-]){re.escape(source.path.name)}(?![\w-])"
-        text = re.sub(bare, lambda _: source.name, text)
-    return text

@@ -16,8 +16,7 @@ from acnet.data.audit.findings import KINDS, Finding, Report
 from acnet.data.audit.statistics import Statistics, count_edges, size_edges
 from acnet.data.records import Annotated
 from acnet.files import write_text
-from acnet.templates import render
-from acnet.templates.palette import LIGHT
+from acnet.templates import LIGHT, render
 from acnet.visualization.svg import photo_data_uri, photo_svg, svg_figure
 
 PAGE = "index.html"

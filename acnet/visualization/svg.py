@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from acnet.errors import UserError
 from acnet.photos.read import read_bgr
-from acnet.templates.palette import DARK, LIGHT, variables, with_variables
+from acnet.templates import DARK, LIGHT, variables, with_variables
 
 WIDTH_PX = 380  # in CSS pixels of the figure's own: a phone shows it without scaling
 POINTS_PER_INCH = 72  # matplotlib's SVG has one unit a point

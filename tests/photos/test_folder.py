@@ -17,9 +17,8 @@ from acnet.photos import worker
 from acnet.photos.count import CountRule
 from acnet.photos.draw import DrawingOptions
 from acnet.photos.folder import SMALLEST_LIMIT, collect
-from acnet.photos.results import Part, PartStore
-from acnet.photos.sources import Source
-from acnet.photos.worker import Job
+from acnet.photos.sources import Source, without_folders
+from acnet.photos.worker import Job, Part, PartStore
 from tests.photos.bright_square import BrightSquare, make_photos, photo, predict
 
 PROCESS = Path(__file__).with_name("predict_process.py")
@@ -204,7 +203,7 @@ def test_reasons_do_not_say_where_a_photo_is(tmp_path, monkeypatch, name):
     make_photos(tmp_path / "photos", "a.png")
     path = Path(name.format(absolute=tmp_path))
     text = f"Received {path}: cannot read {path.resolve()!r} in {path.resolve().parent}"
-    reason = worker._without_folders(text, Source(path, "a.png", "a"))
+    reason = without_folders(text, Source(path, "a.png", "a"))
     assert str(tmp_path) not in reason
     assert reason.startswith("Received a.png: cannot read")
 
@@ -254,8 +253,8 @@ def test_photos_where_the_pictures_go_are_not_overwritten(tmp_path):
 
 def test_pictures_of_another_program_are_not_overwritten(photos, out):
     make_photos(out / "thumbnails", "a.jpg")
-    with pytest.raises(UserError, match="whose folder thumbnails holds files of another program"):
-        predict(photos, out)
+    with pytest.raises(UserError, match=r"which holds thumbnails/a\.jpg; name another folder"):
+        predict(photos, out, drawing=DrawingOptions())
     assert sorted(path.name for path in out.iterdir()) == ["thumbnails"]
 
 

@@ -9,8 +9,9 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 
 from acnet.errors import UnreadableFileError
-from acnet.photos import read as images
-from acnet.photos.read import read_bgr, read_size, write_jpeg
+from acnet.photos import decode
+from acnet.photos.decode import write_jpeg
+from acnet.photos.read import read_bgr, read_size
 
 
 def picture(height: int = 12, width: int = 20) -> np.ndarray:
@@ -118,14 +119,14 @@ SHARP = Image.fromarray(NOISE).resize((117, 83), Image.Resampling.BICUBIC)
 def decoded(monkeypatch) -> list[bool]:
     """Tells for each picture read whether the fast decoder took it."""
     taken = []
-    decode = images._decode_jpeg
+    decode_jpeg = decode.decode_jpeg
 
     def spy(content):
-        image = decode(content)
+        image = decode_jpeg(content)
         taken.append(image is not None)
         return image
 
-    monkeypatch.setattr(images, "_decode_jpeg", spy)
+    monkeypatch.setattr(decode, "decode_jpeg", spy)
     return taken
 
 

@@ -12,10 +12,9 @@ from acnet.config import load_config
 from acnet.files import file_sha256
 from acnet.inference.trained_model import config_digest
 from acnet.photos.count import PhotoCount
+from acnet.photos.draw import PICTURE_MARK
 from acnet.photos.results import (
     FailedPhoto,
-    Part,
-    PartStore,
     PhotoResult,
     arrays_of,
     digest,
@@ -25,6 +24,7 @@ from acnet.photos.results import (
     write_results,
 )
 from acnet.photos.sources import Source
+from acnet.photos.worker import Part, PartStore
 from acnet.visualization.lesion_visualizer import instances_of
 
 ROW = {"category_id": 2, "bbox": [1.0, 2.0, 3.0, 5.0], "score": 0.5}
@@ -116,8 +116,8 @@ def store(tmp_path) -> PartStore:
 def part(store: PartStore, *files: str, drawn: str = "now") -> Part:
     for file in files:
         (store.output / file).parent.mkdir(exist_ok=True)
-        (store.output / file).write_text("a picture")
-    named = {f"kind {index}": file for index, file in enumerate(files)}
+        (store.output / file).write_text(PICTURE_MARK)
+    named = {"attention" if "attention" in file else "picture": file for file in files}
     return Part(image_hw=(5, 7), rows=[ROW], seconds=0.5, drawn=drawn, files=named)
 
 
@@ -173,7 +173,7 @@ def test_a_picture_that_both_runs_name_stays(store):
     assert store.has("new", "now")
 
 
-@pytest.mark.parametrize("file", ["../outside.jpg", "/etc/outside", "outside", "a/../outside"])
+@pytest.mark.parametrize("file", ["../outside.jpg", "/etc/outside", "..", "a/../outside"])
 def test_a_part_cannot_name_files_outside(store, file):
     store.write("old", part(store))
     path = store.folder / "old.json"

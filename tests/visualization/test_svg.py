@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from acnet.errors import UserError
-from acnet.templates.palette import DARK, LIGHT
+from acnet.templates import DARK, LIGHT
 from acnet.visualization.svg import KINDS, box_path, photo_data_uri, photo_svg, svg_figure
 
 SVG_TEXT = "{http://www.w3.org/2000/svg}text"

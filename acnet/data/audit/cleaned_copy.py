@@ -16,7 +16,8 @@ from acnet.data.prepared_set import PreparedLayout, file_state, pictures_by_name
 from acnet.data.readers.source import RearrangedSource, Source, folder_prefixes, without_folders
 from acnet.data.records import Annotated, Note, Notes
 from acnet.files import atomic_write, write_json, write_text
-from acnet.photos.read import UPRIGHT_BY_ORIENTATION, open_image, upright
+from acnet.photos.decode import UPRIGHT_BY_ORIENTATION, upright
+from acnet.photos.read import open_image
 
 CHANGES_TEXT = "changes.txt"
 CHANGES_JSON = "changes.json"

@@ -21,7 +21,8 @@ from acnet.data.readers.source import Source
 from acnet.data.readers.yolo import NO_LABEL
 from acnet.data.records import Annotated, Note
 from acnet.errors import UnreadableFileError
-from acnet.photos.read import UPRIGHT_BY_ORIENTATION, open_image, orientation
+from acnet.photos.decode import UPRIGHT_BY_ORIENTATION, orientation
+from acnet.photos.read import open_image
 
 HASH_SIDE = 8
 HASH_BITS = HASH_SIDE**2

@@ -28,7 +28,7 @@ from acnet.data.toy.toy_photo import ToyOptions, draw_photo
 from acnet.errors import UserError
 from acnet.evaluation.counting import hayashi_grade
 from acnet.files import write_json, write_text
-from acnet.photos.read import write_jpeg
+from acnet.photos.decode import write_jpeg
 
 logger = logging.getLogger(__name__)
 

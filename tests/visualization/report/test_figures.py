@@ -10,7 +10,7 @@ from acnet.evaluation.average_precision import PrecisionRecall
 from acnet.evaluation.calibration import Bins
 from acnet.evaluation.counting import BlandAltman, bland_altman
 from acnet.evaluation.froc import Froc
-from acnet.templates.palette import LIGHT
+from acnet.templates import LIGHT
 from acnet.visualization.report import figures
 from acnet.visualization.report.figures import (
     MOST_MARKERS,

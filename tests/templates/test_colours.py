@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from acnet.templates.palette import DARK, LIGHT, ON_PHOTO
+from acnet.templates import DARK, LIGHT, ON_PHOTO
 
 KINDS = ("found", "false", "missed")
 # In linear RGB, at full severity. Machado, Oliveira & Fernandes, "A physiologically-based model for

@@ -1,0 +1,191 @@
+"""From what a file holds to upright 8-bit pixels: JPEGs, deep grey, transparency, colours."""
+
+import io
+import os
+import re
+import struct
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import simplejpeg
+from PIL import Image, ImageCms
+
+from acnet.errors import UnreadableFileError
+from acnet.files import write_bytes
+
+END = b"\xff\xd9"
+START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
+MOST_SCANS = 100  # a progressive photo has about ten; each costs a pass over all of its pixels
+WITHOUT_END = "The file lacks its end marker, as after a broken copy; all of its pixels were there."
+CUT = (
+    "A part of the file is missing or damaged, so a part of the photo may be grey or blurred, and "
+    "lesions there are missed."
+)
+HARMLESS = "extraneous bytes before marker 0xd9"  # which some cameras write behind the pixels
+MOST_PROFILE_BYTES = 4 << 20  # of colours
+EXIF_ORIENTATION = 274
+# The pictures' way to upright, by the EXIF tag; 1 and unknown values need nothing.
+UPRIGHT_BY_ORIENTATION = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# What is stored in 16 or 32 bits was measured with one of these.
+SENSOR_BITS = (8, 10, 12, 14, 16, 32)
+# Of deep grey's pixels, at each end: single ones lie beyond the range, by resampling or a defect.
+OUTLIERS = 0.001
+SIGNED_FROM = 0.1  # of the range, that lies below 0 where grey goes from -1 to 1
+# Behind the pixels' data a marker is neither a stuffed 0 nor a restart.
+_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class DecodedJpeg:
+    """A JPEG's pixels.
+
+    Args:
+        image_bgr: (H, W, 3) uint8, not turned by the EXIF orientation.
+        warning: What is missing; empty where nothing is.
+    """
+
+    image_bgr: np.ndarray
+    warning: str = ""
+
+
+def decode_jpeg(content: bytes) -> np.ndarray | None:
+    """Decode a JPEG into one numpy array, in a third of Pillow's time; None where it complains."""
+    try:
+        return simplejpeg.decode_jpeg(content, "BGR", strict=True)
+    except ValueError:
+        return None  # Pillow tells what is broken from what is only unusual
+
+
+def decode_damaged_jpeg(content: bytes) -> DecodedJpeg | None:
+    """Decode also what lacks its end marker, or has one too early; None where it is worse.
+
+    A file without the marker whose pixels end early as well is none of these: it was cut short.
+    """
+    try:
+        return DecodedJpeg(simplejpeg.decode_jpeg(content, "BGR", strict=True))
+    except ValueError as error:
+        fault = str(error)
+    if not content.rstrip(b"\x00").endswith(END):
+        closed = decode_jpeg(content + END)
+        return None if closed is None else DecodedJpeg(closed, WITHOUT_END)
+    try:
+        image_bgr = simplejpeg.decode_jpeg(content, "BGR", strict=False)
+    except ValueError:
+        return None
+    return DecodedJpeg(image_bgr, "" if HARMLESS in fault else CUT)
+
+
+def count_scans(content: bytes) -> int:
+    """Count the passes over a JPEG's pixels, up to its end, without decoding it."""
+    most = content.count(bytes([0xFF, START_OF_SCAN]))
+    if most <= MOST_SCANS:  # as in all photos, so that no time is lost on them
+        return most
+    scans, place = 0, 2
+    while (marker := _MARKER.search(content, place)) is not None:
+        kind, place = marker[1][0], marker.end()
+        if kind == END_OF_IMAGE:
+            break
+        if kind == START_OF_SCAN:
+            scans += 1
+        # Markers but a few have a length, which skips what looks like markers in a thumbnail.
+        place += int.from_bytes(content[place : place + 2], "big")
+    return scans
+
+
+def check_scans(path: str | os.PathLike, content: bytes) -> None:
+    """Refuse a JPEG that would take minutes.
+
+    Raises:
+        UnreadableFileError: It holds too many scans.
+    """
+    scans = count_scans(content)
+    if scans > MOST_SCANS:
+        raise UnreadableFileError(
+            f"A progressive JPEG has about ten scans, and {MOST_SCANS} at most are read, since "
+            f"each takes as long as a photo. Received {path} with {scans}. Save the photo anew."
+        )
+
+
+def write_jpeg(path: str | os.PathLike, image_bgr: np.ndarray, quality: int) -> None:
+    """Write a JPEG atomically: (H, W, 3) uint8, which may be a window; quality from 1 to 100."""
+    _, encoded = cv2.imencode(".jpg", image_bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    write_bytes(path, encoded.tobytes())
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Convert a picture of any mode to 8-bit RGB, laid on white where it is transparent."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return Image.fromarray(_deep_grey_to_8_bit(np.asarray(image))).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _deep_grey_to_8_bit(grey: np.ndarray) -> np.ndarray:
+    """Scale by the smallest range that holds nearly all values, of floats or a sensor's bits."""
+    grey = grey.astype(np.float64)
+    finite = grey[np.isfinite(grey)]
+    lowest, highest = np.quantile(finite, [OUTLIERS, 1 - OUTLIERS]) if finite.size else (0.0, 0.0)
+    ranges = (1, *(2**bits - 1 for bits in SENSOR_BITS))
+    full = next((top for top in ranges if highest <= top), highest)
+    grey = np.nan_to_num(grey, nan=0.0, posinf=full, neginf=-full)
+    if lowest < -SIGNED_FROM * full:
+        grey, full = grey + full, 2 * full
+    return (grey / full * 255).round().clip(0, 255).astype(np.uint8)
+
+
+def in_srgb(photo_bgr: np.ndarray, profile: bytes | None) -> np.ndarray:
+    """Convert colours of another profile to those that screens take pictures for without one.
+
+    The model is asked about the photo as it is stored, as in training; what people see is this.
+    """
+    if not profile or len(profile) > MOST_PROFILE_BYTES:
+        return photo_bgr
+    try:
+        stored = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        name = stored.profile.profile_description or ""
+        if stored.profile.xcolor_space.strip() != "RGB" or "sRGB" in name:
+            return photo_bgr
+        photo = Image.fromarray(np.ascontiguousarray(photo_bgr[:, :, ::-1]))
+        shown = ImageCms.profileToProfile(photo, stored, ImageCms.createProfile("sRGB"))
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return photo_bgr  # what is no profile says nothing
+    return np.asarray(shown)[:, :, ::-1]
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Turn a picture as its EXIF orientation says; the same one where there is nothing to turn."""
+    turn = UPRIGHT_BY_ORIENTATION.get(orientation(image))
+    return image if turn is None else image.transpose(turn)
+
+
+def orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 where a picture has none or its EXIF block is broken."""
+    if image.format == "TIFF":
+        return 1  # Pillow turns TIFFs by itself, their size already when it opens them
+    try:
+        return int(image.getexif().get(EXIF_ORIENTATION, 1))
+    except (SyntaxError, ValueError, TypeError, OverflowError, OSError, struct.error):
+        return 1  # as detectron2: a picture whose EXIF block is broken is taken as it is
+
+
+def turned(image: np.ndarray, exif_orientation: int) -> np.ndarray:
+    """Turn an array as its EXIF orientation says, as a view."""
+    if exif_orientation in (2, 3, 7):
+        image = image[:, ::-1]
+    if exif_orientation in (3, 4, 7):
+        image = image[::-1]
+    if exif_orientation in (5, 7):
+        return image.swapaxes(0, 1)
+    return np.rot90(image, {6: -1, 8: 1}.get(exif_orientation, 0))
