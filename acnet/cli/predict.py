@@ -128,7 +128,7 @@ def _predict(args: argparse.Namespace, ranks: "Ranks") -> "Outcome | None":
     predictor = _load(args)
     if predictor.rule.model is None:
         logger.warning(
-            "Counts come without interval and grade, which need --count-model, of `acnet calibrate`."
+            "Counts come without interval and grade, which need --count-model of `acnet calibrate`."
         )
     return predict_folder(
         predictor,

@@ -184,9 +184,7 @@ def check_output(output: Path, sources: Sequence[Source], drawing: DrawingOption
                 "Results are written into OUTPUT alone, and links in it are not followed. "
                 f"Received --output {output}, where {name} is a link or a file; name a new folder."
             )
-    if drawing.share:
-        _check_no_faces(output)
-        sources = numbered(sources)
+    sources = numbered(sources) if drawing.share else sources
     ours = {(output / name).resolve() for name in PICTURE_FOLDERS}
     tables = {(output / name).resolve() for name in (PAGE, *TABLE_MARKS)}
     there = {f"{name}/{p.name}" for name in PICTURE_FOLDERS for p in (output / name).glob("*")}
@@ -204,6 +202,8 @@ def check_output(output: Path, sources: Sequence[Source], drawing: DrawingOption
                     "Results must not replace pictures that acnet did not make. Received --output "
                     f"{output}, which holds {file}; name another folder for --output."
                 )
+    if drawing.share:
+        _check_no_faces(output)
     for name, marks in {PAGE: PAGE_MARKS, **TABLE_MARKS}.items():
         check_output_file(output / name, marks=marks, option="--output")
 
