@@ -1,6 +1,7 @@
 """`acnet calibrate`: from which score on is a detection a lesion that counts?"""
 
 import argparse
+import dataclasses
 import sys
 
 from acnet.cli.arguments import natural_int, path, set_up_logging
@@ -13,6 +14,7 @@ DESCRIPTION = """\
 Fit the count of lesions on validation photos, and write it as a small JSON file. One half of the
 photos gives the score threshold with the smallest mean absolute error; the other half says how
 wrong counts are, so that each count gets an interval that holds the true one in 90 % of new photos.
+All of them say what a score means: the share of detections with such a score that is right.
 
 A grade is given only where the counts are of what Hayashi's limits are for: inflammatory lesions
 (papules and pustules, no comedones) on one half of the face. Say what your photos and boxes show.
@@ -78,9 +80,12 @@ def run(args: argparse.Namespace) -> int:
     inputs = [args.ground_truth, args.predictions]
     check_output_file(args.output, inputs=inputs, marks=MARKS, option="--output")
     set_up_logging()
+    from acnet.evaluation.calibration import fit_score_map
     from acnet.evaluation.coco_files import read_ground_truth
     from acnet.evaluation.count_fit import fit_count_model
     from acnet.evaluation.count_model import write_count_model
+    from acnet.evaluation.headline import match_once
+    from acnet.evaluation.result import EvaluationOptions
     from acnet.evaluation.saved_predictions import read_saved_predictions
 
     merge = _merge_name(args)
@@ -95,6 +100,9 @@ def run(args: argparse.Namespace) -> int:
         view=args.view,
         lesions=args.lesions,
     )
+    matches = match_once(ground_truth, detections, EvaluationOptions())
+    fit = fit_score_map(matches, threshold=model.threshold, seed=args.seed)
+    model = dataclasses.replace(model, probability=fit.score_map)
     write_count_model(args.output, model)
     low, high = (bounds.tolist() for bounds in model.interval([5, 20, 50]))
     sys.stdout.write(
@@ -103,6 +111,9 @@ def run(args: argparse.Namespace) -> int:
         f"{model.interval_mae:.2f} on {model.interval_photos} others\n"
         f"{model.coverage:.0%} intervals: 5 counted is {low[0]} to {high[0]}, 20 is {low[1]} to "
         f"{high[1]}, 50 is {low[2]} to {high[2]}\n{_about_grades(model)}\n"
+        f"probabilities by {fit.score_map.method} regression: calibration error {fit.ece:.1f} % on "
+        f"photos not fitted on (of raw scores {fit.raw_ece:.1f} %), of detections that count "
+        f"{fit.counted_ece:.1f} % ({fit.raw_counted_ece:.1f} %)\n"
         f"written to {args.output}\n"
     )
     return 0

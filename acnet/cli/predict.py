@@ -37,6 +37,7 @@ Find lesions in photos. OUTPUT gets
   index.html         all photos on one page, to be opened from the disk
   pictures/          each photo with its boxes; thumbnails/ the same for the page
   counts.csv         lesions in each photo
+  lesions.csv        where each of them is, and how probable
   predictions.json   every box with its score, below the threshold too, as COCO results
   images.json        which photo and class the ids in it mean
   failed.csv         photos that could not be read, and why

@@ -4,6 +4,8 @@ A detection is right where it matches a lesion at IoU 0.5 in the one match of th
 second detection of the same lesion is wrong. Detections that only meet a crowd are neither, and
 left out.
 
+`fit_score_map` makes scores mean it: a monotone map of them, so that AP stays what it is.
+
 Shape shorthand in this module:
     P: number of photos
     N: number of detections that are right or wrong
@@ -14,10 +16,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from acnet.evaluation.count_model import ScoreMap
 from acnet.evaluation.matches import Matches
 
 CORRECT_IOU = 0.5
 PERCENT = 100.0
+FOLDS = 5
+POOLED = 50  # detections whose share of right ones is one point of the isotonic fit
+KNOTS = 64  # of a curve that is stored as a line through points
+LEAST_ODDS = 1e-6  # scores are kept so far from 0 and 1, where their logit is infinite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,15 +170,19 @@ def score_bins(matches: Matches, *, bins: int) -> dict[str, ScoreBins]:
     Returns:
         "ECE", bins of equal width on 0 to 1, and "ECE equal mass".
     """
-    counts = (matches.rank < matches.caps[-1]) & ~matches.ignored(iou=CORRECT_IOU)
-    right = matches.matched(iou=CORRECT_IOU)[counts]
-    photo = matches.detections.photo[counts]
-    scores = matches.detections.scores[counts]
+    photo, scores, right = _right_or_wrong(matches)
     edges = {"ECE": equal_width_edges(bins), "ECE equal mass": equal_mass_edges(scores, bins)}
     num_photos = matches.ground_truth.num_photos
     return {
         name: ScoreBins(photo, scores, right, limits, num_photos) for name, limits in edges.items()
     }
+
+
+def _right_or_wrong(matches: Matches) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (N,) photo, score and bool of the detections that are right or wrong."""
+    counts = (matches.rank < matches.caps[-1]) & ~matches.ignored(iou=CORRECT_IOU)
+    right = matches.matched(iou=CORRECT_IOU)[counts]
+    return matches.detections.photo[counts], matches.detections.scores[counts], right
 
 
 def calibration(matches: Matches, *, bins: int = 10) -> Calibration:
@@ -186,3 +197,100 @@ def calibration(matches: Matches, *, bins: int = 10) -> Calibration:
     """
     binned = score_bins(matches, bins=bins)
     return Calibration(equal_width=binned["ECE"].bins(), equal_mass=binned["ECE equal mass"].bins())
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreFit:
+    """A map from scores to probabilities, and what it is worth on photos that had no say in it.
+
+    Args:
+        score_map: Fitted on all photos.
+        ece: Expected calibration error in percent, each photo mapped by a fit on other photos.
+        raw_ece: The same of the scores themselves.
+        counted_ece: That of the detections with a score of at least the threshold.
+        raw_counted_ece: The same of their scores.
+    """
+
+    score_map: ScoreMap
+    ece: float
+    raw_ece: float
+    counted_ece: float
+    raw_counted_ece: float
+
+
+def fit_score_map(matches: Matches, *, threshold: float = 0.0, seed: int = 0) -> ScoreFit:
+    """Fit what scores mean: isotonic regression or Platt's sigmoid, whichever predicts better.
+
+    The choice is that of the smaller Brier score in a cross-validation over photos.
+
+    Args:
+        matches: Of validation photos, with IoU 0.5 among its thresholds; at least one detection.
+        threshold: From which score on detections count.
+        seed: Of the folds.
+
+    Reference:
+        Zadrozny and Elkan, "Transforming classifier scores into accurate multiclass probability
+        estimates", KDD 2002; Platt, "Probabilistic outputs for support vector machines", 1999.
+    """
+    photo, scores, right = _right_or_wrong(matches)
+    order = np.random.default_rng(seed).permutation(matches.ground_truth.num_photos)
+    fold = order[photo] % FOLDS
+    by_others = {}
+    for fit in (_isotonic, _platt):
+        by_others[fit] = np.zeros(len(scores))
+        for index in np.unique(fold):
+            here = fold == index
+            if not here.all():
+                by_others[fit][here] = fit(scores[~here], right[~here])(scores[here])
+    best = min(by_others, key=lambda fit: np.square(by_others[fit] - right).mean())
+    counted = scores >= threshold
+    eces = [
+        _ece(values[chosen], right[chosen])
+        for chosen in (slice(None), counted)
+        for values in (by_others[best], scores)
+    ]
+    names = ("ece", "raw_ece", "counted_ece", "raw_counted_ece")
+    return ScoreFit(score_map=best(scores, right), **dict(zip(names, eces, strict=True)))
+
+
+def _ece(values: np.ndarray, right: np.ndarray) -> float:
+    photo = np.zeros(len(values), dtype=np.int64)
+    bins = ScoreBins(photo, values, right, equal_width_edges(10), 1)
+    return bins.ece(np.ones(1)) or 0.0
+
+
+def _isotonic(scores: np.ndarray, right: np.ndarray) -> ScoreMap:
+    """Pool neighbouring detections, and then neighbouring pools whose shares fall."""
+    from scipy.optimize import isotonic_regression
+
+    order = np.argsort(scores, kind="stable")
+    pools = np.array_split(order, max(1, len(order) // POOLED))
+    sizes = np.array([len(pool) for pool in pools])
+    means = np.array([scores[pool].mean() for pool in pools])
+    shares = isotonic_regression([right[pool].mean() for pool in pools], weights=sizes).x
+    levels, index = np.unique(shares, return_inverse=True)
+    places = np.bincount(index, means * sizes) / np.bincount(index, sizes)
+    return _score_map("isotonic", places, levels)
+
+
+def _platt(scores: np.ndarray, right: np.ndarray) -> ScoreMap:
+    """Fit right = sigmoid(a logit(score) + b), a at least 0, by maximum likelihood."""
+    from scipy.optimize import minimize
+    from scipy.special import expit, logit
+
+    logits = logit(np.clip(scores.astype(np.float64), LEAST_ODDS, 1 - LEAST_ODDS))
+
+    def loss(factors: np.ndarray) -> float:
+        values = factors[0] * logits + factors[1]
+        return float((np.logaddexp(0, values) - right * values).mean())
+
+    slope, shift = minimize(loss, [1.0, 0.0], bounds=[(0, 20), (-50, 50)]).x
+    knots = np.linspace(logits.min(), logits.max(), KNOTS)
+    return _score_map("Platt", expit(knots), expit(slope * knots + shift))
+
+
+def _score_map(method: str, scores: np.ndarray, shares: np.ndarray) -> ScoreMap:
+    """Make the map, without points whose scores are equal."""
+    scores, first = np.unique(scores, return_index=True)
+    shares = np.clip(shares[first], 0, 1)
+    return ScoreMap(method=method, scores=tuple(scores.tolist()), shares=tuple(shares.tolist()))

@@ -21,6 +21,7 @@ FORMAT = "acnet count model"
 VERSION = 2
 READABLE_VERSIONS = (1, 2)  # version 1 did not say what its photos show
 MOST = 10**9  # of any number in a count model
+MOST_NUMBERS = 1000  # in one of its lists
 ROUNDING = 1e-9  # of quantile * sqrt(count + 1), where it should be a whole number
 UNKNOWN = "unknown"
 VIEWS = ("half face", "whole face", "part of a face", UNKNOWN)
@@ -28,6 +29,37 @@ LESIONS = ("inflammatory", "all", UNKNOWN)
 CHOICES = {"view": VIEWS, "lesions": LESIONS}
 # What Hayashi's limits count: papules and pustules, without comedones, on one half of the face.
 GRADED = ("half face", "inflammatory")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreMap:
+    """From a score to the share of detections with such a score that is right at IoU 0.5.
+
+    Args:
+        method: What was fitted, "isotonic" or "Platt".
+        scores: Rising; between two of them the share is linear, beyond them that of the end.
+        shares: As many, not falling, 0 to 1.
+    """
+
+    method: str
+    scores: tuple[float, ...]
+    shares: tuple[float, ...]
+
+    def __call__(self, scores: np.ndarray) -> np.ndarray:
+        """Return the probability of each score, in the same order as the scores."""
+        return np.interp(scores, self.scores, self.shares)
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether the numbers can be those of such a map."""
+        return (
+            len(self.scores) == len(self.shares)
+            and (np.diff(self.scores) > 0).all()
+            and (np.diff([0.0, *self.shares, 1.0]) >= 0).all()
+        )
+
+
+NESTED = {"probability": ScoreMap}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +79,7 @@ class CountModel:
         seed: Of the split.
         view: What the validation photos show, one of `VIEWS`.
         lesions: Which lesions their boxes mark, one of `LESIONS`.
+        probability: What a score means; None where it was not fitted.
     """
 
     merge: str
@@ -60,6 +93,7 @@ class CountModel:
     seed: int
     view: str = UNKNOWN
     lesions: str = UNKNOWN
+    probability: ScoreMap | None = None
 
     @property
     def has_grade(self) -> bool:
@@ -174,6 +208,8 @@ def parse_count_model(text: str, *, source: str) -> CountModel:
     if odd := sorted((values.keys() - fields.keys()) | (needed - values.keys())):
         raise _unusable(source, f"in which {', '.join(odd)[:200]} is missing or unknown")
     for name, value in values.items():
+        if name in NESTED and value is not None:
+            values[name] = value = _read_nested(NESTED[name], value)
         if not _is_valid(name, fields[name], value):
             raise _unusable(source, f"in which {name} is {shown(value)}")
     if conformal_rank(values["interval_photos"], values["coverage"]) > values["interval_photos"]:
@@ -205,6 +241,8 @@ def check_merge(model: CountModel, merge_name: str, *, source: str) -> None:
 def _is_valid(name: str, kind: type, value: Any) -> bool:
     if name in CHOICES:
         return value in CHOICES[name]
+    if name in NESTED:
+        return value is None or (isinstance(value, NESTED[name]) and value.is_valid)
     if kind is str:
         return isinstance(value, str) and bool(value)
     if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else int):
@@ -214,6 +252,29 @@ def _is_valid(name: str, kind: type, value: Any) -> bool:
     if name == "coverage":
         return 0 < value < 1
     return value >= (1 if name.endswith("_photos") else 0) or name == "threshold"
+
+
+def _read_nested(kind: type, value: Any) -> Any:
+    """Return a `kind` of a mapping's texts, numbers and lists of numbers; else the value itself."""
+    fields = {field.name: field.type for field in dataclasses.fields(kind)}
+    if not isinstance(value, dict) or value.keys() != fields.keys():
+        return value
+    read = {name: tuple(one) if isinstance(one, list) else one for name, one in value.items()}
+    for name, one in read.items():
+        numbers = one if isinstance(one, tuple) else (one,)
+        if fields[name] is str:
+            is_right = isinstance(one, str)
+        else:
+            is_right = (fields[name] is not float) == isinstance(one, tuple)
+            is_right &= 0 < len(numbers) <= MOST_NUMBERS and all(map(_is_number, numbers))
+        if not is_right:
+            return value
+    return kind(**read)
+
+
+def _is_number(value: Any) -> bool:
+    is_one = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_one and -MOST <= value <= MOST  # NaN is neither
 
 
 def _content(model: CountModel) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """From scores to what a photo's row says: how many lesions, between which limits, how severe."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -49,6 +50,14 @@ class CountRule:
 
     threshold: float = DEFAULT_THRESHOLD
     model: CountModel | None = None
+
+    def with_probabilities(self, rows: Sequence[Mapping[str, Any]]) -> list[dict]:
+        """Say beside each score with which probability a lesion is there, if that was fitted."""
+        score_map = self.model and self.model.probability
+        if not score_map or not rows:
+            return [dict(row) for row in rows]
+        values = score_map(np.array([row["score"] for row in rows])).round(4).tolist()
+        return [{**row, "probability": value} for row, value in zip(rows, values, strict=True)]
 
     def __call__(self, scores: Iterable[float]) -> PhotoCount:
         """Count one photo by the scores of all its detections."""

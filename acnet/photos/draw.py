@@ -91,6 +91,7 @@ def write_pictures(
     score_threshold: float,
     class_names: Sequence[str],
     draw_boxes: DrawBoxes,
+    probabilities: np.ndarray | None = None,
     saliency: np.ndarray | None = None,
 ) -> dict[str, str]:
     """Draw what was found in a photo.
@@ -99,7 +100,8 @@ def write_pictures(
         folder: Of all results.
         stem: Of the pictures' names.
         photo_bgr: (H, W, 3) uint8.
-        boxes_xyxy: (N, 4) in pixels of the photo; with scores and indices of classes (N,).
+        boxes_xyxy: (N, 4) in pixels of the photo; with scores, indices of classes, and
+            probabilities that are written at the boxes instead of the scores (N,).
         options: What to draw.
         score_threshold: Lowest score that is drawn, 0 to 1.
         saliency: Over the same field of view in [0, 1], where `attention` is asked for.
@@ -109,7 +111,8 @@ def write_pictures(
     """
     best = np.argsort(-scores, kind="stable")
     best = best[scores[best] >= score_threshold]
-    boxes_xyxy, scores, classes = boxes_xyxy[best], scores[best], classes[best]
+    scores = (scores if probabilities is None else probabilities)[best]
+    boxes_xyxy, classes = boxes_xyxy[best], classes[best]
     if options.share:
         return _write_shareable(folder, stem, photo_bgr, boxes_xyxy, options)
     photo_rgb, shrink = _limit(np.ascontiguousarray(photo_bgr[:, :, ::-1]))
@@ -319,9 +322,6 @@ def contact_sheet(
     Returns:
         (H, columns * (width_px + gap_px) + gap_px, 3) uint8; a row is as high as its highest
         picture.
-
-    Raises:
-        ValueError: There is no picture, or no column.
     """
     if not pictures or columns < 1:
         raise ValueError(

@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 
 PAGE = "index.html"
 PAGE_MARKS = (f"<title>{GALLERY_TITLE}</title>",)
-TABLES = ("counts.csv", "predictions.json", "images.json")
+TABLES = ("counts.csv", "lesions.csv", "predictions.json", "images.json")
 SMALLEST_LIMIT = 100  # of detections, COCO's; fewer are never all that a model may keep
 POLL_SECONDS = 0.5
 # What `atomic_write` calls its files until they are whole.
@@ -149,7 +149,7 @@ def predict_folder(
         output,
         results,
         failed,
-        rows=all_rows(jobs, store),
+        rows=all_rows(jobs, store, detector.rule),
         class_names=detector.class_names,
         info={"merge": detector.merge_name, "count": about},
         bom=bom,
@@ -291,7 +291,7 @@ def _result(job: Job, part: Part, rule: CountRule) -> PhotoResult:
         image_id=job.image_id,
         name=job.source.name,
         image_hw=part.image_hw,
-        rows=[row for row in part.rows if row["score"] >= rule.threshold],
+        rows=rule.with_probabilities([row for row in part.rows if row["score"] >= rule.threshold]),
         count=rule(row["score"] for row in part.rows),
         seconds=part.seconds,
         files=part.files,
@@ -299,11 +299,11 @@ def _result(job: Job, part: Part, rule: CountRule) -> PhotoResult:
     )
 
 
-def all_rows(jobs: Sequence[Job], store: PartStore) -> Iterator[dict]:
+def all_rows(jobs: Sequence[Job], store: PartStore, rule: CountRule) -> Iterator[dict]:
     """Yield the detections of all photos as COCO results, reading one photo's at a time."""
     for job in jobs:
         part = store.read(job.key)
-        for row in part.rows if part is not None else ():
+        for row in rule.with_probabilities(part.rows) if part is not None else ():
             yield {"image_id": job.image_id, **row}
 
 

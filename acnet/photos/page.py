@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
 from markupsafe import Markup
 
 import acnet
@@ -104,6 +105,10 @@ def _tally(results: Sequence[PhotoResult]) -> list[dict]:
 
 def _how(rule: CountRule) -> str:
     counted = f"A lesion counts from a score of {rule.threshold:.3g}"
+    score_map = rule.model and rule.model.probability
+    if score_map:
+        share = score_map(np.array([rule.threshold]))[0]
+        counted += f" (of detections with such a score, {share:.0%} were right)"
     if rule.model is None:
         return (
             f"{counted}, which was not fitted to this model: counts have neither interval nor "

@@ -3,6 +3,7 @@
 predictions.json        COCO results: one row a detection, all scores, in the photos' own pixels
 images.json             what the ids in it mean: COCO's `images` and `categories`
 counts.csv              photo, lesions, between which limits, grade, what is counted, seconds
+lesions.csv             a row for each lesion that counts: where it is, and how probable
 failed.csv              photos that could not be read, with the reason; only where there are any
 warnings.csv            photos that were read, though not all is well; only where there are any
 """
@@ -12,7 +13,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from acnet.photos.sources import Source
 
 FIRST_CATEGORY_ID = 1  # 0 breaks pycocotools' matching
 COUNTS_HEADER = ("photo", "count", "low", "high", "grade", "counted", "seconds")
+LESIONS_HEADER = ("photo", "x", "y", "width", "height", "class", "score", "probability")
 FAILED_HEADER = ("photo", "reason")
 WARNINGS_HEADER = ("photo", "warning")
 # How each table begins, by which a later run knows that it may replace it.
@@ -35,6 +37,7 @@ TABLE_MARKS = {
     "predictions.json": ("[\n]", '[\n{"image_id": '),
     "images.json": ('{"info": {"merge": ',),
     "counts.csv": (",".join(COUNTS_HEADER),),
+    "lesions.csv": (",".join(LESIONS_HEADER),),
     "failed.csv": (",".join(FAILED_HEADER),),
     "warnings.csv": (",".join(WARNINGS_HEADER),),
 }
@@ -195,6 +198,7 @@ def write_results(
     write_json(folder / "images.json", content)
     tables = {
         "counts.csv": [COUNTS_HEADER, *map(_count_row, results)],
+        "lesions.csv": [LESIONS_HEADER, *_lesion_rows(results, class_names)],
         "failed.csv": [FAILED_HEADER, *map(dataclasses.astuple, failed)],
         "warnings.csv": [
             WARNINGS_HEADER,
@@ -202,10 +206,17 @@ def write_results(
         ],
     }
     for name, table in tables.items():
-        if len(table) > 1 or name == "counts.csv":
+        if len(table) > 1 or name in ("counts.csv", "lesions.csv"):
             write_csv(folder / name, table, bom=bom)
         else:
             (folder / name).unlink(missing_ok=True)
+
+
+def _lesion_rows(results: Sequence[PhotoResult], class_names: Sequence[str]) -> Iterator[tuple]:
+    for result in results:
+        for row in result.rows:
+            name = class_names[row["category_id"] - FIRST_CATEGORY_ID]
+            yield (result.name, *row["bbox"], name, row["score"], row.get("probability"))
 
 
 def _write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -272,7 +272,9 @@ class PhotoWorker:
         self._drawing = drawing
         self._draw_boxes = draw_boxes
         self._max_megapixels = max_megapixels
-        options = [dataclasses.asdict(drawing), detector.rule.threshold]
+        score_map = detector.rule.model and detector.rule.model.probability
+        shown = score_map and dataclasses.asdict(score_map)
+        options = [dataclasses.asdict(drawing), detector.rule.threshold, shown]
         self._drawn = digest([DRAWING_VERSION, options])
 
     def is_done(self, job: Job) -> bool:
@@ -309,12 +311,14 @@ class PhotoWorker:
 
     def _draw(self, job: Job, photo_bgr: np.ndarray, part: Part) -> Part:
         self._store.remove_pictures(part.files.values())
+        rows = self._detector.rule.with_probabilities(part.rows)
         saliency = self._detector.saliency(photo_bgr) if self._drawing.attention else None
         files = write_pictures(
             self._store.output,
             job.source.stem,
             photo_bgr,
-            *arrays_of(part.rows),
+            *arrays_of(rows),
+            probabilities=np.array([row.get("probability", row["score"]) for row in rows]),
             options=self._drawing,
             score_threshold=self._detector.rule.threshold,
             class_names=self._detector.class_names,

@@ -23,6 +23,8 @@ def test_fits_writes_and_says_how_well_it_counts(tmp_path, capsys):
     low, high = model.interval([20])
     assert f"20 is {low[0]} to {high[0]}" in shown
     assert "80% intervals" in shown
+    assert "calibration error" in shown
+    assert model.probability.method in ("isotonic", "Platt")
     assert "lesions of unknown kind, unknown view: no grades" in shown
 
 

@@ -78,7 +78,7 @@ def test_shared_results_hold_no_photo_and_no_name(tmp_path, photos, weights):
     assert predict(photos, "--weights", weights, "--output", out, *share) == 0
     names = files_below(out)
     assert {name.split("/")[0] for name in names} <= {
-        *("counts.csv", "images.json", "index.html", "predictions.json"),
+        *("counts.csv", "images.json", "index.html", "lesions.csv", "predictions.json"),
         *("schematics", "crops"),
     }
     assert "schematics/photo_0001.svg" in names

@@ -5,7 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acnet.evaluation.calibration import ScoreBins, equal_mass_edges, equal_width_edges
+from acnet.evaluation.calibration import (
+    ScoreBins,
+    _isotonic,
+    _platt,
+    equal_mass_edges,
+    equal_width_edges,
+    fit_score_map,
+)
+from acnet.evaluation.headline import match_once
+from acnet.evaluation.result import EvaluationOptions
+from tests.evaluation.simulated import simulate
 
 
 def binned(scores, right, edges, photo=None, num_photos=1):
@@ -89,3 +99,37 @@ def test_weighted_error_is_the_formula_over_repeated_photos(rows, weights):
             gap = abs(right[inside].mean() - scores[inside].mean())
             expected += inside.mean() * gap
     assert found == pytest.approx(100 * expected)
+
+
+@pytest.mark.parametrize("fit", [_isotonic, _platt])
+def test_too_bold_scores_become_the_share_that_is_right(fit):
+    # Right with probability s^2: 0.25 at a score of 0.5, 0.64 at 0.8.
+    rng = np.random.default_rng(0)
+    scores = rng.uniform(0.05, 0.95, 20_000)
+    found = fit(scores, rng.random(20_000) < scores**2)
+    assert found.is_valid
+    assert found(np.array([0.5, 0.8])) == pytest.approx([0.25, 0.64], abs=0.05)
+
+
+@pytest.mark.parametrize("fit", [_isotonic, _platt])
+@pytest.mark.parametrize("right", [[False], [True], [False] * 9, [True] * 9])
+def test_few_or_equal_outcomes_give_a_map_too(fit, right):
+    found = fit(np.linspace(0.2, 1, len(right)), np.array(right))
+    assert found.is_valid
+    assert np.isfinite(found(np.array([0.0, 0.5, 1.0]))).all()
+
+
+def test_the_fit_holds_on_other_photos_and_keeps_the_order():
+    def matches(seed):
+        return match_once(*simulate(60, seed=seed), EvaluationOptions())
+
+    fit = fit_score_map(matches(0), threshold=0.5)
+    assert fit.ece < fit.raw_ece
+    assert fit.counted_ece < 10
+    other = matches(1)
+    values = fit.score_map(other.detections.scores)
+    order = np.argsort(other.detections.scores, kind="stable")
+    assert (np.diff(values[order]) >= 0).all()
+    right = other.matched(iou=0.5)
+    assert binned(values, right, equal_width_edges(10)).bins().ece < 5
+    assert fit_score_map(matches(0), threshold=0.5) == fit

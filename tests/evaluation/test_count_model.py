@@ -1,5 +1,6 @@
 """The count model and its file, and the shares that its intervals are judged by."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -12,6 +13,7 @@ from acnet.evaluation.count_model import (
     LESIONS,
     VIEWS,
     CountModel,
+    ScoreMap,
     check_merge,
     conformal_rank,
     read_count_model,
@@ -19,7 +21,10 @@ from acnet.evaluation.count_model import (
 )
 from tests.evaluation.count_models import count_model
 
-MODEL = count_model(merge="soft_nms-linear", threshold=0.4, quantile=1.5)
+SCORES = ScoreMap(method="Platt", scores=(0.1, 0.9), shares=(0.0, 0.5))
+MODEL = dataclasses.replace(
+    count_model(merge="soft_nms-linear", threshold=0.4, quantile=1.5), probability=SCORES
+)
 
 
 def test_the_threshold_is_inclusive_and_empty_photos_count_0():
@@ -65,6 +70,9 @@ def test_a_missing_file_is_named_with_the_command_that_writes_it(tmp_path):
         read_count_model(tmp_path / "nothing.json")
 
 
+PLAIN = {"method": "Platt", "scores": [0.1, 0.9], "shares": [0.0, 0.5]}
+
+
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
@@ -81,6 +89,15 @@ def test_a_missing_file_is_named_with_the_command_that_writes_it(tmp_path):
         ({"merge": ""}, "merge is ''"),
         ({"view": "knee"}, "view is 'knee'"),
         ({"lesions": ["all"]}, "lesions is a list"),
+        ({"probability": 0.5}, "probability is 0.5"),
+        ({"probability": {**PLAIN, "shares": [0.5, 0.4]}}, "probability is "),
+        ({"probability": {**PLAIN, "scores": [0.5, 0.5]}}, "probability is "),
+        ({"probability": {**PLAIN, "shares": [0.5, 1.1]}}, "probability is "),
+        ({"probability": {**PLAIN, "shares": [0.5]}}, "probability is "),
+        ({"probability": {**PLAIN, "scores": ["0.1", 0.5]}}, "probability is "),
+        ({"probability": {**PLAIN, "scores": 0.5, "shares": 0.5}}, "probability is "),
+        ({"probability": {**PLAIN, "scores": [0, 1] * 501}}, "probability is "),
+        ({"probability": {**PLAIN, "method": 1}}, "probability is "),
         ({"extra": 1}, "extra is missing or unknown"),
     ],
 )
@@ -96,7 +113,7 @@ def test_a_file_of_version_1_says_not_what_its_photos_show(tmp_path):
     path = tmp_path / "count.json"
     write_count_model(path, MODEL)
     content = {**json.loads(path.read_text()), "version": 1}
-    del content["view"], content["lesions"]
+    del content["view"], content["lesions"], content["probability"]
     path.write_text(json.dumps(content))
     model = read_count_model(path)
     assert (model.view, model.lesions, model.has_grade) == ("unknown", "unknown", False)
@@ -115,6 +132,10 @@ def test_what_is_no_count_model_is_refused(tmp_path, content):
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UserError, match=r"count\.json, "):
         read_count_model(path)
+
+
+def test_a_score_map_is_linear_between_its_points_and_flat_beyond():
+    assert SCORES(np.array([0.9, 0.5, 0.0, 1.0])) == pytest.approx([0.5, 0.25, 0, 0.5])
 
 
 def test_nan_is_refused(tmp_path):

@@ -1,5 +1,8 @@
 """Counts, their intervals and grades."""
 
+import dataclasses
+
+from acnet.evaluation.count_model import ScoreMap
 from acnet.photos.count import CountRule, PhotoCount
 from tests.evaluation.count_models import count_model
 
@@ -29,3 +32,11 @@ def test_nothing_found_is_a_count_too():
     assert rule([]) == PhotoCount(
         count=0, low=0, high=2, grade=0, counted="inflammatory lesions, half face"
     )
+
+
+def test_probabilities_stand_beside_the_scores_where_they_were_fitted():
+    score_map = ScoreMap(method="Platt", scores=(0.0, 1.0), shares=(0.0, 0.5))
+    rule = CountRule(model=dataclasses.replace(MODEL, probability=score_map))
+    assert rule.with_probabilities([{"score": 0.9}]) == [{"score": 0.9, "probability": 0.45}]
+    assert rule.with_probabilities([]) == []
+    assert CountRule().with_probabilities([{"score": 0.9}]) == [{"score": 0.9}]

@@ -1,6 +1,7 @@
 """A photo's file, the tables of all, and hashes that tell what decides them."""
 
 import csv
+import dataclasses
 import json
 import os
 
@@ -94,6 +95,16 @@ def test_cells_that_need_a_count_model_are_empty_without_one(tmp_path):
         ["photo", "count", "low", "high", "grade", "counted", "seconds"],
         ["1.jpg", "3", "", "", "", "", "1.23"],
         ["2.jpg", "8", "2", "14", "1", "x", "1.23"],
+    ]
+
+
+def test_lesions_are_a_table_of_their_own(tmp_path):
+    rows = [{**ROW, "probability": 0.25}, ROW]
+    write(tmp_path, [dataclasses.replace(result(1, PhotoCount(count=2)), rows=rows)])
+    assert read_csv(tmp_path / "lesions.csv") == [
+        ["photo", "x", "y", "width", "height", "class", "score", "probability"],
+        ["1.jpg", "1.0", "2.0", "3.0", "5.0", "scar", "0.5", "0.25"],
+        ["1.jpg", "1.0", "2.0", "3.0", "5.0", "scar", "0.5", ""],
     ]
 
 
