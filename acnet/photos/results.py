@@ -228,6 +228,8 @@ def _write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
         for index, row in enumerate(rows):
             file.write((",\n" if index else "\n") + json.dumps(row, allow_nan=False))
         file.write("\n]\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _count_row(result: PhotoResult) -> tuple:
