@@ -3,11 +3,15 @@
 import argparse
 import dataclasses
 import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
 
 from acnet.cli.arguments import natural_int, path, set_up_logging
 from acnet.cli.evaluate import PREDICTIONS_HELP, add_command, add_ground_truth
 from acnet.errors import UserError
-from acnet.evaluation.count_model import LESIONS, UNKNOWN, VIEWS, CountModel
+from acnet.evaluation.count_model import LESIONS, UNKNOWN, VIEWS, CountModel, Domain
 from acnet.output_files import check_output_file
 
 DESCRIPTION = """\
@@ -18,6 +22,8 @@ All of them say what a score means: the share of detections with such a score th
 
 A grade is given only where the counts are of what Hayashi's limits are for: inflammatory lesions
 (papules and pustules, no comedones) on one half of the face. Say what your photos and boxes show.
+
+With --image-root the photos themselves are read too, and photos unlike them will get no count.
 
 The threshold belongs to the scores it was fitted to: those of one model, and of one way of merging
 overlapping detections, whose name is stored with it. Fit anew when either changes. Use photos
@@ -70,6 +76,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="which lesions the boxes of GT_VAL.json mark; default unknown",
     )
     parser.add_argument(
+        "--image-root",
+        type=path,
+        metavar="DIR",
+        help="where the file names of GT_VAL.json lead to: learn what photos look like, so that "
+        "others, such as ones without skin, get no count",
+    )
+    parser.add_argument(
         "--seed", type=natural_int, default=0, metavar="S", help="of the two halves; default 0"
     )
     parser.set_defaults(run=run)
@@ -102,7 +115,8 @@ def run(args: argparse.Namespace) -> int:
     )
     matches = match_once(ground_truth, detections, EvaluationOptions())
     fit = fit_score_map(matches, threshold=model.threshold, seed=args.seed)
-    model = dataclasses.replace(model, probability=fit.score_map)
+    domain = args.image_root and _domain(args.image_root, ground_truth.file_names)
+    model = dataclasses.replace(model, probability=fit.score_map, domain=domain)
     write_count_model(args.output, model)
     low, high = (bounds.tolist() for bounds in model.interval([5, 20, 50]))
     sys.stdout.write(
@@ -114,9 +128,18 @@ def run(args: argparse.Namespace) -> int:
         f"probabilities by {fit.score_map.method} regression: calibration error {fit.ece:.1f} % on "
         f"photos not fitted on (of raw scores {fit.raw_ece:.1f} %), of detections that count "
         f"{fit.counted_ece:.1f} % ({fit.raw_counted_ece:.1f} %)\n"
+        f"photos unlike these {'get none' if domain else 'are counted too (--image-root)'}\n"
         f"written to {args.output}\n"
     )
     return 0
+
+
+def _domain(image_root: Path, file_names: Sequence[str]) -> Domain:
+    from acnet.evaluation.count_fit import fit_domain
+    from acnet.photos.count import photo_traits
+    from acnet.photos.read import read_photo
+
+    return fit_domain(np.stack([photo_traits(read_photo(image_root / one)) for one in file_names]))
 
 
 def _about_grades(model: CountModel) -> str:

@@ -36,12 +36,10 @@ Find lesions in photos. OUTPUT gets
 
   index.html         all photos on one page, to be opened from the disk
   pictures/          each photo with its boxes; thumbnails/ the same for the page
-  counts.csv         lesions in each photo
-  lesions.csv        where each of them is, and how probable
+  counts.csv         lesions in each photo; lesions.csv has each, and how probable it is
   predictions.json   every box with its score, below the threshold too, as COCO results
   images.json        which photo and class the ids in it mean
-  failed.csv         photos that could not be read, and why
-  warnings.csv       photos of which a part may be missing
+  failed.csv         photos that could not be read; warnings.csv those that may be cut
 
 After an interruption the same command goes on where it was. Several processes or machines share
 the work under torchrun (see the examples); OUTPUT is then on a disk that all of them see.
@@ -180,12 +178,14 @@ def _choose_gpu(ranks: "Ranks") -> None:
 
 
 def _summary(args: argparse.Namespace, outcome: "Outcome") -> str:
-    lesions = sum(result.count.count for result in outcome.results)
+    lesions = sum(result.count.count or 0 for result in outcome.results)
     photos = len(outcome.results)
+    not_counted = sum(result.count.count is None for result in outcome.results)
+    unlike = f"; {not_counted} not counted, unlike the model's own" if not_counted else ""
     pictures = "schematics, crops" if args.share else "pictures"
     return (
         f"{lesions} lesion{'s' * (lesions != 1)} (score {outcome.rule.threshold:.3g} or more) in "
-        f"{photos} photo{'s' * (photos != 1)}\nwritten to {printable(str(args.output))}: "
+        f"{photos} photo{'s' * (photos != 1)}{unlike}\nwritten to {printable(str(args.output))}: "
         f"index.html, {pictures}, counts.csv, predictions.json, images.json\n"
     )
 

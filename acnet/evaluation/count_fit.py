@@ -27,7 +27,9 @@ import numpy as np
 
 from acnet.errors import UserError
 from acnet.evaluation.columns import Detections
-from acnet.evaluation.count_model import UNKNOWN, CountModel, conformal_rank
+from acnet.evaluation.count_model import UNKNOWN, CountModel, Domain, conformal_rank
+
+LEAST_SCALE = 1e-3  # of a trait, in units of its mean
 
 
 def fit_count_model(
@@ -152,6 +154,35 @@ def conformal_quantile(errors: np.ndarray, coverage: float) -> float:
     if rank > len(errors):
         _check_size(len(errors), len(errors), coverage)
     return float(np.sort(errors)[rank - 1])
+
+
+def fit_domain(traits: np.ndarray, *, share_inside: float = 0.95) -> Domain:
+    """Learn what the validation photos look like, and how far other photos may be from that.
+
+    Args:
+        traits: (P, T) of `acnet.photos.count.photo_traits`.
+        share_inside: Of new photos like these, how many shall be inside the limit: each photo's
+            distance is that from all others, and the limit is a conformal quantile of these.
+
+    Raises:
+        UserError: There are too few photos.
+    """
+    num_photos = len(traits)
+    if num_photos < least_photos(share_inside):
+        raise UserError(
+            f"What photos look like is learnt from at least {least_photos(share_inside)} of them. "
+            f"Received {num_photos}; leave --image-root out, so that every photo is counted."
+        )
+    mean, scale = traits.mean(axis=0), traits.std(axis=0)
+    floor = LEAST_SCALE * (1 + np.abs(mean))  # where all photos have the same trait
+    others = num_photos - 1
+    mean_of_others = (num_photos * mean - traits) / others
+    squares = (num_photos * (scale**2 + mean**2) - traits**2) / others
+    scale_of_others = np.sqrt(np.maximum(squares - mean_of_others**2, floor**2))
+    z = (traits - mean_of_others) / scale_of_others
+    limit = conformal_quantile(np.log1p(z**2).mean(axis=1), share_inside)
+    scale = np.maximum(scale, floor)
+    return Domain(mean=tuple(mean.tolist()), scale=tuple(scale.tolist()), limit=limit)
 
 
 def least_photos(coverage: float) -> int:

@@ -59,7 +59,44 @@ class ScoreMap:
         )
 
 
-NESTED = {"probability": ScoreMap}
+NUM_TRAITS = 30  # of `acnet.photos.count.photo_traits`
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domain:
+    """What photos look like that the validation photos stand for.
+
+    Args:
+        mean: (NUM_TRAITS,) of the validation photos' traits.
+        scale: (NUM_TRAITS,) standard deviations.
+        limit: Largest distance of a photo that is like them.
+    """
+
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    limit: float
+
+    def distances(self, traits: np.ndarray) -> np.ndarray:
+        """Return the distance of each photo, (..., NUM_TRAITS) to (...).
+
+        NOT IN PAPER: the mean of log(1 + z^2) over traits, the negative log-likelihood of
+        independent Cauchy variables; one odd trait says little, many say much.
+        """
+        z = (np.asarray(traits) - self.mean) / self.scale
+        return np.log1p(np.square(z)).mean(axis=-1)
+
+    def has(self, traits: np.ndarray) -> bool:
+        """Tell whether a photo is like the validation photos."""
+        return bool(self.distances(traits) <= self.limit)
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether the numbers can be those of a domain."""
+        right_sizes = len(self.mean) == len(self.scale) == NUM_TRAITS
+        return right_sizes and min(self.scale) > 0 and self.limit >= 0
+
+
+NESTED = {"probability": ScoreMap, "domain": Domain}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +117,7 @@ class CountModel:
         view: What the validation photos show, one of `VIEWS`.
         lesions: Which lesions their boxes mark, one of `LESIONS`.
         probability: What a score means; None where it was not fitted.
+        domain: Which photos it may count; None for all.
     """
 
     merge: str
@@ -94,6 +132,7 @@ class CountModel:
     view: str = UNKNOWN
     lesions: str = UNKNOWN
     probability: ScoreMap | None = None
+    domain: Domain | None = None
 
     @property
     def has_grade(self) -> bool:

@@ -25,7 +25,7 @@ from acnet.inference.trained_model import (
     find_weights,
     load_model,
 )
-from acnet.photos.count import CountRule, PhotoCount
+from acnet.photos.count import CountRule, PhotoCount, photo_traits
 from acnet.photos.grid import Progress, TilingOptions, tile_batches
 from acnet.photos.merge import (
     NMS,
@@ -252,10 +252,10 @@ class Predictor:
         """Count a photo's lesions.
 
         Returns:
-            Their number; with a count model also the interval in which the true number lies, and
-            Hayashi's grade.
+            Their number; with a count model also interval and grade, or why there is none.
         """
-        return self.rule(self.detect(as_bgr(photo)).scores.tolist())
+        image = as_bgr(photo)
+        return self.rule(self.detect(image).scores.tolist(), photo_traits(image))
 
     def detect(self, photo_bgr: np.ndarray, *, progress: Progress | None = None) -> TileDetections:
         """Detect the lesions of one photo, (H, W, 3) uint8 in BGR, as arrays of numpy."""

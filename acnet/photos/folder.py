@@ -287,12 +287,15 @@ def _result(job: Job, part: Part, rule: CountRule) -> PhotoResult:
             "hundred at most.",
             *(job.source.name, len(part.rows)),
         )
+    count = rule((row["score"] for row in part.rows), part.traits)
     return PhotoResult(
         image_id=job.image_id,
         name=job.source.name,
         image_hw=part.image_hw,
-        rows=rule.with_probabilities([row for row in part.rows if row["score"] >= rule.threshold]),
-        count=rule(row["score"] for row in part.rows),
+        rows=rule.with_probabilities(
+            [row for row in part.rows if count.count and row["score"] >= rule.threshold]
+        ),
+        count=count,
         seconds=part.seconds,
         files=part.files,
         warning=part.warning,

@@ -57,7 +57,8 @@ def write_gallery(
         title=GALLERY_TITLE,
         photos=[_card(result) for result in results],
         failed=failed,
-        total=sum(result.count.count for result in results),
+        total=sum(result.count.count or 0 for result in results),
+        uncounted=sum(result.count.count is None for result in results),
         tally=_tally(results) if has_grades else [],
         how=_how(rule),
         level=f"{rule.model.coverage:.0%}" if rule.model else "",
@@ -73,7 +74,10 @@ def write_gallery(
 
 def _card(result: PhotoResult) -> dict:
     count, files = result.count, result.files
-    lesions = "1 lesion" if count.count == 1 else f"{count.count} lesions"
+    if count.count is None:
+        lesions = count.note
+    else:
+        lesions = "1 lesion" if count.count == 1 else f"{count.count} lesions"
     grade = "" if count.grade is None else f", {GRADE_NAMES[count.grade]}"
     full = files.get("picture") or files["schematic"]
     return {
@@ -83,6 +87,7 @@ def _card(result: PhotoResult) -> dict:
         "high": count.high,
         "grade": count.grade,
         "counted": count.counted,
+        "note": count.note,
         "width": result.image_hw[1],
         "height": result.image_hw[0],
         "seconds": result.seconds,

@@ -28,7 +28,7 @@ from acnet.photos.count import PhotoCount
 from acnet.photos.sources import Source
 
 FIRST_CATEGORY_ID = 1  # 0 breaks pycocotools' matching
-COUNTS_HEADER = ("photo", "count", "low", "high", "grade", "counted", "seconds")
+COUNTS_HEADER = ("photo", "count", "low", "high", "grade", "counted", "note", "seconds")
 LESIONS_HEADER = ("photo", "x", "y", "width", "height", "class", "score", "probability")
 FAILED_HEADER = ("photo", "reason")
 WARNINGS_HEADER = ("photo", "warning")
@@ -235,6 +235,6 @@ def _write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 def _count_row(result: PhotoResult) -> tuple:
     count = result.count  # csv writes None as an empty cell
     return (
-        *(result.name, count.count, count.low, count.high, count.grade, count.counted),
+        *(result.name, count.count, count.low, count.high, count.grade, count.counted, count.note),
         f"{result.seconds:.2f}",
     )

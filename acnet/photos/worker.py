@@ -24,9 +24,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from acnet.errors import UserError
+from acnet.evaluation.count_model import NUM_TRAITS
 from acnet.files import write_json
 from acnet.output_files import is_ours
-from acnet.photos.count import CountRule
+from acnet.photos.count import CountRule, photo_traits
 from acnet.photos.decode import in_srgb
 from acnet.photos.draw import (
     PICTURE_FOLDERS,
@@ -44,7 +45,7 @@ from acnet.photos.sources import Source, without_folders
 logger = logging.getLogger(__name__)
 
 DRAWING_VERSION = 2  # raise it when pictures change their look
-FORMAT = 2  # raise it when the meaning of a record changes
+FORMAT = 3  # raise it when the meaning of a record changes
 PARTS = ".parts"
 FOLDER_OF = dict(
     zip(("picture", "thumbnail", "attention", "schematic", "crops"), PICTURE_FOLDERS, strict=True)
@@ -104,6 +105,7 @@ class Part:
         drawn: Hash of the options that its pictures were drawn with.
         files: Path of each picture in the output folder, by kind.
         warning: What was wrong with its file, though it could be read.
+        traits: Of `photo_traits`.
     """
 
     image_hw: tuple[int, int]
@@ -112,6 +114,7 @@ class Part:
     drawn: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
     warning: str = ""
+    traits: list[float] = field(default_factory=list)
 
 
 class PartStore:
@@ -229,7 +232,8 @@ def _check_part(part: Part, classes: int) -> None:
             raise ValueError("no detection of this model")
     texts = (part.drawn, part.warning)
     if (
-        not isinstance(part.rows, list)
+        len([_number(trait) for trait in part.traits]) != NUM_TRAITS
+        or not isinstance(part.rows, list)
         or min(height, width) < 1
         or _number(part.seconds) < 0
         or not all(map(_is_text, texts))
@@ -272,10 +276,8 @@ class PhotoWorker:
         self._drawing = drawing
         self._draw_boxes = draw_boxes
         self._max_megapixels = max_megapixels
-        score_map = detector.rule.model and detector.rule.model.probability
-        shown = score_map and dataclasses.asdict(score_map)
-        options = [dataclasses.asdict(drawing), detector.rule.threshold, shown]
-        self._drawn = digest([DRAWING_VERSION, options])
+        rule = dataclasses.asdict(detector.rule)
+        self._drawn = digest([DRAWING_VERSION, dataclasses.asdict(drawing), rule])
 
     def is_done(self, job: Job) -> bool:
         """Tell whether a photo has its file, or cannot be read."""
@@ -300,6 +302,7 @@ class PhotoWorker:
                     rows=rows_of(found.boxes_xyxy, found.scores, found.classes),
                     seconds=time.perf_counter() - start,
                     warning=photo.warning,
+                    traits=photo_traits(photo.image_bgr).tolist(),
                 )
             part = self._draw(job, in_srgb(photo.image_bgr, photo.profile), part)
         except OSError:  # of the disk, which the next photo would meet as well
@@ -311,7 +314,8 @@ class PhotoWorker:
 
     def _draw(self, job: Job, photo_bgr: np.ndarray, part: Part) -> Part:
         self._store.remove_pictures(part.files.values())
-        rows = self._detector.rule.with_probabilities(part.rows)
+        rule = self._detector.rule
+        rows = rule.with_probabilities(part.rows)
         saliency = self._detector.saliency(photo_bgr) if self._drawing.attention else None
         files = write_pictures(
             self._store.output,
@@ -320,7 +324,7 @@ class PhotoWorker:
             *arrays_of(rows),
             probabilities=np.array([row.get("probability", row["score"]) for row in rows]),
             options=self._drawing,
-            score_threshold=self._detector.rule.threshold,
+            score_threshold=rule.threshold if rule.may_count(part.traits) else np.inf,
             class_names=self._detector.class_names,
             draw_boxes=self._draw_boxes,
             saliency=saliency,

@@ -1,9 +1,14 @@
 """`acnet calibrate` as a user runs it on saved files."""
 
+import json
+
+import numpy as np
 import pytest
+from PIL import Image
 
 from acnet.cli.main import main
 from acnet.evaluation.count_model import read_count_model
+from acnet.photos.count import photo_traits
 from tests.cli.evaluation_files import save_as_predict_does, save_set
 
 
@@ -91,3 +96,21 @@ def test_what_photos_show_is_stored_and_decides_about_grades(tmp_path, capsys):
     assert run(*save_set(tmp_path, 30, seed=0), *options, "--output", output) == 0
     assert "photos get Hayashi's grade" in capsys.readouterr().out
     assert read_count_model(output).has_grade
+
+
+def test_photos_themselves_say_which_others_get_a_count(tmp_path, capsys):
+    truth, predictions = save_set(tmp_path, 30, seed=0)
+    rng = np.random.default_rng(0)
+    for image in json.loads(truth.read_text())["images"]:
+        path = tmp_path / "photos" / image["file_name"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(90, 130, (8, 9, 3), np.uint8)).save(path)
+    output = tmp_path / "count.json"
+    options = ["--merge", "nms", "--image-root", tmp_path / "photos"]
+    assert run(truth, predictions, *options, "--output", output) == 0
+    assert "photos unlike these get none" in capsys.readouterr().out
+    domain = read_count_model(output).domain
+    assert not domain.has(photo_traits(np.zeros((8, 9, 3), np.uint8)))
+    path.unlink()
+    assert run(truth, predictions, *options, "--output", tmp_path / "other.json") == 2
+    assert path.name in capsys.readouterr().err

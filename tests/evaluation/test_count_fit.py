@@ -12,6 +12,7 @@ from acnet.evaluation.columns import sort_detections
 from acnet.evaluation.count_fit import (
     conformal_quantile,
     fit_count_model,
+    fit_domain,
     fit_threshold,
     least_photos,
 )
@@ -167,3 +168,19 @@ def test_quantile_is_in_units_of_the_root_of_the_count():
     assert high.tolist() == [5, 1, 109]
     assert math.isclose(model.fit_mae, 2)
     assert math.isclose(model.interval_mae, 2)
+
+
+def test_the_limit_is_that_of_each_photo_s_distance_from_all_others():
+    traits = np.random.default_rng(0).normal(5, 2, (40, 30))
+    traits[:, 0] = 1  # a trait that never differs
+    found = fit_domain(traits)
+    distances = []
+    for one, others in ((traits[i], np.delete(traits, i, axis=0)) for i in range(40)):
+        scale = np.maximum(others.std(axis=0), 1e-3 * (1 + traits.mean(axis=0)))
+        z = (one - others.mean(axis=0)) / scale
+        distances.append(np.log1p(z**2).mean())
+    assert found.limit == pytest.approx(sorted(distances)[38])  # ceil(41 * 0.95) = 39th of 40
+    assert found.has(traits.mean(axis=0))
+    assert not found.has(traits.mean(axis=0) + 10)
+    with pytest.raises(UserError, match="at least 19 of them"):
+        fit_domain(traits[:18])

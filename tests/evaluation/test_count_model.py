@@ -13,6 +13,7 @@ from acnet.evaluation.count_model import (
     LESIONS,
     VIEWS,
     CountModel,
+    Domain,
     ScoreMap,
     check_merge,
     conformal_rank,
@@ -23,7 +24,9 @@ from tests.evaluation.count_models import count_model
 
 SCORES = ScoreMap(method="Platt", scores=(0.1, 0.9), shares=(0.0, 0.5))
 MODEL = dataclasses.replace(
-    count_model(merge="soft_nms-linear", threshold=0.4, quantile=1.5), probability=SCORES
+    count_model(merge="soft_nms-linear", threshold=0.4, quantile=1.5),
+    probability=SCORES,
+    domain=Domain(mean=(0.5,) * 30, scale=(1.0,) * 30, limit=1.5),
 )
 
 
@@ -70,6 +73,7 @@ def test_a_missing_file_is_named_with_the_command_that_writes_it(tmp_path):
         read_count_model(tmp_path / "nothing.json")
 
 
+DOMAIN = {"mean": [0.0] * 30, "scale": [1.0] * 30, "limit": 1.0}
 PLAIN = {"method": "Platt", "scores": [0.1, 0.9], "shares": [0.0, 0.5]}
 
 
@@ -98,6 +102,10 @@ PLAIN = {"method": "Platt", "scores": [0.1, 0.9], "shares": [0.0, 0.5]}
         ({"probability": {**PLAIN, "scores": 0.5, "shares": 0.5}}, "probability is "),
         ({"probability": {**PLAIN, "scores": [0, 1] * 501}}, "probability is "),
         ({"probability": {**PLAIN, "method": 1}}, "probability is "),
+        ({"domain": {"mean": [0], "scale": [1], "limit": 1.0}}, "domain is "),
+        ({"domain": {**DOMAIN, "scale": [1] * 29 + [0]}}, "domain is "),
+        ({"domain": {**DOMAIN, "limit": [1.0]}}, "domain is "),
+        ({"domain": {**DOMAIN, "mean": [1e10] * 30}}, "domain is "),
         ({"extra": 1}, "extra is missing or unknown"),
     ],
 )
@@ -113,7 +121,7 @@ def test_a_file_of_version_1_says_not_what_its_photos_show(tmp_path):
     path = tmp_path / "count.json"
     write_count_model(path, MODEL)
     content = {**json.loads(path.read_text()), "version": 1}
-    del content["view"], content["lesions"], content["probability"]
+    del content["view"], content["lesions"], content["probability"], content["domain"]
     path.write_text(json.dumps(content))
     model = read_count_model(path)
     assert (model.view, model.lesions, model.has_grade) == ("unknown", "unknown", False)

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from acnet.errors import UserError
+from acnet.evaluation.count_model import NUM_TRAITS
 from acnet.photos import worker
 from acnet.photos.count import CountRule
 from acnet.photos.draw import DrawingOptions
@@ -221,7 +222,10 @@ def test_a_photo_at_the_limit_is_named(tmp_path, caplog, rows, weakest, is_told)
     store = PartStore(tmp_path)
     scores = [0.9] * (rows - 1) + [weakest] * (rows > 0)
     found = [{"category_id": 1, "bbox": [0.0, 0.0, 1.0, 1.0], "score": score} for score in scores]
-    store.write("key", Part(image_hw=(5, 7), rows=found, seconds=0.5, drawn="now", files={}))
+    store.write(
+        "key",
+        Part(image_hw=(5, 7), rows=found, seconds=0.5, drawn="now", traits=[0.0] * NUM_TRAITS),
+    )
     job = Job(image_id=1, source=Source(tmp_path / "a.jpg", "a.jpg", "a"), key="key")
     with caplog.at_level(logging.WARNING, logger="acnet"):
         (result,), _ = collect([job], store, CountRule(threshold=0.5))

@@ -90,6 +90,14 @@ def test_counts_of_other_photos_have_no_grade_and_the_page_says_why(tmp_path):
     assert "severe" not in text
 
 
+def test_a_photo_that_is_not_counted_says_why(tmp_path):
+    unlike = PhotoCount(count=None, note="unlike these: no count")
+    text = page(tmp_path, [result("a.png", unlike), result("b.png", PhotoCount(count=2))])
+    assert '<p class="note">Unlike these: no count.</p>' in text
+    assert '<strong><data value="2">2</data></strong> lesions in' in text
+    assert Page(text).attributes("li", "data-count") == ["-1", "2"]
+
+
 def test_without_one_there_are_none_and_the_page_says_why(tmp_path):
     text = page(tmp_path, [result("a.png", PhotoCount(count=23))])
     assert "severe" not in text

@@ -10,6 +10,7 @@ import torch
 from detectron2.structures import Boxes, Instances
 
 from acnet.config import load_config
+from acnet.evaluation.count_model import NUM_TRAITS
 from acnet.files import file_sha256
 from acnet.inference.trained_model import config_digest
 from acnet.photos.count import PhotoCount
@@ -28,6 +29,7 @@ from acnet.photos.sources import Source
 from acnet.photos.worker import Part, PartStore
 from acnet.visualization.lesion_visualizer import instances_of
 
+TRAITS = [0.0] * NUM_TRAITS
 ROW = {"category_id": 2, "bbox": [1.0, 2.0, 3.0, 5.0], "score": 0.5}
 
 
@@ -89,12 +91,14 @@ def test_files_are_coco(tmp_path):
 
 
 def test_cells_that_need_a_count_model_are_empty_without_one(tmp_path):
+    unlike = PhotoCount(count=None, note="unlike")
     fitted = PhotoCount(count=8, low=2, high=14, grade=1, counted="x")
-    write(tmp_path, [result(1, PhotoCount(count=3)), result(2, fitted)])
+    write(tmp_path, [result(1, PhotoCount(count=3)), result(2, fitted), result(3, unlike)])
     assert read_csv(tmp_path / "counts.csv") == [
-        ["photo", "count", "low", "high", "grade", "counted", "seconds"],
-        ["1.jpg", "3", "", "", "", "", "1.23"],
-        ["2.jpg", "8", "2", "14", "1", "x", "1.23"],
+        ["photo", "count", "low", "high", "grade", "counted", "note", "seconds"],
+        ["1.jpg", "3", "", "", "", "", "", "1.23"],
+        ["2.jpg", "8", "2", "14", "1", "x", "", "1.23"],
+        ["3.jpg", "", "", "", "", "", "unlike", "1.23"],
     ]
 
 
@@ -129,7 +133,7 @@ def part(store: PartStore, *files: str, drawn: str = "now") -> Part:
         (store.output / file).parent.mkdir(exist_ok=True)
         (store.output / file).write_text(PICTURE_MARK)
     named = {"attention" if "attention" in file else "picture": file for file in files}
-    return Part(image_hw=(5, 7), rows=[ROW], seconds=0.5, drawn=drawn, files=named)
+    return Part(image_hw=(5, 7), rows=[ROW], seconds=0.5, drawn=drawn, files=named, traits=TRAITS)
 
 
 def test_what_is_written_is_read(store):
