@@ -1,10 +1,20 @@
-"""Small COCO files for tests, written by hand."""
+"""Small COCO files and columns for tests, written by hand."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from acnet.evaluation.columns import Detections, GroundTruth
+import numpy as np
+
+from acnet.evaluation import (
+    Detections,
+    GroundTruth,
+    Matches,
+    detections_from_rows,
+    ground_truth_from_coco,
+    match,
+    sort_detections,
+)
 
 
 def images_of(names: Sequence[str], ids: Sequence[int] | None = None, side: int = 320) -> list:
@@ -41,12 +51,7 @@ def write_truth(path: Path, truth: GroundTruth) -> Path:
 def write_predictions(path: Path, detections: Detections, image_ids: Sequence[int]) -> Path:
     """Write columns as COCO results, with the id of each photo."""
     rows = [
-        {
-            "image_id": int(image_ids[photo]),
-            "category_id": int(class_index) + 1,
-            "bbox": box,
-            "score": score,
-        }
+        row_of(box, score, int(image_ids[photo]), int(class_index) + 1)
         for photo, class_index, box, score in zip(
             detections.photo,
             detections.classes,
@@ -59,7 +64,65 @@ def write_predictions(path: Path, detections: Detections, image_ids: Sequence[in
 
 
 def write(path: Path, content: object) -> Path:
-    """Write JSON, and return where."""
+    """Write text, or anything else as JSON, and return where."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
     return path
+
+
+def content_of(
+    lesions: Sequence, *, num_photos: int = 1, class_names: Sequence[str] = ("acne",)
+) -> dict:
+    """Return the content of a COCO file.
+
+    A lesion is an XYWH box in photo 1 and of class 1, or what its annotation says beside that.
+    """
+    one = {"image_id": 1, "category_id": 1}
+    return {
+        "images": images_of([f"{i}.jpg" for i in range(1, num_photos + 1)], side=640),
+        "categories": [{"id": k, "name": name} for k, name in enumerate(class_names, start=1)],
+        "annotations": [
+            one | {"id": i} | (lesion if isinstance(lesion, dict) else {"bbox": lesion})
+            for i, lesion in enumerate(lesions, start=1)
+        ],
+    }
+
+
+def row_of(box: Sequence[float], score: float, image_id: int = 1, category_id: int = 1) -> dict:
+    """Return a row of COCO results."""
+    return {"image_id": image_id, "category_id": category_id, "bbox": box, "score": score}
+
+
+def match_rows(content: dict, rows: list[dict], **options) -> Matches:
+    """Match COCO's dictionaries."""
+    ground_truth = ground_truth_from_coco(content)
+    return match(ground_truth, detections_from_rows(rows, ground_truth), **options)
+
+
+def truth_of(photo: Sequence[int], boxes: Sequence, num_photos: int, crowd=None) -> GroundTruth:
+    """Return columns of XYWH boxes of one class in photos of 320 x 320 pixels."""
+    boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
+    return GroundTruth(
+        image_ids=np.arange(1, num_photos + 1),
+        file_names=tuple(f"{index:05d}.jpg" for index in range(num_photos)),
+        image_hw=np.full((num_photos, 2), 320),
+        category_ids=np.array([1]),
+        class_names=("acne",),
+        photo=np.asarray(photo, dtype=np.int32),
+        classes=np.zeros(len(boxes), np.int32),
+        boxes_xywh=boxes,
+        areas=boxes[:, 2] * boxes[:, 3],
+        crowd=np.zeros(len(boxes), bool) if crowd is None else np.asarray(crowd, dtype=bool),
+        difficult=np.zeros(len(boxes), bool),
+    )
+
+
+def detections_of(photo: Sequence[int], scores: Sequence[float], boxes=None) -> Detections:
+    """Return sorted columns of one class, of XYWH boxes that are empty unless given."""
+    rows = len(photo)
+    return sort_detections(
+        photo=np.asarray(photo, dtype=np.int32),
+        classes=np.zeros(rows, np.int32),
+        boxes_xywh=np.zeros((rows, 4)) if boxes is None else boxes,
+        scores=np.asarray(scores, dtype=np.float64),
+    )

@@ -8,6 +8,8 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from tests.evaluation.coco_content import row_of
+
 CLASS_NAMES = ("papule", "pustule", "nodule")
 
 
@@ -24,17 +26,11 @@ def random_boxes(rng: np.random.Generator, number: int) -> list[list[float]]:
 def random_set(
     seed: int, *, num_photos: int = 8, num_classes: int = 3, lesions: int = 12
 ) -> tuple[dict, list[dict]]:
-    """Make ground truth and results.
+    """Make the content of a COCO file with ids that have gaps, and rows of results.
 
-    Args:
-        seed: Of the random numbers.
-        num_photos: Among them some without lesions, some without detections, some with neither.
-        num_classes: The last of several is never annotated.
-        lesions: The most of a photo.
-
-    Returns:
-        The content of a COCO file with ids that have gaps, and rows of results: crowds, ties in
-        score and in IoU, boxes on each other, boxes without area.
+    There are crowds, ties in score and in IoU, boxes on each other, boxes without area, and photos
+    without lesions, detections or both. A photo has at most `lesions`; the last of several classes
+    is never annotated.
     """
     rng = np.random.default_rng(seed)
     image_ids = (rng.permutation(num_photos * 3)[:num_photos] + 1).tolist()
@@ -60,14 +56,8 @@ def random_set(
                 found.append((jittered(rng, box), category_id if is_right else None))
         found += [(box, None) for box in random_boxes(rng, int(rng.integers(0, 6)))]
         for box, category_id in found if rng.random() > 0.15 else []:
-            results.append(
-                {
-                    "image_id": image_id,
-                    "category_id": category_id or int(rng.choice(category_ids)),
-                    "bbox": box,
-                    "score": float(rng.integers(1, 20)) / 20,
-                }
-            )
+            category_id = category_id or int(rng.choice(category_ids))
+            results.append(row_of(box, float(rng.integers(1, 20)) / 20, image_id, category_id))
     rng.shuffle(annotations)
     rng.shuffle(results)
     images = [
@@ -97,16 +87,10 @@ def jittered(rng: np.random.Generator, box: list[float]) -> list[float]:
 def run_pycocotools(
     content: dict, results: list[dict], *, caps: list[int], area_ranges: list[list[float]]
 ) -> COCOeval:
-    """Evaluate with the reference.
+    """Evaluate with the reference, which wants at least one row of results.
 
-    Args:
-        content: Of the COCO file.
-        results: Rows, at least one, since pycocotools refuses none.
-        caps: Its `maxDets`.
-        area_ranges: Its `areaRng`.
-
-    Returns:
-        It, with `precision` of shape (T, 101, K, A, M) and `recall` of (T, K, A, M).
+    Its `precision` has the shape (T, 101, K, A, M) and its `recall` (T, K, A, M), with A ranges of
+    areas and M caps.
     """
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()

@@ -3,7 +3,8 @@
 import numpy as np
 
 from acnet.data.toy import lesions
-from acnet.evaluation.columns import Detections, GroundTruth, sort_detections
+from acnet.evaluation.columns import Detections, GroundTruth
+from tests.evaluation.coco_content import detections_of, truth_of
 
 SIDE_PX = 320
 
@@ -15,13 +16,7 @@ def simulate(num_photos: int, *, seed: int, skill: float = 1.0) -> tuple[GroundT
     of the lesions has a second, shifted box; and photos have false positives with low scores, more
     where the photo is hard. All scores are kept, as a detector's file keeps them.
 
-    Args:
-        num_photos: P.
-        seed: Of everything.
-        skill: How far the scores of lesions lie above those of false positives.
-
-    Returns:
-        Ground truth and detections of P photos.
+    `skill` is how far the scores of lesions lie above those of false positives.
     """
     rng = np.random.default_rng(seed)
     true, found = [], []
@@ -29,7 +24,9 @@ def simulate(num_photos: int, *, seed: int, skill: float = 1.0) -> tuple[GroundT
         boxes = _toy_boxes(rng)
         true.append(np.column_stack([np.full(len(boxes), photo), boxes]))
         found.append(_detect(rng, photo, boxes, skill))
-    return _truth(np.concatenate(true), num_photos), _detections(np.concatenate(found))
+    true, found = np.concatenate(true), np.concatenate(found)
+    truth = truth_of(true[:, 0], true[:, 1:], num_photos)
+    return truth, detections_of(found[:, 0], found[:, 5], found[:, 1:5])
 
 
 def _toy_boxes(rng: np.random.Generator) -> np.ndarray:
@@ -64,28 +61,3 @@ def _jitter(rng: np.random.Generator, boxes: np.ndarray, share: float) -> np.nda
     moved = boxes + rng.normal(0, share, size=boxes.shape) * sizes
     moved[:, 2:] = np.maximum(moved[:, 2:], 1)
     return moved
-
-
-def _truth(rows: np.ndarray, num_photos: int) -> GroundTruth:
-    return GroundTruth(
-        image_ids=np.arange(1, num_photos + 1),
-        file_names=tuple(f"{index:05d}.jpg" for index in range(num_photos)),
-        image_hw=np.full((num_photos, 2), SIDE_PX),
-        category_ids=np.array([1]),
-        class_names=("acne",),
-        photo=rows[:, 0].astype(np.int32),
-        classes=np.zeros(len(rows), np.int32),
-        boxes_xywh=rows[:, 1:],
-        areas=rows[:, 3] * rows[:, 4],
-        crowd=np.zeros(len(rows), bool),
-        difficult=np.zeros(len(rows), bool),
-    )
-
-
-def _detections(rows: np.ndarray) -> Detections:
-    return sort_detections(
-        photo=rows[:, 0],
-        classes=np.zeros(len(rows)),
-        boxes_xywh=rows[:, 1:5],
-        scores=rows[:, 5],
-    )

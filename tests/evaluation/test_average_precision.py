@@ -1,8 +1,4 @@
-"""Average precision: equal to pycocotools and faster-coco-eval, by hand, and by re-weighting."""
-
-import contextlib
-import copy
-import io
+"""Average precision: equal to pycocotools, by hand, and by re-weighting."""
 
 import numpy as np
 import pytest
@@ -10,24 +6,24 @@ import pytest
 from acnet.evaluation import (
     COCO_IOUS,
     DEFAULT_RANGES,
-    Matches,
     PrecisionCurves,
     average_precision,
-    detections_from_rows,
-    ground_truth_from_coco,
-    match,
     precision_recall,
 )
+from tests.evaluation.coco_content import content_of, match_rows, row_of
 from tests.evaluation.random_sets import random_set, run_pycocotools
 
 CAPS = [3, 100, 1000]
 
 
-def match_rows(content: dict, results: list[dict], caps: list[int] | None = None) -> Matches:
-    """Match COCO's dictionaries."""
-    ground_truth = ground_truth_from_coco(content)
-    detections = detections_from_rows(results, ground_truth)
-    return match(ground_truth, detections, max_detections=caps or [100, 1000])
+def numbers_of(content: dict, rows: list[dict], **options) -> dict[str, float]:
+    """Match at two caps and return all numbers."""
+    return average_precision(match_rows(content, rows, max_detections=[100, 1000]), **options)
+
+
+def rows_of(*scored: tuple[list[float], float]) -> list[dict]:
+    """Return COCO results of the one photo."""
+    return [row_of(*one) for one in scored]
 
 
 def percent(values: np.ndarray) -> float | None:
@@ -58,49 +54,10 @@ def test_equal_to_pycocotools(seed):
     ranges = [[size.low, size.high] for size in DEFAULT_RANGES]
     reference = run_pycocotools(content, results, caps=CAPS, area_ranges=ranges).eval
     expected = expected_numbers(content, reference["precision"], reference["recall"], CAPS)
-    numbers = average_precision(match_rows(content, results, CAPS))
+    numbers = average_precision(match_rows(content, results, max_detections=CAPS))
     coco = {key: number for key, number in numbers.items() if "@" in key}
     assert coco.keys() == expected.keys()
     assert coco == pytest.approx(expected, abs=1e-9, rel=0)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_equal_to_faster_coco_eval(seed):
-    faster = pytest.importorskip("faster_coco_eval")
-    content, results = random_set(200 + seed, num_photos=12)
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = faster.COCO(copy.deepcopy(content))
-        evaluation = faster.COCOeval_faster(truth, truth.loadRes(copy.deepcopy(results)), "bbox")
-        evaluation.params.maxDets = CAPS
-        evaluation.params.areaRng = [[size.low, size.high] for size in DEFAULT_RANGES]
-        evaluation.params.areaRngLbl = [size.suffix for size in DEFAULT_RANGES]
-        evaluation.evaluate()
-        evaluation.accumulate()
-    precision = np.reshape(evaluation.eval["precision"], (10, 101, 3, len(DEFAULT_RANGES), 3))
-    recall = np.reshape(evaluation.eval["recall"], (10, 3, len(DEFAULT_RANGES), 3))
-    expected = expected_numbers(content, precision, recall, CAPS)
-    numbers = average_precision(match_rows(content, results, CAPS))
-    coco = {key: number for key, number in numbers.items() if "@" in key}
-    assert coco == pytest.approx(expected, abs=1e-9, rel=0)
-
-
-def one_photo(boxes: list[list[float]], **flags: list[int]) -> dict:
-    """Return a COCO file's content: XYWH boxes in one photo, with flags such as `difficult`."""
-    annotations = [
-        {"id": i + 1, "image_id": 1, "category_id": 1, "bbox": box}
-        | {name: values[i] for name, values in flags.items()}
-        for i, box in enumerate(boxes)
-    ]
-    return {
-        "images": [{"id": 1, "file_name": "1.jpg", "width": 640, "height": 640}],
-        "categories": [{"id": 1, "name": "acne"}],
-        "annotations": annotations,
-    }
-
-
-def rows_of(*scored: tuple[list[float], float]) -> list[dict]:
-    """Return COCO results of the one photo."""
-    return [{"image_id": 1, "category_id": 1, "bbox": box, "score": s} for box, s in scored]
 
 
 def grid(number: int) -> list[list[float]]:
@@ -111,7 +68,7 @@ def grid(number: int) -> list[list[float]]:
 def test_300_perfect_boxes_need_a_cap_of_300():
     # At 100, recall stops at 1/3, so 34 of the recalls 0.00, 0.01, ... are reached.
     boxes = grid(300)
-    numbers = average_precision(match_rows(one_photo(boxes), rows_of(*((b, 0.9) for b in boxes))))
+    numbers = numbers_of(content_of(boxes), rows_of(*((b, 0.9) for b in boxes)))
     assert numbers["AP@1000"] == pytest.approx(100)
     assert numbers["AP@100"] == pytest.approx(100 * 34 / 101)
     assert numbers["AR@100"] == pytest.approx(100 / 3)
@@ -126,7 +83,7 @@ def test_by_hand():
     rows = rows_of(
         ([300.0, 300.0, 20.0, 20.0], 0.9), (lesions[0], 0.8), ([100.0, 0.0, 10.0, 20.0], 0.7)
     )
-    matches = match_rows(one_photo(lesions), rows)
+    matches = match_rows(content_of(lesions), rows)
     numbers = average_precision(matches)
     half = 100 * 0.5 * 51 / 101
     assert numbers["AP50@1000"] == pytest.approx(200 / 3)
@@ -146,9 +103,7 @@ def test_by_hand():
 def test_voc_wants_more_than_the_threshold():
     # 15 of 20 pixels: an IoU of 0.75, which is enough for COCO at 0.75 and for VOC up to 0.70.
     lesion = [0.0, 0.0, 20.0, 20.0]
-    numbers = average_precision(
-        match_rows(one_photo([lesion]), rows_of(([0.0, 0.0, 15.0, 20.0], 0.9)))
-    )
+    numbers = numbers_of(content_of([lesion]), [row_of([0.0, 0.0, 15.0, 20.0], 0.9)])
     assert numbers["AP75@1000"] == pytest.approx(100)
     assert numbers["AP75-area"] == 0
     assert numbers["AP-area"] == pytest.approx(50)
@@ -159,27 +114,27 @@ def test_voc_looks_at_the_box_of_most_overlap_alone():
     # rule, right by COCO's.
     lesions = [[0.0, 0.0, 20.0, 20.0], [4.0, 0.0, 20.0, 20.0]]
     rows = rows_of((lesions[0], 0.9), ([1.0, 0.0, 20.0, 20.0], 0.8))
-    numbers = average_precision(match_rows(one_photo(lesions), rows))
+    numbers = numbers_of(content_of(lesions), rows)
     assert numbers["AP50@1000"] == pytest.approx(100)
     assert numbers["AP50-area"] == pytest.approx(50)
 
 
 def test_difficult_boxes_neither_count_nor_punish_by_vocs_rule_alone():
     boxes = grid(2)
-    matches = match_rows(one_photo(boxes, difficult=[0, 1]), rows_of((boxes[1], 0.9)))
-    numbers = average_precision(matches)
+    content = content_of([boxes[0], {"bbox": boxes[1], "difficult": 1}])
+    numbers = numbers_of(content, rows_of((boxes[1], 0.9)))
     assert numbers["AP50-area"] == 0
     assert numbers["AP50@1000"] == pytest.approx(100 * 51 / 101)
     both = rows_of((boxes[1], 0.9), (boxes[0], 0.8))
-    numbers = average_precision(match_rows(one_photo(boxes, difficult=[0, 1]), both))
+    numbers = numbers_of(content, both)
     assert numbers["AP50-area"] == pytest.approx(100)
     assert numbers["AP50-VOC07"] == pytest.approx(100)
-    only_difficult = average_precision(match_rows(one_photo(boxes[:1], difficult=[1]), both))
+    only_difficult = numbers_of(content_of([{"bbox": boxes[0], "difficult": 1}]), both)
     assert not [key for key in only_difficult if key.endswith(("VOC07", "area"))]
 
 
 def test_no_detections_are_0_and_never_nan():
-    numbers = average_precision(match_rows(one_photo(grid(3)), []))
+    numbers = numbers_of(content_of(grid(3)), [])
     assert set(numbers.values()) == {0.0}
     # Lesions of 20 px are small, and in the bin of 16 to 32 px; there are no others.
     sizes = {key.split("@")[0] for key in numbers if key.startswith("AP50") and "@" in key}
@@ -187,21 +142,17 @@ def test_no_detections_are_0_and_never_nan():
 
 
 def test_without_ground_truth_there_is_no_number():
-    matches = match_rows(one_photo([]), rows_of(([0.0, 0.0, 9.0, 9.0], 0.9)))
+    matches = match_rows(content_of([]), rows_of(([0.0, 0.0, 9.0, 9.0], 0.9)))
     assert average_precision(matches) == {}
     assert precision_recall(matches) is None
-    crowd = match_rows(one_photo(grid(1), iscrowd=[1]), [])
-    assert average_precision(crowd) == {}
+    assert numbers_of(content_of([{"bbox": [0, 0, 9, 9], "iscrowd": 1}]), []) == {}
 
 
 def test_a_photo_without_lesions_costs_what_is_found_there():
-    content = one_photo(grid(1))
-    content["images"].append({"id": 2, "file_name": "2.jpg", "width": 640, "height": 640})
-    right = rows_of((grid(1)[0], 0.8))
-    false = [{"image_id": 2, "category_id": 1, "bbox": [0, 0, 9, 9], "score": 0.9}]
-    silent = average_precision(match_rows(content, right))
-    assert silent["AP50@1000"] == pytest.approx(100)
-    assert average_precision(match_rows(content, right + false))["AP50@1000"] == pytest.approx(50)
+    content = content_of(grid(1), num_photos=2)
+    right, false = row_of(grid(1)[0], 0.8), row_of([0, 0, 9, 9], 0.9, image_id=2)
+    assert numbers_of(content, [right])["AP50@1000"] == pytest.approx(100)
+    assert numbers_of(content, [right, false])["AP50@1000"] == pytest.approx(50)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -224,8 +175,8 @@ def test_weights_are_repeated_photos(seed):
                 if annotation["image_id"] == image_id:
                     ids = {"id": len(repeated["annotations"]) + 1}
                     repeated["annotations"].append(annotation | new | ids)
-    weighted = average_precision(match_rows(content, results), photo_weights=weights)
-    expected = average_precision(match_rows(repeated, repeated_results))
+    weighted = numbers_of(content, results, photo_weights=weights)
+    expected = numbers_of(repeated, repeated_results)
     assert len(expected) > 20
     assert weighted == pytest.approx(expected, abs=1e-9, rel=0)
 
@@ -239,7 +190,7 @@ def test_curves_of_a_few_keys_are_those_of_all():
 
 
 def test_a_curves_ap_is_that_of_its_class():
-    matches = match_rows(*random_set(8))
+    matches = match_rows(*random_set(8), max_detections=[100, 1000])
     numbers = average_precision(matches)
     for index, name in enumerate(matches.ground_truth.class_names):
         curve = precision_recall(matches, class_index=index, cap=100)
@@ -250,8 +201,6 @@ def test_a_curves_ap_is_that_of_its_class():
 
 
 def test_thresholds_beside_cocos_change_nothing():
-    content, results = random_set(9)
-    ground_truth = ground_truth_from_coco(content)
-    detections = detections_from_rows(results, ground_truth)
-    more = match(ground_truth, detections, iou_thresholds=[0.1, 0.3, *COCO_IOUS, 1.0])
-    assert average_precision(more) == average_precision(match(ground_truth, detections))
+    thresholds = [0.1, 0.3, *COCO_IOUS, 1.0]
+    more, fewer = (match_rows(*random_set(9), iou_thresholds=t) for t in (thresholds, COCO_IOUS))
+    assert average_precision(more) == average_precision(fewer)

@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from acnet.evaluation.bootstrap import bootstrap, compare, percentile_interval, two_sided_p
-from acnet.evaluation.columns import sort_detections
+from acnet.evaluation.bootstrap import bootstrap, percentile_interval, two_sided_p
 from acnet.evaluation.printed_tables import comparison_text
-from acnet.evaluation.protocol import evaluate
+from acnet.evaluation.protocol import compare, evaluate
 from acnet.evaluation.result import EvaluationOptions
+from tests.evaluation.coco_content import detections_of
 from tests.evaluation.count_models import count_model
 from tests.evaluation.simulated import simulate
 
@@ -56,13 +56,8 @@ def test_the_same_seed_draws_the_same_photos_so_equal_models_do_not_differ():
     assert b.replicates - a.replicates == pytest.approx(np.ones((20, 1)))
     other = bootstrap(Mean(values), ["mean"], 30, replicates=20, seed=1)
     assert not np.array_equal(a.replicates, other.replicates)
-
-
-def test_more_replicates_begin_with_the_fewer():
-    statistic = Mean(range(9))
-    few = bootstrap(statistic, ["mean"], 9, replicates=3)
-    many = bootstrap(statistic, ["mean"], 9, replicates=6)
-    assert few.replicates.tolist() == many.replicates[:3].tolist()
+    few = bootstrap(Mean(values), ["mean"], 30, replicates=3)
+    assert few.replicates.tolist() == a.replicates[:3].tolist()  # more begin with the fewer
 
 
 def test_what_a_replicate_does_not_define_is_nan_and_missing_keys_too():
@@ -100,13 +95,9 @@ def test_an_interval_needs_nine_defined_replicates_in_ten():
 def test_p_by_hand():
     # 99 replicates, 4 of them at most 0: 2 * (4 + 1) / (99 + 1).
     differences = np.concatenate([np.full(3, -1.0), [0.0], np.full(95, 2.0)])
-    assert two_sided_p(differences) == pytest.approx(0.1)
-    assert two_sided_p(-differences) == pytest.approx(0.1)
-
-
-def test_p_is_1_without_any_difference_and_never_0():
+    assert two_sided_p(differences) == two_sided_p(-differences) == pytest.approx(0.1)
     assert two_sided_p(np.zeros(99)) == 1
-    assert two_sided_p(np.ones(99)) == pytest.approx(0.02)
+    assert two_sided_p(np.ones(99)) == pytest.approx(0.02)  # never 0
 
 
 def test_p_agrees_with_the_interval():
@@ -128,13 +119,8 @@ OPTIONS = EvaluationOptions(replicates=100)
 COUNT_MODEL = count_model(merge="soft_nms-linear")
 
 
-def with_scores(detections, change):
-    return sort_detections(
-        photo=detections.photo,
-        classes=detections.classes,
-        boxes_xywh=detections.boxes_xywh,
-        scores=change(detections.scores),
-    )
+def with_scores(detections, scores):
+    return detections_of(detections.photo, scores, detections.boxes_xywh)
 
 
 @pytest.fixture(scope="module")
@@ -142,76 +128,57 @@ def sets():
     """Return ground truth, a model, and the same model with slightly moved scores."""
     truth, a = simulate(60, seed=0)
     noise = np.random.default_rng(0).normal(0, 0.05, size=len(a))
-    return truth, a, with_scores(a, lambda scores: np.clip(scores + noise, 0, 1))
+    return truth, a, with_scores(a, np.clip(a.scores + noise, 0, 1))
 
 
-def rows_by_key(rows):
-    return {row.key: row for row in rows}
+def compared(truth, a, b, **options) -> dict:
+    return {row.key: row for row in compare(truth, a, b, options=OPTIONS, **options)}
 
 
 def test_a_model_does_not_differ_from_itself(sets):
     truth, a, _ = sets
-    for row in compare(truth, a, a, options=OPTIONS):
+    for row in compared(truth, a, a).values():
         assert (row.difference, row.low, row.high, row.p) == (0, 0, 0, 1)
 
 
-def test_values_and_order_are_those_of_two_evaluations(sets):
+def test_differences_are_those_of_two_evaluations_and_turn_with_the_models(sets):
     truth, a, b = sets
-    rows = compare(truth, a, b, options=OPTIONS)
-    metrics_a = evaluate(truth, a, options=OPTIONS).metrics
-    metrics_b = evaluate(truth, b, options=OPTIONS).metrics
-    for row, of_a, of_b in zip(rows, metrics_a, metrics_b, strict=True):
-        assert (row.key, row.a, row.b) == (of_a.key, of_a.value, of_b.value)
-        assert row.difference == pytest.approx(of_b.value - of_a.value)
+    rows, turned = compared(truth, a, b), compared(truth, b, a)
+    of_a, of_b = (evaluate(truth, model, options=OPTIONS).metrics for model in (a, b))
+    for row, back, one, other in zip(rows.values(), turned.values(), of_a, of_b, strict=True):
+        assert (row.key, row.a, row.b) == (one.key, one.value, other.value)
+        assert row.difference == pytest.approx(other.value - one.value)
         assert row.low <= row.high
-
-
-def test_swapping_the_models_turns_the_signs(sets):
-    truth, a, b = sets
-    there, back = compare(truth, a, b, options=OPTIONS), compare(truth, b, a, options=OPTIONS)
-    for row, turned in zip(there, back, strict=True):
-        assert turned.difference == pytest.approx(-row.difference)
-        assert (turned.low, turned.high) == pytest.approx((-row.high, -row.low), abs=1e-9)
-        assert turned.p == row.p
-
-
-def test_pairing_shows_what_two_intervals_hide(sets):
-    truth, a, b = sets
-    row = rows_by_key(compare(truth, a, b, options=OPTIONS))["AP50@1000"]
-    metric = {m.key: m for m in evaluate(truth, a, options=OPTIONS).metrics}["AP50@1000"]
-    assert row.high - row.low < 0.7 * (metric.high - metric.low)
+        assert back.difference == pytest.approx(-row.difference)
+        assert (back.low, back.high) == pytest.approx((-row.high, -row.low), abs=1e-9)
+        assert back.p == row.p
+        if row.key == "AP50@1000":  # pairing shows what two intervals hide
+            assert row.high - row.low < 0.7 * (one.high - one.low)
 
 
 def test_a_model_that_is_better_everywhere_is_called_so(sets):
     truth, a, _ = sets
-    none = with_scores(a, np.zeros_like)  # the scores say nothing any more
-    row = rows_by_key(compare(truth, none, a, options=OPTIONS))["AP50@1000"]
+    row = compared(truth, with_scores(a, np.zeros(len(a))), a)["AP50@1000"]
     assert row.difference > 0
     assert row.low > 0
     assert row.p == pytest.approx(2 / 101)
-    line = comparison_text([row], OPTIONS).splitlines()[-1]
-    assert line.split()[-1] == "B"
-    lower_is_better = dataclasses.replace(row, better="lower")
-    assert comparison_text([lower_is_better], OPTIONS).split()[-1] == "A"
-    by_chance = dataclasses.replace(row, p=0.06)
-    assert comparison_text([by_chance], OPTIONS).split()[-1] == "0.060"
+    for change, last in (({}, "B"), ({"better": "lower"}, "A"), ({"p": 0.06}, "0.060")):
+        text = comparison_text([dataclasses.replace(row, **change)], OPTIONS)
+        assert text.split()[-1] == last
 
 
 def test_each_model_counts_by_its_own_threshold(sets):
     truth, a, _ = sets
-    halved = with_scores(a, lambda scores: scores / 2)
+    halved = with_scores(a, a.scores / 2)
     half = dataclasses.replace(COUNT_MODEL, threshold=0.25)
-    rows = rows_by_key(compare(truth, a, halved, count_models=(COUNT_MODEL, half), options=OPTIONS))
+    rows = compared(truth, a, halved, count_models=(COUNT_MODEL, half))
     assert rows["MAE"].difference == rows["accuracy"].difference == 0
     assert rows["MAE"].a > 0
-    assert "MAE" not in rows_by_key(compare(truth, a, halved, options=OPTIONS))
+    assert "MAE" not in compared(truth, a, halved)
 
 
 def test_what_is_undefined_is_shown_as_such(sets):
     truth, a, _ = sets
-    empty = with_scores(
-        sort_detections(photo=[], classes=[], boxes_xywh=np.empty((0, 4)), scores=[]), np.copy
-    )
-    row = rows_by_key(compare(truth, a, empty, options=OPTIONS))["ECE"]
+    row = compared(truth, a, detections_of([], []))["ECE"]
     assert (row.b, row.difference, row.low, row.p) == (None, None, None, None)
     assert comparison_text([row], OPTIONS).splitlines()[-1].split()[-4:] == ["-"] * 4

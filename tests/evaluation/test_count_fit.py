@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acnet.errors import UserError
-from acnet.evaluation.columns import sort_detections
 from acnet.evaluation.count_fit import (
     conformal_quantile,
     fit_count_model,
@@ -16,6 +15,7 @@ from acnet.evaluation.count_fit import (
     fit_threshold,
     least_photos,
 )
+from tests.evaluation.coco_content import detections_of
 
 
 def errors_at(threshold: float, true_counts, photo, scores) -> int:
@@ -24,16 +24,6 @@ def errors_at(threshold: float, true_counts, photo, scores) -> int:
     for index, score in zip(photo, scores, strict=True):
         counts[index] += score >= threshold
     return sum(abs(a - b) for a, b in zip(counts, true_counts, strict=True))
-
-
-def detections_of(photo, scores):
-    rows = len(photo)
-    return sort_detections(
-        photo=np.array(photo, dtype=np.int32),
-        classes=np.zeros(rows, dtype=np.int32),
-        boxes_xywh=np.zeros((rows, 4)),
-        scores=np.array(scores, dtype=np.float64),
-    )
 
 
 def test_threshold_by_hand():
@@ -55,12 +45,6 @@ def test_of_several_best_gaps_the_widest_is_taken_and_of_equal_ones_the_highest(
     assert fit_threshold(true, photo, equal) == 0.625
 
 
-def test_no_threshold_is_put_between_equal_scores():
-    # One lesion, two detections with the same score: one of the two cannot be had.
-    threshold = fit_threshold(np.array([1]), np.array([0, 0, 0]), np.array([0.5, 0.5, 0.2]))
-    assert errors_at(threshold, [1], [0, 0, 0], [0.5, 0.5, 0.2]) == 1
-
-
 def test_too_few_detections_all_count_and_photos_without_lesions_count_none():
     photo, scores = np.array([0, 0]), np.array([0.7, 0.2])
     assert fit_threshold(np.array([9]), photo, scores) == 0.2
@@ -69,10 +53,8 @@ def test_too_few_detections_all_count_and_photos_without_lesions_count_none():
 
 
 def test_neighbouring_floats_are_told_apart():
-    low = 0.5
-    high = np.nextafter(low, 1)
-    threshold = fit_threshold(np.array([1]), np.array([0, 0]), np.array([low, high]))
-    assert threshold == high
+    high = np.nextafter(0.5, 1)
+    assert fit_threshold(np.array([1]), np.array([0, 0]), np.array([0.5, high])) == high
 
 
 @given(
@@ -86,16 +68,7 @@ def test_no_threshold_is_better(rows, true_counts):
     candidates = [*np.unique(scores), 2.0]
     best = min(errors_at(threshold, true_counts, photo, scores) for threshold in candidates)
     assert errors_at(found, true_counts, photo, scores) == best
-
-
-def test_the_order_of_the_rows_does_not_matter():
-    rng = np.random.default_rng(0)
-    photo, scores = rng.integers(5, size=60), rng.integers(20, size=60) / 20
-    true = rng.integers(8, size=5)
-    shuffled = rng.permutation(60)
-    assert fit_threshold(true, photo, scores) == fit_threshold(
-        true, photo[shuffled], scores[shuffled]
-    )
+    assert found == fit_threshold(np.array(true_counts), photo[::-1], scores[::-1])
 
 
 def test_nothing_detected_is_refused():

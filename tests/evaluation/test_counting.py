@@ -26,14 +26,8 @@ ROWS = [
 
 def test_threshold_is_inclusive_and_empty_images_count_0():
     assert count_by_image(ROWS, [1, 2, 3], score_threshold=0.5) == [2, 0, 1]
-
-
-def test_order_is_that_of_the_images_and_other_images_are_ignored():
-    assert count_by_image(ROWS, [3]) == [1]
-    assert count_by_image(ROWS, [3, 1]) == [1, 3]
-
-
-def test_annotations_have_no_score_and_all_count():
+    assert count_by_image(ROWS, [3, 1]) == [1, 3]  # in the order of the images, and of them alone
+    # Annotations have no score, and all count.
     assert count_by_image([{"image_id": 1}, {"image_id": 1}], [1], score_threshold=0.9) == [2]
 
 
@@ -43,14 +37,11 @@ def test_errors_by_hand():
     assert errors == pytest.approx({"MAE": 5 / 3, "RMSE": 3**0.5, "bias": 1})
 
 
-def test_perfect_counts_have_no_error():
-    assert count_errors([4, 0], [4, 0]) == {"MAE": 0, "RMSE": 0, "bias": 0}
-
-
-@pytest.mark.parametrize(("predicted", "true"), [([], []), ([1], [1, 2])])
-def test_counts_must_pair_up(predicted, true):
-    with pytest.raises(ValueError, match=f"Received {len(predicted)} predicted and {len(true)}"):
-        count_errors(predicted, true)
+@pytest.mark.parametrize(("one", "other"), [([], []), ([1], [1, 2])])
+def test_counts_must_pair_up(one, other):
+    for pair in (count_errors, grade_counts):
+        with pytest.raises(ValueError, match=f"Received {len(one)} .* and {len(other)}"):
+            pair(one, other)
 
 
 def test_weights_are_repetitions():
@@ -65,14 +56,8 @@ def test_bland_and_altman_by_hand():
     assert agreement.differences.tolist() == [2, -1, 2]
     assert agreement.bias == 1
     assert (agreement.low, agreement.high) == pytest.approx((1 - 1.96 * 3**0.5, 1 + 1.96 * 3**0.5))
-
-
-def test_one_photo_has_no_limits_of_agreement():
-    agreement = bland_altman([5], [3])
-    assert (agreement.bias, agreement.low, agreement.high) == (2, None, None)
-
-
-def test_no_photos_have_no_agreement():
+    one_photo = bland_altman([5], [3])
+    assert (one_photo.bias, one_photo.low, one_photo.high) == (2, None, None)
     with pytest.raises(ValueError, match="at least one photo"):
         bland_altman([], [])
 
@@ -124,10 +109,8 @@ def test_each_grade_against_the_rest_by_hand():
 def test_perfect_grades_are_100_and_kappa_1():
     measures = grade_measures(np.diag([5, 3, 2, 1]))
     assert measures == {**dict.fromkeys(measures, 100), "quadratic kappa": 1}
-
-
-def test_kappa_is_below_0_for_grades_turned_round():
-    assert grade_measures(np.fliplr(np.diag([1, 1, 1, 1])))["quadratic kappa"] == pytest.approx(-1)
+    turned_round = grade_measures(np.fliplr(np.eye(4, dtype=int)))
+    assert turned_round["quadratic kappa"] == pytest.approx(-1)
 
 
 def test_a_grade_that_no_photo_has_is_left_out_of_the_means():
@@ -141,12 +124,10 @@ def test_a_grade_that_no_photo_has_is_left_out_of_the_means():
     assert per_grade["sensitivity"][2:] == [None, None]
     assert per_grade["precision"][2:] == [None, 0]  # nothing called severe; the one call was wrong
     assert per_grade["specificity"][3] == 75
-
-
-def test_a_grade_that_is_never_predicted_has_precision_0():
-    table = np.array([[2, 0, 0, 0], [2, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
-    assert per_grade_measures(table)["precision"][:2] == [50, 0]
-    assert grade_measures(table)["precision"] == 25
+    # A grade that is never predicted has precision 0.
+    never = np.array([[2, 0, 0, 0], [2, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+    assert per_grade_measures(never)["precision"][:2] == [50, 0]
+    assert grade_measures(never)["precision"] == 25
 
 
 def test_one_true_grade_has_no_rest():
@@ -155,15 +136,8 @@ def test_one_true_grade_has_no_rest():
     assert measures["specificity"] is None
     assert measures["Youden"] is None
     assert measures["quadratic kappa"] == 0  # no better than calling all mild
-
-
-def test_kappa_of_one_grade_alone_is_undefined():
     assert grade_measures(np.diag([4, 0, 0, 0]))["quadratic kappa"] is None
-
-
-def test_no_photos_have_no_measures():
-    measures = grade_measures(np.zeros((4, 4), dtype=np.int64))
-    assert set(measures.values()) == {None}
+    assert set(grade_measures(np.zeros((4, 4), dtype=np.int64)).values()) == {None}
 
 
 def test_counts_become_grades_and_a_table():
@@ -172,12 +146,6 @@ def test_counts_become_grades_and_a_table():
     assert grading.predicted.tolist() == [1, 1, 1, 3]
     assert grading.confusion.tolist() == [[0, 1, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]]
     assert grading.measures["accuracy"] == 50
-
-
-@pytest.mark.parametrize(("true", "predicted"), [([], []), ([1], [1, 2])])
-def test_graded_counts_must_pair_up(true, predicted):
-    with pytest.raises(ValueError, match=f"Received {len(true)} true and {len(predicted)}"):
-        grade_counts(true, predicted)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)), min_size=1))

@@ -1,4 +1,4 @@
-"""Our evaluator in detectron2's loop: its numbers against detectron2's, on COCO and VOC sets."""
+"""Evaluators in detectron2's loop: our numbers against detectron2's, on COCO and VOC sets."""
 
 import json
 from pathlib import Path
@@ -15,6 +15,7 @@ from detectron2.utils import comm
 
 from acnet.errors import UserError
 from acnet.evaluation import LesionEvaluator, build_evaluator
+from tests.evaluation.coco_content import content_of, row_of
 from tests.evaluation.random_sets import random_set
 
 NAME = "test_evaluator_set"
@@ -50,33 +51,46 @@ def outputs_of(content: dict, results: list[dict]) -> dict[int, dict]:
     return outputs
 
 
-def register_random(folder: Path, seed: int, *, num_classes: int = 3) -> dict[int, dict]:
-    """Register a random set whose category ids have gaps, and return outputs by image."""
-    content, results = random_set(seed, num_classes=num_classes)
+def register(folder: Path, content: dict, **metadata) -> None:
+    """Register a COCO set."""
     json_file = folder / "gt.json"
     json_file.write_text(json.dumps(content))
-    register_coco_instances(NAME, {}, str(json_file), str(folder))
-    DatasetCatalog.get(NAME)  # fills the metadata's id map, as a test loader does
+    register_coco_instances(NAME, metadata, str(json_file), str(folder))
+    if not metadata:
+        DatasetCatalog.get(NAME)  # fills the metadata's id map, as a test loader does
+
+
+def register_random(folder: Path, seed: int) -> dict[int, dict]:
+    """Register a random set whose category ids have gaps, and return outputs by image."""
+    content, results = random_set(seed)
+    register(folder, content)
     return outputs_of(content, results)
 
 
-def evaluate(evaluator: DatasetEvaluator, outputs: dict) -> dict[str, float]:
-    """Feed {image id: output} to the evaluator and return its results for boxes."""
+def build(kind: str = "lesion", **options) -> DatasetEvaluator:
+    """Build an evaluator of the registered set."""
+    return build_evaluator(dataset_name=NAME, kind=kind, **options)
+
+
+def run(evaluator: DatasetEvaluator, outputs: dict) -> dict[str, dict[str, float]]:
+    """Feed {image id: output} to the evaluator and return its results."""
     evaluator.reset()
     for image_id, output in outputs.items():
         evaluator.process([{"image_id": image_id}], [output])
-    return evaluator.evaluate()["bbox"]
+    return evaluator.evaluate()
+
+
+def evaluate(evaluator: DatasetEvaluator, outputs: dict) -> dict[str, float]:
+    """Return the results for boxes."""
+    return run(evaluator, outputs)["bbox"]
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_coco_set_gives_detectron2s_numbers_and_file(tmp_path, seed):
     outputs = register_random(tmp_path, seed)
     folders = [str(tmp_path / "ours"), str(tmp_path / "theirs")]
-    kinds = ("lesion", "detectron2")
-    ours, theirs = (
-        build_evaluator(dataset_name=NAME, output_dir=folder, kind=kind)
-        for kind, folder in zip(kinds, folders, strict=True)
-    )
+    ours = build_evaluator(dataset_name=NAME, output_dir=folders[0])
+    theirs = build("detectron2", output_dir=folders[1])
     assert isinstance(ours, LesionEvaluator)
     assert isinstance(theirs, COCOEvaluator)
     numbers, expected = evaluate(ours, outputs), evaluate(theirs, outputs)
@@ -92,92 +106,80 @@ def test_a_coco_set_gives_detectron2s_numbers_and_file(tmp_path, seed):
     rows, expected_rows = (
         json.loads((Path(folder) / "coco_instances_results.json").read_text()) for folder in folders
     )
-
-    def key(row):
-        return json.dumps(row, sort_keys=True)
-
-    assert sorted(rows, key=key) == sorted(expected_rows, key=key)
+    rows, expected_rows = (sorted(map(json.dumps, of_one)) for of_one in (rows, expected_rows))
+    assert rows == expected_rows
 
 
-def register_mapped(folder: Path, id_map: list[int]) -> tuple[dict, list[dict]]:
-    """Register a random set with a map of its own: the classes of the categories by rising id."""
+def test_detectron2s_evaluator_gets_the_cap(tmp_path):
+    # Recall stops at 100 / 300: 34 of the recalls 0.00, 0.01, ... have precision 1.
+    boxes = [[30.0 * (i % 20), 30.0 * (i // 20), 20.0, 20.0] for i in range(300)]
+    content = content_of(boxes)
+    for annotation in content["annotations"]:
+        annotation |= {"area": 400, "iscrowd": 0}
+    register(tmp_path, content)
+    outputs = outputs_of(content, [row_of(box, 0.9) for box in boxes])
+    numbers = evaluate(build("detectron2", max_dets_per_image=100), outputs)
+    assert numbers["AP"] == pytest.approx(100 * 34 / 101)
+
+
+@pytest.mark.parametrize("id_map", [[2, 0, 1], [0, 1], [0, 1, 3], [0, 1, 1]])
+def test_the_sets_own_id_map_is_respected_or_refused(tmp_path, id_map):
     content, results = random_set(5)
-    (folder / "gt.json").write_text(json.dumps(content))
     ids = sorted(category["id"] for category in content["categories"])
-    metadata = {"thing_dataset_id_to_contiguous_id": dict(zip(ids, id_map, strict=False))}
-    register_coco_instances(NAME, metadata, str(folder / "gt.json"), str(folder))
-    return content, results
-
-
-def test_the_sets_own_id_map_is_respected(tmp_path):
-    content, results = register_mapped(tmp_path, [2, 0, 1])
+    id_of = dict(zip(ids, id_map, strict=False))
+    register(tmp_path, content, thing_dataset_id_to_contiguous_id=id_of)
+    if sorted(id_map) != [0, 1, 2]:
+        with pytest.raises(UserError, match="correct thing_dataset_id_to_contiguous_id"):
+            build()
+        return
     outputs = outputs_of(content, results)
-    numbers = evaluate(build_lesion(), outputs)
-    expected = evaluate(build_evaluator(dataset_name=NAME, kind="detectron2"), outputs)
+    numbers, expected = evaluate(build(), outputs), evaluate(build("detectron2"), outputs)
     assert numbers["AP"] > 5
     assert numbers["AP"] == pytest.approx(expected["AP"], abs=1e-9, rel=0)
-
-
-@pytest.mark.parametrize("id_map", [[0, 1], [0, 1, 3], [0, 1, 1]])
-def test_a_map_that_does_not_fit_is_refused(tmp_path, id_map):
-    register_mapped(tmp_path, id_map)
-    with pytest.raises(UserError, match="correct thing_dataset_id_to_contiguous_id"):
-        build_lesion()
 
 
 def test_silence_is_0(tmp_path):
     outputs = register_random(tmp_path, 0)
     numbers = evaluate(LesionEvaluator(dataset_name=NAME), {})
     assert set(numbers.values()) == {0.0}
+    assert {"AP", "AP50", "AP75", "APs"} <= set(numbers)
     empty = {image_id: output_of([], [], []) for image_id in outputs}
     assert evaluate(LesionEvaluator(dataset_name=NAME), empty) == numbers
 
 
+def test_the_cap_is_in_the_keys_and_checked_before_inference(tmp_path):
+    outputs = register_random(tmp_path, 2)
+    assert {"AP@100", "AP@300"} <= set(evaluate(build(max_dets_per_image=300), outputs))
+    few = evaluate(build(max_dets_per_image=50), outputs)
+    assert "AP@50" in few
+    assert not [key for key in few if key.endswith("@100")]
+    with pytest.raises(UserError, match="Received a cap of 2 and"):
+        build(max_dets_per_image=2)
+
+
 def test_counts_need_a_threshold(tmp_path):
     outputs = register_random(tmp_path, 1)
-    assert not [key for key in evaluate(build_lesion(), outputs) if key.startswith("count")]
-    numbers = evaluate(build_lesion(count_threshold=2.0), outputs)  # above all scores: none counts
+    assert not [key for key in evaluate(build(), outputs) if key.startswith("count")]
+    numbers = evaluate(build(count_threshold=2.0), outputs)  # above all scores: none counts
     truth = json.loads((tmp_path / "gt.json").read_text())
     lesions = [annotation for annotation in truth["annotations"] if not annotation["iscrowd"]]
     assert numbers["count-MAE"] == pytest.approx(len(lesions) / len(truth["images"]))
     assert numbers["count-bias"] == -numbers["count-MAE"]
 
 
-def build_lesion(**options) -> DatasetEvaluator:
-    """Build our evaluator of the registered set."""
-    return build_evaluator(dataset_name=NAME, kind="lesion", **options)
-
-
-def test_the_cap_is_in_the_keys(tmp_path):
-    outputs = register_random(tmp_path, 2)
-    assert {"AP@100", "AP@300"} <= set(evaluate(build_lesion(max_dets_per_image=300), outputs))
-    assert "AP@50" in evaluate(build_lesion(max_dets_per_image=50), outputs)
-    assert not [
-        k for k in evaluate(build_lesion(max_dets_per_image=50), outputs) if k.endswith("@100")
-    ]
-
-
-def test_photos_beyond_the_cap_are_refused_before_inference(tmp_path):
-    register_random(tmp_path, 2)
-    with pytest.raises(UserError, match="Received a cap of 2 and"):
-        build_lesion(max_dets_per_image=2)
-
-
-def test_foreign_photos_and_classes_are_refused(tmp_path):
+def test_foreign_photos_classes_kinds_and_sets_are_refused(tmp_path):
     outputs = register_random(tmp_path, 3)
-    evaluator = build_lesion()
+    evaluator = build()
     with pytest.raises(ValueError, match=r"Received image_id=999, which is not in test_evaluator"):
         evaluator.process([{"image_id": 999}], [output_of([], [], [])])
     with pytest.raises(ValueError, match=r"Received 3; set the model's num_classes to 3"):
         evaluator.process([{"image_id": next(iter(outputs))}], [output_of([0, 0, 1, 1], [1], [3])])
-
-
-def test_unknown_kinds_are_refused(tmp_path):
-    register_random(tmp_path, 0)
     with pytest.raises(ValueError, match="Received kind='coco' and count_threshold=None"):
-        build_evaluator(dataset_name=NAME, kind="coco")
+        build("coco")
     with pytest.raises(ValueError, match="of which only the first counts lesions"):
-        build_evaluator(dataset_name=NAME, kind="detectron2", count_threshold=0.5)
+        build("detectron2", count_threshold=0.5)
+    with pytest.raises(ValueError, match="Received evaluator_type=None for 'no such set'"):
+        build_evaluator(dataset_name="no such set")
 
 
 def synthetic_outputs(rng: np.random.Generator) -> dict[str, dict]:
@@ -216,11 +218,11 @@ def test_a_voc_set_gives_detectron2s_numbers(voc100, year, rule, split):
     register_pascal_voc(NAME, str(voc100), split, year)
     MetadataCatalog.get(NAME).evaluator_type = "pascal_voc"
     outputs = synthetic_outputs(np.random.default_rng(year))
-    theirs = build_evaluator(dataset_name=NAME, kind="detectron2")
+    theirs = build("detectron2")
     assert isinstance(theirs, PascalVOCDetectionEvaluator)
-    numbers, expected = evaluate(build_lesion(), outputs), evaluate(theirs, outputs)
-    # detectron2 takes a class without an object that counts for a 0; here it is left out. The test
-    # photos have such objects of 15 of the 20 classes, see test_detection.py.
+    numbers, expected = evaluate(build(), outputs), evaluate(theirs, outputs)
+    # detectron2 takes a class without an object that counts for a 0; here it is left out. The 20
+    # test photos show 16 of the 20 classes, one of them (diningtable) only as "difficult".
     share = 1 if split == "trainval" else 15 / 20
     for name in ("AP", "AP50", "AP75"):
         assert 20 < numbers[name] < 90
@@ -234,12 +236,8 @@ def evaluate_my_share(folder: str, world: int) -> None:
     own = Path(folder) / f"rank{rank}of{world}"
     own.mkdir()
     outputs = register_random(own, 4)
-    evaluator = build_lesion(output_dir=folder, count_threshold=0.5)
-    mine = dict(list(outputs.items())[rank::world])
-    evaluator.reset()
-    for image_id, output in mine.items():
-        evaluator.process([{"image_id": image_id}], [output])
-    results = evaluator.evaluate()
+    evaluator = build(output_dir=folder, count_threshold=0.5)
+    results = run(evaluator, dict(list(outputs.items())[rank::world]))
     if comm.is_main_process():
         (Path(folder) / f"result_of_{world}.json").write_text(json.dumps(results))
         predictions = Path(folder) / "coco_instances_results.json"

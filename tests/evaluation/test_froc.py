@@ -5,50 +5,22 @@ import pytest
 
 from acnet.evaluation import (
     FALSE_POSITIVES_PER_PHOTO,
-    FrocCurve,
-    detections_from_rows,
     froc,
-    ground_truth_from_coco,
-    match,
 )
+from tests.evaluation.coco_content import content_of, match_rows, row_of
 from tests.evaluation.random_sets import random_set
 
 
 def make_matches(lesions: dict[int, list], found: list[tuple], *, num_photos: int = 1, **options):
     """Match lesions by photo with detections (photo, XYWH box, score), all of one class."""
-    boxes = [(image_id, box) for image_id, of_photo in lesions.items() for box in of_photo]
-    ground_truth = ground_truth_from_coco(
-        {
-            "images": [
-                {"id": i, "file_name": f"{i}.jpg", "width": 640, "height": 640}
-                for i in range(1, num_photos + 1)
-            ],
-            "categories": [{"id": 1, "name": "acne"}],
-            "annotations": [
-                {"id": i, "image_id": image_id, "category_id": 1, "bbox": box}
-                for i, (image_id, box) in enumerate(boxes, start=1)
-            ],
-        }
-    )
-    rows = [
-        {"image_id": image_id, "category_id": 1, "bbox": box, "score": score}
-        for image_id, box, score in found
-    ]
-    return match(ground_truth, detections_from_rows(rows, ground_truth), **options)
+    boxes = [{"image_id": i, "bbox": box} for i, in_photo in lesions.items() for box in in_photo]
+    rows = [row_of(box, score, image_id) for image_id, box, score in found]
+    return match_rows(content_of(boxes, num_photos=num_photos), rows, **options)
 
 
 def spots(*corners: int) -> list[list[float]]:
     """Return XYWH boxes of 10 px on the diagonal."""
     return [[float(c), float(c), 10.0, 10.0] for c in corners]
-
-
-@pytest.mark.parametrize("rule", ["iou", "centre"])
-def test_far_away_pairs_are_no_hits(rule):
-    found = [(1, box, 0.9) for box in spots(300, 320, 340, 360, 380)]
-    curve = froc(make_matches({1: spots(0, 20, 40, 60, 80)}, found), rule=rule)
-    assert curve.score == 0
-    assert curve.sensitivity.tolist() == [0]
-    assert curve.false_positives.tolist() == [5]
 
 
 def test_by_hand():
@@ -73,7 +45,7 @@ def test_by_hand():
 
 
 def test_equal_scores_come_together():
-    found = [(1, spots(0)[0], 0.9), (1, spots(200)[0], 0.9)]
+    found = [(1, box, 0.9) for box in spots(0, 200)]
     curve = froc(make_matches({1: spots(0)}, found), points=[0.5, 1.0])
     assert curve.sensitivity.tolist() == [1]
     assert curve.at_points == (0, 1)  # the hit cannot be had without the false one
@@ -92,32 +64,26 @@ def test_a_lesion_is_hit_once():
         assert false.false_positives.tolist() == [0, 1]
 
 
-def test_rules_differ_where_a_small_box_points_at_a_lesion():
-    matches = make_matches({1: spots(0)}, [(1, [4.0, 4.0, 2.0, 2.0], 0.9)])
-    assert froc(matches, rule="iou").score == 0
-    assert froc(matches, rule="centre").score == 1
-
-
-def test_a_lower_iou_is_an_option():
-    matches = make_matches(
-        {1: spots(0)}, [(1, [0.0, 0.0, 10.0, 4.0], 0.9)], iou_thresholds=[0.3, 0.5]
-    )
-    assert froc(matches, iou=0.3).score == 1
-    assert froc(matches, iou=0.5).score == 0
+@pytest.mark.parametrize(
+    ("box", "options", "score"),
+    [
+        ([4, 4, 2, 2], {"rule": "iou"}, 0),  # a small box that points at the lesion
+        ([4, 4, 2, 2], {"rule": "centre"}, 1),
+        ([0, 0, 10, 4], {"iou": 0.3}, 1),
+        ([0, 0, 10, 4], {"iou": 0.5}, 0),
+        ([300, 300, 10, 10], {"rule": "iou"}, 0),
+        ([300, 300, 10, 10], {"rule": "centre"}, 0),
+    ],
+)
+def test_what_counts_as_a_hit_is_an_option(box, options, score):
+    matches = make_matches({1: spots(0)}, [(1, box, 0.9)], iou_thresholds=[0.3, 0.5])
+    curve = froc(matches, **options)
+    assert (curve.score, curve.false_positives.tolist()) == (score, [1 - score])
 
 
 def test_crowds_excuse():
-    content = {
-        "images": [{"id": 1, "file_name": "1.jpg", "width": 640, "height": 640}],
-        "categories": [{"id": 1, "name": "acne"}],
-        "annotations": [
-            {"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 100, 100], "iscrowd": 1},
-            {"id": 2, "image_id": 1, "category_id": 1, "bbox": [200, 200, 10, 10]},
-        ],
-    }
-    rows = [{"image_id": 1, "category_id": 1, "bbox": [20, 20, 10, 10], "score": 0.9}]
-    ground_truth = ground_truth_from_coco(content)
-    matches = match(ground_truth, detections_from_rows(rows, ground_truth))
+    lesions = [{"bbox": [0, 0, 100, 100], "iscrowd": 1}, [200, 200, 10, 10]]
+    matches = match_rows(content_of(lesions), [row_of([20, 20, 10, 10], 0.9)])
     for rule in ("iou", "centre"):
         assert froc(matches, rule=rule).false_positives.tolist() == []
 
@@ -157,27 +123,14 @@ def test_equal_to_a_slow_reference(seed, radius):
     content, results = random_set(seed)
     for annotation in content["annotations"]:
         annotation["iscrowd"] = 0
-    ground_truth = ground_truth_from_coco(content)
-    detections = detections_from_rows(results, ground_truth)
-    curve = froc(match(ground_truth, detections, centre_radius_px=radius), rule="centre")
+    curve = froc(match_rows(content, results, centre_radius_px=radius), rule="centre")
     assert len(curve.scores) > 5
-    for place, threshold in enumerate(curve.scores):
-        expected = slow_reference(content, results, threshold, radius)
-        assert (curve.false_positives[place], curve.sensitivity[place]) == pytest.approx(expected)
     reached = [slow_reference(content, results, score, radius) for score in curve.scores]
+    assert np.column_stack([curve.false_positives, curve.sensitivity]) == pytest.approx(
+        np.array(reached)
+    )
     for point, sensitivity in zip(curve.points, curve.at_points, strict=True):
         assert sensitivity == pytest.approx(max((s for f, s in reached if f <= point), default=0))
-
-
-def test_weights_are_repeated_photos():
-    lesions = {1: spots(0), 2: spots(0), 3: spots(0)}
-    found = [(1, spots(0)[0], 0.9), (2, spots(90)[0], 0.8), (3, spots(0)[0], 0.7)]
-    prepared = FrocCurve(make_matches(lesions, found, num_photos=3))
-    weighted = prepared.froc(np.array([0, 1, 3]))
-    # One photo with a false one, three with a hit each.
-    assert weighted.false_positives.tolist() == [0, 0.25, 0.25]
-    assert weighted.sensitivity.tolist() == [0, 0, 0.75]
-    assert prepared.froc(np.ones(3, dtype=int)).score == prepared.froc().score
 
 
 def test_nothing_found_and_nothing_to_find():

@@ -24,12 +24,6 @@ ODD = st.one_of(
     st.lists(st.floats(0, 9) | st.none(), max_size=5),
     st.just({}),
 )
-QUICK = settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
-LONG = settings(QUICK, max_examples=3000)
 
 
 def sound_set() -> tuple[dict, list]:
@@ -87,24 +81,17 @@ def sound_model(folder: Path) -> dict:
 
 
 @pytest.mark.parametrize("what", ["truth", "rows", "model"])
-@QUICK
-@given(data=st.data())
-def test_a_few_spoilt_files_end_in_a_sentence(tmp_path, what, data):
-    truth, rows = sound_set()
-    files = {"truth": truth, "rows": rows, "model": sound_model(tmp_path)}
-    files[what] = data.draw(spoilt(files[what]))
-    run(tmp_path, **files)
+@pytest.mark.parametrize("examples", [60, pytest.param(3000, marks=pytest.mark.slow)])
+def test_spoilt_files_end_in_a_sentence(tmp_path, what, examples):
+    @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(data=st.data())
+    def spoil_and_run(data):
+        truth, rows = sound_set()
+        files = {"truth": truth, "rows": rows, "model": sound_model(tmp_path)}
+        files[what] = data.draw(spoilt(files[what]))
+        run(tmp_path, **files)
 
-
-@pytest.mark.slow
-@pytest.mark.parametrize("what", ["truth", "rows", "model"])
-@LONG
-@given(data=st.data())
-def test_no_spoilt_file_ends_in_a_traceback(tmp_path, what, data):
-    truth, rows = sound_set()
-    files = {"truth": truth, "rows": rows, "model": sound_model(tmp_path)}
-    files[what] = data.draw(spoilt(files[what]))
-    run(tmp_path, **files)
+    spoil_and_run()
 
 
 @pytest.mark.parametrize("digits", [400, 4000, 5000])

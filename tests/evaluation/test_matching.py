@@ -9,11 +9,9 @@ from acnet.evaluation import (
     COCO_RANGES,
     DEFAULT_RANGES,
     Matches,
-    detections_from_rows,
-    ground_truth_from_coco,
     lesion_ranges,
-    match,
 )
+from tests.evaluation.coco_content import content_of, match_rows, row_of
 from tests.evaluation.random_sets import random_set, run_pycocotools
 
 
@@ -21,35 +19,21 @@ def make_matches(
     boxes: list, found: list[tuple[list[float], float]], *, crowd: tuple[int, ...] = (), **options
 ) -> Matches:
     """Match XYWH boxes with pairs of an XYWH box and a score, in one photo and class."""
-    annotations = [
-        {"id": i, "image_id": 1, "category_id": 1, "bbox": box, "iscrowd": int(i - 1 in crowd)}
-        for i, box in enumerate(boxes, start=1)
-    ]
-    ground_truth = ground_truth_from_coco(
-        {
-            "images": [{"id": 1, "file_name": "face.jpg", "width": 640, "height": 640}],
-            "categories": [{"id": 1, "name": "acne"}],
-            "annotations": annotations,
-        }
-    )
-    rows = [{"image_id": 1, "category_id": 1, "bbox": box, "score": score} for box, score in found]
-    return match(ground_truth, detections_from_rows(rows, ground_truth), **options)
+    lesions = [{"bbox": box, "iscrowd": int(i in crowd)} for i, box in enumerate(boxes)]
+    return match_rows(content_of(lesions), [row_of(*one) for one in found], **options)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_each_detection_is_matched_and_ignored_as_in_pycocotools(seed):
     content, results = random_set(seed, num_classes=1 + seed % 3)
     cap = 5 if seed % 2 else 100
-    ground_truth = ground_truth_from_coco(content)
-    matches = match(
-        ground_truth, detections_from_rows(results, ground_truth), max_detections=[cap, 100]
-    )
+    matches = match_rows(content, results, max_detections=[cap, 100])
+    ground_truth, detections = matches.ground_truth, matches.detections
     ranges = [[size.low, size.high] for size in DEFAULT_RANGES]
     reference = run_pycocotools(content, results, caps=[cap], area_ranges=ranges)
     annotation_ids = np.array(
         [a["id"] for a in sorted(content["annotations"], key=lambda a: a["image_id"])]
     )
-    detections = matches.detections
     compared = 0
     for one in filter(None, reference.evalImgs):
         photo = ground_truth.image_ids.tolist().index(one["image_id"])
@@ -134,30 +118,21 @@ def test_each_lesion_is_in_one_lesion_bin():
     assert counts[""] == 7
 
 
-def test_ranks_and_the_cap():
-    box = [0.0, 0.0, 10.0, 10.0]
+def test_beyond_the_last_cap_nothing_is_matched():
+    left, right, far = [0, 0, 10, 10], [20, 0, 10, 10], [50, 50, 5, 5]
     matches = make_matches(
-        [box], [([50, 50, 5, 5], 0.9), (box, 0.8), (box, 0.7)], max_detections=[1, 2]
+        [left, right], [(far, 0.9), (left, 0.8), (right, 0.7)], max_detections=[1, 2]
     )
     assert matches.rank.tolist() == [0, 1, 2]
     assert matches.matched().tolist() == [False, True, False]
     assert matches.ignored().tolist() == [False, False, True]
-
-
-def test_beyond_the_last_cap_nothing_is_matched():
-    left, right = [0.0, 0.0, 10.0, 10.0], [20.0, 0.0, 10.0, 10.0]
-    far = [50.0, 50.0, 5.0, 5.0]
-    matches = make_matches(
-        [left, right], [(far, 0.9), (left, 0.8), (right, 0.7)], max_detections=[2]
-    )
-    assert matches.matched().tolist() == [False, True, False]
     assert matches.matched_gt().tolist() == [-1, 0, -1]
     assert matches.centre_gt.tolist() == [-1, 0, -1]
 
 
 def test_more_lesions_than_the_cap_are_refused_with_the_photo_and_the_remedy():
     boxes = [[20.0 * i, 0.0, 10.0, 10.0] for i in range(11)]
-    with pytest.raises(UserError, match=r"11 lesions of 'acne' in face.jpg") as error:
+    with pytest.raises(UserError, match=r"11 lesions of 'acne' in 1.jpg") as error:
         make_matches(boxes, [], max_detections=[5, 10])
     assert str(error.value).endswith("max_dets_per_image) to 11 or more.")
     assert make_matches(boxes, [], max_detections=[5, 11]).caps == (5, 11)
@@ -211,9 +186,10 @@ def test_options_out_of_range(options, message):
 
 def test_what_was_not_matched_at_is_refused():
     matches = make_matches([], [])
-    with pytest.raises(ValueError, match=r"Received 0.3, .*add it to match\(iou_thresholds=\)"):
-        matches.matched(iou=0.3)
-    with pytest.raises(ValueError, match=r"Received 'xl', .*add it to match\(size_ranges=\)"):
-        matches.ignored(suffix="xl")
-    with pytest.raises(ValueError, match=r"Received 7, .*add it to match\(max_detections=\)"):
-        matches.check_cap(7)
+    for value, option, ask in (
+        ("0.3", "iou_thresholds", lambda: matches.matched(iou=0.3)),
+        ("'xl'", "size_ranges", lambda: matches.ignored(suffix="xl")),
+        ("7", "max_detections", lambda: matches.check_cap(7)),
+    ):
+        with pytest.raises(ValueError, match=rf"Received {value}, .*add it to match\({option}=\)"):
+            ask()

@@ -14,8 +14,9 @@ from acnet.evaluation import (
     result_rows,
 )
 from acnet.evaluation.result_rows import read_json_rows
+from tests.evaluation.coco_content import write
 from tests.evaluation.random_sets import random_set
-from tests.evaluation.test_coco_files import ROW, TRUTH, write
+from tests.evaluation.test_coco_files import ROW, TRUTH
 
 
 def test_predictions_by_hand(tmp_path):
@@ -57,10 +58,8 @@ def test_the_file_is_never_in_memory_as_a_whole(tmp_path, monkeypatch):
     [
         ("", r"row 0 from 0: it does not start with \["),
         ('{"item": [{}]}', r"row 0 from 0: it does not start with \["),
-        ("[", "row 0 from 0: parse error: premature EOF"),
         ('[{"a": 1}', "row 1 from 0: parse error: premature EOF"),
         ('[{"a": 1} {"a": 1}]', "row 1 from 0: parse error: after array element"),
-        ('[{"a": 1}, {"a": 2', "row 1 from 0: parse error: premature EOF"),
         ('[{"a": 1}] x', "row 1 from 0: parse error: trailing garbage"),
         ("[NaN]", "row 0 from 0: lexical error.* NaN is no number of JSON"),
         ("[1" + "0" * 5000 + "]", "row 0 from 0: parse error: integer overflow"),
@@ -84,13 +83,10 @@ def test_a_row_without_end_is_refused_before_all_of_it_is_read(tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"image_id": 0}, "image_id must be one of the ground truth's ids, not 0"),
         ({"image_id": "a"}, "image_id must be one of the ground truth's ids, not 'a'"),
-        ({"image_id": 4}, "image_id must be one of the ground truth's ids, not 4"),
         ({"image_id": True}, "image_id must be one of the ground truth's ids, not True"),
         ({"image_id": [7]}, r"image_id must be one of the ground truth's ids, not \[7\]"),
         ({"category_id": 1}, "category_id must be one of the ground truth's ids, not 1"),
-        ({"category_id": "3"}, "category_id must be one of the ground truth's ids, not '3'"),
         ({"file_name": 7}, "file_name must be text, not 7"),
         ({"bbox": [1, 2, 3]}, "bbox must be four finite numbers"),
         ({"bbox": None}, "bbox must be four finite numbers"),
@@ -99,10 +95,12 @@ def test_a_row_without_end_is_refused_before_all_of_it_is_read(tmp_path, monkeyp
         ({"bbox": [1, 2, -3, 4]}, "width and height must not be negative"),
         ({"score": None}, "score must be a finite number, not None"),
         ({"score": True}, "score must be a finite number, not True"),
+        (5, "it must be an object, not 5"),
     ],
 )
 def test_faults_of_a_row_name_file_and_row(tmp_path, change, fault):
-    path = write(tmp_path / "predictions.json", [ROW, ROW, ROW | change])
+    row = ROW | change if isinstance(change, dict) else change
+    path = write(tmp_path / "predictions.json", [ROW, ROW, row])
     with pytest.raises(UserError, match=f"predictions.json, row 2 from 0: {fault}"):
         read_predictions(path, ground_truth_from_coco(TRUTH))
 
@@ -116,12 +114,6 @@ def test_numbers_that_are_none_are_refused_in_files_and_in_memory(tmp_path, chan
         read_predictions(write(tmp_path / "predictions.json", [ROW, ROW | change]), truth)
     with pytest.raises(UserError, match=r"row 1 from 0: .* finite number"):
         detections_from_rows([ROW, ROW | change], truth)
-
-
-def test_a_row_must_be_an_object(tmp_path):
-    path = write(tmp_path / "predictions.json", [ROW, 5])
-    with pytest.raises(UserError, match="row 1 from 0: it must be an object, not 5"):
-        read_predictions(path, ground_truth_from_coco(TRUTH))
 
 
 def named(file_name, image_id=None, **changes):
