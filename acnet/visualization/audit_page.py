@@ -133,27 +133,16 @@ def _figures(statistics: Statistics) -> list[dict[str, Any]]:
     if not len(statistics.sizes_px):
         return []
     sizes, counts = statistics.sizes_px, statistics.counts
+    size_alt = f"Histogram of {len(sizes)} box sizes"
+    count_alt = f"Histogram of the number of boxes of {len(counts)} photos"
+    size_caption = "Box sizes: square root of the area, clipped to the photo"
+    height = FIGURE_HEIGHT_PX
     return [
-        {
-            "svg": svg_figure(
-                "sizes",
-                _draw_sizes,
-                sizes,
-                alt=f"Histogram of {len(sizes)} box sizes",
-                height_px=FIGURE_HEIGHT_PX,
-            ),
-            "caption": "Box sizes: square root of the area, clipped to the photo",
-        },
-        {
-            "svg": svg_figure(
-                "counts",
-                _draw_counts,
-                counts,
-                alt=f"Histogram of the number of boxes of {len(counts)} photos",
-                height_px=FIGURE_HEIGHT_PX,
-            ),
-            "caption": "Boxes a photo",
-        },
+        {"svg": svg_figure(name, draw, values, alt=alt, height_px=height), "caption": caption}
+        for name, draw, values, alt, caption in (
+            ("sizes", _draw_sizes, sizes, size_alt, size_caption),
+            ("counts", _draw_counts, counts, count_alt, "Boxes a photo"),
+        )
     ]
 
 

@@ -44,13 +44,7 @@ class BoxPainter(Visualizer):
         color: tuple[float, float, float],
         labels: list[str] | None = None,
     ) -> None:
-        """Draw boxes of one colour.
-
-        Args:
-            boxes_xyxy: (N, 4), in pixels of the photo.
-            color: RGB from 0 to 1.
-            labels: One text a box, or None for none.
-        """
+        """Draw (N, 4) boxes in pixels of the photo in one colour, RGB from 0 to 1."""
         boxes = np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 4) * self.enlargement
         self.overlay_instances(boxes=boxes, assigned_colors=[color] * len(boxes))
         for box, label in zip(boxes, labels or [], strict=labels is not None):
@@ -134,20 +128,8 @@ def draw_predictions(
 ) -> np.ndarray:
     """Draw the detections on the photo, and the ground truth under them where it is known.
 
-    Args:
-        photo_rgb: (H, W, 3).
-        instances: Boxes in the photo's pixels with `scores` and `pred_classes`, on the CPU.
-        score_threshold: Lowest score that is drawn, 0 to 1.
-        labels: "always", "never", or "auto": only where at most 20 boxes are drawn.
-        class_names: Names by class index, written before the score; None or a single name writes
-            the score alone.
-        ground_truth_xyxy: (M, 4), in the photo's pixels.
-
-    Returns:
-        The picture, an integer factor larger than the photo where that is small.
-
-    Raises:
-        ValueError: `labels` is none of the three.
+    They are boxes in the photo's pixels with `scores` and `pred_classes`, on the CPU; those with at
+    least `score_threshold` are drawn. The other options are those of `draw_boxes`.
     """
     kept = above_threshold(instances, score_threshold)
     return draw_boxes(
@@ -170,14 +152,7 @@ def draw_comparison(
 ) -> np.ndarray:
     """Put the photo with its ground truth (left) beside the photo with its detections (right).
 
-    Args:
-        photo_rgb: (H, W, 3).
-        instances: As in `draw_predictions`.
-        ground_truth_xyxy: (M, 4), in the photo's pixels.
-        score_threshold: Lowest score that is drawn, 0 to 1.
-
-    Returns:
-        A picture more than twice as wide as each of its halves, which a white bar separates.
+    The arguments are those of `draw_predictions`; a white bar separates the halves.
     """
     left = BoxPainter(photo_rgb)
     left.paint(ground_truth_xyxy, color=GROUND_TRUTH_COLOR)

@@ -124,14 +124,7 @@ def photo_svg(
 
 
 def box_path(boxes_xyxy: np.ndarray) -> str:
-    """Write boxes as one SVG path of closed rectangles.
-
-    Args:
-        boxes_xyxy: (N, 4).
-
-    Returns:
-        The path's data, to a tenth of a pixel.
-    """
+    """Write (N, 4) boxes as one SVG path of closed rectangles, to a tenth of a pixel."""
     corners = np.asarray(boxes_xyxy, dtype=np.float64).round(1) + 0.0  # -0.0 becomes 0.0
     return "".join(f"M{x0:g} {y0:g}H{x1:g}V{y1:g}H{x0:g}Z" for x0, y0, x1, y1 in corners)
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from detectron2.structures import Boxes, Instances
 
-from acnet.photos.draw import PREDICTION_COLOR, enlarge_small
+from acnet.photos.draw import PREDICTION_COLOR
 from acnet.visualization.lesion_visualizer import (
     GROUND_TRUTH_COLOR,
     BoxPainter,
@@ -34,6 +34,13 @@ def changed(picture: np.ndarray) -> np.ndarray:
     return (picture != GREY).any(axis=2)
 
 
+def assert_line_of(picture: np.ndarray, color: tuple[float, float, float]) -> None:
+    """Look for the colour on the left line of a box at 300 to 500 and 400 to 600."""
+    line = picture[450:550, 296:302].reshape(-1, 3).astype(int)
+    strongest = line[np.abs(line - GREY).sum(axis=1).argmax()]
+    assert strongest == pytest.approx(np.array(color) * 255, abs=60)  # antialiased
+
+
 def test_only_the_rim_of_a_box_changes():
     # One box of 200 px on a photo too large to be enlarged. Outside of it come its line of
     # 1000 * sqrt(2) / 900 = 1.57 px between two rims of 0.75 px, 3.07 px; antialiasing may touch
@@ -46,26 +53,17 @@ def test_only_the_rim_of_a_box_changes():
     assert (rows.min(), rows.max()) == pytest.approx((400, 600), abs=4.1)
     assert (columns.min(), columns.max()) == pytest.approx((300, 500), abs=4.1)
     assert not changed(picture)[402:598, 302:498].any()
+    assert_line_of(picture, PREDICTION_COLOR)
+    assert not changed(draw_predictions(photo(1000, 1000), detections([], []))).any()
 
 
-def test_line_has_the_colour_of_predictions():
-    picture = draw_predictions(
-        photo(1000, 1000), detections([[300, 400, 500, 600]], [0.9]), labels="never"
-    )
-    on_the_line = picture[450:550, 296:302].reshape(-1, 3).astype(int)
-    strongest = on_the_line[np.abs(on_the_line - GREY).sum(axis=1).argmax()]
-    assert strongest == pytest.approx(np.array(PREDICTION_COLOR) * 255, abs=60)  # antialiased
-
-
-def test_lesion_of_20_px_in_a_photo_of_12_megapixels_stays_visible():
-    picture = draw_predictions(
+def test_small_photo_is_enlarged_and_its_boxes_with_it_and_small_boxes_stay_visible():
+    large = draw_predictions(
         photo(3000, 4000), detections([[300, 400, 320, 420]], [0.9]), labels="never"
     )
-    assert changed(picture).any()
-    assert not changed(picture)[402:418, 302:318].any()
-
-
-def test_small_photo_is_enlarged_and_its_boxes_with_it():
+    assert large.shape == (3000, 4000, 3)
+    assert changed(large).any()
+    assert not changed(large)[402:418, 302:318].any()
     picture = draw_predictions(
         photo(320, 240), detections([[40, 80, 80, 120]], [0.9]), labels="never"
     )
@@ -73,13 +71,6 @@ def test_small_photo_is_enlarged_and_its_boxes_with_it():
     assert picture.shape == (960, 720, 3)  # 960 / 320 = 3 times
     assert (rows.min(), rows.max()) == pytest.approx((240, 360), abs=3)
     assert (columns.min(), columns.max()) == pytest.approx((120, 240), abs=3)
-
-
-def test_enlarging_keeps_large_photos_as_they_are():
-    large = photo(700, 900)
-    same, factor = enlarge_small(large)
-    assert same is large
-    assert factor == 1
 
 
 def test_boxes_below_the_threshold_are_not_drawn():
@@ -116,21 +107,6 @@ def test_names_are_written_where_there_are_several_classes():
     assert long[370:395].any(axis=0).sum() > 2 * short[370:395].any(axis=0).sum()
 
 
-def test_no_boxes_leave_the_photo_unchanged():
-    picture = draw_predictions(photo(1000, 1000), detections([], []))
-    assert not changed(picture).any()
-
-
-def test_unknown_label_choice_is_refused():
-    with pytest.raises(ValueError, match="Received 'some'"):
-        draw_predictions(photo(10, 10), detections([], []), labels="some")
-
-
-def test_number_of_labels_must_be_that_of_boxes():
-    with pytest.raises(ValueError, match="zip"):
-        BoxPainter(photo(10, 10)).paint(np.zeros((1, 4)), color=PREDICTION_COLOR, labels=["a", "b"])
-
-
 def test_comparison_shows_ground_truth_left_and_predictions_right():
     picture = draw_comparison(
         photo(1000, 1000), detections([[300, 400, 500, 600]], [0.9]), [[700, 100, 800, 200]]
@@ -147,5 +123,11 @@ def test_ground_truth_can_lie_under_the_predictions():
     picture = draw_predictions(
         photo(1000, 1000), detections([], []), ground_truth_xyxy=[[300, 400, 500, 600]]
     )
-    yellow = picture[450:550, 296:302].reshape(-1, 3).max(axis=0)
-    assert yellow == pytest.approx(np.array(GROUND_TRUTH_COLOR) * 255, abs=60)  # antialiased
+    assert_line_of(picture, GROUND_TRUTH_COLOR)
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="Received 'some'"):
+        draw_predictions(photo(10, 10), detections([], []), labels="some")
+    with pytest.raises(ValueError, match="zip"):
+        BoxPainter(photo(10, 10)).paint(np.zeros((1, 4)), color=PREDICTION_COLOR, labels=["a", "b"])

@@ -23,12 +23,7 @@ MARKERS = ("o", "s")
 def draw_precision_recall(
     figure: Figure, curves: Mapping[str, tuple[np.ndarray, np.ndarray]]
 ) -> None:
-    """Draw precision over recall.
-
-    Args:
-        figure: Empty.
-        curves: Recall (N,), rising, and precision (N,), both from 0 to 1, by label; at most two.
-    """
+    """Draw (N,) precision over (N,) rising recall of at most two curves, by label."""
     axes = figure.add_subplot(xlabel="lesions found, %", ylabel="detections right, %")
     for line, (label, (recall, precision)) in zip(LINES, curves.items(), strict=False):
         start = np.zeros(min(1, len(recall)))  # a line from the axis to the first lesion found
@@ -41,9 +36,7 @@ def draw_precision_recall(
 def draw_froc(figure: Figure, curves: Mapping[str, Froc]) -> None:
     """Draw the share of lesions found over false alarms a photo, with dots where it is reported.
 
-    Args:
-        figure: Empty.
-        curves: By label; at most two, with the same points.
+    There are at most two curves, by label, with the same points.
     """
     axes = figure.add_subplot(xlabel="false alarms a photo", ylabel="lesions found, %")
     points = next(iter(curves.values())).points
@@ -62,12 +55,7 @@ def draw_froc(figure: Figure, curves: Mapping[str, Froc]) -> None:
 
 
 def draw_reliability(figure: Figure, bins: Bins) -> None:
-    """Draw how often detections of a score are right, and how many there are.
-
-    Args:
-        figure: Empty.
-        bins: Of equal width, at least one.
-    """
+    """Draw how often detections of a score are right, and how many there are."""
     upper, lower = figure.subplots(2, sharex=True, height_ratios=(3, 1))
     scores, shares = bins.mean_scores, bins.precisions * 100
     upper.plot([0, 1], [0, 100], color=LIGHT["muted"], linewidth=1, linestyle=(0, (2, 2)))
@@ -83,13 +71,7 @@ def draw_reliability(figure: Figure, bins: Bins) -> None:
 
 
 def draw_sizes(figure: Figure, labels: Sequence[str], values: Mapping[str, Sequence]) -> None:
-    """Draw shares by size of the lesion, side by side.
-
-    Args:
-        figure: Empty.
-        labels: (N,) of the sizes, smallest first.
-        values: (N,) in percent, None where there is nothing of the size, by label; at most two.
-    """
+    """Draw shares in percent by size of the lesion, side by side; None where there is none."""
     axes = figure.add_subplot(xlabel="size of the lesion, px", ylabel="%", ylim=(0, 105))
     height = 0.8 / len(values)
     for index, (name, shares) in enumerate(values.items()):
@@ -106,12 +88,7 @@ def draw_sizes(figure: Figure, labels: Sequence[str], values: Mapping[str, Seque
 
 
 def draw_error_parts(figure: Figure, parts: Mapping[str, float]) -> None:
-    """Draw what AP50 would gain without each kind of error.
-
-    Args:
-        figure: Empty.
-        parts: Gain in percentage points, by kind.
-    """
+    """Draw what AP50 would gain without each kind of error, in percentage points."""
     axes = figure.add_subplot(xlabel="gain of AP50 without such errors, points")
     names = list(parts)[::-1]
     bars = axes.barh(names, [parts[name] for name in names], height=0.6, color=LIGHT["found"])
@@ -123,14 +100,7 @@ def draw_error_parts(figure: Figure, parts: Mapping[str, float]) -> None:
 
 
 def fraction(value: float) -> str:
-    """Write false positives a photo as they are usually written.
-
-    Args:
-        value: Above 0.
-
-    Returns:
-        "1/8", "1/4", "1/2", "1", "2" and so on.
-    """
+    """Write false positives a photo as they are usually written: 1/8, 1/2, 1, 2."""
     return f"{value:g}" if value >= 1 else f"1/{round(1 / value)}"
 
 
@@ -146,11 +116,6 @@ def draw_counts(figure: Figure, true: np.ndarray, predicted: np.ndarray) -> None
 
     The axes show the square root of the count, in which the spread of counts is nearly even and
     the grades of few lesions have room.
-
-    Args:
-        figure: Empty.
-        true: (P,) lesions of each photo.
-        predicted: (P,) lesions counted in it.
     """
     axes = figure.add_subplot(xlabel="lesions in the photo", ylabel="lesions counted")
     top = max(true.max(initial=0), predicted.max(initial=0), HAYASHI_LIMITS[0]) + 0.5
@@ -169,10 +134,6 @@ def draw_counts(figure: Figure, true: np.ndarray, predicted: np.ndarray) -> None
 
 def draw_agreement(figure: Figure, agreement: BlandAltman) -> None:
     """Draw the difference of two counts over their mean, with its mean and its limits.
-
-    Args:
-        figure: Empty.
-        agreement: Of counted and true lesions.
 
     Reference: Bland and Altman, "Statistical methods for assessing agreement", Lancet 1986.
     """
@@ -221,12 +182,6 @@ def marker_sizes(photos: np.ndarray) -> np.ndarray:
     """Return areas of markers that grow with the photos they stand for, in few steps.
 
     Markers of one size are one shape that the SVG file repeats, so steps keep it small.
-
-    Args:
-        photos: (N,) at least 1 each.
-
-    Returns:
-        (N,) in square points.
     """
     areas = LARGEST_MARKER * photos / max(PHOTOS_OF_LARGEST, photos.max(initial=1))
     steps = np.log2(np.maximum(areas, SMALLEST_MARKER) / SMALLEST_MARKER).round()
@@ -241,14 +196,6 @@ def thin(x: np.ndarray, y: np.ndarray, *, columns: int = 400) -> tuple[np.ndarra
     """Keep the first, lowest, highest and last point of each column of the figure.
 
     A line through these covers the same pixels as the line through all points.
-
-    Args:
-        x: (N,) rising, or equal.
-        y: (N,).
-        columns: Of the figure, between the first and the last x.
-
-    Returns:
-        At most 4 * columns of the points, in their order; all of them where they are not more.
 
     Reference: Jugel et al., "M4: A Visualization-Oriented Time Series Data Aggregation", 2014.
     """

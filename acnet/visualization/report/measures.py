@@ -45,14 +45,7 @@ DIGITS = {"%": 1, "lesions": 2, "": 3}
 
 
 def headline_groups(metrics: Sequence[Metric]) -> list[dict[str, Any]]:
-    """Choose and arrange the numbers of the first table.
-
-    Args:
-        metrics: All of the evaluation.
-
-    Returns:
-        For each group that has numbers, its title and its rows.
-    """
+    """Choose and arrange the numbers of the first table, by group."""
     groups = {
         title: [
             metric_row(metric)
@@ -66,28 +59,12 @@ def headline_groups(metrics: Sequence[Metric]) -> list[dict[str, Any]]:
 
 
 def metric_rows(metrics: Sequence[Metric], group: str) -> list[dict[str, Any]]:
-    """Arrange all numbers of a group.
-
-    Args:
-        metrics: All of the evaluation.
-        group: As in `Metric`.
-
-    Returns:
-        A row a number, in the order of the evaluation.
-    """
+    """Arrange all numbers of a group, in the order of the evaluation."""
     return [metric_row(metric) for metric in metrics if metric.group == group]
 
 
 def metric_row(metric: Metric) -> dict[str, Any]:
-    """Return what a table shows of a number.
-
-    Args:
-        metric: With its interval.
-
-    Returns:
-        Key, label, term of the glossary, value, low, high, unit, digits, whether the sign of
-        positive numbers is written, and for shares their places on a line.
-    """
+    """Return what a table shows of a number, for shares their places on a line among it."""
     label, term = describe(metric.key)
     return {
         "key": metric.key,
@@ -104,14 +81,7 @@ def metric_row(metric: Metric) -> dict[str, Any]:
 
 
 def describe(key: str) -> tuple[str, str | None]:
-    """Say in words what a key means.
-
-    Args:
-        key: Of a headline number.
-
-    Returns:
-        The words and the term of the glossary; the key itself and None where it is not known.
-    """
+    """Say in words what a key means, and by which term of the glossary, if it is known."""
     for pattern, (label, term) in LABELS.items():
         found = re.fullmatch(pattern, key)
         if found:

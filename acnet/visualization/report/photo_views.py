@@ -1,24 +1,28 @@
 """The photos of the report that went worst and best, with what became of their boxes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
 from acnet.evaluation.result import EvaluationResult, PhotoRow
 from acnet.visualization.svg import photo_data_uri, photo_svg
 
 PHOTOS_A_PART = 3
+ORDERS: dict[str, Callable[[PhotoRow], tuple]] = {
+    "Lowest F1": lambda row: (row.f1, -(row.false + row.missed), row.index),
+    "Most false alarms and missed lesions": lambda row: (
+        -(row.false + row.missed),
+        row.f1,
+        row.index,
+    ),
+    "Highest F1": lambda row: (-row.f1, -row.matched, row.index),
+}
 
 
 class PhotoBoxes:
-    """Boxes of a photo by kind, at the operating threshold.
-
-    Args:
-        result: Of the evaluation.
-    """
+    """Boxes of a photo by kind, at the operating threshold."""
 
     def __init__(self, result: EvaluationResult):
         self.truth, self.detections = result.ground_truth, result.detections
@@ -28,14 +32,10 @@ class PhotoBoxes:
         self.truth_xyxy, self.found_xyxy = self.truth.boxes_xyxy, self.detections.boxes_xyxy
 
     def of_photo(self, index: int) -> dict[str, np.ndarray]:
-        """Return a photo's boxes.
+        """Return a photo's boxes, (N, 4) by kind.
 
-        Args:
-            index: Of the photo in the ground truth's columns.
-
-        Returns:
-            (N, 4) by kind: detections that are `found` and `false`, lesions that are `missed`, and
-            those that were found, `truth`.
+        They are detections that are `found` and `false`, lesions that are `missed`, and those that
+        were found, `truth`.
         """
         mine = np.flatnonzero((self.detections.photo == index) & self.accepted & ~self.ignored)
         hits = mine[self.partner[mine] >= 0]
@@ -50,15 +50,7 @@ class PhotoBoxes:
 
 
 def photo_parts(result: EvaluationResult, photos_root: Path | None) -> dict[str, Any]:
-    """Choose the photos to show and draw them.
-
-    Args:
-        result: Of the evaluation.
-        photos_root: Folder of the photos; None to draw their outlines alone.
-
-    Returns:
-        What the template shows of them.
-    """
+    """Choose the photos to show and draw them, without their folder as outlines alone."""
     drawing = PhotoBoxes(result)
     return {
         "threshold": result.operating_threshold,
@@ -78,45 +70,17 @@ def choose_photos(rows: Sequence[PhotoRow]) -> dict[str, list[PhotoRow]]:
     A low F1 is often that of a photo with a lesion or two, and many errors are found where there
     are many lesions, so that either order alone would always show photos of one kind.
 
-    Args:
-        rows: Of all photos.
-
-    Returns:
-        For each heading at most three photos, the first the most typical; none of them twice.
+    There are at most three under a heading, the first the most typical, and none is shown twice.
     """
-    orders = {
-        "Lowest F1": _lowest_f1,
-        "Most false alarms and missed lesions": _most_errors,
-        "Highest F1": _highest_f1,
-    }
     rest, chosen = list(rows), {}
-    for title, order in orders.items():
+    for title, order in ORDERS.items():
         chosen[title] = sorted(rest, key=order)[:PHOTOS_A_PART]
         rest = [row for row in rest if row not in chosen[title]]
     return chosen
 
 
-def _lowest_f1(row: PhotoRow) -> tuple[float, int, int]:
-    return row.f1, -(row.false + row.missed), row.index
-
-
-def _most_errors(row: PhotoRow) -> tuple[int, float, int]:
-    return -(row.false + row.missed), row.f1, row.index
-
-
-def _highest_f1(row: PhotoRow) -> tuple[float, int, int]:
-    return -row.f1, -row.matched, row.index
-
-
 def base_name(file_name: str) -> str:
-    """Return the last part of a file name, written with slashes of either kind.
-
-    Args:
-        file_name: As the ground truth has it, perhaps with folders that are nobody's business.
-
-    Returns:
-        The name without folders.
-    """
+    """Return the last part of a file name, written with slashes of either kind."""
     name = PureWindowsPath(file_name).name
     return name.encode("utf-8", "replace").decode()  # JSON can hold half a character
 
@@ -124,6 +88,11 @@ def base_name(file_name: str) -> str:
 def _view(row: PhotoRow, drawing: PhotoBoxes, photos_root: Path | None) -> dict[str, Any]:
     image_hw = tuple(drawing.truth.image_hw[row.index].tolist())
     name = base_name(row.file_name)
+    picture = photos_root and photo_data_uri(photos_root, row.file_name, image_hw)
+    alt = (
+        f"Boxes in {name}: {row.matched} found, {row.false} false alarms, "
+        f"{row.missed} missed lesions"
+    )
     return {
         "name": name,
         "f1": row.f1,
@@ -134,22 +103,5 @@ def _view(row: PhotoRow, drawing: PhotoBoxes, photos_root: Path | None) -> dict[
         "counted": row.counted,
         "low": row.counted_low,
         "high": row.counted_high,
-        "svg": _draw(row, name, image_hw, drawing.of_photo(row.index), photos_root),
+        "svg": photo_svg(image_hw, drawing.of_photo(row.index), alt=alt, picture=picture),
     }
-
-
-def _draw(
-    row: PhotoRow,
-    name: str,
-    image_hw: tuple[int, int],
-    boxes_xyxy: dict[str, np.ndarray],
-    photos_root: Path | None,
-) -> Markup:
-    picture = None
-    if photos_root is not None:
-        picture = photo_data_uri(photos_root, row.file_name, image_hw)
-    alt = (
-        f"Boxes in {name}: {row.matched} found, {row.false} false alarms, "
-        f"{row.missed} missed lesions"
-    )
-    return photo_svg(image_hw, boxes_xyxy, alt=alt, picture=picture)

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from acnet.evaluation.average_precision import PrecisionRecall, precision_recall
 from acnet.evaluation.counting import GRADE_NAMES
 from acnet.evaluation.froc import Froc
-from acnet.evaluation.headline import FROC_RULES
+from acnet.evaluation.protocol import FROC_RULES
 from acnet.evaluation.result import EvaluationResult
 from acnet.visualization.report import figures
 from acnet.visualization.report.measures import metric_rows
@@ -31,11 +31,7 @@ ERROR_MEANINGS = {
 def detection_part(result: EvaluationResult) -> dict[str, Any] | None:
     """Draw precision over recall and FROC, and list the numbers behind them.
 
-    Args:
-        result: Of the evaluation.
-
-    Returns:
-        What the template shows of them; None without a lesion to find.
+    Without a lesion to find there is nothing, as in the other parts.
     """
     curves = {rule: curve for rule, curve in result.froc.items() if curve is not None}
     if not curves:
@@ -53,14 +49,7 @@ def detection_part(result: EvaluationResult) -> dict[str, Any] | None:
 
 
 def calibration_part(result: EvaluationResult) -> dict[str, Any] | None:
-    """Draw the reliability of the scores.
-
-    Args:
-        result: Of the evaluation.
-
-    Returns:
-        What the template shows of it; None without a detection.
-    """
+    """Draw the reliability of the scores; nothing without a detection."""
     bins = result.calibration.equal_width
     if bins.ece is None:
         return None
@@ -79,14 +68,7 @@ def calibration_part(result: EvaluationResult) -> dict[str, Any] | None:
 
 
 def sizes_part(result: EvaluationResult) -> dict[str, Any] | None:
-    """Draw AP50 and recall by size of the lesions.
-
-    Args:
-        result: Of the evaluation.
-
-    Returns:
-        What the template shows of it; None without a lesion.
-    """
+    """Draw AP50 and recall by size of the lesions."""
     cap = max(result.matches.caps)
     labels, recall, ap50 = [], [], []
     for index, size in enumerate(result.matches.size_ranges):
@@ -106,14 +88,7 @@ def sizes_part(result: EvaluationResult) -> dict[str, Any] | None:
 
 
 def errors_part(result: EvaluationResult) -> dict[str, Any] | None:
-    """Draw what each kind of error costs.
-
-    Args:
-        result: Of the evaluation.
-
-    Returns:
-        What the template shows of it; None without a lesion.
-    """
+    """Draw what each kind of error costs."""
     parts = dict(sorted(result.error_parts.items(), key=_cost))
     if not parts:
         return None
@@ -127,14 +102,7 @@ def errors_part(result: EvaluationResult) -> dict[str, Any] | None:
 
 
 def classes_part(result: EvaluationResult) -> list[dict[str, Any]]:
-    """List the classes where there are several.
-
-    Args:
-        result: Of the evaluation.
-
-    Returns:
-        A row a class; no row where there is only one.
-    """
+    """List the classes where there are several."""
     truth, cap = result.ground_truth, max(result.matches.caps)
     if truth.num_classes < 2:
         return []
@@ -214,14 +182,7 @@ SQUARE_PX = 330  # so that the axes of the scatter, which are equal, fill the wi
 
 
 def counts_part(result: EvaluationResult) -> dict[str, Any] | None:
-    """Draw counted against true lesions, and how they agree.
-
-    Args:
-        result: Of the evaluation.
-
-    Returns:
-        What the template shows of them; None without a count model.
-    """
+    """Draw counted against true lesions, and how they agree; nothing without a count model."""
     counts, model = result.counts, result.count_model
     if counts is None or model is None:
         return None
@@ -259,14 +220,7 @@ def counts_part(result: EvaluationResult) -> dict[str, Any] | None:
 
 
 def grading_part(result: EvaluationResult) -> dict[str, Any] | None:
-    """Arrange the confusion of grades and the measures of each.
-
-    Args:
-        result: Of the evaluation.
-
-    Returns:
-        What the template shows of them; None without a count model.
-    """
+    """Arrange the confusion of grades and the measures of each; nothing without a count model."""
     grading = result.grading
     if grading is None:
         return None

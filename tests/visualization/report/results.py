@@ -2,43 +2,44 @@
 
 import dataclasses
 
-import numpy as np
 from example_report import made_up
 
-from acnet.evaluation.columns import Detections, GroundTruth, sort_detections
 from acnet.evaluation.count_fit import fit_count_model
 from acnet.evaluation.protocol import evaluate
-from acnet.evaluation.result import EvaluationOptions, EvaluationResult
+from acnet.evaluation.result import EvaluationOptions, EvaluationResult, PhotoRow
+from tests.evaluation.coco_content import detections_of
 
 OPTIONS = EvaluationOptions(replicates=10)
 
 
 def evaluated(
-    photos: int = 20, *, classes: int = 1, count_model: bool = True, **columns: object
+    photos: int = 20,
+    *,
+    classes: int = 1,
+    count_model: bool = True,
+    silent: bool = False,
+    lesions: bool = True,
+    **columns: object,
 ) -> EvaluationResult:
-    """Evaluate made-up detections, with columns of the ground truth replaced."""
+    """Evaluate made-up detections, or none, with columns of the ground truth replaced."""
     model = None
     if count_model:
         truth, detections = made_up(20, seed=1)
         model = fit_count_model(truth.counts(), detections, merge="none")
     truth, detections = made_up(photos, seed=0, classes=classes)
+    if not lesions:
+        names = ("photo", "classes", "boxes_xywh", "areas", "crowd", "difficult")
+        columns = {name: getattr(truth, name)[:0] for name in names}
     truth = dataclasses.replace(truth, **columns)
+    detections = detections_of([], []) if silent else detections
     return evaluate(truth, detections, count_model=model, options=OPTIONS)
 
 
-def evaluated_nothing(photos: int, *, lesions: bool) -> EvaluationResult:
-    """Evaluate the silence of a model, on photos with lesions or without any."""
-    truth, _ = made_up(photos, seed=0)
-    return evaluate(truth if lesions else without_lesions(truth), silence(), options=OPTIONS)
-
-
-def silence() -> Detections:
-    """Return no detection."""
-    none = np.zeros(0)
-    return sort_detections(photo=none, classes=none, boxes_xywh=np.zeros((0, 4)), scores=none)
-
-
-def without_lesions(truth: GroundTruth) -> GroundTruth:
-    """Return the photos alone."""
-    names = ("photo", "classes", "boxes_xywh", "areas", "crowd", "difficult")
-    return dataclasses.replace(truth, **{name: getattr(truth, name)[:0] for name in names})
+def photo_row(index: int, *, matched: int, false: int, missed: int) -> PhotoRow:
+    """Return the row of a photo without an interval."""
+    total = 2 * matched + false + missed
+    found = {"matched": matched, "false": false, "missed": missed}
+    counts = {"lesions": matched + missed, "counted": matched + false}
+    limits = {"counted_low": None, "counted_high": None}
+    f1 = 2 * matched / total if total else 1.0
+    return PhotoRow(index=index, file_name=f"{index}.jpg", **found, **counts, **limits, f1=f1)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from acnet.evaluation.average_precision import PrecisionRecall
 from acnet.evaluation.calibration import Bins
-from acnet.evaluation.counting import BlandAltman, bland_altman
+from acnet.evaluation.counting import bland_altman
 from acnet.evaluation.froc import Froc
 from acnet.templates import LIGHT
 from acnet.visualization.report import figures
@@ -35,39 +35,32 @@ def test_precision_over_recall_in_percent():
     assert [text.get_text() for text in axes.get_legend().texts] == ["a", "b"]
 
 
-def test_mean_precision_is_taken_at_coco_s_recalls():
-    # Precision 1 up to recall 0.5, then 0.6 at 0.8; the dip to 0.5 lies before the better 0.6.
+@pytest.mark.parametrize(
+    ("recall", "precision", "expected"),
+    [
+        # Precision 1 up to recall 0.5, then 0.6 at 0.8; the dip to 0.5 is before the better 0.6.
+        ([0.5, 0.7, 0.8], [1, 0.5, 0.6], [1, 1, 0.6, 0.6, 0, 0]),
+        ([], [], [0] * 6),
+    ],
+)
+def test_mean_precision_is_taken_at_coco_s_recalls(recall, precision, expected):
     curve = PrecisionRecall(
-        recall=np.array([0.5, 0.7, 0.8]),
-        precision=np.array([1, 0.5, 0.6]),
-        scores=np.array([0.9, 0.8, 0.7]),
-        ap=0.0,
+        recall=np.array(recall), precision=np.array(precision), scores=np.zeros(0), ap=0.0
     )
-    precision = _at_recalls(curve)
-    assert precision[[0, 50, 51, 80, 81, 100]].tolist() == [1, 1, 0.6, 0.6, 0, 0]
-
-
-def test_precision_of_a_class_without_detections_is_0():
-    none = np.zeros(0)
-    curve = PrecisionRecall(recall=none, precision=none, scores=none, ap=0.0)
-    assert _at_recalls(curve).tolist() == [0] * 101
-
-
-def froc(points, at_points, false_positives, sensitivity) -> Froc:
-    return Froc(
-        false_positives=np.array(false_positives),
-        sensitivity=np.array(sensitivity),
-        scores=np.zeros(len(sensitivity)),
-        points=points,
-        at_points=at_points,
-        thresholds=(None,) * len(points),
-        score=0.5,
-    )
+    assert _at_recalls(curve)[[0, 50, 51, 80, 81, 100]].tolist() == expected
 
 
 def test_froc_is_drawn_from_the_first_to_the_last_point():
     # The curve ends at 3 false alarms; it goes on flat to the last point, 4.
-    curve = froc((0.5, 1.0, 4.0), (0.2, 0.4, 0.6), [0.1, 0.7, 1.0, 3.0], [0.1, 0.3, 0.4, 0.6])
+    curve = Froc(
+        false_positives=np.array([0.1, 0.7, 1.0, 3.0]),
+        sensitivity=np.array([0.1, 0.3, 0.4, 0.6]),
+        scores=np.zeros(4),
+        points=(0.5, 1.0, 4.0),
+        at_points=(0.2, 0.4, 0.6),
+        thresholds=(None,) * 3,
+        score=0.5,
+    )
     figure = Figure()
     figures.draw_froc(figure, {"IoU": curve})
     line, dots, _ = figure.axes[0].lines
@@ -113,16 +106,10 @@ def test_costliest_error_is_on_top():
 
 
 @pytest.mark.parametrize(("value", "text"), [(1 / 8, "1/8"), (0.5, "1/2"), (1.0, "1"), (8.0, "8")])
-def test_false_alarms_are_written_as_usual(value, text):
+def test_false_alarms_sizes_and_colours_are_the_usual_ones(value, text):
     assert figures.fraction(value) == text
-
-
-def test_sizes_are_written_for_people():
     assert _size_label("[16-32px]") == "16\N{EN DASH}32"
     assert _size_label("[128px-]") == "from 128"
-
-
-def test_only_colours_of_the_palette_are_used():
     assert {line["color"] for line in figures.LINES} <= set(LIGHT.values())
 
 
@@ -146,9 +133,8 @@ def test_photos_of_one_place_share_a_larger_marker():
     # Three photos at (4, 5), one at (60, 40): areas 128 * n / 8 = 48 and 16, in steps 8 * 2^k.
     shown = markers(counts_axes([4, 4, 4, 60], [5, 5, 5, 40]))
     assert shown == {(4.0, 5.0): 64.0, (60.0, 40.0): 16.0}
-
-
-def test_largest_marker_does_not_grow_with_the_data_set():
+    assert markers(counts_axes([0, 0], [0, 0])) == {(0.0, 0.0): 32.0}
+    # The largest does not grow with the data set.
     assert marker_sizes(np.array([1, 8])).tolist() == [16, 128]
     assert marker_sizes(np.array([1, 100, 1000])).tolist() == [8, 16, 128]
 
@@ -169,10 +155,6 @@ def test_axes_are_equal_and_show_square_roots():
     assert place[0] * 2 == pytest.approx(place[1])  # sqrt(25) is half of sqrt(100)
 
 
-def test_photos_without_lesions_have_a_figure():
-    assert markers(counts_axes([0, 0], [0, 0])) == {(0.0, 0.0): 32.0}
-
-
 def test_lines_of_agreement_are_labelled_with_their_values():
     # Differences 1 and -3: mean -1, deviation 2.83, limits -1 -+ 1.96 * 2.83.
     figure = Figure()
@@ -183,14 +165,8 @@ def test_lines_of_agreement_are_labelled_with_their_values():
     minus = "\N{MINUS SIGN}"
     assert [text.get_text() for text in axes.texts] == [f"{minus}6.5", f"{minus}1.0", "+4.5"]
     assert markers(axes) == {(10.5, 1.0): 16.0, (18.5, -3.0): 16.0}
-
-
-def test_one_photo_has_no_limits():
-    agreement = BlandAltman(
-        means=np.array([3.0]), differences=np.array([2.0]), bias=2.0, low=None, high=None
-    )
     figure = Figure()
-    draw_agreement(figure, agreement)
+    draw_agreement(figure, bland_altman([4], [2]))  # one photo has no limits
     assert [text.get_text() for text in figure.axes[0].texts] == ["+2.0"]
 
 
@@ -211,11 +187,10 @@ def test_each_column_keeps_its_first_lowest_highest_and_last_point():
     kept_x, kept_y = thin(x, y, columns=2)
     assert kept_x.tolist() == [0, 1, 3, 4, 5, 8, 10]
     assert kept_y.tolist() == [5, 1, 9, 6, 0, 7, 5]
-
-
-def test_few_points_are_all_kept():
-    x, y = np.arange(8.0), np.arange(8.0)
-    assert thin(x, y, columns=2)[0] is x
+    assert thin(x, y, columns=5)[0] is x  # few points are all kept
+    upwards = np.arange(100.0)
+    assert thin(np.full(100, 0.5), upwards, columns=3)[1].tolist() == [0, 99]
+    assert [len(values) for values in thin(np.zeros(0), np.zeros(0))] == [0, 0]
 
 
 def test_long_curve_becomes_short_and_keeps_its_extremes():
@@ -229,12 +204,3 @@ def test_long_curve_becomes_short_and_keeps_its_extremes():
         low, high = x[0] + (x[-1] - x[0]) * np.array([column, column + 1]) / 400
         inside = (x >= low + 1e-9) & (x < high - 1e-9)
         assert y[inside].max() in kept_y
-
-
-def test_line_that_goes_straight_up_is_one_column():
-    x, y = np.full(100, 0.5), np.arange(100.0)
-    assert thin(x, y, columns=3)[1].tolist() == [0, 99]
-
-
-def test_no_points_stay_none():
-    assert [len(values) for values in thin(np.zeros(0), np.zeros(0))] == [0, 0]

@@ -21,9 +21,7 @@ def test_order_is_the_table_s_not_the_evaluation_s():
         ("Finding lesions", ["AP50@1000", "AP@1000", "AP@100"]),
         ("Counting lesions", ["MAE"]),
     ]
-
-
-def test_measures_that_the_sections_show_are_not_in_the_first_table():
+    # What the sections show is not in the first table.
     assert headline_groups([metric("AP75@1000"), metric("sensitivity"), metric("RMSE")]) == []
 
 
@@ -35,10 +33,7 @@ def test_words_and_their_explanation(key, term):
     words, found = describe(key)
     assert found == term
     assert words != key
-
-
-def test_unknown_key_stands_for_itself():
-    assert describe("new@7") == ("new@7", None)
+    assert describe("new@7") == ("new@7", None)  # an unknown key stands for itself
 
 
 def test_every_measure_of_an_evaluation_has_words_and_a_term(result, page):
@@ -51,9 +46,5 @@ def test_every_measure_of_an_evaluation_has_words_and_a_term(result, page):
 def test_interval_is_placed_on_the_line():
     # 40 to 61 with 50 inside: it starts at 40 % of the line and is 21 % long.
     assert metric_row(metric("AP@1000"))["bar"] == {"left": 40.0, "width": 21.0, "place": 50.0}
-
-
-def test_what_is_no_share_or_undefined_has_no_line():
-    assert metric_row(metric("MAE", unit="lesions"))["bar"] is None
-    assert metric_row(metric("AP@1000", None))["bar"] is None
-    assert metric_row(metric("Youden", -5.0))["bar"] is None
+    for none in (metric("MAE", unit="lesions"), metric("AP@1000", None), metric("Youden", -5.0)):
+        assert metric_row(none)["bar"] is None  # no share, or undefined

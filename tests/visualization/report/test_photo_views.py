@@ -6,26 +6,15 @@ import re
 import numpy as np
 import pytest
 
-from acnet.evaluation.columns import GroundTruth, sort_detections
 from acnet.evaluation.protocol import evaluate, photo_rows
 from acnet.evaluation.result import EvaluationOptions, PhotoRow
 from acnet.visualization.report.photo_views import base_name, choose_photos, photo_parts
+from tests.evaluation.coco_content import detections_of, truth_of
+from tests.visualization.report.results import photo_row
 
 
 def row(index: int, matched: int, false: int, missed: int) -> PhotoRow:
-    total = 2 * matched + false + missed
-    return PhotoRow(
-        index=index,
-        file_name=f"{index}.jpg",
-        lesions=matched + missed,
-        counted=matched + false,
-        counted_low=None,
-        counted_high=None,
-        matched=matched,
-        false=false,
-        missed=missed,
-        f1=2 * matched / total if total else 1.0,
-    )
+    return photo_row(index, matched=matched, false=false, missed=missed)
 
 
 def indices(rows: list[PhotoRow]) -> dict[str, list[int]]:
@@ -59,48 +48,37 @@ def test_folders_are_left_out_of_names(file_name, expected):
     assert base_name(file_name) == expected
 
 
+def lefts(svg: str) -> dict[str, list[str]]:
+    """Return where the boxes of each kind begin."""
+    paths = re.findall(r'class="box (\w+)" d="([^"]+)"', svg)
+    return {kind: re.findall(r"M(\S+) ", path) for kind, path in paths}
+
+
 def test_boxes_are_drawn_by_what_became_of_them():
     # Lesions at x = 0, 100, 200 and a crowd at 300; detections on the first, on nothing (400), on
     # the crowd, and one below the threshold on the second, which is therefore missed.
-    lesions_xywh = np.array([[x, 0, 50, 50] for x in (0, 100, 200, 300)], dtype=float)
-    truth = GroundTruth(
-        image_ids=np.array([1]),
-        file_names=("a.jpg",),
-        image_hw=np.array([[100, 500]]),
-        category_ids=np.array([1]),
-        class_names=("acne",),
-        photo=np.zeros(4, np.int32),
-        classes=np.zeros(4, np.int32),
-        boxes_xywh=lesions_xywh,
-        areas=np.full(4, 2500.0),
-        crowd=np.array([False, False, False, True]),
-        difficult=np.zeros(4, bool),
+    lesions, found = (
+        [[x, 0, 50, 50] for x in xs] for xs in ((0, 100, 200, 300), (0, 400, 300, 100))
     )
-    detections = sort_detections(
-        photo=np.zeros(4),
-        classes=np.zeros(4),
-        boxes_xywh=np.array([[x, 0, 50, 50] for x in (0, 400, 300, 100)], dtype=float),
-        scores=np.array([0.9, 0.8, 0.7, 0.2]),
-    )
+    truth = truth_of([0] * 4, lesions, 1, crowd=[False, False, False, True])
+    detections = detections_of([0] * 4, [0.9, 0.8, 0.7, 0.2], np.array(found, dtype=float))
     result = evaluate(truth, detections, options=EvaluationOptions(replicates=0))
     result = dataclasses.replace(
         result, operating_threshold=0.5, photos=photo_rows(result.matches, 0.5, None)
     )
     photo = photo_parts(result, None)["parts"][0]["photos"][0]
     assert (photo["matched"], photo["false"], photo["missed"]) == (1, 1, 2)
-    left = {
-        kind: re.findall(r"M(\d+) ", path)
-        for kind, path in re.findall(r'class="box (\w+)" d="([^"]+)"', photo["svg"])
+    assert lefts(photo["svg"]) == {
+        "truth": ["0"],
+        "found": ["0"],
+        "false": ["400"],
+        "missed": ["100", "200"],
     }
-    assert left == {"truth": ["0"], "found": ["0"], "false": ["400"], "missed": ["100", "200"]}
 
 
 def test_as_many_boxes_are_drawn_as_the_caption_says(result):
     for part in photo_parts(result, None)["parts"]:
         for photo in part["photos"]:
-            drawn = {
-                kind: path.count("M")
-                for kind, path in re.findall(r'class="box (\w+)" d="([^"]+)"', photo["svg"])
-            }
+            drawn = {kind: len(xs) for kind, xs in lefts(photo["svg"]).items()}
             said = {"found": photo["matched"], "false": photo["false"], "missed": photo["missed"]}
             assert {kind: drawn.get(kind, 0) for kind in said} == said

@@ -11,23 +11,15 @@ import cv2
 import numpy as np
 import pytest
 from defusedxml import ElementTree
+from example_report import made_up
 
 from acnet.errors import UserError
-from acnet.evaluation.result import Metric
 from acnet.visualization.report import write_report
-from tests.visualization.report.results import evaluated, evaluated_nothing
+from tests.visualization.report.results import evaluated
 
 SECTIONS = [
-    "headline",
-    "evaluated",
-    "detection",
-    "scores",
-    "counts",
-    "grades",
-    "sizes",
-    "errors",
-    "photos",
-    "glossary",
+    *("headline", "evaluated", "detection", "scores", "counts"),
+    *("grades", "sizes", "errors", "photos", "glossary"),
 ]
 
 
@@ -59,34 +51,27 @@ def test_headline_table_shows_the_numbers_of_the_result(page, result):
     assert set(wanted) <= set(rows)
     for key, numbers in rows.items():
         assert numbers == [metrics[key].value, metrics[key].low, metrics[key].high]
-
-
-def test_every_headline_number_of_the_result_is_somewhere_on_the_page(page, result):
     shown = {float(data.get("value")) for data in body(page).iter("data")}
-    assert {metric.value for metric in result.metrics} <= shown
-    assert {metric.high for metric in result.metrics} <= shown
+    assert {
+        number for metric in metrics.values() for number in (metric.value, metric.high)
+    } <= shown
 
 
 def test_shown_digits_are_those_of_the_number(write, result):
     # 71.26 rounds to 71.3, -0.04 with two digits is a true minus, and 1234.5 gets a comma.
-    metrics = [
-        Metric(key="AP50@1000", group="detection", value=71.26, low=None, high=None, unit="%",
-               better="higher"),
-        Metric(key="bias", group="counts", value=-0.041, low=None, high=None, unit="lesions",
-               better="zero"),
-        Metric(key="MAE", group="counts", value=1234.5, low=None, high=None, unit="lesions",
-               better="lower"),
-    ]  # fmt: skip
-    text = words(section(write(dataclasses.replace(result, metrics=tuple(metrics))), "headline"))
-    assert "AP50@1000 71.3 % none" in text
-    assert "bias \N{MINUS SIGN}0.04 none" in text
-    assert "MAE 1,234.50 none" in text
-
-
-def test_undefined_number_is_no_number(write, result):
-    metric = dataclasses.replace(result.metrics[0], value=None, low=None, high=None)
-    text = words(section(write(dataclasses.replace(result, metrics=(metric,))), "headline"))
-    assert f"{metric.key} n/a none" in text
+    shown = {
+        ("AP50@1000", "%", 71.26): "71.3 %",
+        ("AP@1000", "%", None): "n/a",
+        ("bias", "lesions", -0.041): "\N{MINUS SIGN}0.04",
+        ("MAE", "lesions", 1234.5): "1,234.50",
+    }
+    one = dataclasses.replace(result.metrics[0], low=None, high=None)
+    metrics = tuple(
+        dataclasses.replace(one, key=key, unit=unit, value=value) for key, unit, value in shown
+    )
+    text = words(section(write(dataclasses.replace(result, metrics=metrics)), "headline"))
+    for (key, _, _), number in shown.items():
+        assert f"{key} {number} none" in text
 
 
 def test_confusion_table_is_the_result_s(page, result):
@@ -112,26 +97,17 @@ def test_captions_of_photos_are_their_rows(page, result):
         assert f"interval {row.counted_low} to {row.counted_high}" in caption
 
 
-def test_numbers_are_written_as_json_too(tmp_path, result):
-    write_report(tmp_path, result)
-    assert json.loads((tmp_path / "results.json").read_text()) == json.loads(
-        json.dumps(result.to_json())
-    )
-
-
 def test_sections_stand_in_order_and_are_all_in_the_contents(page):
     sections = [element.get("id") for element in body(page).iter("section")]
     links = [link.get("href") for nav in body(page).iter("nav") for link in nav.iter("a")]
     assert sections == list(SECTIONS)
     assert links == [f"#{name}" for name in SECTIONS]
-
-
-def test_every_link_leads_to_a_place_on_the_page(page):
     ids = [element.get("id") for element in body(page).iter() if element.get("id")]
     links = {element.get("href") for element in body(page).iter() if element.get("href")}
     assert len(ids) == len(set(ids))
     assert {link for link in links if not link.startswith(("#", "data:"))} == set()
     assert {link[1:] for link in links if link.startswith("#")} <= set(ids)
+    assert "For research only. Not a medical device." in words(body(page).find("footer"))
 
 
 def test_page_asks_nobody_and_runs_nothing(page):
@@ -144,7 +120,10 @@ def test_page_asks_nobody_and_runs_nothing(page):
     assert re.findall(r"url\((?!#)", plots) == []
 
 
-def test_figures_are_described_for_readers_who_do_not_see_them(page):
+def test_figures_are_described_and_tables_reached_by_keyboard(page):
+    regions = [e for e in body(page).iter("div") if e.get("class") == "scroll"]
+    assert len(regions) == len(list(body(page).iter("table")))
+    assert all(region.get("tabindex") == "0" and region.get("aria-label") for region in regions)
     plots = [img.get("alt") for img in body(page).iter("img")]
     photos = [svg.get("aria-label") for svg in body(page).iter("svg") if svg.get("role") == "img"]
     labels = plots + photos
@@ -153,20 +132,12 @@ def test_figures_are_described_for_readers_who_do_not_see_them(page):
     assert all(words(figure.find("figcaption")) for figure in body(page).iter("figure"))
 
 
-def test_scrolling_tables_can_be_reached_by_keyboard(page):
-    regions = [e for e in body(page).iter("div") if e.get("class") == "scroll"]
-    assert len(regions) == len(list(body(page).iter("table")))
-    assert all(region.get("tabindex") == "0" and region.get("aria-label") for region in regions)
-
-
-def test_footer_says_what_it_is_not(page):
-    assert "For research only. Not a medical device." in words(body(page).find("footer"))
-
-
-def test_same_result_gives_the_same_bytes(tmp_path, result):
+def test_same_result_gives_the_same_bytes_and_its_numbers_as_json(tmp_path, result):
     one, two = write_report(tmp_path / "a", result), write_report(tmp_path / "b", evaluated())
     assert one.read_bytes() == two.read_bytes()
-    assert (tmp_path / "a/results.json").read_bytes() == (tmp_path / "b/results.json").read_bytes()
+    numbers, again = ((tmp_path / name / "results.json").read_bytes() for name in "ab")
+    assert numbers == again
+    assert json.loads(numbers) == json.loads(json.dumps(result.to_json()))
 
 
 HOSTILE = [
@@ -195,17 +166,12 @@ def test_names_can_neither_break_the_page_nor_tell_where_photos_are_kept(tmp_pat
     assert {"1.jpg", "2.jpg", "script>.jpg", "half a character ?.jpg"} <= set(shown)
 
 
-def test_no_pixel_of_a_photo_is_shown_unasked(page, result, tmp_path):
-    assert "image/jpeg" not in page
-    assert "<image" not in page
+def test_photos_are_shown_when_asked_for_and_no_pixel_unasked(page, tmp_path, write):
+    assert not re.search("image/jpeg|<image", page)
     assert "--with-photos" in page
-
-
-def test_photos_are_shown_when_asked_for(tmp_path, write):
     shown = evaluated(3, count_model=False)
-    for name, (height, width) in zip(
-        shown.ground_truth.file_names, shown.ground_truth.image_hw, strict=True
-    ):
+    sizes = zip(shown.ground_truth.file_names, shown.ground_truth.image_hw, strict=True)
+    for name, (height, width) in sizes:
         cv2.imwrite(str(tmp_path / name), np.zeros((height, width, 3), np.uint8))
     page = write(shown, photos_root=tmp_path)
     assert page.count("data:image/jpeg;base64,") == 3
@@ -213,13 +179,10 @@ def test_photos_are_shown_when_asked_for(tmp_path, write):
     assert "--with-photos" not in page
 
 
-def test_missing_photo_leaves_no_half_report(tmp_path, result):
+def test_no_half_report_is_left_and_no_other_file_is_replaced(tmp_path, result):
     with pytest.raises(UserError, match="give the folder"):
         write_report(tmp_path / "report", result, photos_root=tmp_path)
     assert not (tmp_path / "report").exists()
-
-
-def test_file_in_the_place_of_the_folder_is_refused(tmp_path, result):
     (tmp_path / "report").write_text("mine")
     with pytest.raises(UserError, match=r"Received --report .*report is no folder"):
         write_report(tmp_path / "report", result)
@@ -237,7 +200,7 @@ def test_without_a_count_model_two_sections_say_how_to_get_them(write):
 
 
 def test_silent_model_gets_a_report(write):
-    page = write(evaluated_nothing(5, lesions=True))
+    page = write(evaluated(5, count_model=False, silent=True))
     rows = dict(table_rows(section(page, "headline")))
     assert rows["AP50@1000"][0] == 0
     assert "there is no detection" in words(section(page, "scores"))
@@ -245,18 +208,23 @@ def test_silent_model_gets_a_report(write):
 
 
 def test_photos_without_lesions_and_detections_get_a_report(write):
-    page = write(evaluated_nothing(2, lesions=False))
+    page = write(evaluated(2, count_model=False, silent=True, lesions=False))
     for name in ("detection", "scores", "sizes", "errors"):
         assert "Left out" in words(section(page, name))
     assert "F1 1.00: 0 found, 0 missed, 0 false" in words(section(page, "photos"))
 
 
-@pytest.mark.parametrize("flag", ["crowd", "difficult"])
-@pytest.mark.parametrize("count_model", [False, True])
-def test_lesions_that_are_all_crowds_or_difficult_get_a_report(write, flag, count_model):
-    truth = evaluated().ground_truth
-    page = write(evaluated(count_model=count_model, **{flag: np.ones(len(truth), dtype=bool)}))
-    assert ("Left out" in words(section(page, "detection"))) == (flag == "crowd")
+@pytest.mark.parametrize("flags", ["crowd", "difficult", "crowd difficult", "first class"])
+@pytest.mark.parametrize(("classes", "silent"), [(1, False), (2, False), (2, True)])
+def test_lesions_that_are_all_crowds_or_difficult_get_a_report(write, classes, flags, silent):
+    truth, _ = made_up(2, seed=0, classes=classes)
+    chosen = truth.classes == 0 if flags == "first class" else np.ones(len(truth), dtype=bool)
+    columns = {"crowd": chosen, "difficult": ~chosen}
+    if flags != "first class":
+        columns = dict.fromkeys(flags.split(), chosen)
+    page = write(evaluated(2, classes=classes, silent=silent, **columns))
+    all_crowds = columns.get("crowd", ~chosen).all()
+    assert ("Left out" in words(section(page, "detection"))) == all_crowds
 
 
 def test_one_photo_gets_a_report(write):
