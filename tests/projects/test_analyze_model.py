@@ -99,12 +99,13 @@ RFCN_HEADS = (
 )
 
 
-def test_rfcn_s_heads_equal_the_counts_by_hand():
-    assert _count("acne04/table1/rfcn_r101") == {
-        "ResNet": RESNET,
-        "RPN": (RPN[0], RPN_WEIGHTS * L4),
-        "ROI heads": RFCN_HEADS,
-    }
+@pytest.mark.parametrize(
+    ("name", "heads"), [("rfcn_r101", RFCN_HEADS), ("faster_rcnn_r101_c4", HEADS)]
+)
+def test_detectors_on_res4_equal_the_counts_by_hand(name, heads):
+    rpn = (RPN[0], RPN_WEIGHTS * L4)
+    parts = {"ResNet": RESNET, "RPN": rpn, "ROI heads": heads}
+    assert _count(f"acne04/table1/{name}") == parts
 
 
 def test_rfcn_s_work_does_not_grow_with_the_boxes():
@@ -113,23 +114,11 @@ def test_rfcn_s_work_does_not_grow_with_the_boxes():
     assert count_parts(many, (64, 64)) == count_parts(few, (64, 64))
 
 
-def test_faster_rcnn_has_the_heads_of_acnet_on_res4():
-    assert _count("acne04/table1/faster_rcnn_r101_c4") == {
-        "ResNet": RESNET,
-        "RPN": (RPN[0], RPN_WEIGHTS * L4),
-        "ROI heads": HEADS,
-    }
-
-
 @pytest.mark.parametrize(
     "name",
     [
-        "acne04/table2/baseline",
-        "acne04/table2/frm_dce_mama",
-        "acne04/table2/cb",
-        "acne04/faster_rcnn_r101_fpn",
-        "toy/acnet_r18",
-        "toy/table1/rfcn_r18",
+        *("acne04/table2/baseline", "acne04/table2/frm_dce_mama", "acne04/table2/cb"),
+        *("acne04/faster_rcnn_r101_fpn", "toy/acnet_r18", "toy/table1/rfcn_r18"),
     ],
 )
 def test_parts_add_up_to_the_whole_model(name):

@@ -15,7 +15,6 @@ from acnet.checkpoint import ACNetCheckpointer
 from acnet.config import load_config
 from acnet.engine.train import build_model
 from acnet.errors import UserError
-from acnet.evaluation.columns import sort_detections
 from acnet.evaluation.result import PhotoRow
 from projects.ACNet.figure5.__main__ import main
 from projects.ACNet.figure5.figure import (
@@ -28,24 +27,14 @@ from projects.ACNet.figure5.figure import (
     write_figure5,
 )
 from tests.cli.evaluation_files import read, save_set
-from tests.visualization.report.results import silence
+from tests.evaluation.coco_content import detections_of
+from tests.visualization.report.results import photo_row
 
 
 def rows(*errors: tuple[int, int]) -> list[PhotoRow]:
     """Return rows of (false, missed)."""
     return [
-        PhotoRow(
-            index=index,
-            file_name=f"{index}.jpg",
-            lesions=9,
-            counted=9,
-            counted_low=None,
-            counted_high=None,
-            matched=9 - missed,
-            false=false,
-            missed=missed,
-            f1=0.5,
-        )
+        photo_row(index, matched=9 - missed, false=false, missed=missed)
         for index, (false, missed) in enumerate(errors)
     ]
 
@@ -65,11 +54,9 @@ def test_the_largest_differences_in_both_directions():
     assert chosen["gains"] == [0, 3, 4]
     assert chosen["losses"] == [5, 2]  # there is no third; a tie is no loss
     assert chosen["random"] == [1, 6]
-
-
-def test_changing_sides_changes_signs():
-    chosen, other = choose(FIRST, SECOND, each=2, seed=0), choose(SECOND, FIRST, each=2, seed=0)
+    other = choose(SECOND, FIRST, each=3, seed=0)  # changing sides changes signs
     assert (other["gains"], other["losses"]) == (chosen["losses"], chosen["gains"])
+    assert choose([], [], each=2, seed=0) == {"gains": [], "losses": [], "random": []}
 
 
 def test_chance_takes_what_is_left_and_the_seed_decides():
@@ -81,11 +68,6 @@ def test_chance_takes_what_is_left_and_the_seed_decides():
         chosen = choose(FIRST, SECOND, each=2, seed=seed)
         shown = [*chosen["gains"], *chosen["losses"], *chosen["random"]]
         assert len(shown) == len(set(shown)) == 6
-
-
-def test_no_photos():
-    chosen = choose([], [], each=2, seed=0)
-    assert chosen == {"gains": [], "losses": [], "random": []}
 
 
 def pixels(uri: str) -> np.ndarray:
@@ -104,31 +86,26 @@ def test_one_scale_for_every_map():
     assert low[0, 0].astype(int).sum() < high[0, 0].astype(int).sum()
     assert legend_css().startswith("linear-gradient(to right, #440154, ")
     assert legend_css().endswith("#fde725)")
-
-
-def test_a_large_map_becomes_small_and_keeps_its_shape():
+    # A large map becomes small and keeps its shape.
     assert pixels(heat_data_uri(np.zeros((640, 320)))).shape == (320, 160, 3)
     assert pixels(heat_data_uri(np.zeros((3, 2000)))).shape == (1, 320, 3)
 
 
-def test_contrast_by_hand():
-    # A map of 2 x 4 over a photo of 20 x 40: a value for 10 x 10 pixels. The box from (10, 0) to
-    # (30, 10) holds the centres of the second and third of the upper row: (0.8 + 0.6) / 2 = 0.7.
-    # The other six: (0.1 + 0.1 + 4 * 0.4) / 6 = 0.3.
-    saliency = np.array([[0.1, 0.8, 0.6, 0.1], [0.4, 0.4, 0.4, 0.4]])
-    found = contrast(saliency, np.array([[10, 0, 30, 10]]), (20, 40))
-    assert found == {"inside": pytest.approx(0.7), "outside": pytest.approx(0.3)}
-
-
-def test_overlapping_boxes_count_once():
-    saliency = np.array([[1.0, 0.0]])
-    boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 10], [0, 0, 20, 10]])
-    assert contrast(saliency, boxes, (10, 20)) == {"inside": 0.5, "outside": None}
-
-
-def test_without_lesions_all_is_outside():
-    found = contrast(np.full((2, 2), 0.25), np.zeros((0, 4)), (16, 16))
-    assert found == {"inside": None, "outside": 0.25}
+@pytest.mark.parametrize(
+    ("saliency", "boxes", "image_hw", "inside", "outside"),
+    [
+        # A map of 2 x 4 over a photo of 20 x 40: a value for 10 x 10 pixels. The box from (10, 0)
+        # to (30, 10) holds the centres of the second and third of the upper row:
+        # (0.8 + 0.6) / 2 = 0.7. The other six: (0.1 + 0.1 + 4 * 0.4) / 6 = 0.3.
+        ([[0.1, 0.8, 0.6, 0.1], [0.4] * 4], [[10, 0, 30, 10]], (20, 40), 0.7, 0.3),
+        # Overlapping boxes count once.
+        ([[1.0, 0.0]], [[0, 0, 10, 10], [0, 0, 10, 10], [0, 0, 20, 10]], (10, 20), 0.5, None),
+        ([[0.25, 0.25]] * 2, np.zeros((0, 4)), (16, 16), None, 0.25),
+    ],
+)
+def test_contrast_by_hand(saliency, boxes, image_hw, inside, outside):
+    found = contrast(np.array(saliency), np.array(boxes), image_hw)
+    assert found == {"inside": pytest.approx(inside), "outside": pytest.approx(outside)}
 
 
 @pytest.fixture(scope="module")
@@ -136,12 +113,7 @@ def case(tmp_path_factory):
     """Ground truth of 12 made-up photos, two models, and grey photos of these sizes."""
     truth, found = made_up(12, seed=0)
     keep = np.arange(len(found)) % 3 > 0
-    weaker = sort_detections(
-        photo=found.photo[keep],
-        classes=found.classes[keep],
-        boxes_xywh=found.boxes_xywh[keep],
-        scores=found.scores[keep],
-    )
+    weaker = detections_of(found.photo[keep], found.scores[keep], found.boxes_xywh[keep])
     root = tmp_path_factory.mktemp("photos")
     for name, (height, width) in zip(truth.file_names, truth.image_hw.tolist(), strict=True):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -210,24 +182,16 @@ def test_the_page_asks_nobody_and_is_the_same_again(case, tmp_path):
     assert "acnet figure5 &lt;gt&gt;" in page
 
 
-def test_a_silent_model_misses_everything(case, tmp_path):
+def test_a_silent_model_misses_everything_and_what_cannot_be_compared_is_refused(case, tmp_path):
     truth, predictions, root = case
-    both = {"silence": silence(), "ACNet": predictions["ACNet"]}
+    both = {"silence": detections_of([], []), "ACNet": predictions["ACNet"]}
     _, numbers = write(tmp_path, (truth, both, root))
     assert numbers["models"][0]["missed"] == truth.counts().sum()
     assert numbers["losses"] == []
     found = sum(lesions > 0 for lesions in truth.counts().tolist())
     assert numbers["changes"]["more"] == 0 < numbers["changes"]["fewer"] <= found
-
-
-def test_one_model_is_no_comparison(case, tmp_path):
-    truth, predictions, root = case
     with pytest.raises(UserError, match=r"two or more\. Received 1; give"):
         write(tmp_path, (truth, {"ACNet": predictions["ACNet"]}, root))
-
-
-def test_a_photo_that_is_not_there(case, tmp_path):
-    truth, predictions, _ = case
     with pytest.raises(UserError, match="which is not there"):
         write(tmp_path, (truth, predictions, tmp_path))
 
@@ -287,9 +251,6 @@ def test_saliency_comes_from_weights_with_their_config_beside_them(saved, weight
 def test_mistakes_are_explained(saved, capsys, extra, message):
     assert run(*saved, *extra) == 2
     assert message in capsys.readouterr().err
-
-
-def test_a_prediction_without_a_name(saved, capsys):
     with pytest.raises(SystemExit):
         run(*saved, "--predictions", "file.json")
     assert "NAME=FILE is needed" in capsys.readouterr().err
@@ -302,6 +263,5 @@ def test_only_the_weight_of_the_attention_loss_differs():
     assert instantiate(acnet.model).backbone.loss_weight == 0.2
     del unsupervised.model.backbone.loss_weight, acnet.model.backbone.loss_weight
     unsupervised.train.output_dir = acnet.train.output_dir
-    assert OmegaConf.to_yaml(unsupervised, sort_keys=True) == OmegaConf.to_yaml(
-        acnet, sort_keys=True
-    )
+    one, other = (OmegaConf.to_yaml(cfg, sort_keys=True) for cfg in (unsupervised, acnet))
+    assert one == other

@@ -111,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     hide_library_noise()
     set_up_logging()
-    from projects.ACNet.tables.command import make_tables
+    from projects.ACNet.tables.runner import make_tables
 
     try:
         status, text = make_tables(args)

@@ -28,9 +28,8 @@ from scipy import stats
 
 from acnet.config import load_config
 from acnet.evaluation.bootstrap import percentile_interval
-from projects.ACNet.tables.record import RESAMPLED, Record
+from projects.ACNet.tables.record import RESAMPLED, Record, check_equal, model_settings
 from projects.ACNet.tables.rows import FORMS, Row, baseline_of, known_rows, part_pairs
-from projects.ACNet.tables.settings import check_equal, model_settings
 
 LEVEL = 0.95
 Sample: TypeAlias = tuple[float, np.ndarray]  # a number on all photos, and (R,) on resampled ones
@@ -39,13 +38,9 @@ Samples: TypeAlias = Mapping[str, Mapping[int, Sample]]  # by row, then by seed
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A number of one row, or of several weighted ones.
+    """A number of one row or of several weighted ones: mean over the seeds, on all photos.
 
-    Args:
-        value: mean over the seeds, on all photos.
-        low: lower end of the interval over photos, and over seeds where a row has two; None where
-            there is no interval.
-        high: its upper end.
+    Its interval is over photos, and over seeds where a row has two; None where there is none.
     """
 
     value: float
@@ -61,12 +56,8 @@ class Estimate:
 def estimate(samples: Samples, weights: Mapping[str, float]) -> Estimate | None:
     """Estimate a weighted sum of rows: one row, a gain, or a mean of several gains.
 
-    Args:
-        samples: of all rows whose spread between seeds is pooled.
-        weights: of the rows that are summed.
-
-    Returns:
-        The estimate from the seeds that all these rows have; None where there is no such seed.
+    `samples` are of all rows whose spread between seeds is pooled. Only seeds that all weighted
+    rows have are used; without one there is no estimate.
     """
     if not all(samples.get(row) for row in weights):
         return None
@@ -92,14 +83,10 @@ def estimate(samples: Samples, weights: Mapping[str, float]) -> Estimate | None:
 
 
 def seed_spread(samples: Samples, *, within_seeds: bool) -> tuple[float, int]:
-    """Estimate the standard deviation from seed to seed, the same for all rows.
+    """Estimate the standard deviation from seed to seed, the same for all rows, and its freedom.
 
-    Args:
-        samples: of the rows.
-        within_seeds: what a seed does to all rows alike is left out, as it is in a difference.
-
-    Returns:
-        The standard deviation and its degrees of freedom; 0 of both where no row has two seeds.
+    Within seeds, what a seed does to all rows alike is left out, as it is in a difference. Both are
+    0 where no row has two seeds.
     """
     cells = [
         (row, seed, sample[0])
@@ -123,12 +110,7 @@ def seed_spread(samples: Samples, *, within_seeds: bool) -> tuple[float, int]:
 def effect_weights(part: str, keys: Mapping[str, str]) -> dict[str, float]:
     """Return the weights by which rows sum up to the mean effect of a part of ACNet.
 
-    Args:
-        part: of `rows.PARTS`.
-        keys: which row stands for which of the paper's; pairs with one missing are left out.
-
-    Returns:
-        Weights by row; none where no pair is complete.
+    `keys` says which row stands for which of the paper's; pairs with one missing are left out.
     """
     pairs = [
         (keys[without.key], keys[with_part.key])
@@ -154,12 +136,8 @@ class Measured:
     A row without records of its own takes those of a row that is the same model: Table III's L2-L4
     with DCE is Table II's (h).
 
-    Args:
-        rows: that are wanted, each once.
-        records: of the data set, comparable with each other.
-
-    Raises:
-        UserError: a record is of a config that has changed since.
+    All records are of one data set and comparable with each other; one of a config that has changed
+    since is refused.
     """
 
     def __init__(self, rows: Sequence[Row], records: Sequence[Record]):
@@ -180,8 +158,7 @@ class Measured:
 
         A row that has no tuned twin, be it among the rows or not, is the same in both forms.
 
-        Returns:
-            The row; None where it is not among the rows.
+        It is None where that row is not among the rows.
         """
         tables = (1, 2) if (table, key) == (1, "acnet") else (table,)
         for wanted in dict.fromkeys((form, FORMS[0])):

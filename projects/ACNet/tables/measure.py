@@ -31,9 +31,8 @@ from acnet.evaluation.bootstrap import bootstrap
 from acnet.evaluation.columns import Detections
 from acnet.evaluation.evaluator import RESULTS_NAME, RegisteredTruth, registered_truth
 from acnet.evaluation.froc import FALSE_POSITIVES_PER_PHOTO, FrocCurve
-from acnet.evaluation.headline import rate_name
-from acnet.evaluation.matches import Matches
-from acnet.evaluation.matching import match
+from acnet.evaluation.matching import Matches, match
+from acnet.evaluation.protocol import rate_name
 from acnet.evaluation.result_rows import detections_from_rows, read_json_rows
 from projects.ACNet.analyze_model import count_parts
 from projects.ACNet.tables.plan import Run, read_run, register_sets, truth_digest
@@ -53,22 +52,14 @@ SOURCES = ("checkpoint", "data", "engine", "evaluation", "layers", "modeling")
 
 
 class TableNumbers:
-    """The numbers of one model on one set, in percent, for any weights of the photos.
-
-    Args:
-        matches: of all photos, with a cap of `MAX_DETECTIONS`.
-    """
+    """The numbers of one model on one set, in percent, for any weights of the photos."""
 
     def __init__(self, matches: Matches):
         self._precision = PrecisionCurves(matches, suffixes=("",), caps=(MAX_DETECTIONS,))
         self._froc = FrocCurve(matches, rule="iou")
 
     def __call__(self, photo_weights: np.ndarray) -> dict[str, float | None]:
-        """Compute the numbers; (P,) int64 tell how often each photo counts.
-
-        Returns:
-            Values by key; none where no photo with a lesion counts.
-        """
+        """Compute the numbers; (P,) int64 tell how often each photo counts."""
         values: dict[str, float | None] = dict(self._precision.average_precision(photo_weights))
         froc = self._froc.froc(photo_weights)
         if froc is not None:

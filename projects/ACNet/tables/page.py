@@ -45,18 +45,7 @@ def write_reports(
 ) -> Path:
     """Write the page and the Markdown into a folder, and the Markdown into a document.
 
-    Args:
-        measured: rows and records, of which there is one at least.
-        data: "toy", "acne04" or "voc07".
-        output: the folder.
-        markdown: document with markers, or None.
-        marker: what its markers are called.
-
-    Returns:
-        The path of the page.
-
-    Raises:
-        UserError: the document has no such markers.
+    There is one record at least. The document, if any, has markers with that name.
     """
     contents = _contents(measured, data)
     picture = PICTURE if draw_curves(measured, output / PICTURE) else ""
@@ -74,15 +63,9 @@ def write_reports(
 
 
 def write_between_markers(path: Path, marker: str, text: str) -> None:
-    """Replace what stands between two lines of a document.
+    """Replace what stands between the lines of a document that say begin and end of this marker.
 
-    Args:
-        path: of the document; one that does not exist is made of the markers alone.
-        marker: name in the lines `<!-- acnet tables NAME: begin -->` and `... end -->`.
-        text: to stand between them.
-
-    Raises:
-        UserError: the document does not have each line once, in order.
+    A document that does not exist is made of these alone.
     """
     begin, end = (f"<!-- acnet tables {marker}: {word} -->" for word in ("begin", "end"))
     content = path.read_text(encoding="utf-8") if path.is_file() else f"{begin}\n{end}\n"
@@ -116,21 +99,21 @@ def _contents(measured: Measured, data: str) -> dict[str, Any]:
 def _facts(records: Sequence[Record]) -> list[tuple[str, str]]:
     settings = records[0].settings
     tests = records[0].content["tests"]
+    shown = (
+        f"{short_test(name)}, {test['photos']:,} photos with {test['lesions']:,} boxes"
+        for name, test in tests.items()
+    )
     length = f"{settings['iterations']:,} iterations of {settings['images a batch']} images"
     facts = [
         ("training", length),
         ("start", settings["start"]),
         ("precision", settings["precision"]),
         ("changed for all rows", " ".join(settings["overrides"])),
-        ("test sets", "; ".join(_test_fact(name, test) for name, test in tests.items())),
+        ("test sets", "; ".join(shown)),
         ("machine", "; ".join(sorted({_machine(record.content) for record in records}))),
         ("versions", "; ".join(sorted({_versions(record.content) for record in records}))),
     ]
     return [(name, value) for name, value in facts if value]
-
-
-def _test_fact(name: str, test: Mapping) -> str:
-    return f"{short_test(name)}, {test['photos']:,} photos with {test['lesions']:,} boxes"
 
 
 def _machine(content: Mapping) -> str:
@@ -200,10 +183,10 @@ def _cell(cell: Cell) -> str:
 def draw_curves(measured: Measured, path: Path) -> bool:
     """Draw loss and AP50 by iteration of all measured rows, each form and table apart.
 
-    A line is the mean of a row's trainings, and a band spans them.
+    A line is the mean of a row's trainings, and a band spans them. Where there is nothing to draw,
+    there is no picture, and the answer is False.
 
-    Returns:
-        False where there is nothing to draw, and no picture.
+    A line is the mean of a row's trainings, and a band spans them.
     """
     panels: dict[tuple[str, str], dict[str, list]] = {}
     for form in FORMS:
@@ -239,11 +222,8 @@ def draw_panels(
 ) -> None:
     """Draw panels of lines; a band spans the trainings of a line.
 
-    Args:
-        panels: by title and name of the number; in each, lines by label, and of each line the
-            iterations and values of several trainings.
-        path: the picture to write; its suffix decides the format.
-        columns: panels beside each other.
+    Panels are known by title and name of the number. A line has a label, and iterations and values
+    of several trainings.
     """
     rows = -(-len(panels) // columns)
     with matplotlib.rc_context({"font.size": 9, "svg.hashsalt": "curves"}):

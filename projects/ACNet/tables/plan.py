@@ -29,9 +29,14 @@ from acnet.data.toy.toy_set import ToyTests, write_toy_set, write_toy_tests
 from acnet.errors import UserError
 from acnet.evaluation.evaluator import registered_truth
 from acnet.files import write_json
-from projects.ACNet.tables.record import Record, record_path
+from projects.ACNet.tables.record import (
+    Record,
+    check_equal,
+    model_settings,
+    record_path,
+    shared_settings,
+)
 from projects.ACNet.tables.rows import Row
-from projects.ACNet.tables.settings import check_equal, model_settings, shared_settings
 
 logger = logging.getLogger(__name__)
 
@@ -43,29 +48,17 @@ TOY_PHOTOS, TOY_PX, TOY_SEED = 1000, 320, 42
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One row with one seed.
-
-    Args:
-        row: what is trained.
-        seed: of the training.
-        opts: key=value of its `train_net.py`.
-        folder: of its checkpoints.
-        record: of its result.
-        settings: shared by all rows.
-        model: the row's own.
-        iterations: of the training.
-        tests: digest of each test set, by name.
-    """
+    """One row with one seed."""
 
     row: Row
     seed: int
-    opts: tuple[str, ...]
-    folder: Path
+    opts: tuple[str, ...]  # key=value of its `train_net.py`
+    folder: Path  # of its checkpoints
     record: Path
-    settings: Mapping[str, Any]
-    model: Mapping[str, Any]
+    settings: Mapping[str, Any]  # shared by all rows
+    model: Mapping[str, Any]  # the row's own
     iterations: int
-    tests: Mapping[str, str]
+    tests: Mapping[str, str]  # digest of each test set, by name
 
     @property
     def name(self) -> str:
@@ -106,13 +99,8 @@ def plan_runs(
     A row whose config means the same as an earlier one's, as Table III's L2-L4 with DCE means
     Table II's (h), is not trained again.
 
-    Args:
-        cfgs: of the rows, with all overrides applied; their data sets are registered.
-        tests: sets to measure on; the first is also the one that a training evaluates on.
-        seeds: of the trainings.
-        overrides: key=value for every row.
-        output: folder of the runs.
-        results: folder of the records.
+    The configs have all overrides applied, and their data sets are registered. The first of the
+    tests is also the one that a training evaluates on.
     """
     digests = {name: truth_digest(name) for name in tests}
     data = _train_data(cfgs.values())
@@ -181,13 +169,8 @@ def _iterations(cfg: DictConfig, images: int) -> int:
 def check_runs(runs: Sequence[Run], records: Sequence[Record]) -> None:
     """Refuse runs that would not be comparable with each other, or with what is there.
 
-    Args:
-        runs: that are planned.
-        records: of the same data set, of these rows or others.
-
-    Raises:
-        UserError: settings differ from row to row, from those of a record, or from those of a
-            training that was begun.
+    Settings may differ from row to row, from those of a record, or from those of a training that
+    was begun.
     """
     planned = {run.row.config: run for run in runs}
     first = runs[0]
@@ -210,11 +193,7 @@ def check_runs(runs: Sequence[Run], records: Sequence[Record]) -> None:
 
 
 def check_records(records: Sequence[Record]) -> None:
-    """Refuse records of one data set that are not comparable with each other.
-
-    Raises:
-        UserError: their settings differ.
-    """
+    """Refuse records of one data set that are not comparable with each other."""
     for record in records:
         of_form = next(one for one in records if one.form == record.form)
         for other in (records[0], of_form):
@@ -232,8 +211,7 @@ def _common_tests(record: Record, tests: Mapping[str, str]) -> dict[str, str]:
 def default_tests(data: str, cfg: DictConfig) -> list[str]:
     """Name the sets that a row is measured on where the user names none.
 
-    Returns:
-        For the toy photos a mixed set and three hard ones, else the config's test set.
+    For the toy photos these are a mixed set and three hard ones, else the config's test set.
     """
     if data == "toy":
         return [f"{TOY_TESTS_PREFIX}_{name}" for name in TOY_TESTS]
@@ -269,11 +247,7 @@ def make_toy_sets() -> None:
 
 
 def register_sets(cfgs: Iterable[DictConfig], tests: Sequence[str]) -> None:
-    """Make all data sets of some configs and tests known, by name or by path.
-
-    Raises:
-        UserError: a path leads to no set, or a test set is unknown.
-    """
+    """Make all data sets of some configs and tests known, by name or by path."""
     register_all()
     register_paths(dict.fromkeys([*tests, *(name for cfg in cfgs for name in dataset_names(cfg))]))
     for name in tests:
@@ -292,8 +266,7 @@ def truth_digest(names: str | Sequence[str]) -> str:
     Where they were made on two machines, their pictures may differ by a bit of rounding, and their
     paths do; the ground truth does not.
 
-    Returns:
-        16 hexadecimal digits.
+    These are 16 hexadecimal digits.
     """
     digest = hashlib.sha256()
     for name in [names] if isinstance(names, str) else names:

@@ -29,34 +29,20 @@ NOTHING = "\N{EN DASH}"
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One cell of a table.
-
-    Args:
-        text: the number, or a name.
-        interval: beside it, or "".
-        strong: whether the whole interval is on one side of 0.
-        is_number: stands to the right.
-    """
+    """One cell of a table: a name or a number, and the interval beside it."""
 
     text: str
     interval: str = ""
-    strong: bool = False
-    is_number: bool = True
+    strong: bool = False  # the whole interval is on one side of 0
+    is_number: bool = True  # stands to the right
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table with its heading.
-
-    Args:
-        title: above it.
-        text: a paragraph below the title, or "".
-        header: names of the columns.
-        rows: of cells.
-    """
+    """A table with its heading."""
 
     title: str
-    text: str
+    text: str  # a paragraph below the title, or ""
     header: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
 
@@ -96,11 +82,7 @@ def gain_table(measured: Measured, key: str) -> Table | None:
 
 
 def effect_table(measured: Measured, key: str) -> Table | None:
-    """Show what each part adds to a number: rows with it minus rows without it.
-
-    Returns:
-        A table; None where no two rows differ in one part alone.
-    """
+    """Show what each part adds to a number; None where no two rows differ in one alone."""
     rows = []
     for form in FORMS:
         found = [(paper, row) for paper, row in _rows_of(2, form, measured) if row]

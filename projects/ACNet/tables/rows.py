@@ -131,17 +131,7 @@ def choose_rows(
 ) -> list[Row]:
     """Choose rows by tables and by names, and add the baseline that gains refer to.
 
-    Args:
-        data: one of `DATA`.
-        tables: all rows of these.
-        names: of configs, whole or the last part; in every chosen form.
-        forms: of `FORMS`.
-
-    Returns:
-        The rows, each once, in the paper's order.
-
-    Raises:
-        UserError: a name or a table is unknown.
+    Names are those of configs, whole or the last part, in every chosen form.
     """
     known = known_rows(data)
     chosen = [row for row in known if row.table in tables and row.form in forms]
@@ -166,9 +156,8 @@ def choose_rows(
 def baseline_of(rows: Iterable[Row], form: str) -> Row | None:
     """Find the row that gains of a form refer to.
 
-    Returns:
-        Table II's baseline in this form, or else in the paper's; for VOC, which has none, Faster
-        R-CNN; None where there is no such row.
+    That is Table II's baseline in this form, or else in the paper's; for VOC, which has none,
+    Faster R-CNN.
     """
     by_place = {(row.table, row.key, row.form): row for row in rows}
     for wanted in (form, FORMS[0]):

@@ -1,10 +1,11 @@
-"""Do the runs, several at a time, and show how far all of them are.
+"""Train what is missing, several runs at a time, and write the pages.
 
 A run is a sequence of programs: `train_net.py` as a user would call it, then the measurement. Both
 inherit a lock of the run's folder, so that one of them works in it at a time, be it one that a
 killed runner left behind.
 """
 
+import argparse
 import contextlib
 import fcntl
 import os
@@ -15,11 +16,27 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
+from acnet.config import load_config
+from acnet.data.parallel import default_workers
 from acnet.engine.metrics import read_metrics
-from projects.ACNet.tables.plan import Run, short_test
-from projects.ACNet.tables.record import HEADLINE, RESAMPLED, read_record
+from acnet.errors import UserError
+from projects.ACNet.tables.estimates import Measured
+from projects.ACNet.tables.page import write_reports
+from projects.ACNet.tables.plan import (
+    Run,
+    check_records,
+    check_runs,
+    default_tests,
+    make_toy_sets,
+    plan_runs,
+    register_sets,
+    short_test,
+)
+from projects.ACNet.tables.record import HEADLINE, RESAMPLED, read_record, read_records
+from projects.ACNet.tables.rows import Row, choose_rows, known_rows
 
 REPO_ROOT = Path(__file__).resolve().parents[3]
 TRAIN_NET = REPO_ROOT / "projects" / "ACNet" / "train_net.py"
@@ -33,15 +50,92 @@ LOG_INTERVAL_SECONDS = 30.0  # between progress lines where stderr is a file
 LEAVE_SECONDS = 120.0  # for a training to finish its step and save
 
 
+def make_tables(args: argparse.Namespace) -> tuple[int, str]:
+    """Train what is missing, then write the pages; return the exit status, and what to say."""
+    tables = args.tables
+    if not tables and not args.rows:
+        tables = sorted({row.table for row in known_rows(args.data) if row.table})
+    rows = choose_rows(args.data, tables=tables, names=args.rows, forms=args.forms)
+    failed = [] if args.report_only else _train(args, rows)
+    text = _write_pages(args, rows)
+    if failed:
+        names = "\n".join(f"  {run.name}: see {run.folder}" for run in failed)
+        text += f"{len(failed)} trainings failed, the others were done:\n{names}\n"
+    return (1 if failed else 0), text
+
+
+def _train(args: argparse.Namespace, rows: Sequence[Row]) -> list[Run]:
+    length = [] if args.iterations is None else [f"train.max_iter={args.iterations}"]
+    overrides = [*args.opts, *length]
+    cfgs = {row: load_config(row.config, overrides) for row in rows}
+    tests = list(dict.fromkeys(args.test or default_tests(args.data, cfgs[rows[0]])))
+    jobs, threads = share_cores(args.jobs)
+    if args.data == "toy":
+        make_toy_sets()
+    register_sets(cfgs.values(), tests)
+    runs = plan_runs(
+        cfgs,
+        tests=tests,
+        seeds=list(dict.fromkeys(args.seeds)),
+        overrides=overrides,
+        output=args.output.absolute(),
+        results=args.results.absolute(),
+    )
+    records = list(read_records(args.results / args.data))
+    check_runs(runs, records)
+    there = {record.path.absolute(): record for record in records}
+    left = [
+        run for run in runs if run.record not in there or not run.is_measured_by(there[run.record])
+    ]
+    return Runner(left, jobs=jobs, threads=threads, num_gpus=args.num_gpus).run()
+
+
+def _write_pages(args: argparse.Namespace, rows: Sequence[Row]) -> str:
+    """Write the pages from the records that are there, and return what to say about it."""
+    records = list(read_records(args.results / args.data))
+    if not records:
+        raise UserError(
+            "A table is made of records. Received none of this data set in "
+            f"{args.results}. Name their folder by --results, or measure without --report-only."
+        )
+    check_records(records)
+    page = write_reports(
+        Measured(rows, records),
+        args.data,
+        args.output,
+        markdown=args.markdown,
+        marker=args.marker or args.data,
+    )
+    return f"{len(records)} records; tables: {page}\n"
+
+
+def share_cores(jobs: int | None) -> tuple[int, int | None]:
+    """Choose how many trainings run at a time, and with how many threads each.
+
+    Threads do not depend on how many trainings are left: their number decides the order of sums,
+    and so the last digits of a loss.
+
+    On a GPU each has as many threads as torch likes.
+    """
+    if torch.cuda.is_available():
+        return jobs or 1, None
+    cores = default_workers()
+    jobs = jobs or cores
+    if jobs > cores:
+        raise UserError(
+            "Trainings that share a core only take turns, at twice the memory. Received "
+            f"--jobs {jobs} for {cores} cores. Give --jobs {cores} or less."
+        )
+    return jobs, cores // jobs
+
+
 def take_lock(folder: Path) -> int | None:
     """Lock a run's folder, which is made.
 
     A program that inherits the descriptor holds the lock until it has ended too: a runner that is
     killed leaves its training behind, which goes on writing checkpoints, and as long as it lives
     no second training can start in the same folder.
-
-    Returns:
-        The descriptor, to be closed by `os.close`; None where another process has the lock.
+    It is None where another process has the lock, and closed by `os.close` else.
     """
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
@@ -71,12 +165,7 @@ def done_iterations(run: Run) -> int:
 class RunProcess:
     """A run that is being done; `poll` moves it from its training to its measurement.
 
-    Args:
-        run: to be done.
-        lock: of its folder, from `take_lock`; released when the run has ended.
-        jobs: runs at a time.
-        threads: of each program; None leaves it to torch.
-        num_gpus: of the training.
+    Its lock, from `take_lock`, is released when it has ended.
     """
 
     def __init__(self, run: Run, lock: int, *, jobs: int, threads: int | None, num_gpus: int = 0):
@@ -90,11 +179,7 @@ class RunProcess:
         self._process = self._start()
 
     def poll(self) -> int | None:
-        """Go on to the next program if one has ended.
-
-        Returns:
-            None while there is something to do, 0 when all is done, or what a program failed with.
-        """
+        """Go on to the next program if one has ended; return 0 when all is done, or what failed."""
         status = self._process.poll()
         if status is None:
             return None
@@ -138,14 +223,7 @@ class RunProcess:
 
 
 class Runner:
-    """Runs what is left to do.
-
-    Args:
-        runs: all of them, in the order in which they should be done.
-        jobs: how many at a time.
-        threads: of each; None leaves it to torch.
-        num_gpus: of each training.
-    """
+    """Runs what is left to do, in the order of the runs."""
 
     def __init__(self, runs: Sequence[Run], *, jobs: int, threads: int | None, num_gpus: int = 0):
         self._runs = runs
@@ -154,17 +232,12 @@ class Runner:
         self._active: list[RunProcess] = []
         self._failed: list[Run] = []
         self._finished = 0  # iterations of the runs that have ended
-        self._said: set[tuple[str, str]] = set()
         self._bar: tqdm | None = None
 
     def run(self) -> list[Run]:
-        """Do all runs; one that fails does not keep the others from running.
+        """Do all runs, and return those that failed, whose last words have been shown.
 
-        Returns:
-            Those that failed, whose last words have been shown.
-
-        Raises:
-            KeyboardInterrupt: by Ctrl-C or SIGTERM, after the trainings have saved.
+        Ctrl-C or SIGTERM interrupt it after the trainings have saved.
         """
         total = sum(run.iterations for run in self._runs)
         with (
@@ -197,8 +270,7 @@ class Runner:
                 return
             lock = take_lock(run.folder)
             if lock is None:
-                self._say_once(run, "waits for another command, or for what a killed one left")
-                continue
+                continue  # another command has it, or what a killed one left
             self._waiting.remove(run)
             if run.record.is_file() and run.is_measured_by(read_record(run.record)):
                 os.close(lock)
@@ -227,12 +299,7 @@ class Runner:
 
     def _finish(self, run: Run, text: str) -> None:
         self._finished += run.iterations
-        self._say_once(run, text)
-
-    def _say_once(self, run: Run, text: str) -> None:
-        if (run.name, text) not in self._said:
-            self._said.add((run.name, text))
-            tqdm.write(f"{run.name}: {text}", file=sys.stderr)
+        tqdm.write(f"{run.name}: {text}", file=sys.stderr)
 
     def _count(self) -> int:
         pending = [*self._waiting, *(process.run for process in self._active)]

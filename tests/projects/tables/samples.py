@@ -9,9 +9,8 @@ import numpy as np
 
 from acnet.config import load_config
 from projects.ACNet.tables.plan import Run
-from projects.ACNet.tables.record import RESAMPLED, record_path, write_record
+from projects.ACNet.tables.record import RESAMPLED, model_settings, record_path, write_record
 from projects.ACNet.tables.rows import Row
-from projects.ACNet.tables.settings import model_settings
 
 REPLICATES = 200
 TESTS = ("toy_tests_mixed", "toy_tests_colour")

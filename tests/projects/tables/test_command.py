@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from acnet.errors import UserError
-from projects.ACNet.tables import command
+from projects.ACNet.tables import runner
 from projects.ACNet.tables.__main__ import main
 from tests.projects.tables.samples import add_record
 
@@ -44,19 +44,19 @@ def test_mixed_settings_are_an_error(tmp_path, capsys):
 def test_a_slip_is_told_before_anything_is_trained(
     arguments, message, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr(command, "make_toy_sets", lambda: None)
+    monkeypatch.setattr(runner, "make_toy_sets", lambda: None)
     assert main([*arguments, "--output", str(tmp_path)]) == 2
     assert message in capsys.readouterr().err
 
 
 def test_more_jobs_than_cores_are_refused(monkeypatch):
-    monkeypatch.setattr(command.torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(command, "default_workers", lambda: 4)
+    monkeypatch.setattr(runner.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(runner, "default_workers", lambda: 4)
     with pytest.raises(UserError, match="Give --jobs 4 or less"):
-        command.share_cores(8)
-    assert command.share_cores(None) == (4, 1)
-    assert command.share_cores(3) == (3, 1)
-    assert command.share_cores(2) == (2, 2)
+        runner.share_cores(8)
+    assert runner.share_cores(None) == (4, 1)
+    assert runner.share_cores(3) == (3, 1)
+    assert runner.share_cores(2) == (2, 2)
 
 
 def test_the_saved_records_are_of_these_configs_and_give_the_same_table(tmp_path, capsys):

@@ -10,7 +10,6 @@ from projects.ACNet.tables.estimates import (
     effect_weights,
     estimate,
     paper_effect,
-    part_pairs,
     seed_spread,
 )
 from projects.ACNet.tables.rows import PAPER_ROWS, PARTS
@@ -32,10 +31,12 @@ def test_a_gain_of_two_rows_is_the_paired_t_interval():
     gain = estimate(samples({"a": [10, 20, 30], "b": [11, 22, 36]}), GAIN)
     assert gain.value == pytest.approx(3.0)
     half = 4.3027 * math.sqrt(7 / 3)
-    assert (gain.low, gain.high) == (
-        pytest.approx(3 - half, abs=1e-3),
-        pytest.approx(3 + half, abs=1e-3),
-    )
+    assert (gain.low, gain.high) == pytest.approx((3 - half, 3 + half), abs=1e-3)
+    # Without a common seed there is none.
+    alone = {"a": {1: (1.0, np.ones(3))}, "b": {2: (1.0, np.ones(3))}}
+    for of_rows in ({}, samples({"a": [1.0]}), alone):
+        assert estimate(of_rows, GAIN) is None
+    assert seed_spread({}, within_seeds=True) == (0.0, 0)
 
 
 def test_a_mean_of_gains_varies_less_than_one():
@@ -56,23 +57,18 @@ def test_what_a_seed_does_to_all_rows_leaves_a_gain_alone():
     assert seed_spread(of_rows, within_seeds=True) == (pytest.approx(0.0, abs=1e-9), 2)
     spread, freedom = seed_spread(of_rows, within_seeds=False)  # each row varies by 10
     assert (spread, freedom) == (pytest.approx(10.0), 4)
-
-
-def test_more_rows_give_more_degrees_of_freedom():
-    rng = np.random.default_rng(1)
-    rows = {name: rng.normal(size=3).tolist() for name in "abcdefghi"}
+    # More rows give more degrees of freedom, and a seed that is still missing takes one.
+    rows = {name: np.random.default_rng(1).normal(size=3).tolist() for name in "abcdefghi"}
     assert seed_spread(samples(rows), within_seeds=True)[1] == 8 * 2
-    rows["i"] = rows["i"][:2]  # a seed is still missing
+    rows["i"] = rows["i"][:2]
     assert seed_spread(samples(rows), within_seeds=True)[1] == 8 * 2 - 1
 
 
 def test_photos_and_seeds_add_as_squares():
     of_rows = samples({"a": [10.0, 20.0], "b": [11.0, 23.0]})
-    drawn = np.linspace(-1, 1, 2001)  # 95 % of it within 0.95
-    for seed, (value, _) in of_rows["b"].items():
-        of_rows["b"][seed] = (value, value + drawn)
-    for seed, (value, _) in of_rows["a"].items():
-        of_rows["a"][seed] = (value, np.full(2001, value))
+    drawn = {"a": np.zeros(2001), "b": np.linspace(-1, 1, 2001)}  # 95 % of it within 0.95
+    for row, of_row in of_rows.items():
+        of_rows[row] = {seed: (value, value + drawn[row]) for seed, (value, _) in of_row.items()}
     gain = estimate(of_rows, GAIN)
     seeds = 12.7062 * math.sqrt(2 / 2)  # gains 1 and 3: standard deviation sqrt(2), two seeds
     assert gain.high - gain.value == pytest.approx(math.hypot(0.95, seeds), abs=1e-3)
@@ -80,19 +76,11 @@ def test_photos_and_seeds_add_as_squares():
 
 def test_one_seed_has_an_interval_over_photos_alone():
     one = samples({"a": [10.0], "b": [12.0]}, spread=1.0)
-    ends = np.percentile(one["a"][1][1], [2.5, 97.5])
-    assert estimate(one, {"a": 1.0}).low == pytest.approx(ends[0], abs=0.1)
-    assert estimate(one, {"a": 1.0}).high == pytest.approx(ends[1], abs=0.1)
-    gain = estimate(samples({"a": [10.0], "b": [12.0]}, spread=1.0), GAIN)
+    found, ends = estimate(one, {"a": 1.0}), np.percentile(one["a"][1][1], [2.5, 97.5])
+    assert (found.low, found.high) == pytest.approx(ends, abs=0.1)
+    gain = estimate(one, GAIN)
     assert gain.low == gain.high == pytest.approx(2.0)  # the photos do the same to both
     assert gain.is_clear
-
-
-def test_no_common_seed_is_no_estimate():
-    assert estimate({}, GAIN) is None
-    assert estimate(samples({"a": [1.0]}), GAIN) is None
-    assert estimate({"a": {1: (1.0, np.ones(3))}, "b": {2: (1.0, np.ones(3))}}, GAIN) is None
-    assert seed_spread({}, within_seeds=True) == (0.0, 0)
 
 
 def test_the_interval_holds_the_truth_as_often_as_it_says():
@@ -115,23 +103,15 @@ def test_the_interval_holds_the_truth_as_often_as_it_says():
 KEYS = {row.key: row.key for row in PAPER_ROWS if row.table == 2}
 
 
-def test_pairs_differ_in_the_part_alone():
-    assert [(a.key, b.key) for a, b in part_pairs("CB")] == [
-        ("baseline", "cb"),
-        ("frm_dce_mama", "acnet"),
-    ]
-    assert [(a.key, b.key) for a, b in part_pairs("DCE")] == [
-        ("cb", "cb_dce"),
-        ("cb_frm", "cb_frm_dce"),
-        ("cb_frm_mama", "acnet"),
-    ]
-
-
 def test_weights_of_dce_by_hand():
     """(d - b + f - c + h - g) / 3."""
     plus, minus = ("cb_dce", "cb_frm_dce", "acnet"), ("cb", "cb_frm", "cb_frm_mama")
     expected = {**dict.fromkeys(plus, 1 / 3), **dict.fromkeys(minus, -1 / 3)}
     assert effect_weights("DCE", KEYS) == pytest.approx(expected)
+    # MAMA: (e - b + g - c + h - f) / 3, of which only g - c is left here.
+    keys = {key: key for key in ("cb_frm", "cb_frm_mama", "cb")}
+    assert effect_weights("MAMA", keys) == {"cb_frm": -1.0, "cb_frm_mama": 1.0}
+    assert effect_weights("MAMA", {}) == {}
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -140,10 +120,3 @@ def test_weights_sum_to_nothing_and_give_the_papers_mean_gain(part):
     maps = {row.key: row.map_percent for row in PAPER_ROWS if row.table == 2}
     assert sum(weights.values()) == pytest.approx(0.0)
     assert sum(w * maps[key] for key, w in weights.items()) == pytest.approx(paper_effect(part))
-
-
-def test_a_row_in_two_pairs_counts_twice_or_not_at_all():
-    """MAMA: (e - b + g - c + h - f) / 3, of which only g - c is left here."""
-    keys = {key: key for key in ("cb_frm", "cb_frm_mama", "cb")}
-    assert effect_weights("MAMA", keys) == {"cb_frm": -1.0, "cb_frm_mama": 1.0}
-    assert effect_weights("MAMA", {}) == {}

@@ -22,21 +22,16 @@ from projects.ACNet.tables.plan import (
     short_test,
     truth_digest,
 )
-from projects.ACNet.tables.record import read_records
+from projects.ACNet.tables.record import read_records, shared_settings
 from projects.ACNet.tables.rows import choose_rows, known_rows
-from projects.ACNet.tables.settings import differences, shared_settings
 from tests.projects.tables.samples import SETTINGS, add_record, make_run, model_of
 
 
 @pytest.fixture(autouse=True)
 def _data(monkeypatch):
     """Replace the data sets, which need not be there, by their digests."""
-    monkeypatch.setattr(plan, "truth_digest", _digest)
+    monkeypatch.setattr(plan, "truth_digest", "digest of {}".format)
     monkeypatch.setattr(plan, "_train_data", _of_800_images)
-
-
-def _digest(names) -> str:
-    return f"digest of {names}"
 
 
 def _of_800_images(cfgs) -> dict:
@@ -73,23 +68,19 @@ def test_a_run_is_train_net_with_its_seed_folder_and_first_test_set():
     assert (run.iterations, run.settings["iterations"]) == (50, 50)
     assert run.settings["overrides"] == ["optimizer.lr=0.01"]  # iterations are compared as such
     assert run.tests["sets/a b:valid"] == "digest of sets/a b:valid"
-
-
-def test_a_set_named_by_a_path_with_spaces_is_an_override_too():
-    run = planned(["cb"], tests=["sets/a b:valid"])[0]
-    cfg = load_config("toy/table2/cb", run.opts)
+    # A set named by a path with spaces is an override too.
+    cfg = load_config("toy/table2/cb", planned(["cb"], tests=["sets/a b:valid"])[0].opts)
     assert cfg.dataloader.test.dataset.names == "sets/a b:valid"
+    epochs = planned(["cb"], overrides=("train.max_iter=null", "train.epochs=3"))
+    assert {run.iterations for run in epochs} == {600}  # 3 * 800 / 4
+    with pytest.raises(UserError, match=r"train\.max_iter"):
+        planned(["cb"], overrides=("train.max_itre=3",))
 
 
 def test_rows_that_mean_the_same_model_are_trained_once():
     runs = planned(["table2/acnet", "l2_l4", "l2_l4_sum", "cb_frm_mama", "l1_l4"], seeds=[1])
     keys = [(run.row.table, run.row.key) for run in runs]
     assert keys == [(2, "baseline"), (2, "cb_frm_mama"), (2, "acnet"), (3, "l1_l4")]
-
-
-def test_epochs_become_iterations():
-    runs = planned(["cb"], overrides=("train.max_iter=null", "train.epochs=3"))
-    assert {run.iterations for run in runs} == {600}  # 3 * 800 / 4
 
 
 def test_settings_tell_what_counts_and_leave_out_what_does_not():
@@ -108,11 +99,6 @@ def test_settings_tell_what_counts_and_leave_out_what_does_not():
     assert settings["precision"] in ("bfloat16", "float32")  # by the machine
 
 
-def test_an_override_that_fits_no_config_is_refused():
-    with pytest.raises(UserError, match=r"train\.max_iter"):
-        planned(["cb"], overrides=("train.max_itre=3",))
-
-
 @pytest.fixture
 def runs(tmp_path):
     """Plan two rows with the settings of the sample records."""
@@ -128,14 +114,6 @@ def runs(tmp_path):
 
 def records(folder) -> list:
     return list(read_records(folder / "results"))
-
-
-def test_equal_settings_pass(tmp_path, runs):
-    add_record(tmp_path / "results", "toy/table2/baseline", 1, 30.0)
-    add_record(tmp_path / "results", "toy/tuned/table2/cb_dce", 1, 30.0, form="tuned")
-    check_runs(runs, records(tmp_path))
-    check_records(records(tmp_path))
-    check_runs(runs, [])
 
 
 @pytest.mark.parametrize(
@@ -164,12 +142,14 @@ def test_records_are_refused_among_each_other(tmp_path):
         check_records(records(tmp_path))
 
 
-def test_the_tuned_form_may_have_a_schedule_of_its_own_but_one_for_all_its_rows(tmp_path):
+def test_the_tuned_form_may_have_a_schedule_of_its_own_but_one_for_all_its_rows(tmp_path, runs):
     results = tmp_path / "results"
     add_record(results, "toy/table2/baseline", 1, 30.0)
     own = {"schedule": {"end_value": 1}, "form": "tuned"}
     add_record(results, "toy/tuned/table2/acnet", 1, 30.0, **own)
     check_records(records(tmp_path))
+    check_runs(runs, records(tmp_path))
+    check_runs(runs, [])
     add_record(results, "toy/tuned/table2/cb_dce", 1, 30.0, form="tuned")
     with pytest.raises(UserError, match=r"schedule: end_value: 1 and 0"):
         check_records(records(tmp_path))
@@ -191,27 +171,16 @@ def test_another_test_set_of_the_same_name_is_refused(tmp_path, runs):
     check_runs([new], records(tmp_path))  # a further set is no other set
 
 
-def test_a_training_that_was_begun_otherwise_is_refused(runs):
+def test_a_training_that_was_begun_otherwise_and_rows_that_disagree_are_refused(runs):
     run = runs[0]
     begun = dataclasses.replace(run, settings=SETTINGS | {"iterations": 800}, opts=("a=1",))
     begun.write()
     assert read_run(run.folder) == begun
     with pytest.raises(UserError, match=r"the training begun in .*iterations: 400 and 800"):
         check_runs(runs, [])
-
-
-def test_rows_that_disagree_from_the_start_are_refused(runs):
     other = dataclasses.replace(runs[1], settings=SETTINGS | {"images a batch": 8})
     with pytest.raises(UserError, match=r"table2/baseline and toy/table2/cb_dce.*4 and 8"):
-        check_runs([runs[0], other], [])
-
-
-def test_differences_by_hand():
-    here = {"a": 1, "b": {"x": 1, "y": 2}, "schedule": 1}
-    there = {"a": 1, "b": {"x": 1, "y": 3}, "schedule": 2, "c": 4}
-    assert differences(here, there) == {"b: y": (2, 3), "c": (None, 4), "schedule": (1, 2)}
-    assert "schedule" not in differences(here, there, same_form=False)
-    assert differences({}, {}) == {}
+        check_runs([run, other], [])
 
 
 @pytest.fixture(scope="module")
@@ -223,14 +192,6 @@ def toy_tests(tmp_path_factory):
     return folder
 
 
-def test_the_usual_sets():
-    toy, voc = load_config("toy/table2/cb"), load_config("voc07/acnet_r101")
-    assert default_tests("toy", toy) == [
-        "toy_tests_mixed", "toy_tests_colour", "toy_tests_scale", "toy_tests_density"
-    ]  # fmt: skip
-    assert default_tests("voc07", voc) == ["voc_2007_test"]
-
-
 def test_a_digest_is_of_the_truth_and_not_of_its_place(toy_tests, tmp_path):
     copy = tmp_path / "elsewhere"
     copy.symlink_to(toy_tests)
@@ -239,29 +200,26 @@ def test_a_digest_is_of_the_truth_and_not_of_its_place(toy_tests, tmp_path):
     mixed, same, dense = map(truth_digest, names)
     assert mixed == same != dense
     assert len(mixed) == 16
-    assert truth_digest([names[0], names[2]]) not in (mixed, dense)
-
-
-def test_a_moved_box_changes_the_digest(toy_tests, tmp_path):
-    name = f"{toy_tests}:scale"
-    register_sets([], [name])
-    before = truth_digest(name)
-    path = toy_tests / "annotations" / "scale.json"
+    path = toy_tests / "annotations" / "mixed.json"
     text = path.read_text()
     content = json.loads(text)
     content["annotations"][0]["bbox"][0] += 0.5
     path.write_text(json.dumps(content))
-    after = truth_digest(name)
+    assert truth_digest(names[0]) != mixed  # a box has moved
     path.write_text(text)
-    assert after != before == truth_digest(name)
+    assert truth_digest([names[0], names[2]]) not in (mixed, dense)
+
+
+def test_the_usual_sets_and_their_names_in_columns():
+    toy, voc = load_config("toy/table2/cb"), load_config("voc07/acnet_r101")
+    names = default_tests("toy", toy)
+    assert [short_test(name) for name in names] == ["mixed", "colour", "scale", "density"]
+    assert default_tests("voc07", voc) == ["voc_2007_test"]
+    paths = ["sets/acne:valid", "sets/acne/annotations/valid.json"]
+    assert [short_test(name) for name in paths] == ["valid", "valid"]
 
 
 def test_an_unknown_set_is_refused_with_those_that_are_known():
     with pytest.raises(UserError, match=r"toy_test_mixed.*toy_tests_mixed"):
         register_sets([load_config("toy/table2/cb")], ["toy_test_mixed"])
     assert "toy_tests_mixed" in DatasetCatalog
-
-
-def test_names_for_columns():
-    names = ["toy_tests_scale", "sets/acne:valid", "sets/acne/annotations/valid.json"]
-    assert [short_test(name) for name in names] == ["scale", "valid", "valid"]

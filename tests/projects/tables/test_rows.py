@@ -24,27 +24,19 @@ def paper_row(table: int, key: str) -> PaperRow:
     return row
 
 
-@pytest.fixture
-def some_tuned(monkeypatch):
-    """Let one row have a tuned twin, and the baseline none."""
-    configs = [
-        "toy/table2/baseline",
-        "toy/table2/cb",
-        "toy/table2/cb_dce",
-        "toy/tuned/table2/cb_dce",
-    ]
-    monkeypatch.setattr(rows_module, "available_configs", lambda: configs)
-
-
 def names(rows) -> list[str]:
     return [row.config for row in rows]
 
 
 def test_a_table_is_its_rows_in_the_papers_order():
-    rows = choose_rows("toy", tables=[2], forms=["paper"])
-    assert names(rows)[:3] == ["toy/table2/baseline", "toy/table2/frm_dce_mama", "toy/table2/cb"]
-    assert len(rows) == 9
-    assert names(rows)[-1] == "toy/table2/acnet"
+    rows = names(choose_rows("toy", tables=[2], forms=["paper"]))
+    keys = [row.key for row in PAPER_ROWS if row.table == 2]
+    assert rows == [f"toy/table2/{key}" for key in keys]
+    assert choose_rows("toy") == []
+    for row in PAPER_ROWS:
+        if row.table == 2 and row.key not in ("baseline", "acnet"):
+            assert row.key == "_".join(row.parts).lower()
+    assert paper_row(2, "acnet").parts == PARTS
 
 
 def test_the_baseline_comes_along_and_a_table_of_detectors_has_acnet():
@@ -57,21 +49,19 @@ def test_the_baseline_comes_along_and_a_table_of_detectors_has_acnet():
     assert rows[2:] == ["toy/table2/baseline", "toy/table2/acnet"]
 
 
-def test_a_short_name_means_both_forms_and_a_whole_one_itself(some_tuned):
-    both = names(choose_rows("toy", names=["table2/cb_dce"]))
-    assert both == ["toy/table2/baseline", "toy/table2/cb_dce", "toy/tuned/table2/cb_dce"]
-    one = names(choose_rows("toy", names=["toy/table2/cb_dce.py"]))
-    assert one == ["toy/table2/baseline", "toy/table2/cb_dce"]
-    tuned = names(choose_rows("toy", names=["cb_dce"], forms=["tuned"]))
-    assert tuned == ["toy/table2/baseline", "toy/tuned/table2/cb_dce"]
-
-
-def test_a_form_with_a_baseline_of_its_own_uses_it(some_tuned, monkeypatch):
-    assert baseline_of(known_rows("toy"), "tuned").config == "toy/table2/baseline"
-    configs = [*rows_module.available_configs(), "toy/tuned/table2/baseline"]
+def test_a_short_name_means_both_forms_and_a_whole_one_itself(monkeypatch):
+    configs = ["baseline", "cb", "cb_dce"]  # one has a tuned twin, the baseline none
+    configs = [*(f"toy/table2/{key}" for key in configs), "toy/tuned/table2/cb_dce"]
     monkeypatch.setattr(rows_module, "available_configs", lambda: configs)
-    assert baseline_of(known_rows("toy"), "tuned").config == "toy/tuned/table2/baseline"
-    assert baseline_of(known_rows("toy"), "paper").config == "toy/table2/baseline"
+    base, _, paper, tuned = configs
+    assert names(choose_rows("toy", names=["table2/cb_dce"])) == [base, paper, tuned]
+    assert names(choose_rows("toy", names=["toy/table2/cb_dce.py"])) == [base, paper]
+    assert names(choose_rows("toy", names=["cb_dce"], forms=["tuned"])) == [base, tuned]
+    # A form with a baseline of its own uses it.
+    assert baseline_of(known_rows("toy"), "tuned").config == base
+    configs.append("toy/tuned/table2/baseline")
+    assert baseline_of(known_rows("toy"), "tuned").config == configs[-1]
+    assert baseline_of(known_rows("toy"), "paper").config == base
 
 
 def test_the_whole_acnet_of_each_data_set():
@@ -89,10 +79,6 @@ def test_unknown_names_and_tables_say_what_there_is():
         choose_rows("toy", names=["cb_fmr"])
     with pytest.raises(UserError, match="Choose of 1, 2, 3"):
         choose_rows("toy", tables=[4])
-
-
-def test_no_choice_is_no_row():
-    assert choose_rows("toy") == []
 
 
 IN_PAPER = [row for data in DATA for row in known_rows(data) if row.paper and row.form == "paper"]
@@ -121,10 +107,3 @@ def test_the_gains_that_the_papers_text_names():
     assert (paper_row(2, "cb").map_percent, paper_row(2, "cb_frm").map_percent) == (15.2, 15.7)
     assert (gain("cb_dce", "cb"), gain("cb_frm_dce", "cb_frm")) == (1.0, 2.2)
     assert (gain("cb_mama", "cb"), gain("cb_frm_mama", "cb_frm")) == (1.5, 2.8)
-
-
-def test_a_row_is_named_after_its_parts():
-    for row in PAPER_ROWS:
-        if row.table == 2 and row.key not in ("baseline", "acnet"):
-            assert row.key == "_".join(row.parts).lower()
-    assert paper_row(2, "acnet").parts == PARTS

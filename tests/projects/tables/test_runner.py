@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 
@@ -56,17 +54,6 @@ def test_a_run_that_another_command_has_done_is_left_alone(tmp_path, use, capsys
     assert "was done meanwhile" in capsys.readouterr().err
 
 
-def test_programs_get_their_threads_and_this_source(tmp_path):
-    run = make_run(tmp_path, "cb", seed=1)
-    lock = take_lock(run.folder)
-    started = RunProcess(run, lock, jobs=1, threads=3, num_gpus=0)
-    environment = started.environment
-    started.stop()
-    started.wait(10)
-    assert environment["OMP_NUM_THREADS"] == environment["MKL_NUM_THREADS"] == "3"
-    assert environment["PYTHONPATH"].split(os.pathsep)[0] == str(runner.REPO_ROOT)
-
-
 def test_the_training_is_train_net_itself(tmp_path):
     run = make_run(tmp_path, "cb", seed=1)
     train, measure = runner.programs(run, jobs=3, num_gpus=2)
@@ -76,25 +63,13 @@ def test_the_training_is_train_net_itself(tmp_path):
     assert measure[-2:] == [str(run.folder), "3"]
 
 
-def test_a_lock_outlives_its_owner_in_the_program_that_inherited_it(tmp_path):
-    lock = take_lock(tmp_path)
-    assert take_lock(tmp_path) is None
-    code = "import time; time.sleep(60)"
-    child = subprocess.Popen([sys.executable, "-c", code], pass_fds=[lock])
-    os.close(lock)  # as the system does for a process that is killed
-    assert take_lock(tmp_path) is None
-    child.kill()
-    child.wait()
-    again = take_lock(tmp_path)
-    assert again is not None
-    os.close(again)
-
-
 def test_what_a_killed_runner_leaves_keeps_the_folder_to_itself(tmp_path, use):
     use(seconds=60)
     run = make_run(tmp_path, "cb", seed=1)
     lock = take_lock(run.folder)
-    left = RunProcess(run, lock, jobs=1, threads=1)
+    left = RunProcess(run, lock, jobs=1, threads=3)
+    assert left.environment["OMP_NUM_THREADS"] == left.environment["MKL_NUM_THREADS"] == "3"
+    assert left.environment["PYTHONPATH"].split(os.pathsep)[0] == str(runner.REPO_ROOT)
     os.close(lock)  # as the system does for a runner that is killed
     assert take_lock(run.folder) is None
     left._lock = os.open(os.devnull, os.O_RDONLY)

@@ -5,7 +5,7 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from acnet.config import load_config
-from projects.ACNet.tables.settings import canonical
+from projects.ACNet.tables.record import canonical, differences
 
 
 class Child(nn.Conv2d):
@@ -48,5 +48,9 @@ def test_rows_that_are_the_same_model_and_rows_that_are_not():
     assert acnet != frm
 
 
-def test_an_empty_part_is_nothing():
-    assert canonical(OmegaConf.create({})) == {}
+def test_differences_by_hand():
+    here = {"a": 1, "b": {"x": 1, "y": 2}, "schedule": 1}
+    there = {"a": 1, "b": {"x": 1, "y": 3}, "schedule": 2, "c": 4}
+    assert differences(here, there) == {"b: y": (2, 3), "c": (None, 4), "schedule": (1, 2)}
+    assert "schedule" not in differences(here, there, same_form=False)
+    assert differences({}, canonical(OmegaConf.create({}))) == {}
