@@ -199,9 +199,9 @@ def run_compare(args: argparse.Namespace) -> int:
     both = (args.a, args.b)
     _check_json(args, [args.ground_truth, *both, *(args.count_models or ())])
     set_up_logging(logging.WARNING if args.quiet else logging.INFO)
-    from acnet.evaluation.bootstrap import compare, comparison_json
     from acnet.evaluation.coco_files import read_ground_truth
-    from acnet.evaluation.printed_tables import comparison_text
+    from acnet.evaluation.printed_tables import comparison_json, comparison_text
+    from acnet.evaluation.protocol import compare
     from acnet.evaluation.saved_predictions import read_saved_predictions
 
     models = args.count_models and tuple(map(_read_count_model_for, args.count_models, both))

@@ -1,8 +1,8 @@
 """Evaluation of detections: columns, one match, and the numbers that are computed from it.
 
 `coco_files` and `evaluator` make columns, `matching` matches them once, and `average_precision`,
-`froc` and `error_parts` turn that match into numbers. `evaluation` runs all of it on saved files,
-and `count_model`, `grading`, `calibration` and `bootstrap` add counts, grades and intervals.
+`froc` and `error_parts` turn that match into numbers. `protocol` runs all of it on saved files,
+and `count_model`, `counting`, `calibration` and `bootstrap` add counts, grades and intervals.
 detectron2's evaluators stand beside it, and are imported only when they are asked for: saved files
 are evaluated without detectron2.
 """
@@ -16,7 +16,6 @@ from acnet.evaluation.average_precision import (
     average_precision,
     precision_recall,
 )
-from acnet.evaluation.bootstrap import Difference, compare
 from acnet.evaluation.coco_files import ground_truth_from_coco, read_ground_truth
 from acnet.evaluation.columns import (
     COCO_RANGES,
@@ -33,10 +32,15 @@ from acnet.evaluation.count_model import CountModel, read_count_model, write_cou
 from acnet.evaluation.counting import count_by_image, count_errors
 from acnet.evaluation.error_analysis import error_parts
 from acnet.evaluation.froc import FALSE_POSITIVES_PER_PHOTO, Froc, FrocCurve, froc
-from acnet.evaluation.matches import Matches
-from acnet.evaluation.matching import COCO_IOUS, DEFAULT_CAPS, DEFAULT_RANGES, match
-from acnet.evaluation.protocol import evaluate
-from acnet.evaluation.result import EvaluationOptions, EvaluationResult
+from acnet.evaluation.matching import (
+    COCO_IOUS,
+    DEFAULT_CAPS,
+    DEFAULT_RANGES,
+    Matches,
+    match,
+)
+from acnet.evaluation.protocol import compare, evaluate
+from acnet.evaluation.result import Difference, EvaluationOptions, EvaluationResult
 from acnet.evaluation.result_rows import detections_from_rows, read_predictions
 from acnet.evaluation.saved_predictions import read_saved_predictions
 

@@ -10,18 +10,12 @@ little more often for AP and less often for grades. It needs one more evaluation
 percentile interval is the same construction for one model and for the difference of two.
 """
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from acnet.evaluation.columns import Detections, GroundTruth
-from acnet.evaluation.count_model import CountModel
-from acnet.evaluation.headline import Headline, Number, match_once
-from acnet.evaluation.matches import Matches
-from acnet.evaluation.result import SCHEMA_VERSION, EvaluationOptions
 from acnet.files import progress_bar
 
 SILENT_SECONDS = 2.0  # before a bar appears
@@ -32,29 +26,15 @@ class Statistic(Protocol):
     """Numbers of an evaluation, as a function of how often each photo counts."""
 
     def __call__(self, photo_weights: np.ndarray) -> Mapping[str, float | None]:
-        """Compute the numbers.
-
-        Args:
-            photo_weights: (P,) int64, at least 0.
-
-        Returns:
-            Numbers by key; a number that is undefined for these photos is None or missing.
-        """
+        """Compute numbers by key for (P,) int64 weights; undefined ones are None or missing."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Replicates:
-    """A set of numbers on all photos and on resampled ones; R replicates of M numbers.
+    """Numbers on all photos and on resampled ones; NaN where undefined."""
 
-    Args:
-        keys: M names.
-        values: (M,) on all photos; NaN where undefined.
-        replicates: (R, M) on resampled photos; NaN where undefined.
-    """
-
-    keys: tuple[str, ...]
-    values: np.ndarray
-    replicates: np.ndarray
+    values: np.ndarray  # (M,)
+    replicates: np.ndarray  # (R, M)
 
 
 def bootstrap(
@@ -69,18 +49,8 @@ def bootstrap(
     """Compute numbers on all photos and on resampled ones.
 
     The same seed and number of photos draw the same photos, so two calls for two models on the same
-    photos are paired.
-
-    Args:
-        statistic: What to compute.
-        keys: Which of its numbers are wanted.
-        num_photos: P, at least 1.
-        replicates: R; 0 for none.
-        seed: Of the drawing.
-        progress: Show a bar on stderr where it takes more than two seconds.
-
-    Returns:
-        The numbers.
+    photos are paired. `keys` are the numbers that are wanted; `progress` shows a bar on stderr
+    where it takes more than two seconds.
     """
     rng = np.random.default_rng(seed)
     values = _row(statistic(np.ones(num_photos, dtype=np.int64)), keys)
@@ -94,30 +64,13 @@ def bootstrap(
     ):
         drawn = rng.integers(num_photos, size=num_photos)
         rows[index] = _row(statistic(np.bincount(drawn, minlength=num_photos)), keys)
-    return Replicates(keys=tuple(keys), values=values, replicates=rows)
-
-
-def resample(headline: Headline, matches: Matches, options: EvaluationOptions) -> Replicates:
-    """Compute the headline numbers, in their order, on all photos and on resampled ones."""
-    return bootstrap(
-        headline,
-        headline.keys,
-        matches.ground_truth.num_photos,
-        replicates=options.replicates,
-        seed=options.seed,
-        progress=options.progress,
-    )
+    return Replicates(values=values, replicates=rows)
 
 
 def percentile_interval(values: np.ndarray, level: float) -> tuple[float, float] | None:
-    """Return the middle share of bootstrap values.
+    """Return the ends of the middle share of (R,) bootstrap values of one number.
 
-    Args:
-        values: (R,) of one number; NaN where a replicate does not define it.
-        level: Of the interval, such as 0.95.
-
-    Returns:
-        Its ends; None where fewer than nine replicates in ten define the number, or there is none.
+    It is None where fewer than nine replicates in ten define the number, or there is none.
 
     Reference:
         Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
@@ -154,120 +107,3 @@ def two_sided_p(differences: np.ndarray) -> float | None:
 
 def _row(numbers: Mapping[str, float | None], keys: Sequence[str]) -> np.ndarray:
     return np.array([numbers.get(key) for key in keys], dtype=np.float64)  # None becomes NaN
-
-
-@dataclass(frozen=True, kw_only=True)
-class Difference:
-    """One number of two models; None where it is undefined.
-
-    Args:
-        key: Its name.
-        group: "detection", "FROC", "counts", "grades" or "calibration".
-        unit: "%", "lesions" or "".
-        better: "higher", "lower" or "zero" (a bias).
-        a: Of model A on all photos.
-        b: Of model B.
-        difference: b - a.
-        low: Lower end of its interval.
-        high: Upper end.
-        p: Two-sided bootstrap p value of "no difference", of this number alone: where many are
-            looked at, some are small by chance.
-    """
-
-    key: str
-    group: str
-    unit: str
-    better: str
-    a: float | None
-    b: float | None
-    difference: float | None
-    low: float | None
-    high: float | None
-    p: float | None
-
-
-def compare(
-    ground_truth: GroundTruth,
-    detections_a: Detections,
-    detections_b: Detections,
-    *,
-    count_models: tuple[CountModel, CountModel] | None = None,
-    options: EvaluationOptions | None = None,
-) -> tuple[Difference, ...]:
-    """Compare two models by their headline numbers.
-
-    Each replicate draws photos once and computes both models on them, so what is hard or easy about
-    a photo cancels, and far smaller differences show than two separate intervals could tell apart.
-
-    Args:
-        ground_truth: Of all photos.
-        detections_a: Of model A.
-        detections_b: Of model B, on the same photos.
-        count_models: Of A and of B, each fitted to its own model; None leaves counts and grades
-            out.
-        options: By default those of `EvaluationOptions`.
-
-    Returns:
-        One difference a headline number, in the order of the table.
-
-    Raises:
-        UserError: There is no photo, or one holds more lesions than the cap on detections.
-    """
-    options = options or EvaluationOptions()
-    models = count_models or (None, None)
-    numbers, resampled = (), []
-    for detections, count_model in zip((detections_a, detections_b), models, strict=True):
-        matches = match_once(ground_truth, detections, options)
-        headline = Headline(matches, count_model=count_model, bins=options.bins)
-        numbers = headline.numbers  # the same for both
-        resampled.append(resample(headline, matches, options))  # by the same seed: paired
-    a, b = resampled
-    spread = b.replicates - a.replicates
-    return tuple(
-        _difference(number, a.values[index], b.values[index], spread[:, index], options.level)
-        for index, number in enumerate(numbers)
-    )
-
-
-def comparison_json(
-    rows: Sequence[Difference], ground_truth: GroundTruth, options: EvaluationOptions
-) -> dict[str, Any]:
-    """Return a comparison as plain JSON types; what is undefined is null.
-
-    Args:
-        rows: Of `compare`.
-        ground_truth: That it was called with.
-        options: That it was called with.
-
-    Returns:
-        The rows, and what they were computed from.
-    """
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "photos": ground_truth.num_photos,
-        "max_detections": options.max_detections,
-        "replicates": options.replicates,
-        "seed": options.seed,
-        "level": options.level,
-        "differences": [dataclasses.asdict(row) for row in rows],
-    }
-
-
-def _difference(
-    number: Number, a: float, b: float, replicates: np.ndarray, level: float
-) -> Difference:
-    """Compare one number, where NaN stands for undefined, with (R,) differences resampled."""
-    defined = not np.isnan(b - a)
-    low, high = (defined and percentile_interval(replicates, level)) or (None, None)
-    return Difference(
-        key=number.key,
-        group=number.group,
-        unit=number.unit,
-        better=number.better,
-        a=None if np.isnan(a) else float(a),
-        b=None if np.isnan(b) else float(b),
-        difference=float(b - a) if defined else None,
-        low=low,
-        high=high,
-        p=two_sided_p(replicates) if defined else None,
-    )

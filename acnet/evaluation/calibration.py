@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from acnet.evaluation.count_model import ScoreMap
-from acnet.evaluation.matches import Matches
+from acnet.evaluation.matching import Matches
 
 CORRECT_IOU = 0.5
 PERCENT = 100.0

@@ -27,8 +27,7 @@ _repr = Repr()
 def read_ground_truth(path: str | os.PathLike) -> GroundTruth:
     """Read a COCO file of annotations.
 
-    Args:
-        path: JSON with `images`, `annotations` and `categories`.
+    See `ground_truth_from_coco`.
 
     Raises:
         UserError: It cannot be read, or see `ground_truth_from_coco`.

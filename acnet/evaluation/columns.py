@@ -15,26 +15,12 @@ import numpy as np
 
 
 def xywh_to_xyxy(boxes_xywh: np.ndarray) -> np.ndarray:
-    """Convert boxes from COCO's form to corners.
-
-    Args:
-        boxes_xywh: (N, 4) left, top, width, height in pixels.
-
-    Returns:
-        (N, 4) left, top, right, bottom in pixels.
-    """
+    """Convert (N, 4) boxes from COCO's left, top, width, height to corners."""
     return np.concatenate([boxes_xywh[:, :2], boxes_xywh[:, :2] + boxes_xywh[:, 2:]], axis=1)
 
 
 def xyxy_to_xywh(boxes_xyxy: np.ndarray) -> np.ndarray:
-    """Convert boxes from corners to COCO's form.
-
-    Args:
-        boxes_xyxy: (N, 4) left, top, right, bottom in pixels.
-
-    Returns:
-        (N, 4) left, top, width, height in pixels.
-    """
+    """Convert (N, 4) boxes from corners to COCO's left, top, width, height."""
     return np.concatenate([boxes_xyxy[:, :2], boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]], axis=1)
 
 
@@ -89,11 +75,7 @@ class GroundTruth:
         return len(self.category_ids)
 
     def counts(self) -> np.ndarray:
-        """Count the lesions of each photo, all classes together.
-
-        Returns:
-            (P,) int64, without crowds, which stand for an unknown number.
-        """
+        """Count the lesions of each photo, (P,), without crowds, which hide an unknown number."""
         return np.bincount(self.photo[~self.crowd], minlength=self.num_photos)
 
 
@@ -124,32 +106,14 @@ class Detections:
         return xywh_to_xyxy(self.boxes_xywh)
 
     def counts(self, num_photos: int, *, score_threshold: float = 0.0) -> np.ndarray:
-        """Count the detections of each photo, all classes together.
-
-        Args:
-            num_photos: P of the ground truth.
-            score_threshold: Lower scores do not count.
-
-        Returns:
-            (P,) int64.
-        """
+        """Count the detections of each photo, (P,), all classes together."""
         return np.bincount(self.photo[self.scores >= score_threshold], minlength=num_photos)
 
 
 def sort_detections(
     *, photo: np.ndarray, classes: np.ndarray, boxes_xywh: np.ndarray, scores: np.ndarray
 ) -> Detections:
-    """Sort columns of detections as `Detections` asks.
-
-    Args:
-        photo: (D,) index into the photos.
-        classes: (D,) index into the classes.
-        boxes_xywh: (D, 4) left, top, width, height in pixels.
-        scores: (D,) finite.
-
-    Returns:
-        The same rows, sorted; the arguments are not changed.
-    """
+    """Sort D rows as `Detections` asks."""
     order = np.lexsort((-np.asarray(scores, dtype=np.float64), photo))  # stable
     return Detections(
         photo=np.asarray(photo, dtype=np.int32)[order],
@@ -174,14 +138,7 @@ class SizeRange:
     high: float
 
     def excludes(self, areas: np.ndarray) -> np.ndarray:
-        """Tell which areas are outside.
-
-        Args:
-            areas: (N,) in px².
-
-        Returns:
-            (N,) bool.
-        """
+        """Tell which (N,) areas in px² are outside."""
         return (areas < self.low) | (areas > self.high)
 
 
@@ -203,9 +160,6 @@ def lesion_ranges(edges_px: Sequence[int] = LESION_EDGES_PX) -> tuple[SizeRange,
     Returns:
         One range more than edges, such as "[0-16px]", "[16-32px]", "[32px-]". A lesion on an edge
         belongs to the larger ones.
-
-    Raises:
-        ValueError: The edges are not positive or do not rise.
     """
     edges = [0, *edges_px]
     if any(low >= high for low, high in itertools.pairwise(edges)):

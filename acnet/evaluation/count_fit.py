@@ -53,9 +53,6 @@ def fit_count_model(
         view: What the photos show; see `count_model.VIEWS`.
         lesions: Which lesions count; see `count_model.LESIONS`.
 
-    Returns:
-        The model.
-
     Raises:
         UserError: There are too few photos for the coverage, or no detections.
     """
@@ -96,13 +93,8 @@ def fit_threshold(true_counts: np.ndarray, photo: np.ndarray, scores: np.ndarray
     taken, of equally wide ones the highest, and the threshold is its middle: the furthest from
     changing any count.
 
-    Args:
-        true_counts: (P,) lesions in each photo.
-        photo: (D,) index of each detection's photo.
-        scores: (D,) in any order.
-
-    Returns:
-        The threshold; a detection counts where its score is at least this.
+    (P,) true counts; (D,) photos and scores in any order. A detection counts where its score is at
+    least the threshold.
 
     Raises:
         UserError: There is no detection.
@@ -135,13 +127,8 @@ def fit_threshold(true_counts: np.ndarray, photo: np.ndarray, scores: np.ndarray
 def conformal_quantile(errors: np.ndarray, coverage: float) -> float:
     """Return the ceil((n + 1) * coverage)-th smallest of n errors.
 
-    Args:
-        errors: (n,) of photos that had no say in the model.
-        coverage: Share of new photos that shall have at most this error.
-
-    Returns:
-        The quantile; for exchangeable photos the next error is at most this with a probability of
-        at least `coverage`.
+    For exchangeable photos the error of a next one is at most this with a probability of at least
+    `coverage`, if the n photos had no say in the model.
 
     Raises:
         UserError: The rank would be above n.

@@ -16,7 +16,7 @@ import numpy as np
 
 from acnet.evaluation.average_precision import coco_ap
 from acnet.evaluation.hit_rules import LARGEST_THRESHOLD
-from acnet.evaluation.matches import Matches
+from acnet.evaluation.matching import Matches
 
 KINDS = ("localisation", "duplicate", "background", "missed")
 KINDS_BETWEEN_CLASSES = ("class", "class and localisation")
@@ -100,11 +100,8 @@ class _Outcome:
     ) -> "_Outcome":
         """Make the best detection of each free target right, and remove the others.
 
-        Args:
-            wrong: (w,) rising indices of the detections to be corrected.
-            targets: (w,) their lesions.
-            gt_classes: (G,) the lesions' classes.
-            used: (G,) bool, the lesion has a right detection already.
+        All are rising indices: (w,) `wrong` detections and their `targets`; (G,) lesions that have
+        a right detection are `used`.
         """
         free = ~used[targets]
         wrong_and_free, targets = wrong[free], targets[free]

@@ -25,8 +25,7 @@ from acnet.evaluation.coco_files import ground_truth_from_coco, read_ground_trut
 from acnet.evaluation.columns import Detections, GroundTruth, sort_detections
 from acnet.evaluation.counting import count_errors
 from acnet.evaluation.froc import RULES, froc
-from acnet.evaluation.matches import Matches
-from acnet.evaluation.matching import check_room, match
+from acnet.evaluation.matching import Matches, check_room, match
 from acnet.files import write_json
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from acnet.evaluation.hit_rules import LARGEST_THRESHOLD
-from acnet.evaluation.matches import Matches
+from acnet.evaluation.matching import Matches
 
 FALSE_POSITIVES_PER_PHOTO = (1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0, 8.0)
 RULES = ("iou", "centre")
@@ -72,8 +72,14 @@ class FrocCurve:
         iou: float = 0.5,
         duplicates: Literal["ignored", "false"] = "ignored",
     ):
-        _check_choice("rule", rule, RULES)
-        _check_choice("duplicates", duplicates, DUPLICATES)
+        for name, value, choices in (
+            ("rule", rule, RULES),
+            ("duplicates", duplicates, DUPLICATES),
+        ):
+            if value not in choices:
+                raise ValueError(
+                    f"{name} must be one of {choices}. Received {value!r}; choose one of them."
+                )
         ignored = matches.ignored(iou=iou)
         if rule == "iou":
             hit = matches.matched(iou=iou) & ~ignored
@@ -97,14 +103,10 @@ class FrocCurve:
         *,
         points: Sequence[float] = FALSE_POSITIVES_PER_PHOTO,
     ) -> Froc | None:
-        """Compute the curve, with each photo counted as often as its weight says.
+        """Compute the curve, with each photo counted as often as its (P,) weight says.
 
-        Args:
-            photo_weights: (P,) integers, at least 0; None for once each.
-            points: False positives a photo at which sensitivity is reported.
-
-        Returns:
-            The curve; None without a lesion, for then there is nothing to find.
+        `points` are the false positives a photo at which sensitivity is reported. Without a lesion
+        there is nothing to find, and no curve.
         """
         weights = np.ones(len(self._num_gt)) if photo_weights is None else np.asarray(photo_weights)
         num_gt = weights @ self._num_gt
@@ -137,27 +139,7 @@ def froc(
 ) -> Froc | None:
     """Compute the FROC curve, all classes together, each detection by its own class.
 
-    Args:
-        matches: Of all photos.
-        rule: See `FrocCurve`.
-        iou: See `FrocCurve`.
-        duplicates: See `FrocCurve`.
-        points: False positives a photo at which sensitivity is reported.
-        photo_weights: (P,) integers: how often each photo counts; None for once each. For many
-            weightings of the same match use `FrocCurve`.
-
-    Returns:
-        The curve; None without a lesion, for then there is nothing to find.
-
-    Raises:
-        ValueError: An option is none of those that `FrocCurve` names.
+    The options are those of `FrocCurve`, which is meant for many weightings of the same match.
     """
     curve = FrocCurve(matches, rule=rule, iou=iou, duplicates=duplicates)
     return curve.froc(photo_weights, points=points)
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(
-            f"{name} must be one of {choices}. Received {value!r}; choose one of them."
-        )

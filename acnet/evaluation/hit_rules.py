@@ -7,27 +7,22 @@ the few pairs that reach a threshold: each (range, threshold) is one bit of an i
 Overlaps follow the arithmetic of pycocotools to the last bit. Half of the boxes of a data set are
 drawn on whole pixels, so an IoU of exactly 0.5 is common, and another order of the same sums would
 decide such pairs differently.
+
+Shape shorthand: G ground-truth boxes, T IoU thresholds, A size ranges; C candidates, the detections
+that can be matched; E pairs of a detection and a box; N and M boxes of one photo.
 """
 
 from array import array
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from acnet.evaluation.columns import Detections, GroundTruth
-from acnet.evaluation.matches import PackedMatches
 
 
 def intersection_areas(boxes_xywh: np.ndarray, others_xywh: np.ndarray) -> np.ndarray:
-    """Compute the common area of each pair of boxes.
-
-    Args:
-        boxes_xywh: (N, 4) left, top, width, height.
-        others_xywh: (M, 4) likewise.
-
-    Returns:
-        (N, M) areas; 0 where the boxes do not overlap.
-    """
+    """Compute the common area of each of (N, 4) boxes with each of (M, 4) others, (N, M)."""
     sides = []
     for start, size in ((0, 2), (1, 3)):
         ends = boxes_xywh[:, start] + boxes_xywh[:, size]
@@ -45,17 +40,10 @@ def box_iou(
     *,
     crowd: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Compute the intersection over union of each pair of boxes.
+    """Compute the intersection over union of each pair of boxes, (N, M) in [0, 1].
 
-    Args:
-        intersections: (N, M) common areas.
-        areas: (N,) width times height.
-        other_areas: (M,) likewise.
-        crowd: (M,) bool: where the other is a crowd, the area of the first box alone stands for
-            the union; None for no crowd.
-
-    Returns:
-        (N, M) in [0, 1]; 0 where the boxes do not overlap, boxes without area among them.
+    Boxes without area have 0 with any. Where the other is a crowd, (M,) bool, the area of the first
+    box alone stands for the union.
     """
     unions = areas[:, None] + other_areas[None]
     unions -= intersections
@@ -64,6 +52,41 @@ def box_iou(
     return np.divide(
         intersections, unions, out=np.zeros_like(intersections), where=intersections > 0
     )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PackedMatches:
+    """What became of the few detections that can be matched, in few bytes.
+
+    Ten thresholds and nine size ranges take 24 bytes a detection of that kind, and none for others.
+
+    Args:
+        candidates: (C,) int64 rising rows of the detections.
+        matched: (C, bytes) uint8, matched with a box, be it one that counts or not.
+        ignored: (C, bytes) uint8, matched with a box that does not count.
+        pair_detections: (E,) int64 rows of the detections matched in the first size range.
+        pair_gt: (E,) int32 boxes that they are matched with.
+        pair_thresholds: (E,) uint64, bit t for each threshold at which that is so.
+    """
+
+    candidates: np.ndarray
+    matched: np.ndarray
+    ignored: np.ndarray
+    pair_detections: np.ndarray
+    pair_gt: np.ndarray
+    pair_thresholds: np.ndarray
+
+    def are_matched(self, bit: int) -> np.ndarray:
+        """Return one bit of `matched`, (C,) bool."""
+        return self._column(self.matched, bit)
+
+    def are_ignored(self, bit: int) -> np.ndarray:
+        """Return one bit of `ignored`, (C,) bool."""
+        return self._column(self.ignored, bit)
+
+    @staticmethod
+    def _column(bits: np.ndarray, bit: int) -> np.ndarray:
+        return (bits[:, bit // 8] >> (bit % 8) & 1).astype(bool)
 
 
 # As in pycocotools, so that a detection equal to its box is matched at a threshold of 1 as well.
@@ -194,15 +217,7 @@ class CentreMatcher:
         ground_truth: GroundTruth,
         allowed: np.ndarray,
     ) -> None:
-        """Match the detections of a photo.
-
-        Args:
-            rows: N rows of the detections, those of the photo.
-            boxes: M rows of the ground truth, those of the photo.
-            detections: Of all photos.
-            ground_truth: Of all photos.
-            allowed: (N, M) bool, pairs of a class whose detection and lesion both count.
-        """
+        """Match a photo's N rows and M boxes; (N, M) `allowed`: of one class, and both count."""
         gt_xywh = ground_truth.boxes_xywh[boxes]
         # (N, M, 2) from the lesion's centre to the detection's
         offsets = _centres(detections.boxes_xywh[rows])[:, None] - _centres(gt_xywh)[None]

@@ -4,6 +4,7 @@ Shape shorthand: P photos, K classes, G ground-truth boxes, D detections, T IoU 
 A size ranges; N detections and M boxes of one photo.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,13 +13,122 @@ import numpy as np
 
 from acnet.errors import UserError
 from acnet.evaluation.columns import COCO_RANGES, Detections, GroundTruth, SizeRange, lesion_ranges
-from acnet.evaluation.hit_rules import CentreMatcher, GreedyMatcher, box_iou, intersection_areas
-from acnet.evaluation.matches import Matches
+from acnet.evaluation.hit_rules import (
+    CentreMatcher,
+    GreedyMatcher,
+    PackedMatches,
+    box_iou,
+    intersection_areas,
+)
 
 COCO_IOUS = tuple(np.linspace(0.5, 0.95, 10).tolist())
 DEFAULT_RANGES = (*COCO_RANGES, *lesion_ranges())
 DEFAULT_CAPS = (100, 1000)
 MAX_THRESHOLDS = 64  # one bit each in the record of partners
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Matches:
+    """What became of each detection; rows are those of `Detections`, in the same order.
+
+    Args:
+        ground_truth: What was matched with.
+        detections: What was matched; D rows.
+        iou_thresholds: T rising thresholds.
+        size_ranges: A ranges; the first is that of all sizes.
+        caps: Rising numbers of detections a photo and class that may count.
+        rank: (D,) int32 place by score within its photo and class, from 0. The match at cap 1000
+            restricted to `rank < 100` is the match at cap 100. From the last cap on, nothing is
+            matched and all is ignored.
+        best_iou: (D,) float64 largest IoU with a box of its class that is no crowd; 0 for none.
+        best_gt: (D,) int32 the first such box, an index into the ground truth; -1 for none.
+        best_iou_other: (D,) float64 largest IoU with a box of another class that is no crowd.
+        best_gt_other: (D,) int32 the first such box; -1 for none.
+        centre_gt: (D,) int32 the lesion that this detection hits by the centre rule; -1 for none.
+        centre_near: (D,) bool, its centre is on some lesion of its class, hit before or not.
+        num_gt: (P, K, A) int32 boxes that count, of each photo, class and size range.
+        packed: What `matched`, `ignored` and `matched_gt` read.
+    """
+
+    ground_truth: GroundTruth
+    detections: Detections
+    iou_thresholds: tuple[float, ...]
+    size_ranges: tuple[SizeRange, ...]
+    caps: tuple[int, ...]
+    rank: np.ndarray
+    best_iou: np.ndarray
+    best_gt: np.ndarray
+    best_iou_other: np.ndarray
+    best_gt_other: np.ndarray
+    centre_gt: np.ndarray
+    centre_near: np.ndarray
+    num_gt: np.ndarray
+    packed: PackedMatches
+
+    def matched(self, *, iou: float = 0.5, suffix: str = "") -> np.ndarray:
+        """Tell which detections are matched with a box, be it one that counts or not, (D,) bool."""
+        matched = np.zeros(len(self.detections), dtype=bool)
+        matched[self.packed.candidates] = self.packed.are_matched(self.bit(iou, suffix))
+        return matched
+
+    def ignored(self, *, iou: float = 0.5, suffix: str = "") -> np.ndarray:
+        """Tell which detections neither count nor punish, (D,) bool.
+
+        They are matched with a box that does not count, unmatched and of another size, or beyond
+        the last cap. A true positive is matched and not ignored, a false one neither.
+        """
+        bit = self.bit(iou, suffix)
+        ignored = self.outside(suffix)
+        ignored[self.packed.candidates] &= ~self.packed.are_matched(bit)
+        ignored[self.packed.candidates] |= self.packed.are_ignored(bit)
+        return ignored | (self.rank >= self.caps[-1])
+
+    def matched_gt(self, *, iou: float = 0.5) -> np.ndarray:
+        """Return each detection's partner of any size, (D,) int32 in the ground truth; -1: none."""
+        threshold = np.uint64(self.threshold_index(iou))
+        chosen = (self.packed.pair_thresholds >> threshold & np.uint64(1)).astype(bool)
+        partners = np.full(len(self.detections), -1, dtype=np.int32)
+        partners[self.packed.pair_detections[chosen]] = self.packed.pair_gt[chosen]
+        return partners
+
+    def outside(self, suffix: str) -> np.ndarray:
+        """Tell which detections have a size outside of a range, (D,) bool."""
+        size_range = self.size_ranges[self.range_index(suffix)]
+        boxes = self.detections.boxes_xywh
+        return size_range.excludes(boxes[:, 2] * boxes[:, 3])
+
+    def threshold_index(self, iou: float) -> int:
+        """Return the index of an IoU threshold, which must be one of the match's to nine digits."""
+        for index, threshold in enumerate(self.iou_thresholds):
+            if math.isclose(threshold, iou, abs_tol=1e-9):
+                return index
+        raise ValueError(
+            "A threshold must be one of those that were matched at, since a match is made for each."
+            f" Received {iou}, matched at {self.iou_thresholds}; add it to match(iou_thresholds=)."
+        )
+
+    def range_index(self, suffix: str) -> int:
+        """Return the index of a size range, which must be one of the match's."""
+        suffixes = [size_range.suffix for size_range in self.size_ranges]
+        if suffix in suffixes:
+            return suffixes.index(suffix)
+        raise ValueError(
+            "A size range must be one of those that were matched in, since a match is made for "
+            f"each. Received {suffix!r}, matched in {suffixes}; add it to match(size_ranges=)."
+        )
+
+    def check_cap(self, cap: int) -> None:
+        """Refuse a cap that is not one of the match's."""
+        if cap not in self.caps:
+            raise ValueError(
+                "A cap must be one of those that were matched with, so that all numbers of a run "
+                f"have the same. Received {cap}, matched with {self.caps}; add it to "
+                "match(max_detections=)."
+            )
+
+    def bit(self, iou: float, suffix: str) -> int:
+        """Return the place in `packed` of a threshold in a size range."""
+        return self.range_index(suffix) * len(self.iou_thresholds) + self.threshold_index(iou)
 
 
 def match(
@@ -36,21 +146,16 @@ def match(
     the largest IoU, a box that counts before one that does not. It is pycocotools' to the bit.
 
     Args:
-        ground_truth: Of all photos.
-        detections: Of the same photos.
+        ground_truth, detections: Of the same photos.
         iou_thresholds: Rising, in (0, 1], at most 64.
         size_ranges: The first has to be that of all sizes.
         max_detections: Caps: detections of each photo and class that count, best scores first.
         centre_radius_px: By the centre rule a detection hits a lesion when their centres are at
             most this far apart; None: when its centre is inside the lesion's box.
 
-    Returns:
-        What became of each detection.
-
     Raises:
         UserError: A photo holds more lesions of a class than the largest cap.
-        ValueError: The thresholds or caps are out of their range, or the first size range is not
-            that of all sizes.
+        ValueError: An option is not as above.
     """
     iou_thresholds, caps = tuple(iou_thresholds), tuple(sorted(max_detections))
     _check_options(iou_thresholds, size_ranges, caps)
@@ -90,15 +195,7 @@ def match(
 
 
 def check_room(ground_truth: GroundTruth, cap: int) -> None:
-    """Check that the detections that count could find every lesion.
-
-    Args:
-        ground_truth: Of all photos.
-        cap: Detections of each photo and class that count.
-
-    Raises:
-        UserError: A photo holds more lesions of a class than that.
-    """
+    """Refuse a cap below which some photo's lesions of a class could not all be found."""
     num_classes = ground_truth.num_classes
     lesions = ~ground_truth.crowd
     group = ground_truth.photo[lesions].astype(np.int64) * num_classes

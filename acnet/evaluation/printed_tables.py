@@ -1,13 +1,21 @@
-"""Results of an evaluation as text for a terminal."""
+"""Results of an evaluation as text for a terminal, and those of a comparison as JSON."""
 
+import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from tabulate import tabulate
 
-from acnet.evaluation.bootstrap import Difference
+from acnet.evaluation.columns import GroundTruth
 from acnet.evaluation.counting import GRADE_NAMES
-from acnet.evaluation.headline import rate_name
-from acnet.evaluation.result import EvaluationOptions, EvaluationResult, Metric
+from acnet.evaluation.protocol import rate_name
+from acnet.evaluation.result import (
+    SCHEMA_VERSION,
+    Difference,
+    EvaluationOptions,
+    EvaluationResult,
+    Metric,
+)
 
 DECIMALS = {"%": 1, "lesions": 2, "": 3}
 UNDEFINED = "-"
@@ -21,14 +29,7 @@ FEW_PHOTOS = 100  # below, 95 % intervals hold some 5 to 10 % fewer; docs/lab/ev
 
 
 def result_text(result: EvaluationResult) -> str:
-    """Write an evaluation's numbers with their intervals.
-
-    Args:
-        result: Of `evaluate`.
-
-    Returns:
-        Several short tables, ending in a line break.
-    """
+    """Write an evaluation's numbers with their intervals, as several short tables."""
     parts = [
         _data_text(result),
         _group_table(result, "detection", "detection"),
@@ -44,15 +45,7 @@ def result_text(result: EvaluationResult) -> str:
 
 
 def comparison_text(rows: Sequence[Difference], options: EvaluationOptions) -> str:
-    """Write the differences of two models.
-
-    Args:
-        rows: Of `compare`.
-        options: That it was called with.
-
-    Returns:
-        A table, ending in a line break.
-    """
+    """Write the differences of two models as a table."""
     cells = [
         (
             row.key,
@@ -66,6 +59,21 @@ def comparison_text(rows: Sequence[Difference], options: EvaluationOptions) -> s
     ]
     headers = ("", "A", "B", "B - A", f"{options.level:.0%} interval", "p", "better")
     return _table(cells, headers) + "\n"
+
+
+def comparison_json(
+    rows: Sequence[Difference], ground_truth: GroundTruth, options: EvaluationOptions
+) -> dict[str, Any]:
+    """Return a comparison and what it was made of as plain JSON types; undefined is null."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "photos": ground_truth.num_photos,
+        "max_detections": options.max_detections,
+        "replicates": options.replicates,
+        "seed": options.seed,
+        "level": options.level,
+        "differences": [dataclasses.asdict(row) for row in rows],
+    }
 
 
 def _data_text(result: EvaluationResult) -> str:

@@ -1,19 +1,158 @@
-"""The whole evaluation of saved detections: one match, and every number computed from it."""
+"""The whole evaluation of saved detections: one match, and every number computed from it.
+
+The headline numbers, which get an interval, are one function of how often each photo counts: what
+can be sorted, binned or graded once is, so that a bootstrap replicate costs sums only. Two models
+are compared by them.
+
+Shape shorthand in this module:
+    P: number of photos
+"""
 
 import numpy as np
 
-from acnet.evaluation.average_precision import average_precision
-from acnet.evaluation.bootstrap import Replicates, percentile_interval, resample
-from acnet.evaluation.calibration import calibration
+from acnet.errors import UserError
+from acnet.evaluation.average_precision import PrecisionCurves, average_precision
+from acnet.evaluation.bootstrap import Replicates, bootstrap, percentile_interval, two_sided_p
+from acnet.evaluation.calibration import ScoreBins, calibration, score_bins
 from acnet.evaluation.columns import Detections, GroundTruth
 from acnet.evaluation.count_fit import conformal_share_range, share
 from acnet.evaluation.count_model import CountModel
-from acnet.evaluation.counting import bland_altman, count_errors, grade_counts
+from acnet.evaluation.counting import (
+    bland_altman,
+    confusion_table,
+    count_errors,
+    grade_counts,
+    grade_measures,
+    grades_of,
+)
 from acnet.evaluation.error_analysis import error_parts
-from acnet.evaluation.froc import Froc, froc
-from acnet.evaluation.headline import FROC_RULES, Headline, Number, match_once
-from acnet.evaluation.matches import Matches
-from acnet.evaluation.result import Counts, EvaluationOptions, EvaluationResult, Metric, PhotoRow
+from acnet.evaluation.froc import FALSE_POSITIVES_PER_PHOTO, Froc, FrocCurve, froc
+from acnet.evaluation.matching import DEFAULT_CAPS, Matches, match
+from acnet.evaluation.result import (
+    Counts,
+    Difference,
+    EvaluationOptions,
+    EvaluationResult,
+    Metric,
+    Number,
+    PhotoRow,
+)
+
+FROC_RULES = {"iou": "IoU 0.5", "centre": "centre"}
+GRADE_PERCENTAGES = ("accuracy", "precision", "sensitivity", "specificity", "Youden")
+PERCENT = 100.0
+
+
+class Headline:
+    """The headline numbers of one model, for any weights of the photos.
+
+    `numbers` says what is computed, in the order of the table; without a count model, neither
+    counts nor grades.
+    """
+
+    def __init__(self, matches: Matches, *, count_model: CountModel | None, bins: int):
+        cap = matches.caps[-1]
+        self._precision = PrecisionCurves(matches, suffixes=("",), caps=(cap,))
+        self._froc = {name: FrocCurve(matches, rule=rule) for rule, name in FROC_RULES.items()}
+        self._bins: dict[str, ScoreBins] = score_bins(matches, bins=bins)
+        self._true = matches.ground_truth.counts()
+        self._predicted = None
+        self.numbers = (*_detection_numbers(cap), *_froc_numbers())
+        if count_model is not None:
+            num_photos = matches.ground_truth.num_photos
+            self._predicted = count_model.count(matches.detections, num_photos)
+            self._true_grades = grades_of(self._true)
+            self._predicted_grades = grades_of(self._predicted)
+            self.numbers += _count_numbers()
+        self.numbers += tuple(Number(key, "calibration", "%", "lower") for key in self._bins)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The names of the numbers, in order."""
+        return tuple(number.key for number in self.numbers)
+
+    def __call__(self, photo_weights: np.ndarray) -> dict[str, float | None]:
+        """Compute the numbers, and others besides, for (P,) int64 weights.
+
+        What is undefined is None or missing.
+        """
+        values: dict[str, float | None] = dict(self._precision.average_precision(photo_weights))
+        for name, curve in self._froc.items():
+            values |= _froc_values(name, curve.froc(photo_weights))
+        if self._predicted is not None:
+            values |= count_errors(self._predicted, self._true, photo_weights=photo_weights)
+            confusion = confusion_table(self._true_grades, self._predicted_grades, photo_weights)
+            values |= grade_measures(confusion)
+        for key, bins in self._bins.items():
+            values[key] = bins.ece(photo_weights)
+        return values
+
+
+def _froc_values(name: str, curve: Froc | None) -> dict[str, float]:
+    if curve is None:
+        return {}
+    percents = [PERCENT * value for value in (*curve.at_points, curve.score)]
+    return dict(zip(_froc_keys(name), percents, strict=True))
+
+
+def _detection_numbers(cap: int) -> tuple[Number, ...]:
+    keys = (f"AP@{cap}", f"AP50@{cap}", f"AP75@{cap}", f"AR@{cap}", "AP50-VOC07", "AP50-area")
+    return tuple(Number(key, "detection", "%", "higher") for key in keys)
+
+
+def _froc_numbers() -> tuple[Number, ...]:
+    keys = [key for name in FROC_RULES.values() for key in _froc_keys(name)]
+    return tuple(Number(key, "FROC", "%", "higher") for key in keys)
+
+
+def _froc_keys(name: str) -> list[str]:
+    """Return the keys of one hit rule: sensitivity at each point, then their mean."""
+    points = [f"sensitivity@{rate_name(rate)} ({name})" for rate in FALSE_POSITIVES_PER_PHOTO]
+    return [*points, f"FROC ({name})"]
+
+
+def rate_name(rate: float) -> str:
+    """Return false positives a photo as they are written: 1/8 for 0.125, 2 for 2.0."""
+    return f"{rate:g}" if rate >= 1 else f"1/{1 / rate:g}"
+
+
+def _count_numbers() -> tuple[Number, ...]:
+    return (
+        Number("MAE", "counts", "lesions", "lower"),
+        Number("RMSE", "counts", "lesions", "lower"),
+        Number("bias", "counts", "lesions", "zero"),
+        *(Number(key, "grades", "%", "higher") for key in GRADE_PERCENTAGES),
+        Number("quadratic kappa", "grades", "", "higher"),
+    )
+
+
+def match_once(
+    ground_truth: GroundTruth, detections: Detections, options: EvaluationOptions
+) -> Matches:
+    """Match at the usual caps up to the user's one, which is the largest.
+
+    Raises:
+        UserError: There is no photo, or one holds more lesions than the cap on detections.
+    """
+    if not ground_truth.num_photos:
+        raise UserError(
+            "Numbers are means over photos, so at least one is needed. Received a ground truth "
+            "without any; give a COCO file whose `images` are not empty."
+        )
+    caps = sorted({cap for cap in DEFAULT_CAPS if cap < options.max_detections})
+    return match(ground_truth, detections, max_detections=(*caps, options.max_detections))
+
+
+def resample(headline: Headline, matches: Matches, options: EvaluationOptions) -> Replicates:
+    """Compute the headline numbers, in their order, on all photos and on resampled ones."""
+    return bootstrap(
+        headline,
+        headline.keys,
+        matches.ground_truth.num_photos,
+        replicates=options.replicates,
+        seed=options.seed,
+        progress=options.progress,
+    )
 
 
 def evaluate(
@@ -26,13 +165,9 @@ def evaluate(
     """Match detections once and compute every number from it.
 
     Args:
-        ground_truth: Of all photos.
-        detections: Of the same photos.
+        ground_truth, detections: Of the same photos.
         count_model: For counts and grades, fitted on other photos; None leaves both out.
         options: By default those of `EvaluationOptions`.
-
-    Returns:
-        The numbers, their intervals and the columns that they come from.
 
     Raises:
         UserError: There is no photo, or one holds more lesions than the cap on detections.
@@ -72,17 +207,8 @@ def _metrics(
     ):
         defined = value == value  # not NaN
         low, high = (defined and percentile_interval(column, level)) or (None, None)
-        metrics.append(
-            Metric(
-                key=number.key,
-                group=number.group,
-                value=value if defined else None,
-                low=low,
-                high=high,
-                unit=number.unit,
-                better=number.better,
-            )
-        )
+        value = value if defined else None
+        metrics.append(Metric(**vars(number), value=value, low=low, high=high))
     return tuple(metrics)
 
 
@@ -112,16 +238,9 @@ ROWS_FALSE_POSITIVES = 1.0  # a photo, where no count model gives a threshold
 def operating_threshold(
     matches: Matches, count_model: CountModel | None, froc_by_iou: Froc | None
 ) -> tuple[float, str]:
-    """Choose the score from which on a detection counts in the rows.
+    """Choose the score from which on a detection counts in the rows, and say whose it is.
 
-    Args:
-        matches: Of all photos.
-        count_model: Its threshold is taken where there is one.
-        froc_by_iou: Its threshold at 1 false positive a photo is taken otherwise; None without a
-            lesion.
-
-    Returns:
-        The threshold and its source; without either, the lowest score and "all detections".
+    It is the count model's, or else that of FROC at 1 false positive a photo, or else the lowest.
     """
     if count_model is not None:
         return count_model.threshold, "count model"
@@ -138,15 +257,7 @@ def photo_rows(
     """Count what became of the lesions and detections of each photo.
 
     The match goes down the scores, so its part at or above the threshold is the match of those
-    detections alone.
-
-    Args:
-        matches: Of all photos, with IoU 0.5 among its thresholds.
-        threshold: Lower scores do not count.
-        count_model: For the intervals of the counts; None for none.
-
-    Returns:
-        (P) rows, in the order of the ground truth.
+    detections alone. Without a count model, counts have no intervals.
     """
     truth, detections = matches.ground_truth, matches.detections
     num_photos = truth.num_photos
@@ -173,4 +284,62 @@ def photo_rows(
             f1=float(f1[index]),
         )
         for index, lesions in enumerate(truth.counts())
+    )
+
+
+def compare(
+    ground_truth: GroundTruth,
+    detections_a: Detections,
+    detections_b: Detections,
+    *,
+    count_models: tuple[CountModel, CountModel] | None = None,
+    options: EvaluationOptions | None = None,
+) -> tuple[Difference, ...]:
+    """Compare two models by their headline numbers.
+
+    Each replicate draws photos once and computes both models on them, so what is hard or easy about
+    a photo cancels, and far smaller differences show than two separate intervals could tell apart.
+
+    Args:
+        ground_truth, detections_a, detections_b: Of the same photos.
+        count_models: Of A and of B, each fitted to its own model; None leaves counts and grades
+            out.
+        options: By default those of `EvaluationOptions`.
+
+    Returns:
+        One difference a headline number, in the order of the table.
+
+    Raises:
+        UserError: There is no photo, or one holds more lesions than the cap on detections.
+    """
+    options = options or EvaluationOptions()
+    models = count_models or (None, None)
+    numbers, resampled = (), []
+    for detections, count_model in zip((detections_a, detections_b), models, strict=True):
+        matches = match_once(ground_truth, detections, options)
+        headline = Headline(matches, count_model=count_model, bins=options.bins)
+        numbers = headline.numbers  # the same for both
+        resampled.append(resample(headline, matches, options))  # by the same seed: paired
+    a, b = resampled
+    spread = b.replicates - a.replicates
+    return tuple(
+        _difference(number, a.values[index], b.values[index], spread[:, index], options.level)
+        for index, number in enumerate(numbers)
+    )
+
+
+def _difference(
+    number: Number, a: float, b: float, replicates: np.ndarray, level: float
+) -> Difference:
+    """Compare one number, where NaN stands for undefined, with (R,) differences resampled."""
+    defined = not np.isnan(b - a)
+    low, high = (defined and percentile_interval(replicates, level)) or (None, None)
+    return Difference(
+        **vars(number),
+        a=None if np.isnan(a) else float(a),
+        b=None if np.isnan(b) else float(b),
+        difference=float(b - a) if defined else None,
+        low=low,
+        high=high,
+        p=two_sided_p(replicates) if defined else None,
     )

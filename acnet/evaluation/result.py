@@ -20,7 +20,7 @@ from acnet.evaluation.count_fit import Share
 from acnet.evaluation.count_model import CountModel
 from acnet.evaluation.counting import BlandAltman, Grading
 from acnet.evaluation.froc import Froc
-from acnet.evaluation.matches import Matches
+from acnet.evaluation.matching import Matches
 
 SCHEMA_VERSION = 1
 
@@ -46,27 +46,46 @@ class EvaluationOptions:
     progress: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Metric:
-    """A headline number with its bootstrap interval over photos.
+@dataclass(frozen=True)
+class Number:
+    """What a headline number is, without its value.
 
     Args:
         key: Its name, with the cap where there is one: "AP50@1000", "MAE", "quadratic kappa".
         group: "detection", "FROC", "counts", "grades" or "calibration".
-        value: On all photos; None where it is undefined.
-        low: Lower end of its interval; None where there is none.
-        high: Upper end.
         unit: "%", "lesions" or "".
         better: "higher", "lower" or "zero" (a bias).
     """
 
     key: str
     group: str
+    unit: str
+    better: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric(Number):
+    """A number on all photos, with its bootstrap interval; None where one is undefined."""
+
     value: float | None
     low: float | None
     high: float | None
-    unit: str
-    better: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference(Number):
+    """One number of models A and B on all photos, and b - a with its interval.
+
+    `p` is the two-sided bootstrap p value of "no difference", of this number alone: where many are
+    looked at, some are small by chance. What is undefined is None.
+    """
+
+    a: float | None
+    b: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    p: float | None
 
 
 @dataclass(frozen=True, kw_only=True)

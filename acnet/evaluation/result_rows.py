@@ -39,9 +39,7 @@ NAMES_SHOWN = 3
 def read_predictions(path: str | os.PathLike, ground_truth: GroundTruth) -> Detections:
     """Read a COCO file of results, row by row, so that only a small part of it is in memory.
 
-    Args:
-        path: JSON, a list of rows; see `detections_from_rows`.
-        ground_truth: What the rows refer to.
+    See `detections_from_rows`.
 
     Raises:
         UserError: It cannot be read, or a row is not as it must be; the message names file and row.

@@ -33,13 +33,6 @@ def read_saved_predictions(path: Path, ground_truth: GroundTruth) -> Detections:
     Names are equal in any spelling, or by the end of their path where only one photo fits:
     `photos/a.jpg` is `a.JPG`. Predicted photos that the ground truth does not hold are left out.
 
-    Args:
-        path: COCO results.
-        ground_truth: What they are to be compared with.
-
-    Returns:
-        The detections in the photos and classes of the ground truth.
-
     Raises:
         UserError: A photo of the ground truth was not predicted, or in another size, a name fits
             several photos, the classes differ, or a file cannot be read.
@@ -62,13 +55,7 @@ def read_saved_predictions(path: Path, ground_truth: GroundTruth) -> Detections:
 
 
 def saved_merge(path: Path) -> str | None:
-    """Read what merged the detections, from the images.json that `acnet predict` writes.
-
-    Args:
-        path: COCO results.
-
-    Returns:
-        The name, such as "nms"; None where nothing says it.
+    """Read what merged the detections, such as "nms", from the images.json of `acnet predict`.
 
     Raises:
         UserError: There is an images.json that cannot be read.
@@ -132,15 +119,12 @@ def _photos_by_name(named: GroundTruth, truth: GroundTruth, path: Path) -> np.nd
 
 def _check_size(name: str, predicted_hw: np.ndarray, true_hw: np.ndarray, path: Path) -> None:
     if tuple(predicted_hw) != tuple(true_hw):
+        true, predicted = (f"{width} x {height}" for height, width in (true_hw, predicted_hw))
         raise UserError(
             "Boxes are compared in pixels, so photos must have been predicted in the size of the "
-            f"ground truth. Received {name} of {_size(true_hw)} in the ground truth and "
-            f"{_size(predicted_hw)} in {path}; predict the photos that were annotated."
+            f"ground truth. Received {name} of {true} in the ground truth and {predicted} in "
+            f"{path}; predict the photos that were annotated."
         )
-
-
-def _size(image_hw: np.ndarray) -> str:
-    return f"{image_hw[1]} x {image_hw[0]}"
 
 
 def _classes_by_name(named: GroundTruth, truth: GroundTruth, path: Path) -> np.ndarray:
