@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     from acnet.evaluation.coco_files import read_ground_truth
     from acnet.evaluation.count_fit import fit_count_model
     from acnet.evaluation.count_model import write_count_model
-    from acnet.evaluation.headline import match_once
+    from acnet.evaluation.protocol import match_once
     from acnet.evaluation.result import EvaluationOptions
     from acnet.evaluation.saved_predictions import read_saved_predictions
 

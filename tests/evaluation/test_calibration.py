@@ -13,7 +13,7 @@ from acnet.evaluation.calibration import (
     equal_width_edges,
     fit_score_map,
 )
-from acnet.evaluation.headline import match_once
+from acnet.evaluation.protocol import match_once
 from acnet.evaluation.result import EvaluationOptions
 from tests.evaluation.simulated import simulate
 
