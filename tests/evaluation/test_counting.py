@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from acnet.evaluation import count_by_image, count_errors
 from acnet.evaluation.counting import (
     bland_altman,
-    confusion_table,
     grade_counts,
     grade_measures,
     grades_of,
@@ -42,11 +41,6 @@ def test_counts_must_pair_up(one, other):
     for pair in (count_errors, grade_counts):
         with pytest.raises(ValueError, match=f"Received {len(one)} .* and {len(other)}"):
             pair(one, other)
-
-
-def test_weights_are_repetitions():
-    weighted = count_errors([5, 0, 9], [3, 1, 4], photo_weights=np.array([2, 0, 1]))
-    assert weighted == pytest.approx(count_errors([5, 5, 9], [3, 3, 4]))
 
 
 def test_bland_and_altman_by_hand():
@@ -146,14 +140,6 @@ def test_counts_become_grades_and_a_table():
     assert grading.predicted.tolist() == [1, 1, 1, 3]
     assert grading.confusion.tolist() == [[0, 1, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]]
     assert grading.measures["accuracy"] == 50
-
-
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)), min_size=1))
-def test_a_weight_is_a_repetition(rows):
-    true, predicted, weights = np.array(rows).T
-    weighted = confusion_table(true, predicted, weights)
-    repeated = confusion_table(np.repeat(true, weights), np.repeat(predicted, weights))
-    assert weighted.tolist() == repeated.tolist()
 
 
 @given(st.lists(st.integers(0, 4), min_size=16, max_size=16))

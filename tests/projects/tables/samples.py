@@ -13,6 +13,7 @@ from projects.ACNet.tables.record import RESAMPLED, model_settings, record_path,
 from projects.ACNet.tables.rows import Row
 
 REPLICATES = 200
+SHOWN = {"photos": 100, "lesions": 835}
 TESTS = ("toy_tests_mixed", "toy_tests_colour")
 SETTINGS = {
     "results version": 1,
@@ -38,13 +39,7 @@ def add_record(
 ) -> Path:
     """Write a record in which every number is `value`, and varies over photos by one percent.
 
-    Args:
-        results: folder of the records.
-        config: of the row.
-        seed: of the training; rows with the same seed have the same photos.
-        value: in percent.
-        form: of the row.
-        changes: to `SETTINGS`.
+    Rows with the same seed have the same photos; `changes` are those to `SETTINGS`.
     """
     rng = np.random.default_rng(0)
     drawn = value + rng.normal(size=(REPLICATES, 1)).repeat(len(RESAMPLED), axis=1)
@@ -57,15 +52,8 @@ def add_record(
         "settings": SETTINGS | changes,
         "model": model_of(config),
         "size": {"image_hw": [320, 320], "parameters": 5_250_000, "gmacs": 3.25},
-        "tests": {
-            name: {"data": name, "photos": 100, "lesions": 835, "numbers": numbers}
-            for name in TESTS
-        },
-        "curve": {
-            "iteration": [199, 399],
-            "total_loss": [2.0, 1.0],
-            "bbox/AP50": [None, value],
-        },
+        "tests": {name: {**SHOWN, "data": name, "numbers": numbers} for name in TESTS},
+        "curve": {"iteration": [199, 399], "total_loss": [2.0, 1.0], "bbox/AP50": [None, value]},
         "times": {"seconds_a_step": 0.5},
         "machine": {"processor": "a CPU", "cores": 2, "threads": 1, "gpu": None, "jobs": 2},
         "versions": {"acnet": "0.1.0"},
