@@ -5,14 +5,15 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from acnet.cli.arguments import natural_int, path, set_up_logging
 from acnet.cli.evaluate import PREDICTIONS_HELP, add_command, add_ground_truth
 from acnet.errors import UserError
-from acnet.evaluation.count_model import LESIONS, UNKNOWN, VIEWS, CountModel, Domain
 from acnet.output_files import check_output_file
+
+if TYPE_CHECKING:
+    from acnet.evaluation.count_model import CountModel, Domain
 
 DESCRIPTION = """\
 Fit the count of lesions on validation photos, and write it as a small JSON file. One half of the
@@ -39,6 +40,9 @@ examples:
 then:
   acnet evaluate gt_test.json test/predictions.json --count-model count.json
 """
+# Those of `acnet.evaluation.count_model`, which would load numpy before the command is known.
+VIEWS = ("half face", "whole face", "part of a face", "unknown")
+LESIONS = ("inflammatory", "all", "unknown")
 MARKS = ('"format": "acnet count model"',)
 
 
@@ -67,12 +71,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="share of photos whose interval shall hold the true count; default 0.9",
     )
     parser.add_argument(
-        "--view", choices=VIEWS, default=UNKNOWN, help="what the photos show; default unknown"
+        "--view", choices=VIEWS, default="unknown", help="what the photos show; default unknown"
     )
     parser.add_argument(
         "--lesions",
         choices=LESIONS,
-        default=UNKNOWN,
+        default="unknown",
         help="which lesions the boxes of GT_VAL.json mark; default unknown",
     )
     parser.add_argument(
@@ -134,7 +138,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _domain(image_root: Path, file_names: Sequence[str]) -> Domain:
+def _domain(image_root: Path, file_names: Sequence[str]) -> "Domain":
+    import numpy as np
+
     from acnet.evaluation.count_fit import fit_domain
     from acnet.photos.count import photo_traits
     from acnet.photos.read import read_photo
@@ -142,7 +148,7 @@ def _domain(image_root: Path, file_names: Sequence[str]) -> Domain:
     return fit_domain(np.stack([photo_traits(read_photo(image_root / one)) for one in file_names]))
 
 
-def _about_grades(model: CountModel) -> str:
+def _about_grades(model: "CountModel") -> str:
     if model.has_grade:
         return f"counts are of {model.counted}: photos get Hayashi's grade"
     return (

@@ -192,11 +192,7 @@ def _summary(args: argparse.Namespace, outcome: "Outcome") -> str:
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "images",
-        nargs="+",
-        type=path,
-        metavar="IMAGE",
-        help="photo, or folder of photos",
+        "images", nargs="+", type=path, metavar="IMAGE", help="photo, or folder of photos"
     )
     parser.add_argument(
         "--output",

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from acnet.cli import calibrate
 from acnet.cli.main import main
+from acnet.evaluation import count_model
 from acnet.evaluation.count_model import read_count_model
 from acnet.photos.count import photo_traits
 from tests.cli.evaluation_files import save_as_predict_does, save_set
@@ -88,6 +90,10 @@ def test_the_output_replaces_no_input_and_no_other_file(tmp_path, capsys):
         assert fault in capsys.readouterr().err
     assert (tmp_path / "notes.json").read_text() == "mine"
     assert saved[0].stat().st_size > 1000
+
+
+def test_the_choices_are_those_of_the_count_model():
+    assert (calibrate.VIEWS, calibrate.LESIONS) == (count_model.VIEWS, count_model.LESIONS)
 
 
 def test_what_photos_show_is_stored_and_decides_about_grades(tmp_path, capsys):
