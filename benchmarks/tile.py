@@ -23,8 +23,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this clone, not an installed one
 
-from acnet.data.coco import write_coco
 from acnet.data.prepared_set import PreparedLayout
+from acnet.data.records import write_coco
 from benchmarks.common import Run, peer_python, report, run
 from benchmarks.photos import FEWEST_PHOTOS, SPLITS, draw_and_import
 

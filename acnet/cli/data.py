@@ -64,6 +64,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     _add_import_parser(actions)
     data_check.add_split_parser(actions)
     _add_tile_parser(actions)
+    data_check.add_relocate_parser(actions)
     data_toy.add_toy_parser(actions)
     data_toy.add_toy_tests_parser(actions)
 

@@ -1,10 +1,12 @@
-"""`acnet data check` and `acnet data split`: faults of a set, and parts that share nothing."""
+"""`acnet data check`, `split`, `relocate`: faults of a set, parts, and where its photos are."""
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from acnet.cli.arguments import (
     hide_library_noise,
@@ -22,7 +24,13 @@ from acnet.cli.data import (
     source_words,
 )
 from acnet.errors import UserError
+from acnet.output_files import check_output_file
 
+if TYPE_CHECKING:
+    from acnet.data.readers.source import Source
+
+ON_STDOUT = Path("-")
+PAGE_MARK = "<title>Audit of a data set</title>"
 CHECK = """\
 Look for faults of a data set: damaged files, wrong sizes, boxes that are none, stray names, photos
 that are there twice or in two parts, grades that do not agree with the lesions, and more; see
@@ -45,7 +53,14 @@ def add_check_parser(actions: argparse._SubParsersAction) -> None:
         actions, "check", "find what is wrong with a data set", CHECK, CHECK_EXAMPLES
     )
     add_source_arguments(check)
-    check.add_argument("--json", type=path, metavar="FILE", help="write all findings and numbers")
+    check.add_argument(
+        "--json",
+        type=path,
+        nargs="?",
+        const=ON_STDOUT,
+        metavar="FILE",
+        help="all findings and numbers, on stdout in place of the text or in a file",
+    )
     check.add_argument("--page", type=path, metavar="DIR", help="write a page to look at")
     check.add_argument(
         "--with-photos", action="store_true", help="show the photos on the page, not only boxes"
@@ -87,17 +102,22 @@ def _add_anchor_options(parser: argparse.ArgumentParser) -> None:
 
 def run_check(args: argparse.Namespace) -> int:
     """Check the data set and says what was found."""
-    from acnet.data.audit.data_audit import AuditOptions, audit_source, report_text
-    from acnet.data.audit.statistics import AnchorSet
+    from acnet.data.audit.data_audit import audit_source, report_text
+    from acnet.data.audit.findings import AnchorSet
     from acnet.data.parallel import default_workers
     from acnet.files import write_json
 
     source = open_given_source(args)
+    _check_outputs(args, source)
     anchors = AnchorSet(tuple(args.anchors), tuple(args.anchor_ratios), args.anchor_stride)
     workers = args.workers or default_workers()
-    audit = audit_source(source, AuditOptions(anchors, workers))
-    sys.stdout.write(report_text(audit.report))
-    if args.json is not None:
+    audit = audit_source(source, anchors=anchors, workers=workers)
+    if args.json == ON_STDOUT:
+        json.dump(audit.report.as_dict(), sys.stdout, allow_nan=False, indent=2)
+        sys.stdout.write("\n")
+    else:
+        sys.stdout.write(report_text(audit.report))
+    if args.json not in (None, ON_STDOUT):
         write_json(args.json, audit.report.as_dict(), indent=2)
     if args.page is not None:
         hide_library_noise()
@@ -105,7 +125,7 @@ def run_check(args: argparse.Namespace) -> int:
 
         write_audit_page(args.page, audit, source.image_root if args.with_photos else None)
     if args.fix is not None:
-        from acnet.data.audit.cleaned_copy import write_cleaned
+        from acnet.data.audit.data_audit import write_cleaned
 
         changes = write_cleaned(
             args.fix,
@@ -115,8 +135,18 @@ def run_check(args: argparse.Namespace) -> int:
             workers=workers,
             command=command_line("check", args.fix, [*source_words(args), *_fix_words(args)]),
         )
-        sys.stdout.write(f"\n{args.fix}: a cleaned copy, {len(changes)} changes in changes.txt\n")
+        news = f"\n{args.fix}: a cleaned copy, {len(changes)} changes in changes.txt\n"
+        (sys.stderr if args.json == ON_STDOUT else sys.stdout).write(news)
     return 1 if audit.report.has_errors() else 0
+
+
+def _check_outputs(args: argparse.Namespace, source: "Source") -> None:
+    """Refuse outputs that would replace inputs or files of others, before the work begins."""
+    if args.json not in (None, ON_STDOUT):
+        check_output_file(args.json, inputs=source.inputs, marks=['"counts"'], option="--json")
+    if args.page is not None:
+        page = args.page / "index.html"
+        check_output_file(page, inputs=source.inputs, marks=[PAGE_MARK], option="--page")
 
 
 def _fix_words(args: argparse.Namespace) -> list:
@@ -186,7 +216,7 @@ def add_split_parser(actions: argparse._SubParsersAction) -> None:
 def run_split(args: argparse.Namespace) -> int:
     """Deal the photos and says how many went where."""
     from acnet.data.parallel import default_workers
-    from acnet.data.split_set import SplitOptions, parts_text, write_split
+    from acnet.data.split import SplitOptions, parts_text, write_split
 
     shares, folds = _shares(args.parts), _folds(args.folds)
     source = open_given_source(args)
@@ -264,3 +294,25 @@ def _split_words(args: argparse.Namespace) -> list:
     if args.group_regex is not None:
         words += ["--group-regex", args.group_regex]
     return words + (["--stratify", args.stratify] if args.stratify else [])
+
+
+def add_relocate_parser(actions: argparse._SubParsersAction) -> None:
+    """Add `relocate` to the actions of `acnet data`."""
+    text = "say where the photos of a prepared set are now"
+    description = "A set and its photos can be moved together. Where they part, SET has to know."
+    example = "example:\n  acnet data relocate datasets/acne --image-root /mnt/photos/acne\n"
+    parser = add_action(actions, "relocate", text, description, example)
+    parser.add_argument("set", type=path, metavar="SET", help="folder of the prepared set")
+    parser.add_argument(
+        "--image-root", type=path, metavar="DIR", required=True, help="folder of the photos"
+    )
+    parser.set_defaults(run=run_relocate)
+
+
+def run_relocate(args: argparse.Namespace) -> int:
+    """Write the photos' folder into the manifest, if they are those that were imported."""
+    from acnet.data.prepared_set import PreparedLayout, relocate
+
+    number = relocate(PreparedLayout.of_folder(args.set), args.image_root.expanduser())
+    sys.stdout.write(f"{args.set}: {number} photos in {args.image_root}\n")
+    return 0

@@ -160,7 +160,7 @@ def run_toy_tests(args: argparse.Namespace) -> int:
     """Write the four sets and says how many photos and lesions each holds."""
     from acnet.data.parallel import default_workers
     from acnet.data.prepared_set import PreparedLayout
-    from acnet.data.split_set import parts_text
+    from acnet.data.split import parts_text
     from acnet.data.toy.toy_set import ToyTests, write_toy_tests
 
     words = [args.dst, "--photos", args.photos, "--size", args.size, "--seed", args.seed]

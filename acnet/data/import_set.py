@@ -12,10 +12,16 @@ from typing import Any
 
 from tabulate import tabulate
 
-from acnet.data.clean import ClassMap, choose_classes, clean
-from acnet.data.coco import write_coco
+from acnet.data.clean import (
+    ClassMap,
+    ReadPhoto,
+    check_readable,
+    check_unit,
+    choose_classes,
+    clean,
+    read_photo,
+)
 from acnet.data.parallel import map_photos
-from acnet.data.photo_reading import ReadPhoto, check_readable, check_unit, read_photo
 from acnet.data.prepared_set import (
     TILES_SUFFIX,
     FileState,
@@ -24,8 +30,8 @@ from acnet.data.prepared_set import (
     portable_path,
     states_by_name,
 )
-from acnet.data.readers.source import Source, folder_prefixes, without_folders
-from acnet.data.records import ImageRecord, Note, Notes
+from acnet.data.readers.source import Source, folder_prefixes, place_in_set, without_folders
+from acnet.data.records import ImageRecord, Note, Notes, write_coco
 from acnet.errors import UserError
 from acnet.files import atomic_write, write_json, write_text
 
@@ -58,15 +64,7 @@ class ImportOptions:
 
 @dataclass(frozen=True)
 class ImportedSet:
-    """A set as it was written.
-
-    Args:
-        layout: where.
-        image_root: folder of its photos.
-        class_names: in the order of the records' indices.
-        splits: the photos of each split.
-        notes: on all that was left out or changed.
-    """
+    """A set as it was written, with notes on all that was left out or changed."""
 
     layout: PreparedLayout
     image_root: Path
@@ -82,16 +80,7 @@ def import_set(source: Source, layout: PreparedLayout, options: ImportOptions) -
     it cannot be loaded.
 
     Args:
-        source: what to import.
         layout: where it goes: a missing or empty folder, or an earlier prepared set.
-        options: how.
-
-    Returns:
-        What was written.
-
-    Raises:
-        UserError: no photo is left, a split or class does not exist, the folder holds something
-            else, or a file is unreadable and `skip_unreadable` is off.
     """
     members = choose_splits(source, options.splits)
     _check_apart(source, layout)
@@ -121,11 +110,7 @@ def import_set(source: Source, layout: PreparedLayout, options: ImportOptions) -
 
 
 def choose_splits(source: Source, wanted: Sequence[str] | None) -> dict[str, Sequence[str]]:
-    """Return the members of the wanted splits.
-
-    Raises:
-        UserError: there is no such split.
-    """
+    """Return the members of the wanted splits, which may be patterns."""
     patterns = ["*"] if wanted is None else wanted
     missing = sorted(name for name in patterns if not fnmatch.filter(source.splits, name))
     if missing and source.splits:
@@ -141,11 +126,7 @@ def choose_splits(source: Source, wanted: Sequence[str] | None) -> dict[str, Seq
 
 
 def claim(layout: PreparedLayout) -> None:
-    """Mark the folder as a prepared set that is not complete yet.
-
-    Raises:
-        UserError: the folder holds something else.
-    """
+    """Mark the folder as a prepared set that is not complete yet, if it holds nothing else."""
     folder = layout.folder
     if folder.exists() and not folder.is_dir():
         raise UserError(
@@ -299,7 +280,7 @@ SHOWN_UNLISTED = 5
 
 
 def import_report(imported: ImportedSet, source: Source) -> str:
-    """Return the report."""
+    """Return what was written and left out; it says of no file where the set lies."""
     layout = imported.layout
     photos = {record.file_name: record for split in imported.splits.values() for record in split}
     rows = [
@@ -317,15 +298,15 @@ def import_report(imported: ImportedSet, source: Source) -> str:
         parts.append(
             tabulate(imported.notes.counts().items(), ("dropped, changed or noted", "times"))
         )
-        parts.append(f"each is listed in {layout.dropped}")
+        parts.append(f"each is listed in {layout.dropped.name}")
     else:
         parts.append("nothing was dropped or changed")
     if source.unlisted:
-        names = [str(path) for path in source.unlisted[:SHOWN_UNLISTED]]
+        names = [place_in_set(path, source) for path in source.unlisted[:SHOWN_UNLISTED]]
         more = len(source.unlisted) - len(names)
         rest = [f"and {more} more"] if more else []
         parts.append("\n  ".join([f"not part of the set ({len(source.unlisted)}):", *names, *rest]))
-    parts.append(f"read as {source.format}, written to {layout.folder}")
+    parts.append(f"read as {source.format}, written to {layout.prefix}")
     return "\n\n".join(parts) + "\n"
 
 

@@ -37,19 +37,14 @@ def map_photos(
     workers: int,
     description: str,
 ) -> list[Result]:
-    """Apply a function to every item; the result does not depend on the number of workers.
+    """Apply a function to every item; the results are in order, whatever the number of workers.
+
+    An error of the function is raised at once, and the rest abandoned.
 
     Args:
         function: a function of a module, or a partial of one: it travels to other processes.
-        items: its arguments.
         workers: processes; 1 works in this one.
         description: the progress bar's title, on stderr.
-
-    Returns:
-        One result per item, in the items' order.
-
-    Raises:
-        Whatever the function raises first; the rest is then abandoned.
     """
     progress = functools.partial(_photo_bar, total=len(items), description=description)
     workers = min(workers, len(items))
@@ -86,19 +81,7 @@ def in_threads(
     """Apply a function to every item in threads of this process, and yield results as they come.
 
     For work that leaves Python, as decoding and encoding do: threads start at once, share memory,
-    and end with their process however it is killed.
-
-    Args:
-        function: may run in several threads at once.
-        items: its arguments.
-        workers: threads.
-        description: the progress bar's title, on stderr.
-
-    Yields:
-        One result per item, in the order of completion.
-
-    Raises:
-        Whatever the function raises first; the rest is then abandoned.
+    and end with their process however it is killed. An error of the function abandons the rest.
     """
     with concurrent.futures.ThreadPoolExecutor(max(workers, 1)) as pool:
         futures = [pool.submit(function, item) for item in items]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from acnet.errors import UserError
-from acnet.files import file_sha256
+from acnet.files import file_sha256, write_json
 
 NUM_FOLDS = 5
 # The five folds of ACNE04 and of the toy photos, whose names are known before they are prepared.
@@ -97,13 +97,7 @@ MISSING = "is missing"
 
 @dataclass(frozen=True)
 class FileState:
-    """A file as it was read.
-
-    Args:
-        size: in bytes.
-        mtime_ns: time of its last change, in nanoseconds since 1970.
-        sha256: of its content, in hexadecimal digits.
-    """
+    """A file as it was read: its bytes, the time of its last change, and a hash of its content."""
 
     size: int
     mtime_ns: int
@@ -127,11 +121,7 @@ def pictures_by_name(states: Mapping[str, FileState]) -> dict[str, list]:
 
 
 def read_manifest(layout: PreparedLayout) -> dict[str, Any]:
-    """Read the manifest of a set that is complete.
-
-    Raises:
-        UserError: there is none, or the preparation did not finish.
-    """
+    """Read the manifest of a set, which must be complete."""
     try:
         manifest = json.loads(layout.manifest.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -155,15 +145,7 @@ def check_fresh(
 
     Size and time of each are looked at, and the content only where these differ. An annotation
     that is gone is not missed, since the COCO files hold what it said, nor is a photo of which
-    only tiles are read.
-
-    Args:
-        layout: the prepared set.
-        manifest: of the set.
-        pictures: names of those that must be there, below the manifest's `image_root`.
-
-    Raises:
-        UserError: an input changed after the conversion, or a picture is gone.
+    only tiles are read: `pictures` names those that must be there.
     """
     image_root = layout.folder / manifest["image_root"]
     rows = {layout.folder / name: row for name, row in manifest.get("inputs", {}).items()}
@@ -174,9 +156,27 @@ def check_fresh(
         if fault == CHANGED or (fault == MISSING and path in needed):
             raise UserError(
                 "A prepared set must agree with what it was made from, or boxes and photos differ. "
-                f"Received {path}, which {fault}. Convert it again with: "
-                f"{remedy(layout, manifest)}"
+                f"Received {path}, which {fault}. If the photos were moved, say where they are "
+                f"with: acnet data relocate {shlex.quote(str(layout.folder))} --image-root DIR. "
+                f"Else convert it again with: {remedy(layout, manifest)}"
             )
+
+
+def relocate(layout: PreparedLayout, image_root: Path) -> int:
+    """Note where the photos of a set are now, if each is as it was; returns how many there are.
+
+    Annotations that did not move with the set are forgotten: the COCO files hold what they said.
+    """
+    manifest = read_manifest(layout)
+    inputs = manifest.get("inputs", {}).items()
+    moved = {
+        **manifest,
+        "image_root": portable_path(image_root, layout),
+        "inputs": {name: row for name, row in inputs if not _fault(layout.folder / name, row)},
+    }
+    check_fresh(layout, moved, manifest.get("pictures", {}))
+    write_json(layout.manifest, moved, indent=2)
+    return len(manifest.get("pictures", {}))
 
 
 def portable_path(path: Path, layout: PreparedLayout) -> str:

@@ -42,18 +42,15 @@ from acnet.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-# What a tile's record says beyond detectron2's own keys, see acnet/data/coco.py.
+# What a tile's record says beyond detectron2's own keys, see acnet/data/records.py.
 TILE_KEYS = ("photo_file_name", "offset_xy")
 
 
 def register_all(root: str | os.PathLike | None = None) -> None:
-    """Register every prepared set, and those of known names in any case.
+    """Register every prepared set below `root`, and those of known names in any case.
 
     Calling it again adds what was prepared meanwhile; calling it with another root moves the names
-    there.
-
-    Args:
-        root: the folder of the data sets; `$DETECTRON2_DATASETS` or `datasets` where None.
+    there. The default is `$DETECTRON2_DATASETS` or `datasets`.
     """
     root = datasets_root(root)
     for manifest in sorted(root.glob("*/manifest.json")):
@@ -74,14 +71,7 @@ def register_all(root: str | os.PathLike | None = None) -> None:
 
 
 def register_set(layout: PreparedLayout) -> list[str]:
-    """Register all splits of a prepared set, whole and in tiles.
-
-    Returns:
-        The names.
-
-    Raises:
-        UserError: the set is not complete.
-    """
+    """Register all splits of a prepared set, whole and in tiles; returns the names."""
     manifest = read_manifest(layout)
     class_names = _class_names(manifest)
     names = []
@@ -93,11 +83,7 @@ def register_set(layout: PreparedLayout) -> list[str]:
 
 
 def register_paths(names: Iterable[str]) -> None:
-    """Register those data sets that are named by a path, under the path as it is written.
-
-    Raises:
-        UserError: a path leads to no prepared set, or to one without this split.
-    """
+    """Register those data sets that are named by a path, under the path as it is written."""
     for name in names:
         place = split_path(name)
         if place is None:
@@ -118,13 +104,9 @@ def register_paths(names: Iterable[str]) -> None:
 
 
 def split_path(name: str) -> tuple[Path, str] | None:
-    """Take a data set's name apart, if it is a path.
+    """Take a data set's name apart: folder and split, which may end in `_tiles`; None for others.
 
-    Args:
-        name: `SET:SPLIT`, `SET/annotations/SPLIT.json`, or any other name.
-
-    Returns:
-        The set's folder and the split, which may end in `_tiles`; None for other names.
+    The two forms are `SET:SPLIT` and `SET/annotations/SPLIT.json`.
     """
     path = Path(name)
     if path.suffix == ".json" and path.parent.name == "annotations":

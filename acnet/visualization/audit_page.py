@@ -12,8 +12,7 @@ from matplotlib.ticker import MaxNLocator
 import acnet
 from acnet.data.audit.checks import faulty_boxes
 from acnet.data.audit.data_audit import Audit, names_text, percentiles
-from acnet.data.audit.findings import KINDS, Finding, Report
-from acnet.data.audit.statistics import Statistics, count_edges, size_edges
+from acnet.data.audit.findings import KINDS, Finding, Report, Statistics, count_edges, size_edges
 from acnet.data.records import Annotated
 from acnet.files import write_text
 from acnet.templates import LIGHT, render

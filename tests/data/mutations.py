@@ -32,15 +32,7 @@ SNIPPETS = (
 
 
 def mutate(root: Path, rng: Random) -> str:
-    """Spoil one thing in a data set.
-
-    Args:
-        root: folder of the set; at least one file is in it.
-        rng: decides what.
-
-    Returns:
-        What was done, in words.
-    """
+    """Spoil one thing in a data set of at least one file; returns what was done, in words."""
     files = _files(root)
     texts = [path for path in files if path.suffix in (".txt", ".json", ".xml", ".yaml")]
     change = rng.choice(CHANGES)

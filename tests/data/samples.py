@@ -1,12 +1,17 @@
-"""Small data sets for the tests of acnet.data."""
+"""Small data sets, and prepared sets of odd photos, for the tests of acnet.data."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
+from acnet.data.prepared_set import PreparedLayout, file_state, pictures_by_name
+from acnet.data.records import ImageRecord, write_coco
 from acnet.data.toy.toy_photo import ToyOptions
+from acnet.files import write_json
+from acnet.photos.read import read_size
 
 TOY_OPTIONS = ToyOptions(seed=3, sizes_px=(96, 128), lesion_px=(6.0, 24.0))
 TOY_COUNT = 10
@@ -46,3 +51,75 @@ def write_archives(src: Path, photos: Mapping[str, tuple[tuple[int, int], str]])
         lines = [f"{name}  0  1\n" for name in names]
         (src / "Classification" / f"NNEW_{split}_0.txt").write_text("".join(lines))
     return src
+
+
+SIZE_HW = (100, 150)  # of large photos, for tiles of 64
+SMALL_HW = (40, 60)  # of photos that are one tile
+
+
+def save_odd_photos(folder: Path, image_hw: tuple[int, int], prefix: str) -> list[str]:
+    """Saves one photo of each odd kind, and returns their names, sorted."""
+    folder.mkdir(parents=True, exist_ok=True)
+    y, x = np.mgrid[: image_hw[0], : image_hw[1]]
+    rgb = np.stack([x % 256, y * 2 % 256, (x * 3 + y) % 200], axis=-1).astype(np.uint8)
+    source = Image.fromarray(rgb)
+    deep = Image.fromarray(((x + y) * 97 % 65536).astype(np.uint16))
+    photos: dict[str, tuple[Image.Image, dict]] = {
+        "grey.jpg": (source.convert("L"), {}),
+        "grey.png": (source.convert("L"), {}),
+        "rgba.png": (Image.fromarray(np.dstack([rgb, rgb[..., :1]])), {}),
+        "palette.png": (source.convert("P"), {}),
+        "deep.png": (deep, {}),
+        "deep.tif": (deep, {}),
+        "cmyk.jpg": (source.convert("CMYK"), {}),
+        "progressive.jpg": (source, {"progressive": True}),
+        "sharp.jpg": (source, {"subsampling": 0}),
+        "wide.jpg": (source, {"subsampling": 1}),
+        "lossless.webp": (source, {"lossless": True}),
+    }
+    for orientation in range(2, 9):
+        exif = Image.Exif()
+        exif[274] = orientation
+        photos[f"turned_{orientation}.jpg"] = (source, {"exif": exif})
+    photos["turned_cmyk.jpg"] = (source.convert("CMYK"), {"exif": exif})
+    photos["turned.png"] = (source, {"exif": exif})
+    for name, (image, settings) in photos.items():
+        # One stem each, since tiles are named after it.
+        image.save(folder / f"{prefix}_{name.replace('.', '_')}{Path(name).suffix}", **settings)
+    return sorted(path.name for path in folder.glob(f"{prefix}_*"))
+
+
+def write_set(folder: Path, image_root: Path, splits: Mapping[str, list[str]]) -> PreparedLayout:
+    """A prepared set as the import writes it, with a box in every photo's centre."""
+    layout = PreparedLayout.of_folder(folder)
+    for split, names in splits.items():
+        records = [_record(image_root, name) for name in names]
+        write_coco(layout.annotations(split), records, ["acne"])
+    names = {name for members in splits.values() for name in members}
+    manifest = {
+        "complete": True,
+        "image_root": str(image_root),
+        "class_names": ["acne"],
+        "splits": {split: {} for split in splits},
+        "inputs": {},
+        "pictures": pictures_by_name({name: file_state(image_root / name) for name in names}),
+    }
+    write_json(layout.manifest, manifest)
+    return layout
+
+
+def _record(image_root: Path, name: str) -> ImageRecord:
+    height, width = read_size(image_root / name)
+    centre = [width // 2 - 5.0, height // 2 - 7.0, width // 2 + 5.0, height // 2 + 7.0]
+    return ImageRecord(
+        file_name=name,
+        width=width,
+        height=height,
+        boxes_xyxy=np.array([centre]),
+        classes=np.zeros(1, np.int64),
+    )
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}

@@ -17,11 +17,7 @@ BOXES = ((2, 3, 12, 13), (20, 5, 35, 25))
 
 @functools.cache
 def picture(suffix: str = ".jpg") -> bytes:
-    """Return the bytes of a picture of 40x30.
-
-    Args:
-        suffix: decides the format.
-    """
+    """Return the bytes of a picture of 40x30."""
     content = io.BytesIO()
     Image.linear_gradient("L").resize((WIDTH, HEIGHT)).convert("RGB").save(
         content, Image.registered_extensions()[suffix]
@@ -30,12 +26,7 @@ def picture(suffix: str = ".jpg") -> bytes:
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Write a file and the folders above it.
-
-    Args:
-        path: the file.
-        content: text is written as UTF-8.
-    """
+    """Write a file and the folders above it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content.encode() if isinstance(content, str) else content)
 
@@ -70,11 +61,7 @@ def coco(folder: Path) -> None:
 
 
 def coco_content(names: tuple[str, ...] = NAMES) -> dict:
-    """Return COCO's JSON for pictures with the same boxes.
-
-    Args:
-        names: of the pictures, without suffix.
-    """
+    """Return COCO's JSON for pictures with the same boxes."""
     images = [
         {"id": i, "file_name": f"{name}.jpg", "width": WIDTH, "height": HEIGHT}
         for i, name in enumerate(names)
@@ -134,12 +121,7 @@ def acne04(folder: Path) -> None:
 
 
 def annotation_xml(class_name: str, stem: str) -> str:
-    """Return VOC's XML with the boxes of a picture.
-
-    Args:
-        class_name: of all boxes.
-        stem: of the picture.
-    """
+    """Return VOC's XML with the boxes of a picture."""
     objects = "".join(
         f"<object><name>{class_name}</name><difficult>{i}</difficult><bndbox>"
         f"<xmin>{x0 + 1}</xmin><ymin>{y0 + 1}</ymin><xmax>{x1}</xmax><ymax>{y1}</ymax>"

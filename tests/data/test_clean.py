@@ -1,7 +1,5 @@
 """From annotated to cleaned: names, boxes, flags and what is noted."""
 
-import time
-
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -20,7 +18,7 @@ from acnet.data.clean import (
     clean,
     clean_boxes,
 )
-from acnet.data.records import Annotated, Note
+from acnet.data.records import Annotated, Note, Notes, pick_flags
 from acnet.errors import UserError
 
 ACNE = ClassMap(("scar", "acne"), {"fore": 1, "scar": 0}, is_chosen=True)
@@ -58,11 +56,6 @@ def test_each_object_by_hand():
         (OUTSIDE, 1),
         (DEGENERATE, 1),
     ]
-
-
-def test_no_flags_stay_no_flags():
-    record, _ = clean(annotated(("fore", (1, 2, 3, 4)), crowd=np.array([False])), ACNE)
-    assert record.crowd.shape == record.difficult.shape == (0,)
 
 
 def test_a_photo_most_of_whose_boxes_lie_outside_is_dropped():
@@ -133,13 +126,6 @@ def test_each_fault_by_hand():
     assert notes[0].detail == "xyxy [-5.0, 10.0, 20.0, 60.0] in 100x50"
 
 
-def test_no_boxes():
-    boxes, kept, notes = clean_boxes(np.zeros((0, 4)), (50, 100), "a.jpg")
-    assert boxes.shape == (0, 4)
-    assert kept.shape == (0,)
-    assert notes == []
-
-
 def slow_clean(boxes, image_hw):
     """Box by box, as one would write it down."""
     height, width = image_hw
@@ -162,6 +148,7 @@ def test_the_same_as_box_by_box():
     rng = np.random.default_rng(5)
     boxes = rng.integers(-30, 130, (300, 4)) + rng.choice([0.0, 0.004, 0.02], (300, 4))
     boxes[rng.random((300, 4)) < 0.02] = NAN
+    assert clean_boxes(boxes[:0], (50, 100), "")[0].shape == (0, 4)
     kept_boxes, kept, notes = clean_boxes(boxes, (50, 100), "a.jpg")
     expected_kept, expected_kinds = slow_clean(boxes, (50, 100))
     assert kept.tolist() == expected_kept
@@ -170,22 +157,6 @@ def test_the_same_as_box_by_box():
         assert counted == expected_kinds.count(kind) > SHOWN_BOXES
     assert (kept_boxes >= 0).all()
     assert (kept_boxes <= [100, 50, 100, 50]).all()
-
-
-def test_rounding_is_no_fault():
-    boxes, _kept, notes = clean_boxes(np.array([[-0.003, 0, 100.004, 50]]), (50, 100), "a.jpg")
-    assert boxes.tolist() == [[0, 0, 100, 50]]
-    assert notes == []
-
-
-def test_a_million_boxes_take_seconds_and_few_notes():
-    boxes = np.tile([5.0, 5, 5, 5], (1_000_000, 1))
-    start = time.monotonic()
-    _, kept, notes = clean_boxes(boxes, (50, 100), "a.jpg")
-    assert time.monotonic() - start < 5
-    assert len(kept) == 0
-    assert len(notes) == SHOWN_BOXES + 1
-    assert notes[-1].count == 1_000_000 - SHOWN_BOXES
 
 
 def choose(declared=(), found=(), **options):
@@ -227,3 +198,23 @@ def test_no_class_at_all():
     with pytest.raises(UserError, match=r"--one-class acne\.$"):
         choose()
     assert choose(one_class="acne").class_names == ("acne",)
+
+
+def test_notes_are_counted_by_kind_with_their_numbers():
+    notes = Notes([Note("b", "1.jpg"), Note("a", "1.jpg", count=3)])
+    notes.extend([Note("b", "2.jpg", count=2)])
+    assert notes.counts() == {"a": 3, "b": 3}
+    assert list(notes.counts()) == ["a", "b"]
+    assert Notes().counts() == {}
+
+
+def test_a_note_is_one_line_of_three_fields():
+    notes = Notes([Note("a", "x\t\ny\ud800.jpg", "one\r\ntwo", 4), Note("b", "z.jpg")])
+    assert notes.text() == "a\tx  y\\ud800.jpg\tone two (4 times)\nb\tz.jpg\t\n"
+
+
+def test_flags_of_some_objects():
+    flags = np.array([True, False, True])
+    assert pick_flags(flags, np.array([0, 1])).tolist() == [True, False]
+    assert pick_flags(flags, np.array([1])).shape == (0,)  # none is set: as if there were none
+    assert pick_flags(np.zeros(0, bool), np.array([5])).shape == (0,)

@@ -1,14 +1,16 @@
 """COCO files: ids, order, and pycocotools' opinion of them."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from acnet.data.coco import coco_dict, write_coco
-from acnet.data.records import ImageRecord, TileRecord
+from acnet.data.records import ImageRecord, TileRecord, coco_dict, read_photo_split, write_coco
+from acnet.errors import UnreadableFileError
 
 
 def photo(name: str, *boxes) -> ImageRecord:
@@ -43,6 +45,7 @@ def test_by_hand():
         {"id": 3, "image_id": 2, "bbox": [0.0, 0.0, 10.0, 10.0], "area": 100.0, **common},
     ]
     assert content["categories"] == [{"id": 1, "name": "acne"}]
+    assert coco_dict([], ["acne"])["images"] == []
 
 
 def test_a_tile_tells_photo_and_offset():
@@ -54,18 +57,9 @@ def test_a_tile_tells_photo_and_offset():
     assert image["offset_xy"] == [40, 30]
 
 
-def test_the_order_of_the_records_does_not_matter():
-    assert coco_dict(PHOTOS, ["acne"]) == coco_dict(PHOTOS[::-1], ["acne"])
-
-
 def test_a_name_occurs_once():
     with pytest.raises(ValueError, match=r"b\.jpg twice"):
         coco_dict([*PHOTOS, photo("b.jpg")], ["acne"])
-
-
-def test_no_photos():
-    content = coco_dict([], ["acne"])
-    assert content["images"] == content["annotations"] == []
 
 
 def test_pycocotools_gives_perfect_predictions_an_ap_of_one(tmp_path, capsys):
@@ -85,3 +79,47 @@ def test_equal_records_give_equal_bytes(tmp_path):
     write_coco(tmp_path / "a.json", PHOTOS, ["acne"])
     write_coco(tmp_path / "b.json", PHOTOS[::-1], ["acne"])
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+
+
+def test_what_was_written_comes_back(tmp_path):
+    path = tmp_path / "test.json"
+    flags = {"crowd": np.array([False, True]), "difficult": np.array([True, False])}
+    boxes = photo("below/a.jpg", (0.1, 0.2, 100.0, 80.0), (3.0, 4.0, 5.0, 60.0))
+    whole = dataclasses.replace(boxes, classes=np.array([1, 0]), **flags)
+    ids = write_coco(path, [whole, photo("b.jpg")], ["acne", "scar"])
+    split = read_photo_split(path)
+    assert split.class_names == ("acne", "scar")
+    assert split.photo_ids == ids
+    empty, found = split.records
+    assert (empty.file_name, len(empty.boxes_xyxy)) == ("b.jpg", 0)
+    assert (found.width, found.height) == (100, 80)
+    assert_allclose(found.boxes_xyxy, whole.boxes_xyxy, rtol=0, atol=1e-12)
+    assert (found.boxes_xyxy <= [100, 80, 100, 80]).all()
+    for field in ("classes", "crowd", "difficult"):
+        assert_array_equal(getattr(found, field), getattr(whole, field))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        *(
+            {"images": [{"id": 1, "file_name": name, "width": 5, "height": 5}]}
+            for name in ("../a.jpg", "/a.jpg", "a\\b.jpg")
+        ),
+        {"images": [{"id": 1, "width": 5, "height": 5}]},
+        {"images": 3},
+        {"categories": None},
+        {"annotations": [{"image_id": 1, "category_id": 9, "bbox": [1, 2, 3, 4]}]},
+        {"annotations": [{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3]}]},
+    ],
+)
+def test_what_no_import_writes_is_refused(tmp_path, spoil):
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 5, "height": 5}],
+        "annotations": [],
+        "categories": [{"id": 1, "name": "acne"}],
+    }
+    path = tmp_path / "test.json"
+    path.write_text(json.dumps({**content, **spoil}))
+    with pytest.raises(UnreadableFileError, match=r"test\.json|Correct the name"):
+        read_photo_split(path)

@@ -58,30 +58,6 @@ def test_masks_give_the_box_that_pycocotools_gives(seed):
     )
 
 
-POLYGON = [[50, 60, 90, 60, 90, 90]]
-
-
-@pytest.mark.parametrize(
-    ("entry", "expected"),
-    [
-        ({"bbox": [0, 0, 0, 0], "segmentation": POLYGON}, BOX),
-        ({"bbox": [70, 75, 40, 30, 0]}, BOX),  # detectron2's turned box
-        ({"bbox": [70, 75, 30, 40, 90]}, BOX),
-        ({"bbox": [55, 55, 30, 40], "attributes": {"rotation": 90}}, BOX),  # CVAT's
-        ({"bbox": [50, 60, 40, 30], "attributes": {"rotation": 0.0}}, BOX),
-    ],
-)
-def test_other_forms_of_a_box(entry, expected):
-    assert_allclose(box_of(entry), expected)
-
-
-@pytest.mark.parametrize(
-    "counts", ["", "\x00", "o" * 99, [-1, 5], [1e400], ["x"], [2**70] * 3, None]
-)
-def test_a_broken_mask_is_no_box(counts):
-    assert np.isnan(box_of({"segmentation": {"size": [10, 10], "counts": counts}})).all()
-
-
 @pytest.mark.parametrize("image_id", ["0", 0.0, "a.jpg", "a"])
 def test_objects_find_their_picture_by_other_spellings_of_its_id(tmp_path, image_id):
     src = coco(tmp_path / "src", {"image_id": image_id, "bbox": [50, 60, 40, 30]})

@@ -23,21 +23,14 @@ def test_results_keep_the_order(workers):
     items = list(range(20))
     found = map_photos(square, items, workers=workers, description="squaring")
     assert found == [value * value for value in items]
+    assert map_photos(square, [], workers=workers, description="squaring") == []
+    assert default_workers() >= 1
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_error_of_a_worker_arrives(workers):
     with pytest.raises(UnreadableFileError, match="Received -1"):
         map_photos(square, [1, -1, 2], workers=workers, description="squaring")
-
-
-def test_nothing_to_do(capsys):
-    assert map_photos(square, [], workers=4, description="squaring") == []
-    assert capsys.readouterr().out == ""  # progress goes to stderr
-
-
-def test_there_is_a_core():
-    assert default_workers() >= 1
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -1,9 +1,10 @@
-"""Names in detectron2's catalogs: lazy, idempotent, and loadable by detectron2's own loaders."""
+"""Names and paths in detectron2's catalogs: lazy, idempotent, loadable by detectron2's loaders."""
 
 import json
 
 import numpy as np
 import pytest
+from detectron2.config import LazyConfig
 from detectron2.data import (
     DatasetCatalog,
     DatasetMapper,
@@ -11,32 +12,30 @@ from detectron2.data import (
     get_detection_dataset_dicts,
 )
 from numpy.testing import assert_allclose
+from omegaconf import OmegaConf
 
+from acnet.config import dataset_names
 from acnet.data.import_set import ImportOptions, import_set
-from acnet.data.prepared_set import PreparedLayout
+from acnet.data.prepared_set import FOLD_SPLITS, PreparedLayout
 from acnet.data.readers.acne04 import open_acne04
-from acnet.data.register import register_all
+from acnet.data.readers.formats import open_source
+from acnet.data.register import register_all, register_paths, split_path
 from acnet.data.tiles.tile_plan import TileOptions
 from acnet.data.tiles.tile_set import tile_set
 from acnet.errors import UserError
+from tests.data.small_sets import BOXES, write, yolo
 
-NAMES = [
-    f"{prefix}_{split}_{fold}{tiles}"
-    for prefix in ("acne04", "toy")
-    for split in ("trainval", "test")
-    for fold in range(5)
-    for tiles in ("", "_tiles")
-]
+NAMES = [f"{p}_{s}{t}" for p in ("acne04", "toy") for s in FOLD_SPLITS for t in ("", "_tiles")]
 
 
 @pytest.fixture(autouse=True)
 def _own_catalog():
-    """Takes this module's names out of the catalogs again."""
+    """Takes the names of a test out of the catalogs again."""
+    before = set(DatasetCatalog.list()) - set(NAMES)
     yield
-    for name in NAMES:
-        if name in DatasetCatalog:
-            DatasetCatalog.remove(name)
-            MetadataCatalog.remove(name)
+    for name in set(DatasetCatalog.list()) - before:
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)
 
 
 @pytest.fixture(scope="module")
@@ -47,21 +46,27 @@ def prepared(toy_photos, tmp_path_factory):
     return layout
 
 
-def test_all_names_without_any_file(tmp_path):
-    register_all(tmp_path / "nothing")
+@pytest.fixture
+def layout(tmp_path):
+    yolo(tmp_path / "src")
+    layout = PreparedLayout(tmp_path / "sets", "lesions")
+    import_set(open_source(tmp_path / "src"), layout, ImportOptions())
+    return layout
+
+
+def test_all_names_without_any_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path / "nothing"))
+    register_all()  # the root is detectron2's
     assert set(NAMES) <= set(DatasetCatalog.list())
     metadata = MetadataCatalog.get("toy_test_3_tiles")
     assert metadata.thing_classes == ["acne"]
     assert metadata.evaluator_type == "coco"
     assert metadata.json_file == str(tmp_path / "nothing/toy/annotations/test_3_tiles.json")
     assert metadata.image_root == str(tmp_path / "nothing/toy/tiles")
-
-
-def test_the_root_is_detectron2s(tmp_path, monkeypatch):
-    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path / "a"))
-    register_all()
-    json_file = MetadataCatalog.get("acne04_trainval_0").json_file
-    assert json_file == str(tmp_path / "a/acne04/annotations/trainval_0.json")
+    with pytest.raises(UserError, match=r"prepare_acne04\.py --src SOURCE --dst .* --prefix toy$"):
+        DatasetCatalog.get("toy_trainval_0")
+    with pytest.raises(UserError, match=r"acne04/manifest\.json"):
+        DatasetCatalog.get("acne04_test_1_tiles")
 
 
 def test_again_changes_nothing_and_another_root_moves_the_names(tmp_path, prepared):
@@ -71,24 +76,6 @@ def test_again_changes_nothing_and_another_root_moves_the_names(tmp_path, prepar
     assert [DatasetCatalog[name] for name in NAMES] == before
     register_all(prepared.root)
     assert len(DatasetCatalog.get("toy_test_0")) == 2
-
-
-def test_a_missing_set_names_the_command_that_makes_it(tmp_path):
-    register_all(tmp_path)
-    with pytest.raises(UserError, match=r"prepare_acne04\.py --src SOURCE --dst .* --prefix toy$"):
-        DatasetCatalog.get("toy_trainval_0")
-    with pytest.raises(UserError, match=r"acne04/manifest\.json"):
-        DatasetCatalog.get("acne04_test_1_tiles")
-
-
-def test_a_half_prepared_set_does_not_load(prepared, tmp_path):
-    folder = tmp_path / "toy" / "annotations"
-    folder.mkdir(parents=True)
-    (folder / "test_0.json").write_bytes(prepared.annotations("test_0").read_bytes())
-    (tmp_path / "toy" / "manifest.json").write_text(json.dumps({"complete": False}))
-    register_all(tmp_path)
-    with pytest.raises(UserError, match="did not finish"):
-        DatasetCatalog.get("toy_test_0")
 
 
 def test_photos_load_with_their_own_boxes(prepared, toy_photos):
@@ -114,11 +101,108 @@ def test_detectron2s_loader_and_mapper_take_them(prepared, tiles):
     mapped = mapper(full)  # it checks the picture's size against the record
     assert mapped["image"].shape == (3, full["height"], full["width"])
     assert len(mapped["instances"]) == len(full["annotations"])
-
-
-def test_tiles_tell_their_photo_and_offset(prepared):
-    register_all(prepared.root)
-    for record in DatasetCatalog.get("toy_test_2_tiles"):
+    for record in records if tiles else []:  # which tell their photo and offset
         left, top = record["offset_xy"]
         stem = record["photo_file_name"].rsplit(".", 1)[0]
         assert record["file_name"].endswith(f"{stem}_y{top:05d}_x{left:05d}.jpg")
+
+
+def test_every_prepared_set_is_registered_by_name(layout, tmp_path):
+    register_all(layout.root)
+    names = {f"lesions_{split}{tiles}" for split in ("train", "val") for tiles in ("", "_tiles")}
+    assert names <= set(DatasetCatalog.list())
+    metadata = MetadataCatalog.get("lesions_val")
+    assert metadata.thing_classes == ["acne", "scar"]
+    assert metadata.thing_dataset_id_to_contiguous_id == {1: 0, 2: 1}
+    assert metadata.json_file == str(layout.annotations("val"))
+    records = DatasetCatalog.get("lesions_val")
+    assert metadata.image_root == str(tmp_path / "src")
+    assert [record["file_name"] for record in records] == [
+        str(tmp_path / "src" / "valid" / "images" / f"{stem}.jpg") for stem in "cd"
+    ]
+    x0, y0, x1, y1 = BOXES[0]
+    assert records[0]["annotations"][0]["bbox"] == pytest.approx([x0, y0, x1 - x0, y1 - y0])
+    # New classes are seen by the next call, and a changed source does not load.
+    import_set(open_source(tmp_path / "src"), layout, ImportOptions(one_class="acne"))
+    register_all(layout.root)
+    assert MetadataCatalog.get("lesions_val").thing_classes == ["acne"]
+    (tmp_path / "src" / "train" / "labels" / "a.txt").write_text("")
+    with pytest.raises(UserError, match=r"a\.txt, which changed"):
+        DatasetCatalog.get("lesions_train")
+
+
+def test_unfinished_sets_and_other_programs_files_do_not_stop_the_others(layout, caplog):
+    write(layout.root / "toy" / "manifest.json", json.dumps({"complete": False}))
+    write(layout.root / "web" / "manifest.json", json.dumps({"name": "an app"}))
+    register_all(layout.root)
+    assert "lesions_train" in DatasetCatalog
+    assert "did not finish" in caplog.text
+    assert "web" not in caplog.text
+    with pytest.raises(UserError, match="did not finish"):
+        DatasetCatalog.get("toy_test_0")
+
+
+def test_detectron2s_own_names_are_left_alone(layout, caplog):
+    known = MetadataCatalog.get("coco_2017_train").json_file
+    layout.folder.rename(layout.root / "coco")
+    renamed = layout.root / "coco" / "manifest.json"
+    content = json.loads(renamed.read_text())
+    content["splits"]["2017_train"] = content["splits"].pop("train")
+    renamed.write_text(json.dumps(content))
+    register_all(layout.root)
+    assert MetadataCatalog.get("coco_2017_train").json_file == known
+    assert "detectron2's own name" in caplog.text
+
+
+@pytest.mark.parametrize("form", ["{}:train", "{}/annotations/train.json"])
+def test_a_set_is_named_by_its_path(layout, form):
+    name = form.format(layout.folder)
+    register_paths([name, name, "lesions_train"])  # other names are left alone
+    assert "lesions_train" not in DatasetCatalog
+    assert len(get_detection_dataset_dicts([name], filter_empty=False)) == 2
+    assert MetadataCatalog.get(name).json_file == str(layout.annotations("train"))
+
+
+def test_a_path_may_be_relative_and_its_tiles_missing(layout, monkeypatch):
+    monkeypatch.chdir(layout.root)
+    register_paths(["lesions:val_tiles"])
+    metadata = MetadataCatalog.get("lesions:val_tiles")
+    assert metadata.json_file == str(layout.annotations("val", tiles=True))
+    monkeypatch.chdir("/")  # loaders may run elsewhere
+    assert metadata.image_root == str(layout.tiles)
+    with pytest.raises(UserError, match="val_tiles"):
+        DatasetCatalog.get("lesions:val_tiles")
+
+
+def test_paths_that_lead_nowhere(layout, tmp_path):
+    with pytest.raises(UserError, match=r"'.*lesions:tarin'; there are train, val\."):
+        register_paths([f"{layout.folder}:tarin"])
+    with pytest.raises(UserError, match=r"none/manifest\.json"):
+        register_paths([f"{tmp_path}/none/annotations/train.json"])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a/b:train", ("a/b", "train")),
+        ("C:\\sets\\acne:train_tiles", ("C:\\sets\\acne", "train_tiles")),
+        ("/x/annotations/val.json", ("/x", "val")),
+        ("annotations/val.json", (".", "val")),
+        *((name, None) for name in ("toy_trainval_0_tiles", "x/val.json", ":train", "a:")),
+    ],
+)
+def test_paths_and_other_names(name, expected):
+    found = split_path(name)
+    assert (found and (str(found[0]), found[1])) == expected
+
+
+def test_the_names_of_a_config_also_where_they_are_paths():
+    train, test = {"dataset": {"names": ["a", "b:c"]}}, {"dataset": {"names": "d"}}
+    evaluator = {"dataset_name": "${..test.dataset.names}"}
+    loader = {"train": train, "test": test, "evaluator": evaluator}
+    assert dataset_names(OmegaConf.create({"dataloader": loader})) == ["a", "b:c", "d"]
+    assert dataset_names(OmegaConf.create({})) == []
+    cfg = OmegaConf.create({"dataloader": {"train": {"dataset": {"names": "a"}}}})
+    for name in ("a/b-c_1.2:train_tiles", "../x/annotations/train.json", "/x/y:z"):
+        changed = LazyConfig.apply_overrides(cfg, [f"dataloader.train.dataset.names={name}"])
+        assert dataset_names(changed) == [name]

@@ -5,7 +5,7 @@ import re
 import pytest
 from defusedxml import ElementTree
 
-from acnet.data.audit.data_audit import AuditOptions, audit_source
+from acnet.data.audit.data_audit import audit_source
 from acnet.visualization.audit_page import write_audit_page
 from tests.data.audit.broken_set import write_broken_set
 from tests.data.audit.fake_source import FakeSource
@@ -18,7 +18,7 @@ def broken(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def audit(broken):
-    return audit_source(broken, AuditOptions())
+    return audit_source(broken)
 
 
 def test_the_page_is_whole_and_its_links_lead_somewhere(audit, tmp_path):
@@ -52,7 +52,7 @@ def test_photos_are_on_it_only_where_they_are_wanted(audit, broken, tmp_path):
 
 
 def page_of(folder, names) -> str:
-    audit = audit_source(FakeSource(folder, {}, {"train": names}), AuditOptions())
+    audit = audit_source(FakeSource(folder, {}, {"train": names}))
     return write_audit_page(folder / "page", audit).read_text()
 
 

@@ -21,11 +21,7 @@ MAX_COMPARED = 10_000  # boxes of one photo: near duplicates among more would ta
 
 
 def check_boxes(photo: Annotated) -> list[Finding]:
-    """Look at every box of a photo; each kind of fault is one finding with its number.
-
-    Returns:
-        The findings; a box that is no box is reported once, by its first fault.
-    """
+    """Look at every box of a photo; a box that is no box is reported once, by its first fault."""
     boxes = photo.boxes_xyxy
     faults = faulty_boxes(boxes, photo.image_hw)
     findings = [
@@ -41,11 +37,7 @@ UNUSABLE = ("box not a number", "box inverted", "box without area", "box outside
 
 
 def faulty_boxes(boxes_xyxy: np.ndarray, image_hw: tuple[int, int]) -> dict[str, np.ndarray]:
-    """Sort the boxes by what is wrong with them.
-
-    Returns:
-        (N,) bool by kind of finding; no box is in two of them.
-    """
+    """Return (N,) bool by kind of fault; no box is in two of them."""
     finite = np.isfinite(boxes_xyxy).all(axis=1)
     boxes = np.where(finite[:, None], boxes_xyxy, 0.0)
     height, width = image_hw
@@ -68,11 +60,7 @@ def faulty_boxes(boxes_xyxy: np.ndarray, image_hw: tuple[int, int]) -> dict[str,
 
 
 def exact_copies(photo: Annotated) -> np.ndarray:
-    """Mark each box that an earlier one of the same name equals in every number.
-
-    Returns:
-        (N,) bool; boxes with NaN equal nothing.
-    """
+    """Mark each box that an earlier one of the same name equals; NaN equals nothing."""
     seen, copies = set(), np.zeros(len(photo.boxes_xyxy), dtype=bool)
     for index, (name, box) in enumerate(zip(photo.names, photo.boxes_xyxy.tolist(), strict=True)):
         key = (name, *box)
@@ -82,11 +70,7 @@ def exact_copies(photo: Annotated) -> np.ndarray:
 
 
 def near_copies(boxes_xyxy: np.ndarray, min_iou: float) -> np.ndarray:
-    """Find all pairs of boxes that nearly coincide.
-
-    Returns:
-        (P, 2) int64 indices, the smaller first, sorted.
-    """
+    """Return all pairs of boxes that nearly coincide: (P, 2) indices, the smaller first, sorted."""
     order = np.argsort(boxes_xyxy[:, 0], kind="stable")
     boxes = boxes_xyxy[order]
     widths, areas = boxes[:, 2] - boxes[:, 0], (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
@@ -151,11 +135,7 @@ GRADE_PREFIX = re.compile(r"levle(\d)_")  # the spelling is ACNE04's own
 
 
 def check_photo_labels(photo: Annotated) -> Iterator[Finding]:
-    """Compare size, grade, count, file name and boxes of one photo.
-
-    Yields:
-        What does not agree.
-    """
+    """Compare size, grade, count, file name and boxes of one photo."""
     name, boxes = photo.file_name, len(photo.boxes_xyxy)
     if not boxes:
         yield Finding("no boxes", name)
@@ -175,15 +155,7 @@ def check_photo_labels(photo: Annotated) -> Iterator[Finding]:
 
 
 def check_names(photos: Sequence[Annotated], declared: Sequence[str]) -> Iterator[Finding]:
-    """Find names that do not belong.
-
-    Args:
-        photos: of the whole set.
-        declared: the names that the set states; empty where it states none.
-
-    Yields:
-        One finding for each photo that has some.
-    """
+    """Find photos with names that do not belong, among those of the whole set."""
     counts = collections.Counter(name for photo in photos for name in photo.names)
     total = counts.total()
     if declared:
@@ -202,17 +174,11 @@ def check_names(photos: Sequence[Annotated], declared: Sequence[str]) -> Iterato
 def check_ids(
     photos: Sequence[Annotated], splits: Mapping[str, Sequence[str]]
 ) -> Iterator[Finding]:
-    """Find annotation ids that mislead evaluation.
+    """Find annotation ids that mislead evaluation: one finding of each kind, with an example.
 
     pycocotools takes a matched id of 0 for "no match", and keeps one of two objects of equal id.
-
-    Args:
-        photos: of the whole set.
-        splits: file names by split. Ids are compared within the first split that lists a photo,
-            since other splits are other files, which count from 1 again.
-
-    Yields:
-        At most one finding of each kind, with the number of objects and an example.
+    Ids are compared within the first split that lists a photo, since other splits are other files,
+    which count from 1 again.
     """
     pairs = [(annotation_id, photo) for photo in photos for annotation_id in photo.annotation_ids]
     zeros = [photo.file_name for annotation_id, photo in pairs if annotation_id == 0]

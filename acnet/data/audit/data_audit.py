@@ -1,64 +1,71 @@
-"""The whole audit: every photo read once on all cores, every check on it, and the report as text.
+"""The whole audit: every photo read once, every check on it, the report, and a cleaned copy.
 
 Where a data set lies is nobody's business: reports are passed on, so folders are left out of them.
 """
 
 import functools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from tabulate import tabulate
 
-from acnet.data.audit.checks import check_boxes, check_ids, check_names, check_photo_labels
+from acnet.data.audit.checks import (
+    check_boxes,
+    check_ids,
+    check_names,
+    check_photo_labels,
+    exact_copies,
+)
 from acnet.data.audit.examination import Photo, examine
-from acnet.data.audit.findings import KINDS, Finding, Report, sort_findings
-from acnet.data.audit.statistics import PERCENTS, AnchorSet, Statistics, describe, quantiles
-from acnet.data.audit.twins import Twins, check_twins, find_twins, shared_photos
+from acnet.data.audit.findings import (
+    KINDS,
+    PERCENTS,
+    AnchorSet,
+    Finding,
+    Report,
+    Statistics,
+    describe,
+    quantiles,
+    sort_findings,
+)
+from acnet.data.audit.twins import Leak, Twins, check_twins, find_twins, shared_photos, straddling
+from acnet.data.import_set import ImportOptions, import_set
 from acnet.data.parallel import map_photos
-from acnet.data.readers.source import Source, folder_prefixes, place_in_set, without_folders
+from acnet.data.prepared_set import PreparedLayout, file_state, pictures_by_name, read_manifest
+from acnet.data.readers.source import (
+    RearrangedSource,
+    Source,
+    folder_prefixes,
+    place_in_set,
+    without_folders,
+)
+from acnet.data.records import Annotated, Note, Notes
+from acnet.errors import printable
+from acnet.files import atomic_write, write_json, write_text
+from acnet.photos.decode import UPRIGHT_BY_ORIENTATION, upright
+from acnet.photos.read import open_image
 
 ENOUGH_BOXES_REACHED = 0.9  # by anchors
 
 
 @dataclass(frozen=True)
-class AuditOptions:
-    """What may be asked differently; nothing of it changes which faults are found.
-
-    Args:
-        anchors: whose fit to the boxes is reported.
-        workers: processes.
-    """
-
-    anchors: AnchorSet = field(default_factory=AnchorSet)
-    workers: int = 1
-
-
-@dataclass(frozen=True)
 class Audit:
-    """A report, and what it was made from, for the page and for cleaning.
-
-    Args:
-        report: the findings.
-        photos: in order of their file names.
-        twins: groups of equal and nearly equal photos.
-    """
+    """A report, and what it was made from, for the page and for cleaning."""
 
     report: Report
     photos: Sequence[Photo]
     twins: Sequence[Twins]
 
 
-def audit_source(source: Source, options: AuditOptions) -> Audit:
-    """Look for all faults of `KINDS` in a data set. Nothing is written.
-
-    Returns:
-        The findings, sorted, and what was read.
-    """
-    photos = examine_all(source, workers=options.workers)
+def audit_source(source: Source, *, anchors: AnchorSet | None = None, workers: int = 1) -> Audit:
+    """Look for all faults of `KINDS` in a data set, and how well anchors, the paper's, fit."""
+    photos = examine_all(source, workers=workers)
     annotated = [photo.annotated for photo in photos if photo.annotated is not None]
     twins = find_twins(photos)
-    statistics = describe(annotated, source.splits, options.anchors)
+    statistics = describe(annotated, source.splits, anchors or AnchorSet())
     findings = [finding for photo in photos for finding in photo.findings]
     for photo in annotated:
         findings += check_boxes(photo)
@@ -74,11 +81,7 @@ def audit_source(source: Source, options: AuditOptions) -> Audit:
 
 
 def examine_all(source: Source, *, workers: int) -> list[Photo]:
-    """Read every photo that a split lists.
-
-    Returns:
-        The photos in order of their file names.
-    """
+    """Read every photo that a split lists, in order of their file names."""
     names = sorted({name for members in source.splits.values() for name in members})
     work = functools.partial(examine, source=source)
     return map_photos(work, names, workers=workers, description="reading photos")
@@ -107,11 +110,7 @@ SHOWN_NAMES = 20
 
 
 def report_text(report: Report) -> str:
-    """Write what the set holds, what is wrong with it and what to do, for people.
-
-    Returns:
-        Lines with a line end each; at most five findings of each kind.
-    """
+    """Write what the set holds, what is wrong with it and what to do, for people."""
     parts = [*_holdings(report.statistics), "", _summary(report)]
     for kind in report.counts():
         parts += ["", *_findings_of(report, kind)]
@@ -135,28 +134,15 @@ def _holdings(statistics: Statistics) -> Iterator[str]:
 
 
 def names_text(statistics: Statistics) -> str:
-    """Write the names and how often each occurs, the most frequent ones first.
-
-    Returns:
-        Such as "fore 18,982, cold_sore 1"; at most twenty names.
-    """
+    """Write names and how often each occurs, such as "fore 18,982, cold_sore 1"; at most twenty."""
     items = list(statistics.names.items())
     parts = [f"{printable(name)} {number:,}" for name, number in items[:SHOWN_NAMES]]
     parts += [f"and {len(items) - SHOWN_NAMES:,} more"] * (len(items) > SHOWN_NAMES)
     return ", ".join(parts) or "none"
 
 
-def printable(text: str) -> str:
-    """Replace what a terminal would take for a command, such as escape codes in names of files."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
-
-
 def percentiles(values: np.ndarray) -> str:
-    """Write the 5th, 50th and 95th percentile.
-
-    Returns:
-        Such as "5/50/95 %: 3/10/30".
-    """
+    """Write the 5th, 50th and 95th percentile, such as "5/50/95 %: 3/10/30"."""
     numbers = "/".join(f"{value:.0f}" for value in quantiles(values))
     return f"{'/'.join(map(str, PERCENTS))} %: {numbers or 'none'}"
 
@@ -177,6 +163,148 @@ def _findings_of(report: Report, kind: str) -> Iterator[str]:
     yield f"{kind}:"
     for finding in findings[:SHOWN_FINDINGS]:
         names = " = ".join((finding.file_name, *finding.others))
-        yield "  " + printable(": ".join(part for part in (names, finding.detail) if part))
+        yield "  " + printable(": ".join(filter(None, (names, finding.detail))).replace("\n", " "))
     if len(findings) > SHOWN_FINDINGS:
         yield f"  and {len(findings) - SHOWN_FINDINGS:,} more"
+
+
+CHANGES_TEXT = "changes.txt"
+CHANGES_JSON = "changes.json"
+COPIES = "box dropped: the same as another"
+LEAK = "photo taken out of a part: its twin is in a part that must not know it"
+UPRIGHT = "picture stored upright"
+RENUMBERED = "annotations numbered anew from 1"
+UNDECIDED = "left as it is: twins labelled differently"
+SAVE_OPTIONS = {"JPEG": {"quality": 95}, "WEBP": {"lossless": True}}
+
+
+@dataclass(frozen=True)
+class CleanedSource(RearrangedSource):
+    """A source without exact copies of boxes; what else is wrong with boxes the import corrects."""
+
+    def read(self, file_name: str) -> Annotated:
+        """Read one picture's size and annotation, and drop the copies."""
+        return without_copies(self.base.read(file_name))
+
+
+def write_cleaned(
+    dst: Path,
+    source: Source,
+    audit: Audit,
+    *,
+    copy_photos: bool = True,
+    workers: int = 1,
+    command: str = "",
+) -> list[Note]:
+    """Write a prepared set in which the errors that have one remedy are corrected.
+
+    A photo in a training part whose twin is in a validation or test part is taken out of training,
+    and one in validation whose twin is in test out of validation: what is tested on stays as it
+    was published. Where twins are labelled differently, nobody but a person can say which is right,
+    so they are listed only.
+
+    Args:
+        copy_photos: copy the photos, the sideways ones upright; else they stay where they are.
+
+    Returns:
+        Every change, as written to `changes.txt` and `changes.json` in the folder.
+    """
+    layout = PreparedLayout.of_folder(dst)
+    splits, notes = _choose_photos(source, audit)
+    cleaned = CleanedSource(source, splits, [*source.notes, *notes])
+    options = ImportOptions(copy_images=copy_photos, workers=workers, command=command)
+    imported = import_set(cleaned, layout, options)
+    changes = [*imported.notes.items, *_other_notes(audit)]
+    if copy_photos:
+        kept = {name for names in splits.values() for name in names}
+        sideways = [p for p in audit.photos if p.file_name in kept and _is_sideways(p)]
+        changes += _store_upright(sideways, source, layout)
+    prefixes = folder_prefixes(source)
+    changes = [replace(note, detail=without_folders(note.detail, prefixes)) for note in changes]
+    write_text(layout.folder / CHANGES_TEXT, Notes(changes).text())
+    rows = [asdict(note) for note in changes]
+    write_json(layout.folder / CHANGES_JSON, rows, indent=2)
+    return changes
+
+
+def without_copies(photo: Annotated) -> Annotated:
+    """Drop each box that an earlier one equals in name and every number; a note counts them."""
+    copies = exact_copies(photo)
+    if not copies.any():
+        return photo
+    kept = np.flatnonzero(~copies)
+    ids, crowd, difficult = photo.annotation_ids, photo.crowd, photo.difficult
+    note = Note(COPIES, photo.file_name, count=int(copies.sum()))
+    return replace(
+        photo,
+        names=tuple(photo.names[i] for i in kept),
+        boxes_xyxy=photo.boxes_xyxy[kept],
+        annotation_ids=tuple(ids[i] for i in kept) if ids else (),
+        crowd=crowd[kept] if len(crowd) else crowd,
+        difficult=difficult[kept] if len(difficult) else difficult,
+        notes=(*photo.notes, note),
+    )
+
+
+def _choose_photos(source: Source, audit: Audit) -> tuple[dict[str, list[str]], list[Note]]:
+    """Take out what cannot be used, then what straddles parts."""
+    notes = []
+    unusable = {photo.file_name for photo in audit.photos if photo.annotated is None}
+    for photo in audit.photos:
+        if photo.annotated is None:
+            why = "; ".join(finding.kind for finding in photo.findings)
+            notes.append(Note(f"photo left out: {why}", photo.file_name))
+    members = {
+        split: {name for name in names if name not in unusable}
+        for split, names in source.splits.items()
+    }
+    for leak in _leaks(audit, members):
+        notes.append(Note(LEAK, leak.file_name, str(leak)))
+        members[leak.split].discard(leak.file_name)
+    return {split: sorted(names) for split, names in members.items()}, notes
+
+
+def _leaks(audit: Audit, members: Mapping[str, set[str]]) -> list[Leak]:
+    """One for each photo and part that it has to leave, sorted."""
+    found = shared_photos({split: sorted(names) for split, names in members.items()})
+    for group in audit.twins:
+        found += straddling(group, members)
+    first = {}
+    for leak in found:
+        first.setdefault((leak.split, leak.file_name), leak)
+    return [first[key] for key in sorted(first)]
+
+
+def _other_notes(audit: Audit) -> list[Note]:
+    notes = []
+    for finding in audit.report.findings:
+        if finding.kind == "twins labelled differently":
+            names = " = ".join((finding.file_name, *finding.others))
+            notes.append(Note(UNDECIDED, finding.file_name, f"{names}: {finding.detail}"))
+        elif finding.kind.startswith("annotation id"):
+            notes.append(Note(RENUMBERED, finding.file_name, finding.detail, finding.number))
+    return notes
+
+
+def _is_sideways(photo: Photo) -> bool:
+    return photo.annotated is not None and photo.orientation in UPRIGHT_BY_ORIENTATION
+
+
+def _store_upright(photos: Sequence[Photo], source: Source, layout: PreparedLayout) -> list[Note]:
+    """Replace the copies of photos whose EXIF block says how to turn them."""
+    states = {}
+    for photo in photos:
+        path = layout.images / photo.file_name
+        with open_image(source.image_root / photo.file_name) as image, atomic_write(path) as file:
+            options = SAVE_OPTIONS.get(image.format, {})
+            profile = image.info.get("icc_profile")
+            upright(image).save(file, image.format, exif=b"", icc_profile=profile, **options)
+        shutil.copystat(source.image_root / photo.file_name, path)  # as the copied ones have it
+        states[photo.file_name] = file_state(path)
+    if states:
+        manifest = read_manifest(layout)
+        manifest["pictures"].update(pictures_by_name(states))
+        write_json(layout.manifest, manifest, indent=2)
+    return [
+        Note(UPRIGHT, photo.file_name, f"EXIF orientation {photo.orientation}") for photo in photos
+    ]

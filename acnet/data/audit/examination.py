@@ -52,11 +52,9 @@ class Looks:
 
 @dataclass(frozen=True)
 class NearPair:
-    """Two photos that look alike.
+    """Two photos, by index, the smaller first, that look alike.
 
     Args:
-        first: index of one photo.
-        second: index of the other, larger.
         differing_bits: of the 64 of their hashes.
         correlation: of their thumbnails, at most 1.
         mirrored: one is like the other flipped left to right.
@@ -83,13 +81,11 @@ def near_pairs(
 ) -> list[NearPair]:
     """Find all pairs of photos that look alike, also where one is the other's mirror image.
 
+    A pair that is alike in both ways counts as not mirrored. Pairs are sorted.
+
     Args:
-        looks: of N photos.
         max_differing_bits: largest Hamming distance of two hashes, 0 to 64.
         min_correlation: smallest correlation of two thumbnails, up to 1.
-
-    Returns:
-        The pairs, sorted; a pair that is alike in both ways counts as not mirrored.
     """
     if not looks:
         return []
@@ -121,8 +117,8 @@ def close_hashes(
         max_differing_bits: largest distance to report.
 
     Yields:
-        For each block of rows, (P,) indices i, (P,) indices j > i, and in how many bits `bits[i]`
-        and `other_bits[j]` differ; sorted by i, then j.
+        (P,) indices i, (P,) indices j > i, and in how many bits `bits[i]` and `other_bits[j]`
+        differ; sorted.
     """
     # As signs, equal bits add +1 to the scalar product and differing ones -1, so that a product
     # of matrices, exact in float32 up to 2^24 bits, counts them for a block of rows at once.
@@ -174,8 +170,7 @@ def examine(file_name: str, *, source: Source) -> Photo:
 
     The picture is decoded to its end, since a damaged file may well have a sound header.
 
-    Returns:
-        All that the checks need; what cannot be read is among its findings.
+    What cannot be read is among its findings.
     """
     try:
         path = member(source.image_root, file_name)

@@ -11,8 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from acnet.data.audit.examination import HASH_BITS, NearPair, Photo, near_pairs
-from acnet.data.audit.findings import Finding
-from acnet.data.audit.statistics import grade_of
+from acnet.data.audit.findings import Finding, grade_of
 from acnet.data.records import Annotated
 
 # The order in which photos are worth keeping: a photo in a later part is taken out of the earlier.
@@ -34,9 +33,7 @@ SPLIT_NAME = re.compile(r"([a-z]+?)(?:[-_]?(?:fold)?[-_]?(\d+))?")
 def disjoint_splits(splits: Iterable[str]) -> list[tuple[str, str]]:
     """Pair the splits between which a shared photo makes results look better than they are.
 
-    Args:
-        splits: names such as "train", "valid2007" or "trainval_0"; those whose role is unknown are
-            left out. Splits of different folds share photos as they should.
+    Splits of unknown role are left out; those of different folds share photos as they should.
 
     Returns:
         Pairs (weaker, stronger), sorted: training before validation before test.
@@ -87,14 +84,10 @@ class Twins:
 
 
 def find_twins(photos: Sequence[Photo]) -> list[Twins]:
-    """Find identical files, and photos that look nearly the same.
+    """Find identical files, and photos that look nearly the same; each sorted.
 
-    Args:
-        photos: of the whole set; unreadable ones are compared by their bytes only.
-
-    Returns:
-        Groups of identical files, then groups of near twins, each sorted. A near group is
-        connected by its pairs, and holds at least two different files.
+    Unreadable photos are compared by their bytes only. A group of near twins is connected by its
+    pairs, and holds at least two different files.
     """
     by_hash = collections.defaultdict(list)
     for photo in photos:
@@ -119,11 +112,7 @@ def find_twins(photos: Sequence[Photo]) -> list[Twins]:
 
 
 def twin_groups(photos: Sequence[Photo]) -> list[tuple[str, ...]]:
-    """Find the sets of photos that a split must not tear apart.
-
-    Returns:
-        Sorted groups of at least two file names; no photo is in two.
-    """
+    """Return sorted groups of photos that a split must not tear apart; no photo is in two."""
     edges = [
         (names.file_names[0], other) for names in find_twins(photos) for other in names.file_names
     ]
@@ -133,16 +122,7 @@ def twin_groups(photos: Sequence[Photo]) -> list[tuple[str, ...]]:
 def check_twins(
     twins: Iterable[Twins], photos: Sequence[Photo], splits: Mapping[str, Sequence[str]]
 ) -> Iterator[Finding]:
-    """Report twins, those that straddle parts, and those that are labelled differently.
-
-    Args:
-        twins: from `find_twins`.
-        photos: of the whole set.
-        splits: file names by split.
-
-    Yields:
-        For each group one finding of each kind that holds.
-    """
+    """Report twins, those that straddle parts, and those that are labelled differently."""
     annotated = {photo.file_name: photo.annotated for photo in photos}
     members = {split: set(names) for split, names in splits.items()}
     for group in twins:
@@ -185,11 +165,7 @@ class Leak:
 
 
 def straddling(group: Twins, members: Mapping[str, set[str]]) -> list[Leak]:
-    """Find what of a group lies on both sides of a split.
-
-    Returns:
-        For each pair of splits and each photo of the weaker one, a leak that names the first twin.
-    """
+    """Find what of a group lies on both sides of a split: each photo of the weaker with a twin."""
     neighbours = collections.defaultdict(list)
     for pair in group.pairs:
         for name, twin in (pair, pair[::-1]):
@@ -206,11 +182,7 @@ def straddling(group: Twins, members: Mapping[str, set[str]]) -> list[Leak]:
 
 
 def shared_photos(splits: Mapping[str, Sequence[str]]) -> list[Leak]:
-    """Find photos that two parts list although they must not share any.
-
-    Returns:
-        One leak for each photo and pair of splits, sorted by splits, then by name.
-    """
+    """Return, sorted, each photo that two parts list although they must not share any."""
     return [
         Leak(name, weaker, name, stronger)
         for weaker, stronger in disjoint_splits(splits)
@@ -219,11 +191,7 @@ def shared_photos(splits: Mapping[str, Sequence[str]]) -> list[Leak]:
 
 
 def connected(edges: Iterable[tuple[str, str]]) -> list[tuple[str, ...]]:
-    """Join pairs that share a member.
-
-    Returns:
-        Sorted groups of at least two names.
-    """
+    """Join pairs that share a member to sorted groups of at least two names."""
     leader: dict[str, str] = {}
 
     def find(name: str) -> str:

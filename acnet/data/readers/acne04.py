@@ -28,12 +28,7 @@ ACNE_NAME = "fore"
 
 @dataclass(frozen=True)
 class Label:
-    """What a list says about a photo beside its name.
-
-    Args:
-        grade: severity from 0, or None.
-        count: of lesions, or None.
-    """
+    """What a list says about a photo beside its name: severity from 0, and number of lesions."""
 
     grade: int | None = None
     count: int | None = None
@@ -68,12 +63,7 @@ class Acne04Source:
     format: str = "acne04"
 
     def read(self, file_name: str) -> Annotated:
-        """Read the size and the boxes of one photo.
-
-        Raises:
-            UnreadableFileError: the photo or its annotation is corrupt.
-            FileNotFoundError: one of them is missing.
-        """
+        """Read the size and the boxes of one photo."""
         xml_name = self.annotation_of.get(file_name, f"{PurePosixPath(file_name).stem}.xml")
         label = self.labels.get(file_name, NO_LABEL)
         read = read_pair(self.image_root, file_name, self.annotation_root, xml_name)
@@ -88,19 +78,7 @@ def is_acne04(src: Path) -> bool:
 def open_acne04(
     src: Path, *, image_root: Path | None = None, annotation_root: Path | None = None
 ) -> Acne04Source:
-    """Find photos, annotations and lists below a folder.
-
-    Args:
-        src: folder of the unpacked archives or of a VOCdevkit.
-        image_root: the photos, where they are elsewhere.
-        annotation_root: the XML files, where they are elsewhere.
-
-    Returns:
-        The source; lists are sought below `src`, then beside the other two.
-
-    Raises:
-        UserError: one of the three was not found, or a list is no list of names.
-    """
+    """Find photos, annotations and lists; the lists are below `src` or beside the other two."""
     bases = [src, src / "VOC2007", src / "VOCdevkit" / "VOC2007"]
     images = [src / "Classification" / "JPEGImages", *(base / "JPEGImages" for base in bases)]
     boxes = [base / "Annotations" for base in (src / "Detection" / "VOC2007", *bases)]
@@ -119,11 +97,9 @@ def open_acne04(
 
 
 def find_lists(folder: Path) -> dict[str, Path]:
-    """Find the lists of folds in a folder.
+    """Find the lists of folds in a folder, by split, for each fold that has both.
 
-    Returns:
-        The lists by split, for each fold that has both. VOC's own trainval.txt and test.txt count
-        as fold 0 where there is no other.
+    VOC's own trainval.txt and test.txt count as fold 0 where there is no other.
     """
     folds = [FOLD_SPLITS[i : i + 2] for i in range(0, len(FOLD_SPLITS), 2)]
     found = {}
@@ -145,14 +121,9 @@ def _list_folders(src: Path) -> list[Path]:
 def read_folds(
     lists: Mapping[str, Path], photos: Sequence[str]
 ) -> tuple[dict[str, tuple[str, ...]], dict[str, Label]]:
-    """Read lists of folds.
+    """Read lists of folds: sorted names by split, and what the lists say of each.
 
-    Returns:
-        Sorted names by split, and what the lists say of each. A name that no photo has stays as
-        it is listed.
-
-    Raises:
-        UserError: a list is no text, or names a file of another folder.
+    A name that no photo has stays as it is listed.
     """
     # Listed with or without suffix: ACNE04 itself does the former, VOC the latter.
     by_name, by_stem = NameIndex(photos), {stem(name): name for name in photos}
@@ -240,18 +211,9 @@ def is_acne04_v2(src: Path) -> bool:
 def open_acne04_v2(
     src: Path, *, image_root: Path | None = None, annotation_root: Path | None = None
 ) -> CocoSource:
-    """Find the circles and the photos.
+    """Find the circles and the photos, which may be ACNE04's own.
 
-    Args:
-        src: the JSON file, or the folder that it and perhaps ACNE04 are in.
-        image_root: ACNE04's photos, where they are not below that folder.
-        annotation_root: folder of the JSON file, likewise.
-
-    Returns:
-        One split "all", or ACNE04's folds where its lists are below the folder.
-
-    Raises:
-        UserError: there is no such file, or there are several.
+    The one split is "all", or ACNE04's folds are where its lists are below the folder.
     """
     files = [path for path in find_files(annotation_root or src) if _is_circles(path)]
     if len(files) != 1:
@@ -278,15 +240,7 @@ def open_acne04_v2(
 
 
 def box_of_circle(entry: Mapping[str, Any]) -> tuple[float, float, float, float]:
-    """Return the box around a circle.
-
-    Args:
-        entry: an annotation; `center` and `r` are taken as well, and COCO's `bbox` where it has
-            no circle.
-
-    Returns:
-        x0, y0, x1, y1, NaN where there is neither.
-    """
+    """Return the box around a circle, else that of its `bbox`, else NaN: x0, y0, x1, y1."""
     centre = next((entry[key] for key in CENTRE_KEYS if key in entry), None)
     if not isinstance(centre, (list, tuple)) or len(centre) != 2:
         return box_of(entry)

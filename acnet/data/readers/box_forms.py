@@ -27,13 +27,7 @@ def box_of(entry: Mapping[str, Any]) -> tuple[float, float, float, float]:
     """Return the corners of a COCO object, from its mask or polygons where no `bbox` has an area.
 
     A turned box, as detectron2 (`bbox` of five numbers) and CVAT (`attributes.rotation`) write
-    them, gives its hull.
-
-    Args:
-        entry: an annotation; anything may be missing or of another type.
-
-    Returns:
-        x0, y0, x1, y1 as written, NaN where there is nothing.
+    them, gives its hull. Anything may be missing or of another type; NaN where there is nothing.
     """
     corners = NO_BOX
     bbox = entry.get("bbox")

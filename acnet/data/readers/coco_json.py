@@ -18,6 +18,7 @@ from acnet.data.readers.box_forms import number
 from acnet.data.readers.safe_files import class_name, read_json, shown
 from acnet.data.records import Note
 from acnet.errors import UnreadableFileError
+from acnet.file_names import NameIndex
 
 NO_ID = -1  # of an annotation whose id is missing or no whole number
 MAX_INTEGER = 2**62
@@ -29,6 +30,7 @@ LOST = "object dropped: its image_id is no picture's"
 SHARED_ID = "photo dropped: its image id is another's too"
 RENUMBERED = "annotation id 0, missing or used twice: renumbered"
 TWICE = "picture listed twice: its objects are taken together"
+CONTRADICTS = "object whose file_name and image_id are two pictures': the name counts"
 Box = Callable[[Mapping[str, Any]], tuple[float, float, float, float]]
 
 
@@ -55,13 +57,7 @@ class Objects:
 
 @dataclass(frozen=True)
 class Table:
-    """One file.
-
-    Args:
-        objects: by the picture's name as it is written.
-        class_names: that the file declares, in the order of their ids.
-        notes: on what could not be taken.
-    """
+    """One file: its objects by the name of their picture as written, and the classes in order."""
 
     objects: Mapping[str, Objects]
     class_names: tuple[str, ...]
@@ -76,12 +72,7 @@ def is_table(content: Any) -> bool:
 
 
 def read_table(path: Path, box: Box) -> Table:
-    """Read a file of COCO's form.
-
-    Raises:
-        UnreadableFileError: it is no JSON, or lacks one of the two lists.
-        FileNotFoundError: there is no such file.
-    """
+    """Read a file of COCO's form; `box` gives the corners of an object."""
     content = read_json(path)
     if not is_table(content):
         raise UnreadableFileError(
@@ -94,7 +85,7 @@ def read_table(path: Path, box: Box) -> Table:
     by_name: dict[str, list[Mapping]] = {name: [] for name in sizes}
     stems = collections.Counter(PurePosixPath(name).stem for name in sizes)
     name_of_stem = {stem: name for name in sizes if stems[stem := PurePosixPath(name).stem] == 1}
-    lost = 0
+    index, lost = NameIndex(sizes), 0
     for entry in content["annotations"]:
         if not isinstance(entry, dict):
             notes.add(BAD_ENTRY, entry)
@@ -103,6 +94,11 @@ def read_table(path: Path, box: Box) -> Table:
         name = name_of_id.get(_key(image_id))
         if name is None and isinstance(image_id, str):  # some write the name in place of the id
             name = image_id if image_id in by_name else name_of_stem.get(image_id)
+        written = entry.get("file_name")  # which some write beside the id
+        named = index.find(written) if isinstance(written, str) else None
+        if named is not None and name not in (None, named):
+            notes.add(CONTRADICTS, f"{written} and {name}")
+        name = named or name
         if name is None:
             lost += _key(image_id) not in shared  # their photos are left out as well
             notes.add(LOST, image_id)
@@ -123,11 +119,7 @@ def read_table(path: Path, box: Box) -> Table:
 
 
 class Tally:
-    """Counts faults of a file by kind, with the first one as an example.
-
-    Args:
-        file_name: of the file.
-    """
+    """Counts faults of a file by kind, with the first one as an example."""
 
     def __init__(self, file_name: str) -> None:
         self._file_name = file_name

@@ -58,12 +58,7 @@ class CocoSource:
     format: str = "coco"
 
     def read(self, file_name: str) -> Annotated:
-        """Read one picture's size and takes its objects.
-
-        Raises:
-            UnreadableFileError: the picture is damaged, or a link out of the folder.
-            FileNotFoundError: there is no such picture.
-        """
+        """Read one picture's size and take its objects."""
         path = member(self.image_root, file_name)
         if not path.is_file():
             raise FileNotFoundError(f"no such file: {path}")
@@ -88,16 +83,7 @@ def is_coco(src: Path) -> bool:
 def open_coco(
     src: Path, *, image_root: Path | None = None, annotation_root: Path | None = None
 ) -> CocoSource:
-    """Find the files, their splits and their pictures.
-
-    Args:
-        src: a JSON file, or a folder of some.
-        image_root: the pictures, where they are elsewhere.
-        annotation_root: folder of the JSON files, likewise.
-
-    Raises:
-        UserError: there is no such file, or one is not of COCO's form.
-    """
+    """Find the files of a folder, or take the one that `src` is, and find splits and pictures."""
     files = find_files(annotation_root or src)
     if not src.is_file():  # a file that somebody names is taken for COCO, others must look like it
         files = [path for path in files if _looks_like_coco(path)]
@@ -112,14 +98,7 @@ def open_coco(
 
 
 def build_source(files: Sequence[Path], root: Path, box: Box, *, format_name: str) -> CocoSource:
-    """Read files of COCO's form and finds their pictures.
-
-    Args:
-        files: each is a split.
-        root: folder of the pictures, at any depth.
-        box: gives the corners of an object.
-        format_name: of the source.
-    """
+    """Read files of COCO's form, each a split, and find their pictures anywhere below `root`."""
     pictures = list_files(root, PHOTO_SUFFIXES)
     index = NameIndex(pictures)
     tables = {split: read_table(path, box) for split, path in _split_names(files).items()}
@@ -164,11 +143,7 @@ def build_source(files: Sequence[Path], root: Path, box: Box, *, format_name: st
 
 
 def find_files(src: Path) -> list[Path]:
-    """Return the JSON files that may annotate a data set.
-
-    Args:
-        src: a JSON file, or a folder: files in it, one level below, and Roboflow's.
-    """
+    """Return the JSON files that may annotate a data set: the one given, or those of a folder."""
     if src.is_file():
         return [src] if src.suffix.lower() == ".json" else []
     found = [member(src, name) for name in list_files(src, [".json"]) if name.count("/") <= 2]

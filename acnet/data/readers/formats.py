@@ -1,5 +1,6 @@
 """The formats that can be read, and how each is recognised; a new one adds a line to `FORMATS`."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,14 @@ from acnet.data.readers.safe_files import is_text, list_files, member, shown
 from acnet.data.readers.source import Source
 from acnet.data.readers.voc import is_voc, open_voc
 from acnet.data.readers.yolo import is_yolo, open_yolo
+from acnet.data.records import Note
 from acnet.errors import UserError
+from acnet.file_names import OTHER_PICTURE_SUFFIXES, RAW_SUFFIXES
+from acnet.photos.read import RAW_REMEDY
 
 AUTO = "auto"
+RAW_PICTURE = "raw photos are not read"
+OTHER_PICTURE = "pictures of such an ending are not read"
 
 
 @dataclass(frozen=True)
@@ -21,7 +27,6 @@ class Format:
     """One format.
 
     Args:
-        open: takes the folder or file, `image_root` and `annotation_root`; gives a `Source`.
         recognises: whether a folder or file has it, from names and the first bytes alone.
         looked_for: what `recognises` looks for, in words.
     """
@@ -58,13 +63,6 @@ def open_source(
         format: a key of `FORMATS`, or "auto" to recognise it.
         image_root: folder of the pictures, where they are elsewhere.
         annotation_root: folder of the annotations, likewise.
-
-    Returns:
-        The source.
-
-    Raises:
-        UserError: there is no such folder, the format is not known or not recognised, or the data
-            set lacks something that its format requires.
     """
     src = Path(src).expanduser()
     roots = {"image_root": image_root, "annotation_root": annotation_root}
@@ -84,23 +82,35 @@ def open_source(
             f"A data set of the format {format} is a folder. Received {src}, a file. Give its "
             "folder."
         )
-    return FORMATS[format].open(src, **roots)
+    source = FORMATS[format].open(src, **roots)
+    notes = [*source.notes, *_other_pictures(source.image_root)]
+    return dataclasses.replace(source, notes=notes)
+
+
+def _other_pictures(root: Path) -> list[Note]:
+    """Name pictures that no reader takes, or they would be missed without a word."""
+    names = list_files(root, OTHER_PICTURE_SUFFIXES)
+    raw = [name for name in names if name.lower().endswith(RAW_SUFFIXES)]
+    found = {
+        (RAW_PICTURE, RAW_REMEDY): raw,
+        (OTHER_PICTURE, "Save them as JPEG or PNG."): sorted(set(names) - set(raw)),
+    }
+    return [
+        Note(kind, of[0], f"the first of {len(of)}. {remedy}", len(of))
+        for (kind, remedy), of in found.items()
+        if of
+    ]
 
 
 def detect_format(src: Path) -> str:
-    """Recognise the format of a folder or file.
-
-    Returns:
-        A key of `FORMATS`.
-
-    Raises:
-        UserError: none fits; the message lists what was looked for.
-    """
+    """Recognise the format of a folder or file: a key of `FORMATS`."""
     for name, known in FORMATS.items():
         if known.recognises(src):
             return name
     _refuse_other_tools(src)
     looked_for = "".join(f"\n  {name}: {known.looked_for}" for name, known in FORMATS.items())
+    for note in _other_pictures(src):
+        looked_for += f"\n{note.kind}: {note.file_name}, {note.detail}"
     raise UserError(
         f"The format of a data set shows in its files. Received {src}, where none of these was "
         f"found:{looked_for}\nGive the folder that holds them, or name the format."

@@ -25,14 +25,7 @@ _DRIVE = re.compile(r"^[A-Za-z]:")
 
 
 def relative_name(name: str) -> str:
-    """Return a name from an annotation with forward slashes, if it stays below its folder.
-
-    Args:
-        name: as it is written; Windows' back-slashes are taken for slashes.
-
-    Raises:
-        UnreadableFileError: it is absolute, climbs out of its folder, or is no name of a file.
-    """
+    """Return a name from an annotation with forward slashes, if it stays below its folder."""
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
     leaves = name.startswith(("/", "\\")) or bool(_DRIVE.match(name)) or ".." in parts
     bad = not is_text(name) or "\0" in name or len(name) > MAX_PATH_BYTES
@@ -45,27 +38,14 @@ def relative_name(name: str) -> str:
 
 
 def member(root: Path, name: str) -> Path:
-    """Return the path of a file of a data set, which need not exist.
-
-    Args:
-        root: the folder that it must be in; may itself be a symbolic link.
-        name: as it is written in an annotation.
-
-    Raises:
-        UnreadableFileError: the name, or a symbolic link on its way, leads out of the folder.
-    """
+    """Return the path of a file of a data set, which need not exist, if it stays in the folder."""
     return inside(root, root / relative_name(name))
 
 
 def inside(root: Path, path: Path) -> Path:
-    """Return a path of a data set, which need not exist, if no link on its way leads elsewhere.
+    """Return a path below `root`, which need not exist, if no link on its way leads elsewhere.
 
-    Args:
-        root: the folder that it must be in; may itself be a symbolic link.
-        path: below `root`.
-
-    Raises:
-        UnreadableFileError: a symbolic link leads out of the folder, or in circles.
+    The folder `root` itself may be a symbolic link.
     """
     try:
         target = path.resolve()
@@ -83,12 +63,7 @@ def inside(root: Path, path: Path) -> Path:
 
 
 def read_text(path: Path) -> str:
-    """Read text in UTF-8, or in UTF-16 where the file begins with its mark, as Windows writes it.
-
-    Raises:
-        UnreadableFileError: it is in another encoding.
-        FileNotFoundError: there is no such file.
-    """
+    """Read text in UTF-8, or in UTF-16 where its mark says so, as Windows writes it."""
     if not path.is_file():  # a pipe would never end
         raise FileNotFoundError(f"no such file: {path}")
     try:
@@ -107,15 +82,7 @@ def read_text(path: Path) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON of any content.
-
-    Returns:
-        What it holds; numbers may be NaN or infinite.
-
-    Raises:
-        UnreadableFileError: it is no JSON, or nested too deep, or has numbers of too many digits.
-        FileNotFoundError: there is no such file.
-    """
+    """Read JSON of any content; numbers may be NaN or infinite."""
     text = read_text(path)
     try:
         return json.loads(text)
@@ -132,19 +99,17 @@ def list_files(root: Path, suffixes: Iterable[str]) -> list[str]:
     Hidden files and folders are left out: `._a.jpg` and `.ipynb_checkpoints` are nobody's photos.
     Links to folders are not followed, since they may lead in circles; the log says which.
 
-    Returns:
-        Names with forward slashes, sorted. Names that are no Unicode are left out.
-
-    Raises:
-        UserError: a folder cannot be listed.
+    Names have forward slashes and are sorted; those that are no Unicode are left out.
     """
     wanted = tuple(suffixes)
     found = []
     for folder, folders, files in os.walk(root, onerror=_refuse_folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in folders:
-            if Path(folder, name).is_symlink():
-                _warn_of_link(Path(folder, name))
+        # A link to a folder that is gone counts as a file; of files a stat each would take long.
+        for name in (*folders, *(name for name in files if "." not in name)):
+            path = Path(folder, name)
+            if path.is_symlink() and (name in folders or not path.exists()):
+                _warn_of_link(path)
         prefix = PurePosixPath(Path(folder).relative_to(root).as_posix())
         found += [
             str(prefix / name)
@@ -163,11 +128,7 @@ def shown(value: object) -> str:
 
 
 def class_name(value: object) -> str:
-    """Return the name of a class as it can be written anywhere: one line of Unicode, trimmed.
-
-    Args:
-        value: as it is written; may be a number or have line ends in it.
-    """
+    """Return the name of a class as it can be written anywhere: one line of Unicode, trimmed."""
     text = value if isinstance(value, str) else reprlib.repr(value)
     clean = text[: 2 * SHOWN_CHARACTERS].encode("utf-8", "backslashreplace").decode()
     return " ".join(clean.split())[:SHOWN_CHARACTERS]
@@ -184,11 +145,13 @@ def is_text(text: str) -> bool:
 
 @functools.cache  # a folder is listed once for each sort of file
 def _warn_of_link(path: Path) -> None:
-    logger.warning(
-        "%s is a link to a folder and not followed; give its target by --image-root or "
-        "--annotation-root",
-        path,
+    reason = (
+        "is a link to a folder and not followed; give its target by --image-root or "
+        "--annotation-root"
+        if path.is_dir()
+        else "is a link to nothing, and left out"
     )
+    logger.warning("%s %s", path, reason)
 
 
 def _refuse_folder(error: OSError) -> None:

@@ -19,11 +19,7 @@ RESERVED_END = "_tiles"  # what the names of tiles' files end in
 
 
 def splits_of_folders(pictures: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Share pictures out by the first of their folders that is called as a split.
-
-    Returns:
-        Sorted names by split; those in no such folder are the split "all".
-    """
+    """Share pictures out by the first of their folders that is called as a split, else to "all"."""
     splits: dict[str, list[str]] = {}
     for name in sorted(pictures):
         folders = [part.lower() for part in PurePosixPath(name).parts[:-1]]
@@ -105,31 +101,25 @@ class RearrangedSource:
 
     @property
     def format(self) -> str:
-        """The format of the base."""
         return self.base.format
 
     @property
     def image_root(self) -> Path:
-        """The folder of the pictures, which stay where they are."""
         return self.base.image_root
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The names that the base declares."""
         return self.base.class_names
 
     @property
     def inputs(self) -> Sequence[Path]:
-        """The files beside the pictures that decide the result."""
         return self.base.inputs
 
     @property
     def unlisted(self) -> Sequence[Path]:
-        """What belonged to no split or no partner before."""
         return self.base.unlisted
 
     def read(self, file_name: str) -> Annotated:
-        """Read one picture's size and annotation."""
         return self.base.read(file_name)
 
 
@@ -147,12 +137,10 @@ class JoinedSource:
 
     @property
     def format(self) -> str:
-        """The format of the parts."""
         return next(iter(self.parts.values())).format
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The names that the parts declare."""
         return next(iter(self.parts.values())).class_names
 
     @property
@@ -162,21 +150,17 @@ class JoinedSource:
 
     @property
     def inputs(self) -> list[Path]:
-        """The files beside the pictures that decide the result."""
         return [path for part in self.parts.values() for path in part.inputs]
 
     @property
     def unlisted(self) -> list[Path]:
-        """What belongs to no split or no partner."""
         return [path for part in self.parts.values() for path in part.unlisted]
 
     @property
     def notes(self) -> list[Note]:
-        """On what the readers could not take."""
         return [note for part in self.parts.values() for note in part.notes]
 
     def read(self, file_name: str) -> Annotated:
-        """Read one picture's size and annotation."""
         folders = {self._folder(part): part for part in self.parts.values()}
         folder = next(folder for folder in folders if file_name.startswith(folder))
         read = folders[folder].read(file_name.removeprefix(folder))
@@ -191,11 +175,7 @@ class JoinedSource:
 
 
 def place_in_set(path: Path, source: Source) -> str:
-    """Name a file of a data set without saying where the set lies.
-
-    Returns:
-        The name below the folder of the pictures, or else with its last folder.
-    """
+    """Name a file of a data set without saying where the set lies."""
     if path.is_relative_to(source.image_root):
         return path.relative_to(source.image_root).as_posix()
     return f"{path.parent.name}/{path.name}"

@@ -5,17 +5,29 @@ of Roboflow and Kaggle have XML files beside the pictures or in a folder of thei
 folders called train, valid and test are the splits.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+import xml.etree.ElementTree
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from xml.etree.ElementTree import Element
 
+import defusedxml
+import defusedxml.ElementTree
 import numpy as np
 
-from acnet.data.readers.safe_files import inside, list_files, member, read_text, relative_name
+from acnet.data.readers.box_forms import rotated_hull
+from acnet.data.readers.safe_files import (
+    class_name,
+    inside,
+    list_files,
+    member,
+    read_text,
+    relative_name,
+)
 from acnet.data.readers.source import split_names, splits_of_folders
-from acnet.data.readers.voc_xml import read_voc_xml
 from acnet.data.records import Annotated, Note
-from acnet.errors import UserError
+from acnet.errors import UnreadableFileError, UserError
 from acnet.file_names import PHOTO_SUFFIXES, NameIndex
 from acnet.photos.read import read_size
 
@@ -44,29 +56,13 @@ class VocSource:
     format: str = "voc"
 
     def read(self, file_name: str) -> Annotated:
-        """Read the size and the objects of one picture.
-
-        Raises:
-            UnreadableFileError: the picture or its annotation is damaged, or leaves its folder.
-            FileNotFoundError: one of them is missing.
-        """
+        """Read the size and the objects of one picture."""
         xml_name = self.annotation_of.get(file_name, f"{PurePosixPath(file_name).stem}.xml")
         return read_pair(self.image_root, file_name, self.annotation_root, xml_name)
 
 
 def read_pair(image_root: Path, file_name: str, annotation_root: Path, xml_name: str) -> Annotated:
-    """Read the size of a picture and the XML file that annotates it.
-
-    Args:
-        image_root: folder of the picture.
-        file_name: of the picture.
-        annotation_root: folder of the XML file.
-        xml_name: of the XML file.
-
-    Raises:
-        UnreadableFileError: one of them is damaged, or leaves its folder.
-        FileNotFoundError: one of them is missing.
-    """
+    """Read the size of a picture and the XML file that annotates it."""
     image_path = member(image_root, file_name)
     if not image_path.is_file():
         raise FileNotFoundError(f"no such file: {image_path}")
@@ -101,16 +97,7 @@ def _is_cvat(path: Path) -> bool:
 def open_voc(
     src: Path, *, image_root: Path | None = None, annotation_root: Path | None = None
 ) -> VocSource:
-    """Find pictures, XML files and splits.
-
-    Args:
-        src: folder of a VOCdevkit, of one year in it, or of any pictures and XML files.
-        image_root: the pictures, where they are elsewhere.
-        annotation_root: the XML files, where they are elsewhere.
-
-    Raises:
-        UserError: there are no pictures or XML files, or several years of VOC.
-    """
+    """Find pictures, XML files and splits of a VOCdevkit, one of its years, or any folder."""
     base = _one_year(src)
     image_root = image_root or _first(base / "JPEGImages", base)
     annotation_root = annotation_root or _first(base / "Annotations", base)
@@ -157,14 +144,7 @@ def find_lists(folder: Path) -> dict[str, Path]:
 
 
 def read_list(path: Path, photos: Sequence[str]) -> tuple[str, ...]:
-    """Read the names of a list, with or without suffix.
-
-    Returns:
-        Sorted names as on disk; as listed where there is no such photo.
-
-    Raises:
-        UnreadableFileError: it is no text, or a name leads out of the folder.
-    """
+    """Read the names of a list, sorted, as on disk where there is such a photo."""
     by_name, by_stem = NameIndex(photos), {stem(name): name for name in photos}
     stems = NameIndex(by_stem)
     names = set()
@@ -176,11 +156,7 @@ def read_list(path: Path, photos: Sequence[str]) -> tuple[str, ...]:
 
 
 def pair_by_stem(photos: Sequence[str], xml_files: Sequence[str]) -> dict[str, str]:
-    """Find each photo's XML file: at the same place below its root, else the only one so called.
-
-    Returns:
-        The XML file by photo, where there is one.
-    """
+    """Find each photo's XML file: at the same place below its root, else the only one so called."""
     whole = {stem(name): name for name in xml_files}
     last: dict[str, str | None] = {}
     for name in xml_files:
@@ -222,3 +198,109 @@ def _one_year(src: Path) -> Path:
 
 def _first(folder: Path, otherwise: Path) -> Path:
     return folder if folder.is_dir() else otherwise
+
+
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+
+@dataclass(frozen=True)
+class VocObject:
+    """One object as it is written.
+
+    Args:
+        name: its class.
+        box_xyxy: (4,) float64 in pixel edges from 0; NaN where a corner is missing or no number.
+        difficult: VOC's flag, for objects that a detector need not find.
+    """
+
+    name: str
+    box_xyxy: np.ndarray
+    difficult: bool = False
+
+
+@dataclass(frozen=True)
+class VocAnnotation:
+    """What one file says: objects in its order, and the size of the picture as stated, or None."""
+
+    objects: list[VocObject]
+    declared_hw: tuple[int, int] | None
+
+
+def read_voc_xml(path: Path) -> VocAnnotation:
+    """Read an annotation file. Its own word on the picture's name is ignored."""
+    if not path.is_file():  # a pipe would never end
+        raise FileNotFoundError(f"no such file: {path}")
+    objects, declared_hw = [], None
+    try:
+        for node in _children_of_root(path):
+            if node.tag == "object":
+                objects.append(_object(node))
+            elif node.tag == "size":
+                declared_hw = _size(node)
+    except (
+        xml.etree.ElementTree.ParseError,
+        defusedxml.DefusedXmlException,
+        OSError,
+        ValueError,
+        LookupError,  # an encoding that nobody knows
+    ) as error:
+        raise UnreadableFileError(
+            f"An annotation must be well-formed XML without entities. Received {path}: {error}. "
+            "Replace the file by an intact copy."
+        ) from error
+    return VocAnnotation(objects, declared_hw)
+
+
+def _children_of_root(path: Path) -> Iterator[Element]:
+    """Yield them one by one and forgets them, so that a million objects fit into memory."""
+    root, depth = None, 0
+    for event, node in defusedxml.ElementTree.iterparse(path, events=("start", "end")):
+        depth += 1 if event == "start" else -1
+        if root is None:
+            root = node
+        elif event == "end" and depth == 1:
+            yield node
+            root.clear()
+
+
+def _object(node: Element) -> VocObject:
+    return VocObject(
+        name=class_name(node.findtext("name", "")),
+        box_xyxy=_box(node),
+        difficult=_number(node.findtext("difficult", "")) == 1,
+    )
+
+
+def _box(node: Element) -> np.ndarray:
+    """The box, else the hull of a rotated box (roLabelImg) or of a polygon (Roboflow)."""
+    corners = np.array([_number(node.findtext(f"bndbox/{corner}", "")) for corner in CORNERS])
+    if np.isfinite(corners).all():
+        # VOC counts pixels from 1 and includes the last one: as detectron2's reader, the start
+        # moves.
+        return corners - np.array([1.0, 1.0, 0.0, 0.0])
+    turned = node.find("robndbox")
+    if turned is not None:
+        cx, cy, width, height, angle = (
+            _number(turned.findtext(key, "")) for key in ("cx", "cy", "w", "h", "angle")
+        )
+        return np.array(rotated_hull(cx, cy, width, height, angle))
+    points = {child.tag: _number(child.text or "") for child in node.iterfind("polygon/*")}
+    xs = [value for tag, value in points.items() if tag.startswith("x")]
+    ys = [value for tag, value in points.items() if tag.startswith("y")]
+    if xs and ys and np.isfinite([*xs, *ys]).all():
+        return np.array([min(xs), min(ys), max(xs), max(ys)])
+    return corners
+
+
+def _size(node: Element) -> tuple[int, int] | None:
+    height, width = (_number(node.findtext(side, "")) for side in ("height", "width"))
+    if not (math.isfinite(height) and math.isfinite(width)):
+        return None
+    return int(height), int(width)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text.replace(",", ".")) if text.count(",") == 1 else float(text)
+    except ValueError:
+        return math.nan

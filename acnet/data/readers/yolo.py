@@ -23,7 +23,7 @@ from acnet.data.readers.yolo_files import (
 )
 from acnet.data.records import Annotated, Note
 from acnet.errors import UnreadableFileError, UserError
-from acnet.file_names import PHOTO_SUFFIXES, NameIndex
+from acnet.file_names import PHOTO_SUFFIXES, NameIndex, match_names
 from acnet.photos.read import read_size
 
 logger = logging.getLogger(__name__)
@@ -62,15 +62,10 @@ class YoloSource:
     format: str = "yolo"
 
     def read(self, file_name: str) -> Annotated:
-        """Read one picture's size and its label file.
+        """Read one picture's size and its label file, with boxes in pixels.
 
-        Returns:
-            Boxes in pixels. A class that has no name is called by its number. A picture without a
-            label file has no boxes, as in training by YOLO.
-
-        Raises:
-            UnreadableFileError: the picture or its label file is damaged, or leaves the folder.
-            FileNotFoundError: there is no such picture.
+        A class that has no name is called by its number. A picture without a label file has no
+        boxes, as in training by YOLO.
         """
         path = member(self.image_root, file_name)
         if not path.is_file():
@@ -107,16 +102,7 @@ def is_yolo(src: Path) -> bool:
 def open_yolo(
     src: Path, *, image_root: Path | None = None, annotation_root: Path | None = None
 ) -> YoloSource:
-    """Find pictures, labels, names and splits of an export.
-
-    Args:
-        src: its folder.
-        image_root: the pictures, where they are elsewhere; its folders are the splits.
-        annotation_root: the label files, likewise.
-
-    Raises:
-        UserError: there are no pictures, or a split of `data.yaml` leads out of the export.
-    """
+    """Find pictures, labels, names and splits of an export; `image_root` has folders as splits."""
     yaml_path = find_yaml(src)
     config = read_yaml(yaml_path) if yaml_path else YoloYaml()
     root, label_root = image_root or src, annotation_root or src
@@ -153,7 +139,7 @@ def open_yolo(
     )
 
 
-def _pair(pictures: Iterable[str], labels: Iterable[str], *, apart: bool) -> dict[str, str]:
+def _pair(pictures: Sequence[str], labels: Sequence[str], *, apart: bool) -> dict[str, str]:
     """Find each picture's label file; `apart` where the two have roots of their own."""
     index = NameIndex(labels)
     found = {}
@@ -162,6 +148,17 @@ def _pair(pictures: Iterable[str], labels: Iterable[str], *, apart: bool) -> dic
         label = next((index.find(name) for name in names if name in index), None)
         if label is not None:
             found[picture] = label
+    return {**found, **_pair_by_end(set(pictures) - set(found), set(labels) - set(found.values()))}
+
+
+def _pair_by_end(pictures: Iterable[str], labels: Iterable[str]) -> dict[str, str]:
+    """Pair what is left, as where only one of the two has sub-folders, within each split."""
+    labels = [label for label in labels if _is_label_place(label)]
+    found = {}
+    for split, names in splits_of_folders(pictures).items():
+        text_of = {name: str(PurePosixPath(name).with_suffix(".txt")) for name in names}
+        matched = match_names(text_of.values(), splits_of_folders(labels).get(split, ())).found
+        found.update({name: matched[text] for name, text in text_of.items() if text in matched})
     return found
 
 

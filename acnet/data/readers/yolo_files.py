@@ -30,10 +30,8 @@ class YoloLabel:
     """What one file says.
 
     Args:
-        classes: N numbers of classes, from 0.
         boxes_xyxy: (N, 4) float64 in shares of width and height.
-        bad_lines: how many lines are no object.
-        examples: the first of them.
+        bad_lines: how many lines are no object; `examples` are the first of them.
     """
 
     classes: list[int]
@@ -51,12 +49,8 @@ def parse_label(
     seven on is a class and the corners of a polygon, whose box is taken.
 
     Args:
-        text: the file.
         has_keypoints: data.yaml says that the numbers after the box are keypoints.
         number_of_name: for lines that begin with the name of a class.
-
-    Returns:
-        The objects in the file's order.
     """
     return _parse_boxes(text) or _parse_lines(text, has_keypoints, number_of_name)
 
@@ -152,11 +146,9 @@ MAX_CLASSES = 10_000
 
 @dataclass(frozen=True)
 class YoloYaml:
-    """What the file says.
+    """What the file says, if there is one.
 
     Args:
-        path: the file, None where there is none.
-        class_names: by number.
         splits: folders or lists of pictures by split, as they are written.
         has_keypoints: lines have keypoints after the box.
     """
@@ -178,14 +170,7 @@ def find_yaml(src: Path) -> Path | None:
 
 
 def read_yaml(path: Path) -> YoloYaml:
-    """Read a `data.yaml`.
-
-    Returns:
-        Its names and splits; anything else in it is left alone.
-
-    Raises:
-        UnreadableFileError: it is no YAML, or its names are neither a list nor numbered.
-    """
+    """Read the names and splits of a `data.yaml`; anything else in it is left alone."""
     if path.stat().st_size > MAX_YAML_BYTES:
         raise _unreadable(path, f"more than {MAX_YAML_BYTES} bytes")
     try:
@@ -212,12 +197,6 @@ def find_in_export(src: Path, written: str) -> Path | None:
 
     Roboflow writes `../train/images` for `train/images`, others the folder of their own machine,
     such as `/content/acne/images/train`. So the longest end of the path that exists counts.
-
-    Returns:
-        The path, or None where no end of it exists in the export.
-
-    Raises:
-        UserError: a symbolic link there leads out of the export.
     """
     clean = posixpath.normpath(written.strip().replace("\\", "/").replace("\0", ""))
     parts = [part for part in clean.split("/") if part not in ("", ".", "..")]

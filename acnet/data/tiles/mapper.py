@@ -32,17 +32,7 @@ class TileMapper(DatasetMapper):
     """
 
     def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
-        """Map a record.
-
-        Args:
-            dataset_dict: detectron2's, of a tile or of any other picture.
-
-        Returns:
-            A model's input, as ``DatasetMapper`` gives it.
-
-        Raises:
-            UnreadableFileError: the photo of a virtual tile does not decode whole.
-        """
+        """Map a record of a tile or of any other picture to a model's input."""
         if PHOTO_KEY not in dataset_dict:
             return super().__call__(dataset_dict)
         dataset_dict = copy.deepcopy(dataset_dict)

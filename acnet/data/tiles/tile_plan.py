@@ -1,16 +1,29 @@
-"""Which tiles photos are cut into: their options, names, boxes, and the choice for each split."""
+"""Which tiles photos are cut into, for each split, and how the tiles of a photo are written.
 
+A photo is decoded once, and each tile encoded from the same array. The journal, by which a killed
+run goes on, has one line of JSON a photo, after a first line that says how they are cut. A photo's
+line is added when all its tiles are written; it is believed only while the photo has the same bytes
+and its tiles are there. Lines come in the order of the work, and are sorted by photo at the end.
+"""
+
+import dataclasses
 import fnmatch
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from typing import Any
 
+import cv2
 import numpy as np
 
+from acnet.data.readers.safe_files import member
 from acnet.data.records import ImageRecord, TileRecord, pick_flags
-from acnet.errors import UserError
+from acnet.errors import UnreadableFileError, UserError
+from acnet.files import write_text
 from acnet.photos.grid import MIN_SHARE, OVERLAP_PX, TILE_PX, clip_boxes_to_tiles, tile_grid
+from acnet.photos.read import read_bgr
 
 FORMATS = ("jpg", "png")
 
@@ -50,9 +63,8 @@ class TileOptions:
     def share_of_empty(self, split: str) -> float:
         """Return the share of the tiles without boxes that a split takes.
 
-        Args:
-            split: its name. Only splits for training may leave tiles out: what is evaluated must
-                show the false alarms on bare skin too.
+        Only splits for training may leave tiles out: what is evaluated must show the false alarms
+        on bare skin too.
         """
         is_train = any(fnmatch.fnmatchcase(split, pattern) for pattern in self.train_splits)
         return self.empty_share if is_train else 1.0
@@ -62,11 +74,7 @@ HASH_BITS = 64
 
 
 def plan_tiles(photo: ImageRecord, options: TileOptions) -> list[TileRecord]:
-    """Lay the tiles over a photo and shares its boxes out, without touching a picture.
-
-    Returns:
-        The tiles row by row, those without boxes too. A photo that is one tile keeps its name.
-    """
+    """Lay tiles over a photo row by row and share its boxes out; one tile keeps the name."""
     tiles = tile_grid(
         (photo.height, photo.width), tile_px=options.tile_px, overlap_px=options.overlap_px
     )
@@ -95,11 +103,8 @@ def training_tiles(tiles: Iterable[TileRecord], empty_share: float) -> list[Tile
     """Choose the tiles to train on: all with boxes, and a share of the others.
 
     NOT IN PAPER: about 65 % of ACNE04's tiles are empty; all of them would cost two thirds of the
-    training, and none would leave hair and mouths unseen.
-
-    Returns:
-        The chosen tiles in their order. Chance decides for each empty tile by its name, so that a
-        tile is in or out in all folds and formats alike, whatever other photos there are.
+    training, and none would leave hair and mouths unseen. Chance decides for each empty tile by its
+    name, so that it is in or out in all folds and formats alike, whatever other photos there are.
     """
     return [tile for tile in tiles if len(tile.boxes_xyxy) or _chance(tile) < empty_share]
 
@@ -112,12 +117,7 @@ def _chance(tile: TileRecord) -> float:
 
 @dataclass(frozen=True)
 class Tile:
-    """A tile to write.
-
-    Args:
-        file_name: below the folder of the tiles.
-        tile_xyxy: photo pixels, end exclusive.
-    """
+    """A tile to write: its name, and the photo's pixels that it has, end exclusive."""
 
     file_name: str
     tile_xyxy: tuple[int, int, int, int]
@@ -125,13 +125,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo and the tiles that some split takes of it.
-
-    Args:
-        file_name: below the folder of the photos.
-        image_hw: height and width in pixels, as the annotations say.
-        tiles: in the order of their names; may be none.
-    """
+    """A photo, its size as annotated, and the tiles that some split takes of it, in their order."""
 
     file_name: str
     image_hw: tuple[int, int]
@@ -147,15 +141,7 @@ class Photo:
 def choose_tiles(
     splits: Mapping[str, Sequence[ImageRecord]], options: TileOptions
 ) -> dict[str, list[TileRecord]]:
-    """Plan the tiles of all splits.
-
-    Args:
-        splits: photos by split; folds share photos.
-        options: how photos are cut, and which empty tiles a split takes.
-
-    Returns:
-        Tiles by split, in the order of its photos.
-    """
+    """Plan the tiles of all splits, in the order of their photos, which folds share."""
     planned: dict[str, tuple[ImageRecord, list[TileRecord]]] = {}
     chosen = {}
     for split, photos in splits.items():
@@ -172,14 +158,9 @@ def choose_tiles(
 def photos_to_cut(
     splits: Mapping[str, Sequence[ImageRecord]], chosen: Mapping[str, Sequence[TileRecord]]
 ) -> list[Photo]:
-    """Gather what is to be cut of each photo.
+    """Gather the tiles that any split takes of each photo, sorted by name.
 
-    Returns:
-        One entry a photo, sorted by name, with the tiles that any split takes; a photo of which no
-        tile is taken is among them, since it is to be readable too.
-
-    Raises:
-        UserError: two photos would give tiles of one name, or splits differ on a photo's size.
+    A photo of which no tile is taken is among them, since it is to be readable too.
     """
     sizes: dict[str, tuple[int, int]] = {}
     for photo in (photo for photos in splits.values() for photo in photos):
@@ -212,3 +193,118 @@ def _same(one: ImageRecord, other: ImageRecord) -> bool:
     return (one.width, one.height) == (other.width, other.height) and all(
         np.array_equal(getattr(one, field), getattr(other, field)) for field in fields
     )
+
+
+@dataclass(frozen=True)
+class CutPhoto:
+    """What is known of a photo that was cut: its bytes' hash, and the tiles' names and sizes."""
+
+    photo: str
+    sha256: str
+    tiles: Mapping[str, int]
+
+
+class Journal:
+    """The file of the photos that are cut.
+
+    Args:
+        path: the file; a missing one is begun.
+        made_with: all that decides the tiles' bytes but the photos; with anything else the file
+            is begun anew.
+    """
+
+    def __init__(self, path: Path, made_with: Mapping[str, Any]) -> None:
+        self._path = path
+        self._head = json.dumps({"made_with": made_with}, sort_keys=True)
+        self.known = self._read()
+        # Begun anew without the half line that a kill may have left at the end.
+        self._write(self.known.values())
+
+    def add(self, photo: CutPhoto) -> None:
+        """Note that a photo is cut."""
+        with self._path.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(_line(photo) + "\n")
+
+    def finish(self, photos: Iterable[CutPhoto]) -> None:
+        """Leave the photos of this run only, sorted."""
+        self._write(sorted(photos, key=lambda photo: photo.photo))
+
+    def _write(self, photos: Iterable[CutPhoto]) -> None:
+        write_text(self._path, "\n".join([self._head, *map(_line, photos), ""]))
+
+    def _read(self) -> dict[str, CutPhoto]:
+        if not self._path.is_file():
+            return {}
+        head, *lines = self._path.read_text(encoding="utf-8", errors="replace").split("\n")
+        if head != self._head:
+            return {}
+        photos = map(_parse, lines[:-1])  # what follows the last line end is no whole line
+        return {photo.photo: photo for photo in photos if photo is not None}
+
+
+def _line(photo: CutPhoto) -> str:
+    return json.dumps(dataclasses.asdict(photo), ensure_ascii=False)
+
+
+def _parse(line: str) -> CutPhoto | None:
+    try:
+        return CutPhoto(**json.loads(line))
+    except (ValueError, TypeError):
+        return None  # not a line of ours: the photo is cut again
+
+
+def cut_photo(
+    photo: Photo, *, image_root: Path, tile_root: Path, options: TileOptions, known: CutPhoto | None
+) -> CutPhoto:
+    """Write the tiles of one photo, unless they are there.
+
+    A photo that is one tile is copied byte for byte: compressing it again would only lose. Virtual
+    tiles are not written, but the photo is read nevertheless: a broken one would end a training.
+
+    `known` is what an earlier run with the same options wrote.
+    """
+    source = member(image_root, photo.file_name)
+    content = source.read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest()
+    if known is not None and known.sha256 == sha256:
+        wanted = set() if options.virtual else {tile.file_name for tile in photo.tiles}
+        if wanted == set(known.tiles) and _are_there(known, tile_root):
+            return known
+    image_bgr = read_bgr(source, content)
+    if image_bgr.shape[:2] != photo.image_hw:
+        raise UnreadableFileError(
+            f"A photo must keep its size while it is cut. Received {source}: {image_bgr.shape[:2]} "
+            f"(H, W) instead of {photo.image_hw}. Prepare the data set again."
+        )
+    if options.virtual:
+        return CutPhoto(photo.file_name, sha256, {})
+    (tile_root / photo.file_name).parent.mkdir(parents=True, exist_ok=True)
+    sizes = {}
+    for tile in photo.tiles:
+        data = content if photo.is_whole else _encode(image_bgr, tile, options)
+        # Not by a temporary file, which takes as long again: a half tile is in no journal, and
+        # nothing reads tiles before the manifest completes them.
+        path = tile_root / tile.file_name
+        path.write_bytes(data)
+        sizes[tile.file_name] = len(data)
+    return CutPhoto(photo.file_name, sha256, sizes)
+
+
+def _are_there(known: CutPhoto, tile_root: Path) -> bool:
+    return all(
+        (tile_root / name).is_file() and (tile_root / name).stat().st_size == size
+        for name, size in known.tiles.items()
+    )
+
+
+def _encode(image_bgr: np.ndarray, tile: Tile, options: TileOptions) -> memoryview:
+    left, top, right, bottom = tile.tile_xyxy
+    window_bgr = image_bgr[top:bottom, left:right]
+    if options.suffix == ".png":
+        # Of the filters, the difference to the pixel above packs photos best, and fastest.
+        settings = [cv2.IMWRITE_PNG_COMPRESSION, options.png_level]
+        settings += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
+    else:
+        settings = [cv2.IMWRITE_JPEG_QUALITY, options.jpeg_quality]
+    _, encoded = cv2.imencode(options.suffix, window_bgr, settings)
+    return encoded.data

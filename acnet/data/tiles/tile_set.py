@@ -18,28 +18,25 @@ import cv2
 import PIL
 from tabulate import tabulate
 
-from acnet.data.coco import read_photo_split, write_coco
 from acnet.data.parallel import in_threads
 from acnet.data.prepared_set import TILES_SUFFIX, PreparedLayout, check_fresh, read_manifest
-from acnet.data.records import ImageRecord, TileRecord
-from acnet.data.tiles.tile_files import CutPhoto, Journal, cut_photo
-from acnet.data.tiles.tile_plan import Photo, TileOptions, choose_tiles, photos_to_cut
+from acnet.data.records import ImageRecord, TileRecord, read_photo_split, write_coco
+from acnet.data.tiles.tile_plan import (
+    CutPhoto,
+    Journal,
+    Photo,
+    TileOptions,
+    choose_tiles,
+    cut_photo,
+    photos_to_cut,
+)
 from acnet.errors import UnreadableFileError, UserError
 from acnet.files import write_json
 
 
 @dataclass(frozen=True)
 class TileCounts:
-    """How much a split holds.
-
-    Args:
-        split: its name.
-        photos: whole photos.
-        boxes: on the photos.
-        tiles: in the tiles' file.
-        empty_tiles: of those, without boxes.
-        tile_boxes: in the tiles; overlap counts a box more than once.
-    """
+    """How much a split holds; overlap counts a box more than once in `tile_boxes`."""
 
     split: str
     photos: int
@@ -52,13 +49,7 @@ class TileCounts:
 def count_tiles(
     split: str, photos: Sequence[ImageRecord], tiles: Iterable[TileRecord]
 ) -> TileCounts:
-    """Count what a split holds.
-
-    Args:
-        split: its name.
-        photos: of the split.
-        tiles: that it takes.
-    """
+    """Count what a split holds."""
     boxes = [len(tile.boxes_xyxy) for tile in tiles]
     return TileCounts(
         split=split,
@@ -72,17 +63,7 @@ def count_tiles(
 
 def counts_table(counts: Iterable[TileCounts], layout: PreparedLayout) -> str:
     """Return a table of the splits, by the names that they are registered under."""
-    rows = [
-        (
-            layout.dataset_name(count.split),
-            count.photos,
-            count.boxes,
-            count.tiles,
-            count.empty_tiles,
-            count.tile_boxes,
-        )
-        for count in counts
-    ]
+    rows = [(layout.dataset_name(count.split), *dataclasses.astuple(count)[1:]) for count in counts]
     return tabulate(rows, ("data set", "photos", "boxes", "tiles", "of them empty", "their boxes"))
 
 
@@ -97,24 +78,11 @@ def tile_set(
     splits: Sequence[str] = ("*",),
     workers: int = 1,
 ) -> list[TileCounts]:
-    """Cut the photos of a prepared set.
+    """Cut the photos of a prepared set; returns counts by split, in the set's order.
 
     Running it again writes the same bytes again, and cuts only photos whose tiles are missing or
-    were cut otherwise. Tiles that this run does not ask for are removed.
-
-    Args:
-        layout: the prepared set.
-        options: how.
-        splits: names or patterns (`*`, `?`) of the splits to cut.
-        workers: threads. Decoding and encoding leave Python, so they use as many cores; one photo
-            at a time is decoded in each.
-
-    Returns:
-        Counts by split, in the set's order.
-
-    Raises:
-        UserError: the set is not prepared or has changed, no split has such a name, or a photo is
-            unreadable; the tiles' files are then not written.
+    were cut otherwise. Tiles that this run does not ask for are removed. The workers are threads,
+    in each of which one photo at a time is decoded.
     """
     _check_places(layout)
     manifest = read_manifest(layout)

@@ -48,17 +48,12 @@ def draw_blob(
     roughness: float = 0.06,
     max_aspect: float = 1.35,
 ) -> Blob:
-    """Draw a rotated ellipse whose rim waves.
+    """Draw a rotated ellipse whose rim waves; it covers at least one pixel.
 
     Args:
-        rng: where the form comes from.
-        center_xy: photo coordinates in pixels.
         diameter: geometric mean of the two axes, in pixels.
         roughness: standard deviation of the rim's longest wave, as a share of the radius.
         max_aspect: largest ratio of the two axes.
-
-    Returns:
-        The shape; it covers at least one pixel.
     """
     radius = diameter / 2
     reach = int(np.ceil(radius * PATCH_REACH)) + 1
@@ -87,11 +82,7 @@ def draw_blob(
 
 
 def is_clear(box_xyxy: tuple[int, int, int, int], boxes_xyxy: np.ndarray) -> bool:
-    """Say whether a box leaves all others visible, and they it.
-
-    Returns:
-        True where no pair shares more than `MAX_COVERED` of the smaller of the two.
-    """
+    """Say whether no pair shares more than `MAX_COVERED` of the smaller of the two."""
     box = np.asarray(box_xyxy, np.float32)
     shared_wh = np.minimum(boxes_xyxy[:, 2:], box[2:]) - np.maximum(boxes_xyxy[:, :2], box[:2])
     shared = np.clip(shared_wh, 0.0, None).prod(axis=1)
@@ -100,27 +91,13 @@ def is_clear(box_xyxy: tuple[int, int, int, int], boxes_xyxy: np.ndarray) -> boo
 
 
 def soft_edge(rho: np.ndarray, softness: float) -> np.ndarray:
-    """Fall from 1 to 0 around the rim, smoothly.
-
-    Args:
-        rho: distance as a share of the rim's.
-        softness: half the width of the fall, in the same unit; positive.
-
-    Returns:
-        1 below `1 - softness`, 0 above `1 + softness`, 0.5 on the rim.
-    """
+    """Fall smoothly from 1 below `1 - softness` to 0.5 on the rim and 0 above `1 + softness`."""
     t = np.clip((1.0 + softness - rho) / (2.0 * softness), 0.0, 1.0)
     return (t * t * (3.0 - 2.0 * t)).astype(np.float32)
 
 
 def add_patch(canvas: np.ndarray, patch: np.ndarray, blob: Blob) -> None:
-    """Add a blob's patch to a map in place; what leaves the photo is cut.
-
-    Args:
-        canvas: (H, W) map of the photo.
-        patch: (h, w) values on the blob's grid.
-        blob: gives the place.
-    """
+    """Add (h, w) values on a blob's grid to a map in place; what leaves the photo is cut."""
     height, width = patch.shape
     y0, x0 = max(blob.top, 0), max(blob.left, 0)
     y1 = min(blob.top + height, canvas.shape[0])
@@ -145,7 +122,6 @@ class Lesion:
     """One lesion to be painted.
 
     Args:
-        blob: its shape and place.
         kind: "papule", "pustule", "nodule" or "whitehead".
         redness: its optical density of blood.
     """
@@ -156,11 +132,7 @@ class Lesion:
 
 
 def sample_count(rng: np.random.Generator, density: float) -> int:
-    """Draw how many lesions a photo has: heavy-tailed, sometimes none.
-
-    Returns:
-        A count that placing may not reach where the photo is full.
-    """
+    """Draw how many lesions a photo is to have: heavy-tailed, sometimes none."""
     bare = rng.uniform() < BARE_SHARE
     count = round(density * TYPICAL_COUNT * float(np.exp(COUNT_SIGMA * rng.standard_normal())))
     return 0 if bare else max(count, 1 if density > 0 else 0)
@@ -172,13 +144,8 @@ def sample_diameters(
     """Draw sizes log-uniformly, largest first, so that the large ones still find a place.
 
     Args:
-        rng: where the sizes come from.
-        count: how many.
         lesion_px: smallest and largest diameter at a spread of 1, in pixels.
         scale_spread: 0 gives every lesion the middle size; 1 the whole range, in log scale.
-
-    Returns:
-        (count,) diameters in pixels, falling.
     """
     low, high = np.log(lesion_px)
     middle, half = (low + high) / 2, (high - low) / 2
@@ -192,17 +159,12 @@ def place_lesions(
     *,
     apart: bool = False,
 ) -> list[Lesion]:
-    """Place lesions, some in clusters, without hiding one under another.
+    """Place lesions, some in clusters, without hiding one under another; every box lies inside.
 
     Args:
-        rng: where places and forms come from.
-        image_hw: size of the photo in pixels; every box lies inside.
-        diameters: pixels; one for which there is no place left is dropped.
+        diameters: pixels, falling; one for which there is no place left is dropped.
         apart: draw each lesion from random numbers of its own, so that one that is tried more often
             moves no other.
-
-    Returns:
-        The lesions in order of their diameters, falling.
     """
     lesions: list[Lesion] = []
     boxes = np.zeros((0, 4), np.float32)
@@ -251,13 +213,7 @@ def _sample_redness(rng: np.random.Generator) -> float:
 
 
 def paint_lesion(rng: np.random.Generator, maps: SkinMaps, lesion: Lesion) -> None:
-    """Paint one lesion on the maps, in place.
-
-    Args:
-        rng: where its details come from.
-        maps: the skin.
-        lesion: what to paint.
-    """
+    """Paint one lesion on the maps, in place."""
     blob, rho = lesion.blob, lesion.blob.rho
     deep = lesion.kind == "nodule"
     softness = rng.uniform(0.3, 0.5) if deep else rng.uniform(0.12, 0.35)

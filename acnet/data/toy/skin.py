@@ -39,16 +39,7 @@ class SkinMaps:
 
 
 def smooth_noise(rng: np.random.Generator, image_hw: tuple[int, int], cell_px: float) -> np.ndarray:
-    """Draw noise of zero mean and about unit deviation that changes over `cell_px` pixels.
-
-    Args:
-        rng: where the noise comes from.
-        image_hw: size in pixels.
-        cell_px: distance of the grid points between which it is interpolated, at least 1.
-
-    Returns:
-        (H, W) float32.
-    """
+    """Draw (H, W) noise of zero mean and about unit deviation, smooth over `cell_px` pixels."""
     height, width = image_hw
     grid_hw = int(np.ceil(height / cell_px)) + 3, int(np.ceil(width / cell_px)) + 3
     grid = rng.standard_normal(grid_hw, dtype=np.float32)
@@ -67,11 +58,7 @@ def smooth_noise(rng: np.random.Generator, image_hw: tuple[int, int], cell_px: f
 
 
 def bare_skin(rng: np.random.Generator, image_hw: tuple[int, int]) -> SkinMaps:
-    """Draw skin without anything on it: tone, blotches, pores and fine relief.
-
-    Returns:
-        Maps to draw on.
-    """
+    """Draw skin without anything on it: tone, blotches, pores and fine relief."""
     tone = rng.uniform(0.12, 0.85)  # light to dark skin
     rough = rng.uniform(0.5, 1.5)
     melanin = tone + 0.04 * smooth_noise(rng, image_hw, 60) + 0.02 * smooth_noise(rng, image_hw, 9)
@@ -95,13 +82,8 @@ def uneven_light(
 ) -> np.ndarray:
     """Draw light that differs from place to place in strength and in colour.
 
-    Args:
-        rng: where the light comes from.
-        image_hw: size in pixels.
-        colour_shift: 0 for white light, 1 for the usual casts.
-
-    Returns:
-        (H, W, 3) float32 gains in RGB order, around 1.
+    The result is (H, W, 3) gains in RGB order, around 1; a `colour_shift` of 0 is white light, 1
+    the usual casts.
     """
     height, width = image_hw
     angle = rng.uniform(0.0, 2.0 * np.pi)
@@ -118,15 +100,9 @@ def uneven_light(
 
 
 def picture(rng: np.random.Generator, maps: SkinMaps, light: np.ndarray) -> np.ndarray:
-    """Render the maps: absorption, cover of pus and hair, shading, light, blur and sensor noise.
+    """Render the maps to (H, W, 3) uint8 in BGR order.
 
-    Args:
-        rng: where the lamp's direction, the camera's blur and noise come from.
-        maps: the drawn skin.
-        light: (H, W, 3) gains from `uneven_light`.
-
-    Returns:
-        (H, W, 3) uint8 in BGR order.
+    Absorption, cover of pus and hair, shading, light, blur and sensor noise.
     """
     density = maps.melanin[..., None] * MELANIN_RGB + maps.blood[..., None] * BLOOD_RGB
     rgb = BARE_RGB * np.exp(-density)

@@ -22,13 +22,7 @@ SUBPIXEL_BITS = 4  # cv2 draws between pixels at this many fractional bits
 
 
 def paint_moles(rng: np.random.Generator, maps: SkinMaps, lesion_boxes: np.ndarray) -> None:
-    """Paint moles of the sizes and shapes of lesions: brown, often with a crisp or dark rim.
-
-    Args:
-        rng: where they come from.
-        maps: the skin, changed in place.
-        lesion_boxes: (N, 4) XYXY; a mole hides none of them.
-    """
+    """Paint moles as large as lesions, brown, often with a dark rim; none hides a lesion."""
     height, width = maps.melanin.shape
     for _ in range(rng.poisson(3.0)):
         blob = draw_blob(
@@ -140,14 +134,9 @@ class ToyPhoto:
 
 
 def draw_photo(options: ToyOptions, index: int) -> ToyPhoto:
-    """Draw one photo; it depends on the options and its own index only.
+    """Draw one photo and its boxes, sorted by top, then left.
 
-    Args:
-        options: the seed and the knobs.
-        index: from 0; the set may grow later without changing the photos it has.
-
-    Returns:
-        The picture and its boxes, sorted by top, then left.
+    It depends on the options and its own index only: the set may grow without changing its photos.
     """
     places, ground, spots, looks, front = _streams(options, index)
     size = options.sizes_px[places.integers(len(options.sizes_px))]

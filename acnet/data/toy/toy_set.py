@@ -63,12 +63,7 @@ PHOTO_XML = """<annotation>
 
 @dataclasses.dataclass(frozen=True)
 class WrittenPhoto:
-    """What the lists say about a photo.
-
-    Args:
-        name: file name without suffix.
-        count: its lesions.
-    """
+    """What the lists say about a photo: its name without suffix, and the number of its lesions."""
 
     name: str
     count: int
@@ -77,23 +72,16 @@ class WrittenPhoto:
 def write_toy_set(
     dst: Path, options: ToyOptions, *, photos: int, workers: int, overwrite: bool = False
 ) -> list[WrittenPhoto]:
-    """Write the photos, their boxes and five folds of 80/20 %.
+    """Write at least 5 photos, their boxes and five folds of 80/20 %.
 
     A set that is complete already is left as it is; one that was interrupted, or that is to grow,
     is finished. Photo i is in the test list of fold i mod 5.
 
     Args:
-        dst: the set's folder: missing, empty or an earlier toy set.
-        options: what decides the pixels.
-        photos: how many, at least 5 so that no fold's test list is empty.
-        workers: processes.
         overwrite: replace an earlier toy set that was made otherwise.
 
     Returns:
         The photos in order of their index; an empty list where the set was complete.
-
-    Raises:
-        UserError: too few photos, or `dst` holds something else.
     """
     if photos < NUM_FOLDS:
         raise UserError(
@@ -222,14 +210,10 @@ SEED = 7
 
 @dataclass(frozen=True, kw_only=True)
 class ToyTests:
-    """Which photos the four sets hold.
+    """Which photos each of the four sets holds.
 
-    Args:
-        seed: of the scenes, shared by the four. Photos for training are drawn from one stream of
-            random numbers and these from five (`ToyOptions.paired`), so no seed gives a photo of
-            both.
-        photos: of each set.
-        size_px: side of the square photos.
+    Photos for training are drawn from one stream of random numbers and these from five
+    (`ToyOptions.paired`), so no seed gives a photo of both.
     """
 
     seed: int = SEED
@@ -252,21 +236,7 @@ def write_toy_tests(
 ) -> ImportedSet:
     """Draw the photos beside the prepared set, in ACNE04's layout, and import them as its splits.
 
-    What is complete already is left as it is.
-
-    Args:
-        layout: where the set goes: a missing or empty folder, or an earlier one. Its photos go to
-            `photos_folder(layout)`.
-        tests: which photos.
-        workers: processes.
-        overwrite: replace photos that other options made.
-        command: that repeats this, for the manifest.
-
-    Returns:
-        The set as it was written; `TOY_TESTS` are its splits.
-
-    Raises:
-        UserError: one of the folders holds something else, or there are too few photos.
+    What is complete already is left as it is. The photos go to `photos_folder(layout)`.
     """
     photos = photos_folder(layout)
     for name in TOY_TESTS:

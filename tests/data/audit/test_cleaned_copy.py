@@ -9,12 +9,11 @@ import pytest
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from acnet.data.audit import cleaned_copy as fix
-from acnet.data.audit.cleaned_copy import without_copies, write_cleaned
-from acnet.data.audit.data_audit import AuditOptions, audit_source
+from acnet.data.audit import data_audit as fix
+from acnet.data.audit.data_audit import audit_source, without_copies, write_cleaned
 from acnet.errors import UserError
 from acnet.photos.read import read_bgr
-from tests.data.audit.broken_set import write_broken_set
+from tests.data.audit.broken_set import SOUND, write_broken_set
 from tests.data.audit.fake_source import annotated
 
 
@@ -32,7 +31,7 @@ def cleaned(tmp_path_factory):
     root = tmp_path_factory.mktemp("cleaned")
     source = write_broken_set(root / "photos")
     before = contents(root / "photos")
-    changes = write_cleaned(root / "copy", source, audit_source(source, AuditOptions()))
+    changes = write_cleaned(root / "copy", source, audit_source(source))
     assert contents(root / "photos") == before, "the original was changed"
     return root / "photos", root / "copy", changes
 
@@ -59,25 +58,13 @@ def test_what_cannot_be_used_is_left_out_and_twins_leave_training(cleaned):
     assert len(train) == 14
 
 
-@pytest.mark.parametrize(
-    ("name", "boxes"),
-    [
-        ("nan.jpg", [[10, 10, 30, 30]]),
-        ("inverted.jpg", [[10, 10, 30, 30]]),
-        ("empty.jpg", [[10, 10, 30, 30]]),
-        ("outside.jpg", [[10, 10, 30, 30]]),
-        ("partly.jpg", [[88, 50, 96, 60]]),
-        ("twice.jpg", [[10, 10, 30, 30], [40, 10, 50, 20]]),
-        ("plain.jpg", []),
-    ],
-)
-def test_boxes_are_mended(cleaned, name, boxes):
-    assert boxes_of(coco(cleaned[1], "train"), name) == boxes
-
-
-def test_ids_count_from_1_and_differ(cleaned):
-    ids = [a["id"] for a in coco(cleaned[1], "train")["annotations"]]
-    assert ids == list(range(1, len(ids) + 1))
+def test_boxes_are_corrected_and_numbered_from_1(cleaned):
+    train = coco(cleaned[1], "train")
+    whole = {f"{stem}.jpg": [SOUND] for stem in ("nan", "inverted", "empty", "outside")}
+    whole.update({"partly.jpg": [[88, 50, 96, 60]], "plain.jpg": []})
+    whole["twice.jpg"] = [SOUND, [40, 10, 50, 20]]
+    assert {name: boxes_of(train, name) for name in whole} == whole
+    assert [a["id"] for a in train["annotations"]] == [*range(1, len(train["annotations"]) + 1)]
 
 
 def test_a_sideways_photo_is_stored_upright_and_without_its_exif_block(cleaned):
@@ -130,7 +117,7 @@ def test_every_change_is_listed(cleaned):
 def test_it_can_be_done_again_into_the_same_folder(cleaned, tmp_path):
     _, _, changes = cleaned
     source = write_broken_set(tmp_path / "photos")
-    audit = audit_source(source, AuditOptions())
+    audit = audit_source(source)
     write_cleaned(tmp_path / "copy", source, audit)
     first = contents(tmp_path / "copy")
     again = write_cleaned(tmp_path / "copy", source, audit)
@@ -140,19 +127,17 @@ def test_it_can_be_done_again_into_the_same_folder(cleaned, tmp_path):
 
 def test_photos_may_stay_where_they_are(tmp_path):
     source = write_broken_set(tmp_path / "photos")
-    write_cleaned(
-        tmp_path / "copy", source, audit_source(source, AuditOptions()), copy_photos=False
-    )
+    audit = audit_source(source)
+    write_cleaned(tmp_path / "copy", source, audit, copy_photos=False)
     assert not (tmp_path / "copy" / "images").exists()
-    assert (
-        json.loads((tmp_path / "copy" / "manifest.json").read_text())["image_root"] == "../photos"
-    )
+    manifest = json.loads((tmp_path / "copy" / "manifest.json").read_text())
+    assert manifest["image_root"] == "../photos"
 
 
 @pytest.mark.parametrize("place", [".", "photos", "photos/inside"])
 def test_the_copy_is_never_written_into_the_original(tmp_path, place):
     source = write_broken_set(tmp_path / "photos")
-    audit = audit_source(source, AuditOptions())
+    audit = audit_source(source)
     before = contents(tmp_path)
     with pytest.raises(UserError, match="Choose another folder"):
         write_cleaned(tmp_path / place, source, audit)

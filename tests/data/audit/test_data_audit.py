@@ -4,10 +4,12 @@ import json
 
 import pytest
 
-from acnet.data.audit.data_audit import AuditOptions, audit_source, report_text
-from acnet.data.audit.findings import KINDS, SEVERITIES, Finding, sort_findings
+from acnet.data.audit.data_audit import audit_source, report_text
+from acnet.data.audit.findings import KINDS, SEVERITIES, AnchorSet, Finding, sort_findings
+from acnet.data.readers.acne04 import open_acne04
 from tests.data.audit.broken_set import write_broken_set
 from tests.data.audit.fake_source import FakeSource
+from tests.data.audit.planter import ACNE04, SMALL, plant
 
 # twin_a and twin_b are two files of the same bytes, near_b is near_a shrunk and enlarged.
 EXPECTED = {
@@ -52,7 +54,7 @@ def broken(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def audit(broken):
-    return audit_source(broken, AuditOptions())
+    return audit_source(broken)
 
 
 def test_every_fault_is_found_where_it_was_made_and_no_other(audit):
@@ -71,7 +73,7 @@ def test_findings_are_sorted_by_gravity(audit):
 
 
 def test_the_result_does_not_depend_on_the_number_of_workers(broken, audit):
-    other = audit_source(broken, AuditOptions(workers=2))
+    other = audit_source(broken, workers=2)
     assert other.report.as_dict() == audit.report.as_dict()
 
 
@@ -95,7 +97,7 @@ def test_the_text_says_what_and_where_and_what_to_do(audit):
 
 
 def test_an_empty_set_has_nothing_wrong(tmp_path):
-    audit = audit_source(FakeSource(tmp_path, {}, {"train": []}), AuditOptions())
+    audit = audit_source(FakeSource(tmp_path, {}, {"train": []}))
     assert audit.report.findings == []
     assert not audit.report.has_errors()
     assert "Nothing was found." in report_text(audit.report)
@@ -108,9 +110,21 @@ def test_a_kind_that_nobody_could_look_up_is_refused():
 
 def test_names_cannot_command_the_terminal(tmp_path):
     name = "\x1b[2J\N{RIGHT-TO-LEFT OVERRIDE}.jpg"
-    text = report_text(
-        audit_source(FakeSource(tmp_path, {}, {"train": [name]}), AuditOptions()).report
-    )
+    text = report_text(audit_source(FakeSource(tmp_path, {}, {"train": [name]})).report)
     assert "\x1b" not in text
     assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in text
     assert "[2J" in text
+
+
+@pytest.mark.parametrize("plan", [SMALL, pytest.param(ACNE04, marks=pytest.mark.slow)])
+def test_exactly_the_faults_of_acne04_are_found_in_its_layout(tmp_path, plan):
+    planted = plant(tmp_path / "set", **plan, workers=1 if plan is SMALL else 2)
+    # Lesions of 4 to 12 px: with anchors to match, they are not at fault.
+    anchors = AnchorSet(sizes_px=(5.0, 8.0, 12.0), stride_px=1)
+    report = audit_source(open_acne04(tmp_path / "set"), anchors=anchors, workers=2).report
+    found = {kind: set() for kind in report.counts()}
+    for finding in report.findings:
+        found[finding.kind].add((finding.file_name, *finding.others))
+    assert found == planted
+    fifth = [plan["photos"] // 5, -(-plan["photos"] // 5)]
+    assert all(report.statistics.splits[f"test_{fold}"].photos in fifth for fold in range(5))

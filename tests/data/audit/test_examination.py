@@ -4,7 +4,6 @@ import hashlib
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
 from PIL import Image, ImageEnhance
 
 from acnet.data.audit import examination as looks
@@ -175,18 +174,6 @@ def test_all_pairs_within_the_radius_are_those_of_a_loop(block_rows, monkeypatch
         assert pairs_of(bits, other_bits, 24) == slow
 
 
-def test_a_pair_at_the_radius_counts_and_one_beyond_does_not():
-    bits = np.zeros((2, HASH_BITS), dtype=bool)
-    bits[1, :8] = True
-    assert pairs_of(bits, bits, 8) == [(0, 1, 8)]
-    assert pairs_of(bits, bits, 7) == []
-
-
-def test_no_photos_and_one_photo_have_no_pairs():
-    assert near_pairs([], **LIMITS) == []
-    assert near_pairs([looks_of(toy_picture(0))], **LIMITS) == []
-
-
 def test_copies_that_were_shrunk_lit_or_mirrored_are_alike_and_other_photos_are_not():
     photo = toy_picture(0)
     copies = [
@@ -206,15 +193,11 @@ def test_copies_that_were_shrunk_lit_or_mirrored_are_alike_and_other_photos_are_
         (2, 3): True,
     }
     assert all(p.correlation > 0.99 for p in found)
+    mirrored = looks_of(copies[2]).bits
+    assert int((looks_of(photo).mirrored_bits != mirrored).sum()) <= 2  # of resizing
 
 
 def test_pictures_of_one_colour_are_like_nothing():
     plain = [looks_of(Image.new("L", (64, 64), grey)) for grey in (0, 128, 128)]
-    assert near_pairs(plain, **LIMITS) == []
-
-
-def test_the_mirrored_hash_is_that_of_the_mirrored_photo():
-    photo = toy_picture(3)
-    mirrored = looks_of(photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT))
-    assert int((looks_of(photo).mirrored_bits != mirrored.bits).sum()) <= 2  # of resizing
-    assert_array_equal(mirrored.bits.shape, (HASH_BITS,))
+    assert near_pairs(plain, **LIMITS) == near_pairs(plain[:1], **LIMITS) == []
+    assert near_pairs([], **LIMITS) == []

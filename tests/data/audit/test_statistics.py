@@ -9,7 +9,7 @@ from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
 from detectron2.structures import Boxes, pairwise_iou
 from numpy.testing import assert_allclose
 
-from acnet.data.audit.statistics import (
+from acnet.data.audit.findings import (
     AnchorSet,
     best_anchor_iou,
     count_edges,
@@ -100,8 +100,5 @@ def test_a_box_on_an_anchor_and_one_between_two():
     boxes = np.array([[24.0, 24, 56, 56], [28.0, 24, 60, 56]])
     assert_allclose(best_anchor_iou(boxes, (100, 100), anchors), [1.0, 7 / 9])
     assert best_anchor_iou(np.zeros((0, 4)), (100, 100), anchors).shape == (0,)
-
-
-def test_the_share_counts_a_half_and_is_unknown_without_boxes():
     assert good_share(np.array([0.5, 0.49, 1.0, 0.0])) == 0.5
     assert good_share(np.zeros(0)) is None

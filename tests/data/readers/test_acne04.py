@@ -1,24 +1,32 @@
-"""Reading ACNE04: both layouts, lists of every form, and what is dropped."""
+"""Reading ACNE04 and ACNE04-v2: both layouts, lists of every form, circles, what is dropped."""
 
+import json
+import math
 import shutil
 
+import numpy as np
 import pytest
 from detectron2.data.datasets.pascal_voc import load_voc_instances
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from acnet.data.readers.acne04 import open_acne04
-from acnet.errors import UnreadableFileError, UserError
+from acnet.data.readers.acne04 import box_of_circle, open_acne04, open_acne04_v2
+from acnet.errors import UserError
 from tests.data.samples import annotation_xml, write_archives, write_photo
+from tests.data.small_sets import acne04, acne04_v2, picture, write
 
 ONE_BOX = annotation_xml([("fore", (11, 6, 20, 15))])
 
 
-def archives(tmp_path, **photos):
-    """One photo of 40x30 per keyword, with the given XML."""
-    return write_archives(
-        tmp_path / "ACNE04", {f"{name}.jpg": ((30, 40), xml) for name, xml in photos.items()}
-    )
+@pytest.fixture
+def src(tmp_path):
+    """Photos of 40x30: levle0_1.jpg is tested, levle0_2.jpg and levle0_3.jpg are trained on."""
+    photos = {f"levle0_{number}.jpg": ((30, 40), ONE_BOX) for number in (1, 2, 3)}
+    return write_archives(tmp_path / "ACNE04", photos)
+
+
+def trainval(src):
+    return src / "Classification" / "NNEW_trainval_0.txt"
 
 
 def as_vocdevkit(toy_photos, folder):
@@ -29,18 +37,24 @@ def as_vocdevkit(toy_photos, folder):
     return root
 
 
-def test_the_archives_layout_is_found(tmp_path):
-    src = archives(tmp_path, levle0_1=ONE_BOX, levle0_2=ONE_BOX)
+def test_the_archives_layout_is_found_and_what_no_list_names_is_told(src):
     source = open_acne04(src)
     assert source.image_root == src / "Classification" / "JPEGImages"
     assert source.annotation_root == src / "Detection" / "VOC2007" / "Annotations"
-    assert source.splits == {"trainval_0": ("levle0_2.jpg",), "test_0": ("levle0_1.jpg",)}
+    train = ("levle0_2.jpg", "levle0_3.jpg")
+    assert source.splits == {"trainval_0": train, "test_0": ("levle0_1.jpg",)}
     assert source.unlisted == []
+    photo, xml = source.image_root / "levle0_9.jpg", source.annotation_root / "levle0_8.xml"
+    write_photo(photo, (30, 40))
+    xml.write_text(ONE_BOX)
+    assert open_acne04(src).unlisted == [photo, xml]
 
 
 @pytest.mark.parametrize("below", [".", "VOCdevkit", "VOCdevkit/VOC2007"])
 def test_a_vocdevkit_gives_the_same_as_the_archives(toy_photos, tmp_path, below):
-    as_vocdevkit(toy_photos, tmp_path)
+    root = as_vocdevkit(toy_photos, tmp_path)
+    for split in ("trainval", "test"):  # ACNE04's own lists come before VOC's
+        (root / "ImageSets" / "Main" / f"{split}.txt").write_text("levle0_99\n")
     archive, devkit = open_acne04(toy_photos), open_acne04(tmp_path / below)
     assert devkit.image_root == tmp_path / "VOCdevkit" / "VOC2007" / "JPEGImages"
     assert devkit.splits == archive.splits
@@ -69,30 +83,19 @@ def test_vocs_own_lists_count_as_fold_0(voc100):
     assert all(name.endswith(".jpg") for names in folds.values() for name in names)
 
 
-def test_acne04s_own_lists_come_before_vocs(toy_photos, tmp_path):
-    root = as_vocdevkit(toy_photos, tmp_path)
-    for split in ("trainval", "test"):
-        (root / "ImageSets" / "Main" / f"{split}.txt").write_text("levle0_99\n")
-    assert open_acne04(tmp_path).splits == open_acne04(toy_photos).splits
-
-
-def test_photos_and_annotations_may_be_elsewhere(tmp_path):
-    src = archives(tmp_path, levle0_1=ONE_BOX, levle0_2=ONE_BOX)
+def test_photos_and_annotations_may_be_elsewhere_and_lists_may_not(src, tmp_path):
     (src / "Classification" / "JPEGImages").rename(tmp_path / "photos")
     (src / "Detection" / "VOC2007" / "Annotations").rename(tmp_path / "xml")
     with pytest.raises(UserError, match=r"photos were not found.*--image-root\.$"):
         open_acne04(src)
     with pytest.raises(UserError, match=r"annotations were not found.*--annotation-root\.$"):
         open_acne04(src, image_root=tmp_path / "photos")
-    source = open_acne04(src, image_root=tmp_path / "photos", annotation_root=tmp_path / "xml")
+    roots = {"image_root": tmp_path / "photos", "annotation_root": tmp_path / "xml"}
+    source = open_acne04(src, **roots)
     assert source.read("levle0_1.jpg").boxes_xyxy.tolist() == [[10, 5, 20, 15]]
-
-
-def test_lists_must_be_there(tmp_path):
-    src = archives(tmp_path, levle0_1=ONE_BOX, levle0_2=ONE_BOX)
-    (src / "Classification" / "NNEW_test_0.txt").unlink()
+    trainval(src).unlink()
     with pytest.raises(UserError, match=r"NNEW_\*\.txt lists were not found"):
-        open_acne04(src)
+        open_acne04(src, **roots)
 
 
 @pytest.mark.parametrize(
@@ -105,83 +108,55 @@ def test_lists_must_be_there(tmp_path):
         "levle0_2.jpg 0\nlevle0_2.jpg 0\nlevle0_3.jpg 0\n",  # twice
     ],
 )
-def test_lists_of_every_form(tmp_path, text):
-    src = archives(tmp_path, levle0_1=ONE_BOX, levle0_2=ONE_BOX, levle0_3=ONE_BOX)
-    (src / "Classification" / "NNEW_trainval_0.txt").write_bytes(text.encode())
+def test_lists_of_every_form(src, text):
+    trainval(src).write_bytes(text.encode())
     assert open_acne04(src).splits["trainval_0"] == ("levle0_2.jpg", "levle0_3.jpg")
 
 
+def test_a_png_is_found_by_its_stem(src):
+    (src / "Classification" / "JPEGImages" / "levle0_2.jpg").unlink()
+    write_photo(src / "Classification" / "JPEGImages" / "levle0_2.png", (30, 40))
+    trainval(src).write_text("levle0_2\n")
+    assert open_acne04(src).splits["trainval_0"] == ("levle0_2.png",)
+
+
 @pytest.mark.parametrize("name", ["../secret.jpg", "/etc/passwd", "a\\b.jpg", ".."])
-def test_a_list_names_no_other_folders(tmp_path, name):
-    src = archives(tmp_path, levle0_1=ONE_BOX, levle0_2=ONE_BOX)
-    (src / "Classification" / "NNEW_trainval_0.txt").write_text(f"{name} 0 1\n")
+def test_a_list_names_no_other_folders(src, name):
+    trainval(src).write_text(f"{name} 0 1\n")
     with pytest.raises(UserError, match="NNEW_trainval_0"):
         open_acne04(src)
 
 
-def test_a_list_is_text(tmp_path):
-    src = archives(tmp_path, levle0_1=ONE_BOX, levle0_2=ONE_BOX)
-    (src / "Classification" / "NNEW_trainval_0.txt").write_bytes(b"levle0_\xff.jpg 0 1\n")
-    with pytest.raises(UserError, match=r"NNEW_trainval_0\.txt.*UTF-8\.$"):
-        open_acne04(src)
-
-
-def test_everything_is_read_as_it_is_written(tmp_path):
-    xml = annotation_xml(
-        [
-            ("fore", (11, 6, 20, 15)),
-            ("cold_sore", (1, 1, 5, 5)),
-            ("fore", (45, 1, 50, 5)),  # beyond the right edge
-        ]
-    )
-    src = archives(tmp_path, levle0_1=xml, levle0_2=ONE_BOX)
-    photo = open_acne04(src).read("levle0_1.jpg")
-    assert photo.image_hw == (30, 40)
-    assert photo.names == ("fore", "cold_sore", "fore")
-    assert photo.boxes_xyxy.tolist() == [[10, 5, 20, 15], [0, 0, 5, 5], [44, 0, 50, 5]]
-
-
 @pytest.mark.parametrize(
-    ("line", "grade", "count"),
+    ("line", "label"),
     [
-        ("levle0_2.jpg  0  4", 0, 4),
-        ("levle0_2.jpg 3", 3, None),
-        ("levle0_2", None, None),
-        ("levle0_2.jpg x -1", None, None),
+        *(("levle0_2.jpg  0  4", (0, 4)), ("levle0_2.jpg 3", (3, None))),
+        *(("levle0_2", (None, None)), ("levle0_2.jpg x -1", (None, None))),
     ],
 )
-def test_grade_and_count_come_from_the_lists(tmp_path, line, grade, count):
-    src = archives(tmp_path, levle0_1=ONE_BOX, levle0_2=ONE_BOX)
-    (src / "Classification" / "NNEW_trainval_0.txt").write_text(f"{line}\n")
+def test_grade_and_count_come_from_the_lists(src, line, label):
+    trainval(src).write_text(f"{line}\n")
     photo = open_acne04(src).read("levle0_2.jpg")
-    assert (photo.grade, photo.count) == (grade, count)
+    assert (photo.grade, photo.count) == label
 
 
-def test_the_decoded_size_counts_and_the_xmls_is_reported(tmp_path):
+def test_the_decoded_size_counts_and_the_xmls_is_reported(src):
+    source = open_acne04(src)
     size = "<size><width>7</width><height>9</height></size>"
-    xml = annotation_xml([("fore", (1, 1, 30, 40))], size)
-    src = archives(tmp_path, levle0_1=xml, levle0_2=ONE_BOX)
-    path = src / "Classification" / "JPEGImages" / "levle0_1.jpg"
+    objects = [("fore", (1, 1, 30, 40)), ("cold_sore", (45, 1, 50, 5))]  # beyond the right edge
+    (source.annotation_root / "levle0_1.xml").write_text(annotation_xml(objects, size))
     exif = Image.Exif()
     exif[274] = 6  # a quarter turn
-    with Image.open(path) as image:
+    with Image.open(source.image_root / "levle0_1.jpg") as image:
         image.load()
-    image.save(path, exif=exif)
-    photo = open_acne04(src).read("levle0_1.jpg")
-    assert photo.image_hw == (40, 30)
-    assert photo.declared_hw == (9, 7)
-    assert photo.boxes_xyxy.tolist() == [[0, 0, 30, 40]]
+    image.save(source.image_root / "levle0_1.jpg", exif=exif)
+    photo = source.read("levle0_1.jpg")
+    assert (photo.image_hw, photo.declared_hw) == ((40, 30), (9, 7))
+    assert photo.names == ("fore", "cold_sore")
+    assert photo.boxes_xyxy.tolist() == [[0, 0, 30, 40], [44, 0, 50, 5]]
 
 
-def test_a_photo_without_lesions_has_no_boxes(tmp_path):
-    src = archives(tmp_path, levle0_1="<annotation/>", levle0_2=ONE_BOX)
-    photo = open_acne04(src).read("levle0_1.jpg")
-    assert photo.boxes_xyxy.shape == (0, 4)
-    assert photo.names == ()
-
-
-def test_a_missing_half_is_reported(tmp_path):
-    src = archives(tmp_path, levle0_1=ONE_BOX, levle0_2=ONE_BOX)
+def test_a_missing_half_is_reported(src):
     source = open_acne04(src)
     (source.annotation_root / "levle0_1.xml").unlink()
     (source.image_root / "levle0_2.jpg").unlink()
@@ -190,29 +165,57 @@ def test_a_missing_half_is_reported(tmp_path):
             source.read(name)
 
 
-def test_what_no_list_names_is_told(tmp_path):
-    src = archives(tmp_path, levle0_1=ONE_BOX, levle0_2=ONE_BOX)
-    source = open_acne04(src)
-    photo, xml = source.image_root / "levle0_9.jpg", source.annotation_root / "levle0_8.xml"
-    write_photo(photo, (30, 40))
-    xml.write_text(ONE_BOX)
-    assert open_acne04(src).unlisted == [photo, xml]
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        # the form of Acne04-v2_annotations.json: centre (2229, 168), radius 25
+        ({"coordinates": [2229, 168], "radius": 25}, (2204, 143, 2254, 193)),
+        ({"center": [5.5, 6], "r": 2}, (3.5, 4, 7.5, 8)),
+        ({"centre": ["5", "6"], "radius": "2"}, (3, 4, 7, 8)),
+        ({"bbox": [1, 2, 3, 4]}, (1, 2, 4, 6)),
+        *(({"coordinates": [1, 2]}, None), ({"coordinates": [1], "radius": 2}, None)),
+        *(({"coordinates": 3, "radius": 2}, None), ({"coordinates": [None, 2], "r": 1}, None)),
+        ({"coordinates": [1, 2], "radius": math.nan}, None),
+    ],
+)
+def test_a_circle_becomes_the_box_around_it_and_what_is_none_nan(entry, expected):
+    box = box_of_circle(entry)
+    assert np.isnan(box).any() if expected is None else box == expected
 
 
-def test_corrupt_files_are_named(tmp_path):
-    src = archives(tmp_path, levle0_1="<annotation>", levle0_2=ONE_BOX)
-    source = open_acne04(src)
-    with pytest.raises(UnreadableFileError, match=r"levle0_1\.xml"):
-        source.read("levle0_1.jpg")
-    (source.image_root / "levle0_2.jpg").write_bytes(b"\xff\xd8")
-    with pytest.raises(UnreadableFileError, match=r"levle0_2\.jpg"):
-        source.read("levle0_2.jpg")
+def test_circles_in_one_split_without_lists(tmp_path):
+    acne04_v2(tmp_path)
+    source = open_acne04_v2(tmp_path)
+    assert source.format == "acne04_v2"
+    assert source.image_root == tmp_path / "JPEGImages"
+    assert source.splits == {"all": ("a.jpg", "b.jpg", "c.jpg", "d.jpg")}
+    photo = source.read("a.jpg")
+    assert photo.names == ("acne", "acne")
+    # boxes of small_sets: centres (7, 8) and (27, 15); radius 5
+    assert photo.boxes_xyxy.tolist() == [[2, 3, 12, 13], [22, 10, 32, 20]]
+    assert photo.annotation_ids == (0, 1)
 
 
-def test_a_png_is_found_by_its_stem(tmp_path):
-    src = archives(tmp_path, levle0_1=ONE_BOX, levle0_2=ONE_BOX)
-    image_root = src / "Classification" / "JPEGImages"
-    (image_root / "levle0_2.jpg").unlink()
-    write_photo(image_root / "levle0_2.png", (30, 40))
-    (src / "Classification" / "NNEW_trainval_0.txt").write_text("levle0_2\n")
-    assert open_acne04(src).splits["trainval_0"] == ("levle0_2.png",)
+def test_circles_in_folds_of_acne04(tmp_path):
+    acne04(tmp_path)  # levle0_{a,b,c} for training, levle0_d for the test
+    names = [f"levle0_{stem}.jpg" for stem in "bcd"]
+    images = [{"id": i, "file_name": name} for i, name in enumerate(names)]
+    content = {"images": images, "annotations": [], "info": {"radius": 0}}
+    write(tmp_path / "circles.json", json.dumps(content))
+    source = open_acne04_v2(tmp_path)
+    assert source.image_root == tmp_path / "Classification" / "JPEGImages"
+    assert source.splits == {"trainval_0": tuple(names[:2]), "test_0": (names[2],)}
+    lists = ["NNEW_trainval_0.txt", "NNEW_test_0.txt"]
+    assert [path.name for path in source.inputs] == ["circles.json", *lists]
+
+
+def test_circles_are_one_file_and_photos_may_be_elsewhere(tmp_path):
+    with pytest.raises(UserError, match="Received 0 such files"):
+        open_acne04_v2(tmp_path)
+    acne04_v2(tmp_path / "set")
+    write(tmp_path / "photos" / "a.jpg", picture())
+    path = tmp_path / "set" / "Acne04-v2_annotations.json"
+    assert len(open_acne04_v2(path, image_root=tmp_path / "photos").read("a.jpg").names) == 2
+    write(tmp_path / "set" / "b.json", path.read_bytes())
+    with pytest.raises(UserError, match="Received 2 such files"):
+        open_acne04_v2(tmp_path / "set")

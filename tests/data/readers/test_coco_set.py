@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from acnet.data.readers.box_forms import box_of
-from acnet.data.readers.coco_json import BAD_ENTRY, LOST, RENUMBERED, SHARED_ID, TWICE
+from acnet.data.readers.coco_json import BAD_ENTRY, CONTRADICTS, LOST, RENUMBERED, SHARED_ID, TWICE
 from acnet.data.readers.coco_set import DIFFERS, LEAVES, open_coco
 from acnet.errors import UnreadableFileError, UserError
 from tests.data.small_sets import BOXES, NAMES, coco, coco_content, picture, write
@@ -70,14 +70,6 @@ def test_a_file_and_pictures_elsewhere(tmp_path):
     assert source.splits == {"annotations": ("x/a.jpg",)}
 
 
-def test_names_of_windows_and_folders(tmp_path):
-    write(tmp_path / "train" / "a.jpg", picture())
-    content = coco_content(("a",))
-    content["images"][0]["file_name"] = "train\\a.jpg"
-    write(tmp_path / "a.json", json.dumps(content))
-    assert open_coco(tmp_path).splits == {"a": ("train/a.jpg",)}
-
-
 def test_ids_are_noted_and_do_not_matter(tmp_path):
     content = coco_content(("a",))
     first, second = content["annotations"]
@@ -128,10 +120,18 @@ def test_categories_of_any_id_and_those_that_only_group(tmp_path):
         ({"segmentation": [[1, 2, 5, 2, 5, 8]]}, (1, 2, 5, 8)),
         ({"segmentation": [[1, 2, 3, 4], [9, 0, 2, 2]], "bbox": []}, (1, 0, 9, 4)),
         ({"segmentation": [1, 2, 5, 8]}, (1, 2, 5, 8)),
+        ({"bbox": [0, 0, 0, 0], "segmentation": [[50, 60, 90, 60, 90, 90]]}, (50, 60, 90, 90)),
+        ({"bbox": [70, 75, 40, 30, 0]}, (50, 60, 90, 90)),  # detectron2's turned box
+        ({"bbox": [70, 75, 30, 40, 90]}, (50, 60, 90, 90)),
+        ({"bbox": [55, 55, 30, 40], "attributes": {"rotation": 90}}, (50, 60, 90, 90)),  # CVAT's
+        ({"bbox": [50, 60, 40, 30], "attributes": {"rotation": 0.0}}, (50, 60, 90, 90)),
     ],
 )
 def test_boxes(entry, expected):
-    assert box_of(entry) == expected
+    np.testing.assert_allclose(box_of(entry), expected)
+
+
+NO_MASKS = ("abc", "", "\x00", "o" * 99, [-1, 5], [1e400], ["x"], [2**70] * 3, None)
 
 
 @pytest.mark.parametrize(
@@ -139,8 +139,8 @@ def test_boxes(entry, expected):
     [
         *({}, {"bbox": None}, {"bbox": [1, 2, 3]}, {"bbox": "1234"}, {"bbox": [None] * 4}),
         *({"bbox": [10**400, 0, 1, 1]}, {"bbox": [{}, [], True, "x"]}, {"segmentation": [[]]}),
-        *({"segmentation": {"counts": "abc", "size": [1, 1]}}, {"segmentation": [[1]]}),
-        {"segmentation": [[math.nan, 1, 2, 3]]},
+        *({"segmentation": [[1]]}, {"segmentation": [[math.nan, 1, 2, 3]]}),
+        *({"segmentation": {"counts": counts, "size": [10, 10]}} for counts in NO_MASKS),
     ],
 )
 def test_what_is_no_box_is_nan(entry):
@@ -160,6 +160,8 @@ def test_names_that_lead_elsewhere_are_counted(tmp_path, name):
     "content", [[], 5, "images", {}, {"images": [], "annotations": {}}, {"images": 1}]
 )
 def test_other_json_is_refused_by_name(tmp_path, content):
+    with pytest.raises(UserError, match="which holds none"):
+        open_coco(tmp_path)
     with pytest.raises(UnreadableFileError, match=r"annotations\.json.*Give a file of that form"):
         open_coco(one_file(tmp_path, content))
 
@@ -193,6 +195,11 @@ def test_captions_beside_boxes_are_left_out(tmp_path):
     assert source.inputs == [tmp_path / "instances_val.json"]
 
 
-def test_no_json(tmp_path):
-    with pytest.raises(UserError, match="which holds none"):
-        open_coco(tmp_path)
+def test_a_file_name_beside_the_id_counts_and_contradictions_are_noted(tmp_path):
+    content = coco_content(("a", "b"))
+    names = ("A.jpg", "b.jpg", "z.jpg", "b.jpg")  # the first two have the id of a.jpg
+    for entry, name in zip(content["annotations"], names, strict=True):
+        entry["file_name"] = name
+    source = open_coco(one_file(tmp_path, content))
+    assert [len(source.read(name).names) for name in ("a.jpg", "b.jpg")] == [1, 3]
+    assert kinds(source)[CONTRADICTS] == 1

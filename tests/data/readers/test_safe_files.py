@@ -5,6 +5,8 @@ import unicodedata
 
 import pytest
 
+from acnet.cli.data import FORMATS as NAMES
+from acnet.data.readers.formats import FORMATS, OTHER_PICTURE, open_source
 from acnet.data.readers.safe_files import (
     class_name,
     list_files,
@@ -16,16 +18,14 @@ from acnet.data.readers.safe_files import (
 )
 from acnet.errors import UnreadableFileError, UserError
 from acnet.file_names import NameIndex
+from tests.data.small_sets import SETS, acne04, coco, write
 
 
 @pytest.mark.parametrize(
     ("written", "meant"),
     [
-        ("a.jpg", "a.jpg"),
-        ("train/a.jpg", "train/a.jpg"),
-        ("train\\a.jpg", "train/a.jpg"),  # from Windows
-        ("./train//a.jpg", "train/a.jpg"),
-        ("éà.jpg", "éà.jpg"),
+        *(("a.jpg", "a.jpg"), ("train/a.jpg", "train/a.jpg"), ("éà.jpg", "éà.jpg")),
+        *(("train\\a.jpg", "train/a.jpg"), ("./train//a.jpg", "train/a.jpg")),
         ("..a.jpg", "..a.jpg"),
         ("x" * 255, "x" * 255),
     ],
@@ -37,15 +37,8 @@ def test_names_below_the_folder(written, meant):
 @pytest.mark.parametrize(
     "written",
     [
-        *(
-            "../a.jpg",
-            "a/../../b.jpg",
-            "a/../b.jpg",
-            "..",
-            "..\\a.jpg",
-            "/etc/passwd",
-            "\\\\host\\a",
-        ),
+        *("../a.jpg", "a/../../b.jpg", "a/../b.jpg", "..", "..\\a.jpg", "/etc/passwd"),
+        "\\\\host\\a",
         *("C:\\a.jpg", "c:a.jpg", "", ".", "/", "a\0.jpg", "\ud800.jpg", "x" * 256, "x/" * 5000),
     ],
 )
@@ -107,17 +100,17 @@ def test_what_is_no_json_is_refused_by_name(tmp_path, text):
         read_json(tmp_path / "a.json")
 
 
-def test_only_visible_files_with_the_suffix_are_listed(tmp_path):
+def test_only_visible_files_with_the_suffix_are_listed(tmp_path, caplog):
     for name in ("b/a.JPG", "a.jpg", "._a.jpg", ".cache/b.jpg", "a.jpg.txt", "c.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / os.fsdecode(b"\xe9.jpg")).touch()  # no Unicode
     (tmp_path / "b" / "circle").symlink_to(tmp_path)
+    (tmp_path / "photos").symlink_to(tmp_path / "gone")
     assert list_files(tmp_path, [".jpg", ".jpeg"]) == ["a.jpg", "b/a.JPG"]
-
-
-def test_a_folder_that_cannot_be_listed_is_no_empty_folder(tmp_path):
-    with pytest.raises(UserError, match="must be readable"):
+    assert "circle is a link to a folder and not followed" in caplog.text
+    assert "photos is a link to nothing" in caplog.text
+    with pytest.raises(UserError, match="must be readable"):  # which is no empty folder
         list_files(tmp_path / "missing", [".jpg"])
 
 
@@ -141,3 +134,59 @@ def test_anything_can_be_shown_in_a_message():
         class_name(value).encode()
         assert "\n" not in class_name(value)
     assert class_name("  closed\tcomedo \n") == "closed comedo"
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_format_is_recognised(tmp_path, name):
+    SETS[name](tmp_path)
+    source = open_source(tmp_path)
+    assert source.format == name.partition(":")[0]
+    named = open_source(str(tmp_path), source.format)
+    assert named.splits == source.splits
+    members = {photo for photos in source.splits.values() for photo in photos}
+    assert len(members) == 4
+    assert all(len(source.read(photo).names) > 0 for photo in members)
+    assert list(source.notes) == [] or source.format in ("coco", "acne04_v2")  # ids from 0
+    assert all(path.is_file() for path in source.inputs)
+
+
+def test_the_command_line_lists_every_format():
+    assert ("auto", *sorted(FORMATS)) == NAMES
+
+
+def test_no_format_fits(tmp_path):
+    write(tmp_path / "README.md", "")
+    with pytest.raises(UserError, match=r"(?s)yolo: data\.yaml.*name the format\.$"):
+        open_source(tmp_path)
+
+
+def test_paths_and_formats_that_do_not_exist(tmp_path):
+    coco(tmp_path)
+    with pytest.raises(UserError, match=r"none.*Correct the path\.$"):
+        open_source(tmp_path / "none")
+    with pytest.raises(UserError, match="Correct the path"):
+        open_source(tmp_path, image_root=tmp_path / "none")
+    with pytest.raises(UserError, match=r"'kitti'.*'auto' to recognise it\.$"):
+        open_source(tmp_path, "kitti")
+    with pytest.raises(UserError, match=r"yolo is a folder.*a file"):
+        open_source(tmp_path / "train" / "_annotations.coco.json", "yolo")
+
+
+def test_the_roots_reach_the_reader(tmp_path):
+    acne04(tmp_path)
+    (tmp_path / "Classification" / "JPEGImages").rename(tmp_path / "photos")
+    source = open_source(tmp_path, "acne04", image_root=tmp_path / "photos")
+    assert source.image_root == tmp_path / "photos"
+
+
+def test_pictures_that_no_reader_takes_are_named(tmp_path):
+    write(tmp_path / "raw" / "a.CR2", b"")
+    with pytest.raises(UserError, match=r"raw photos are not read: a\.CR2.*JPEG or TIFF"):
+        open_source(tmp_path / "raw")
+    coco(tmp_path / "set")
+    for name in ("b.NEF", "c.dng", "d.psd"):
+        write(tmp_path / "set" / "train" / name, b"")
+    notes = {note.kind: note for note in open_source(tmp_path / "set").notes}
+    raw, other = notes["raw photos are not read"], notes[OTHER_PICTURE]
+    assert (raw.file_name, raw.count) == ("train/b.NEF", 2)
+    assert (other.file_name, other.count) == ("train/d.psd", 1)

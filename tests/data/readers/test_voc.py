@@ -2,10 +2,12 @@
 
 import shutil
 
+import numpy as np
 import pytest
 from detectron2.data.datasets.pascal_voc import CLASS_NAMES, load_voc_instances
+from numpy.testing import assert_array_equal
 
-from acnet.data.readers.voc import open_voc
+from acnet.data.readers.voc import open_voc, read_voc_xml
 from acnet.errors import UnreadableFileError, UserError
 from tests.data.samples import annotation_xml
 from tests.data.small_sets import BOXES, picture, voc, write
@@ -80,9 +82,12 @@ def test_equal_names_in_two_folders_keep_apart(tmp_path):
 def test_what_is_missing(tmp_path, devkit):
     (devkit / "Annotations" / "a.xml").unlink()
     (devkit / "JPEGImages" / "c.jpg").unlink()
+    text = "<annotation><folder>..</folder><filename>../../../secret.jpg</filename></annotation>"
+    (devkit / "Annotations" / "b.xml").write_text(text)  # whose own word on the name is ignored
     source = open_voc(tmp_path)
     assert source.splits["val"] == ("c", "d.jpg")  # as listed: no photo tells its suffix
     assert source.unlisted == [devkit / "Annotations" / "c.xml"]
+    assert source.read("b.jpg").names == ()
     for name in ("a.jpg", "c"):
         with pytest.raises(FileNotFoundError):
             source.read(name)
@@ -95,13 +100,6 @@ def test_a_list_names_no_other_folders(tmp_path, devkit, name):
         open_voc(tmp_path)
 
 
-def test_the_xmls_own_file_name_is_never_followed(tmp_path, devkit):
-    text = "<annotation><folder>..</folder><filename>../../../secret.jpg</filename></annotation>"
-    (devkit / "Annotations" / "a.xml").write_text(text)
-    (tmp_path.parent / "secret.jpg").unlink(missing_ok=True)
-    assert open_voc(tmp_path).read("a.jpg").names == ()
-
-
 def test_pictures_or_xml_are_missing(tmp_path):
     write(tmp_path / "a.jpg", picture())
     with pytest.raises(UserError, match=r"--annotation-root\.$"):
@@ -109,3 +107,41 @@ def test_pictures_or_xml_are_missing(tmp_path):
     (tmp_path / "a.jpg").rename(tmp_path / "a.xml")
     with pytest.raises(UserError, match=r"--image-root\.$"):
         open_voc(tmp_path)
+
+
+BOMB = """<?xml version="1.0"?>
+<!DOCTYPE lolz [<!ENTITY a "lol"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]>
+<annotation><object><name>&b;</name></object></annotation>"""
+FOREIGN_FILE = """<?xml version="1.0"?>
+<!DOCTYPE x [<!ENTITY secret SYSTEM "file:///etc/passwd">]>
+<annotation><object><name>&secret;</name></object></annotation>"""
+
+
+def xml_file(tmp_path, text):
+    path = tmp_path / "levle0_1.xml"
+    path.write_text(text)
+    return path
+
+
+def test_pixels_count_from_one_and_the_last_is_included(tmp_path):
+    # Pixels 1 to 10 of a row are the edges 0 to 10: ten pixels wide.
+    objects = read_voc_xml(xml_file(tmp_path, annotation_xml([("fore", (1, 3, 10, 20.5))]))).objects
+    assert [found.name for found in objects] == ["fore"]
+    assert_array_equal(objects[0].box_xyxy, [0, 2, 10, 20.5])
+
+
+def test_missing_corners_and_words_become_nan(tmp_path):
+    text = (
+        "<annotation><object><name> fore </name></object><object>"
+        "<bndbox><xmin>x</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax></bndbox></object></annotation>"
+    )
+    first, second = read_voc_xml(xml_file(tmp_path, text)).objects
+    assert (first.name, second.name) == ("fore", "")
+    assert np.isnan(first.box_xyxy).all()
+    assert_array_equal(np.isnan(second.box_xyxy), [True, False, False, False])
+
+
+@pytest.mark.parametrize("text", [BOMB, FOREIGN_FILE, "", "<annotation>", "\0\1", "<a>&nbsp;</a>"])
+def test_hostile_and_broken_files_are_refused_by_name(tmp_path, text):
+    with pytest.raises(UnreadableFileError, match=r"levle0_1\.xml.*intact copy\.$"):
+        read_voc_xml(xml_file(tmp_path, text))

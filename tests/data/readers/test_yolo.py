@@ -47,90 +47,70 @@ def test_every_arrangement(tmp_path, image, label, split):
     assert_allclose(photo.boxes_xyxy, [LINE_BOX])
 
 
-def test_pictures_and_labels_may_be_elsewhere(tmp_path):
-    put(tmp_path / "p", "train/a.jpg")
-    put(tmp_path / "q", "train/a.txt")
-    (tmp_path / "src").mkdir()
-    source = open_yolo(tmp_path / "src", image_root=tmp_path / "p", annotation_root=tmp_path / "q")
-    assert len(source.read("train/a.jpg").names) == 1
-
-
 def test_a_picture_without_label_has_no_boxes_and_a_label_without_picture_is_told(tmp_path):
     put(tmp_path, "images/a.jpg", "labels/b.txt", "labels/classes.txt", "README.roboflow.txt")
-    put(tmp_path, "images/c.jpg", "labels/c.txt")
+    put(tmp_path, "images/c.jpg", "labels/c.txt", text="\r\n \n")
     source = open_yolo(tmp_path)
     assert source.unlisted == [tmp_path / "labels" / "b.txt"]
-    photo = source.read("images/a.jpg")
-    assert photo.boxes_xyxy.shape == (0, 4)
+    photo, empty = source.read("images/a.jpg"), source.read("images/c.jpg")
+    assert photo.boxes_xyxy.shape == empty.boxes_xyxy.shape == (0, 4)
     assert [note.kind for note in photo.notes] == [NO_LABEL]
+    assert empty.notes == ()
 
 
-def test_an_empty_label_file_has_no_boxes(tmp_path):
-    put(tmp_path, "a.jpg", "a.txt", text="\r\n \n")
-    photo = open_yolo(tmp_path).read("a.jpg")
-    assert (photo.names, photo.notes) == ((), ())
+def test_pictures_and_labels_elsewhere_and_classes_without_a_name(tmp_path):
+    put(tmp_path / "p", "train/a.jpg")
+    put(tmp_path / "q", "train/a.txt", text="0 .5 .5 .1 .1\n7 .5 .5 .1 .1\n")
+    write(tmp_path / "src" / "data.yaml", "names: [acne]\n")
+    source = open_yolo(tmp_path / "src", image_root=tmp_path / "p", annotation_root=tmp_path / "q")
+    assert source.read("train/a.jpg").names == ("acne", "7")
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("line", "keypoints"),
     [
-        "0 0.5 0.5 0.25 0.5",
-        "  0\t0.5 0.5  0.25 0.5   \r\n\r\n",
-        "0.0 5e-1 5.0E-1 .25 +0.5",
-        "0 0.5 0.5 0.25 0.5 0.93",  # a score
-        "0 0.375 0.25 0.625 0.25 0.625 0.75 0.375 0.75",  # a polygon of four corners
-        "0 0.375 0.3 0.5 0.25 0.625 0.75",  # and of three
+        *(("0 0.5 0.5 0.25 0.5", False), ("  0\t0.5 0.5  0.25 0.5   \r\n\r\n", False)),
+        *(("0.0 5e-1 5.0E-1 .25 +0.5", False), ("0 0.5 0.5 0.25 0.5 0.93", False)),  # a score
+        ("0 0.375 0.25 0.625 0.25 0.625 0.75 0.375 0.75", False),  # a polygon of four corners
+        ("0 0.375 0.3 0.5 0.25 0.625 0.75", False),  # and of three
+        ("0 0.5 0.5 0.25 0.5 0.1 0.1 2 0.9 0.9 2", True),  # where data.yaml says so
     ],
 )
-def test_forms_of_a_line(line):
-    label = parse_label(line)
+def test_forms_of_a_line(line, keypoints):
+    label = parse_label(line, has_keypoints=keypoints)
     assert (label.classes, label.bad_lines) == ([0], 0)
     assert_allclose(label.boxes_xyxy * [40, 30, 40, 30], [LINE_BOX])
 
 
-def test_keypoints_follow_the_box_where_the_yaml_says_so():
-    line = "0 0.5 0.5 0.25 0.5 0.1 0.1 2 0.9 0.9 2"
-    assert_allclose(parse_label(line, has_keypoints=True).boxes_xyxy, [[0.375, 0.25, 0.625, 0.75]])
-
-
-def test_lines_that_are_no_object_are_counted(tmp_path):
+def test_lines_that_are_no_object_are_counted_and_absurd_numbers_read_as_written(tmp_path):
     bad = ["acne 0.5 0.5 0.1 0.1", "0 0.5 0.5 0.1", "-1 0 0 1 1", "0.5 0 0 1 1", "nan 0 0 1 1"]
     bad += ["1 2 3 4 5 6 7 8", "0x0 0 0 1 1", "9999999 0 0 1 1", "inf 0 0 1 1", "0"]
-    put(tmp_path, "a.jpg", "a.txt", text="\n".join([*bad, LINE]))
+    absurd = ["0 nan 0 1 1", "0 1e999 0 1 1", "0 0 0 -1 1e308"]
+    put(tmp_path, "a.jpg", "a.txt", text="\n".join([*bad, *absurd]))
     photo = open_yolo(tmp_path).read("a.jpg")
-    assert photo.names == ("0",)
+    assert photo.names == ("0",) * 3
+    assert np.isfinite(photo.boxes_xyxy).all(axis=1).tolist() == [False, False, False]
     assert [(note.kind, note.count) for note in photo.notes] == [(BAD_LINE, len(bad))]
     assert "'acne 0.5 0.5 0.1 0.1'" in photo.notes[0].detail
 
 
-def test_absurd_numbers_are_read_as_written():
-    label = parse_label("0 nan 0 1 1\n0 1e999 0 1 1\n0 0 0 -1 1e308\n")
-    assert np.isnan(label.boxes_xyxy[0]).any()
-    assert np.isinf(label.boxes_xyxy[1]).any()
-    assert label.bad_lines == 0
-
-
-def test_roboflows_export(tmp_path):
-    yolo(tmp_path)
-    source = open_yolo(tmp_path)
+def test_exports_of_roboflow_and_of_kaggle(tmp_path):
+    yolo(tmp_path / "roboflow")
+    source = open_yolo(tmp_path / "roboflow")
     assert source.class_names == ("acne", "scar")
     assert source.splits == {
         "train": ("train/images/a.jpg", "train/images/b.jpg"),
         "val": ("valid/images/c.jpg", "valid/images/d.jpg"),
     }
-    assert source.inputs[0] == tmp_path / "data.yaml"
+    assert source.inputs[0] == tmp_path / "roboflow" / "data.yaml"
     photo = source.read("train/images/a.jpg")
     assert photo.names == ("acne", "acne", "scar")
     assert_allclose(photo.boxes_xyxy, [*BOXES, [4, 3, 20, 18]])
-
-
-def test_kaggles_export(tmp_path):
-    yolo_folders(tmp_path)
-    source = open_yolo(tmp_path)
+    yolo_folders(tmp_path / "kaggle")
+    source = open_yolo(tmp_path / "kaggle")
     assert source.class_names == ("acne", "scar")  # from classes.txt
-    assert {split: len(names) for split, names in source.splits.items()} == {
-        **{"train": 2, "val": 1, "test": 1}
-    }
+    counts = {split: len(names) for split, names in source.splits.items()}
+    assert counts == {"train": 2, "val": 1, "test": 1}
 
 
 @pytest.mark.parametrize(
@@ -145,12 +125,6 @@ def test_kaggles_export(tmp_path):
 def test_names_as_list_or_by_number(tmp_path, names, expected):
     write(tmp_path / "data.yaml", f"names: {names}\n")
     assert read_yaml(tmp_path / "data.yaml").class_names == expected
-
-
-def test_a_class_without_a_name_keeps_its_number(tmp_path):
-    put(tmp_path, "a.jpg", "a.txt", text="0 .5 .5 .1 .1\n7 .5 .5 .1 .1\n")
-    write(tmp_path / "data.yaml", "names: [acne]\n")
-    assert open_yolo(tmp_path).read("a.jpg").names == ("acne", "7")
 
 
 @pytest.mark.parametrize(
@@ -171,11 +145,6 @@ def test_a_split_is_never_outside_its_export(tmp_path, written):
     (tmp_path / "secret").mkdir()
     (tmp_path / "set").mkdir()
     assert find_in_export(tmp_path / "set", written) is None
-
-
-def test_a_link_out_of_the_export_is_refused(tmp_path):
-    (tmp_path / "secret").mkdir()
-    (tmp_path / "set").mkdir()
     (tmp_path / "set" / "train").symlink_to(tmp_path / "secret")
     with pytest.raises(UserError, match="inside its export"):
         find_in_export(tmp_path / "set", "train")
@@ -235,3 +204,15 @@ def test_a_folder_that_is_a_link_is_told(tmp_path, caplog):
     (tmp_path / "set" / "images" / "more").symlink_to(tmp_path / "other")
     assert open_yolo(tmp_path / "set").splits == {"all": ("images/a.jpg",)}
     assert caplog.text.count("more is a link to a folder and not followed") == 1
+
+
+def test_labels_of_sub_folders_find_their_picture_within_a_split(tmp_path):
+    put(tmp_path, "images/train/x/a.jpg", "images/train/y/b.jpg", "images/train/c.jpg")
+    put(tmp_path, "labels/train/a.txt", "labels/train/z/b.txt", "labels/train/c.txt")
+    put(tmp_path, "images/train/d.jpg", "labels/val/d.txt")  # of another split
+    source = open_yolo(tmp_path)
+    found = {name: len(source.read(name).names) for name in source.splits["train"]}
+    assert found == {
+        **{"images/train/c.jpg": 1, "images/train/d.jpg": 0},
+        **{"images/train/x/a.jpg": 1, "images/train/y/b.jpg": 1},
+    }

@@ -20,7 +20,7 @@ from acnet.data.tiles.tile_plan import TileOptions
 from acnet.data.tiles.tile_set import tile_set
 from acnet.engine.loader import isolated_rng
 from acnet.errors import UnreadableFileError, UserError
-from tests.data.tiles.samples import SIZE_HW, SMALL_HW, save_odd_photos, write_set
+from tests.data.samples import SIZE_HW, SMALL_HW, save_odd_photos, write_set
 
 PNG = TileOptions(tile_px=64, overlap_px=32, image_format="png")
 VIRTUAL = dataclasses.replace(PNG, virtual=True)
@@ -96,12 +96,6 @@ def test_photos_of_one_tile_are_the_same_in_every_mode(names):
         assert_same(mapper(jpeg), mapper(on_disk))
 
 
-def test_written_tiles_and_other_pictures_are_detectron2s(names):
-    settings = {"is_train": True, "augmentations": [], "image_format": "BGR"}
-    for record in records("written", "test")[:3]:
-        assert_same(TileMapper(**settings)(record), DatasetMapper(**settings)(record))
-
-
 def test_the_shared_config_loads_both_kinds_alike(names):
     batches = {}
     for kind in ("written", "virtual"):
@@ -142,18 +136,6 @@ def test_an_augmentation_that_paints_spoils_no_other_tile(names):
     before = plain(record)["image"]
     assert painted(record)["image"].max() == 0
     assert torch.equal(plain(record)["image"], before)
-
-
-def test_metadata_is_there_before_anything_is_read(names):
-    metadata = MetadataCatalog.get("tiles_virtual_train_tiles")
-    assert metadata.thing_classes == ["acne"]
-    assert metadata.evaluator_type == "coco"
-
-
-def test_a_mapper_that_does_not_know_virtual_tiles_fails_at_once(names):
-    mapper = DatasetMapper(is_train=False, augmentations=[], image_format="BGR")
-    with pytest.raises(FileNotFoundError, match="tiles_virtual/tiles/"):
-        mapper(records("virtual", "test")[0])
 
 
 def test_a_photo_that_shrank_or_broke_is_noticed(tmp_path):

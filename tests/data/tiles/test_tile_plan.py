@@ -9,12 +9,20 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from acnet.data.records import ImageRecord, TileRecord
-from acnet.data.tiles.tile_plan import TileOptions, plan_tiles, training_tiles
+from acnet.data.tiles.tile_plan import (
+    TileOptions,
+    choose_tiles,
+    photos_to_cut,
+    plan_tiles,
+    training_tiles,
+)
+from acnet.errors import UserError
 
-OPTIONS = TileOptions(tile_px=64, overlap_px=32, jpeg_quality=100)
+OPTIONS = TileOptions(tile_px=64, overlap_px=32)
+SPLIT_OPTIONS = TileOptions(tile_px=64, overlap_px=32, empty_share=0.0)
 
 
-def photo(image_hw, *boxes, name="levle0_1.png") -> ImageRecord:
+def photo(name="levle0_1.png", image_hw=(50, 100), *boxes) -> ImageRecord:
     return ImageRecord(
         file_name=name,
         width=image_hw[1],
@@ -26,7 +34,7 @@ def photo(image_hw, *boxes, name="levle0_1.png") -> ImageRecord:
 
 def test_boxes_are_shared_out_by_hand():
     # 100 wide: columns at 0, 32 and 100 - 64 = 36; 50 high: one row, bounded by the photo.
-    tiles = plan_tiles(photo((50, 100), (10, 5, 20, 15), (60, 10, 80, 30)), OPTIONS)
+    tiles = plan_tiles(photo("levle0_1.png", (50, 100), (10, 5, 20, 15), (60, 10, 80, 30)), OPTIONS)
     assert [tile.offset_xy for tile in tiles] == [(0, 0), (32, 0), (36, 0)]
     assert {(tile.width, tile.height) for tile in tiles} == {(64, 50)}
     # The first box is whole in the first tile only; of the second, 4/20 lie in the first tile.
@@ -43,21 +51,8 @@ def test_boxes_are_shared_out_by_hand():
     ]
 
 
-def test_every_box_returns_to_its_place_from_a_tile_that_holds_it_whole():
-    rng = np.random.default_rng(1)
-    start = rng.integers(0, (170, 110), (100, 2))
-    boxes = np.concatenate([start, start + rng.integers(1, 31, (100, 2))], axis=1)
-    record = photo((140, 200), *boxes)
-    found = np.zeros(len(boxes), bool)
-    for tile in plan_tiles(record, OPTIONS):
-        back = tile.boxes_xyxy + np.tile(tile.offset_xy, 2)
-        same = (back == record.boxes_xyxy[tile.classes]).all(axis=1)  # classes number the boxes
-        found[tile.classes[same]] = True
-    assert found.all()  # boxes are smaller than the overlap, so none is cut everywhere
-
-
 def test_one_tile_is_no_tiling():
-    record = photo((50, 60), (1, 2, 30, 40), (50, 40, 60, 50))
+    record = photo("levle0_1.png", (50, 60), (1, 2, 30, 40), (50, 40, 60, 50))
     (tile,) = plan_tiles(record, OPTIONS)
     assert_array_equal(tile.boxes_xyxy, record.boxes_xyxy)
     assert tile.file_name == record.file_name
@@ -65,14 +60,14 @@ def test_one_tile_is_no_tiling():
 
 def empty_tile(index: int) -> TileRecord:
     return TileRecord(
-        **vars(photo((64, 64), name=f"{index}.jpg")), photo_file_name="a.jpg", offset_xy=(0, 0)
+        **vars(photo(f"{index}.jpg", (64, 64))), photo_file_name="a.jpg", offset_xy=(0, 0)
     )
 
 
 def test_a_share_of_the_empty_tiles_is_chosen_by_name():
     empty = [empty_tile(i) for i in range(1000)]
     full = TileRecord(
-        **vars(photo((64, 64), (1, 1, 5, 5), name="full.jpg")),
+        **vars(photo("full.jpg", (64, 64), (1, 1, 5, 5))),
         photo_file_name="a.jpg",
         offset_xy=(0, 0),
     )
@@ -94,7 +89,7 @@ def test_chance_does_not_depend_on_the_format():
         suffix: [
             tile.file_name.removesuffix(suffix)
             for tile in training_tiles(
-                plan_tiles(photo((700, 700)), dataclasses.replace(OPTIONS, **options)), 0.3
+                plan_tiles(photo("a.png", (700, 700)), dataclasses.replace(OPTIONS, **options)), 0.3
             )
         ]
         for suffix, options in {
@@ -122,7 +117,7 @@ def grids(draw):
         (x, y, min(x + w, width), min(y + h, height))
         for x, y, w, h in draw(st.lists(corners, max_size=4))
     ]
-    return photo((height, width), *boxes), options
+    return photo("a.png", (height, width), *boxes), options
 
 
 @settings(deadline=None, max_examples=50)  # the reference is slow
@@ -150,27 +145,61 @@ def test_a_kept_box_is_the_photos_where_the_tile_holds_it(case):
                 assert (kept[index] + np.tile(tile.offset_xy, 2)).tolist() == expected
 
 
-def test_no_tiles():
-    assert training_tiles([], 0.5) == []
+def test_splits_for_training_leave_empty_tiles_out_and_others_are_whole():
+    def shares(options, *names):
+        return {name: options.share_of_empty(name) for name in names}
 
-
-@pytest.mark.parametrize("split", ["train", "trainval_0", "training", "train2017"])
-def test_splits_for_training_leave_empty_tiles_out(split):
-    assert TileOptions(empty_share=0.2).share_of_empty(split) == 0.2
-
-
-@pytest.mark.parametrize("split", ["val", "valid", "test_3", "Train", "pretrain"])
-def test_what_may_be_evaluated_is_whole(split):
-    assert TileOptions(empty_share=0.2).share_of_empty(split) == 1.0
-
-
-def test_the_splits_for_training_can_be_named():
+    train, whole = ("train", "trainval_0", "train2017"), ("val", "test_3", "Train", "pretrain")
+    options = TileOptions(empty_share=0.2)
+    assert shares(options, *train) == dict.fromkeys(train, 0.2)
+    assert shares(options, *whole) == dict.fromkeys(whole, 1.0)
     options = TileOptions(empty_share=0.2, train_splits=("fold_[0-3]", "extra"))
-    shares = {name: options.share_of_empty(name) for name in ("fold_0", "fold_4", "extra", "train")}
-    assert shares == {"fold_0": 0.2, "fold_4": 1.0, "extra": 0.2, "train": 1.0}
+    named = {"fold_0": 0.2, "fold_4": 1.0, "extra": 0.2, "train": 1.0}
+    assert shares(options, *named) == named
     assert TileOptions(train_splits=()).share_of_empty("train") == 1.0
 
 
 def test_virtual_tiles_are_named_as_the_png_tiles_whose_pixels_they_have():
     assert TileOptions().suffix == ".jpg"
     assert TileOptions(image_format="png").suffix == TileOptions(virtual=True).suffix == ".png"
+
+
+def test_by_hand():
+    # Columns at 0, 32 and 36; the box is whole in the first tile only. The photo of one tile is
+    # empty, so that training leaves it out.
+    large, small = photo("b.jpg", (50, 100), (2, 3, 20, 30)), photo("a.jpg", (9, 8))
+    splits = {"train": [large, small], "test": [large]}
+    chosen = choose_tiles(splits, SPLIT_OPTIONS)
+    names = {split: [tile.file_name for tile in tiles] for split, tiles in chosen.items()}
+    tiles = [f"b_y00000_x000{x}.jpg" for x in ("00", "32", "36")]
+    assert names == {"train": tiles[:1], "test": tiles}
+    assert chosen["train"][0] is chosen["test"][0]  # planned once
+    first, second = photos_to_cut(splits, chosen)
+    assert (first.file_name, first.image_hw, first.tiles) == ("a.jpg", (9, 8), ())
+    assert [tile.file_name for tile in second.tiles] == tiles
+    assert second.tiles[2].tile_xyxy == (36, 0, 100, 50)
+
+
+def test_splits_may_differ_on_a_photos_boxes():
+    splits = {"test_0": [photo("b.jpg", (50, 100), (2, 3, 20, 30))], "test_1": [photo("b.jpg")]}
+    chosen = choose_tiles(splits, SPLIT_OPTIONS)
+    counts = {split: sum(len(t.boxes_xyxy) for t in tiles) for split, tiles in chosen.items()}
+    assert counts == {"test_0": 1, "test_1": 0}
+    (cut,) = photos_to_cut(splits, chosen)
+    assert len(cut.tiles) == 3
+
+
+def test_photos_of_one_stem_would_overwrite_each_other():
+    splits = {"test": [photo("a/b.jpg"), photo("a/b.png")]}
+    with pytest.raises(UserError, match=r"a/b\.jpg and a/b\.png, which both give a/b_y00000_x0"):
+        photos_to_cut(splits, choose_tiles(splits, SPLIT_OPTIONS))
+
+
+def test_a_photo_has_one_size():
+    splits = {"test_0": [photo("b.jpg")], "test_1": [photo("b.jpg", (50, 101))]}
+    with pytest.raises(UserError, match=r"b\.jpg with \(H, W\) = \(50, 100\) and \(50, 101\)"):
+        photos_to_cut(splits, choose_tiles(splits, SPLIT_OPTIONS))
+
+
+def test_no_photos():
+    assert photos_to_cut({"test": []}, choose_tiles({"test": []}, SPLIT_OPTIONS)) == []

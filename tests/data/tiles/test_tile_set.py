@@ -4,6 +4,11 @@ import dataclasses
 import errno
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -12,8 +17,7 @@ from acnet.data.tiles import tile_set as tile_set_module
 from acnet.data.tiles.tile_plan import TileOptions
 from acnet.data.tiles.tile_set import tile_set
 from acnet.errors import UserError
-from tests.data.samples import write_photo
-from tests.data.tiles.samples import contents, write_set
+from tests.data.samples import contents, write_photo, write_set
 
 OPTIONS = TileOptions(tile_px=64, overlap_px=32)
 SPLITS = {"train_0": ["a.png", "b.png"], "test_0": ["c.png"], "test_1": ["a.png", "d.png"]}
@@ -80,15 +84,9 @@ def test_a_photo_of_several_splits_is_cut_once_and_not_again(layout):
 @pytest.mark.parametrize(
     "other",
     [
-        {"tile_px": 80},
-        {"overlap_px": 0},
-        {"image_format": "png"},
-        {"image_format": "png", "png_level": 0},
-        {"jpeg_quality": 30},
-        {"min_share": 1.0},
-        {"empty_share": 0.9},
-        {"train_splits": ("*",)},
-        {"virtual": True},
+        *({"tile_px": 80}, {"overlap_px": 0}, {"min_share": 1.0}, {"empty_share": 0.9}),
+        *({"jpeg_quality": 30}, {"image_format": "png"}, {"image_format": "png", "png_level": 0}),
+        *({"train_splits": ("*",)}, {"virtual": True}),
     ],
     ids=str,
 )
@@ -177,12 +175,6 @@ def test_virtual_tiles_are_those_of_png_without_their_pictures(layout):
     assert read(layout.manifest)["tiles"]["options"]["virtual"] is True
 
 
-def test_a_set_that_is_not_prepared(tmp_path):
-    with pytest.raises(UserError, match="must be prepared"):
-        tile_set(PreparedLayout.of_folder(tmp_path), OPTIONS)
-    assert not list(tmp_path.iterdir())
-
-
 @pytest.mark.parametrize("folder", ["tiles", "annotations"])
 def test_nothing_is_written_through_a_link_out_of_the_set(layout, tmp_path, folder):
     outside = tmp_path / "outside"
@@ -223,3 +215,38 @@ def test_photos_below_the_folder_keep_their_place(tmp_path):
     assert len(list((layout.tiles / "x").glob("a_y*.jpg"))) == 12
     tile_set(layout, dataclasses.replace(OPTIONS, virtual=True))
     assert not layout.tiles.exists()
+
+
+REPO_ROOT = Path(__file__).resolve().parents[3]
+NAMES = [f"{i:02d}.png" for i in range(8)]
+PNG = TileOptions(tile_px=64, overlap_px=48, image_format="png")
+COMMAND = ["--tile", "64", "--overlap", "48", "--format", "png", "--workers", "2"]
+
+
+@pytest.mark.parametrize("cut_photos", [0, 3])
+def test_a_killed_run_is_finished_with_the_same_bytes(tmp_path, cut_photos):
+    for name in NAMES:
+        write_photo(tmp_path / "photos" / name, (260, 300))
+    splits = {"train": NAMES[4:], "test": NAMES[:4]}
+    whole, killed = (
+        write_set(tmp_path / name, tmp_path / "photos", splits) for name in ("one", "two")
+    )
+    tile_set(whole, PNG)
+    journal = killed.folder / "tiles.jsonl"
+    command = [sys.executable, "-m", "acnet.cli.main", "data", "tile", killed.folder, *COMMAND]
+    with subprocess.Popen(command, cwd=REPO_ROOT, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            if journal.is_file() and journal.read_text().count("\n") > cut_photos:
+                process.send_signal(signal.SIGKILL)
+                break
+            time.sleep(0.001)
+    assert process.wait() == -signal.SIGKILL, "it ended before it was killed"
+    assert "tiles" not in json.loads(killed.manifest.read_text())
+    cut_before = set(journal.read_text().splitlines()[1:])
+    times = {path.name: path.stat().st_mtime_ns for path in killed.tiles.glob("*.png")}
+
+    tile_set(killed, PNG)
+    assert contents(killed.folder) == contents(whole.folder)
+    for line in cut_before:  # what was finished is not done again
+        for name in json.loads(line)["tiles"]:
+            assert (killed.tiles / name).stat().st_mtime_ns == times[name]

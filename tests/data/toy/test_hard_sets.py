@@ -155,14 +155,3 @@ def test_before_they_are_drawn_the_name_tells_the_command(tmp_path):
     register_all(tmp_path)
     with pytest.raises(UserError, match=r"acnet data toy-tests .*toy_tests$"):
         DatasetCatalog.get("toy_tests_scale")
-
-
-def test_again_is_nothing_new_and_other_photos_need_leave(written, capsys):
-    layout = PreparedLayout(written, "toy_tests")
-    command = ["data", "toy-tests", str(layout.folder), "--photos", "5", "--size", "64"]
-    before = layout.annotations("scale").read_bytes()
-    assert main.main([*command, "--workers", "1"]) == 0
-    assert layout.annotations("scale").read_bytes() == before
-    capsys.readouterr()
-    assert main.main([*command, "--workers", "1", "--seed", "8"]) == 2
-    assert "--overwrite" in capsys.readouterr().err
