@@ -45,7 +45,9 @@ _PREDICTION_KEYS = (
     "train.amp",
     "train.channels_last",
     "train.sync_bn",
+    "photos",
 )
+_MAY_LACK = ("photos",)  # then photos are seen as they are
 _SUFFIXES = (".py", ".yaml", ".yml", *_READERS)
 
 
@@ -289,6 +291,8 @@ def prediction_config(cfg: "DictConfig") -> str:
     kept = OmegaConf.create({})
     for key in _PREDICTION_KEYS:
         value = OmegaConf.select(plain, key)
+        if value is None and key in _MAY_LACK:
+            continue
         if value is None:
             raise UserError(
                 f"A bundle takes {key} over from the training's config. Received one without it; "

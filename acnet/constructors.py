@@ -216,6 +216,8 @@ TRAIN = {
     "log_period": LARGE, "max_iter": (LARGE, None), "output_dir": re.compile(r"[^\0]{0,1000}"),
     "overwrite": bool, "seed": (-1, 2**63 - 1), "sync_bn": bool,
 }
+# At which scale a training saw photos; see `acnet.photos.scale`.
+PHOTOS = {"size_px": ((32, 8192), None), "lesion_px": ((1.0, 8192.0), None)}
 # fmt: on
 
 MAX_PARAMETERS = 400_000_000  # of a model: 1.6 GB

@@ -23,6 +23,7 @@ import yaml
 
 from acnet.constructors import (
     CONSTRUCTORS,
+    PHOTOS,
     TRAIN,
     WITHOUT_EFFECT,
     ConfigError,
@@ -191,6 +192,8 @@ def _checked_config(content: dict[str, Any]) -> dict[str, Any]:
             checked[name] = _checked(value, _ROLES[name], name)
         elif name == "train":
             checked[name] = _mapping(value, TRAIN, name, others=True)
+        elif name == "photos":
+            checked[name] = _mapping(value, PHOTOS, name)
         elif name == "dataloader":
             checked[name] = _mapping(value, _LOADERS, name, others=True, partial=True)
         else:

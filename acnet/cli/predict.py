@@ -161,11 +161,12 @@ def _load(args: argparse.Namespace) -> "Predictor":
         precision=args.precision,
         optimize=dataclasses.replace(optimizations, compile=args.compile),
         engine=args.engine,
+        photo_size=args.photo_size,
     )
-    tiling = {"overlap_px": args.tile_overlap, "batch_size": args.tile_batch}
-    tiling = {name: value for name, value in tiling.items() if value is not None}
-    if args.tile_size is not None:
-        tiling["tile_px"] = None if args.tile_size == "whole" else args.tile_size
+    wanted = {"tile_px": args.tile_size, "overlap_px": args.tile_overlap}
+    wanted["batch_size"] = args.tile_batch
+    tiling = {name: value for name, value in wanted.items() if value is not None}
+    tiling = {name: None if value == "whole" else value for name, value in tiling.items()}
     predictor.tiling = dataclasses.replace(predictor.tiling, **tiling)
     return predictor
 
@@ -195,11 +196,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "images", nargs="+", type=path, metavar="IMAGE", help="photo, or folder of photos"
     )
     parser.add_argument(
-        "--output",
-        type=path,
-        default=Path("results"),
-        metavar="DIR",
-        help="folder for the results; default results",
+        "--output", type=path, default=Path("results"), metavar="DIR", help="default results"
     )
     _add_model_options(parser)
     _add_tiling_options(parser)
@@ -240,8 +237,8 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=("config", "auto", "float32", "bfloat16", "float16"),
         default="auto",
-        help="auto (default): the fastest that the device computes natively, or that of the "
-        "export; config: as in the training, or in the export",
+        help="auto (default): the fastest that the device has, or that of the export; config: as "
+        "in the training",
     )
     group.add_argument(
         "--optimize",
@@ -265,6 +262,14 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
 def _add_tiling_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("large photos")
     group.add_argument(
+        "--photo-size",
+        type=_photo_size,
+        default="auto",
+        metavar="PX",
+        help="long side at which photos are seen, or native; auto (default): as in training, where "
+        "that was one size corrected by the lesions in each photo",
+    )
+    group.add_argument(
         "--tile-size",
         type=_tile_size,
         metavar="PX",
@@ -272,22 +277,13 @@ def _add_tiling_options(parser: argparse.ArgumentParser) -> None:
         "whole for a config that resizes photos",
     )
     group.add_argument(
-        "--tile-overlap",
-        type=natural_int,
-        metavar="PX",
-        help="what neighbouring tiles share, at least; default 128",
+        "--tile-overlap", type=natural_int, metavar="PX", help="that tiles share; default 128"
     )
     group.add_argument(
-        "--tile-batch",
-        type=positive_int,
-        metavar="N",
-        help="tiles that go through the model at once; default 1",
+        "--tile-batch", type=positive_int, metavar="N", help="tiles at once; default 1"
     )
     group.add_argument(
-        "--max-detections",
-        type=positive_int,
-        metavar="N",
-        help="best detections that a photo in tiles keeps; default 1000",
+        "--max-detections", type=positive_int, metavar="N", help="in a cut photo; default 1000"
     )
     group.add_argument(
         "--max-megapixels",
@@ -341,6 +337,10 @@ def _device(text: str) -> str:
     if not re.fullmatch(r"auto|cpu|mps|(cuda|xpu)(:\d+)?", text):
         raise argparse.ArgumentTypeError(f"auto, cpu or cuda:NUMBER is needed, received {text}")
     return text
+
+
+def _photo_size(text: str) -> int | str:
+    return text if text in ("auto", "native") else positive_int(text)
 
 
 def _tile_size(text: str) -> int | str:

@@ -104,8 +104,8 @@ class CountModel:
     """A score threshold that makes counts right, and how far they may be wrong.
 
     Args:
-        merge: What merged the detections that it was fitted to, such as "soft_nms-linear"; the
-            scores of another merging mean something else.
+        merge: What merged the detections that it was fitted to, such as "nms", with the size at
+            which photos were seen, where that was not their own; other scores mean something else.
         threshold: A detection counts where its score is at least this.
         coverage: Share of photos whose true count the interval shall hold, such as 0.9.
         quantile: Conformal quantile of |true - counted| / sqrt(counted + 1).
@@ -270,10 +270,10 @@ def check_merge(model: CountModel, merge_name: str, *, source: str) -> None:
     """
     if model.merge != merge_name:
         raise UserError(
-            "A count model's threshold was fitted to scores of one way of merging detections, and "
-            f"means nothing for another. Received {source}, fitted to {model.merge!r}, where "
-            f"{merge_name!r} merges. Choose the same merging, or fit another count model by "
-            "`acnet calibrate`."
+            "A count model's threshold was fitted to scores of one way of sizing photos and merging"
+            f" detections, and means nothing for another. Received {source}, fitted to "
+            f"{model.merge!r}, where {merge_name!r} is used. Choose the same --photo-size, or fit "
+            "another count model by `acnet calibrate`."
         )
 
 

@@ -160,6 +160,7 @@ def _input_for_programs(cfg: DictConfig, tile_px: int) -> dict[str, Any]:
         "parts_xyxy": "(B, 4) float32, where centres of detections are wanted; 0 0 width height "
         "for all",
         "input_format": cfg.model.input_format,
+        "photos": dict(cfg.get("photos", {})),  # long side to bring whole photos to, if any
         "pixel_mean": list(cfg.model.pixel_mean),
         "pixel_std": list(cfg.model.pixel_std),
         "outputs": "boxes (B, N, 4) XYXY pixels, scores (B, N), classes (B, N); a score of -1 "

@@ -7,13 +7,14 @@ Shape shorthand:
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from detectron2.config import instantiate
 from detectron2.data import transforms as T
 from detectron2.modeling.meta_arch import GeneralizedRCNN
@@ -94,6 +95,16 @@ class EagerEngine:
         """Same as `Engine.detect`."""
         with torch.inference_mode(), self.precision.autocast():
             return detect(self.model, inputs, parts_xyxy)
+
+    def saliency(self, inputs: list[dict]) -> list[np.ndarray]:
+        """Return (h, w) maps at the size of each input, of a model with mask attention."""
+        with torch.inference_mode(), self.precision.autocast():
+            batch = self.model.preprocess_image(inputs)
+            grid = self.model.backbone.saliency(batch.tensor).float()
+        padded_hw = batch.tensor.shape[-2:]
+        full = F.interpolate(grid, padded_hw, mode="bilinear", align_corners=False)[:, 0]
+        sizes = zip(full.cpu().numpy(), batch.image_sizes, strict=True)
+        return [one[:height, :width] for one, (height, width) in sizes]
 
 
 def detect(
@@ -279,6 +290,7 @@ class ExportedModel:
         input_format: "BGR" or "RGB".
         augmentations: what the config's test set does to a picture before the model sees it.
         class_names: by class index.
+        photos: at which scale photos were seen in training, as the config says it.
     """
 
     engine: ExportedEngine
@@ -286,6 +298,7 @@ class ExportedModel:
     input_format: str
     augmentations: list[T.Augmentation]
     class_names: list[str]
+    photos: Mapping[str, Any]
 
 
 def load_exported_model(
@@ -327,4 +340,5 @@ def load_exported_model(
         input_format=cfg.model.input_format,
         augmentations=list(instantiate(cfg.dataloader.test.mapper.augmentations)),
         class_names=list(cfg.class_names),
+        photos=cfg.get("photos", {}),
     )

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from detectron2.data import transforms as T
 from detectron2.structures import Boxes, Instances
 
@@ -28,7 +27,6 @@ from acnet.inference.trained_model import (
 from acnet.photos.count import CountRule, PhotoCount, photo_traits
 from acnet.photos.grid import Progress, TilingOptions, tile_batches
 from acnet.photos.merge import (
-    NMS,
     MergeOptions,
     TileDetections,
     blend_saliency,
@@ -37,6 +35,7 @@ from acnet.photos.merge import (
 )
 from acnet.photos.read import Photo, as_bgr
 from acnet.photos.results import digest
+from acnet.photos.scale import AUTO, PhotoSize, resize, see
 
 CPU = torch.device("cpu")
 
@@ -54,6 +53,7 @@ def load(
     precision: str = "auto",
     optimize: bool | Optimizations = True,
     engine: str = "auto",
+    photo_size: PhotoSize = AUTO,
 ) -> "Predictor":
     """Make a predictor of weights; all else that it needs is found in or beside them.
 
@@ -64,14 +64,15 @@ def load(
         config: Of a checkpoint without its config.yaml: a name such as "toy/acnet_r18", a file, or
             what `load_config` gave.
         overrides: Changes to the config, "path.key=value".
-        tiling: Where photos are cut. By default as `TilingOptions()`, unless the config's test set
-            resizes its pictures: such a model was trained on whole ones, and none is cut. An
-            exported file decides the size of the tiles itself.
+        tiling: Where photos are cut. By default as `TilingOptions()`; nowhere if the config's test
+            set resizes its pictures; in the tiles of an exported file.
         merge: How the detections of tiles are merged; by default `MergeOptions()`.
         count_model: Or its file; by default the one in a bundle, or count.json beside a checkpoint.
-        score_threshold: Lowest score that counts, without interval and grade; by default that of
-            the count model, else 0.5.
+        score_threshold: To count without a model; 0.5 where there is neither.
         precision, optimize, engine: See `load_model`.
+        photo_size: At which size photos are seen: the long side in pixels, "native" for their own,
+            or "auto": as in training where that saw photos as they are, else the size at which the
+            lesions that a first look finds measure what they did in training.
 
     Raises:
         UserError: Something is unknown, or weights cannot be read or do not fit.
@@ -82,16 +83,12 @@ def load(
         print(predictor.count("photo.jpg"))
     """
     weights = find_weights(source)
-    rule = find_count_rule(weights, NMS, count_model=count_model, score_threshold=score_threshold)
-    model = load_model(
-        weights,
-        config,
-        overrides,
-        device=device,
-        precision=precision,
-        optimize=optimize,
-        engine=engine,
-    )
+    options = {"precision": precision, "optimize": optimize, "engine": engine}
+    model = load_model(weights, config, overrides, device=device, **options)
+    sizing = dataclasses.replace(model.sizing, wanted=photo_size)
+    model = dataclasses.replace(model, sizing=sizing)
+    name = sizing.merge_name
+    rule = find_count_rule(weights, name, count_model=count_model, score_threshold=score_threshold)
     return Predictor(model, tiling=tiling, merge=merge, rule=rule)
 
 
@@ -109,9 +106,8 @@ class Predictor:
         merge: How the detections of tiles are merged.
         rule: Which detections count as lesions.
         optimizations: What was changed in the model for speed.
+        sizing: At which size photos are seen.
     """
-
-    merge_name = NMS  # thresholds are fitted for one way of merging
 
     def __init__(
         self,
@@ -141,17 +137,12 @@ class Predictor:
                 DeprecationWarning,
                 stacklevel=2,
             )
-            model = load_model(
-                find_weights(weights),
-                model,
-                device=device,
-                precision=precision,
-                optimize=optimize,
-                engine=engine,
-            )
+            options = {"precision": precision, "optimize": optimize, "engine": engine}
+            model = load_model(find_weights(weights), model, device=device, **options)
         self.engine = model.engine
         self.class_names = model.class_names
         self.optimizations = model.optimizations
+        self.sizing = model.sizing
         self.merge = MergeOptions() if merge is None else merge
         self.rule = CountRule() if rule is None else rule
         self._loaded = model
@@ -199,6 +190,11 @@ class Predictor:
         )
 
     @property
+    def merge_name(self) -> str:
+        """What sizes photos and merges their tiles; count models are fitted to one way."""
+        return self.sizing.merge_name
+
+    @property
     def identity(self) -> str:
         """Hash of what decides the answers: weights, config, and all options but the rule's."""
         return digest(
@@ -206,6 +202,7 @@ class Predictor:
                 self._weights_sha256,
                 self._loaded.config_digest,
                 dataclasses.asdict(self.tiling),
+                dataclasses.asdict(self.sizing),
                 dataclasses.asdict(self.merge),
                 self.engine.name,
                 self.device.type,
@@ -226,8 +223,7 @@ class Predictor:
         Args:
             photos: A path, a file's bytes, a PIL image, or an array (H, W, 3) uint8 in BGR; or a
                 list, tuple or generator of such.
-            progress: Called after each batch of tiles with how many of the photo's tiles are done
-                and how many it has.
+            progress: Called after each batch of tiles with how many are done, and of how many.
 
         Returns:
             On the CPU, `pred_boxes` in the photo's own pixels (upright, where a file says how it
@@ -259,6 +255,9 @@ class Predictor:
 
     def detect(self, photo_bgr: np.ndarray, *, progress: Progress | None = None) -> TileDetections:
         """Detect the lesions of one photo, (H, W, 3) uint8 in BGR, as arrays of numpy."""
+        return see(photo_bgr, self.sizing, lambda seen: self._detect_at_size(seen, progress))
+
+    def _detect_at_size(self, photo_bgr: np.ndarray, progress: Progress | None) -> TileDetections:
         image_hw = photo_bgr.shape[:2]
         tiles = self.tiling.tiles(image_hw)
         parts = self.tiling.parts(tiles)
@@ -299,12 +298,14 @@ class Predictor:
         """Whether there is a mask attention to look at (MAMA); exported files have none."""
         return isinstance(self.engine, EagerEngine) and hasattr(self.model.backbone, "saliency")
 
-    def saliency(self, photo: Photo, *, progress: Progress | None = None) -> np.ndarray:
+    def saliency(
+        self, photo: Photo, *, progress: Progress | None = None, photo_size_px: int | None = None
+    ) -> np.ndarray:
         """Show where the mask attention expects lesions.
 
         Args:
-            photo: As for a call, but one.
-            progress: As for a call.
+            photo, progress: As for a call, but one photo.
+            photo_size_px: Long side at which the photo is seen, where a prediction chose it.
 
         Returns:
             (h, w) float32 in [0, 1] over the whole photo: of the size at which the model saw it,
@@ -319,25 +320,18 @@ class Predictor:
                 "or an exported one; check has_saliency first."
             )
         image = as_bgr(photo)
+        if photo_size_px is None and self.sizing.follows:
+            photo_size_px = self.detect(image).photo_size_px
+        image = resize(image, photo_size_px or self.sizing.first(image.shape[:2]))
         tiles = self.tiling.tiles(image.shape[:2])
         maps = (
             one
             for _, batch in tile_batches(image, tiles, self.tiling.batch_size)
-            for one in self._saliency(batch)
+            for one in self.engine.saliency([self._prepare(picture) for picture in batch])
         )
         if len(tiles) == 1:
             return next(maps)
         return blend_saliency(maps, tiles, image.shape[:2], progress=progress)
-
-    def _saliency(self, images: list[np.ndarray]) -> list[np.ndarray]:
-        """(h, w) maps at the size of the model's input."""
-        with torch.inference_mode(), self.precision.autocast():
-            batch = self.model.preprocess_image([self._prepare(image) for image in images])
-            grid = self.model.backbone.saliency(batch.tensor).float()
-        padded_hw = batch.tensor.shape[-2:]
-        full = F.interpolate(grid, padded_hw, mode="bilinear", align_corners=False)[:, 0]
-        sizes = zip(full.cpu().numpy(), batch.image_sizes, strict=True)
-        return [one[:height, :width] for one, (height, width) in sizes]
 
     def _prepare(self, image: np.ndarray) -> dict:
         """Make the dict that detectron2's models take of a picture."""

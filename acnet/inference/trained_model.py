@@ -32,6 +32,7 @@ from acnet.inference.optimize import NOTHING, Optimizations, optimize_for_infere
 from acnet.photos.count import DEFAULT_THRESHOLD, CountRule
 from acnet.photos.grid import TilingOptions
 from acnet.photos.results import digest
+from acnet.photos.scale import PhotoSizing
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +82,7 @@ class LoadedModel:
         augmentations: What is done to a picture before the model sees it.
         class_names: By class index.
         tiling: How photos are cut where nobody says otherwise.
+        sizing: At which size photos were seen in training.
         optimizations: What was changed in the model for speed.
         weights: The file.
         config_digest: Hash of what decides in the config; "" where the file holds its config.
@@ -91,6 +93,7 @@ class LoadedModel:
     augmentations: list[T.Augmentation]
     class_names: list[str]
     tiling: TilingOptions
+    sizing: PhotoSizing
     optimizations: Optimizations
     weights: Path
     config_digest: str
@@ -166,6 +169,7 @@ def load_model(
             augmentations=exported.augmentations,
             class_names=exported.class_names,
             tiling=_tiling(exported.augmentations, exported.settings.tile_px, exact=True),
+            sizing=PhotoSizing(**exported.photos),
             optimizations=NOTHING,
             weights=weights,
             config_digest="",
@@ -180,6 +184,7 @@ def load_model(
         augmentations=trained.augmentations,
         class_names=trained.class_names,
         tiling=_tiling(trained.augmentations, TilingOptions.tile_px, exact=False),
+        sizing=PhotoSizing(**config.get("photos", {})),
         optimizations=choices,
         weights=weights,
         config_digest=config_digest(config),
@@ -206,9 +211,13 @@ def find_count_rule(
 
     Args:
         weights: In or beside which a count model is looked for where none is given.
-        merge_name: What merges the tiles of a photo; a count model is fitted to one way.
+        merge_name: What sizes photos and merges their tiles; a count model is fitted to one way.
         count_model: Or its file.
         score_threshold: To count without a model.
+
+    Returns:
+        The rule. A count model of the weights' own that was fitted to another way gives its
+        threshold alone, without interval and grade.
 
     Raises:
         UserError: Both are given, or the model cannot be used.
@@ -221,7 +230,8 @@ def find_count_rule(
     if score_threshold is not None:
         return CountRule(threshold=score_threshold)
     source = f"{weights}"
-    if count_model is None:
+    is_own = count_model is None
+    if is_own:
         beside = texts_beside(weights)
         if beside is not None:
             count_model = beside.count_model
@@ -232,6 +242,13 @@ def find_count_rule(
     if not isinstance(count_model, CountModel):
         source = f"--count-model {count_model}"
         count_model = read_count_model(Path(count_model))
+    if is_own and count_model.merge != merge_name:
+        logger.warning(
+            "The count model of %s was fitted to %r, and %r is asked for: its threshold is used, "
+            "and counts come without interval and grade.",
+            *(weights, count_model.merge, merge_name),
+        )
+        return CountRule(threshold=count_model.threshold)
     check_merge(count_model, merge_name, source=source)
     return CountRule(threshold=count_model.threshold, model=count_model)
 

@@ -82,6 +82,7 @@ class Outcome:
                     "photo": result.name,
                     "width": result.image_hw[1],
                     "height": result.image_hw[0],
+                    "photo_size_px": result.photo_size_px,
                     **dataclasses.asdict(result.count),
                     "seconds": round(result.seconds, 2),
                     "warning": result.warning,
@@ -141,22 +142,20 @@ def predict_folder(
         return None
     results, failed = collect(jobs, store, detector.rule)
     model = detector.rule.model
-    about = {
-        "threshold": detector.rule.threshold,
-        "model": None if model is None else dataclasses.asdict(model),
-    }
+    about = {"threshold": detector.rule.threshold, "model": model and dataclasses.asdict(model)}
     write_results(
         output,
         results,
         failed,
         rows=all_rows(jobs, store, detector.rule),
         class_names=detector.class_names,
-        info={"merge": detector.merge_name, "count": about},
+        info={"merge": detector.merge_name, **detector.sizing.about, "count": about},
         bom=bom,
     )
     tables = [*TABLES, *(["failed.csv"] if failed else [])]
     tables += ["warnings.csv"] if any(result.warning for result in results) else []
-    write_gallery(output / PAGE, results, failed, rule=detector.rule, files=tables)
+    options = {"rule": detector.rule, "trained_px": detector.sizing.size_px}
+    write_gallery(output / PAGE, results, failed, files=tables, **options)
     _tidy(store)
     return Outcome(results=results, failed=failed, rule=detector.rule)
 
@@ -297,6 +296,7 @@ def _result(job: Job, part: Part, rule: CountRule) -> PhotoResult:
         ),
         count=count,
         seconds=part.seconds,
+        photo_size_px=part.photo_size_px,
         files=part.files,
         warning=part.warning,
     )

@@ -11,6 +11,7 @@ Shape shorthand in this module:
     E: number of pairs
 """
 
+import dataclasses
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -70,19 +71,22 @@ class TileDetections:
         scores: (N,) float32, 0 to 1.
         classes: (N,) int64.
         tiles: (N,) int64, the index of the tile that each was found in.
+        photo_size_px: Long side at which the photo was seen, None for its own pixels.
     """
 
     boxes_xyxy: np.ndarray
     scores: np.ndarray
     classes: np.ndarray
     tiles: np.ndarray
+    photo_size_px: int | None = None
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def take(self, chosen: np.ndarray | slice) -> "TileDetections":
         """Return some of the detections, by index or mask."""
-        return TileDetections(
+        return dataclasses.replace(
+            self,
             boxes_xyxy=self.boxes_xyxy[chosen],
             scores=self.scores[chosen],
             classes=self.classes[chosen],

@@ -19,6 +19,7 @@ from acnet.evaluation.counting import GRADE_NAMES
 from acnet.files import write_text
 from acnet.photos.count import CountRule
 from acnet.photos.results import FailedPhoto, PhotoResult
+from acnet.photos.scale import seen_otherwise
 from acnet.templates import render
 
 GALLERY_TITLE = "Lesions found"
@@ -39,6 +40,7 @@ def write_gallery(
     *,
     rule: CountRule,
     files: Sequence[str],
+    trained_px: int | None = None,
 ) -> None:
     """Write the page, whole or not at all.
 
@@ -48,6 +50,7 @@ def write_gallery(
         failed: Photos that are left out.
         rule: That counted the lesions.
         files: Names beside the page that programs read.
+        trained_px: Long side of photos in training; None for tiles of photos as they are.
     """
     script = resources.files("acnet.templates").joinpath("gallery.js").read_text("utf-8")
     has_grades = rule.model is not None and rule.model.has_grade
@@ -55,7 +58,7 @@ def write_gallery(
     text = render(
         "gallery.html.j2",
         title=GALLERY_TITLE,
-        photos=[_card(result) for result in results],
+        photos=[_card(result, trained_px) for result in results],
         failed=failed,
         total=sum(result.count.count or 0 for result in results),
         uncounted=sum(result.count.count is None for result in results),
@@ -72,7 +75,7 @@ def write_gallery(
     write_text(path, text)
 
 
-def _card(result: PhotoResult) -> dict:
+def _card(result: PhotoResult, trained_px: int | None) -> dict:
     count, files = result.count, result.files
     if count.count is None:
         lesions = count.note
@@ -92,6 +95,7 @@ def _card(result: PhotoResult) -> dict:
         "height": result.image_hw[0],
         "seconds": result.seconds,
         "warning": result.warning,
+        "seen": seen_otherwise(result.photo_size_px, trained_px),
         "full": full,
         "small": files.get("thumbnail", full),
         "attention": files.get("attention"),

@@ -28,7 +28,9 @@ from acnet.photos.count import PhotoCount
 from acnet.photos.sources import Source
 
 FIRST_CATEGORY_ID = 1  # 0 breaks pycocotools' matching
-COUNTS_HEADER = ("photo", "count", "low", "high", "grade", "counted", "note", "seconds")
+COUNTS_HEADER = (
+    *("photo", "count", "low", "high", "grade", "counted", "note", "seconds", "photo_size_px"),
+)
 LESIONS_HEADER = ("photo", "x", "y", "width", "height", "class", "score", "probability")
 FAILED_HEADER = ("photo", "reason")
 WARNINGS_HEADER = ("photo", "warning")
@@ -56,6 +58,7 @@ class PhotoResult:
         rows: The detections that count, as COCO results without image_id.
         count: Its lesions.
         seconds: Of reading and predicting.
+        photo_size_px: Long side at which it was seen.
         files: Path of each picture in the output folder, by kind.
         warning: What the reader of its count should know.
     """
@@ -66,6 +69,7 @@ class PhotoResult:
     rows: list[dict]
     count: PhotoCount
     seconds: float
+    photo_size_px: int
     files: Mapping[str, str] = field(default_factory=dict)
     warning: str = ""
 
@@ -191,6 +195,7 @@ def write_results(
             "file_name": result.name,
             "width": result.image_hw[1],
             "height": result.image_hw[0],
+            "photo_size_px": result.photo_size_px,
         }
         for result in results
     ]
@@ -236,5 +241,5 @@ def _count_row(result: PhotoResult) -> tuple:
     count = result.count  # csv writes None as an empty cell
     return (
         *(result.name, count.count, count.low, count.high, count.grade, count.counted, count.note),
-        f"{result.seconds:.2f}",
+        *(f"{result.seconds:.2f}", result.photo_size_px),
     )

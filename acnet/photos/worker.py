@@ -40,6 +40,7 @@ from acnet.photos.grid import Progress
 from acnet.photos.merge import TileDetections
 from acnet.photos.read import read_photo_file
 from acnet.photos.results import FIRST_CATEGORY_ID, arrays_of, digest, rows_of
+from acnet.photos.scale import PhotoSizing
 from acnet.photos.sources import Source, without_folders
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class Detector(Protocol):
         rule: Which detections count.
         merge_name: What merges the tiles of a photo.
         identity: Hash of weights, config and whatever else decides what is found.
+        sizing: At which size photos are seen.
         has_saliency: Whether there is a mask attention to look at.
     """
 
@@ -70,12 +72,13 @@ class Detector(Protocol):
     rule: CountRule
     merge_name: str
     identity: str
+    sizing: PhotoSizing
     has_saliency: bool
 
     def detect(self, photo_bgr: np.ndarray, *, progress: Progress | None = None) -> TileDetections:
         """Find the lesions of a photo, best first."""
 
-    def saliency(self, photo_bgr: np.ndarray) -> np.ndarray:
+    def saliency(self, photo_bgr: np.ndarray, *, photo_size_px: int | None = None) -> np.ndarray:
         """Show where the mask attention expects lesions, in [0, 1] over the whole photo."""
 
 
@@ -102,6 +105,7 @@ class Part:
         image_hw: Its height and width in pixels, upright.
         rows: Its detections as COCO results, without the photo's id.
         seconds: Of reading and predicting.
+        photo_size_px: Long side at which it was seen.
         drawn: Hash of the options that its pictures were drawn with.
         files: Path of each picture in the output folder, by kind.
         warning: What was wrong with its file, though it could be read.
@@ -111,6 +115,7 @@ class Part:
     image_hw: tuple[int, int]
     rows: list[dict]
     seconds: float
+    photo_size_px: int
     drawn: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
     warning: str = ""
@@ -234,7 +239,7 @@ def _check_part(part: Part, classes: int) -> None:
     if (
         len([_number(trait) for trait in part.traits]) != NUM_TRAITS
         or not isinstance(part.rows, list)
-        or min(height, width) < 1
+        or min(height, width, _number(part.photo_size_px, int)) < 1
         or _number(part.seconds) < 0
         or not all(map(_is_text, texts))
     ):
@@ -301,6 +306,7 @@ class PhotoWorker:
                     image_hw=photo.image_bgr.shape[:2],
                     rows=rows_of(found.boxes_xyxy, found.scores, found.classes),
                     seconds=time.perf_counter() - start,
+                    photo_size_px=found.photo_size_px or max(photo.image_bgr.shape[:2]),
                     warning=photo.warning,
                     traits=photo_traits(photo.image_bgr).tolist(),
                 )
@@ -316,7 +322,9 @@ class PhotoWorker:
         self._store.remove_pictures(part.files.values())
         rule = self._detector.rule
         rows = rule.with_probabilities(part.rows)
-        saliency = self._detector.saliency(photo_bgr) if self._drawing.attention else None
+        saliency = None
+        if self._drawing.attention:
+            saliency = self._detector.saliency(photo_bgr, photo_size_px=part.photo_size_px)
         files = write_pictures(
             self._store.output,
             job.source.stem,

@@ -41,6 +41,7 @@ def save_as_predict_does(
             rows=[],
             count=PhotoCount(count=0),
             seconds=0.0,
+            photo_size_px=640,
         )
         for image_id, photo in photos
     ]

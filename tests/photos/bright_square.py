@@ -10,6 +10,7 @@ from acnet.photos.count import CountRule
 from acnet.photos.draw import DrawingOptions
 from acnet.photos.folder import Outcome, predict_folder
 from acnet.photos.merge import TileDetections
+from acnet.photos.scale import PhotoSizing
 from acnet.photos.sources import find_photos
 
 SQUARE_XYXY = (8, 4, 16, 12)  # of `photo`: left of the middle and above it, so each turn shows
@@ -28,6 +29,7 @@ class BrightSquare:
     class_names = ("acne",)
     merge_name = "nms"
     has_saliency = True
+    sizing = PhotoSizing()
 
     def __init__(
         self,
@@ -58,7 +60,7 @@ class BrightSquare:
             tiles=np.zeros(len(boxes), np.int64),
         )
 
-    def saliency(self, photo_bgr: np.ndarray) -> np.ndarray:
+    def saliency(self, photo_bgr: np.ndarray, *, photo_size_px=None) -> np.ndarray:
         return (photo_bgr.mean(axis=2) > 160).astype(np.float32)
 
 

@@ -224,7 +224,14 @@ def test_a_photo_at_the_limit_is_named(tmp_path, caplog, rows, weakest, is_told)
     found = [{"category_id": 1, "bbox": [0.0, 0.0, 1.0, 1.0], "score": score} for score in scores]
     store.write(
         "key",
-        Part(image_hw=(5, 7), rows=found, seconds=0.5, drawn="now", traits=[0.0] * NUM_TRAITS),
+        Part(
+            image_hw=(5, 7),
+            rows=found,
+            seconds=0.5,
+            photo_size_px=7,
+            drawn="now",
+            traits=[0.0] * NUM_TRAITS,
+        ),
     )
     job = Job(image_id=1, source=Source(tmp_path / "a.jpg", "a.jpg", "a"), key="key")
     with caplog.at_level(logging.WARNING, logger="acnet"):

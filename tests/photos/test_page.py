@@ -46,12 +46,20 @@ def result(name: str, count: PhotoCount, **files: str) -> PhotoResult:
     stem = name.rsplit(".", 1)[0]
     files = files or {"picture": f"pictures/{stem}.jpg", "thumbnail": f"thumbnails/{stem}.jpg"}
     return PhotoResult(
-        image_id=1, name=name, image_hw=(30, 40), rows=[], count=count, seconds=1.25, files=files
+        image_id=1,
+        name=name,
+        image_hw=(30, 40),
+        rows=[],
+        count=count,
+        seconds=1.25,
+        photo_size_px=40,
+        files=files,
     )
 
 
-def page(tmp_path, results, failed=(), rule=PLAIN) -> str:
-    write_gallery(tmp_path / "index.html", results, failed, rule=rule, files=["counts.csv"])
+def page(tmp_path, results, failed=(), rule=PLAIN, **options) -> str:
+    options = {"rule": rule, "files": ["counts.csv"], **options}
+    write_gallery(tmp_path / "index.html", results, failed, **options)
     text = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert Page(text).open == []  # every tag is closed, in order
     return text
@@ -71,6 +79,13 @@ def test_each_photo_has_a_card_with_links_to_its_pictures(tmp_path):
     ]
     assert "a.png: 3 lesions" in parsed.attributes("img", "alt")
     assert "b.png: 1 lesion" in parsed.attributes("img", "alt")
+
+
+def test_a_photo_that_was_seen_at_another_size_than_those_of_the_training_says_so(tmp_path):
+    photos = [result("a.png", PhotoCount(count=3))]
+    assert "seen at 40 px, trained at 640 px" in page(tmp_path, photos, trained_px=640)
+    assert "trained at" not in page(tmp_path, photos, trained_px=40)
+    assert "trained at" not in page(tmp_path, photos)
 
 
 def test_with_a_count_model_there_are_intervals_and_grades_to_sort_by(tmp_path):

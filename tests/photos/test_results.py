@@ -41,6 +41,7 @@ def result(image_id: int, count: PhotoCount) -> PhotoResult:
         rows=[],
         count=count,
         seconds=1.234,
+        photo_size_px=640,
     )
 
 
@@ -85,7 +86,13 @@ def test_files_are_coco(tmp_path):
     assert json.loads((tmp_path / "predictions.json").read_text()) == rows
     content = json.loads((tmp_path / "images.json").read_text())
     assert [image["id"] for image in content["images"]] == [1, 3]
-    assert content["images"][0] == {"id": 1, "file_name": "1.jpg", "width": 7, "height": 5}
+    assert content["images"][0] == {
+        "id": 1,
+        "file_name": "1.jpg",
+        "width": 7,
+        "height": 5,
+        "photo_size_px": 640,
+    }
     assert content["categories"] == [{"id": 1, "name": "acne"}, {"id": 2, "name": "scar"}]
     assert content["info"] == {"merge": "nms"}
 
@@ -95,10 +102,10 @@ def test_cells_that_need_a_count_model_are_empty_without_one(tmp_path):
     fitted = PhotoCount(count=8, low=2, high=14, grade=1, counted="x")
     write(tmp_path, [result(1, PhotoCount(count=3)), result(2, fitted), result(3, unlike)])
     assert read_csv(tmp_path / "counts.csv") == [
-        ["photo", "count", "low", "high", "grade", "counted", "note", "seconds"],
-        ["1.jpg", "3", "", "", "", "", "", "1.23"],
-        ["2.jpg", "8", "2", "14", "1", "x", "", "1.23"],
-        ["3.jpg", "", "", "", "", "", "unlike", "1.23"],
+        ["photo", "count", "low", "high", "grade", "counted", "note", "seconds", "photo_size_px"],
+        ["1.jpg", "3", "", "", "", "", "", "1.23", "640"],
+        ["2.jpg", "8", "2", "14", "1", "x", "", "1.23", "640"],
+        ["3.jpg", "", "", "", "", "", "unlike", "1.23", "640"],
     ]
 
 
@@ -133,7 +140,15 @@ def part(store: PartStore, *files: str, drawn: str = "now") -> Part:
         (store.output / file).parent.mkdir(exist_ok=True)
         (store.output / file).write_text(PICTURE_MARK)
     named = {"attention" if "attention" in file else "picture": file for file in files}
-    return Part(image_hw=(5, 7), rows=[ROW], seconds=0.5, drawn=drawn, files=named, traits=TRAITS)
+    return Part(
+        image_hw=(5, 7),
+        rows=[ROW],
+        seconds=0.5,
+        photo_size_px=7,
+        drawn=drawn,
+        files=named,
+        traits=TRAITS,
+    )
 
 
 def test_what_is_written_is_read(store):
