@@ -156,6 +156,8 @@ CONSTRUCTORS: dict[str, tuple[str, dict[str, Any]]] = {
         dict.fromkeys(("channels", "height", "width", "stride"), (COUNT, None))),
     "acnet.data.tiles.mapper.TileMapper": ("mapper", _MAPPER),
     "detectron2.data.DatasetMapper": ("mapper", _MAPPER),
+    "acnet.data.scale_jitter.ScaleJitterMapper": ("mapper", {"dataset": "dataset",
+        "photo_px": SIDE, "crop_px": SIDE, "scales": [(0.01, 16.0)], "image_format": FORMAT}),
     "acnet.engine.build_train_loader": ("train_loader", {**_LOADER, "total_batch_size": COUNT,
         "seed": (-1, 2**63 - 1), "aspect_ratio_grouping": bool}),
     "detectron2.data.build_detection_test_loader": ("test_loader", {**_LOADER,

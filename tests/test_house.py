@@ -238,7 +238,12 @@ def test_it_starts_at_once(code: str) -> None:
 
 
 # detectron2's catalogs, loader and evaluation loop are what these are for.
-FOR_DETECTRON2 = {"acnet.data.register", "acnet.data.tiles.mapper", "acnet.evaluation.evaluator"}
+FOR_DETECTRON2 = {
+    "acnet.data.register",
+    "acnet.data.scale_jitter",
+    "acnet.data.tiles.mapper",
+    "acnet.evaluation.evaluator",
+}
 
 
 @pytest.mark.parametrize("package", ["acnet.photos", "acnet.evaluation", "acnet.data"])
