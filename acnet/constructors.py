@@ -53,6 +53,7 @@ _RPN = {
     "anchor_boundary_thresh": SIGNED, "loss_weight": (POSITIVE, {"*": POSITIVE}),
     "box_reg_loss_type": {"smooth_l1", "giou", "diou", "ciou"}, "smooth_l1_beta": POSITIVE,
 }
+_NORMALIZER = {"box_normalizer": {"sampled", "positives"}}
 _RPN_HEAD = {
     "in_channels": COUNT, "num_anchors": (1, 256), "box_dim": (4, 5), "conv_dims": [(-1, 8192)],
 }
@@ -79,7 +80,7 @@ _PREDICTOR = {
     "loss_weight": (POSITIVE, {"*": POSITIVE}),
 }
 _SOFT_NMS = {
-    **_PREDICTOR, "soft_nms_method": {"linear", "gaussian", "hard"},
+    **_PREDICTOR, **_NORMALIZER, "soft_nms_method": {"linear", "gaussian", "hard"},
     "soft_nms_sigma": (0.001, 100.0), "score_floor": SHARE,
 }
 _MAPPER = {
@@ -127,7 +128,7 @@ CONSTRUCTORS: dict[str, tuple[str, dict[str, Any]]] = {
     "acnet.modeling.make_resnet_stage": ("stage", {"depth": (18, 152), "stage": (2, 5), **STAGE}),
     "detectron2.modeling.ResNet.make_default_stages": ("stages", {"depth": (18, 152), "norm": NORM,
         "stride_in_1x1": bool}),
-    "acnet.modeling.BestFirstRPN": ("proposals", _RPN),
+    "acnet.modeling.BestFirstRPN": ("proposals", {**_RPN, **_NORMALIZER}),
     "detectron2.modeling.proposal_generator.RPN": ("proposals", _RPN),
     "acnet.modeling.Float32RPNHead": ("rpn_head", _RPN_HEAD),
     "detectron2.modeling.proposal_generator.StandardRPNHead": ("rpn_head", _RPN_HEAD),

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Sequence
 
 import torch.nn.functional as F
-from detectron2.layers import Conv2d, ShapeSpec, get_norm
+from detectron2.layers import Conv2d, FrozenBatchNorm2d, ShapeSpec, get_norm
 from detectron2.modeling import Backbone
 from detectron2.modeling.backbone import ResNet
 from fvcore.nn import weight_init
@@ -36,16 +36,25 @@ class CompositeConnection(nn.Module):
             high_channels: channels of the assistant's level k.
             low_channels: channels of level k-1.
             norm: detectron2's name of the normalisation.
-            zero_init: start the normalisation's gain at zero, so that the lead starts untouched.
+            zero_init: start the normalisation's gain at zero, so that the lead starts untouched;
+                without a norm the convolution itself.
+
+        Raises:
+            ValueError: for a gain of zero that is frozen.
         """
         super().__init__()
-        self.project = Conv2d(
-            high_channels, low_channels, 1, bias=False, norm=get_norm(norm, low_channels)
-        )
+        layer = get_norm(norm, low_channels)
+        if zero_init and isinstance(layer, FrozenBatchNorm2d):
+            raise ValueError(
+                "The plain connection starts with a gain of zero that has to learn, and FrozenBN "
+                f"would keep it there. Received norm={norm!r} with zero_init=True. Set norm='BN', "
+                "or zero_init=False."
+            )
+        self.project = Conv2d(high_channels, low_channels, 1, bias=layer is None, norm=layer)
         weight_init.c2_msra_fill(self.project)
         if zero_init:
             # NOT IN PAPER: a pretrained lead computes at step 0 what it was trained to compute.
-            nn.init.zeros_(self.project.norm.weight)
+            nn.init.zeros_((self.project if layer is None else layer).weight)
 
     def forward(self, assistant_high: Tensor, assistant_low: Tensor, lead_low: Tensor) -> Tensor:
         """

@@ -6,6 +6,7 @@ Shape shorthand:
     d: one of the dilation rates (1, 2, 3)
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -48,9 +49,15 @@ class DynamicFeatureFusion(nn.Module):
                 zero.
 
         Raises:
-            ValueError: for an unknown init.
+            ValueError: for an unknown init, or a hidden layer without channels.
         """
         super().__init__()
+        concatenated = channels * len(dilations)
+        if not dilations or not 1 <= reduction <= concatenated:
+            raise ValueError(
+                "The channel attention's hidden layer is `reduction` times narrower than its input "
+                f"of channels * dilations = {concatenated}. Received reduction={reduction}."
+            )
         if init not in _INITS:
             raise ValueError(f"init must be one of {_INITS}. Received {init!r}.")
         self.convs = nn.ModuleList(
@@ -60,7 +67,6 @@ class DynamicFeatureFusion(nn.Module):
         )
         # NOT IN PAPER: Eq. (3) has no shortcut. See docs/lab/components.md for what it changes.
         self.gain = nn.Parameter(torch.zeros(channels, 1, 1)) if shortcut else None
-        concatenated = channels * len(dilations)
         self.fc1 = nn.Linear(concatenated, concatenated // reduction)
         self.fc2 = nn.Linear(concatenated // reduction, concatenated)
         for conv in self.convs:
@@ -209,7 +215,14 @@ class DynamicContextEnhancement(Backbone):
 
     @property
     def size_divisibility(self) -> int:
-        return max(self.bottom_up.size_divisibility, *self._strides.values())
+        return math.lcm(max(1, self.bottom_up.size_divisibility), *self._strides.values())
+
+    @property
+    def padding_constraints(self) -> dict[str, int]:
+        constraints = dict(self.bottom_up.padding_constraints)
+        if "size_divisibility" in constraints:
+            constraints["size_divisibility"] = self.size_divisibility
+        return constraints
 
 
 def _projection(in_channels: int, out_channels: int) -> nn.Module:

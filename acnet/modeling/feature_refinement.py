@@ -27,8 +27,8 @@ class FeatureRefinement(nn.Module):
         """
         super().__init__()
         self.phi = Conv2d(high_channels, low_channels, kernel_size=1)
-        self.fused_norm = get_norm(norm, low_channels)
-        self.lead_norm = get_norm(norm, low_channels)
+        self.fused_norm = get_norm(norm, low_channels) or nn.Identity()
+        self.lead_norm = get_norm(norm, low_channels) or nn.Identity()
         self.output = Conv2d(low_channels, low_channels, kernel_size=3, padding=1)
         weight_init.c2_xavier_fill(self.phi)
         weight_init.c2_msra_fill(self.output)

@@ -22,6 +22,8 @@ from torch import Tensor, nn
 
 from acnet.layers import roi_align, soft_nms, soft_nms_of_images
 
+_NORMALIZERS = ("sampled", "positives")
+
 __all__ = [
     "Float32ROIPooler",
     "Float32RPNHead",
@@ -37,6 +39,31 @@ def float32_region(tensor: Tensor) -> AbstractContextManager:
     if not torch.amp.is_autocast_available(tensor.device.type):
         return nullcontext()  # torch's meta device, on which sizes are counted
     return torch.autocast(device_type=tensor.device.type, enabled=False)
+
+
+def check_normalizer(name: str) -> str:
+    """Return the name of a normalizer if there is one of it.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if name not in _NORMALIZERS:
+        raise ValueError(f"box_normalizer must be one of {_NORMALIZERS}. Received {name!r}.")
+    return name
+
+
+def box_loss_factor(normalizer: str, is_positive: Tensor, sampled: int) -> Tensor | float:
+    """What turns detectron2's loss of boxes, a sum over `sampled` boxes, into that of Eq. (6).
+
+    Args:
+        normalizer: "sampled" leaves it, "positives" is the paper's N_reg, the boxes with an object.
+        is_positive: bool, of any shape.
+        sampled: what detectron2 divides by.
+    """
+    # NOT IN PAPER: the default is detectron2's, whose weights and learning rates are known.
+    if normalizer == "sampled":
+        return 1.0
+    return sampled / is_positive.sum().clamp(min=1)  # Eq. (6)
 
 
 class Float32ROIPooler(ROIPooler):
@@ -105,6 +132,7 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
         soft_nms_method: str = "linear",
         soft_nms_sigma: float = 0.5,
         score_floor: float = 1e-3,
+        box_normalizer: str = "sampled",
         test_score_thresh: float = 1e-3,
         test_nms_thresh: float = 0.3,
         **kwargs,
@@ -113,6 +141,7 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
         Args:
             input_shape: of the box features.
             soft_nms_method, soft_nms_sigma, score_floor: see `acnet.layers.soft_nms`.
+            box_normalizer: what the boxes' loss is divided by, see `box_loss_factor`.
             test_score_thresh: boxes not above it are no candidates.
             test_nms_thresh: overlap above which the linear decay acts.
             kwargs: as for `FastRCNNOutputLayers`.
@@ -128,6 +157,7 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
         self.soft_nms_method = soft_nms_method
         self.soft_nms_sigma = soft_nms_sigma
         self.score_floor = score_floor
+        self.box_normalizer = check_normalizer(box_normalizer)
 
     @classmethod
     def from_config(cls, cfg, input_shape):
@@ -137,12 +167,21 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
             "soft_nms_method": soft_nms_cfg.METHOD,
             "soft_nms_sigma": soft_nms_cfg.SIGMA,
             "score_floor": soft_nms_cfg.SCORE_FLOOR,
+            "box_normalizer": cfg.MODEL.ACNET.BOX_NORMALIZER,
         }
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Same as `FastRCNNOutputLayers.forward`, in float32 under any autocast."""
         with float32_region(x):
             return super().forward(x.float())
+
+    def box_reg_loss(
+        self, proposal_boxes: Tensor, gt_boxes: Tensor, pred_deltas: Tensor, gt_classes: Tensor
+    ) -> Tensor:
+        """Same as `FastRCNNOutputLayers.box_reg_loss`, by the normalizer of one's choice."""
+        loss = super().box_reg_loss(proposal_boxes, gt_boxes, pred_deltas, gt_classes)
+        positives = (gt_classes >= 0) & (gt_classes < self.num_classes)
+        return loss * box_loss_factor(self.box_normalizer, positives, max(1, gt_classes.numel()))
 
     def inference(
         self, predictions: tuple[Tensor, Tensor], proposals: list[Instances]

@@ -1,5 +1,8 @@
 """Mask-Aware Multi-Attention (MAMA), the last stop before the RPN, and its stand-in."""
 
+import logging
+from collections.abc import Sequence
+
 import torch
 from detectron2.layers import Conv2d, ShapeSpec, get_norm
 from detectron2.modeling import Backbone
@@ -12,6 +15,8 @@ from .context_attention import ContextAttention
 from .mask_attention import MaskAttention
 from .own_cells import SizesHW, own_cells, run_backbone
 from .streamlined_inception import StreamlinedInception
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["ChannelProjection", "MaskAwareMultiAttention"]
 
@@ -26,6 +31,7 @@ class MaskAwareMultiAttention(Backbone):
     """
 
     pools_over_map = True
+    gives_losses = True  # if it is given the boxes: see `ACNet`
 
     def __init__(
         self,
@@ -68,6 +74,7 @@ class MaskAwareMultiAttention(Backbone):
         self.in_feature = in_feature
         self.gate = gate
         self.loss_weight = loss_weight
+        self._warns = loss_weight > 0
         self.inception = StreamlinedInception(in_channels=shape.channels, width=width, norm=norm)
         channels = self.inception.out_channels
         # NOT IN PAPER: the shortcut. See docs/lab/components.md for what it changes.
@@ -79,17 +86,34 @@ class MaskAwareMultiAttention(Backbone):
         self.context_attention = ContextAttention(channels=channels, reduction=context_reduction)
         self._output_shape = ShapeSpec(channels=channels, stride=shape.stride)
 
-    def forward(self, image: Tensor, image_sizes: SizesHW = None) -> dict[str, Tensor]:
+    def forward(
+        self,
+        image: Tensor,
+        image_sizes: SizesHW = None,
+        gt_boxes_xyxy: Sequence[Tensor] | None = None,
+    ) -> dict[str, Tensor] | tuple[dict[str, Tensor], dict[str, Tensor]]:
         """
         Args:
             image: (B, 3, H, W), normalised and padded to `size_divisibility`.
             image_sizes: for each image its height and width without padding; None for none padded.
+            gt_boxes_xyxy: in training, for each image (N, 4), which supervise the mask.
 
         Returns:
-            {in_feature: (B, out_channels, H / stride, W / stride)}, I.
+            {in_feature: (B, out_channels, H / stride, W / stride)}, I; with `gt_boxes_xyxy` also
+            the losses: {"loss_attention": scalar} unless its weight is 0.
         """
-        attended, _ = self._attended(image, image_sizes)
-        return {self.in_feature: attended}
+        attended, mask_logits = self._attended(image, image_sizes)
+        features = {self.in_feature: attended}
+        if gt_boxes_xyxy is None:
+            self._warn_without_supervision()
+            return features
+        if self.loss_weight == 0:
+            return features, {}
+        if image_sizes is None:
+            image_sizes = [tuple(image.shape[-2:])] * len(image)
+        stride = self._output_shape.stride
+        loss = mask_attention_loss(mask_logits, gt_boxes_xyxy, image_sizes, stride)
+        return features, {"loss_attention": self.loss_weight * loss}
 
     def forward_with_losses(
         self, images: ImageList, gt_instances: list[Instances]
@@ -103,17 +127,18 @@ class MaskAwareMultiAttention(Backbone):
         Returns:
             The features of `forward`, and {"loss_attention": scalar} unless its weight is 0.
         """
-        attended, mask_logits = self._attended(images.tensor, images.image_sizes)
-        features = {self.in_feature: attended}
-        if self.loss_weight == 0:
-            return features, {}
-        loss = mask_attention_loss(
-            mask_logits,
-            [instances.gt_boxes.tensor for instances in gt_instances],
-            images.image_sizes,
-            self._output_shape.stride,
-        )
-        return features, {"loss_attention": self.loss_weight * loss}
+        boxes = [instances.gt_boxes.tensor for instances in gt_instances]
+        return self(images.tensor, images.image_sizes, boxes)  # so that hooks see the call
+
+    def _warn_without_supervision(self) -> None:
+        """Say once that a training in another meta-architecture leaves the mask without its loss."""
+        if self._warns and self.training and torch.is_grad_enabled():
+            self._warns = False
+            logger.warning(
+                "The mask attention is trained without its loss, since this meta-architecture hands"
+                " no boxes to the backbone. Use ACNet (MODEL.META_ARCHITECTURE), or set loss_weight"
+                " (MODEL.ACNET.MAMA.LOSS_WEIGHT) to 0."
+            )
 
     def _attended(self, image: Tensor, image_sizes: SizesHW) -> tuple[Tensor, Tensor]:
         merged = run_backbone(self.bottom_up, image, image_sizes)[self.in_feature]
@@ -154,6 +179,10 @@ class MaskAwareMultiAttention(Backbone):
     @property
     def size_divisibility(self) -> int:
         return self.bottom_up.size_divisibility
+
+    @property
+    def padding_constraints(self) -> dict[str, int]:
+        return self.bottom_up.padding_constraints
 
 
 class ChannelProjection(Backbone):
@@ -197,6 +226,10 @@ class ChannelProjection(Backbone):
     @property
     def size_divisibility(self) -> int:
         return self.bottom_up.size_divisibility
+
+    @property
+    def padding_constraints(self) -> dict[str, int]:
+        return self.bottom_up.padding_constraints
 
 
 def _projection(in_channels: int, out_channels: int, norm: str) -> Conv2d:

@@ -1,13 +1,15 @@
 """The whole detector: Fig. 1 of the paper."""
 
+import math
+
 import torch
 from detectron2.config import configurable
 from detectron2.modeling.meta_arch import META_ARCH_REGISTRY, GeneralizedRCNN
 from detectron2.structures import ImageList, Instances
 from detectron2.utils.events import get_event_storage
-from torch import Tensor
+from torch import Tensor, nn
 
-from .own_cells import run_backbone
+from .own_cells import has_mark, run_backbone
 
 __all__ = ["ACNet"]
 
@@ -16,9 +18,11 @@ __all__ = ["ACNet"]
 class ACNet(GeneralizedRCNN):
     """`GeneralizedRCNN` whose backbone may add losses of its own.
 
-    A backbone with a method `forward_with_losses(images, gt_instances)` is supervised through it;
-    any other is called as usual, so that every row of the ablations is this class. Whatever takes a
-    `GeneralizedRCNN` takes this.
+    A backbone with the attribute `gives_losses` is called with the boxes and returns features and
+    losses, so that hooks, FSDP and `torch.compile` see the call; one that only has a method
+    `forward_with_losses(images, gt_instances)` is supervised through that. Any other is called as
+    usual, so that every row of the ablations is this class. Whatever takes a `GeneralizedRCNN`
+    takes this.
 
     Reference: paper, Fig. 1, III-D.
     """
@@ -33,6 +37,7 @@ class ACNet(GeneralizedRCNN):
         """
         super().__init__(**kwargs)
         self.channels_last = channels_last
+        _check_channels(self)
         if channels_last:
             self.to(memory_format=torch.channels_last)
 
@@ -50,7 +55,8 @@ class ACNet(GeneralizedRCNN):
             In training the losses, among them "loss_attention"; else one {"instances"} an image.
 
         Raises:
-            ValueError: in training, if an image comes without "instances".
+            ValueError: in training, if an image comes without "instances", or with a class that
+                the heads do not have.
         """
         if not self.training:
             return self.inference(batched_inputs)
@@ -60,6 +66,7 @@ class ACNet(GeneralizedRCNN):
                 "boxes where there are none). Received inputs without it; use a DatasetMapper with "
                 "is_train=True, or call model.eval()."
             )
+        self._check_classes(batched_inputs)
         images = self.preprocess_image(batched_inputs)
         gt_instances = [one["instances"].to(self.device) for one in batched_inputs]
         features, attention_losses = self._extract_features(images, gt_instances)
@@ -69,9 +76,28 @@ class ACNet(GeneralizedRCNN):
             self.visualize_training(batched_inputs, proposals)
         return {**detector_losses, **proposal_losses, **attention_losses}  # Eq. (6)
 
+    def _check_classes(self, batched_inputs: list[dict]) -> None:
+        """Refuse a class that detectron2 would train as background, without a look at a GPU."""
+        limit = getattr(self.roi_heads, "num_classes", None)
+        for one in batched_inputs:
+            given = one["instances"]
+            if limit is None or not given.has("gt_classes") or given.gt_classes.is_cuda:
+                continue
+            highest = given.gt_classes.numpy().max(initial=-1)
+            if highest >= limit:
+                raise ValueError(
+                    "A detector has one output for each class of its data. Received class "
+                    f"{highest}, counted from 0, of {one.get('file_name', 'an image')} for a model "
+                    f"of {limit}. Set num_classes (MODEL.ROI_HEADS.NUM_CLASSES) to the number of "
+                    "classes."
+                )
+
     def _extract_features(
         self, images: ImageList, gt_instances: list[Instances]
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        if has_mark(self.backbone, "gives_losses"):
+            boxes = [one.gt_boxes.tensor for one in gt_instances]
+            return self.backbone(images.tensor, images.image_sizes, boxes)
         if hasattr(self.backbone, "forward_with_losses"):
             return self.backbone.forward_with_losses(images, gt_instances)
         return self.extract_features(images), {}
@@ -126,3 +152,55 @@ class ACNet(GeneralizedRCNN):
         if self.channels_last:
             images.tensor = images.tensor.contiguous(memory_format=torch.channels_last)
         return images
+
+
+def _check_channels(model: GeneralizedRCNN) -> None:
+    """Refuse, when the model is built, layers that cannot read what comes before them.
+
+    Raises:
+        ValueError: the first layer of RPN, box head or box predictor wants other channels, or the
+            RPN answers for other anchors.
+    """
+    rpn, heads = model.proposal_generator, model.roi_heads
+    rpn_head = getattr(rpn, "rpn_head", None)
+    if hasattr(rpn_head, "objectness_logits") and hasattr(rpn, "anchor_generator"):
+        anchors = rpn.anchor_generator.num_anchors[0]
+        _require("proposal_generator.head: anchors", anchors, rpn_head.objectness_logits.out_channels)
+    for name in getattr(rpn, "in_features", ()):
+        _check_reader(model, "proposal_generator.head", name, rpn_head)
+    reader = getattr(heads, "res5", getattr(heads, "box_head", None))
+    pooler = getattr(heads, "box_pooler", None)
+    for attribute in ("box_in_features", "in_features", "in_feature"):
+        names = getattr(heads, attribute, None)
+        if names and reader is not None:
+            for name in [names] if isinstance(names, str) else names:
+                _check_reader(model, "roi_heads", name, reader, pooler)
+            break
+
+
+def _check_reader(
+    model: GeneralizedRCNN,
+    part: str,
+    feature: str,
+    reader: nn.Module,
+    pooler: nn.Module | None = None,
+) -> None:
+    shape = model.backbone.output_shape().get(feature)
+    layers = (m for m in reader.modules() if isinstance(m, nn.Conv2d | nn.Linear))
+    first = next(layers, None)
+    if shape is None or first is None:
+        return
+    if isinstance(first, nn.Conv2d):
+        _require(f"{part}: channels of {feature!r}", shape.channels, first.in_channels)
+    elif pooler is not None:
+        cells = math.prod(pooler.output_size)
+        _require(f"{part}: channels of {feature!r}", shape.channels, first.in_features / cells)
+
+
+def _require(what: str, needed: int, received: float) -> None:
+    if needed != received:
+        raise ValueError(
+            "A layer reads as many channels as the layer before it gives, and the RPN answers for "
+            f"each anchor of a cell. Needed for {what}: {needed}. Received {received:g}. Set the "
+            "two alike in the config."
+        )

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 __all__ = [
     "cells_inside",
     "extend_edges",
+    "has_mark",
     "own_cells",
     "padding_kept_out",
     "run_backbone",
@@ -30,7 +31,12 @@ SizesHW = Tensor | Sequence[tuple[int, int]] | None
 
 def run_backbone(backbone: nn.Module, image: Tensor, sizes_hw: SizesHW) -> dict[str, Tensor]:
     """Call a backbone, with the sizes of the pictures if it has the attribute `pools_over_map`."""
-    return backbone(image, sizes_hw) if hasattr(backbone, "pools_over_map") else backbone(image)
+    return backbone(image, sizes_hw) if has_mark(backbone, "pools_over_map") else backbone(image)
+
+
+def has_mark(module: nn.Module, name: str) -> bool:
+    """Whether a module has an attribute, also where DDP, FSDP or `torch.compile` wraps it."""
+    return hasattr(module, name) or hasattr(getattr(module, "module", None), name)
 
 
 def own_cells(maps: Tensor, sizes_hw: SizesHW, stride: int) -> Tensor | None:

@@ -7,12 +7,15 @@ Shape shorthand:
 """
 
 import torch
+from detectron2.config import configurable
 from detectron2.modeling.proposal_generator import RPN
 from detectron2.modeling.proposal_generator.build import PROPOSAL_GENERATOR_REGISTRY
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
 
 from acnet.layers.nms import nms
+
+from .heads import box_loss_factor, check_normalizer
 
 __all__ = ["BestFirstRPN"]
 
@@ -26,6 +29,38 @@ class BestFirstRPN(RPN):
     to throw away what exceeds `post_nms_topk`; here sizes are fixed until the last step, and NMS
     ends with the last proposal that is wanted.
     """
+
+    @configurable
+    def __init__(self, *, box_normalizer: str = "sampled", **kwargs):
+        """
+        Args:
+            box_normalizer: what the boxes' loss is divided by, see `box_loss_factor`.
+            kwargs: as for `RPN`.
+        """
+        super().__init__(**kwargs)
+        self.box_normalizer = check_normalizer(box_normalizer)
+
+    @classmethod
+    def from_config(cls, cfg, input_shape):
+        parts = super().from_config(cfg, input_shape)
+        return {**parts, "box_normalizer": cfg.MODEL.ACNET.BOX_NORMALIZER}
+
+    def losses(
+        self,
+        anchors: list[Boxes],
+        pred_objectness_logits: list[Tensor],
+        gt_labels: list[Tensor],
+        pred_anchor_deltas: list[Tensor],
+        gt_boxes: list[Tensor],
+    ) -> dict[str, Tensor]:
+        """Same as `RPN.losses`, by the normalizer of one's choice."""
+        losses = super().losses(
+            anchors, pred_objectness_logits, gt_labels, pred_anchor_deltas, gt_boxes
+        )
+        sampled = self.batch_size_per_image * len(gt_labels)
+        is_positive = torch.stack(gt_labels) == 1
+        losses["loss_rpn_loc"] *= box_loss_factor(self.box_normalizer, is_positive, sampled)
+        return losses
 
     @torch.no_grad()
     def predict_proposals(

@@ -19,9 +19,14 @@ class StreamlinedInception(nn.Module):
         Args:
             in_channels: channels of the input.
             width: factor on every channel count, above 0; 1 gives Inception-v4's 1024 channels.
-            norm: detectron2's name of the normalisation after each convolution.
+            norm: detectron2's name of the normalisation after each convolution; "" for none.
+
+        Raises:
+            ValueError: for a width that is not above 0.
         """
         super().__init__()
+        if not width > 0:
+            raise ValueError(f"width is a factor on channels, above 0. Received {width}.")
         # NOT IN PAPER: which inception block is meant. Block B, as in SCRDet, whose feature path
         # the paper follows.
         self.branch_1x1 = _branch(in_channels, [(384, 1, 1)], width, norm)
@@ -57,13 +62,14 @@ def _branch(
     convs = []
     for channels, height, across in layers:
         out_channels = _scaled(channels, width)
+        layer = get_norm(norm, out_channels)
         conv = Conv2d(
             in_channels,
             out_channels,
             kernel_size=(height, across),
             padding=(height // 2, across // 2),
-            bias=False,
-            norm=get_norm(norm, out_channels),
+            bias=layer is None,
+            norm=layer,
             activation=nn.ReLU(),
         )
         # NOT IN PAPER: MSRA's scale. N(0, 0.01) starves the long branches.

@@ -29,6 +29,7 @@ def add_acnet_config(cfg: CfgNode) -> None:
     acnet.NORM = "BN"  # of the new layers
     acnet.PROJECTION_NORM = ""  # of the convolution in the place of MAMA
     acnet.CHANNELS_LAST = False
+    acnet.BOX_NORMALIZER = "sampled"  # "positives" is Eq. (6) as it is written
 
     acnet.DCE = CfgNode()
     acnet.DCE.ENABLED = True  # False adds the resized levels up
