@@ -115,6 +115,15 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> "Dic
     return LazyConfig.apply_overrides(cfg, list(overrides))
 
 
+def complete_train(cfg: "DictConfig") -> None:
+    """Give `cfg.train` the keys it lacks, as where it is detectron2's `common/train.py`."""
+    from detectron2.config import LazyConfig
+    from omegaconf import OmegaConf
+
+    defaults = LazyConfig.load(str(CONFIG_ROOT / "common" / "train.py")).train
+    cfg.train = OmegaConf.merge(defaults, cfg.train)
+
+
 def config_of(weights: Path) -> Path:
     """Find what a weights file's model was built by.
 

@@ -7,15 +7,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .checkpointer import ACNetCheckpointer, load_trained_weights
+    from .checkpointer import ACNetCheckpointer, load_trained_weights, write_start
     from .load_report import LoadReport
 
 _HOMES = {
     "ACNetCheckpointer": "checkpointer",
     "LoadReport": "load_report",
     "load_trained_weights": "checkpointer",
+    "write_start": "checkpointer",
 }
-__all__ = ["ACNetCheckpointer", "LoadReport", "load_trained_weights"]
+__all__ = ["ACNetCheckpointer", "LoadReport", "load_trained_weights", "write_start"]
 
 
 def __getattr__(name: str) -> Any:

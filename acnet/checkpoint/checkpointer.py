@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.utils import comm
+from detectron2.utils.file_io import PathManager
 from fvcore.common.checkpoint import Checkpointer
 from torch import nn
 
@@ -24,8 +25,11 @@ class ACNetCheckpointer(DetectionCheckpointer):
     """Saves so that a kill leaves a loadable checkpoint, loads without running code, and reports.
 
     Works wherever detectron2's `DetectionCheckpointer` does, hooks included. `report` tells what
-    became of the file that was loaded last.
+    became of the file that was loaded last. Where a training kept a moving average of its weights,
+    this is what anything but a resume gets.
     """
+
+    AVERAGE = "ema"  # its name in the file
 
     def __init__(
         self,
@@ -144,6 +148,11 @@ class ACNetCheckpointer(DetectionCheckpointer):
         return read_checkpoint(filename)
 
     def _load_model(self, checkpoint: dict[str, Any]) -> LoadPlan:
+        average = checkpoint.get(self.AVERAGE)
+        is_average = isinstance(average, dict) and average.keys() == checkpoint["model"].keys()
+        if is_average and not self._is_resuming:
+            self.logger.info("Taking the moving average of the weights from %s", self._source)
+            checkpoint["model"] = checkpoint.pop(self.AVERAGE)
         plan = plan_loading(self.model, checkpoint, source=self._source)
         if self._is_resuming:
             plan.require_complete()
@@ -225,6 +234,30 @@ def _age(path: str) -> tuple[int, float, str]:
     except UnreadableFileError:
         iteration = -1  # tried last, and then reported
     return -iteration, -Path(path).stat().st_mtime, path
+
+
+def write_start(model: nn.Module, weights: str | os.PathLike, path: str | os.PathLike) -> str:
+    """Write a file from which detectron2's own checkpointer starts a model as ours does.
+
+    From an ImageNet file it refuses to fill two ResNets ("Cannot match one checkpoint key to
+    multiple keys in the model").
+
+    Args:
+        model: built from the config of the training; it is left as it is.
+        weights: file or address of an ImageNet file.
+        path: to write; ends in .pth.
+
+    Returns:
+        The path.
+
+    Example:
+        cfg.MODEL.WEIGHTS = write_start(build_model(cfg), cfg.MODEL.WEIGHTS, "start.pth")
+    """
+    checkpoint = read_checkpoint(fetch(os.fspath(weights), PathManager))
+    plan = plan_loading(model, checkpoint, source=os.fspath(weights))
+    with durable_write(Path(path)) as temporary:
+        torch.save({"model": plan.state}, temporary)
+    return os.fspath(path)
 
 
 def load_trained_weights(model: nn.Module, weights: str | os.PathLike) -> None:

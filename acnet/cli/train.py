@@ -109,12 +109,13 @@ def main(args: argparse.Namespace) -> None:
     Args:
         args: of `build_parser`.
     """
-    from acnet.config import dataset_names, load_config
+    from acnet.config import complete_train, dataset_names, load_config
     from acnet.data.register import register_all, register_paths
     from acnet.engine import check_run, default_train, evaluate_only, prepare_run
 
     register_all()
     cfg = load_config(args.config_file, args.opts)
+    complete_train(cfg)
     register_paths(dataset_names(cfg))
     check_run(cfg, args)
     prepare_run(cfg, args)

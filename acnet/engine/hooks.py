@@ -1,5 +1,6 @@
 """Hooks of the trainer: seeds, checkpoints, the report after a step, and SIGTERM."""
 
+import copy
 import logging
 import math
 import re
@@ -16,7 +17,9 @@ from detectron2.utils.events import EventWriter
 from fvcore.common.checkpoint import Checkpointer
 
 from acnet.checkpoint import ACNetCheckpointer
+from acnet.engine.launch import unwrap
 from acnet.engine.loader import derive_seed, seed_everything
+from acnet.errors import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +78,54 @@ class _BestCheckpointer(ACNetCheckpointer):
         """Leave `last_checkpoint` as it is."""
 
 
+class WeightAverage(HookBase):
+    """Keeps an exponential moving average (EMA) of a model's weights and statistics.
+
+    As a checkpointable of the name `ACNetCheckpointer.AVERAGE` it is resumed exactly.
+
+    Args:
+        model: in training, perhaps wrapped for several processes.
+        decay: share of the average that a step leaves, below 1. The first steps leave less, or the
+            average would long remember the start.
+
+    Attributes:
+        model: a copy that holds the average.
+    """
+
+    def __init__(self, model: torch.nn.Module, *, decay: float):
+        if not 0 <= decay < 1:
+            raise UserError(f"train.ema.decay is at least 0 and below 1. Received {decay}.")
+        self.model = copy.deepcopy(unwrap(model)).requires_grad_(False)
+        self._decay = decay
+        self._is_resumed = False
+
+    def before_train(self) -> None:
+        """Begin with the weights that the training begins with, unless an average was resumed."""
+        if not self._is_resumed:
+            self.model.load_state_dict(unwrap(self.trainer.model).state_dict())
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Move the average; counters are copied."""
+        steps = self.trainer.iter + 1
+        decay = min(self._decay, steps / (steps + 9))
+        average, latest = self.model.state_dict(), unwrap(self.trainer.model).state_dict()
+        moving = [name for name, value in average.items() if value.is_floating_point()]
+        values = [[state[name] for name in moving] for state in (average, latest)]
+        torch._foreach_lerp_(*values, 1 - decay)
+        for name in average.keys() - set(moving):
+            average[name].copy_(latest[name])
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The average, by the model's names."""
+        return self.model.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, torch.Tensor]) -> None:
+        """Go on from the average of a checkpoint."""
+        self.model.load_state_dict(state_dict)
+        self._is_resumed = True
+
+
 class BestCheckpoint:
     """Keeps the checkpoint that scored best as `model_best.pth`, with the score inside the file.
 
@@ -83,10 +134,19 @@ class BestCheckpoint:
         output_dir: folder of the run.
         metric: a name in the flat results, such as "bbox/AP50"; higher is better.
         resume: whether a `model_best.pth` that is there belongs to this run.
+        model: which is evaluated, and is saved in the place of the trainer's.
     """
 
-    def __init__(self, trainer: SimpleTrainer, *, output_dir: str, metric: str, resume: bool):
-        self._checkpointer = _BestCheckpointer(trainer.model, output_dir, trainer=trainer)
+    def __init__(
+        self,
+        trainer: SimpleTrainer,
+        *,
+        output_dir: str,
+        metric: str,
+        resume: bool,
+        model: torch.nn.Module | None = None,
+    ):
+        self._checkpointer = _BestCheckpointer(model or trainer.model, output_dir, trainer=trainer)
         self._metric = metric
         self.best_value = self._stored_value() if resume else -math.inf
 

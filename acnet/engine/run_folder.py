@@ -80,6 +80,7 @@ def check_datasets(names: Iterable[str]) -> None:
 def check_classes(cfg: DictConfig, names: Iterable[str]) -> None:
     """Compare the number of a model's classes with that of its data sets.
 
+    A set that `register_coco_instances` registered is read, since it names its classes only then.
     Data sets that are not registered, or name no classes, are left out.
 
     Raises:
@@ -88,6 +89,10 @@ def check_classes(cfg: DictConfig, names: Iterable[str]) -> None:
     expected = OmegaConf.select(cfg, "model.roi_heads.num_classes")
     for name in names:
         metadata = MetadataCatalog.get(name) if name in DatasetCatalog else None
+        if metadata is not None and metadata.get("thing_classes") is None:
+            file = metadata.get("json_file")
+            if file is not None and Path(file).is_file():
+                DatasetCatalog.get(name)
         classes = metadata.get("thing_classes") if metadata is not None else None
         if expected is None or classes is None or len(classes) == expected:
             continue

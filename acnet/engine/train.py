@@ -15,6 +15,7 @@ from detectron2.utils.events import CommonMetricPrinter, TensorboardXWriter
 from omegaconf import DictConfig
 
 from acnet.checkpoint import ACNetCheckpointer
+from acnet.config import complete_train
 from acnet.engine.evaluate import default_eval
 from acnet.engine.hooks import (
     BestCheckpoint,
@@ -22,13 +23,14 @@ from acnet.engine.hooks import (
     Report,
     SeedEveryStep,
     StopOnSigterm,
+    WeightAverage,
 )
 from acnet.engine.launch import synchronize_batch_norm, wrap_for_processes
 from acnet.engine.loader import TrainLoader
 from acnet.engine.metrics import MetricsFile, cut_metrics
 from acnet.engine.precision import choose_precision, resolve_device
 from acnet.engine.run_folder import log_environment
-from acnet.engine.trainer import Trainer
+from acnet.engine.trainer import Trainer, clip_gradients
 from acnet.errors import UserError
 from acnet.modeling.activation_checkpointing import checkpoint_activations
 
@@ -44,15 +46,20 @@ def default_train(cfg: DictConfig, args: Namespace) -> None:
         args: of the command line; `resume` goes on from the last checkpoint in
             `train.output_dir`, if there is one, exactly as if the run had not been interrupted.
     """
+    complete_train(cfg)
     trainer = build_trainer(cfg, build_model(cfg))
     max_iter = count_iterations(cfg, trainer.data_loader)
-    checkpointer = ACNetCheckpointer(trainer.model, cfg.train.output_dir, trainer=trainer)
+    ema = cfg.train.ema
+    average = WeightAverage(trainer.model, decay=ema.decay) if ema.enabled else None
+    parts = {"trainer": trainer} | ({ACNetCheckpointer.AVERAGE: average} if average else {})
+    checkpointer = ACNetCheckpointer(trainer.model, cfg.train.output_dir, **parts)
     stop = StopOnSigterm(checkpointer)
     trainer.register_hooks(
         [
             hooks.IterationTimer(),
             SeedEveryStep(cfg.train.seed) if cfg.train.seed >= 0 else None,
             hooks.LRScheduler(scheduler=instantiate(cfg.lr_multiplier)),
+            average,
             PeriodicCheckpointer(checkpointer, **cfg.train.checkpointer)
             if comm.is_main_process()
             else None,
@@ -61,7 +68,14 @@ def default_train(cfg: DictConfig, args: Namespace) -> None:
     )
     checkpointer.resume_or_load(cfg.train.init_checkpoint, resume=args.resume)
     start_iter = trainer.next_iter
-    report = build_report(cfg, trainer, max_iter=max_iter, resume=args.resume, stop=stop)
+    report = build_report(
+        cfg,
+        trainer,
+        average.model if average else trainer.model,
+        max_iter=max_iter,
+        resume=args.resume,
+        stop=stop,
+    )
     if start_iter >= max_iter and not report.is_unfinished(start_iter - 1, max_iter):
         logger.info(
             "Nothing to do: this run has finished its %d iterations. Raise train.max_iter=%d to "
@@ -71,7 +85,13 @@ def default_train(cfg: DictConfig, args: Namespace) -> None:
         return
     trainer.register_hooks([report])
     log_environment()
-    trainer.data_loader.start_at(start_iter)
+    if hasattr(trainer.data_loader, "start_at"):
+        trainer.data_loader.start_at(start_iter)
+    elif start_iter > 0:
+        logger.warning(
+            "The loader of dataloader.train begins anew, since it cannot start at an iteration: "
+            "this run meets other images than an uninterrupted one."
+        )
     trainer.train(start_iter, max_iter)
 
 
@@ -82,7 +102,14 @@ def count_iterations(cfg: DictConfig, loader: TrainLoader) -> int:
     """
     if cfg.train.max_iter is not None:
         return cfg.train.max_iter
-    num_images, batch_size = len(loader.dataset), cfg.dataloader.train.total_batch_size
+    try:
+        num_images, batch_size = len(loader.dataset), cfg.dataloader.train.total_batch_size
+    except (AttributeError, TypeError) as error:  # detectron2's loaders hide their data set
+        raise UserError(
+            "A length in epochs needs a loader that knows its images, such as "
+            f"acnet.engine.build_train_loader. Received train.epochs={cfg.train.epochs} with "
+            f"{type(loader).__name__}. Set train.max_iter."
+        ) from error
     max_iter = math.ceil(cfg.train.epochs * num_images / batch_size)
     logger.info(
         "%s epochs of %d images in batches of %d: %s * %d / %d = %d iterations.",
@@ -116,7 +143,7 @@ def build_trainer(cfg: DictConfig, model: torch.nn.Module) -> Trainer:
     return Trainer(
         model=wrap_for_processes(model, device=device, ddp=cfg.train.ddp),
         data_loader=instantiate(cfg.dataloader.train),
-        optimizer=instantiate(optimizer_cfg),
+        optimizer=clip_gradients(instantiate(optimizer_cfg), cfg.train.get("clip_gradients", None)),
         precision=choose_precision(cfg.train.amp, device),
         accumulate=_parts_of_a_batch(cfg),
     )
@@ -124,6 +151,8 @@ def build_trainer(cfg: DictConfig, model: torch.nn.Module) -> Trainer:
 
 def _parts_of_a_batch(cfg: DictConfig) -> int:
     parts = cfg.train.get("accumulate", 1)  # configs that are older than this key have none
+    if parts == 1:
+        return 1
     batch_size, processes = cfg.dataloader.train.total_batch_size, comm.get_world_size()
     if parts < 1 or batch_size // processes % parts:
         raise UserError(
@@ -134,13 +163,20 @@ def _parts_of_a_batch(cfg: DictConfig) -> int:
 
 
 def build_report(
-    cfg: DictConfig, trainer: Trainer, *, max_iter: int, resume: bool, stop: StopOnSigterm
+    cfg: DictConfig,
+    trainer: Trainer,
+    model: torch.nn.Module,
+    *,
+    max_iter: int,
+    resume: bool,
+    stop: StopOnSigterm,
 ) -> Report:
     """Build the hook that evaluates and writes, over metrics that end where the training starts.
 
     Args:
         cfg: the run's config.
         trainer: with its checkpoint loaded.
+        model: which to evaluate.
         max_iter: of the run.
         resume: whether the best checkpoint in the output folder belongs to this run.
         stop: asked before each batch of an evaluation.
@@ -158,10 +194,14 @@ def build_report(
             TensorboardXWriter(cfg.train.output_dir, purge_step=trainer.next_iter),
         ]
         best = BestCheckpoint(
-            trainer, output_dir=cfg.train.output_dir, metric=cfg.train.best_metric, resume=resume
+            trainer,
+            output_dir=cfg.train.output_dir,
+            metric=cfg.train.best_metric,
+            resume=resume,
+            model=model,
         )
     return Report(
-        evaluate=partial(default_eval, cfg, trainer.model, before_batch=stop.stop_if_requested),
+        evaluate=partial(default_eval, cfg, model, before_batch=stop.stop_if_requested),
         eval_period=cfg.train.eval_period,
         log_period=cfg.train.log_period,
         writers=writers,

@@ -6,11 +6,35 @@ import time
 from typing import Any
 
 import torch
+from detectron2.config import CfgNode
 from detectron2.engine import SimpleTrainer
+from detectron2.solver.build import maybe_add_gradient_clipping
 
 from acnet.engine.loader import TrainLoader
 from acnet.engine.metrics import recent_scalars, restore_scalars
 from acnet.engine.precision import Precision
+from acnet.errors import UserError
+
+
+def clip_gradients(optimizer: torch.optim.Optimizer, clip: Any) -> torch.optim.Optimizer:
+    """Let an optimizer clip gradients before each step, by detectron2's own clipping.
+
+    Args:
+        optimizer: changed in place.
+        clip: the config's `train.clip_gradients`, the keys of detectron2 in small letters: norm and
+            value are those of each parameter's gradient.
+
+    Raises:
+        UserError: there is no such clip_type.
+    """
+    if clip is None or not clip.enabled:  # configs that are older than this key have none
+        return optimizer
+    if clip.clip_type not in ("norm", "value"):
+        raise UserError(
+            f"train.clip_gradients.clip_type is norm or value. Received {clip.clip_type!r}."
+        )
+    keys = {name.upper(): value for name, value in clip.items()}
+    return maybe_add_gradient_clipping(CfgNode({"SOLVER": {"CLIP_GRADIENTS": keys}}), optimizer)
 
 
 class Trainer(SimpleTrainer):
@@ -57,6 +81,7 @@ class Trainer(SimpleTrainer):
         losses = self._backward(batch)
         self.after_backward()
         self._record(losses, data_time, batch)
+        self._grad_scaler.unscale_(self.optimizer)  # before an optimizer clips: see clip_gradients
         self._grad_scaler.step(self.optimizer)
         self._grad_scaler.update()
 

@@ -17,7 +17,7 @@ from .dynamic_context_enhancement import DynamicContextEnhancement, DynamicFeatu
 from .feature_refinement import FeatureRefinement
 from .mask_attention import MaskAttention
 from .mask_aware_multi_attention import ChannelProjection, MaskAwareMultiAttention
-from .meta_arch import ACNet
+from .meta_arch import ACNet, ACNetWithTTA
 from .resnet import make_resnet_stage, make_resnet_stages
 from .rfcn import PositionSensitiveOutputLayers, RFCNROIHeads
 from .rpn import BestFirstRPN
@@ -25,6 +25,7 @@ from .streamlined_inception import StreamlinedInception
 
 __all__ = [
     "ACNet",
+    "ACNetWithTTA",
     "BestFirstRPN",
     "ChannelProjection",
     "CompositeConnection",

@@ -42,27 +42,23 @@ def float32_region(tensor: Tensor) -> AbstractContextManager:
 
 
 def check_normalizer(name: str) -> str:
-    """Return the name of a normalizer if there is one of it.
+    """Return what a loss of boxes is divided by, if there is such a normalizer.
+
+    Args:
+        name: "sampled", all boxes that were sampled, as in detectron2; or "positives", those with
+            an object, the N_reg of Eq. (6).
 
     Raises:
-        ValueError: There is none.
+        ValueError: There is none of that name.
     """
+    # NOT IN PAPER: the default is detectron2's, whose weights and learning rates are known.
     if name not in _NORMALIZERS:
         raise ValueError(f"box_normalizer must be one of {_NORMALIZERS}. Received {name!r}.")
     return name
 
 
-def box_loss_factor(normalizer: str, is_positive: Tensor, sampled: int) -> Tensor | float:
-    """What turns detectron2's loss of boxes, a sum over `sampled` boxes, into that of Eq. (6).
-
-    Args:
-        normalizer: "sampled" leaves it, "positives" is the paper's N_reg, the boxes with an object.
-        is_positive: bool, of any shape.
-        sampled: what detectron2 divides by.
-    """
-    # NOT IN PAPER: the default is detectron2's, whose weights and learning rates are known.
-    if normalizer == "sampled":
-        return 1.0
+def positives_factor(is_positive: Tensor, sampled: int) -> Tensor:
+    """Return what turns detectron2's loss of boxes, divided by `sampled`, into that of Eq. (6)."""
     return sampled / is_positive.sum().clamp(min=1)  # Eq. (6)
 
 
@@ -141,7 +137,7 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
         Args:
             input_shape: of the box features.
             soft_nms_method, soft_nms_sigma, score_floor: see `acnet.layers.soft_nms`.
-            box_normalizer: what the boxes' loss is divided by, see `box_loss_factor`.
+            box_normalizer: what the boxes' loss is divided by, see `check_normalizer`.
             test_score_thresh: boxes not above it are no candidates.
             test_nms_thresh: overlap above which the linear decay acts.
             kwargs: as for `FastRCNNOutputLayers`.
@@ -180,8 +176,10 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
     ) -> Tensor:
         """Same as `FastRCNNOutputLayers.box_reg_loss`, by the normalizer of one's choice."""
         loss = super().box_reg_loss(proposal_boxes, gt_boxes, pred_deltas, gt_classes)
-        positives = (gt_classes >= 0) & (gt_classes < self.num_classes)
-        return loss * box_loss_factor(self.box_normalizer, positives, max(1, gt_classes.numel()))
+        if self.box_normalizer == "sampled":
+            return loss
+        is_positive = (gt_classes >= 0) & (gt_classes < self.num_classes)
+        return loss * positives_factor(is_positive, max(1, gt_classes.numel()))
 
     def inference(
         self, predictions: tuple[Tensor, Tensor], proposals: list[Instances]
@@ -222,7 +220,7 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
             scores,
             classes,
             max_detections=self.test_topk_per_image if self.test_topk_per_image >= 0 else None,
-            **self._decay(),
+            **self.decay(),
         )
         found = self._instances(boxes[keep], decayed, classes[keep], image_size)
         return found, proposal[keep]
@@ -242,7 +240,7 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
             images.append((*candidates, classes))
         most = self.test_topk_per_image
         found = soft_nms_of_images(
-            images, max_detections=most if most >= 0 else None, **self._decay()
+            images, max_detections=most if most >= 0 else None, **self.decay()
         )
         return [
             (self._instances(boxes[kept], decayed, classes[kept], size), kept // self.num_classes)
@@ -251,7 +249,8 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
             )
         ]
 
-    def _decay(self) -> dict[str, str | float]:
+    def decay(self) -> dict[str, str | float]:
+        """Arguments of `soft_nms` that say how scores fall."""
         return {
             "method": self.soft_nms_method,
             "iou_threshold": self.test_nms_thresh,

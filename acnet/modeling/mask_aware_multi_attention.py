@@ -131,7 +131,7 @@ class MaskAwareMultiAttention(Backbone):
         return self(images.tensor, images.image_sizes, boxes)  # so that hooks see the call
 
     def _warn_without_supervision(self) -> None:
-        """Say once that a training in another meta-architecture leaves the mask without its loss."""
+        """Say once that another meta-architecture trains the mask without its loss."""
         if self._warns and self.training and torch.is_grad_enabled():
             self._warns = False
             logger.warning(

@@ -4,14 +4,18 @@ import math
 
 import torch
 from detectron2.config import configurable
+from detectron2.modeling import GeneralizedRCNNWithTTA
 from detectron2.modeling.meta_arch import META_ARCH_REGISTRY, GeneralizedRCNN
-from detectron2.structures import ImageList, Instances
+from detectron2.structures import Boxes, ImageList, Instances
 from detectron2.utils.events import get_event_storage
 from torch import Tensor, nn
 
+from acnet.layers import soft_nms
+
+from .heads import SoftNMSOutputLayers
 from .own_cells import has_mark, run_backbone
 
-__all__ = ["ACNet"]
+__all__ = ["ACNet", "ACNetWithTTA"]
 
 
 @META_ARCH_REGISTRY.register()
@@ -154,6 +158,34 @@ class ACNet(GeneralizedRCNN):
         return images
 
 
+class ACNetWithTTA(GeneralizedRCNNWithTTA):
+    """`GeneralizedRCNNWithTTA` that merges by the model's Soft-NMS, where detectron2's uses NMS."""
+
+    def _merge_detections(
+        self,
+        all_boxes: Tensor,
+        all_scores: list[Tensor],
+        all_classes: list[Tensor],
+        shape_hw: tuple[int, int],
+    ) -> Instances:
+        predictor = self.model.roi_heads.box_predictor
+        if not isinstance(predictor, SoftNMSOutputLayers) or not all_scores:
+            return super()._merge_detections(all_boxes, all_scores, all_classes, shape_hw)
+        boxes, classes = Boxes(all_boxes.float()), torch.stack(all_classes)
+        boxes.clip(shape_hw)
+        most = predictor.test_topk_per_image
+        keep, scores = soft_nms(
+            boxes.tensor,
+            torch.stack(all_scores),
+            classes,
+            max_detections=most if most >= 0 else None,
+            **predictor.decay(),
+        )
+        merged = Instances(shape_hw)
+        merged.pred_boxes, merged.scores, merged.pred_classes = boxes[keep], scores, classes[keep]
+        return merged
+
+
 def _check_channels(model: GeneralizedRCNN) -> None:
     """Refuse, when the model is built, layers that cannot read what comes before them.
 
@@ -165,7 +197,9 @@ def _check_channels(model: GeneralizedRCNN) -> None:
     rpn_head = getattr(rpn, "rpn_head", None)
     if hasattr(rpn_head, "objectness_logits") and hasattr(rpn, "anchor_generator"):
         anchors = rpn.anchor_generator.num_anchors[0]
-        _require("proposal_generator.head: anchors", anchors, rpn_head.objectness_logits.out_channels)
+        _require(
+            "proposal_generator.head: anchors", anchors, rpn_head.objectness_logits.out_channels
+        )
     for name in getattr(rpn, "in_features", ()):
         _check_reader(model, "proposal_generator.head", name, rpn_head)
     reader = getattr(heads, "res5", getattr(heads, "box_head", None))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from acnet.layers.nms import nms
 
-from .heads import box_loss_factor, check_normalizer
+from .heads import check_normalizer, positives_factor
 
 __all__ = ["BestFirstRPN"]
 
@@ -34,7 +34,7 @@ class BestFirstRPN(RPN):
     def __init__(self, *, box_normalizer: str = "sampled", **kwargs):
         """
         Args:
-            box_normalizer: what the boxes' loss is divided by, see `box_loss_factor`.
+            box_normalizer: what the boxes' loss is divided by, see `check_normalizer`.
             kwargs: as for `RPN`.
         """
         super().__init__(**kwargs)
@@ -57,9 +57,10 @@ class BestFirstRPN(RPN):
         losses = super().losses(
             anchors, pred_objectness_logits, gt_labels, pred_anchor_deltas, gt_boxes
         )
-        sampled = self.batch_size_per_image * len(gt_labels)
-        is_positive = torch.stack(gt_labels) == 1
-        losses["loss_rpn_loc"] *= box_loss_factor(self.box_normalizer, is_positive, sampled)
+        if self.box_normalizer == "positives":
+            sampled = self.batch_size_per_image * len(gt_labels)
+            factor = positives_factor(torch.stack(gt_labels) == 1, sampled)
+            losses["loss_rpn_loc"] = losses["loss_rpn_loc"] * factor
         return losses
 
     @torch.no_grad()

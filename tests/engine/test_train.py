@@ -8,8 +8,9 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from acnet.checkpoint import ACNetCheckpointer
+from acnet.checkpoint import ACNetCheckpointer, load_trained_weights
 from acnet.errors import UserError
+from tests.engine.tiny_task import TinyDetector
 
 # In epochs of ten images and batches of four; steps count from 1, iterations from 0.
 STOP_AT_STEP_8 = "model.error_at_step=8"  # after the checkpoint of iteration 5
@@ -235,3 +236,46 @@ def test_metrics_are_json_line_by_line(tiny_cfg, train):
     folder = train(tiny_cfg("train.max_iter=2"))
     for line in (folder / "metrics.json").read_text().splitlines():
         assert json.loads(line)["loss_score"] > 0
+
+
+AVERAGED = ("train.ema.enabled=true", "train.ema.decay=0.5")
+
+
+def test_the_moving_average_is_evaluated_and_kept(tiny_cfg, train, metrics):
+    folder = train(
+        tiny_cfg(*AVERAGED, "train.checkpointer.max_to_keep=99", "train.checkpointer.period=1")
+    )
+    states = [torch.load(folder / f"model_{i:07d}.pth", weights_only=True) for i in range(12)]
+    # Step n leaves min(decay, n / (n + 9)) of the average.
+    average = states[0]["ema"]["head.weight"]
+    for step, state in enumerate(states[1:], start=2):
+        decay = min(0.5, step / (step + 9))
+        average = decay * average + (1 - decay) * state["model"]["head.weight"]
+        torch.testing.assert_close(state["ema"]["head.weight"], average)
+    assert states[-1]["ema"]["bn.num_batches_tracked"] == 12
+    # What is not a resume gets the average, and the best checkpoint holds it alone.
+    model = TinyDetector()
+    load_trained_weights(model, folder / "model_final.pth")
+    torch.testing.assert_close(model.state_dict(), dict(states[-1]["ema"]), rtol=0, atol=0)
+    best = torch.load(folder / "model_best.pth", weights_only=True)
+    iteration = best["iteration"]
+    torch.testing.assert_close(best["model"], states[iteration]["ema"], rtol=0, atol=0)
+    assert metrics(folder)[3]["bbox/AP50"] != metrics(train(tiny_cfg(name="plain")))[3]["bbox/AP50"]
+
+
+def test_the_moving_average_resumes_exactly(tiny_cfg, train, metrics):
+    unbroken = train(tiny_cfg(*AVERAGED, name="unbroken"))
+    with pytest.raises(RuntimeError, match="stands for a kill"):
+        train(tiny_cfg(*AVERAGED, STOP_AT_STEP_8, name="resumed"))
+    resumed = train(tiny_cfg(*AVERAGED, name="resumed"), resume=True)
+    assert_same_run(resumed, unbroken, metrics)
+    files = [torch.load(f / "model_final.pth", weights_only=True) for f in (resumed, unbroken)]
+    torch.testing.assert_close(files[0]["ema"], files[1]["ema"], rtol=0, atol=0)
+
+
+def test_a_resumed_run_keeps_its_learning_rate(tiny_cfg, train, metrics):
+    unbroken = train(tiny_cfg(name="unbroken"))
+    with pytest.raises(RuntimeError, match="stands for a kill"):
+        train(tiny_cfg(STOP_AT_STEP_8, name="resumed"))
+    resumed = train(tiny_cfg("optimizer.lr=7", name="resumed"), resume=True)
+    assert metrics(resumed) == metrics(unbroken)

@@ -7,10 +7,12 @@ import itertools
 import pytest
 import torch
 from detectron2.engine import SimpleTrainer
+from omegaconf import OmegaConf
 
 from acnet.engine.loader import seed_everything
 from acnet.engine.precision import Precision
-from acnet.engine.trainer import Trainer
+from acnet.engine.trainer import Trainer, clip_gradients
+from acnet.errors import UserError
 from tests.engine import tiny_task
 
 FP32 = Precision("cpu", None)
@@ -156,3 +158,22 @@ def test_state_of_a_run_without_scaling_loads_into_one_with_it():
     second.load_state_dict(first.state_dict())
     second.train(1, 2)
     assert second.state_dict()["grad_scaler"]["scale"] > 0
+
+
+@pytest.mark.parametrize("precision", [FP32, Precision("cpu", torch.bfloat16)])
+def test_clipped_gradients_are_those_without_the_scale(precision):
+    limit = 1e-3
+    clip = OmegaConf.create(
+        {"enabled": True, "clip_type": "norm", "clip_value": limit, "norm_type": 2.0}
+    )
+    trainer = build(precision)
+    trainer._grad_scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    clip_gradients(trainer.optimizer, clip)
+    before = [parameter.detach().clone() for parameter in trainer.model.parameters()]
+    trainer.train(0, 1)
+    # lr 0.1 and no momentum yet: a step is a tenth of the gradient, whose norm is the limit.
+    steps = [(a - b).norm().item() for a, b in zip(before, trainer.model.parameters(), strict=True)]
+    assert max(steps) == pytest.approx(0.1 * limit, rel=1e-2)
+    assert max(p.grad.norm().item() for p in trainer.model.parameters()) <= limit * 1.001
+    with pytest.raises(UserError, match="norm or value"):
+        clip_gradients(trainer.optimizer, OmegaConf.merge(clip, {"clip_type": "l2"}))

@@ -23,6 +23,8 @@ train = dict(
     channels_last=False,
     accumulate=1,
     activation_checkpointing=False,
+    clip_gradients=dict(enabled=False, clip_type="norm", clip_value=1.0, norm_type=2.0),
+    ema=dict(enabled=False, decay=0.9995),
     ddp=dict(broadcast_buffers=False, find_unused_parameters=False, fp16_compression=False),
     sync_bn=True,
     checkpointer=dict(period=3, max_to_keep=2),

@@ -1,5 +1,7 @@
 """What every run shares; each child sets its own length and batch."""
 
+from acnet.engine.precision import resolve_device
+
 train = dict(
     output_dir="output",
     init_checkpoint="",
@@ -9,7 +11,8 @@ train = dict(
     epochs=None,
     # The same seed gives the same losses on the same machine; -1 draws one.
     seed=42,
-    device="auto",
+    # A GPU where there is one, else the CPU: by its name, as detectron2's own loop needs it.
+    device=str(resolve_device("auto")),
     # enabled: False, True, or "auto" (where the hardware has the type natively).
     amp=dict(enabled=False, dtype="auto"),
     channels_last=False,
@@ -18,6 +21,10 @@ train = dict(
     accumulate=1,
     # Less memory for a second forward pass; the same gradients.
     activation_checkpointing=False,
+    # detectron2's SOLVER.CLIP_GRADIENTS: clip_type "value" or "norm", parameter by parameter.
+    clip_gradients=dict(enabled=False, clip_type="norm", clip_value=1.0, norm_type=2.0),
+    # Evaluates, and leaves for prediction, a moving average of the weights. docs/train.md
+    ema=dict(enabled=False, decay=0.9995),
     ddp=dict(broadcast_buffers=False, find_unused_parameters=False, fp16_compression=False),
     sync_bn=True,
     checkpointer=dict(period=5000, max_to_keep=3),
