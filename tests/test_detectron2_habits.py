@@ -102,6 +102,11 @@ def yaml_config(*overrides):
     return cfg
 
 
+def mapped() -> list[dict]:
+    mapper = DatasetMapper(is_train=True, augmentations=[], image_format="BGR")
+    return [mapper(one) for one in get_detection_dataset_dicts(NAME)]
+
+
 def imagenet_file(model: nn.Module, folder: Path) -> tuple[Path, dict[str, torch.Tensor]]:
     """An MSRA pickle that fills lead, assistant and box head, from shapes of the model."""
     parts = {"": model.backbone.bottom_up.bottom_up.lead, "res5.": model.roi_heads.res5}
@@ -113,15 +118,14 @@ def imagenet_file(model: nn.Module, folder: Path) -> tuple[Path, dict[str, torch
     return write_msra_pickle(folder / "R-18.pkl", weights, affine=False), weights
 
 
-def test_classes_of_a_coco_set_are_counted_before_training(coco_set, training_batch):
+def test_classes_of_a_coco_set_are_counted_before_training(coco_set):
     coco_set(num_classes=2)
     with pytest.raises(UserError, match=r"num_classes=1 for 'habits' with 2: class0, class1"):
         check_run(load_config("toy/acnet_r18", QUICK), ONCE)
     # DefaultTrainer knows nothing of this check: there the model refuses the first batch.
     model = build_model(yaml_config()).train()
-    training_batch[0]["instances"].gt_classes[:] = 1
     with pytest.raises(ValueError, match=r"class 1, counted from 0.*NUM_CLASSES"):
-        model(training_batch)
+        model(mapped())
 
 
 def test_default_trainer_starts_from_one_imagenet_file(coco_set, tmp_path):
@@ -200,10 +204,8 @@ def test_detectron2s_loader_sampler_and_train_config_run_in_our_training(
 
 @pytest.fixture
 def training_batch(coco_set):
-    if NAME not in DatasetCatalog:
-        coco_set()
-    mapper = DatasetMapper(is_train=True, augmentations=[], image_format="BGR")
-    return [mapper(one) for one in get_detection_dataset_dicts(NAME)]
+    coco_set()
+    return mapped()
 
 
 class _Wrapper(nn.Module):
@@ -256,16 +258,17 @@ def test_a_mask_without_its_loss_is_told_once(training_batch, caplog):
 
 
 def test_merging_of_augmented_views_keeps_soft_nms():
-    cfg = yaml_config("INPUT.FORMAT", "BGR")
+    cfg = yaml_config("TEST.AUG.MIN_SIZES", (64,))
     model = build_model(cfg).eval()
     boxes = torch.tensor([[10.0, 10, 50, 50], [12, 10, 52, 50], [10, 10, 50, 70]])
     scores, classes = list(torch.tensor([0.9, 0.8, 0.7])), list(torch.zeros(3, dtype=torch.long))
     merged = ACNetWithTTA(cfg, model)._merge_detections(boxes, scores, classes, (64, 64))
-    # IoU with the best: 38 / 42 and 2 / 3. Linear decay leaves 0.8 * 4 / 42, and 0.7 / 3, which
-    # its overlap with the other, 1520 / 2480, lowers no more: that one is weaker by then.
+    # Clipped at 64, the third has IoU 40 * 40 / (40 * 54) with the best, and by linear decay stays
+    # above the second, which is left with 0.8 * 4 / 42.
     assert len(merged) == 3
-    torch.testing.assert_close(merged.scores[1], torch.tensor(0.7 / 3))
-    found = ACNetWithTTA(cfg, model)([{"image": torch.zeros(3, 64, 64, dtype=torch.uint8)}])
+    torch.testing.assert_close(merged.scores[1], torch.tensor(0.7 * 14 / 54))
+    picture = {"image": torch.zeros(3, 64, 64, dtype=torch.uint8), "height": 64, "width": 64}
+    found = ACNetWithTTA(cfg, model)([picture])
     assert found[0]["instances"].has("scores")
 
 
