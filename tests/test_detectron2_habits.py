@@ -268,7 +268,8 @@ def test_merging_of_augmented_views_keeps_soft_nms():
     assert len(merged) == 3
     torch.testing.assert_close(merged.scores[1], torch.tensor(0.7 * 14 / 54))
     picture = {"image": torch.zeros(3, 64, 64, dtype=torch.uint8), "height": 64, "width": 64}
-    found = ACNetWithTTA(cfg, model)([picture])
+    with torch.no_grad():
+        found = ACNetWithTTA(cfg, model)([picture])
     assert found[0]["instances"].has("scores")
 
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from acnet.layers import roi_align, soft_nms, soft_nms_of_images
 
+_MIN_SIDE = 1e-3  # of a detection, in pixels; detectron2 drops empty ones after resizing
 _NORMALIZERS = ("sampled", "positives")
 
 __all__ = [
@@ -60,6 +61,12 @@ def check_normalizer(name: str) -> str:
 def positives_factor(is_positive: Tensor, sampled: int) -> Tensor:
     """Return what turns detectron2's loss of boxes, divided by `sampled`, into that of Eq. (6)."""
     return sampled / is_positive.sum().clamp(min=1)  # Eq. (6)
+
+
+def sent_along(values: list, like: Tensor) -> Tensor:
+    """A tensor of host values beside another, with its type; a GPU's host does not wait for it."""
+    tensor = torch.tensor(values, dtype=like.dtype, pin_memory=like.is_cuda)
+    return tensor.to(like.device, non_blocking=True)
 
 
 class Float32ROIPooler(ROIPooler):
@@ -282,8 +289,8 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
         is_candidate = boxes.isfinite().all(dim=1) & scores.isfinite()
         is_candidate &= scores > self.test_score_thresh
         height, width = image_size
-        sides = zip(boxes.unbind(1), (width, height, width, height), strict=True)
-        clipped = torch.stack([side.clamp(0, limit) for side, limit in sides], dim=1)
+        clipped = boxes.clamp(min=0).minimum(sent_along([width, height] * 2, boxes))
+        is_candidate &= (clipped[:, 2:] - clipped[:, :2] > _MIN_SIDE).all(dim=1)
         return clipped, torch.where(is_candidate, scores, -1.0)
 
     def _instances(

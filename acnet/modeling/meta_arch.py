@@ -3,6 +3,7 @@
 import math
 
 import torch
+import torch.nn.functional as F
 from detectron2.config import configurable
 from detectron2.modeling import GeneralizedRCNNWithTTA
 from detectron2.modeling.meta_arch import META_ARCH_REGISTRY, GeneralizedRCNN
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from acnet.layers import soft_nms
 
-from .heads import SoftNMSOutputLayers
+from .heads import SoftNMSOutputLayers, sent_along
 from .own_cells import has_mark, run_backbone
 
 __all__ = ["ACNet", "ACNetWithTTA"]
@@ -132,6 +133,28 @@ class ACNet(GeneralizedRCNN):
                 results[index] = one
         return results
 
+    def _postprocess(
+        self, found: list[Instances], inputs: list[dict], sizes_hw: list[tuple[int, int]]
+    ) -> list[dict]:
+        """Bring detections to the sizes that are wanted; none is empty, so no look is needed."""
+        wanted = [
+            (one.get("height", size[0]), one.get("width", size[1]))
+            for one, size in zip(inputs, sizes_hw, strict=True)
+        ]
+        is_ours = isinstance(getattr(self.roi_heads, "box_predictor", None), SoftNMSOutputLayers)
+        if not is_ours or any(one.has("pred_masks") or one.has("pred_keypoints") for one in found):
+            return super()._postprocess(found, inputs, sizes_hw)
+        results = []
+        for one, (h, w), (height, width) in zip(found, sizes_hw, wanted, strict=True):
+            result = Instances((height, width), **one.get_fields())
+            if (h, w) != (height, width):
+                boxes = one.pred_boxes.tensor
+                boxes = boxes * sent_along([width / w, height / h] * 2, boxes)
+                limits = sent_along([width, height] * 2, boxes)
+                result.pred_boxes = Boxes(boxes.clamp(min=0).minimum(limits))
+            results.append({"instances": result})
+        return results
+
     def equal_sizes(self, batched_inputs: list[dict]) -> list[list[int]]:
         """The indices of the pictures that are padded to one size where they are alone, by size."""
         divisor = max(self.backbone.size_divisibility, 1)
@@ -152,7 +175,19 @@ class ACNet(GeneralizedRCNN):
 
     def preprocess_image(self, batched_inputs: list[dict]) -> ImageList:
         """Normalise, pad and batch the images, in the memory format that the model was made for."""
-        images = super().preprocess_image(batched_inputs)
+        images = [self._move_to_current_device(one["image"]) for one in batched_inputs]
+        images = [(one - self.pixel_mean) / self.pixel_std for one in images]
+        constraints, sizes = self.backbone.padding_constraints, [one.shape[-2:] for one in images]
+        divisor = constraints.get("size_divisibility", self.backbone.size_divisibility) or 1
+        square = constraints.get("square_size", 0)
+        height, width = (
+            -(-(square or max(sides)) // divisor) * divisor for sides in zip(*sizes, strict=True)
+        )
+        padded = [
+            F.pad(one, (0, width - w, 0, height - h))
+            for one, (h, w) in zip(images, sizes, strict=True)
+        ]
+        images = ImageList(torch.stack(padded), [tuple(size) for size in sizes])
         if self.channels_last:
             images.tensor = images.tensor.contiguous(memory_format=torch.channels_last)
         return images

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from acnet.layers.nms import nms
 
-from .heads import check_normalizer, positives_factor
+from .heads import check_normalizer, positives_factor, sent_along
 
 __all__ = ["BestFirstRPN"]
 
@@ -89,15 +89,25 @@ class BestFirstRPN(RPN):
             self._best(*level)
             for level in zip(anchors, pred_objectness_logits, pred_anchor_deltas, strict=True)
         ]
-        if self.training and not all(
-            bool(boxes.isfinite().all() & logits.isfinite().all()) for boxes, logits in levels
-        ):
+        sizes = [(width, height, width, height) for height, width in image_sizes]
+        limits = sent_along(sizes, levels[0][0])[:, None]  # (N, 1, 4)
+        usable = [self._usable(*level, limits) for level in levels]
+        found = [
+            self._propose([(boxes[n], logits[n]) for boxes, logits in usable])
+            for n in range(len(image_sizes))
+        ]
+        counts = [(logits > -torch.inf).sum() for _, logits in found]
+        if self.training:
+            finite = [one.isfinite().all() for level in levels for one in level]
+            counts.append(torch.stack(finite).all())
+        counts = torch.stack(counts).tolist()  # the one look at values, for all images
+        if self.training and not counts.pop():
             raise FloatingPointError(
                 "Predicted boxes or scores contain Inf/NaN. Training has diverged."
             )
         return [
-            self._propose([(boxes[n], logits[n]) for boxes, logits in levels], image_size)
-            for n, image_size in enumerate(image_sizes)
+            Instances(size, proposal_boxes=Boxes(boxes[:count]), objectness_logits=logits[:count])
+            for size, count, (boxes, logits) in zip(image_sizes, counts, found, strict=True)
         ]
 
     def _best(self, anchors: Boxes, logits: Tensor, deltas: Tensor) -> tuple[Tensor, Tensor]:
@@ -110,28 +120,23 @@ class BestFirstRPN(RPN):
         )
         return boxes.view(*index.shape, 4), best_logits
 
-    def _propose(
-        self, levels: list[tuple[Tensor, Tensor]], image_size: tuple[int, int]
-    ) -> Instances:
-        """The best proposals of one image, from boxes (K, 4) and logits (K,) of each level."""
+    def _usable(self, boxes: Tensor, logits: Tensor, limits: Tensor) -> tuple[Tensor, Tensor]:
+        """Clip the boxes (N, K, 4) of one level, and let unusable ones have a logit of -inf."""
+        usable = boxes.isfinite().all(dim=2) & logits.isfinite()
+        boxes = torch.where(usable[..., None], boxes, 0.0).clamp(min=0).minimum(limits)
+        sides = boxes[..., 2:] - boxes[..., :2]
+        usable &= (sides > self.min_box_size).all(dim=2)
+        return boxes, torch.where(usable, logits, -torch.inf)
+
+    def _propose(self, levels: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        """The best of one image, of boxes (K, 4) and logits (K,) a level; -inf comes last."""
         limit = self.post_nms_topk[self.training]
-        kept_boxes, kept_logits = [], []
-        for level_boxes, logits in levels:
-            usable = level_boxes.isfinite().all(dim=1) & logits.isfinite()
-            boxes = Boxes(torch.where(usable[:, None], level_boxes, torch.zeros_like(level_boxes)))
-            boxes.clip(image_size)
-            usable &= boxes.nonempty(threshold=self.min_box_size)
-            # Unusable boxes come last in the order of picking, where they suppress nobody.
-            logits = torch.where(usable, logits, torch.full_like(logits, -torch.inf))
-            keep = nms(boxes.tensor, logits, self.nms_thresh, limit)
-            kept_boxes.append(boxes.tensor[keep])
-            kept_logits.append(logits[keep])
-        boxes, logits = torch.cat(kept_boxes), torch.cat(kept_logits)
+        kept = [
+            (boxes, logits, nms(boxes, logits, self.nms_thresh, limit)) for boxes, logits in levels
+        ]
+        boxes = torch.cat([boxes[keep] for boxes, _, keep in kept])
+        logits = torch.cat([logits[keep] for _, logits, keep in kept])
         if len(levels) > 1:
             order = logits.argsort(descending=True, stable=True)[:limit]
             boxes, logits = boxes[order], logits[order]
-        found = logits > -torch.inf
-        result = Instances(image_size)
-        result.proposal_boxes = Boxes(boxes[found])
-        result.objectness_logits = logits[found]
-        return result
+        return boxes, logits
