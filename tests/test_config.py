@@ -132,3 +132,8 @@ def test_a_bundles_config_tells_nothing_of_the_training():
     plain = yaml.safe_load(prediction_config(load_config("toy/acnet_r18")))
     assert plain.keys() == {"model", "dataloader", "train"}
     assert plain["train"].keys() == {"amp", "channels_last", "sync_bn"}
+
+
+def test_a_bundles_config_says_at_which_size_photos_were_seen():
+    plain = yaml.safe_load(prediction_config(load_config("demo/acnet_r18")))
+    assert plain["photos"]["size_px"] == 640

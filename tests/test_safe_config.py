@@ -125,6 +125,26 @@ def test_an_address_is_not_fetched(tmp_path: Path, caplog):
     assert "is left out" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("photos", "fault"),
+    [
+        ({"size_px": 640, "lesion_px": 34.0}, ""),
+        ({"size_px": None}, ""),
+        ({"size_px": 10**6}, "photos.size_px is 1000000"),
+        ({"lesion_px": 0.0}, "photos.lesion_px is 0.0"),
+        ({"side": 1}, "photos.side is unknown"),
+        (640, "photos is 640"),
+    ],
+)
+def test_the_size_of_photos_is_checked(photos, fault):
+    content = {**plain(load_config(TOY)), "photos": photos}
+    if not fault:
+        assert parse_saved_config(yaml.safe_dump(content), source="x").photos == photos
+        return
+    with pytest.raises(UserError, match=fault):
+        parse_saved_config(yaml.safe_dump(content), source="x")
+
+
 @pytest.mark.parametrize("text", ["", "- 1\n", "just words", "a: [1", "\x00", "a: 1\n---\nb: 1\n"])
 def test_other_files_are_refused(text: str, tmp_path: Path):
     (tmp_path / "config.yaml").write_text(text)

@@ -216,8 +216,8 @@ def find_count_rule(
         score_threshold: To count without a model.
 
     Returns:
-        The rule. A count model of the weights' own that was fitted to another way gives its
-        threshold alone, without interval and grade.
+        The rule. A count model of the weights' own that was fitted to photos of another size gives
+        its threshold alone, without interval and grade.
 
     Raises:
         UserError: Both are given, or the model cannot be used.
@@ -242,7 +242,8 @@ def find_count_rule(
     if not isinstance(count_model, CountModel):
         source = f"--count-model {count_model}"
         count_model = read_count_model(Path(count_model))
-    if is_own and count_model.merge != merge_name:
+    same_merging = count_model.merge.partition(",")[0] == merge_name.partition(",")[0]
+    if is_own and same_merging and count_model.merge != merge_name:
         logger.warning(
             "The count model of %s was fitted to %r, and %r is asked for: its threshold is used, "
             "and counts come without interval and grade.",

@@ -76,6 +76,9 @@ def test_programs_without_acnet_learn_how_to_feed_it(contents):
     assert described["input_format"] == "BGR"
     assert described["pixel_mean"] == [103.53, 116.28, 123.675]
     assert "(B, 3, 96, 96) uint8" in described["images"]
+    assert described["photos"] == {}
+    sized = dataclasses.replace(contents, config=contents.config + "photos:\n  size_px: 640\n")
+    assert json.loads(metadata_texts(sized)["input"])["photos"] == {"size_px": 640}
 
 
 def test_without_a_count_model(tmp_path, contents):

@@ -3,6 +3,7 @@
 import dataclasses
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -13,6 +14,7 @@ from acnet.errors import UserError
 from acnet.evaluation.count_model import write_count_model
 from acnet.inference.predictor import Predictor, load
 from acnet.inference.trained_model import find_weights, load_trained_model
+from acnet.photos.scale import resize
 from tests.evaluation.count_models import count_model
 from tests.inference.test_tiled import photo
 
@@ -82,8 +84,43 @@ def test_a_count_model_beside_a_checkpoint_counts(run_folder):
 
 def test_a_count_model_of_another_merging_is_refused(run_folder):
     model = dataclasses.replace(count_model(threshold=0.4), merge="cluster")
-    with pytest.raises(UserError, match="fitted to 'cluster', where 'nms' merges"):
+    with pytest.raises(UserError, match="fitted to 'cluster', where 'nms' is used"):
         load(run_folder, count_model=model)
+
+
+SIZED = ["+photos.size_px=48", "+photos.lesion_px=8.0"]
+
+
+def test_photos_are_seen_at_the_size_that_the_config_says(run_folder):
+    as_trained = load(run_folder, overrides=SIZED, device="cpu", precision="float32")
+    assert as_trained.sizing.name == "auto"
+    native = load(run_folder, device="cpu", precision="float32")
+    assert native.sizing.name == "native"
+    picture = photo(64, 96)
+    fixed = load(
+        run_folder, overrides=SIZED, device="cpu", precision="float32", photo_size=48
+    ).detect(picture)
+    assert (fixed.photo_size_px, native.detect(picture).photo_size_px) == (48, 96)
+    # Twice as small in both directions: what is found lies at half the place there.
+    expected = native.detect(resize(picture, 48))
+    np.testing.assert_allclose(fixed.scores, expected.scores, atol=1e-5)
+    np.testing.assert_allclose(fixed.boxes_xyxy, expected.boxes_xyxy * 2, atol=1e-3)
+    assert as_trained.identity != native.identity
+    assert as_trained.saliency(picture, photo_size_px=48).shape == (32, 48)
+    seen_px = as_trained.detect(picture).photo_size_px
+    assert max(as_trained.saliency(picture).shape) == seen_px
+
+
+def test_a_count_model_belongs_to_the_size_at_which_photos_are_seen(run_folder, caplog):
+    model = count_model(threshold=0.4)
+    write_count_model(run_folder / "count.json", model)
+    rule = load(run_folder, overrides=SIZED, device="cpu").rule
+    assert (rule.threshold, rule.model) == (0.4, None)
+    assert "fitted to 'nms', and 'nms, photo size auto' is asked for" in caplog.text
+    with pytest.raises(UserError, match=r"Choose the same --photo-size"):
+        load(run_folder, overrides=SIZED, device="cpu", count_model=model)
+    native = load(run_folder, overrides=SIZED, device="cpu", photo_size="native")
+    assert native.rule.model == model
 
 
 @pytest.mark.parametrize(
