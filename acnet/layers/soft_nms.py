@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .compiler import compiled
+from .nms import compiled
 
 __all__ = ["NO_SCORE", "soft_nms", "soft_nms_of_images", "soft_nms_padded"]
 
@@ -89,10 +89,13 @@ def soft_nms(
     if classes.is_floating_point():
         classes = classes.unique(return_inverse=True)[1]
     finite = boxes_xyxy.isfinite().all(dim=1, keepdim=True)
+    boxes = torch.where(finite, boxes_xyxy, 0).double().numpy()
+    labels = classes.long().numpy()
     keep, decayed = _pick_softly(
-        torch.where(finite, boxes_xyxy, 0).double().contiguous().numpy(),
-        scores.double().nan_to_num(nan=NO_SCORE, neginf=NO_SCORE).contiguous().numpy(),
-        classes.long().contiguous().numpy(),
+        boxes,
+        scores.double().nan_to_num(nan=NO_SCORE, neginf=NO_SCORE).numpy(),
+        labels,
+        np.lexsort((boxes[:, 0], labels)),
         method == "gaussian",
         float(iou_threshold),
         float(sigma),
@@ -103,54 +106,57 @@ def soft_nms(
 
 
 @compiled
-def _pick_softly(boxes, scores, classes, gaussian, iou_threshold, sigma, score_floor, limit):
+def _pick_softly(boxes, scores, classes, order, gaussian, iou_threshold, sigma, floor, limit):
     """Pick boxes until enough are picked or the best decayed score is below the floor.
 
-    Scores only fall, so a score that is out of date is an upper bound. The queue is ordered by such
-    bounds: the foremost box is brought up to date with the picks since it was last compared, and it
-    is picked if its score has not fallen. Most boxes are compared with few picks, or with none.
+    A pick decays the scores of its rivals at once. In the order of their left sides, the rivals are
+    neighbours: a box further right than the pick ends overlaps it no more, and neither does one
+    from which on everything to the left ends before the pick begins. Scores only fall, so those in
+    the queue are upper bounds: what has fallen since goes back, and the foremost is picked.
 
     Args:
-        boxes: (N, 4) finite float64.
-        scores: (N,) float64 without NaN.
-        classes: (N,) int64.
-        gaussian: whether the decay is Gaussian; linear otherwise.
-        limit: most picks wanted.
+        boxes: (N, 4) finite float64; `scores`, (N,), are float64 without NaN, `classes` int64.
+        order: (N,) int64, the boxes class by class, and in a class by their left sides.
 
     Returns:
         (K,) int64 indices and (K,) float64 decayed scores.
     """
-    limit = min(limit, len(scores))
-    keep, decayed, picks = np.empty(limit, np.int64), np.empty(limit, np.float64), 0
-    kept = np.empty((5, limit), np.float64)  # x1, y1, x2, y2, area of the picks
-    seen = np.zeros(len(scores), np.int64)  # picks that a score already knows
-    queue = [(-scores[i], i) for i in range(len(scores)) if scores[i] >= score_floor]
+    x1, y1, x2, y2 = boxes[order, 0], boxes[order, 1], boxes[order, 2], boxes[order, 3]
+    area = np.maximum(x2 - x1, 0.0) * np.maximum(y2 - y1, 0.0)
+    score, label, reach, iou = scores[order], classes[order], x2.copy(), np.empty_like(x2)
+    for p in range(1, len(order)):  # where this box and all to its left in its class end
+        if label[p] == label[p - 1]:
+            reach[p] = max(x2[p], reach[p - 1])
+    queue = [(-score[p], order[p], p) for p in range(len(order)) if score[p] >= floor]
     heapq.heapify(queue)  # best score first, of equal ones the lowest index
+    limit = min(limit, len(queue))
+    keep, decayed, picks = np.empty(limit, np.int64), np.empty(limit, np.float64), 0
     while queue and picks < limit:
-        bound, i = queue[0]
-        score = -bound
-        x1, y1, x2, y2 = boxes[i]
-        area = max(x2 - x1, 0.0) * max(y2 - y1, 0.0)
-        for k in range(seen[i], picks):
-            width = min(x2, kept[2, k]) - max(x1, kept[0, k])
-            height = min(y2, kept[3, k]) - max(y1, kept[1, k])
-            if (width > 0) & (height > 0) & (classes[keep[k]] == classes[i]):
-                intersection = width * height
-                iou = intersection / (kept[4, k] + area - intersection)
-                if gaussian:
-                    score *= math.exp(-iou * iou / sigma)
-                elif iou > iou_threshold:
-                    score *= 1 - iou
-        seen[i] = picks
-        if score == -bound:
-            heapq.heappop(queue)
-            keep[picks], decayed[picks] = i, score
-            kept[:, picks] = x1, y1, x2, y2, area
-            picks += 1
-        elif score >= score_floor:
-            heapq.heapreplace(queue, (-score, i))
-        else:
-            heapq.heappop(queue)
+        bound, i, p = queue[0]
+        if score[p] != -bound:
+            if score[p] >= floor:
+                heapq.heapreplace(queue, (-score[p], i, p))
+            else:
+                heapq.heappop(queue)
+            continue
+        heapq.heappop(queue)
+        keep[picks], decayed[picks] = i, score[p]
+        picks += 1
+        left, top, right, bottom, own, low, high = x1[p], y1[p], x2[p], y2[p], area[p], p, p + 1
+        while low > 0 and label[low - 1] == label[p] and reach[low - 1] > left:
+            low -= 1
+        while high < len(order) and label[high] == label[p] and x1[high] < right:
+            high += 1
+        for q in range(low, high):  # no branch: vectorised
+            width = (x2[q] if x2[q] < right else right) - (x1[q] if x1[q] > left else left)
+            height = (y2[q] if y2[q] < bottom else bottom) - (y1[q] if y1[q] > top else top)
+            intersection = (width if width > 0 else 0.0) * (height if height > 0 else 0.0)
+            iou[q] = intersection / (own + area[q] - intersection)
+        for q in range(low, high):  # picks lose as well, which nobody reads any more
+            if not gaussian:
+                score[q] *= 1 - iou[q] if iou[q] > iou_threshold else 1.0
+            elif iou[q] > 0:
+                score[q] *= math.exp(-iou[q] * iou[q] / sigma)
     return keep[:picks], decayed[:picks]
 
 
@@ -203,10 +209,8 @@ def soft_nms_padded(
     One call takes all images of a batch. It computes in the precision of the scores.
 
     Args:
-        boxes_xyxy: (*, N, 4), corners in pixels.
+        boxes_xyxy: (*, N, 4); all arguments are as for `soft_nms`, with more dimensions in front.
         scores: (*, N), in [0, 1]; -1 for padding.
-        classes: (*, N) integers.
-        method, iou_threshold, sigma, score_floor: as for `soft_nms`.
         max_detections: M.
 
     Returns:
@@ -271,10 +275,7 @@ def pick_best(
 
     Args:
         remaining: (*, N) scores; `NO_SCORE` for what cannot be picked.
-        boxes_xyxy: (*, N, 4).
-        box_areas: (*, N), of `areas`.
-        classes: (*, N) integers.
-        method, iou_threshold, sigma: as for `soft_nms`.
+        box_areas: (*, N), of `areas`; the others are as for `soft_nms_padded`.
 
     Returns:
         The index (*, 1) of the pick, the first of equal scores; its score (*, 1); and the scores

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from acnet.layers.compiler import compiled
+from acnet.layers.nms import compiled
 
 
 def _double(number):
