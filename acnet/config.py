@@ -105,10 +105,13 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> "Dic
         UserError: no such config, a malformed override, an unknown key, or a yaml or bundle that
             holds no saved config (see `acnet.safe_config`).
     """
+    return change_config(_read(resolve_config(name_or_path)), overrides)
+
+
+def change_config(cfg: "DictConfig", overrides: Sequence[str]) -> "DictConfig":
+    """Change values of a config, in place, as `load_config` does."""
     from detectron2.config import LazyConfig
 
-    path = resolve_config(name_or_path)
-    cfg = _read(path)
     for override in _parse(overrides):
         if not override.is_add():
             _check_key(cfg, override.key_or_group)

@@ -1,5 +1,6 @@
 """Errors that a user can repair, and text that is safe to show."""
 
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -44,3 +45,10 @@ def shown(value: Any) -> str:
     if not isinstance(value, str):
         return str(value)[:60]
     return repr(printable(value[:60] + "..." * (len(value) > 60)).replace("\n", " "))
+
+
+def shorten(names: Iterable[str], limit: int = 12) -> str:
+    """Return the first few of many names, and how many more there are, for a message."""
+    names = list(names)
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return (", ".join(names[:limit]) or "none") + more

@@ -28,7 +28,7 @@ from detectron2.structures import Instances
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this clone, not an installed one
 
-from acnet.cli.arguments import hide_library_noise
+from acnet.cli.main import hide_library_noise
 from acnet.config import load_config
 from acnet.export.metadata import ENGINES
 from acnet.export.onnx_file import export_model

@@ -33,7 +33,7 @@ if importlib.util.find_spec("acnet") is None:  # a clone works without being ins
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from acnet.cli.arguments import hide_library_noise
+from acnet.cli.main import hide_library_noise
 
 REPO_ROOT = Path(__file__).resolve().parents[1]
 CONFIG = "toy/acnet_r18"

@@ -27,7 +27,8 @@ from torch import nn
 
 from acnet.checkpoint import write_start
 from acnet.config import load_config
-from acnet.engine import check_run, default_train
+from acnet.engine.run_folder import check_run
+from acnet.engine.train import default_train
 from acnet.errors import UserError
 from acnet.modeling import ACNetWithTTA, add_acnet_config, build_acnet_backbone
 from tests.checkpoint.weights_files import write_msra_pickle

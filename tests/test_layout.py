@@ -119,7 +119,7 @@ def test_the_code_keeps_the_rules(rule: Rule, scope: str) -> None:
     assert breaches == [], rule.__doc__
 
 
-COMMANDS = ["", *command_modules("acnet.cli")]
+COMMANDS = ["", "export", *command_modules("acnet.cli")]
 COMMANDS += [f"data {name}" for name in ("check", "import", "split", "tile", "toy", "toy-tests")]
 
 

@@ -13,11 +13,11 @@ from detectron2.utils.file_io import PathManager
 from fvcore.common.checkpoint import Checkpointer
 from torch import nn
 
-from acnet.errors import UnreadableFileError, UnsafeFileError, UserError, WeightsMismatchError
+from acnet.errors import UnreadableFileError, UnsafeFileError, UserError
 from acnet.files import durable_write, remove_stale
 
 from .conventions import CONVENTIONS_KEY, conventions_of_model
-from .load_report import LoadPlan, LoadReport, plan_loading, shorten
+from .load_report import LoadPlan, LoadReport, plan_loading
 from .safe_load import fetch, read_checkpoint, read_torch
 
 
@@ -258,29 +258,3 @@ def write_start(model: nn.Module, weights: str | os.PathLike, path: str | os.Pat
     with durable_write(Path(path)) as temporary:
         torch.save({"model": plan.state}, temporary)
     return os.fspath(path)
-
-
-def load_trained_weights(model: nn.Module, weights: str | os.PathLike) -> None:
-    """Fill a model from a checkpoint of its own training.
-
-    Args:
-        model: to be filled in place, on any device.
-        weights: of a training with the model's config.
-
-    Raises:
-        WeightsMismatchError: model and file do not fit each other exactly, or their input
-            conventions differ.
-        UnreadableFileError: the file cannot be read safely.
-    """
-    checkpointer = ACNetCheckpointer(model)
-    checkpointer.load(os.fspath(weights), checkpointables=[])
-    report = checkpointer.report
-    if report.is_complete:
-        return
-    missing = [name for part in report.random for name in part.names]
-    raise WeightsMismatchError(
-        "Trained weights fill the whole model and nothing else, or its results mean nothing. "
-        f"Received {weights}; missing or of another shape: {shorten(missing, 3)}; not in the "
-        f"model: {shorten(report.unused, 3)}. Use the config of their training, such as the "
-        "config.yaml beside them."
-    )

@@ -13,7 +13,7 @@ from fvcore.common.checkpoint import _strip_prefix_if_present
 from tabulate import tabulate
 from torch import Tensor, nn
 
-from acnet.errors import WeightsMismatchError
+from acnet.errors import WeightsMismatchError, shorten
 
 from .conventions import (
     CONVENTIONS_KEY,
@@ -167,21 +167,6 @@ def group_names(
         groups.setdefault(group, []).append(name)
         sizes[group] += tensors[name].numel()
     return tuple(RandomPart(group, tuple(groups[group]), sizes[group]) for group in sorted(groups))
-
-
-def shorten(names: Iterable[str], limit: int = 12) -> str:
-    """The first few of many names, for a message.
-
-    Args:
-        names: any number of them.
-        limit: how many to show.
-
-    Returns:
-        The names with commas between them, and how many more there are; "none" for none.
-    """
-    names = list(names)
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return (", ".join(names[:limit]) or "none") + more
 
 
 @dataclass(frozen=True)

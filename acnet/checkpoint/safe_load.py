@@ -1,9 +1,13 @@
-"""A weights file of any format to one layout, reading numbers and never running code."""
+"""A weights file of any format to one layout, and into the model that it was trained with.
+
+Reading gives numbers, and never runs code.
+"""
 
 import http.client
 import os
 import pickle
 import re
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,19 +15,19 @@ from typing import Any
 import numpy as np
 import safetensors
 import torch
-from iopath.common.file_io import PathManager
+from detectron2.utils.file_io import PathManager
+from iopath.common.file_io import PathManager as AnyPathManager
+from torch import nn
 
-from acnet.errors import UnreadableFileError, UnsafeFileError
-
-from .restricted_pickle import check_torch_keys, load_pickle
+from acnet.errors import UnreadableFileError, UnsafeFileError, WeightsMismatchError, shorten
 
 
-def fetch(path: str, path_manager: PathManager) -> str:
+def fetch(path: str, path_manager: AnyPathManager = PathManager) -> str:
     """Brings a weights file to this machine, if it is not here yet.
 
     Args:
         path: a file, or an address that `path_manager` knows, such as `detectron2://...`.
-        path_manager: detectron2's PathManager, as a rule.
+        path_manager: detectron2's, as a rule.
 
     Returns:
         A local path.
@@ -63,6 +67,8 @@ def read_checkpoint(path: str | os.PathLike, *, mmap: bool = False) -> dict[str,
     """
     suffix = Path(path).suffix.lower()
     if suffix == ".pkl":
+        from .restricted_pickle import load_pickle
+
         content = load_pickle(path)
     elif suffix == ".safetensors":
         content = _read_safetensors(path)
@@ -85,6 +91,8 @@ def read_torch(path: str | os.PathLike, *, mmap: bool = False) -> Any:
         UnsafeFileError: it holds, or asks for, anything else.
         UnreadableFileError: it is damaged, or is not a torch file.
     """
+
+    from .restricted_pickle import check_torch_keys
 
     def load() -> Any:
         check_torch_keys(path)
@@ -153,3 +161,37 @@ def _as_tensor(value: Any, name: Any, path: str | os.PathLike) -> torch.Tensor:
         f"A weights file maps names to tensors. Received {path}, where {name!r} is a "
         f"{type(value).__name__}; save a state dict."
     )
+
+
+def load_trained_weights(model: nn.Module, weights: str | os.PathLike) -> None:
+    """Fill a model, in place, from a checkpoint of a training with its config.
+
+    Raises:
+        WeightsMismatchError: Model and file do not fit each other exactly, or their input
+            conventions differ.
+        UnreadableFileError: The file cannot be read safely.
+    """
+    source = os.fspath(weights)
+    checkpoint = read_checkpoint(fetch(source))
+    if conventions := checkpoint.get("input_conventions"):
+        from .conventions import Conventions, check_conventions
+
+        check_conventions(model, Conventions(**conventions), source)
+    state, own = checkpoint["model"], model.state_dict(keep_vars=True)
+    if state and all(name.startswith("module.") for name in state):  # of DistributedDataParallel
+        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    filled = {k: v for k, v in state.items() if k in own and v.shape == own[k].shape}
+    reached = {id(own[name]) for name in filled}  # a shared tensor has several names
+    missing = [name for name, tensor in own.items() if id(tensor) not in reached]
+    unused = sorted(state.keys() - own.keys())
+    different = sorted(state.keys() & own.keys() - filled.keys())
+    if missing or unused or different:
+        raise WeightsMismatchError(
+            "Trained weights fill the whole model and nothing else, or its results mean nothing. "
+            f"Received {source}; missing or of another shape: {shorten(missing or different, 3)}; "
+            f"not in the model: {shorten(unused, 3)}. Use the config of their training, such as "
+            "the config.yaml beside them."
+        )
+    whole = OrderedDict(filled)
+    whole._metadata = own._metadata  # the model's versions, so that no module adds defaults
+    model.load_state_dict(whole, strict=False)

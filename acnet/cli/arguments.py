@@ -1,19 +1,11 @@
-"""What the commands share: quiet libraries, and numbers with their limits, for argparse."""
+"""What the commands share: logging, and paths and numbers with their limits, for argparse."""
 
 import argparse
 import logging
 import math
-import warnings
 from pathlib import Path
 
 from acnet.errors import printable
-
-
-def hide_library_noise() -> None:
-    """Hide what detectron2 of April 2024 makes newer versions of torch say; call it before both."""
-    warnings.filterwarnings("ignore", r".*torch\.(jit\.script|meshgrid)")
-    for name in ("torch.fx._symbolic_trace", "torch._export.serde.serialize"):
-        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 class _PrintableFormatter(logging.Formatter):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acnet.cli.arguments import (
-    hide_library_noise,
     natural_int,
     path,
     positive_float,
@@ -120,7 +119,6 @@ def run_check(args: argparse.Namespace) -> int:
     if args.json not in (None, ON_STDOUT):
         write_json(args.json, audit.report.as_dict(), indent=2)
     if args.page is not None:
-        hide_library_noise()
         from acnet.visualization.audit_page import write_audit_page
 
         write_audit_page(args.page, audit, source.image_root if args.with_photos else None)

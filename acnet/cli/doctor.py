@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Literal
 
 import acnet
-from acnet.cli.arguments import hide_library_noise
 
 DESCRIPTION = """\
 Look at everything that acnet needs: packages, GPU, picture formats, disk, weights. Each line says
@@ -64,7 +63,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Examine and report; the exit status is 1 where there is a fault."""
-    hide_library_noise()
     findings = examine(Path.cwd())
     faults = sum(finding.status == "fault" for finding in findings)
     if args.json:

@@ -2,8 +2,10 @@
 
 import argparse
 import importlib
+import logging
 import pkgutil
 import sys
+import warnings
 from collections.abc import Sequence
 
 import acnet
@@ -17,8 +19,16 @@ NO_DETECTRON2 = (
 )
 
 
+ELSEWHERE = {"export": "weights"}  # commands in the file of a relative
 # Modules of a command package that are no commands.
 HELPERS = {"arguments", "data_check", "data_toy", "main"}
+
+
+def hide_library_noise() -> None:
+    """Hide what detectron2 of April 2024 makes newer versions of torch say; call it before both."""
+    warnings.filterwarnings("ignore", r".*torch\.(jit\.script|meshgrid)")
+    for name in ("torch.fx._symbolic_trace", "torch._export.serde.serialize"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def command_modules(package: str) -> list[str]:
@@ -40,6 +50,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"acnet {acnet.__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     names = command_modules("acnet.cli")
+    command = ELSEWHERE.get(command, command)
     for name in [command] if command in names else names:
         importlib.import_module(f"acnet.cli.{name}").add_parser(subparsers)
     return parser
@@ -56,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     argv = sys.argv[1:] if argv is None else argv
     args = build_parser(argv[0] if argv else None).parse_args(argv)
+    hide_library_noise()
     try:
         return args.run(args)
     except UserError as error:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acnet.cli.arguments import (
-    hide_library_noise,
     natural_int,
     path,
     positive_float,
@@ -83,7 +82,6 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: There is no photo, or config, weights or output cannot be used.
     """
-    hide_library_noise()
     # Of damaged photos the error tells enough, and large ones are meant to be large.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     from acnet.photos.sources import ranks_from

@@ -97,7 +97,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Start the processes of a run."""
-    from acnet.engine import launch
+    from acnet.engine.launch import launch
 
     launch(main, argparse.Namespace(**{k: v for k, v in vars(args).items() if k != "run"}))
     return 0
@@ -111,7 +111,9 @@ def main(args: argparse.Namespace) -> None:
     """
     from acnet.config import complete_train, dataset_names, load_config
     from acnet.data.register import register_all, register_paths
-    from acnet.engine import check_run, default_train, evaluate_only, prepare_run
+    from acnet.engine.evaluate import evaluate_only
+    from acnet.engine.run_folder import check_run, prepare_run
+    from acnet.engine.train import default_train
 
     register_all()
     cfg = load_config(args.config_file, args.opts)

@@ -1,16 +1,17 @@
-"""`acnet weights`: pack a trained model into one file, show such files, list the bundled ones."""
+"""`acnet weights` and `acnet export`: a trained model as one file, for us or for other engines."""
 
 import argparse
 import dataclasses
 import json
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
-from acnet.cli.arguments import hide_library_noise, path
+from acnet.cli.arguments import path, positive_int
 from acnet.errors import UserError, printable
+from acnet.export.metadata import ONNX
 
-TRAINED = ("model_best.pth", "model_final.pth")
 PACK_DESCRIPTION = """\
 Pack the weights of a training with all that they need into one safetensors file: the config, the
 names of the classes, the count model, and a card for people. `acnet predict --weights` then takes
@@ -26,15 +27,30 @@ then:
   acnet weights show demo.safetensors
   acnet predict photos/ --weights demo.safetensors --output results
 """
+EXPORT_DESCRIPTION = """\
+Write a trained model as an ONNX file in float32, for tiles of one size, with Soft-NMS inside.
+`acnet predict --weights FILE` runs it, and so does anything else that reads ONNX: config, class
+names, count model, and what the file takes and gives, are in its metadata. It holds no code.
+"""
+EXPORT_EPILOG = """\
+examples:
+  acnet export model.safetensors --output model.onnx
+  acnet export output/toy/acnet_r18/model_best.pth --output model.onnx --tile 1024 --batch 1
+
+then:
+  acnet predict photos/ --weights model.onnx --output results
+"""
+EXPORT_PACKAGES = ("onnx", "onnxscript")
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add `weights` and its actions to the command line."""
+    """Add `weights` with its actions, and `export`, to the command line."""
     parser = subparsers.add_parser("weights", help="pack, show and list weights")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     add_list_parser(actions)
     add_pack_parser(actions)
     add_show_parser(actions)
+    add_export_parser(subparsers)
 
 
 def add_list_parser(actions: argparse._SubParsersAction) -> None:
@@ -99,21 +115,20 @@ def run_pack(args: argparse.Namespace) -> int:
     Raises:
         UserError: Weights, config or count model cannot be used, or do not fit each other.
     """
-    hide_library_noise()
     from acnet.checkpoint.bundle import check_suffix, make_bundle, write_bundle
     from acnet.config import SAVED_CONFIG, load_config
     from acnet.evaluation.count_model import read_count_model
-    from acnet.inference.trained_model import load_trained_model
+    from acnet.inference.trained_model import find_weights, load_model
 
     check_suffix(args.output)
     weights = find_weights(args.run_dir)
     cfg = load_config(args.config_file or weights.with_name(SAVED_CONFIG))
     count_model = read_count_model(args.count_model) if args.count_model else None
-    trained = load_trained_model(cfg, weights, "cpu")
+    trained = load_model(weights, cfg, device="cpu", optimize=False)
     classes = check_classes(args.classes, trained.class_names)
     state, bundle = make_bundle(
         cfg,
-        trained.model,
+        trained.engine.model,
         classes,
         count_model=count_model,
         card=read_card(args.card) if args.card else None,
@@ -144,7 +159,6 @@ def run_show(args: argparse.Namespace) -> int:
     Raises:
         UserError: It is no bundle.
     """
-    hide_library_noise()
     from acnet.checkpoint.bundle import read_bundle, resolve_weights, tensor_summary
 
     path = resolve_weights(args.weights)
@@ -175,23 +189,6 @@ def run_show(args: argparse.Namespace) -> int:
     return 0
 
 
-def find_weights(run: Path) -> Path:
-    """Return the best weights of a training's folder, or its last where none were found best.
-
-    Raises:
-        UserError: There are none.
-    """
-    if run.is_file():
-        return run
-    for name in TRAINED:
-        if (run / name).is_file():
-            return run / name
-    raise UserError(
-        f"The weights to pack are a training's {' or '.join(TRAINED)}. Received {run}, which has "
-        "neither; give the folder of a finished training, or a weights file in it."
-    )
-
-
 def check_classes(wanted: Sequence[str] | None, found: Sequence[str]) -> list[str]:
     """Return the names of classes that the user wants, or those of the config's test set.
 
@@ -218,3 +215,97 @@ def read_card(path: Path) -> str:
         raise UserError(
             f"A card is a text for people, in UTF-8. Received {path}: {error}. Give another file."
         ) from error
+
+
+def add_export_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add `export` to the command line."""
+    parser = subparsers.add_parser(
+        "export",
+        help="write a model for ONNX Runtime or OpenVINO",
+        description=EXPORT_DESCRIPTION,
+        epilog=EXPORT_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "weights", metavar="WEIGHTS", help="bundle, checkpoint of a training, or name of a bundle"
+    )
+    parser.add_argument(
+        "--output", required=True, type=path, metavar="FILE", help=f"ending in {ONNX}"
+    )
+    parser.add_argument(
+        "--config-file",
+        metavar="NAME",
+        help="config of a checkpoint, a name or path; default: config.yaml beside it",
+    )
+    parser.add_argument(
+        "--tile", type=positive_int, default=640, metavar="PX", help="side of tiles; default 640"
+    )
+    parser.add_argument(
+        "--batch",
+        type=_batch,
+        default=0,
+        metavar="dynamic|N",
+        help="tiles that go through at once; dynamic (default): any number",
+    )
+    parser.add_argument(
+        "--count-model",
+        type=path,
+        metavar="FILE",
+        help="of `acnet calibrate` for this model; default: the bundle's",
+    )
+    parser.set_defaults(run=run_export)
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """Export the model and say where it is.
+
+    Raises:
+        UserError: The weights cannot be used, or the model cannot be exported so.
+    """
+    _check_export(args.output)
+    from acnet.checkpoint.bundle import resolve_weights
+    from acnet.config import config_of, load_config
+    from acnet.evaluation.count_model import read_count_model
+    from acnet.export.onnx_file import export_model
+
+    weights = resolve_weights(args.weights)
+    config_name = args.config_file or config_of(weights)
+    if weights.suffix == ONNX:
+        raise UserError(
+            "An export is made of a checkpoint with a LazyConfig, or of a bundle. Received "
+            f"{weights} with {config_name}; give the weights that were trained."
+        )
+    export_model(
+        load_config(config_name),
+        weights,
+        args.output,
+        tile_px=args.tile,
+        batch=args.batch,
+        name=f"{weights.name}, {Path(config_name).name}",
+        count_model=read_count_model(args.count_model) if args.count_model else None,
+    )
+    size = args.output.stat().st_size / 1e6
+    sys.stdout.write(
+        f"{weights} exported to {args.output}, {size:.1f} MB: {args.batch or 'any number of'} "
+        f"tiles of {args.tile}x{args.tile}\n"
+    )
+    return 0
+
+
+def _check_export(output: Path) -> None:
+    if output.suffix != ONNX:
+        raise UserError(
+            f"An exported file is known by its ending, {ONNX}. Received --output {output}; name it "
+            f"{output.with_suffix(ONNX).name}."
+        )
+    missing = [name for name in EXPORT_PACKAGES if find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"Writing {ONNX} files needs packages of their own. Received --output {output}, and "
+            f"{', '.join(missing)} is not installed here: `pip install {' '.join(missing)}`, or "
+            "acnet with its extra [export]."
+        )
+
+
+def _batch(text: str) -> int:
+    return 0 if text == "dynamic" else positive_int(text)

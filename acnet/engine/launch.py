@@ -144,8 +144,6 @@ def synchronize_batch_norm(model: nn.Module, *, device: torch.device) -> nn.Modu
 
     SyncBN exists on CUDA only: processes on a CPU keep plain BN.
     """
-    if comm.get_world_size() == 1:
-        return model
     if device.type != "cuda":
         logger.info("SyncBN needs CUDA: each CPU process normalizes over its own images.")
         return model

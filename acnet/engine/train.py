@@ -126,7 +126,7 @@ def build_model(cfg: DictConfig) -> torch.nn.Module:
     """
     device = resolve_device(cfg.train.device)
     model = instantiate(cfg.model).to(device)
-    if cfg.train.sync_bn:
+    if cfg.train.sync_bn and comm.get_world_size() > 1:
         model = synchronize_batch_norm(model, device=device)
     if cfg.train.get("activation_checkpointing", False):  # not in configs of older runs
         checkpoint_activations(model)

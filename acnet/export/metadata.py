@@ -85,11 +85,6 @@ ENGINES = {
 }
 
 
-def is_export(path: str | os.PathLike | None) -> bool:
-    """Tell by its name whether a file is an exported model."""
-    return path is not None and Path(path).suffix == ONNX
-
-
 def choose_engine(name: str, weights: str | os.PathLike) -> str:
     """Find the engine for a weights file.
 
@@ -107,7 +102,7 @@ def choose_engine(name: str, weights: str | os.PathLike) -> str:
         raise UserError(
             f"An engine is one of auto, {', '.join(ENGINES)}. Received {name!r}; choose of these."
         )
-    suffix = ONNX if is_export(weights) else None
+    suffix = ONNX if Path(weights).suffix == ONNX else None
     fitting = [one for one, kind in ENGINES.items() if kind.suffix == suffix]
     chosen = fitting[0] if name == "auto" else name
     if chosen not in fitting:
@@ -230,7 +225,7 @@ def texts_beside(path: Path) -> "ExportContents | Bundle | None":
     Raises:
         UserError: the file cannot be read.
     """
-    if is_export(path):
+    if path.suffix == ONNX:
         return read_export(path)
     from acnet.checkpoint.bundle import is_bundle, read_bundle
 

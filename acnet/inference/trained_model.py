@@ -5,7 +5,6 @@ classes are called, what is done to photos before the model sees them, and which
 """
 
 import copy
-import dataclasses
 import logging
 import os
 from collections.abc import Sequence
@@ -18,15 +17,13 @@ from detectron2.config import instantiate
 from detectron2.data import transforms as T
 from omegaconf import DictConfig, OmegaConf
 
-from acnet.checkpoint.bundle import resolve_weights
-from acnet.checkpoint.checkpointer import load_trained_weights
-from acnet.config import config_of, load_config
-from acnet.data.register import classes_of
-from acnet.engine.precision import Precision, choose_precision, resolve_device
-from acnet.engine.train import build_model
+from acnet.checkpoint.bundle import bundle_config, is_bundle, read_bundle, resolve_weights
+from acnet.checkpoint.safe_load import load_trained_weights
+from acnet.config import change_config, config_of, load_config
+from acnet.engine.precision import choose_precision, resolve_device
 from acnet.errors import UserError
 from acnet.evaluation.count_model import CountModel, check_merge, read_count_model
-from acnet.export.metadata import choose_engine, is_export, texts_beside
+from acnet.export.metadata import ONNX, choose_engine, read_export
 from acnet.inference.engines import EagerEngine, Engine, load_exported_model
 from acnet.inference.optimize import NOTHING, Optimizations, optimize_for_inference
 from acnet.photos.count import DEFAULT_THRESHOLD, CountRule
@@ -51,25 +48,6 @@ _AMP_BY_PRECISION = {
     "float16": {"enabled": True, "dtype": "float16"},
 }
 PRECISIONS = ("config", *_AMP_BY_PRECISION)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class TrainedModel:
-    """A model as its training left it, with what the config says about its input.
-
-    Args:
-        model: In evaluation mode, on its device.
-        precision: What it computes with.
-        input_format: "BGR" or "RGB".
-        augmentations: What the config's test set does to a picture before the model sees it.
-        class_names: By class index.
-    """
-
-    model: torch.nn.Module
-    precision: Precision
-    input_format: str
-    augmentations: list[T.Augmentation]
-    class_names: list[str]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -155,7 +133,7 @@ def load_model(
     """
     weights = Path(weights)
     choices = Optimizations() if optimize is True else optimize or NOTHING
-    if is_export(weights):
+    if weights.suffix == ONNX:
         if config is not None or overrides or choices.compile:
             raise UserError(
                 "An exported file holds the config that its model was built by, takes no other, "
@@ -174,21 +152,51 @@ def load_model(
             weights=weights,
             config_digest="",
         )
-    choose_engine(engine, weights)
-    if not isinstance(config, DictConfig):
-        config = load_config(config_of(weights) if config is None else config, overrides)
-    trained = load_trained_model(config, weights, device, precision, choices)
+    if engine != "auto":
+        choose_engine(engine, weights)
+    if precision not in PRECISIONS:
+        raise UserError(
+            f"The precision must be one of {', '.join(PRECISIONS)}. Received {precision!r}; "
+            "choose one of these."
+        )
+    cfg = _config(weights, config, overrides)
+    on_device = resolve_device(device)
+    named = _AMP_BY_PRECISION.get(precision)
+    amp = cfg.train.amp if named is None else OmegaConf.create(named)
+    computed = choose_precision(amp, on_device)
+    model = instantiate(cfg.model).to(on_device).eval()
+    if cfg.train.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    load_trained_weights(model, weights)
+    if choices != NOTHING:
+        model = optimize_for_inference(model, dtype=computed.dtype, optimizations=choices)
+    augmentations = list(instantiate(cfg.dataloader.test.mapper.augmentations))
     return LoadedModel(
-        engine=EagerEngine(trained.model, trained.precision),
-        input_format=trained.input_format,
-        augmentations=trained.augmentations,
-        class_names=trained.class_names,
-        tiling=_tiling(trained.augmentations, TilingOptions.tile_px, exact=False),
-        sizing=PhotoSizing(**config.get("photos", {})),
+        engine=EagerEngine(model, computed),
+        input_format=cfg.model.input_format,
+        augmentations=augmentations,
+        class_names=list(cfg.get("class_names") or _classes_of_the_test_set(cfg)),
+        tiling=_tiling(augmentations, TilingOptions.tile_px, exact=False),
+        sizing=PhotoSizing(**cfg.get("photos", {})),
         optimizations=choices,
         weights=weights,
-        config_digest=config_digest(config),
+        config_digest=config_digest(cfg),
     )
+
+
+def _config(weights: Path, config: Config | None, overrides: Sequence[str]) -> DictConfig:
+    if isinstance(config, DictConfig):
+        return change_config(copy.deepcopy(config), overrides) if overrides else config
+    if config is None and is_bundle(weights):
+        held = bundle_config(weights)
+        return change_config(held, overrides) if overrides else held
+    return load_config(config_of(weights) if config is None else config, overrides)
+
+
+def _classes_of_the_test_set(cfg: DictConfig) -> list[str]:
+    from acnet.data.register import classes_of
+
+    return classes_of(cfg)
 
 
 def _tiling(augmentations: list[T.Augmentation], tile_px: int, *, exact: bool) -> TilingOptions:
@@ -232,9 +240,10 @@ def find_count_rule(
     source = f"{weights}"
     is_own = count_model is None
     if is_own:
-        beside = texts_beside(weights)
-        if beside is not None:
-            count_model = beside.count_model
+        if weights.suffix == ONNX:
+            count_model = read_export(weights).count_model
+        elif is_bundle(weights):
+            count_model = read_bundle(weights).count_model
         elif weights.with_name(COUNT_MODEL).is_file():
             count_model = weights.with_name(COUNT_MODEL)
     if count_model is None:
@@ -252,53 +261,6 @@ def find_count_rule(
         return CountRule(threshold=count_model.threshold)
     check_merge(count_model, merge_name, source=source)
     return CountRule(threshold=count_model.threshold, model=count_model)
-
-
-def load_trained_model(
-    config: Config,
-    weights: str | os.PathLike,
-    device: str = "auto",
-    precision: str = "auto",
-    optimizations: Optimizations = NOTHING,
-) -> TrainedModel:
-    """Build a config's model and fill it with trained weights.
-
-    Args:
-        config: A name such as "toy/acnet_r18", a LazyConfig file or its content.
-        weights: A checkpoint of a training with this config.
-        device: "auto" (a GPU where there is one), or a name that torch knows.
-        precision: "auto" (the fastest that the device computes natively), "config" (that of the
-            training), "float32", "bfloat16" or "float16".
-        optimizations: What to change for speed; see `acnet.inference.optimize`.
-
-    Raises:
-        UserError: Unknown config, device or precision; weights that cannot be read or do not fit.
-    """
-    if precision not in PRECISIONS:
-        raise UserError(
-            f"The precision must be one of {', '.join(PRECISIONS)}. Received {precision!r}; "
-            "choose one of these."
-        )
-    cfg = copy.deepcopy(config if isinstance(config, DictConfig) else load_config(config))
-    on_device = resolve_device(device)
-    cfg.train.device = str(on_device)
-    model = build_model(cfg).eval()
-    load_trained_weights(model, weights)
-    named = _AMP_BY_PRECISION.get(precision)
-    amp = cfg.train.amp if named is None else OmegaConf.create(named)
-    trained = TrainedModel(
-        model=model,
-        precision=choose_precision(amp, on_device),
-        input_format=cfg.model.input_format,
-        augmentations=list(instantiate(cfg.dataloader.test.mapper.augmentations)),
-        class_names=classes_of(cfg),
-    )
-    if optimizations == NOTHING:
-        return trained
-    model = optimize_for_inference(
-        trained.model, dtype=trained.precision.dtype, optimizations=optimizations
-    )
-    return dataclasses.replace(trained, model=model)
 
 
 def config_digest(cfg: DictConfig) -> str:

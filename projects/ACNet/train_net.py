@@ -11,7 +11,7 @@ if importlib.util.find_spec("acnet") is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from acnet.cli.train import build_parser, main
-from acnet.engine import launch
+from acnet.engine.launch import launch
 
 if __name__ == "__main__":
     launch(main, build_parser().parse_args())

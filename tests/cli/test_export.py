@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from acnet.cli import export as command
+from acnet.cli import weights as command
 from acnet.cli.main import main
 from acnet.evaluation.count_model import write_count_model
 from acnet.export.metadata import read_export
@@ -45,14 +45,14 @@ def test_a_model_is_exported_and_predicts(tmp_path, small_run, capsys):
 )
 def test_mistakes_of_an_export(tmp_path, monkeypatch, small_run, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "NEEDED", ())
+    monkeypatch.setattr(command, "EXPORT_PACKAGES", ())
     assert export(small_run, *arguments) == 2
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
 def test_missing_packages_are_named(tmp_path, monkeypatch, small_run, capsys):
-    monkeypatch.setattr(command, "NEEDED", ("onnx_of_another_world",))
+    monkeypatch.setattr(command, "EXPORT_PACKAGES", ("onnx_of_another_world",))
     assert export(small_run, "--output", tmp_path / "model.onnx") == 2
     assert "`pip install onnx_of_another_world`" in capsys.readouterr().err
 

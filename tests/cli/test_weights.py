@@ -157,7 +157,7 @@ def test_list_says_so_where_there_are_none(capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("mistake", "remedy"),
     [
-        ("folder", "give the folder of a finished training, or a weights file in it."),
+        ("folder", "give the path of a checkpoint."),
         ("ending", "name it model.safetensors."),
         ("classes", "give 1."),
         ("card", "Give another file."),

@@ -9,8 +9,8 @@ from detectron2.utils.env import seed_all_rng
 from omegaconf import DictConfig
 
 from acnet.config import load_config
-from acnet.engine import default_train
 from acnet.engine.metrics import read_metrics
+from acnet.engine.train import default_train
 
 TIMES = {"data_time", "rank_data_time", "time", "eta_seconds"}
 

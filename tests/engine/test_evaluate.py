@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from acnet.checkpoint import ACNetCheckpointer
-from acnet.engine import default_eval, evaluate_only
+from acnet.engine.evaluate import default_eval, evaluate_only
 from acnet.errors import UserError
 from tests.engine.tiny_task import TinyDetector
 

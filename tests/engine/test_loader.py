@@ -11,10 +11,10 @@ import pytest
 import torch
 from detectron2.utils import comm
 
-from acnet.engine import build_train_loader
 from acnet.engine.loader import (
     BatchStream,
     StreamBatchSampler,
+    build_train_loader,
     derive_seed,
     isolated_rng,
     seed_everything,

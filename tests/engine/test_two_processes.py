@@ -10,8 +10,9 @@ import torch
 from detectron2.utils import comm
 from torch import multiprocessing
 
-from acnet.engine import build_train_loader, default_eval
+from acnet.engine.evaluate import default_eval
 from acnet.engine.launch import broadcast_buffers
+from acnet.engine.loader import build_train_loader
 from acnet.engine.metrics import read_metrics
 from tests.engine import tiny_task
 

@@ -13,7 +13,7 @@ from acnet.config import load_config
 from acnet.errors import UserError
 from acnet.evaluation.count_model import write_count_model
 from acnet.inference.predictor import Predictor, load
-from acnet.inference.trained_model import find_weights, load_trained_model
+from acnet.inference.trained_model import find_weights, load_model
 from acnet.photos.scale import resize
 from tests.evaluation.count_models import count_model
 from tests.inference.test_tiled import photo
@@ -26,7 +26,8 @@ CONFIG = "toy/acnet_r18"
 )
 def test_precision_can_be_chosen(tiny_weights, precision, dtype):
     cfg = load_config(CONFIG, ["train.amp.enabled=false"])
-    assert load_trained_model(cfg, tiny_weights, "cpu", precision).precision.dtype is dtype
+    loaded = load_model(tiny_weights, cfg, device="cpu", precision=precision)
+    assert loaded.engine.precision.dtype is dtype
 
 
 def test_unknown_precision_is_refused(tiny_weights):

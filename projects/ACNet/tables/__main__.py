@@ -106,8 +106,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.results = args.results or args.output / "results"
     if args.datasets:  # detectron2 reads it once, when imported, and so do the trainings
         os.environ["DETECTRON2_DATASETS"] = str(args.datasets.absolute())
-    from acnet.cli.arguments import hide_library_noise
     from acnet.cli.evaluate import set_up_logging
+    from acnet.cli.main import hide_library_noise
 
     hide_library_noise()
     set_up_logging()
