@@ -112,7 +112,7 @@ def test_a_count_model_for_another_merging_is_refused(tmp_path, run_dir, picture
     weights("pack", run_dir, bundle, "--count-model", counting)
     words = ["--weights", str(bundle), "--output", str(tmp_path / "out")]
     assert main(["predict", str(picture), *words]) == 2
-    assert "fitted to 'cluster', where 'nms' merges" in capsys.readouterr().err
+    assert "fitted to 'cluster', where 'nms' is used" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
