@@ -92,10 +92,11 @@ def read_torch(path: str | os.PathLike, *, mmap: bool = False) -> Any:
         UnreadableFileError: it is damaged, or is not a torch file.
     """
 
-    from .restricted_pickle import check_torch_keys
+    from .restricted_pickle import check_torch_bytes, check_torch_keys
 
     def load() -> Any:
         check_torch_keys(path)
+        check_torch_bytes(path)
         return torch.load(path, map_location=torch.device("cpu"), weights_only=True, mmap=mmap)
 
     return _reading(path, load)

@@ -9,16 +9,19 @@ Shape shorthand:
     W: batches in a window, within which images of like shape are put together
 """
 
+import hashlib
 import itertools
+import json
 import logging
 import multiprocessing
 import os
 import random
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -167,7 +170,13 @@ class TrainLoader(torchdata.DataLoader):
     """An endless loader whose batches are a function of seed and iteration only.
 
     Iterating over it starts at iteration 0, or where `start_at` said.
+
+    Attributes:
+        contents: what it was built of: `images`, `boxes` and the `sha256` of names, sizes and
+            boxes; empty where that is not known.
     """
+
+    contents: Mapping[str, int | str]
 
     def start_at(self, iteration: int) -> None:
         """Let the next `iter()` begin with this iteration's batch; nothing is read before it."""
@@ -217,13 +226,14 @@ def build_train_loader(
     sampler = StreamBatchSampler(
         stream=stream, rank=comm.get_rank(), world_size=world_size, batch_size=total_batch_size
     )
+    contents = _contents(dataset) if isinstance(dataset, list) else {}
     if isinstance(dataset, list):
         dataset = DatasetFromList(dataset, copy=False)
     logger.info(
         "Training on %d images, %d in each batch over %d process(es), data seed %d.",
         *(len(dataset), total_batch_size, world_size, seed),
     )
-    return TrainLoader(
+    loader = TrainLoader(
         SeededMapDataset(dataset, mapper),
         batch_sampler=sampler,
         num_workers=num_workers,
@@ -232,6 +242,23 @@ def build_train_loader(
         # Its own generator, or each new iterator would draw from the training's random numbers.
         generator=torch.Generator().manual_seed(seed),
     )
+    loader.contents = contents
+    return loader
+
+
+def _contents(dataset: list[dict]) -> dict[str, int | str]:
+    """Return what tells that a data set has changed, wherever it lies."""
+    digest, boxes = hashlib.sha256(), 0
+    for record in dataset:
+        found = [
+            [box.get("category_id"), *map(float, box.get("bbox", ()))]
+            for box in record.get("annotations", ())
+        ]
+        boxes += len(found)
+        name = Path(record.get("file_name", "")).name
+        size = record.get("width"), record.get("height")
+        digest.update(json.dumps([name, *size, found], default=str).encode())
+    return {"images": len(dataset), "boxes": boxes, "sha256": digest.hexdigest()}
 
 
 def _shape_groups(dataset: list[dict] | torchdata.Dataset) -> list[int]:

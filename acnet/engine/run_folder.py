@@ -1,10 +1,11 @@
 """The start of a run: whether it can succeed, whose its folder is, and what is written first."""
 
 import difflib
+import json
 import logging
 import re
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
@@ -17,10 +18,12 @@ from omegaconf import DictConfig, OmegaConf
 from acnet.config import SAVED_CONFIG, dataset_names, save_config
 from acnet.engine.precision import choose_precision, resolve_device
 from acnet.errors import UserError
+from acnet.files import write_json
 
 logger = logging.getLogger(__name__)
 
 FAST_DEV_RUN_ITERATIONS = 3
+DATA_FILE = "data.json"
 _CHECKPOINTS = re.compile(r"last_checkpoint|model_(best|final|\d{7})\.pth")
 _RECORDS = re.compile(r"metrics\.json|events\.out\.tfevents\..*")
 
@@ -131,6 +134,30 @@ def prepare_run(cfg: DictConfig, args: Namespace) -> None:
         save_config(cfg, Path(cfg.train.output_dir) / SAVED_CONFIG)
         logger.info("Whole config saved to %s/config.yaml", cfg.train.output_dir)
     seed_all_rng(None if cfg.train.seed < 0 else cfg.train.seed + comm.get_rank())
+
+
+def compare_data(folder: Path, contents: Mapping[str, int | str], *, resume: bool) -> None:
+    """Keep what a run is trained on, and say so where a resumed one finds other data.
+
+    Args:
+        folder: of the run.
+        contents: of its loader.
+        resume: whether the run began earlier.
+    """
+    path = folder / DATA_FILE
+    if not resume or not path.is_file():
+        write_json(path, dict(contents))
+        return
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        before = {}
+    if before != dict(contents):
+        logger.warning(
+            "The training data have changed since this run began, when they were %s; now they are "
+            "%s. The run goes on with them, in another order: its metrics belong to neither.",
+            *(before or "not kept", dict(contents)),
+        )
 
 
 def log_environment() -> None:

@@ -29,7 +29,7 @@ from acnet.engine.launch import synchronize_batch_norm, wrap_for_processes
 from acnet.engine.loader import TrainLoader
 from acnet.engine.metrics import MetricsFile, cut_metrics
 from acnet.engine.precision import choose_precision, resolve_device
-from acnet.engine.run_folder import log_environment
+from acnet.engine.run_folder import compare_data, log_environment
 from acnet.engine.trainer import Trainer, clip_gradients
 from acnet.errors import UserError
 from acnet.modeling.activation_checkpointing import checkpoint_activations
@@ -48,6 +48,9 @@ def default_train(cfg: DictConfig, args: Namespace) -> None:
     """
     complete_train(cfg)
     trainer = build_trainer(cfg, build_model(cfg))
+    contents = getattr(trainer.data_loader, "contents", None)  # not of detectron2's loaders
+    if contents and comm.is_main_process():
+        compare_data(Path(cfg.train.output_dir), contents, resume=args.resume)
     max_iter = count_iterations(cfg, trainer.data_loader)
     ema = cfg.train.ema
     average = WeightAverage(trainer.model, decay=ema.decay) if ema.enabled else None

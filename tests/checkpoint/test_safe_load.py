@@ -154,3 +154,15 @@ def test_empty_path_loads_nothing(caplog):
     with caplog.at_level(logging.INFO):
         assert ACNetCheckpointer(torch.nn.Linear(1, 1)).load("") == {}
     assert "No checkpoint found" in caplog.text
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.8])
+def test_a_flipped_byte_in_a_torch_file_is_noticed(tmp_path, share):
+    path = tmp_path / "model.pth"
+    torch.save({"model": {"a": torch.arange(10_000)}}, path)
+    read_checkpoint(path)
+    content = bytearray(path.read_bytes())
+    content[int(share * len(content))] ^= 0x10
+    path.write_bytes(content)
+    with pytest.raises(UnreadableFileError, match=r"not as it was written.*copy it again\.$"):
+        read_checkpoint(path)

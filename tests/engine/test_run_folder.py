@@ -11,7 +11,14 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.utils import logger as detectron2_logger
 from omegaconf import OmegaConf
 
-from acnet.engine.run_folder import check_classes, check_datasets, check_run, prepare_run
+from acnet.engine.loader import build_train_loader
+from acnet.engine.run_folder import (
+    check_classes,
+    check_datasets,
+    check_run,
+    compare_data,
+    prepare_run,
+)
 from acnet.errors import UserError
 
 NAME = "check_classes_test"
@@ -167,3 +174,35 @@ def test_a_data_set_without_its_file_says_what_makes_it(tmp_path: Path):
     MetadataCatalog.get(NAME).json_file = str(tmp_path / "none.json")
     with pytest.raises(UserError, match="Make it with: this"):
         check_datasets([NAME])
+
+
+@pytest.mark.parametrize(
+    ("change", "is_told"),
+    [
+        (lambda record: None, False),
+        (lambda record: record.update(file_name=f"/elsewhere/{record['file_name']}"), False),
+        (lambda record: record.update(file_name="b.jpg"), True),
+        (lambda record: record.update(height=9), True),
+        (lambda record: record["annotations"].pop(), True),
+        (lambda record: record["annotations"][0].update(bbox=[0, 0, 1, 2]), True),
+        (lambda record: record["annotations"][0].update(category_id=1), True),
+    ],
+)
+def test_a_resumed_run_tells_that_its_data_have_changed(tmp_path, caplog, change, is_told):
+    def contents() -> dict:
+        options = {"mapper": dict, "total_batch_size": 1, "num_workers": 0}
+        return build_train_loader(dataset=[record], **options).contents
+
+    box = {"bbox": [0, 0, 1, 1], "category_id": 0}
+    record = {"file_name": "a.jpg", "width": 8, "height": 8, "annotations": [box]}
+    compare_data(tmp_path, contents(), resume=False)
+    change(record)
+    compare_data(tmp_path, contents(), resume=True)
+    assert ("The training data have changed" in caplog.text) == is_told
+
+
+@pytest.mark.parametrize("kept", ["", "[]", "{"])
+def test_spoilt_notes_on_the_data_are_told_too(tmp_path, caplog, kept):
+    (tmp_path / "data.json").write_text(kept)
+    compare_data(tmp_path, {"images": 1, "boxes": 0, "sha256": ""}, resume=True)
+    assert "The training data have changed" in caplog.text
