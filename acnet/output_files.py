@@ -3,7 +3,7 @@
 import csv
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from acnet.errors import UserError
@@ -16,7 +16,12 @@ FORMULA_SIGNS += ("\N{FULLWIDTH HYPHEN-MINUS}", "\N{FULLWIDTH COMMERCIAL AT}")
 
 
 def check_output_file(
-    path: Path, *, inputs: Iterable[Path] = (), marks: Sequence[str] = (), option: str = ""
+    path: Path,
+    *,
+    inputs: Iterable[Path] = (),
+    marks: Sequence[str] = (),
+    option: str = "",
+    known: Callable[[Path], object] | None = None,
 ) -> None:
     """Refuse a place for an output before the work begins.
 
@@ -28,6 +33,8 @@ def check_output_file(
         marks: Texts, one of which is among the first 4096 bytes of every file that the command
             writes.
         option: What the user named the file by, for the error.
+        known: In place of marks: reads a file that the command wrote, and raises a UserError for
+            another.
 
     Raises:
         UserError: Writing there would replace an input or a file of another origin, or cannot
@@ -36,7 +43,7 @@ def check_output_file(
     Example:
         >>> check_output_file(Path("no such folder/numbers.json"), inputs=[Path("gt.json")])
     """
-    fault = _fault(path, inputs, marks)
+    fault = _fault(path, inputs, marks, known)
     if fault:
         raise UserError(
             "An output never replaces a file that this command did not write. Received "
@@ -44,7 +51,12 @@ def check_output_file(
         )
 
 
-def _fault(path: Path, inputs: Iterable[Path], marks: Sequence[str]) -> str | None:
+def _fault(
+    path: Path,
+    inputs: Iterable[Path],
+    marks: Sequence[str],
+    known: Callable[[Path], object] | None,
+) -> str | None:
     try:
         if any(_is_same(path, other) for other in inputs):
             return "which is an input of this command"
@@ -55,6 +67,11 @@ def _fault(path: Path, inputs: Iterable[Path], marks: Sequence[str]) -> str | No
         if not path.exists():
             return _parent_fault(path)
         head = _head(path)
+        if head and known is not None:
+            known(path)
+            head = ""
+    except UserError:
+        return "which holds something else"
     except (OSError, ValueError) as error:
         return f"which cannot be written ({getattr(error, 'strerror', None) or error})"
     if head and not any(mark in head for mark in marks):

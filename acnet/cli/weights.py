@@ -11,6 +11,7 @@ from pathlib import Path
 from acnet.cli.arguments import path, positive_int
 from acnet.errors import UserError, printable
 from acnet.export.metadata import ONNX
+from acnet.output_files import check_output_file
 
 PACK_DESCRIPTION = """\
 Pack the weights of a training with all that they need into one safetensors file: the config, the
@@ -115,13 +116,15 @@ def run_pack(args: argparse.Namespace) -> int:
     Raises:
         UserError: Weights, config or count model cannot be used, or do not fit each other.
     """
-    from acnet.checkpoint.bundle import check_suffix, make_bundle, write_bundle
+    from acnet.checkpoint.bundle import check_suffix, make_bundle, read_bundle, write_bundle
     from acnet.config import SAVED_CONFIG, load_config
     from acnet.evaluation.count_model import read_count_model
     from acnet.inference.trained_model import find_weights, load_model
 
     check_suffix(args.output)
     weights = find_weights(args.run_dir)
+    inputs = [Path(name) for name in (weights, args.count_model, args.card) if name]
+    check_output_file(args.output, inputs=inputs, known=read_bundle)
     cfg = load_config(args.config_file or weights.with_name(SAVED_CONFIG))
     count_model = read_count_model(args.count_model) if args.count_model else None
     trained = load_model(weights, cfg, device="cpu", optimize=False)
@@ -266,10 +269,13 @@ def run_export(args: argparse.Namespace) -> int:
     from acnet.checkpoint.bundle import resolve_weights
     from acnet.config import config_of, load_config
     from acnet.evaluation.count_model import read_count_model
+    from acnet.export.metadata import read_export
     from acnet.export.onnx_file import export_model
 
     weights = resolve_weights(args.weights)
     config_name = args.config_file or config_of(weights)
+    inputs = [Path(name) for name in (weights, config_name, args.count_model) if name]
+    check_output_file(args.output, inputs=inputs, known=read_export, option="--output")
     if weights.suffix == ONNX:
         raise UserError(
             "An export is made of a checkpoint with a LazyConfig, or of a bundle. Received "
