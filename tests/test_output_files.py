@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from acnet.checkpoint.bundle import read_bundle
 from acnet.errors import UserError
+from acnet.export.metadata import read_export
 from acnet.output_files import check_output_file, spreadsheet_cell, write_csv
 
 MARK = '"schema_version"'
@@ -74,3 +76,16 @@ def test_a_table_for_spreadsheets(tmp_path):
     write_csv(tmp_path / "b.csv", rows, bom=True)
     assert (tmp_path / "b.csv").read_text(encoding="utf-8-sig") == (tmp_path / "a.csv").read_text()
     assert (tmp_path / "b.csv").read_bytes()[:3] == b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", bytes(100), b"\x08\x07\x12\x07pytorch"])
+@pytest.mark.parametrize("read", [read_bundle, read_export])
+def test_a_file_is_known_by_reading_it(tmp_path, repo_root, content, read):
+    path = tmp_path / ("model.onnx" if read is read_export else "model.safetensors")
+    path.write_bytes(content)
+    if not content:
+        check_output_file(path, known=read)
+        return
+    with pytest.raises(UserError, match="which holds something else; name another file"):
+        check_output_file(path, known=read)
+    check_output_file(repo_root / "weights" / "acnet-r18-demo.safetensors", known=read_bundle)

@@ -74,6 +74,7 @@ def write_bundle(path: Path, state: "Mapping[str, torch.Tensor]", bundle: Bundle
     Raises:
         UserError: The path ends in something else.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     check_suffix(path)
@@ -88,7 +89,10 @@ def write_bundle(path: Path, state: "Mapping[str, torch.Tensor]", bundle: Bundle
         texts["count_model"] = bundle.count_model.to_json()
     tensors = {name: state[name].detach().cpu().contiguous().clone() for name in sorted(state)}
     with atomic_write(path) as temporary:
-        save_file(tensors, temporary, metadata=texts)
+        try:
+            save_file(tensors, temporary, metadata=texts)
+        except SafetensorError as error:  # of a disk, since the tensors are as they must be
+            raise OSError(f"{error}") from error
         _sort_header(temporary)
 
 
