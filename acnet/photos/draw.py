@@ -2,6 +2,7 @@
 
 kind         where                     what
 picture      pictures/STEM.jpg         the photo with its boxes
+photo        photos/STEM.jpg           the photo alone, over which the page draws boxes
 thumbnail    thumbnails/STEM.jpg       the same, small
 attention    attention/STEM.jpg        the photo with its saliency
 schematic    schematics/STEM.svg       the boxes alone, on the photo's outline
@@ -31,12 +32,11 @@ JPEG_QUALITY = 92
 MAX_PICTURE_PIXELS = 16_000_000
 CRISP_SIDE = 960  # px: photos whose long side is much shorter are enlarged, for crisp lines
 MAX_PICTURE_SIDE = 16_000  # px: a JPEG's own limit is 65,500, matplotlib's and browsers' are less
-SHOWS_FACES = ("pictures", "thumbnails", "attention")
+SHOWS_FACES = ("pictures", "photos", "thumbnails", "attention")
 PICTURE_FOLDERS = (*SHOWS_FACES, "schematics", "crops")
 # In the head of each picture, by which a later run knows that it may replace or remove it.
 PICTURE_MARK = "made by acnet"
 THUMBNAIL_PX = 480
-RIM_OPACITY = 0.4  # of the shade on both sides of a line, so that it is seen on any skin
 CROP_PX = 96
 COLUMNS = 8
 CONTEXT = 0.25  # of the box's side, on each side of it
@@ -122,7 +122,9 @@ def write_pictures(
         photo_rgb, boxes_xyxy, scores, classes, labels=options.labels, class_names=class_names
     )
     save_picture(folder / files["picture"], picture)
-    save_picture(folder / files["thumbnail"], draw_thumbnail(photo_rgb, boxes_xyxy))
+    save_picture(folder / files["photo"], photo_rgb)
+    shrink = min(1.0, THUMBNAIL_PX / max(photo_rgb.shape[:2]))
+    save_picture(folder / files["thumbnail"], _shrunk(photo_rgb, shrink))
     if saliency is not None:
         save_picture(folder / files["attention"], draw_saliency(photo_rgb, saliency))
     return files
@@ -134,10 +136,11 @@ def picture_files(stem: str, options: DrawingOptions) -> dict[str, str]:
         return {"schematic": f"schematics/{stem}.svg", "crops": f"crops/{stem}{options.suffix}"}
     files = {
         "picture": f"pictures/{stem}{options.suffix}",
+        "photo": f"photos/{stem}.jpg",
         "thumbnail": f"thumbnails/{stem}.jpg",
         "attention": f"attention/{stem}{options.suffix}",
     }
-    return files if options.attention else dict(itertools.islice(files.items(), 2))
+    return files if options.attention else dict(itertools.islice(files.items(), 3))
 
 
 def save_picture(path: Path, picture_rgb: np.ndarray) -> None:
@@ -197,29 +200,6 @@ def enlarge_small(photo_rgb: np.ndarray) -> tuple[np.ndarray, int]:
         return photo_rgb, 1
     larger = cv2.resize(photo_rgb, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
     return larger, factor
-
-
-def draw_thumbnail(photo_rgb: np.ndarray, boxes_xyxy: np.ndarray) -> np.ndarray:
-    """Draw boxes on a photo that is made small, at its own size so that the lines stay clear.
-
-    Args:
-        photo_rgb: (H, W, 3) uint8; a small photo keeps its size.
-        boxes_xyxy: (N, 4), in pixels of the photo.
-
-    Returns:
-        (h, w, 3) uint8, at most 480 pixels long.
-    """
-    shrink = min(1.0, THUMBNAIL_PX / max(photo_rgb.shape[:2]))
-    small = _shrunk(photo_rgb, shrink)
-    corners = (np.asarray(boxes_xyxy).reshape(-1, 4) * shrink).round().astype(int).tolist()
-    rim = small.copy()
-    for x0, y0, x1, y1 in corners:
-        cv2.rectangle(rim, (x0, y0), (x1, y1), (0, 0, 0), 3)
-    small = cv2.addWeighted(rim, RIM_OPACITY, small, 1 - RIM_OPACITY, 0)
-    color = tuple(round(255 * channel) for channel in PREDICTION_COLOR)
-    for x0, y0, x1, y1 in corners:
-        cv2.rectangle(small, (x0, y0), (x1, y1), color, 1)
-    return small
 
 
 def draw_saliency(

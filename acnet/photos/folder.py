@@ -29,7 +29,7 @@ from acnet.photos.draw import (
     DrawingOptions,
     picture_files,
 )
-from acnet.photos.page import GALLERY_TITLE, write_gallery
+from acnet.photos.page import GALLERY_TITLE, MOST_BELOW, write_gallery
 from acnet.photos.read import MAX_MEGAPIXELS
 from acnet.photos.results import (
     TABLE_MARKS,
@@ -287,13 +287,13 @@ def _result(job: Job, part: Part, rule: CountRule) -> PhotoResult:
             *(job.source.name, len(part.rows)),
         )
     count = rule((row["score"] for row in part.rows), part.traits)
+    rows = rule.with_probabilities(sorted(part.rows, key=lambda row: -row["score"]))
     return PhotoResult(
         image_id=job.image_id,
         name=job.source.name,
         image_hw=part.image_hw,
-        rows=rule.with_probabilities(
-            [row for row in part.rows if count.count and row["score"] >= rule.threshold]
-        ),
+        rows=rows[: count.count or 0],
+        below=rows[count.count or 0 :][:MOST_BELOW],
         count=count,
         seconds=part.seconds,
         photo_size_px=part.photo_size_px,

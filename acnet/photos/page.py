@@ -5,6 +5,8 @@
 
 import base64
 import hashlib
+import json
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,6 +35,9 @@ UNGRADED = (
 )
 
 
+MOST_BELOW = 100  # detections of a photo below the threshold that the page can show
+
+
 def write_gallery(
     path: Path,
     results: Sequence[PhotoResult],
@@ -58,7 +63,8 @@ def write_gallery(
     text = render(
         "gallery.html.j2",
         title=GALLERY_TITLE,
-        photos=[_card(result, trained_px) for result in results],
+        photos=[_card(result, rule.threshold, trained_px) for result in results],
+        slider=_slider(results, rule),
         failed=failed,
         total=sum(result.count.count or 0 for result in results),
         uncounted=sum(result.count.count is None for result in results),
@@ -75,14 +81,44 @@ def write_gallery(
     write_text(path, text)
 
 
-def _card(result: PhotoResult, trained_px: int | None) -> dict:
+def _slider(results: Sequence[PhotoResult], rule: CountRule) -> dict | None:
+    """Return what the threshold's slider needs; None where no box is drawn by the page."""
+    if not any("photo" in result.files for result in results):
+        return None
+    # Below, some photo has detections that the page does not know of.
+    cuts = [result.below[-1]["score"] for result in results if len(result.below) >= MOST_BELOW]
+    score_map = rule.model and rule.model.probability
+    known = score_map and {"scores": score_map.scores, "shares": score_map.shares}
+    return {
+        "least": min(math.ceil(max(cuts, default=0.05) * 1000) / 1000, rule.threshold),
+        "threshold": rule.threshold,
+        "known": json.dumps(known),
+    }
+
+
+def _boxes(result: PhotoResult, threshold: float) -> list[dict]:
+    if "photo" not in result.files or result.count.count is None:
+        return []
+    names = ("x", "y", "width", "height")
+    return [
+        {
+            **{name: round(value, 1) for name, value in zip(names, row["bbox"], strict=True)},
+            "score": row["score"],
+            "text": f"{row['probability']:.0%}" if "probability" in row else f"{row['score']:.2f}",
+            "counts": row["score"] >= threshold,
+        }
+        for row in (*result.rows, *result.below)
+    ]
+
+
+def _card(result: PhotoResult, threshold: float, trained_px: int | None) -> dict:
     count, files = result.count, result.files
     if count.count is None:
         lesions = count.note
     else:
         lesions = "1 lesion" if count.count == 1 else f"{count.count} lesions"
     grade = "" if count.grade is None else f", {GRADE_NAMES[count.grade]}"
-    full = files.get("picture") or files["schematic"]
+    full = files.get("photo") or files.get("picture") or files["schematic"]
     return {
         "name": result.name,
         "count": count.count,
@@ -97,6 +133,8 @@ def _card(result: PhotoResult, trained_px: int | None) -> dict:
         "warning": result.warning,
         "seen": seen_otherwise(result.photo_size_px, trained_px),
         "full": full,
+        "picture": files.get("picture"),
+        "boxes": _boxes(result, threshold),
         "small": files.get("thumbnail", full),
         "attention": files.get("attention"),
         "crops": files.get("crops"),

@@ -56,6 +56,7 @@ class PhotoResult:
         name: What the outputs call the photo.
         image_hw: Its height and width in pixels, upright.
         rows: The detections that count, as COCO results without image_id.
+        below: The best of those that do not.
         count: Its lesions.
         seconds: Of reading and predicting.
         photo_size_px: Long side at which it was seen.
@@ -71,6 +72,7 @@ class PhotoResult:
     seconds: float
     photo_size_px: int
     files: Mapping[str, str] = field(default_factory=dict)
+    below: list[dict] = field(default_factory=list)
     warning: str = ""
 
 

@@ -42,20 +42,153 @@
     say();
   });
 
+  // The threshold: which boxes are shown and counted. The page starts with the fitted one.
+  const sliders = [...document.querySelectorAll(".threshold")];
+  const fitted = sliders.length ? Number(sliders[0].dataset.fitted) : 0;
+  const known = sliders.length ? JSON.parse(sliders[0].dataset.known) : null;
+  let threshold = fitted;
+
+  function share(score) {
+    const { scores, shares } = known;
+    const next = scores.findIndex((other) => other >= score);
+    if (next < 0) return shares[shares.length - 1];
+    if (next === 0) return shares[0];
+    const part = (score - scores[next - 1]) / (scores[next] - scores[next - 1]);
+    return shares[next - 1] + part * (shares[next] - shares[next - 1]);
+  }
+
+  function filter(boxes) {
+    for (const box of boxes) box.toggleAttribute("hidden", Number(box.dataset.score) < threshold);
+  }
+
+  function setThreshold(value) {
+    threshold = value;
+    const moved = value !== fitted;
+    document.body.classList.toggle("off", moved);
+    let total = 0;
+    for (const card of cards) {
+      const number = card.querySelector(".counted");
+      if (!number) continue;
+      const boxes = [...card.querySelectorAll("rect")];
+      filter(boxes);
+      const count = boxes.filter((box) => !box.hasAttribute("hidden")).length;
+      total += count;
+      card.dataset.count = count;
+      number.textContent = count;
+      card.querySelector(".noun").textContent = count === 1 ? "lesion" : "lesions";
+    }
+    document.getElementById("total").textContent = total.toLocaleString("en");
+    for (const slider of sliders) {
+      slider.querySelector("input").value = value;
+      const right = known ? `, right in ${Math.round(100 * share(value))} %` : "";
+      slider.querySelector("output").textContent = `${Number(value.toFixed(3))}${right}`;
+      slider.querySelector("button").hidden = !moved;
+    }
+    if (current) filter(sheet.querySelectorAll("rect, text"));
+    if (current) caption();
+  }
+
   const viewer = document.getElementById("viewer");
+  const stage = document.getElementById("stage");
+  const sheet = document.getElementById("sheet");
   const picture = document.getElementById("shown");
   const attention = document.getElementById("attention");
+  const LARGEST = 40;
   let current = null;
+  let view = { x: 0, y: 0, scale: 1 };
+
+  // The sheet grows instead of being transformed, so that lines and labels keep their width.
+  function place() {
+    const { width, height } = stage.getBoundingClientRect();
+    view.scale = Math.min(LARGEST, Math.max(1, view.scale));
+    view.x = Math.min(0, Math.max(width * (1 - view.scale), view.x));
+    view.y = Math.min(0, Math.max(height * (1 - view.scale), view.y));
+    sheet.style.width = `${100 * view.scale}%`;
+    sheet.style.height = `${100 * view.scale}%`;
+    sheet.style.left = `${view.x}px`;
+    sheet.style.top = `${view.y}px`;
+    const boxes = sheet.querySelector("svg");
+    if (!boxes) return;
+    const { width: w, height: h } = boxes.viewBox.baseVal;
+    boxes.style.fontSize = `${13 / (view.scale * Math.min(width / w, height / h))}px`;
+  }
+
+  function zoom(factor, x, y) {
+    const box = stage.getBoundingClientRect();
+    const [px, py] = x === undefined ? [box.width / 2, box.height / 2] : [x - box.left, y - box.top];
+    const scale = Math.min(LARGEST, Math.max(1, view.scale * factor));
+    view.x = px - ((px - view.x) * scale) / view.scale;
+    view.y = py - ((py - view.y) * scale) / view.scale;
+    view.scale = scale;
+    place();
+  }
+
+  function whole() {
+    view = { x: 0, y: 0, scale: 1 };
+    place();
+  }
+
+  const fingers = new Map();
+  stage.addEventListener("pointerdown", (event) => {
+    stage.setPointerCapture(event.pointerId);
+    fingers.set(event.pointerId, event);
+  });
+  stage.addEventListener("pointermove", (event) => {
+    const before = fingers.get(event.pointerId);
+    if (!before) return;
+    fingers.set(event.pointerId, event);
+    const others = [...fingers.values()].filter((finger) => finger.pointerId !== event.pointerId);
+    if (others.length) {
+      const far = (one) => Math.hypot(one.clientX - others[0].clientX, one.clientY - others[0].clientY);
+      zoom(far(event) / Math.max(1, far(before)), (event.clientX + others[0].clientX) / 2, (event.clientY + others[0].clientY) / 2);
+    } else {
+      view.x += event.clientX - before.clientX;
+      view.y += event.clientY - before.clientY;
+      place();
+    }
+  });
+  for (const end of ["pointerup", "pointercancel"]) stage.addEventListener(end, (event) => fingers.delete(event.pointerId));
+  stage.addEventListener("wheel", (event) => {
+    event.preventDefault();
+    zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.002)), event.clientX, event.clientY);
+  }, { passive: false });
+  stage.addEventListener("dblclick", (event) => zoom(3, event.clientX, event.clientY));
+  window.addEventListener("resize", place);
+
+  function caption() {
+    const number = current.querySelector(".counted");
+    const words = number ? `${number.textContent} ${current.querySelector(".noun").textContent}` : current.querySelector(".note").textContent;
+    document.getElementById("caption").textContent = `${current.dataset.name}: ${words}`;
+  }
 
   function show(card) {
+    const other = card !== current;
     current = card;
     const link = card.querySelector(".frame");
-    const other = link.dataset.attention;
-    const wanted = other && attention.getAttribute("aria-pressed") === "true";
-    picture.src = wanted ? other : link.getAttribute("href");
+    const saliency = link.dataset.attention;
+    const wanted = saliency && attention.getAttribute("aria-pressed") === "true";
+    picture.src = wanted ? saliency : link.getAttribute("href");
     picture.alt = link.querySelector("img").alt;
-    document.getElementById("caption").textContent = picture.alt;
-    attention.hidden = !other;
+    attention.hidden = !saliency;
+    document.getElementById("legend").hidden = !wanted;
+    caption();
+    for (const old of sheet.querySelectorAll("svg")) old.remove();
+    const boxes = link.querySelector("svg");
+    if (boxes) {
+      const copy = sheet.appendChild(boxes.cloneNode(true));
+      for (const box of copy.querySelectorAll("rect")) {
+        const text = document.createElementNS(copy.namespaceURI, "text");
+        text.textContent = box.dataset.text;
+        text.dataset.score = box.dataset.score;
+        text.setAttribute("x", box.getAttribute("x"));
+        text.setAttribute("y", box.getAttribute("y"));
+        text.setAttribute("dy", "-.35em");
+        text.toggleAttribute("hidden", box.hasAttribute("hidden"));
+        copy.append(text);
+      }
+    }
+    if (other) whole();
+    else place();
   }
 
   function step(by) {
@@ -73,22 +206,34 @@
     const link = event.target.closest(".frame");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
     event.preventDefault();
-    show(link.closest(".card"));
     viewer.showModal();
+    show(link.closest(".card"));
   });
   document.getElementById("previous").addEventListener("click", () => step(-1));
   document.getElementById("next").addEventListener("click", () => step(1));
   document.getElementById("close").addEventListener("click", () => viewer.close());
   attention.addEventListener("click", toggle);
+  document.getElementById("larger").addEventListener("click", () => zoom(1.5));
+  document.getElementById("smaller").addEventListener("click", () => zoom(1 / 1.5));
+  document.getElementById("whole").addEventListener("click", whole);
+  for (const slider of sliders) {
+    slider.addEventListener("input", (event) => setThreshold(Number(event.target.value)));
+    slider.querySelector("button").addEventListener("click", () => setThreshold(fitted));
+  }
   viewer.addEventListener("keydown", (event) => {
+    if (event.target.type === "range") return;
     if (event.key === "ArrowLeft") step(-1);
     else if (event.key === "ArrowRight") step(1);
     else if (event.key === "a") toggle();
+    else if (event.key === "+") zoom(1.5);
+    else if (event.key === "-") zoom(1 / 1.5);
+    else if (event.key === "0") whole();
     else return;
     event.preventDefault();
   });
   viewer.addEventListener("close", () => current.querySelector(".frame").focus());
 
   tools.hidden = false;
+  if (sliders.length) setThreshold(fitted);
   say();
 })();

@@ -10,11 +10,9 @@ from acnet.photos import draw as pictures
 from acnet.photos.draw import (
     CROP_PX,
     MOST_CROPS,
-    THUMBNAIL_PX,
     DrawingOptions,
     contact_sheet,
     draw_saliency,
-    draw_thumbnail,
     lesion_crops,
     save_picture,
     schematic_svg,
@@ -41,10 +39,13 @@ def write(folder, *, hw=(64, 96), rows=ROWS, saliency=None, **options) -> dict[s
     )
 
 
-def test_a_photo_has_a_picture_and_a_thumbnail(tmp_path):
-    assert write(tmp_path) == {"picture": "pictures/photo.jpg", "thumbnail": "thumbnails/photo.jpg"}
-    with Image.open(tmp_path / "thumbnails" / "photo.jpg") as image:
-        assert image.size == (96, 64)
+def test_a_photo_has_a_picture_and_for_the_page_the_photo_alone_and_a_small_one(tmp_path):
+    assert write(tmp_path) == {
+        kind: f"{kind}s/photo.jpg" for kind in ("picture", "photo", "thumbnail")
+    }
+    for kind in ("photos", "thumbnails"):
+        with Image.open(tmp_path / kind / "photo.jpg") as image:
+            assert image.size == (96, 64)
 
 
 def test_attention_and_format_are_chosen(tmp_path):
@@ -139,20 +140,6 @@ def test_the_number_of_crops_is_limited():
     many = boxes(*[(x, y, x + 8, y + 8) for y in range(0, 240, 10) for x in range(0, 240, 10)])
     assert len(many) > MOST_CROPS
     assert lesion_crops(coordinates(), many).shape[:2] == (804, 804)
-
-
-def test_a_thumbnail_is_small_with_boxes_where_they_are():
-    # 960 wide to 480: the box from 200 to 400 has its left side at 100.
-    thumbnail = draw_thumbnail(np.zeros((320, 960, 3), np.uint8), boxes((200, 100, 400, 200)))
-    assert thumbnail.shape == (160, THUMBNAIL_PX, 3)
-    assert thumbnail[75, 100].tolist() == [0, 230, 255]
-    assert thumbnail[75, 150].tolist() == [0, 0, 0]
-
-
-def test_a_small_photo_keeps_its_size_and_a_thin_one_a_pixel():
-    photo = coordinates(32)
-    np.testing.assert_array_equal(draw_thumbnail(photo, boxes()), photo)
-    assert draw_thumbnail(np.zeros((1, 5000, 3), np.uint8), boxes()).shape == (1, 480, 3)
 
 
 def test_three_pictures_in_two_columns():

@@ -1,5 +1,6 @@
 """The pages: complete, in order, alone, and safe from what photos are called."""
 
+import dataclasses
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from defusedxml import ElementTree
 
 from acnet.photos.count import CountRule, PhotoCount
-from acnet.photos.page import Picture, Section, write_gallery, write_page
+from acnet.photos.page import MOST_BELOW, Picture, Section, write_gallery, write_page
 from acnet.photos.results import FailedPhoto, PhotoResult
 from tests.evaluation.count_models import count_model
 
@@ -17,6 +18,9 @@ FITTED = CountRule(
     threshold=0.4,
     model=count_model(threshold=0.4),
 )
+
+
+ROW = {"category_id": 1, "bbox": [1.0, 2.04, 3.0, 4.0], "score": 0.9, "probability": 0.5}
 
 
 class Page(HTMLParser):
@@ -44,16 +48,19 @@ class Page(HTMLParser):
 
 def result(name: str, count: PhotoCount, **files: str) -> PhotoResult:
     stem = name.rsplit(".", 1)[0]
-    files = files or {"picture": f"pictures/{stem}.jpg", "thumbnail": f"thumbnails/{stem}.jpg"}
+    kinds = ("picture", "photo", "thumbnail")
+    files = files or {kind: f"{kind}s/{stem}.jpg" for kind in kinds}
+    rows = [ROW] * (count.count or 0)
+    found = {"rows": rows, "below": [{**ROW, "score": 0.2, "probability": 0.125}]}
     return PhotoResult(
         image_id=1,
         name=name,
         image_hw=(30, 40),
-        rows=[],
         count=count,
         seconds=1.25,
         photo_size_px=40,
         files=files,
+        **found,
     )
 
 
@@ -76,6 +83,10 @@ def test_each_photo_has_a_card_with_links_to_its_pictures(tmp_path):
     assert [link for link in parsed.attributes("a", "href") if "pictures" in link] == [
         "pictures/a.jpg",
         "pictures/b.jpg",
+    ]
+    assert [link for link in parsed.attributes("a", "href") if "photos" in link] == [
+        "photos/a.jpg",
+        "photos/b.jpg",
     ]
     assert "a.png: 3 lesions" in parsed.attributes("img", "alt")
     assert "b.png: 1 lesion" in parsed.attributes("img", "alt")
@@ -109,7 +120,8 @@ def test_a_photo_that_is_not_counted_says_why(tmp_path):
     unlike = PhotoCount(count=None, note="unlike these: no count")
     text = page(tmp_path, [result("a.png", unlike), result("b.png", PhotoCount(count=2))])
     assert '<p class="note">Unlike these: no count.</p>' in text
-    assert '<strong><data value="2">2</data></strong> lesions in' in text
+    assert '<strong id="total"><data value="2">2</data></strong> lesions in' in text
+    assert text.count("<rect") == 3  # two that count and one below, of the other photo
     assert Page(text).attributes("li", "data-count") == ["-1", "2"]
 
 
@@ -118,6 +130,29 @@ def test_without_one_there_are_none_and_the_page_says_why(tmp_path):
     assert "severe" not in text
     assert "acnet calibrate" in text
     assert Page(text).attributes("button", "data-sort") == ["name", "count"]
+
+
+def test_the_page_draws_boxes_from_data_that_the_threshold_can_hide(tmp_path):
+    parsed = Page(page(tmp_path, [result("a.png", PhotoCount(count=2))], rule=FITTED))
+    boxes = [attrs for tag, attrs in parsed.tags if tag == "rect"]
+    assert [box["data-text"] for box in boxes] == ["50%", "50%", "12%"]
+    assert [box["data-score"] for box in boxes] == ["0.9", "0.9", "0.2"]
+    assert [("hidden" in box) for box in boxes] == [False, False, True]
+    assert (boxes[0]["x"], boxes[0]["y"], boxes[0]["width"], boxes[0]["height"]) == (
+        *("1.0", "2.0"),
+        *("3.0", "4.0"),
+    )
+    assert parsed.attributes("svg", "viewbox") == ["0 0 40 30"]
+    (slider, _) = (attrs for _, attrs in parsed.tags if attrs.get("type") == "range")
+    assert (slider["min"], slider["value"]) == ("0.05", "0.4")
+
+
+def test_the_slider_ends_where_a_photo_has_more_than_the_page_knows(tmp_path):
+    many = [{**ROW, "score": 0.3}] * MOST_BELOW
+    shown = dataclasses.replace(result("a.png", PhotoCount(count=0)), below=many)
+    parsed = Page(page(tmp_path, [shown], rule=FITTED))
+    sliders = [attrs for _, attrs in parsed.tags if attrs.get("type") == "range"]
+    assert [slider["min"] for slider in sliders] == ["0.3", "0.3"]
 
 
 def test_photos_that_are_left_out_are_listed_with_their_reason(tmp_path):
