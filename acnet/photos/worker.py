@@ -48,13 +48,8 @@ logger = logging.getLogger(__name__)
 DRAWING_VERSION = 3  # raise it when pictures change their look
 FORMAT = 3  # raise it when the meaning of a record changes
 PARTS = ".parts"
-FOLDER_OF = dict(
-    zip(
-        ("picture", "photo", "thumbnail", "attention", "schematic", "crops"),
-        PICTURE_FOLDERS,
-        strict=True,
-    )
-)
+PICTURE_KINDS = ("picture", "photo", "thumbnail", "attention", "schematic", "crops")
+FOLDER_OF = dict(zip(PICTURE_KINDS, PICTURE_FOLDERS, strict=True))
 MOST_BYTES = 64 << 20  # of a record; a thousand detections need a quarter of a megabyte
 LARGEST_NUMBER = 1e7  # in a record: no pixel, class or second lies beyond it
 MOST_REASON = 10_000  # characters

@@ -15,7 +15,7 @@ from matplotlib.patheffects import Normal, Stroke
 from acnet.photos.draw import PREDICTION_COLOR, enlarge_small
 from acnet.photos.results import arrays_of
 
-GROUND_TRUTH_COLOR = (1.0, 1.0, 0.25)  # like that of predictions, it does not occur in skin
+GROUND_TRUTH_COLOR = (0.97, 0.0, 0.72)  # not in skin either, and darker than the palest
 
 MAX_LABELLED_BOXES = 20  # more labels than this hide the lesions beside them
 RIM_PX = 0.75  # of shade on both sides of a line, so that it is seen on any skin
