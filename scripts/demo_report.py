@@ -118,18 +118,23 @@ def write_report(folders: Folders, results: Mapping[str, Any], command: str) -> 
         output / "index.html",
         "ACNet on generated photos",
         [
-            Section(title="Numbers", rows=table),
             Section(
                 title="What it found in photos it had not seen",
-                text="Left: where the lesions are. Right: where ACNet sees lesions, with a score "
-                f"of {SCORE_THRESHOLD:g} or more.",
+                text="Left, in magenta: where the lesions are. Right: where ACNet sees some, with "
+                f"a score of {SCORE_THRESHOLD:g} or more.",
                 pictures=[Picture(f"pictures/{name}.png", f"Photo {name}") for name in shown],
+            ),
+            Section(
+                title="What it cannot do",
+                text="It knows generated skin only, misses lesions and takes moles for some: the "
+                "last pictures have the fewest lesions. These are the errors on all test photos.",
+                rows=table,
             ),
             Section(title="Losses in training", pictures=[Picture("loss_curve.png", "Losses")]),
             Section(
                 title="Where the mask attention looks",
-                text="The saliency of the mask attention block, from none (the photo) to full "
-                "(yellow).",
+                text="The saliency of the mask attention block, from none (the photo) over "
+                "blue and green to full (yellow).",
                 pictures=[
                     Picture(f"predictions/attention/{name}.jpg", f"Saliency in photo {name}")
                     for name in shown
@@ -170,13 +175,14 @@ def _draw_comparisons(folders: Folders) -> list[str]:
     truth = _read_json(folders.layout.annotations("test_0"))
     id_of_name = {image["file_name"]: image["id"] for image in truth["images"]}
     predicted = _read_json(folders.predictions / "predictions.json")
-    pictures = {}
+    pictures, lesions = {}, {}
     for image in _read_json(folders.predictions / "images.json")["images"]:
         boxes = [
             row["bbox"]
             for row in truth["annotations"]
             if row["image_id"] == id_of_name[image["file_name"]]
         ]
+        lesions[Path(image["file_name"]).stem] = len(boxes)
         rows = [row for row in predicted if row["image_id"] == image["id"]]
         photo_bgr = read_photo(folders.photo(image["file_name"]))
         pictures[Path(image["file_name"]).stem] = draw_comparison(
@@ -185,6 +191,7 @@ def _draw_comparisons(folders: Folders) -> list[str]:
             _xyxy(boxes),
             score_threshold=SCORE_THRESHOLD,
         )
+    pictures = dict(sorted(pictures.items(), key=lambda item: -lesions[item[0]]))
     for stem, picture in pictures.items():
         save_picture(folders.output / "pictures" / f"{stem}.png", picture)
     sheet = contact_sheet(list(pictures.values()), columns=2, width_px=960)
