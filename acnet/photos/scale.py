@@ -27,8 +27,8 @@ LARGEST_GROWTH = 2.0  # of a photo's own pixels
 KEPT_FACTOR = 2**0.5  # between the best size and one that is good enough not to look again
 STEPS = 2  # sizes for each factor of two
 PASSES = 3
-LOWEST_SCORE = 0.2  # of detections that say how large lesions are
-PRIOR = 2.0  # lesions of the trained size that are taken for seen before any
+LOWEST_SCORE = 0.1  # of detections that say how large lesions are
+PRIOR = 1.0  # lesions of the trained size that are taken for seen before any
 NOTED_FACTOR = 1.2  # between sizes, above which pages tell of it
 PIXELS = (32, 16384)  # of a long side that may be asked for
 

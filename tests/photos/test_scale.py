@@ -52,9 +52,9 @@ def test_the_choice_does_not_depend_on_the_size_at_which_they_were_found():
 
 def test_few_or_weak_detections_change_nothing():
     assert TRAINED.following(640, HW, *squares(32, count=0)) == 640
-    assert TRAINED.following(640, HW, *squares(32, count=50, score=0.1)) == 640
-    # One sure lesion half as large, against two of the trained size: a factor of 2 ** (1 / 3).
-    assert TRAINED.following(640, HW, *squares(32, count=1, score=1.0)) == 640
+    assert TRAINED.following(640, HW, *squares(32, count=50, score=0.05)) == 640
+    # Half a lesion half as large, against one of the trained size: a factor of 2 ** (1 / 3).
+    assert TRAINED.following(640, HW, *squares(32, count=1, score=0.5)) == 640
 
 
 def test_a_photo_is_never_blown_up_to_more_than_twice_its_own_pixels():
