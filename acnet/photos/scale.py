@@ -24,7 +24,7 @@ AUTO, NATIVE = "auto", "native"
 # chosen on photos that neither trained the bundled weights nor test them, see docs/predict.md.
 LARGEST_FACTOR = 4.0  # between the trained size and the one that is looked at, either way
 LARGEST_GROWTH = 2.0  # of a photo's own pixels
-KEPT_FACTOR = 2**0.5  # between the best size and one that is good enough not to look again
+KEPT_FACTOR = 2**0.25 * 1.0001  # between the best size and one that is good enough
 STEPS = 2  # sizes for each factor of two
 PASSES = 3
 LOWEST_SCORE = 0.1  # of detections that say how large lesions are

@@ -36,7 +36,12 @@ dataloader.train.mapper = L(ScaleJitterMapper)(
 model.proposal_generator.anchor_generator.sizes = [[8, 16, 32, 64, 128]]
 model.proposal_generator.head.num_anchors = 15
 
+# Photos are seen at the size that was best for photos kept for choices; lesions measure 30 pixels
+# there in the median, and a little less was as good on crops and better on mosaics of photos.
+photos = dict(size_px=512, lesion_px=27.0)
+
 lr_multiplier.warmup_length = 0.02
+train.ema.enabled = True
 train.max_iter = 5000  # of 0.5 s on one core: 42 minutes
 train.eval_period = 2000
 train.output_dir = "output/demo/acnet_r18_scales"
