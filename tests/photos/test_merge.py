@@ -92,6 +92,9 @@ def test_results_have_the_types_of_the_input():
         answer = merge_tiles(case, tiles, image_hw, MergeOptions())
         for field in dataclasses.fields(TileDetections):
             given, got = getattr(case, field.name), getattr(answer, field.name)
+            if given is None:  # a photo's size, which tiles do not know
+                assert got is None
+                continue
             assert got.dtype == given.dtype, field.name
             assert got.shape[1:] == given.shape[1:]
     assert len(answer) == 0
