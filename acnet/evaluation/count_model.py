@@ -283,7 +283,7 @@ def _is_valid(name: str, kind: type, value: Any) -> bool:
     if name in NESTED:
         return value is None or (isinstance(value, NESTED[name]) and value.is_valid)
     if kind is str:
-        return isinstance(value, str) and bool(value)
+        return isinstance(value, str) and bool(value) and value.isprintable()
     if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else int):
         return False
     if not -MOST <= value <= MOST:  # NaN is neither
@@ -302,7 +302,7 @@ def _read_nested(kind: type, value: Any) -> Any:
     for name, one in read.items():
         numbers = one if isinstance(one, tuple) else (one,)
         if fields[name] is str:
-            is_right = isinstance(one, str)
+            is_right = isinstance(one, str) and one.isprintable()
         else:
             is_right = (fields[name] is not float) == isinstance(one, tuple)
             is_right &= 0 < len(numbers) <= MOST_NUMBERS and all(map(_is_number, numbers))
