@@ -179,6 +179,9 @@ def load_trained_weights(model: nn.Module, weights: str | os.PathLike) -> None:
 
         check_conventions(model, Conventions(**conventions), source)
     state, own = checkpoint["model"], model.state_dict(keep_vars=True)
+    average = checkpoint.get("ema")  # of the weights (`train.ema`)
+    if isinstance(average, dict) and average.keys() == state.keys():
+        state = average
     if state and all(name.startswith("module.") for name in state):  # of DistributedDataParallel
         state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     filled = {k: v for k, v in state.items() if k in own and v.shape == own[k].shape}

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from acnet.errors import UserError
 from acnet.layers import nms, soft_nms_padded
 from acnet.modeling import SoftNMSOutputLayers
+from acnet.modeling.heads import MIN_SIDE
 from acnet.modeling.own_cells import (
     cells_inside,
     extend_edges,
@@ -142,9 +143,11 @@ class _FixedDetections(nn.Module):
         boxes = decode(deltas, proposals, self.transform)  # (B, P, C or 1, 4)
         boxes = boxes.expand(-1, -1, scores.shape[2], -1)
         finite = boxes.isfinite().all(dim=3) & scores.isfinite()
-        candidates = finite & (scores > self.score_threshold) & valid[..., None]
+        boxes = clip(boxes, sizes_hw)
+        is_whole = (boxes[..., 2:] - boxes[..., :2] > MIN_SIDE).all(dim=-1)
+        candidates = finite & is_whole & (scores > self.score_threshold) & valid[..., None]
         boxes = torch.where(candidates[..., None], boxes, torch.zeros_like(boxes))
-        return clip(boxes, sizes_hw), torch.where(candidates, scores, -1.0)
+        return boxes, torch.where(candidates, scores, -1.0)
 
     def _box_features(self, features: Tensor, proposals: Tensor) -> Tensor:
         """(B * P, channels)."""

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from acnet.layers import roi_align, soft_nms, soft_nms_of_images
 
-_MIN_SIDE = 1e-3  # of a detection, in pixels; detectron2 drops empty ones after resizing
+MIN_SIDE = 1e-3  # of a detection, in pixels; detectron2 drops empty ones after resizing
 _NORMALIZERS = ("sampled", "positives")
 
 __all__ = [
@@ -290,7 +290,7 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
         is_candidate &= scores > self.test_score_thresh
         height, width = image_size
         clipped = boxes.clamp(min=0).minimum(sent_along([width, height] * 2, boxes))
-        is_candidate &= (clipped[:, 2:] - clipped[:, :2] > _MIN_SIDE).all(dim=1)
+        is_candidate &= (clipped[:, 2:] - clipped[:, :2] > MIN_SIDE).all(dim=1)
         return clipped, torch.where(is_candidate, scores, -1.0)
 
     def _instances(

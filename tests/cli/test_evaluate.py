@@ -118,7 +118,7 @@ def test_the_wrong_count_model_is_a_clear_error(saved, capsys):
 def test_a_count_model_of_another_merging_is_refused(tmp_path, count_model, capsys):
     saved = save_as_predict_does(tmp_path / "b", 15, seed=0, merge="cluster")
     assert run(*saved, *FEW, "--count-model", count_model) == 2
-    assert "where 'cluster' merges" in capsys.readouterr().err
+    assert "where 'cluster' is used" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("with_photos", [False, True])

@@ -51,9 +51,9 @@ def test_help_names_the_defaults_of_the_library(capsys):
     shown = " ".join(capsys.readouterr().out.split())
     tiling = TilingOptions()
     assert f"or whole; default {tiling.tile_px}, and whole" in shown
-    assert f"at least; default {tiling.overlap_px}" in shown
+    assert f"that tiles share; default {tiling.overlap_px}" in shown
     assert f"at once; default {tiling.batch_size}" in shown
-    assert f"in tiles keeps; default {MergeOptions().max_detections}" in shown
+    assert f"in a cut photo; default {MergeOptions().max_detections}" in shown
     assert f"memory's sake; default {MAX_MEGAPIXELS:g}" in shown
 
 

@@ -100,7 +100,7 @@ def test_saliency_is_not_exported(exported):
 
 
 def test_a_config_beside_an_exported_file_is_refused(exported):
-    with pytest.raises(UserError, match="leave the config out"):
+    with pytest.raises(UserError, match="with a config, changes to it"):
         Predictor("toy/acnet_r18", exported())
 
 
