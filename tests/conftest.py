@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import setuptools  # noqa: F401  # before another distutils is loaded, which it refuses to follow
 import torch
 from torch import distributed as dist
 from torch import multiprocessing
