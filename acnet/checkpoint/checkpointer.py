@@ -18,7 +18,7 @@ from acnet.files import durable_write, remove_stale
 
 from .conventions import CONVENTIONS_KEY, conventions_of_model
 from .load_report import LoadPlan, LoadReport, plan_loading
-from .safe_load import fetch, read_checkpoint, read_torch
+from .safe_load import AVERAGE, averaged, fetch, read_checkpoint, read_torch
 
 
 class ACNetCheckpointer(DetectionCheckpointer):
@@ -29,7 +29,7 @@ class ACNetCheckpointer(DetectionCheckpointer):
     this is what anything but a resume gets.
     """
 
-    AVERAGE = "ema"  # its name in the file
+    AVERAGE = AVERAGE  # its name in the file
 
     def __init__(
         self,
@@ -148,9 +148,8 @@ class ACNetCheckpointer(DetectionCheckpointer):
         return read_checkpoint(filename)
 
     def _load_model(self, checkpoint: dict[str, Any]) -> LoadPlan:
-        average = checkpoint.get(self.AVERAGE)
-        is_average = isinstance(average, dict) and average.keys() == checkpoint["model"].keys()
-        if is_average and not self._is_resuming:
+        average = averaged(checkpoint)
+        if average is not None and not self._is_resuming:
             self.logger.info("Taking the moving average of the weights from %s", self._source)
             checkpoint["model"] = checkpoint.pop(self.AVERAGE)
         plan = plan_loading(self.model, checkpoint, source=self._source)

@@ -21,6 +21,8 @@ from torch import nn
 
 from acnet.errors import UnreadableFileError, UnsafeFileError, WeightsMismatchError, shorten
 
+AVERAGE = "ema"  # in a checkpoint, beside the model
+
 
 def fetch(path: str, path_manager: AnyPathManager = PathManager) -> str:
     """Brings a weights file to this machine, if it is not here yet.
@@ -164,6 +166,13 @@ def _as_tensor(value: Any, name: Any, path: str | os.PathLike) -> torch.Tensor:
     )
 
 
+def averaged(checkpoint: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the moving average of a training's weights (`train.ema`), None where it has none."""
+    average = checkpoint.get(AVERAGE)
+    has_it = isinstance(average, dict) and average.keys() == checkpoint["model"].keys()
+    return average if has_it else None
+
+
 def load_trained_weights(model: nn.Module, weights: str | os.PathLike) -> None:
     """Fill a model, in place, from a checkpoint of a training with its config.
 
@@ -178,10 +187,7 @@ def load_trained_weights(model: nn.Module, weights: str | os.PathLike) -> None:
         from .conventions import Conventions, check_conventions
 
         check_conventions(model, Conventions(**conventions), source)
-    state, own = checkpoint["model"], model.state_dict(keep_vars=True)
-    average = checkpoint.get("ema")  # of the weights (`train.ema`)
-    if isinstance(average, dict) and average.keys() == state.keys():
-        state = average
+    state, own = averaged(checkpoint) or checkpoint["model"], model.state_dict(keep_vars=True)
     if state and all(name.startswith("module.") for name in state):  # of DistributedDataParallel
         state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     filled = {k: v for k, v in state.items() if k in own and v.shape == own[k].shape}
