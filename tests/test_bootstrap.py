@@ -211,7 +211,8 @@ def test_a_folder_of_somebody_else_is_left_alone(steps, checkout: Path) -> None:
     assert steps == []
 
 
-def test_an_existing_environment_is_told_what_it_lacks(monkeypatch) -> None:
+def test_an_existing_environment_is_told_what_it_lacks(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)  # in a checkout this interpreter may be the set-up's own
     assert bootstrap.prepare(dev=True) == sys.executable
     monkeypatch.setattr(bootstrap, "MODULES", "sys zzz_none")
     monkeypatch.setattr(bootstrap, "DEV_MODULES", "aaa_none")
