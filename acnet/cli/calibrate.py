@@ -145,7 +145,8 @@ def _domain(image_root: Path, file_names: Sequence[str]) -> "Domain":
     from acnet.photos.count import photo_traits
     from acnet.photos.read import read_photo
 
-    return fit_domain(np.stack([photo_traits(read_photo(image_root / one)) for one in file_names]))
+    in_order = sorted(file_names)
+    return fit_domain(np.stack([photo_traits(read_photo(image_root / one)) for one in in_order]))
 
 
 def _about_grades(model: "CountModel") -> str:

@@ -18,6 +18,7 @@ Shape shorthand in this module:
 """
 
 import bisect
+import dataclasses
 import itertools
 import math
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from acnet.evaluation.columns import Detections
 from acnet.evaluation.count_model import UNKNOWN, CountModel, Domain, conformal_rank
 
 LEAST_SCALE = 1e-3  # of a trait, in units of its mean
+DOMAIN_FOLDS = 10
 
 
 def fit_count_model(
@@ -146,10 +148,14 @@ def conformal_quantile(errors: np.ndarray, coverage: float) -> float:
 def fit_domain(traits: np.ndarray, *, share_inside: float = 0.95) -> Domain:
     """Learn what the validation photos look like, and how far other photos may be from that.
 
+    Copies of a photo and photos of one person stand beside each other where photos are in the order
+    of their names, and resemble each other more than new photos do. So a photo's distance is taken
+    from the photos outside its own tenth of that order, and the limit is a conformal quantile of
+    these distances.
+
     Args:
-        traits: (P, T) of `acnet.photos.count.photo_traits`.
-        share_inside: Of new photos like these, how many shall be inside the limit: each photo's
-            distance is that from all others, and the limit is a conformal quantile of these.
+        traits: (P, T) of `acnet.photos.count.photo_traits`, in the order of the photos' names.
+        share_inside: Of new photos like these, how many shall be inside the limit.
 
     Raises:
         UserError: There are too few photos.
@@ -160,16 +166,19 @@ def fit_domain(traits: np.ndarray, *, share_inside: float = 0.95) -> Domain:
             f"What photos look like is learnt from at least {least_photos(share_inside)} of them. "
             f"Received {num_photos}; leave --image-root out, so that every photo is counted."
         )
-    mean, scale = traits.mean(axis=0), traits.std(axis=0)
+    folds = np.array_split(np.arange(num_photos), DOMAIN_FOLDS)
+    distances = [
+        _domain_of(np.delete(traits, fold, axis=0)).distances(traits[fold]) for fold in folds
+    ]
+    limit = conformal_quantile(np.concatenate(distances), share_inside)
+    return dataclasses.replace(_domain_of(traits), limit=limit)
+
+
+def _domain_of(traits: np.ndarray) -> Domain:
+    mean = traits.mean(axis=0)
     floor = LEAST_SCALE * (1 + np.abs(mean))  # where all photos have the same trait
-    others = num_photos - 1
-    mean_of_others = (num_photos * mean - traits) / others
-    squares = (num_photos * (scale**2 + mean**2) - traits**2) / others
-    scale_of_others = np.sqrt(np.maximum(squares - mean_of_others**2, floor**2))
-    z = (traits - mean_of_others) / scale_of_others
-    limit = conformal_quantile(np.log1p(z**2).mean(axis=1), share_inside)
-    scale = np.maximum(scale, floor)
-    return Domain(mean=tuple(mean.tolist()), scale=tuple(scale.tolist()), limit=limit)
+    scale = np.maximum(traits.std(axis=0), floor)
+    return Domain(mean=tuple(mean.tolist()), scale=tuple(scale.tolist()), limit=math.inf)
 
 
 def least_photos(coverage: float) -> int:

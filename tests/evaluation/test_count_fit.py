@@ -143,15 +143,26 @@ def test_quantile_is_in_units_of_the_root_of_the_count():
     assert math.isclose(model.interval_mae, 2)
 
 
-def test_the_limit_is_that_of_each_photo_s_distance_from_all_others():
+def test_copies_beside_each_other_do_not_narrow_the_limit():
+    people = np.random.default_rng(0).normal(5, 2, (20, 30))
+    copies = fit_domain(np.repeat(people, 4, axis=0))
+    assert copies.limit >= fit_domain(people).limit * 0.95
+    one_by_one = fit_domain(np.tile(people, (4, 1)))  # each has copies in other tenths
+    assert one_by_one.limit < copies.limit
+
+
+def test_the_limit_is_that_of_each_photo_s_distance_from_other_tenths():
     traits = np.random.default_rng(0).normal(5, 2, (40, 30))
     traits[:, 0] = 1  # a trait that never differs
     found = fit_domain(traits)
     distances = []
-    for one, others in ((traits[i], np.delete(traits, i, axis=0)) for i in range(40)):
-        scale = np.maximum(others.std(axis=0), 1e-3 * (1 + traits.mean(axis=0)))
-        z = (one - others.mean(axis=0)) / scale
-        distances.append(np.log1p(z**2).mean())
+    for first in range(0, 40, 4):
+        some, others = (
+            traits[first : first + 4],
+            np.delete(traits, np.s_[first : first + 4], axis=0),
+        )
+        scale = np.maximum(others.std(axis=0), 1e-3 * (1 + others.mean(axis=0)))
+        distances += np.log1p(((some - others.mean(axis=0)) / scale) ** 2).mean(axis=1).tolist()
     assert found.limit == pytest.approx(sorted(distances)[38])  # ceil(41 * 0.95) = 39th of 40
     assert found.has(traits.mean(axis=0))
     assert not found.has(traits.mean(axis=0) + 10)
