@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from acnet.evaluation.average_precision import coco_ap
 from acnet.evaluation.hit_rules import LARGEST_THRESHOLD
 from acnet.evaluation.matching import Matches
+from acnet.evaluation.precision_curves import coco_ap
 
 KINDS = ("localisation", "duplicate", "background", "missed")
 KINDS_BETWEEN_CLASSES = ("class", "class and localisation")

@@ -20,12 +20,12 @@ from detectron2.utils import comm
 from tabulate import tabulate
 
 from acnet.errors import UserError
-from acnet.evaluation.average_precision import PrecisionCurves
 from acnet.evaluation.coco_files import ground_truth_from_coco, read_ground_truth
 from acnet.evaluation.columns import Detections, GroundTruth, sort_detections
 from acnet.evaluation.counting import count_errors
-from acnet.evaluation.froc import RULES, froc
+from acnet.evaluation.froc_curve import RULES, froc
 from acnet.evaluation.matching import Matches, check_room, match
+from acnet.evaluation.precision_curves import PrecisionCurves
 from acnet.files import write_json
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,6 @@ Shape shorthand in this module:
 import numpy as np
 
 from acnet.errors import UserError
-from acnet.evaluation.average_precision import PrecisionCurves, average_precision
 from acnet.evaluation.bootstrap import Replicates, bootstrap, percentile_interval, two_sided_p
 from acnet.evaluation.calibration import ScoreBins, calibration, score_bins
 from acnet.evaluation.columns import Detections, GroundTruth
@@ -26,8 +25,9 @@ from acnet.evaluation.counting import (
     grades_of,
 )
 from acnet.evaluation.error_analysis import error_parts
-from acnet.evaluation.froc import FALSE_POSITIVES_PER_PHOTO, Froc, FrocCurve, froc
+from acnet.evaluation.froc_curve import FALSE_POSITIVES_PER_PHOTO, Froc, FrocCurve, froc
 from acnet.evaluation.matching import DEFAULT_CAPS, Matches, match
+from acnet.evaluation.precision_curves import PrecisionCurves, average_precision
 from acnet.evaluation.result import (
     Counts,
     Difference,

@@ -19,7 +19,7 @@ from acnet.evaluation.columns import Detections, GroundTruth
 from acnet.evaluation.count_fit import Share
 from acnet.evaluation.count_model import CountModel
 from acnet.evaluation.counting import BlandAltman, Grading
-from acnet.evaluation.froc import Froc
+from acnet.evaluation.froc_curve import Froc
 from acnet.evaluation.matching import Matches
 
 SCHEMA_VERSION = 1

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from acnet.evaluation.calibration import Bins
 from acnet.evaluation.counting import GRADE_NAMES, HAYASHI_LIMITS, BlandAltman
-from acnet.evaluation.froc import Froc
+from acnet.evaluation.froc_curve import Froc
 from acnet.templates import LIGHT
 
 # In the order of the curves: colour and line style both tell them apart.

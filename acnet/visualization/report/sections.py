@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from acnet.evaluation.average_precision import PrecisionRecall, precision_recall
 from acnet.evaluation.counting import GRADE_NAMES
-from acnet.evaluation.froc import Froc
+from acnet.evaluation.froc_curve import Froc
+from acnet.evaluation.precision_curves import PrecisionRecall, precision_recall
 from acnet.evaluation.protocol import FROC_RULES
 from acnet.evaluation.result import EvaluationResult
 from acnet.visualization.report import figures

@@ -26,12 +26,12 @@ from acnet.data.parallel import default_workers
 from acnet.engine.evaluate import default_eval
 from acnet.engine.metrics import read_metrics
 from acnet.engine.train import build_model
-from acnet.evaluation.average_precision import PrecisionCurves, average_precision
 from acnet.evaluation.bootstrap import bootstrap
 from acnet.evaluation.columns import Detections
 from acnet.evaluation.evaluator import RESULTS_NAME, RegisteredTruth, registered_truth
-from acnet.evaluation.froc import FALSE_POSITIVES_PER_PHOTO, FrocCurve
+from acnet.evaluation.froc_curve import FALSE_POSITIVES_PER_PHOTO, FrocCurve
 from acnet.evaluation.matching import Matches, match
+from acnet.evaluation.precision_curves import PrecisionCurves, average_precision
 from acnet.evaluation.protocol import rate_name
 from acnet.evaluation.result_rows import detections_from_rows, read_json_rows
 from projects.ACNet.analyze_model import count_parts

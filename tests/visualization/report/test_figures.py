@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from acnet.evaluation.average_precision import PrecisionRecall
 from acnet.evaluation.calibration import Bins
 from acnet.evaluation.counting import bland_altman
-from acnet.evaluation.froc import Froc
+from acnet.evaluation.froc_curve import Froc
+from acnet.evaluation.precision_curves import PrecisionRecall
 from acnet.templates import LIGHT
 from acnet.visualization.report import figures
 from acnet.visualization.report.figures import (
