@@ -10,7 +10,6 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from urllib.parse import unquote
 
 # In folders, files with these endings are photos; a file that is named itself may end in anything.
@@ -27,11 +26,6 @@ RAW_SUFFIXES = (
 OTHER_PICTURE_SUFFIXES = (*RAW_SUFFIXES, ".dcm", ".eps", ".ico", ".jxl", ".psd", ".svg", ".tga")
 _ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]+://[^/]*/?", re.IGNORECASE)
 _LOCAL_FILES = "?d="  # Label Studio's address of a file on its own disk
-
-
-def is_photo_name(name: str) -> bool:
-    """Return whether a file in a folder is taken for a photo, by its ending."""
-    return PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES
 
 
 def fold_name(name: str) -> str:

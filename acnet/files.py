@@ -1,19 +1,23 @@
-"""Files that a kill or a power cut leaves whole: the old one or the new one, never a half.
+"""Files that are written: whole or not at all, never over inputs or files of others.
 
-`atomic_write` survives a kill, `durable_write` a power cut as well. Beside them: hashes, which tell
-whether a file is still the one that was read, and progress bars.
+`atomic_write` survives a kill, `durable_write` a power cut as well. Tables are safe in
+spreadsheets, and hashes tell whether a file is still the one that was read.
 """
 
 import contextlib
+import csv
 import hashlib
+import io
 import json
 import os
 import re
 import secrets
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from acnet.errors import UserError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -24,6 +28,11 @@ LOG_INTERVAL_SECONDS = 30.0  # where stderr is a file
 NAME_BYTES = 255  # that file systems take
 # What `atomic_write` calls a checkpoint's temporary file.
 _TEMPORARY_NAME = re.compile(r"\.(.+\.[0-9a-f]{12}\.tmp\.pth|last_checkpoint\.[0-9a-f]{12}\.tmp)")
+
+HEAD_BYTES = 4096
+# What a spreadsheet takes for the beginning of a formula, which could run a command.
+FORMULA_SIGNS = (*"=+-@\t\r\n", *"\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}")
+FORMULA_SIGNS += ("\N{FULLWIDTH HYPHEN-MINUS}", "\N{FULLWIDTH COMMERCIAL AT}")
 
 
 @contextlib.contextmanager
@@ -131,3 +140,142 @@ def progress_bar(iterable: Iterable | None = None, **options: Any) -> "tqdm":
 
     interval = TERMINAL_INTERVAL_SECONDS if sys.stderr.isatty() else LOG_INTERVAL_SECONDS
     return tqdm(iterable, mininterval=interval, **options)
+
+
+def check_output_file(
+    path: Path,
+    *,
+    inputs: Iterable[Path] = (),
+    marks: Sequence[str] = (),
+    option: str = "",
+    known: Callable[[Path], object] | None = None,
+) -> None:
+    """Refuse a place for an output before the work begins.
+
+    A file that is there already may be replaced only if this command wrote it, or it is empty.
+
+    Args:
+        path: Of the file to write; folders above it may be missing.
+        inputs: Files that the command reads.
+        marks: Texts, one of which is among the first 4096 bytes of every file that the command
+            writes.
+        option: What the user named the file by, for the error.
+        known: In place of marks: reads a file that the command wrote, and raises a UserError for
+            another.
+
+    Raises:
+        UserError: Writing there would replace an input or a file of another origin, or cannot
+            succeed.
+
+    Example:
+        >>> check_output_file(Path("no such folder/numbers.json"), inputs=[Path("gt.json")])
+    """
+    fault = _fault(path, inputs, marks, known)
+    if fault:
+        raise UserError(
+            "An output never replaces a file that this command did not write. Received "
+            f"{option + ' ' if option else ''}{path}, {fault}; name another file."
+        )
+
+
+def _fault(
+    path: Path,
+    inputs: Iterable[Path],
+    marks: Sequence[str],
+    known: Callable[[Path], object] | None,
+) -> str | None:
+    try:
+        if any(_is_same(path, other) for other in inputs):
+            return "which is an input of this command"
+        if path.is_dir():
+            return "which is a folder"
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            return "which is a link or a device"
+        if not path.exists():
+            return _parent_fault(path)
+        head = _head(path)
+        if head and known is not None:
+            known(path)
+            head = ""
+    except UserError:
+        return "which holds something else"
+    except (OSError, ValueError) as error:
+        return f"which cannot be written ({getattr(error, 'strerror', None) or error})"
+    if head and not any(mark in head for mark in marks):
+        return "which holds something else"
+    return None if os.access(path.parent, os.W_OK) else "in a folder that cannot be written to"
+
+
+def is_ours(path: Path, marks: Sequence[str]) -> bool:
+    """Tell whether a file, and no link to one, has one of the marks of those that we write."""
+    try:
+        return path.is_file() and not path.is_symlink() and any(m in _head(path) for m in marks)
+    except (OSError, ValueError):
+        return False
+
+
+def check_output_folder(folder: Path) -> None:
+    """Refuse a place for a folder of results, which may be there already.
+
+    Raises:
+        UserError: It is no folder, or none can be made or written to there.
+    """
+    try:
+        if folder.exists() and not folder.is_dir():
+            fault = "which is a file"
+        elif folder.exists():
+            can_write = os.access(folder, os.W_OK | os.X_OK)
+            fault = None if can_write else "which cannot be written to"
+        else:
+            fault = _parent_fault(folder)
+    except (OSError, ValueError) as error:
+        fault = f"which cannot be made ({getattr(error, 'strerror', None) or error})"
+    if fault:
+        raise UserError(
+            "The results are several files, so --output is a folder that can be written to. "
+            f"Received {folder}, {fault}; name another place."
+        )
+
+
+def _head(path: Path) -> str:
+    with path.open("rb") as file:
+        return file.read(HEAD_BYTES).decode("utf-8", "replace")
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    if path.exists() and other.exists():
+        return path.samefile(other)
+    return path.resolve() == other.resolve()
+
+
+def _parent_fault(path: Path) -> str | None:
+    """Tell what keeps a file from being made; missing folders are made with it."""
+    above = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    if not above.is_dir():
+        return f"but {above} is no folder"
+    return None if os.access(above, os.W_OK) else f"but {above} cannot be written to"
+
+
+def spreadsheet_cell(value: object) -> object:
+    """Return what a cell shows, with text that could be a formula marked as text.
+
+    Example:
+        >>> spreadsheet_cell("=cmd.jpg"), spreadsheet_cell(-3), spreadsheet_cell("a.jpg")
+        ("'=cmd.jpg", -3, 'a.jpg')
+    """
+    is_formula = isinstance(value, str) and value.startswith(FORMULA_SIGNS)
+    return f"'{value}" if is_formula else value
+
+
+def write_csv(path: Path, rows: Iterable[Sequence[object]], *, bom: bool = False) -> None:
+    """Write a table for spreadsheets, atomically, in UTF-8.
+
+    Args:
+        path: The file.
+        rows: Of the table, the first with its headers. None is an empty cell.
+        bom: Begin with a byte order mark, without which Excel takes the file for another encoding.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows(map(spreadsheet_cell, row) for row in rows)
+    write_text(path, ("\N{ZERO WIDTH NO-BREAK SPACE}" if bom else "") + text.getvalue())

@@ -2,7 +2,7 @@ import unicodedata
 
 import pytest
 
-from acnet.file_names import NameIndex, fold_name, is_photo_name, match_names
+from acnet.file_names import NameIndex, fold_name, match_names
 
 MUELLER = "Müller.jpg"
 
@@ -67,9 +67,3 @@ def test_two_names_never_mean_one_file():
     assert matched.ambiguous == {"A.JPG": ("a.jpg",)}
     # A name that is equal keeps its file, and another does not get it by its end.
     assert match_names(["a.jpg", "2/a.jpg"], ["a.jpg"]).found == {"a.jpg": "a.jpg"}
-
-
-def test_photos_are_told_by_their_ending():
-    assert is_photo_name("IMG_1.HEIC")
-    assert is_photo_name("x/a.jfif")
-    assert not is_photo_name("IMG_1.dng")

@@ -30,7 +30,6 @@ GROUND = {
     "safe_config",
     "config",
     "templates",
-    "output_files",
 }
 # Each package, and those that it may import besides the ground and itself. A package that stands
 # higher may be imported by none that stands lower, also not inside a function.

@@ -2,7 +2,7 @@
 
 import sys
 
-from acnet import config
+import acnet.config
 
 # Scripts of older versions take `config_of` from here.
-sys.modules["acnet.cli._config_of"] = config
+sys.modules["acnet.cli._config_of"] = acnet.config

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from acnet.cli.arguments import natural_int, path, set_up_logging
 from acnet.cli.evaluate import PREDICTIONS_HELP, add_command, add_ground_truth
 from acnet.errors import UserError
-from acnet.output_files import check_output_file
+from acnet.files import check_output_file
 
 if TYPE_CHECKING:
     from acnet.evaluation.count_model import CountModel, Domain

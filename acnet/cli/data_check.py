@@ -23,7 +23,7 @@ from acnet.cli.data import (
     source_words,
 )
 from acnet.errors import UserError
-from acnet.output_files import check_output_file
+from acnet.files import check_output_file
 
 if TYPE_CHECKING:
     from acnet.data.readers.source import Source

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from acnet.cli.arguments import natural_int, path, positive_int, set_up_logging
 from acnet.errors import UserError, printable
-from acnet.output_files import check_output_file
+from acnet.files import check_output_file
 
 if TYPE_CHECKING:
     from acnet.evaluation.columns import Detections, GroundTruth

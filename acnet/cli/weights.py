@@ -11,7 +11,7 @@ from pathlib import Path
 from acnet.cli.arguments import path, positive_int
 from acnet.errors import UserError, printable
 from acnet.export.metadata import ONNX
-from acnet.output_files import check_output_file
+from acnet.files import check_output_file
 
 PACK_DESCRIPTION = """\
 Pack the weights of a training with all that they need into one safetensors file: the config, the

@@ -18,8 +18,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 import acnet
 from acnet.errors import UserError, printable
-from acnet.files import progress_bar
-from acnet.output_files import check_output_file, check_output_folder, is_ours
+from acnet.files import check_output_file, check_output_folder, is_ours, progress_bar
 from acnet.photos.count import CountRule
 from acnet.photos.draw import (
     PICTURE_FOLDERS,

@@ -22,8 +22,7 @@ import cv2
 import numpy as np
 
 import acnet
-from acnet.files import atomic_write, write_json
-from acnet.output_files import write_csv
+from acnet.files import atomic_write, write_csv, write_json
 from acnet.photos.count import PhotoCount
 from acnet.photos.sources import Source
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from acnet.errors import UserError, printable
-from acnet.file_names import OTHER_PICTURE_SUFFIXES, PHOTO_SUFFIXES, RAW_SUFFIXES, is_photo_name
+from acnet.file_names import OTHER_PICTURE_SUFFIXES, PHOTO_SUFFIXES, RAW_SUFFIXES
 from acnet.files import cut_name
 from acnet.photos.read import RAW_REMEDY
 
@@ -112,7 +112,7 @@ def _photos_of(argument: Path) -> list[Path]:
         _tell("%s is left out: a link to nothing, or no file but a device or pipe", argument)
         return []
     visible = sorted(path for path in argument.iterdir() if not path.name.startswith("."))
-    photos = [path for path in visible if is_photo_name(path.name) and path.is_file()]
+    photos = [path for path in visible if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file()]
     others = [path for path in visible if not path.is_file()]
     _tell_left_out(argument, "raw photos, left out. " + RAW_REMEDY, visible, RAW_SUFFIXES)
     unread = set(OTHER_PICTURE_SUFFIXES) - set(RAW_SUFFIXES)

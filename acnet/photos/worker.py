@@ -25,8 +25,7 @@ import numpy as np
 
 from acnet.errors import UserError
 from acnet.evaluation.count_model import NUM_TRAITS
-from acnet.files import write_json
-from acnet.output_files import is_ours
+from acnet.files import is_ours, write_json
 from acnet.photos.count import CountRule, photo_traits
 from acnet.photos.decode import in_srgb
 from acnet.photos.draw import (

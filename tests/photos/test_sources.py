@@ -25,13 +25,9 @@ def stems_of(*arguments) -> list[str]:
 
 
 def test_folder_gives_its_photos_sorted_and_nothing_else(tmp_path):
-    make_files(tmp_path, "b.JPG", "a.png", "notes.txt", "._a.png", "deeper/c.jpg")
-    assert names_of(tmp_path) == ["a.png", "b.JPG"]
-
-
-def test_folder_whose_name_ends_like_a_photo_is_no_photo(tmp_path):
-    make_files(tmp_path, "a.png", "folder.jpg/b.txt")
-    assert names_of(tmp_path) == ["a.png"]
+    photos = ["a.png", "b.JPG", "c.HEIC", "d.jfif"]
+    make_files(tmp_path, *photos, "notes.txt", "._a.png", "deeper/c.jpg", "e.jpg/b.txt", "f.dng")
+    assert names_of(tmp_path) == photos
 
 
 def test_named_file_may_end_in_anything(tmp_path):

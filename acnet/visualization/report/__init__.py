@@ -12,8 +12,7 @@ from typing import Any
 import acnet
 from acnet.errors import UserError
 from acnet.evaluation.result import EvaluationOptions, EvaluationResult
-from acnet.files import write_json, write_text
-from acnet.output_files import check_output_file
+from acnet.files import check_output_file, write_json, write_text
 from acnet.templates import render
 from acnet.visualization.report.measures import headline_groups
 from acnet.visualization.report.photo_views import base_name, photo_parts
