@@ -41,7 +41,8 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
 
     The temporary name is hidden, unique and keeps the suffix, since image writers choose the
     format by it; it is no longer than file systems take. Missing parent folders are made. Where
-    the block raises, the temporary file is removed and `path` stays as it was.
+    the block raises, the temporary file is removed and `path` stays as it was. What the system has
+    to say of a full disk then names `path`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,6 +53,10 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:  # as of a write or a sync
+            error.filename = str(path)
+        raise
     finally:
         with contextlib.suppress(OSError):  # it would hide why the block failed
             temporary.unlink(missing_ok=True)

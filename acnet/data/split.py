@@ -15,7 +15,7 @@ import logging
 import math
 import operator
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -32,7 +32,7 @@ from acnet.data.readers.source import RearrangedSource, Source
 from acnet.data.records import Note
 from acnet.errors import UserError
 from acnet.file_names import match_names
-from acnet.files import write_text
+from acnet.output_files import write_csv
 
 # A part's share of the photos is kept before its share of the boxes or of a grade.
 PHOTO_WEIGHT = 10.0
@@ -210,9 +210,7 @@ def write_split(dst: Path, source: Source, options: SplitOptions) -> ImportedSet
     arranged = RearrangedSource(source, parts, [*source.notes, *_left_out(photos)])
     how = ImportOptions(workers=options.workers, command=options.command)
     imported = import_set(arranged, layout, how)
-    write_text(
-        layout.folder / TABLE, _table(parts, groups, usable, folds=options.folds is not None)
-    )
+    write_csv(layout.folder / TABLE, _table(parts, groups, usable, folds=options.folds is not None))
     return imported
 
 
@@ -324,7 +322,7 @@ def _table(
     photos: Sequence[Photo],
     *,
     folds: bool,
-) -> str:
+) -> Iterator[tuple]:
     """One line a photo; of folds that which tests it, since all others train on it."""
     part_of = {
         name: part
@@ -333,10 +331,7 @@ def _table(
         if not folds or part.startswith("test_")
     }
     group_of = {name: group.file_names[0] for group in groups for name in group.file_names}
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["file_name", "part", "group", "boxes", "grade"])
+    yield ("file_name", "part", "group", "boxes", "grade")
     for photo in photos:
         name, boxes = photo.file_name, len(photo.annotated.boxes_xyxy)
-        writer.writerow([name, part_of[name], group_of[name], boxes, grade_of(photo.annotated)])
-    return text.getvalue()
+        yield (name, part_of[name], group_of[name], boxes, grade_of(photo.annotated))

@@ -2,6 +2,8 @@
 
 import errno
 import json
+import os
+import re
 import shlex
 import subprocess
 import sys
@@ -132,19 +134,28 @@ def test_check_prints_json_alone_and_replaces_no_file_of_others(planted, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "words", ["toy dst --photos 5 --size 64", "import toy dst --copy-images", "check toy --fix dst"]
+    ("words", "place"),
+    [
+        ("toy dst --photos 5 --size 64", "dst/toy.json"),
+        ("import toy dst --copy-images", "dst/manifest.json"),
+        ("check toy --fix dst", "dst/manifest.json"),
+        ("split toy dst --parts a=0.5 b=0.5", "dst/manifest.json"),
+    ],
 )
-def test_a_full_disk_is_one_line_and_the_next_run_completes(tmp_path, monkeypatch, capsys, words):
+def test_a_full_disk_is_one_line_and_the_next_run_completes(
+    tmp_path, monkeypatch, capsys, words, place
+):
     monkeypatch.chdir(tmp_path)
     assert run("toy", "toy", "--photos", 5, "--size", 64, "--workers", 1) == 0
 
-    def fill(path, target):
+    def fill(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", fill)
+        patch.setattr(os, "fsync", fill)
         assert run(*words.split(), "--workers", 1) == 2
-    assert "acnet: error: [Errno 28] No space left on device" in capsys.readouterr().err
+    error = capsys.readouterr().err.partition("acnet: error: ")[2]
+    assert re.fullmatch(rf"\[Errno 28\] No space left on device: '.*{place}'\. Choose .*\n", error)
     assert not list(Path("dst").rglob("*.*"))  # no temporary file either
     assert run(*words.split(), "--workers", 1) == 0
 

@@ -21,7 +21,7 @@ from acnet.data.split import (
 )
 from acnet.errors import UserError
 from tests.data.audit.broken_set import write_broken_set
-from tests.data.audit.fake_source import annotated
+from tests.data.audit.fake_source import FakeSource, annotated, save_toy_photo
 from tests.data.audit.planter import SMALL, plant
 
 SHARES = {"train": 0.8, "valid": 0.1, "test": 0.1}
@@ -208,6 +208,16 @@ def test_a_split_of_a_set_keeps_its_twins_together_and_lists_what_went_where(pla
     boxes = {name: len(source.read(name).boxes_xyxy) for names in parts.values() for name in names}
     assert {row.split(",")[0]: int(row.split(",")[3]) for row in rows} == boxes
     assert "train         48" in parts_text(imported)
+
+
+def test_a_photo_that_is_called_as_a_formula_runs_none_in_a_spreadsheet(tmp_path):
+    name = "=1+1.jpg"
+    for index, part in enumerate(["a.jpg", name]):
+        save_toy_photo(tmp_path / "photos" / part, index)
+    known = {part: annotated(part, [[1, 1, 9, 9]]) for part in ("a.jpg", name)}
+    source = FakeSource(tmp_path / "photos", known, {"all": list(known)})
+    write_split(tmp_path / "new", source, SplitOptions(shares={"a": 0.5, "b": 0.5}))
+    assert "\n'=1+1.jpg," in (tmp_path / "new" / "parts.csv").read_text()
 
 
 def test_unusable_photos_are_left_out_and_listed(tmp_path):
