@@ -9,6 +9,7 @@ F features of a group, which every part gets its share of.
 
 import collections
 import csv
+import dataclasses
 import hashlib
 import io
 import logging
@@ -28,7 +29,7 @@ from acnet.data.audit.twins import connected, twin_groups
 from acnet.data.import_set import ImportedSet, ImportOptions, import_set
 from acnet.data.prepared_set import PreparedLayout
 from acnet.data.readers.safe_files import read_text, shown
-from acnet.data.readers.source import RearrangedSource, Source
+from acnet.data.readers.source import Source
 from acnet.data.records import Note
 from acnet.errors import UserError
 from acnet.file_names import match_names
@@ -207,7 +208,8 @@ def write_split(dst: Path, source: Source, options: SplitOptions) -> ImportedSet
         parts = {part: names_of(members) for part, members in dealt.items()}
     else:
         parts = fold_parts(groups, options.folds, options.seed)
-    arranged = RearrangedSource(source, parts, [*source.notes, *_left_out(photos)])
+    notes = [*source.notes, *_left_out(photos)]
+    arranged = dataclasses.replace(source, splits=parts, notes=notes)
     how = ImportOptions(workers=options.workers, command=options.command)
     imported = import_set(arranged, layout, how)
     write_csv(layout.folder / TABLE, _table(parts, groups, usable, folds=options.folds is not None))

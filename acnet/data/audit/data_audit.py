@@ -6,7 +6,7 @@ Where a data set lies is nobody's business: reports are passed on, so folders ar
 import functools
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,6 @@ from acnet.data.import_set import ImportOptions, import_set
 from acnet.data.parallel import map_photos
 from acnet.data.prepared_set import PreparedLayout, file_state, pictures_by_name, read_manifest
 from acnet.data.readers.source import (
-    RearrangedSource,
     Source,
     folder_prefixes,
     place_in_set,
@@ -178,9 +177,11 @@ UNDECIDED = "left as it is: twins labelled differently"
 SAVE_OPTIONS = {"JPEG": {"quality": 95}, "WEBP": {"lossless": True}}
 
 
-@dataclass(frozen=True)
-class CleanedSource(RearrangedSource):
+@dataclass(frozen=True, kw_only=True)
+class CleanedSource(Source):
     """A source without exact copies of boxes; what else is wrong with boxes the import corrects."""
+
+    base: Source
 
     def read(self, file_name: str) -> Annotated:
         """Read one picture's size and annotation, and drop the copies."""
@@ -211,7 +212,9 @@ def write_cleaned(
     """
     layout = PreparedLayout.of_folder(dst)
     splits, notes = _choose_photos(source, audit)
-    cleaned = CleanedSource(source, splits, [*source.notes, *notes])
+    common = {field.name: getattr(source, field.name) for field in fields(Source)}
+    changed = {"splits": splits, "notes": [*source.notes, *notes]}
+    cleaned = CleanedSource(**{**common, **changed}, base=source)
     options = ImportOptions(copy_images=copy_photos, workers=workers, command=command)
     imported = import_set(cleaned, layout, options)
     changes = [*imported.notes.items, *_other_notes(audit)]

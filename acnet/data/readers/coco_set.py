@@ -17,11 +17,10 @@ from acnet.data.prepared_set import TILES_SUFFIX
 from acnet.data.readers.box_forms import box_of
 from acnet.data.readers.coco_json import Box, Objects, Table, Tally, read_table
 from acnet.data.readers.safe_files import list_files, member, relative_name
-from acnet.data.readers.source import split_names
-from acnet.data.records import Annotated, Note
+from acnet.data.readers.source import Source, split_names
+from acnet.data.records import Annotated
 from acnet.errors import UnreadableFileError, UserError
 from acnet.file_names import PHOTO_SUFFIXES, MatchedNames, NameIndex, match_names
-from acnet.photos.read import read_size
 
 logger = logging.getLogger(__name__)
 
@@ -34,38 +33,19 @@ LEAVES = "photo dropped: its name leads out of the folder"
 DIFFERS = "photo annotated differently in two splits: the first counts"
 
 
-@dataclass(frozen=True)
-class CocoSource:
-    """COCO files; see `acnet.data.readers.source.Source` for the common part.
+@dataclass(frozen=True, kw_only=True)
+class CocoSource(Source):
+    """COCO files, each of which is a split, and the objects of each picture."""
 
-    Args:
-        image_root: folder of the pictures of all files.
-        splits: pictures by split, one split a file.
-        inputs: the JSON files.
-        unlisted: pictures that no file lists.
-        class_names: in the order of their ids.
-        notes: on what could not be taken.
-        objects: of each picture.
-    """
-
-    image_root: Path
-    splits: Mapping[str, Sequence[str]]
-    inputs: Sequence[Path]
-    unlisted: Sequence[Path]
-    class_names: tuple[str, ...]
-    notes: Sequence[Note]
     objects: Mapping[str, Objects]
-    format: str = "coco"
 
     def read(self, file_name: str) -> Annotated:
         """Read one picture's size and take its objects."""
-        path = member(self.image_root, file_name)
-        if not path.is_file():
-            raise FileNotFoundError(f"no such file: {path}")
+        image_hw = self.read_size(file_name)
         found = self.objects[file_name]
         return Annotated(
             file_name=file_name,
-            image_hw=read_size(path),
+            image_hw=image_hw,
             names=found.names,
             boxes_xyxy=found.boxes_xyxy,
             annotation_ids=found.ids,

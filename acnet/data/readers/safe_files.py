@@ -24,7 +24,7 @@ SHOWN_CHARACTERS = 120  # of a name in a message
 _DRIVE = re.compile(r"^[A-Za-z]:")
 
 
-def relative_name(name: str) -> str:
+def relative_name(name: str, place: str = "the annotation") -> str:
     """Return a name from an annotation with forward slashes, if it stays below its folder."""
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
     leaves = name.startswith(("/", "\\")) or bool(_DRIVE.match(name)) or ".." in parts
@@ -32,7 +32,7 @@ def relative_name(name: str) -> str:
     if not parts or leaves or bad or max(len(part.encode()) for part in parts) > MAX_NAME_BYTES:
         raise UnreadableFileError(
             "A file is named relative to the data set's folder and lies in it, so that no others "
-            f"are read. Received {shown(name)}. Correct the name in the annotation."
+            f"are read. Received {shown(name)}. Correct the name in {place}."
         )
     return "/".join(parts)
 

@@ -1,16 +1,13 @@
-"""What every reader offers, so that import, audit and split work on any format.
+"""What every reader offers, so that import, audit and split work on any format; names of splits."""
 
-Beside it stand sources made of others, whose files stay where they are, and the names of splits.
-"""
-
-import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
+from acnet.data.readers.safe_files import member
 from acnet.data.records import Annotated, Note
+from acnet.photos.read import read_size
 
 SPLIT_FOLDERS = ("train", "valid", "val", "validation", "test")
 ONE_SPLIT = "all"
@@ -47,30 +44,33 @@ def split_names(texts: Iterable[str]) -> list[str]:
     return names
 
 
-class Source(Protocol):
+@dataclass(frozen=True, kw_only=True)
+class Source:
     """A data set as its makers left it. Making one lists files and reads no picture.
 
-    Sources travel to worker processes, so they hold paths and tables and no open files.
+    Every reader adds what it needs to read a picture. Sources travel to worker processes, so they
+    hold paths and tables and no open files.
 
     Args:
         format: its name on the command line, such as "yolo".
         image_root: folder of the pictures.
-        class_names: the names that the set declares, in their order; empty where there are none.
         splits: sorted file names, below `image_root`, by split; folds may share pictures,
-            and one that no split lists is not in the set.
+            and one that no split lists is not in the set. A name in a list that no picture has
+            stays as it is listed.
         inputs: the files beside the pictures that decide the result: annotations, lists, tables.
         unlisted: pictures and annotations that are there and belong to no split or no partner.
+        class_names: the names that the set declares, in their order; empty where there are none.
         notes: on what the reader could not take of the set as a whole, such as a box that belongs
             to no picture.
     """
 
     format: str
     image_root: Path
-    class_names: tuple[str, ...]
     splits: Mapping[str, Sequence[str]]
-    inputs: Sequence[Path]
-    unlisted: Sequence[Path]
-    notes: Sequence[Note]
+    inputs: Sequence[Path] = ()
+    unlisted: Sequence[Path] = ()
+    class_names: tuple[str, ...] = ()
+    notes: Sequence[Note] = ()
 
     def read(self, file_name: str) -> Annotated:
         """Read one picture's size and annotation.
@@ -82,96 +82,14 @@ class Source(Protocol):
             UnreadableFileError: the picture or its annotation is damaged, or leaves the folder.
             FileNotFoundError: the picture, or an annotation that the format requires, is missing.
         """
-        ...
+        raise NotImplementedError
 
-
-@dataclass(frozen=True)
-class RearrangedSource:
-    """Another source's photos in other splits; see `acnet.data.readers.source.Source`.
-
-    Args:
-        base: the source that reads them.
-        splits: file names of `base` by split, each sorted.
-        notes: on what was left out, beside those of `base`.
-    """
-
-    base: Source
-    splits: Mapping[str, Sequence[str]]
-    notes: Sequence[Note] = ()
-
-    @property
-    def format(self) -> str:
-        return self.base.format
-
-    @property
-    def image_root(self) -> Path:
-        return self.base.image_root
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        return self.base.class_names
-
-    @property
-    def inputs(self) -> Sequence[Path]:
-        return self.base.inputs
-
-    @property
-    def unlisted(self) -> Sequence[Path]:
-        return self.base.unlisted
-
-    def read(self, file_name: str) -> Annotated:
-        return self.base.read(file_name)
-
-
-@dataclass(frozen=True)
-class JoinedSource:
-    """All photos of each part as one split; see `acnet.data.readers.source.Source`.
-
-    Args:
-        image_root: a folder that holds the photos of all parts.
-        parts: by split; their formats and class names are the same.
-    """
-
-    image_root: Path
-    parts: Mapping[str, Source]
-
-    @property
-    def format(self) -> str:
-        return next(iter(self.parts.values())).format
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        return next(iter(self.parts.values())).class_names
-
-    @property
-    def splits(self) -> dict[str, tuple[str, ...]]:
-        """Each part's photos, whichever of its own splits list them."""
-        return {split: tuple(sorted(self._names(part))) for split, part in self.parts.items()}
-
-    @property
-    def inputs(self) -> list[Path]:
-        return [path for part in self.parts.values() for path in part.inputs]
-
-    @property
-    def unlisted(self) -> list[Path]:
-        return [path for part in self.parts.values() for path in part.unlisted]
-
-    @property
-    def notes(self) -> list[Note]:
-        return [note for part in self.parts.values() for note in part.notes]
-
-    def read(self, file_name: str) -> Annotated:
-        folders = {self._folder(part): part for part in self.parts.values()}
-        folder = next(folder for folder in folders if file_name.startswith(folder))
-        read = folders[folder].read(file_name.removeprefix(folder))
-        return dataclasses.replace(read, file_name=file_name)
-
-    def _names(self, part: Source) -> set[str]:
-        folder = self._folder(part)
-        return {folder + name for names in part.splits.values() for name in names}
-
-    def _folder(self, part: Source) -> str:
-        return part.image_root.relative_to(self.image_root).as_posix() + "/"
+    def read_size(self, file_name: str) -> tuple[int, int]:
+        """Read the height and width of a picture; raises as `read` does."""
+        path = member(self.image_root, file_name)
+        if not path.is_file():  # a pipe would never end
+            raise FileNotFoundError(f"no such file: {path}")
+        return read_size(path)
 
 
 def place_in_set(path: Path, source: Source) -> str:

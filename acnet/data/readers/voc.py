@@ -8,8 +8,9 @@ folders called train, valid and test are the splits.
 import math
 import xml.etree.ElementTree
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any, Self
 from xml.etree.ElementTree import Element
 
 import defusedxml
@@ -25,57 +26,75 @@ from acnet.data.readers.safe_files import (
     read_text,
     relative_name,
 )
-from acnet.data.readers.source import split_names, splits_of_folders
-from acnet.data.records import Annotated, Note
+from acnet.data.readers.source import Source, split_names, splits_of_folders
+from acnet.data.records import Annotated
 from acnet.errors import UnreadableFileError, UserError
 from acnet.file_names import PHOTO_SUFFIXES, NameIndex
-from acnet.photos.read import read_size
 
 
-@dataclass(frozen=True)
-class VocSource:
-    """Pictures with XML files; see `acnet.data.readers.source.Source` for the common part.
+@dataclass(frozen=True, kw_only=True)
+class VocSource(Source):
+    """Pictures with XML files.
 
     Args:
-        image_root: folder of the pictures.
-        splits: pictures by split. A name in a list that no picture has stays as it is listed.
-        inputs: the lists and the XML files.
-        unlisted: pictures without an XML file or in no list, and XML files without a picture.
         annotation_root: folder of the XML files.
         annotation_of: names of the XML files by picture, where there is one.
+        words_of: what the lists say of a picture beside its name.
     """
 
-    image_root: Path
-    splits: Mapping[str, Sequence[str]]
-    inputs: Sequence[Path]
-    unlisted: Sequence[Path]
+    format: str = "voc"
     annotation_root: Path
     annotation_of: Mapping[str, str]
-    class_names: tuple[str, ...] = ()
-    notes: Sequence[Note] = ()
-    format: str = "voc"
+    words_of: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @classmethod
+    def of_files(
+        cls, image_root: Path, annotation_root: Path, lists: Mapping[str, Path], **fields: Any
+    ) -> Self:
+        """Pair the pictures with their XML files; the splits are the lists, else the folders."""
+        photos = list_files(image_root, PHOTO_SUFFIXES)
+        xml_files = list_files(annotation_root, [".xml"])
+        for found, place, option in (
+            (photos, image_root, "--image-root"),
+            (xml_files, annotation_root, "--annotation-root"),
+        ):
+            if not found:
+                raise UserError(
+                    "VOC's form has pictures and an XML file for each. Received "
+                    f"{place}, which holds none of them. Give their folder by {option}."
+                )
+        annotation_of = pair_by_stem(photos, xml_files)
+        splits, words_of = read_lists(lists, photos)
+        splits = splits or splits_of_folders(annotation_of)
+        listed = {name for members in splits.values() for name in members}
+        used = {annotation_of[name] for name in listed if name in annotation_of}
+        return cls(
+            image_root=image_root,
+            splits=splits,
+            inputs=[*lists.values(), *(annotation_root / name for name in sorted(used))],
+            unlisted=[
+                *(image_root / name for name in photos if name not in listed),
+                *(annotation_root / name for name in xml_files if name not in used),
+            ],
+            annotation_root=annotation_root,
+            annotation_of=annotation_of,
+            words_of=words_of,
+            **fields,
+        )
 
     def read(self, file_name: str) -> Annotated:
         """Read the size and the objects of one picture."""
+        image_hw = self.read_size(file_name)
         xml_name = self.annotation_of.get(file_name, f"{PurePosixPath(file_name).stem}.xml")
-        return read_pair(self.image_root, file_name, self.annotation_root, xml_name)
-
-
-def read_pair(image_root: Path, file_name: str, annotation_root: Path, xml_name: str) -> Annotated:
-    """Read the size of a picture and the XML file that annotates it."""
-    image_path = member(image_root, file_name)
-    if not image_path.is_file():
-        raise FileNotFoundError(f"no such file: {image_path}")
-    image_hw = read_size(image_path)
-    annotation = read_voc_xml(member(annotation_root, xml_name))
-    return Annotated(
-        file_name=file_name,
-        image_hw=image_hw,
-        names=tuple(found.name for found in annotation.objects),
-        boxes_xyxy=np.reshape([found.box_xyxy for found in annotation.objects], (-1, 4)),
-        declared_hw=annotation.declared_hw,
-        difficult=np.array([found.difficult for found in annotation.objects], dtype=bool),
-    )
+        annotation = read_voc_xml(member(self.annotation_root, xml_name))
+        return Annotated(
+            file_name=file_name,
+            image_hw=image_hw,
+            names=tuple(found.name for found in annotation.objects),
+            boxes_xyxy=np.reshape([found.box_xyxy for found in annotation.objects], (-1, 4)),
+            declared_hw=annotation.declared_hw,
+            difficult=np.array([found.difficult for found in annotation.objects], dtype=bool),
+        )
 
 
 def is_voc(src: Path) -> bool:
@@ -101,34 +120,7 @@ def open_voc(
     base = _one_year(src)
     image_root = image_root or _first(base / "JPEGImages", base)
     annotation_root = annotation_root or _first(base / "Annotations", base)
-    photos = list_files(image_root, PHOTO_SUFFIXES)
-    xml_files = list_files(annotation_root, [".xml"])
-    for found, what, option in (
-        (photos, image_root, "--image-root"),
-        (xml_files, annotation_root, "--annotation-root"),
-    ):
-        if not found:
-            raise UserError(
-                "VOC's form has pictures and an XML file for each. Received "
-                f"{what}, which holds none of them. Give their folder by {option}."
-            )
-    annotation_of = pair_by_stem(photos, xml_files)
-    lists = find_lists(base / "ImageSets" / "Main")
-    splits = {split: read_list(path, photos) for split, path in lists.items()}
-    splits = splits or splits_of_folders(annotation_of)
-    listed = {name for members in splits.values() for name in members}
-    used = {annotation_of[name] for name in listed if name in annotation_of}
-    return VocSource(
-        image_root=image_root,
-        splits=splits,
-        inputs=[*lists.values(), *(annotation_root / name for name in sorted(used))],
-        unlisted=[
-            *(image_root / name for name in photos if name not in listed),
-            *(annotation_root / name for name in xml_files if name not in used),
-        ],
-        annotation_root=annotation_root,
-        annotation_of=annotation_of,
-    )
+    return VocSource.of_files(image_root, annotation_root, find_lists(base / "ImageSets" / "Main"))
 
 
 def find_lists(folder: Path) -> dict[str, Path]:
@@ -137,22 +129,29 @@ def find_lists(folder: Path) -> dict[str, Path]:
         return {}
     lists = {stem(name): folder / name for name in list_files(folder, [".txt"]) if "/" not in name}
     whole = [name for name in lists if not any(name.endswith(f"_{other}") for other in lists)]
-    return {
-        split: inside(folder, lists[name])
-        for split, name in zip(split_names(whole), whole, strict=True)
-    }
+    return {split: lists[name] for split, name in zip(split_names(whole), whole, strict=True)}
 
 
-def read_list(path: Path, photos: Sequence[str]) -> tuple[str, ...]:
-    """Read the names of a list, sorted, as on disk where there is such a photo."""
+def read_lists(
+    lists: Mapping[str, Path], photos: Sequence[str]
+) -> tuple[dict[str, tuple[str, ...]], dict[str, list[str]]]:
+    """Read lists of photos: sorted names by split, and the words behind each name.
+
+    Photos are listed with their suffix or without. A name that no photo has stays as it is listed.
+    """
     by_name, by_stem = NameIndex(photos), {stem(name): name for name in photos}
     stems = NameIndex(by_stem)
-    names = set()
-    for line in read_text(path).splitlines():
-        if line.strip():
-            listed = relative_name(line.split()[0])
-            names.add(by_name.find(listed) or by_stem.get(stems.find(listed), listed))
-    return tuple(sorted(names))
+    splits, words_of = {}, {}
+    for split, path in lists.items():
+        names = set()
+        for line in filter(str.strip, read_text(inside(path.parent, path)).splitlines()):
+            listed, *words = line.split()
+            listed = relative_name(listed, place=str(path))
+            name = by_name.find(listed) or by_stem.get(stems.find(listed), listed)
+            words_of.setdefault(name, words)
+            names.add(name)
+        splits[split] = tuple(sorted(names))
+    return splits, words_of
 
 
 def pair_by_stem(photos: Sequence[str], xml_files: Sequence[str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from acnet.data.readers.safe_files import class_name, inside, list_files, member, read_text, shown
-from acnet.data.readers.source import is_split_folder, splits_of_folders
+from acnet.data.readers.source import Source, is_split_folder, splits_of_folders
 from acnet.data.readers.yolo_files import (
     YoloYaml,
     find_in_export,
@@ -24,7 +24,6 @@ from acnet.data.readers.yolo_files import (
 from acnet.data.records import Annotated, Note
 from acnet.errors import UnreadableFileError, UserError
 from acnet.file_names import PHOTO_SUFFIXES, NameIndex, match_names
-from acnet.photos.read import read_size
 
 logger = logging.getLogger(__name__)
 
@@ -33,33 +32,22 @@ NO_LABEL = "photo without a label file: no boxes"
 BAD_LINE = "line dropped: no class and box"
 
 
-@dataclass(frozen=True)
-class YoloSource:
-    """A YOLO export; see `acnet.data.readers.source.Source` for the common part.
+@dataclass(frozen=True, kw_only=True)
+class YoloSource(Source):
+    """A YOLO export.
 
     Args:
-        image_root: the export's folder, or that of the pictures where they are elsewhere.
-        splits: pictures by split.
-        inputs: label files, `data.yaml` and lists.
-        unlisted: label files without a picture, pictures in no split.
         label_root: what the names of the label files are relative to.
         label_of: names of the label files by picture, where there is one.
-        class_names: in the order of their numbers.
         name_of_number: of each class that has a name.
         has_keypoints: lines have keypoints after the box.
     """
 
-    image_root: Path
-    splits: Mapping[str, Sequence[str]]
-    inputs: Sequence[Path]
-    unlisted: Sequence[Path]
+    format: str = "yolo"
     label_root: Path
     label_of: Mapping[str, str]
-    class_names: tuple[str, ...] = ()
     name_of_number: Mapping[int, str] = field(default_factory=dict)
     has_keypoints: bool = False
-    notes: Sequence[Note] = ()
-    format: str = "yolo"
 
     def read(self, file_name: str) -> Annotated:
         """Read one picture's size and its label file, with boxes in pixels.
@@ -67,10 +55,7 @@ class YoloSource:
         A class that has no name is called by its number. A picture without a label file has no
         boxes, as in training by YOLO.
         """
-        path = member(self.image_root, file_name)
-        if not path.is_file():
-            raise FileNotFoundError(f"no such file: {path}")
-        height, width = read_size(path)
+        height, width = self.read_size(file_name)
         if file_name not in self.label_of:
             label, notes = parse_label(""), [Note(NO_LABEL, file_name)]
         else:

@@ -22,8 +22,7 @@ import numpy as np
 from acnet.data.import_set import ImportedSet, ImportOptions, import_set
 from acnet.data.parallel import map_photos
 from acnet.data.prepared_set import NUM_FOLDS, TOY_TESTS, PreparedLayout
-from acnet.data.readers.acne04 import open_acne04
-from acnet.data.readers.source import JoinedSource
+from acnet.data.readers.acne04 import Acne04Source, open_acne04
 from acnet.data.toy.toy_photo import ToyOptions, draw_photo
 from acnet.errors import UserError
 from acnet.evaluation.counting import hayashi_grade
@@ -247,8 +246,29 @@ def write_toy_tests(
             workers=workers,
             overwrite=overwrite,
         )
-    source = JoinedSource(photos, {name: open_acne04(photos / name) for name in TOY_TESTS})
-    return import_set(source, layout, ImportOptions(workers=workers, command=command))
+    return import_set(_joined(photos), layout, ImportOptions(workers=workers, command=command))
+
+
+def _joined(root: Path) -> Acne04Source:
+    """Take all photos of each set below a folder as one split that is called as the set."""
+    parts = {name: open_acne04(root / name) for name in TOY_TESTS}
+    annotation_of: dict[str, str] = {}
+    splits = {}
+    for name, part in parts.items():
+        photos, boxes = (
+            folder.relative_to(root) for folder in (part.image_root, part.annotation_root)
+        )
+        of_part = {str(photos / key): str(boxes / xml) for key, xml in part.annotation_of.items()}
+        splits[name] = tuple(sorted(of_part))
+        annotation_of.update(of_part)
+    inputs = [path for part in parts.values() for path in part.inputs]
+    return Acne04Source(
+        image_root=root,
+        splits=splits,
+        inputs=inputs,
+        annotation_root=root,
+        annotation_of=annotation_of,
+    )
 
 
 def photos_folder(layout: PreparedLayout) -> Path:
