@@ -33,7 +33,7 @@ from acnet.data.readers.source import Source
 from acnet.data.records import Note
 from acnet.errors import UserError
 from acnet.file_names import match_names
-from acnet.output_files import write_csv
+from acnet.files import write_csv
 
 # A part's share of the photos is kept before its share of the boxes or of a grade.
 PHOTO_WEIGHT = 10.0
