@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acnet.cli.arguments import natural_int, path, set_up_logging
-from acnet.cli.evaluate import PREDICTIONS_HELP, add_command, add_ground_truth
+from acnet.cli.evaluate import PREDICTIONS_HELP, add_ground_truth
+from acnet.cli.main import add_command, natural_int, path, set_up_logging
 from acnet.errors import UserError
 from acnet.files import check_output_file
 
@@ -49,7 +49,7 @@ MARKS = ('"format": "acnet count model"',)
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `calibrate` to the command line."""
     parser = add_command(
-        subparsers, "calibrate", "fit counts on validation photos", DESCRIPTION, EPILOG
+        subparsers, "calibrate", run, "fit counts on validation photos", DESCRIPTION, EPILOG
     )
     add_ground_truth(parser, "GT_VAL.json")
     parser.add_argument(
@@ -89,7 +89,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--seed", type=natural_int, default=0, metavar="S", help="of the two halves; default 0"
     )
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

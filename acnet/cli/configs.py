@@ -6,6 +6,7 @@ import csv
 import sys
 from pathlib import Path
 
+from acnet.cli.main import add_command
 from acnet.config import CONFIG_ROOT, available_configs
 from acnet.errors import UserError
 
@@ -19,14 +20,9 @@ SIZES = "sizes.csv"  # in the folder of the configs; a test compares it with the
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `configs` to the command line."""
-    parser = subparsers.add_parser(
-        "configs",
-        help="list the models that can be trained by name",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    summary = "list the models that can be trained by name"
+    parser = add_command(subparsers, "configs", run, summary, DESCRIPTION)
     parser.add_argument("prefix", nargs="?", default="", help="only names that begin so, as `toy`")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from acnet.cli.arguments import natural_int, path, positive_int, positive_share, share
+from acnet.cli.main import add_command, natural_int, path, positive_int, positive_share, share
 from acnet.errors import UserError
 
 FORMATS = ("auto", "acne04", "acne04_v2", "coco", "voc", "yolo")
@@ -69,19 +69,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     data_toy.add_toy_tests_parser(actions)
 
 
-def add_action(
-    actions: argparse._SubParsersAction, name: str, help: str, description: str, examples: str
-) -> argparse.ArgumentParser:
-    """Add one action with its description and examples as they are written."""
-    return actions.add_parser(
-        name,
-        help=help,
-        description=description,
-        epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-
-
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     """Add SRC and what says how to read it, the same for every action that reads a data set."""
     parser.add_argument("src", type=path, metavar="SRC", help="folder or JSON file of the data set")
@@ -135,7 +122,7 @@ def command_line(action: str, dst: Path, words: Iterable[object]) -> str:
 
 def _add_import_parser(actions: argparse._SubParsersAction) -> None:
     text = "turn a data set of any known format into COCO files"
-    parser = add_action(actions, "import", text, IMPORT, IMPORT_EXAMPLES)
+    parser = add_command(actions, "import", run_import, text, IMPORT, IMPORT_EXAMPLES)
     add_source_arguments(parser)
     parser.add_argument(
         "dst", type=path, metavar="DST", help="folder: new, or of an earlier import"
@@ -166,7 +153,7 @@ def _add_import_parser(actions: argparse._SubParsersAction) -> None:
     parser.add_argument("--workers", type=positive_int, help="processes; default: all cores")
     parser.add_argument("--tiles", action="store_true", help="cut the photos into tiles as well")
     _add_tile_options(parser.add_argument_group("tiles, with --tiles"))
-    parser.set_defaults(run=run_import, parser=parser)
+    parser.set_defaults(parser=parser)
 
 
 def run_import(args: argparse.Namespace) -> int:
@@ -226,7 +213,8 @@ def _import_words(args: argparse.Namespace) -> list:
 
 
 def _add_tile_parser(actions: argparse._SubParsersAction) -> None:
-    tile = add_action(actions, "tile", "cut a prepared set into tiles", TILE, TILE_EXAMPLES)
+    text = "cut a prepared set into tiles"
+    tile = add_command(actions, "tile", run_tile, text, TILE, TILE_EXAMPLES)
     tile.add_argument(
         "set", type=path, metavar="SET", help="folder with annotations/ and manifest.json"
     )
@@ -239,7 +227,6 @@ def _add_tile_parser(actions: argparse._SubParsersAction) -> None:
     )
     _add_tile_options(tile, "--format")
     tile.add_argument("--workers", type=positive_int, metavar="N", help="default: all cores")
-    tile.set_defaults(run=run_tile)
 
 
 # Option, its field of `TileOptions`, its default: what a command repeats where it differs.

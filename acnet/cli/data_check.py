@@ -8,19 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acnet.cli.arguments import (
+from acnet.cli.data import (
+    add_source_arguments,
+    command_line,
+    open_given_source,
+    source_words,
+)
+from acnet.cli.main import (
+    add_command,
     natural_int,
     path,
     positive_float,
     positive_int,
     positive_share,
-)
-from acnet.cli.data import (
-    add_action,
-    add_source_arguments,
-    command_line,
-    open_given_source,
-    source_words,
 )
 from acnet.errors import UserError
 from acnet.files import check_output_file
@@ -48,9 +48,8 @@ The page shows boxes on empty outlines, so that it can be passed on where photos
 
 def add_check_parser(actions: argparse._SubParsersAction) -> None:
     """Add `check` to the actions of `acnet data`."""
-    check = add_action(
-        actions, "check", "find what is wrong with a data set", CHECK, CHECK_EXAMPLES
-    )
+    text = "find what is wrong with a data set"
+    check = add_command(actions, "check", run_check, text, CHECK, CHECK_EXAMPLES)
     add_source_arguments(check)
     check.add_argument(
         "--json",
@@ -74,7 +73,6 @@ def add_check_parser(actions: argparse._SubParsersAction) -> None:
     )
     _add_anchor_options(check)
     check.add_argument("--workers", type=positive_int, help="processes; default: all cores")
-    check.set_defaults(run=run_check)
 
 
 def _add_anchor_options(parser: argparse.ArgumentParser) -> None:
@@ -173,9 +171,8 @@ DEFAULT_PARTS = (("train", 0.8), ("valid", 0.1), ("test", 0.1))
 
 def add_split_parser(actions: argparse._SubParsersAction) -> None:
     """Add `split` to the actions of `acnet data`."""
-    split = add_action(
-        actions, "split", "deal photos to parts that share nothing", SPLIT, SPLIT_EXAMPLES
-    )
+    text = "deal photos to parts that share nothing"
+    split = add_command(actions, "split", run_split, text, SPLIT, SPLIT_EXAMPLES)
     add_source_arguments(split)
     split.add_argument("dst", type=path, metavar="DST", help="folder of the new set")
     how = split.add_mutually_exclusive_group()
@@ -208,7 +205,6 @@ def add_split_parser(actions: argparse._SubParsersAction) -> None:
         "--stratify", choices=("grade",), help="balance the grades too, not only photos and boxes"
     )
     split.add_argument("--workers", type=positive_int, help="processes; default: all cores")
-    split.set_defaults(run=run_split)
 
 
 def run_split(args: argparse.Namespace) -> int:
@@ -299,12 +295,11 @@ def add_relocate_parser(actions: argparse._SubParsersAction) -> None:
     text = "say where the photos of a prepared set are now"
     description = "A set and its photos can be moved together. Where they part, SET has to know."
     example = "example:\n  acnet data relocate datasets/acne --image-root /mnt/photos/acne\n"
-    parser = add_action(actions, "relocate", text, description, example)
+    parser = add_command(actions, "relocate", run_relocate, text, description, example)
     parser.add_argument("set", type=path, metavar="SET", help="folder of the prepared set")
     parser.add_argument(
         "--image-root", type=path, metavar="DIR", required=True, help="folder of the photos"
     )
-    parser.set_defaults(run=run_relocate)
 
 
 def run_relocate(args: argparse.Namespace) -> int:

@@ -3,8 +3,15 @@
 import argparse
 import sys
 
-from acnet.cli.arguments import natural_float, natural_int, path, positive_float, positive_int
-from acnet.cli.data import add_action, command_line
+from acnet.cli.data import command_line
+from acnet.cli.main import (
+    add_command,
+    natural_float,
+    natural_int,
+    path,
+    positive_float,
+    positive_int,
+)
 
 TOY = """\
 Draw photos of skin with acne, and write them as ACNE04 is written: photos, boxes and five folds.
@@ -26,7 +33,8 @@ then cut tiles and write COCO files, which train_net.py finds as toy_trainval_0 
 
 def add_toy_parser(actions: argparse._SubParsersAction) -> None:
     """Add `toy` to the actions of `acnet data`."""
-    toy = add_action(actions, "toy", "draw photos of acne in ACNE04's layout", TOY, TOY_EXAMPLES)
+    text = "draw photos of acne in ACNE04's layout"
+    toy = add_command(actions, "toy", run_toy, text, TOY, TOY_EXAMPLES)
     toy.add_argument("dst", type=path, metavar="DST", help="folder of the set: new or empty")
     toy.add_argument("--photos", type=positive_int, default=400, metavar="N", help="default 400")
     toy.add_argument(
@@ -71,7 +79,6 @@ def add_toy_parser(actions: argparse._SubParsersAction) -> None:
     toy.add_argument(
         "--overwrite", action="store_true", help="replace a toy set that other options made"
     )
-    toy.set_defaults(run=run_toy)
 
 
 def run_toy(args: argparse.Namespace) -> int:
@@ -134,13 +141,8 @@ and in any other folder as DST:mixed and so on.
 
 def add_toy_tests_parser(actions: argparse._SubParsersAction) -> None:
     """Add `toy-tests` to the actions of `acnet data`."""
-    tests = add_action(
-        actions,
-        "toy-tests",
-        "draw test sets hard in colour, scale or density",
-        TESTS,
-        TESTS_EXAMPLES,
-    )
+    text = "draw test sets hard in colour, scale or density"
+    tests = add_command(actions, "toy-tests", run_toy_tests, text, TESTS, TESTS_EXAMPLES)
     tests.add_argument("dst", type=path, metavar="DST", help="folder of the set")
     tests.add_argument(
         "--photos", type=positive_int, default=100, metavar="N", help="of each set; default 100"
@@ -153,7 +155,6 @@ def add_toy_tests_parser(actions: argparse._SubParsersAction) -> None:
     tests.add_argument(
         "--overwrite", action="store_true", help="replace photos that other options made"
     )
-    tests.set_defaults(run=run_toy_tests)
 
 
 def run_toy_tests(args: argparse.Namespace) -> int:

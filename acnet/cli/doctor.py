@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 import acnet
+from acnet.cli.main import add_command
 
 DESCRIPTION = """\
 Look at everything that acnet needs: packages, GPU, picture formats, disk, weights. Each line says
@@ -51,14 +52,9 @@ Status = Literal["ok", "note", "fault"]
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `doctor` to the command line."""
-    parser = subparsers.add_parser(
-        "doctor",
-        help="say what is installed and what is missing",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    summary = "say what is installed and what is missing"
+    parser = add_command(subparsers, "doctor", run, summary, DESCRIPTION)
     parser.add_argument("--json", action="store_true", help="one JSON document for programs")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from acnet.cli.arguments import natural_int, path, positive_int, set_up_logging
+from acnet.cli.main import add_command, natural_int, path, positive_int, set_up_logging
 from acnet.errors import UserError, printable
 from acnet.files import check_output_file
 
@@ -72,9 +72,8 @@ ON_STDOUT = Path("-")
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `evaluate` and `compare` to the command line."""
-    parser = add_command(
-        subparsers, "evaluate", "compare saved predictions with ground truth", DESCRIPTION, EPILOG
-    )
+    summary = "compare saved predictions with ground truth"
+    parser = add_command(subparsers, "evaluate", run, summary, DESCRIPTION, EPILOG)
     add_ground_truth(parser)
     parser.add_argument("predictions", type=path, metavar="PREDICTIONS.json", help=PREDICTIONS_HELP)
     parser.add_argument(
@@ -96,14 +95,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="where the file names of GT.json lead to",
     )
     _add_output_options(parser)
-    parser.set_defaults(run=run)
 
+    summary = "tell whether one model is better than another"
     parser = add_command(
-        subparsers,
-        "compare",
-        "tell whether one model is better than another",
-        COMPARE_DESCRIPTION,
-        COMPARE_EPILOG,
+        subparsers, "compare", run_compare, summary, COMPARE_DESCRIPTION, COMPARE_EPILOG
     )
     add_ground_truth(parser)
     parser.add_argument("a", type=path, metavar="A.json", help=PREDICTIONS_HELP)
@@ -116,20 +111,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="of `acnet calibrate`, for counts and grades",
     )
     _add_output_options(parser)
-    parser.set_defaults(run=run_compare)
-
-
-def add_command(
-    subparsers: argparse._SubParsersAction, name: str, summary: str, description: str, epilog: str
-) -> argparse.ArgumentParser:
-    """Add a command whose help keeps its line ends."""
-    return subparsers.add_parser(
-        name,
-        help=summary,
-        description=description,
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
 
 
 def add_ground_truth(parser: argparse.ArgumentParser, name: str = "GT.json") -> None:

@@ -1,12 +1,17 @@
-"""The `acnet` command: finds the sub-commands, runs one and reports the user's mistakes."""
+"""The `acnet` command: finds the sub-commands, runs one and reports the user's mistakes.
+
+Below is what the commands share: their place in the help, logging, and numbers with their limits.
+"""
 
 import argparse
 import importlib
 import logging
+import math
 import pkgutil
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import acnet
 from acnet.errors import UserError, printable
@@ -17,11 +22,9 @@ NO_DETECTRON2 = (
     "package index: run `make env` in a clone of this repository, or install it from "
     "https://github.com/facebookresearch/detectron2"
 )
-
-
 ELSEWHERE = {"export": "weights"}  # commands in the file of a relative
 # Modules of a command package that are no commands.
-HELPERS = {"arguments", "data_check", "data_toy", "main"}
+HELPERS = {"data_check", "data_toy", "main"}
 
 
 def hide_library_noise() -> None:
@@ -86,6 +89,92 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _complain(message: str) -> int:
     sys.stderr.write(f"acnet: error: {printable(message)}\n")
     return EXIT_USER_ERROR
+
+
+def add_command(
+    commands: argparse._SubParsersAction,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    summary: str,
+    description: str,
+    epilog: str | None = None,
+) -> argparse.ArgumentParser:
+    """Add a command, or an action of one, whose help keeps its line ends."""
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+class _PrintableFormatter(logging.Formatter):
+    """Keep what a file is called from giving commands to the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
+def set_up_logging(level: int = logging.INFO) -> None:
+    """Let the library say what it does on stderr."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_PrintableFormatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(handlers=[handler])
+    logging.getLogger("acnet").setLevel(level)
+
+
+def path(text: str) -> Path:
+    """Return a path; an empty one, of a variable that is not set, is not the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("a path is needed, received an empty one")
+    return Path(text)
+
+
+def positive_int(text: str) -> int:
+    """Return a whole number above 0."""
+    return _checked(text, int(text), "above 0", above=0.0)
+
+
+def natural_int(text: str) -> int:
+    """Return a whole number from 0."""
+    return _checked(text, int(text), "of at least 0")
+
+
+def positive_float(text: str) -> float:
+    """Return a finite number above 0."""
+    return _checked(text, float(text), "above 0", above=0.0)
+
+
+def natural_float(text: str) -> float:
+    """Return a finite number from 0."""
+    return _checked(text, float(text), "of at least 0")
+
+
+def share(text: str) -> float:
+    """Return a number from 0 to 1."""
+    return _checked(text, float(text), "from 0 to 1", most=1.0)
+
+
+def positive_share(text: str) -> float:
+    """Return a number above 0 and at most 1."""
+    return _checked(text, float(text), "above 0 and at most 1", above=0.0, most=1.0)
+
+
+def _checked(
+    text: str,
+    value: float,  # argparse reports the ValueError of a text that is no number
+    rule: str,
+    *,
+    above: float | None = None,
+    most: float = math.inf,
+) -> float:
+    low = value > above if above is not None else value >= 0
+    if not low or not value <= most or not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"a number {rule} is needed, received {text}")
+    return value
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acnet.cli.arguments import (
+from acnet.cli.main import (
+    add_command,
     natural_int,
     path,
     positive_float,
@@ -61,15 +62,8 @@ Boxes are in pixels of the upright photo. For research; no medical device.
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `predict` to the command line."""
-    parser = subparsers.add_parser(
-        "predict",
-        help="find lesions in photos",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    _add_options(parser)
-    parser.set_defaults(run=run)
+    summary = "find lesions in photos"
+    _add_options(add_command(subparsers, "predict", run, summary, DESCRIPTION, EPILOG))
 
 
 def run(args: argparse.Namespace) -> int:

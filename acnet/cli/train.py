@@ -4,6 +4,8 @@ import argparse
 import os
 import sys
 
+from acnet.cli.main import add_command
+
 DESCRIPTION = """\
 Train a model by its config, or evaluate one with --eval-only. All options come before the first
 key=value. The device is chosen by itself: a GPU where there is one, else the CPU.
@@ -47,15 +49,8 @@ Examples:
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `train` to the command line."""
-    parser = subparsers.add_parser(
-        "train",
-        help="train a model, or evaluate one on a data set",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_arguments(parser)
-    parser.set_defaults(run=run)
+    summary = "train a model, or evaluate one on a data set"
+    add_arguments(add_command(subparsers, "train", run, summary, DESCRIPTION, EPILOG))
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from acnet.cli.arguments import path, positive_int
+from acnet.cli.main import add_command, path, positive_int
 from acnet.errors import UserError, printable
 from acnet.export.metadata import ONNX
 from acnet.files import check_output_file
@@ -56,12 +56,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def add_list_parser(actions: argparse._SubParsersAction) -> None:
     """Add `list` to the actions."""
-    parser = actions.add_parser(
-        "list",
-        help="name the bundled weights",
-        description="Name the weights that are bundled with acnet; --weights takes their names.",
-    )
-    parser.set_defaults(run=run_list)
+    description = "Name the weights that are bundled with acnet; --weights takes their names."
+    add_command(actions, "list", run_list, "name the bundled weights", description)
 
 
 def run_list(args: argparse.Namespace) -> int:
@@ -78,13 +74,8 @@ def run_list(args: argparse.Namespace) -> int:
 
 def add_pack_parser(actions: argparse._SubParsersAction) -> None:
     """Add `pack` to the actions."""
-    parser = actions.add_parser(
-        "pack",
-        help="pack a trained model into one file",
-        description=PACK_DESCRIPTION,
-        epilog=PACK_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    summary = "pack a trained model into one file"
+    parser = add_command(actions, "pack", run_pack, summary, PACK_DESCRIPTION, PACK_EPILOG)
     parser.add_argument(
         "run_dir",
         type=path,
@@ -107,7 +98,6 @@ def add_pack_parser(actions: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--half", action="store_true", help="store float16: half the size, nearly the same results"
     )
-    parser.set_defaults(run=run_pack)
 
 
 def run_pack(args: argparse.Namespace) -> int:
@@ -145,15 +135,11 @@ def run_pack(args: argparse.Namespace) -> int:
 
 def add_show_parser(actions: argparse._SubParsersAction) -> None:
     """Add `show` to the actions."""
-    parser = actions.add_parser(
-        "show",
-        help="show what a bundle says",
-        description="Show a bundle's card, classes, count model and tensors, without running it.",
-    )
+    description = "Show a bundle's card, classes, count model and tensors, without running it."
+    parser = add_command(actions, "show", run_show, "show what a bundle says", description)
     parser.add_argument("weights", metavar="FILE|NAME", help="bundle made by `acnet weights pack`")
     parser.add_argument("--config", action="store_true", help="show its config, a yaml, instead")
     parser.add_argument("--json", action="store_true", help="one JSON document for programs")
-    parser.set_defaults(run=run_show)
 
 
 def run_show(args: argparse.Namespace) -> int:
@@ -222,13 +208,8 @@ def read_card(path: Path) -> str:
 
 def add_export_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `export` to the command line."""
-    parser = subparsers.add_parser(
-        "export",
-        help="write a model for ONNX Runtime or OpenVINO",
-        description=EXPORT_DESCRIPTION,
-        epilog=EXPORT_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    texts = ("write a model for ONNX Runtime or OpenVINO", EXPORT_DESCRIPTION, EXPORT_EPILOG)
+    parser = add_command(subparsers, "export", run_export, *texts)
     parser.add_argument(
         "weights", metavar="WEIGHTS", help="bundle, checkpoint of a training, or name of a bundle"
     )
@@ -256,7 +237,6 @@ def add_export_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="FILE",
         help="of `acnet calibrate` for this model; default: the bundle's",
     )
-    parser.set_defaults(run=run_export)
 
 
 def run_export(args: argparse.Namespace) -> int:

@@ -22,9 +22,8 @@ from typing import TYPE_CHECKING
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[3]))  # this clone
 
-from acnet.cli.arguments import natural_int, positive_int
 from acnet.cli.evaluate import PREDICTIONS_HELP, add_ground_truth, set_up_logging
-from acnet.cli.main import hide_library_noise
+from acnet.cli.main import hide_library_noise, natural_int, positive_int
 from acnet.errors import UserError
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[3]))  # this clone
 
-from acnet.cli.arguments import natural_int, positive_int
+from acnet.cli.main import natural_int, positive_int
 from acnet.errors import UserError
 
 EPILOG = """\
