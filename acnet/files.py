@@ -134,6 +134,23 @@ def file_sha256(path: str | os.PathLike) -> str:
     return digest.hexdigest()
 
 
+def digest(content: Any) -> str:
+    """Return a hash, 32 hexadecimal digits, of numbers, texts, and lists and mappings of them.
+
+    Classes and functions stand for their names.
+    """
+    text = json.dumps(content, sort_keys=True, default=_name)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _name(value: Any) -> str:
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "__qualname__"):
+        return f"{value.__module__}.{value.__qualname__}"
+    return repr(value)
+
+
 def progress_bar(iterable: Iterable | None = None, **options: Any) -> "tqdm":
     """Return a bar of `tqdm` on stderr that a log file is not flooded by.
 

@@ -14,6 +14,8 @@ from acnet.export.metadata import read_export
 from acnet.files import (
     atomic_write,
     check_output_file,
+    digest,
+    file_sha256,
     spreadsheet_cell,
     write_csv,
     write_json,
@@ -86,6 +88,15 @@ def test_nan_is_no_json(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "a.json", [float("nan")])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_hashes_are_of_content_alone(tmp_path):
+    assert digest({"a": 1, "b": [2, None]}) == digest({"b": [2, None], "a": 1})
+    assert digest({"a": 1}) != digest({"a": 2})
+    assert digest([os.path.join]) == digest([os.path.join]) != digest([os.path.split])
+    (tmp_path / "a").write_bytes(bytes(5_000_000))
+    (tmp_path / "b").write_bytes(bytes(4_999_999) + b"x")
+    assert file_sha256(tmp_path / "a") != file_sha256(tmp_path / "b")
 
 
 def check(path: Path, **options) -> None:

@@ -141,8 +141,8 @@ def _domain(image_root: Path, file_names: Sequence[str]) -> "Domain":
     import numpy as np
 
     from acnet.evaluation.count_fit import fit_domain
-    from acnet.photos.count import photo_traits
     from acnet.photos.read import read_photo
+    from acnet.photos.results import photo_traits
 
     in_order = sorted(file_names)
     return fit_domain(np.stack([photo_traits(read_photo(image_root / one)) for one in in_order]))

@@ -154,7 +154,7 @@ def fit_domain(traits: np.ndarray, *, share_inside: float = 0.95) -> Domain:
     these distances.
 
     Args:
-        traits: (P, T) of `acnet.photos.count.photo_traits`, in the order of the photos' names.
+        traits: (P, T) of `acnet.photos.results.photo_traits`, in the order of the photos' names.
         share_inside: Of new photos like these, how many shall be inside the limit.
 
     Raises:

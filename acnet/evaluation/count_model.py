@@ -59,7 +59,7 @@ class ScoreMap:
         )
 
 
-NUM_TRAITS = 30  # of `acnet.photos.count.photo_traits`
+NUM_TRAITS = 30  # of `acnet.photos.results.photo_traits`
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from detectron2.structures import Boxes, Instances
 from acnet.engine.precision import Precision
 from acnet.errors import UserError
 from acnet.evaluation.count_model import CountModel
-from acnet.files import file_sha256
+from acnet.files import digest, file_sha256
 from acnet.inference.engines import EagerEngine
 from acnet.inference.optimize import Optimizations
 from acnet.inference.trained_model import (
@@ -24,7 +24,6 @@ from acnet.inference.trained_model import (
     find_weights,
     load_model,
 )
-from acnet.photos.count import CountRule, PhotoCount, photo_traits
 from acnet.photos.grid import Progress, TilingOptions, tile_batches
 from acnet.photos.merge import (
     MergeOptions,
@@ -34,7 +33,7 @@ from acnet.photos.merge import (
     merge_tiles,
 )
 from acnet.photos.read import Photo, as_bgr
-from acnet.photos.results import digest
+from acnet.photos.results import CountRule, PhotoCount, photo_traits
 from acnet.photos.scale import AUTO, PhotoSize, resize, see
 
 CPU = torch.device("cpu")

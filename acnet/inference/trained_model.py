@@ -24,11 +24,11 @@ from acnet.engine.precision import choose_precision, resolve_device
 from acnet.errors import UserError
 from acnet.evaluation.count_model import CountModel, check_merge, read_count_model
 from acnet.export.metadata import ONNX, choose_engine, read_export
+from acnet.files import digest
 from acnet.inference.engines import EagerEngine, Engine, load_exported_model
 from acnet.inference.optimize import NOTHING, Optimizations, optimize_for_inference
-from acnet.photos.count import DEFAULT_THRESHOLD, CountRule
 from acnet.photos.grid import TilingOptions
-from acnet.photos.results import digest
+from acnet.photos.results import DEFAULT_THRESHOLD, CountRule
 from acnet.photos.scale import PhotoSizing
 
 logger = logging.getLogger(__name__)

@@ -18,8 +18,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 import acnet
 from acnet.errors import UserError, printable
-from acnet.files import check_output_file, check_output_folder, is_ours, progress_bar
-from acnet.photos.count import CountRule
+from acnet.files import check_output_file, check_output_folder, digest, is_ours, progress_bar
 from acnet.photos.draw import (
     PICTURE_FOLDERS,
     PICTURE_MARK,
@@ -32,14 +31,13 @@ from acnet.photos.page import GALLERY_TITLE, MOST_BELOW, write_gallery
 from acnet.photos.read import MAX_MEGAPIXELS
 from acnet.photos.results import (
     TABLE_MARKS,
+    CountRule,
     FailedPhoto,
     PhotoResult,
-    digest,
-    photo_digest,
     versions,
     write_results,
 )
-from acnet.photos.sources import Ranks, Source, numbered
+from acnet.photos.sources import Ranks, Source, numbered, photo_digest
 from acnet.photos.worker import PARTS, Detector, Job, Part, PartStore, PhotoWorker
 
 logger = logging.getLogger(__name__)

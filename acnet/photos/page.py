@@ -19,8 +19,7 @@ from markupsafe import Markup
 import acnet
 from acnet.evaluation.counting import GRADE_NAMES
 from acnet.files import write_text
-from acnet.photos.count import CountRule
-from acnet.photos.results import FailedPhoto, PhotoResult
+from acnet.photos.results import CountRule, FailedPhoto, PhotoResult
 from acnet.photos.scale import seen_otherwise
 from acnet.templates import render
 

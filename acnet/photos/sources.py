@@ -1,5 +1,6 @@
 """Which photos the user means, what each is called in the outputs, and which are this process's."""
 
+import hashlib
 import logging
 import os
 import re
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from acnet.errors import UserError, printable
 from acnet.file_names import OTHER_PICTURE_SUFFIXES, PHOTO_SUFFIXES, RAW_SUFFIXES
-from acnet.files import cut_name
+from acnet.files import cut_name, digest
 from acnet.photos.read import RAW_REMEDY
 
 logger = logging.getLogger(__name__)
@@ -18,6 +19,7 @@ logger = logging.getLogger(__name__)
 # What Windows takes in no file's name, in case the results go there.
 _FORBIDDEN = re.compile(r'[<>:"|?*\\\x00-\x1f\x7f]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|(com|lpt)\d)(\.|$)", re.IGNORECASE)
+ENDS_BYTES = 1 << 16  # of a photo, that tell it from another
 STEM_BYTES = 200  # file systems take names of 255 bytes, and endings and temporary names need some
 
 
@@ -74,6 +76,23 @@ def numbered(sources: Sequence[Source]) -> list[Source]:
         Source(source.path, f"photo {number:04d}", f"photo_{number:04d}")
         for number, source in enumerate(sources, start=1)
     ]
+
+
+def photo_digest(source: Source) -> str:
+    """Return a hash that changes when a photo changes, without reading large photos whole.
+
+    It is that of its name, size, time of change, and first and last 64 KiB; the photo need not be
+    readable.
+    """
+    try:
+        status = source.path.stat()
+        with source.path.open("rb") as file:
+            first = file.read(ENDS_BYTES)
+            file.seek(max(0, status.st_size - ENDS_BYTES))
+            ends = hashlib.sha256(first + file.read(ENDS_BYTES)).hexdigest()
+    except OSError as error:
+        return digest([source.stem, error.errno])
+    return digest([source.stem, status.st_size, status.st_mtime_ns, ends])
 
 
 def without_folders(text: str, source: Source) -> str:

@@ -25,8 +25,7 @@ import numpy as np
 
 from acnet.errors import UserError
 from acnet.evaluation.count_model import NUM_TRAITS
-from acnet.files import is_ours, write_json
-from acnet.photos.count import CountRule, photo_traits
+from acnet.files import digest, is_ours, write_json
 from acnet.photos.decode import in_srgb
 from acnet.photos.draw import (
     PICTURE_FOLDERS,
@@ -38,7 +37,7 @@ from acnet.photos.draw import (
 from acnet.photos.grid import Progress
 from acnet.photos.merge import TileDetections
 from acnet.photos.read import read_photo_file
-from acnet.photos.results import FIRST_CATEGORY_ID, arrays_of, digest, rows_of
+from acnet.photos.results import FIRST_CATEGORY_ID, CountRule, arrays_of, photo_traits, rows_of
 from acnet.photos.scale import PhotoSizing
 from acnet.photos.sources import Source, without_folders
 

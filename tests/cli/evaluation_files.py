@@ -4,8 +4,7 @@ import json
 from pathlib import Path
 
 from acnet.evaluation.columns import Detections, GroundTruth
-from acnet.photos.count import PhotoCount
-from acnet.photos.results import PhotoResult, write_results
+from acnet.photos.results import PhotoCount, PhotoResult, write_results
 from tests.evaluation.coco_content import write_predictions, write_truth
 from tests.evaluation.simulated import simulate
 

@@ -10,7 +10,7 @@ from acnet.cli import calibrate
 from acnet.cli.main import main
 from acnet.evaluation import count_model
 from acnet.evaluation.count_model import read_count_model
-from acnet.photos.count import photo_traits
+from acnet.photos.results import photo_traits
 from tests.cli.evaluation_files import save_as_predict_does, save_set
 
 

@@ -14,7 +14,7 @@ from acnet.config import load_config
 from acnet.errors import UserError
 from acnet.evaluation.count_model import write_count_model
 from acnet.inference.predictor import Predictor, load
-from acnet.inference.trained_model import find_weights, load_model
+from acnet.inference.trained_model import config_digest, find_weights, load_model
 from acnet.photos.scale import resize
 from tests.evaluation.count_models import count_model
 from tests.inference.test_tiled import photo
@@ -161,3 +161,21 @@ def test_every_form_of_a_photo_and_lists_of_them_are_taken(tmp_path, tiny_weight
             torch.testing.assert_close(answer.scores, expected, rtol=0, atol=0)
     with pytest.raises(ValueError, match="Received NoneType; give one of these"):
         predictor(None)
+
+
+@pytest.mark.parametrize(
+    ("override", "decides"),
+    [
+        ("model.roi_heads.box_predictor.test_topk_per_image=7", True),
+        ("model.backbone.gate=product", True),
+        ("train.amp.enabled=false", True),
+        ("train.output_dir=elsewhere", False),
+        ("train.max_iter=1", False),
+        ("optimizer.lr=1", False),
+        ("dataloader.train.total_batch_size=1", False),
+    ],
+)
+def test_training_has_no_say_in_what_a_model_finds(override, decides):
+    base = config_digest(load_config(CONFIG, ["train.amp.enabled=auto"]))
+    changed = config_digest(load_config(CONFIG, ["train.amp.enabled=auto", override]))
+    assert (base != changed) == decides

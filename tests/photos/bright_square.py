@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from acnet.photos.count import CountRule
 from acnet.photos.draw import DrawingOptions
 from acnet.photos.folder import Outcome, predict_folder
 from acnet.photos.merge import TileDetections
+from acnet.photos.results import CountRule
 from acnet.photos.scale import PhotoSizing
 from acnet.photos.sources import find_photos
 

@@ -15,9 +15,9 @@ import torch
 from acnet.errors import UserError
 from acnet.evaluation.count_model import NUM_TRAITS
 from acnet.photos import worker
-from acnet.photos.count import CountRule
 from acnet.photos.draw import DrawingOptions
 from acnet.photos.folder import SMALLEST_LIMIT, collect
+from acnet.photos.results import CountRule
 from acnet.photos.sources import Source, without_folders
 from acnet.photos.worker import Job, Part, PartStore
 from tests.photos.bright_square import BrightSquare, make_photos, photo, predict

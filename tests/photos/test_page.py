@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from defusedxml import ElementTree
 
-from acnet.photos.count import CountRule, PhotoCount
 from acnet.photos.page import MOST_BELOW, Picture, Section, write_gallery, write_page
-from acnet.photos.results import FailedPhoto, PhotoResult
+from acnet.photos.results import CountRule, FailedPhoto, PhotoCount, PhotoResult
 from tests.evaluation.count_models import count_model
 
 PLAIN = CountRule(threshold=0.5)

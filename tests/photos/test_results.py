@@ -1,36 +1,116 @@
-"""A photo's file, the tables of all, and hashes that tell what decides them."""
+"""A photo's count, interval and grade, and the tables of all photos."""
 
 import csv
 import dataclasses
 import json
-import os
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from detectron2.structures import Boxes, Instances
 
-from acnet.config import load_config
-from acnet.evaluation.count_model import NUM_TRAITS
-from acnet.files import file_sha256
-from acnet.inference.trained_model import config_digest
-from acnet.photos.count import PhotoCount
-from acnet.photos.draw import PICTURE_MARK
+from acnet.evaluation.count_fit import fit_domain
+from acnet.evaluation.count_model import NUM_TRAITS, ScoreMap
 from acnet.photos.results import (
+    UNLIKE,
+    CountRule,
     FailedPhoto,
+    PhotoCount,
     PhotoResult,
     arrays_of,
-    digest,
-    photo_digest,
+    photo_traits,
     rows_of,
     versions,
     write_results,
 )
-from acnet.photos.sources import Source
-from acnet.photos.worker import Part, PartStore
 from acnet.visualization.lesion_visualizer import instances_of
+from tests.evaluation.count_models import count_model
 
-TRAITS = [0.0] * NUM_TRAITS
+MODEL = count_model(quantile=2.0)
 ROW = {"category_id": 2, "bbox": [1.0, 2.0, 3.0, 5.0], "score": 0.5}
+
+
+def test_without_a_count_model_there_is_a_count_and_nothing_else():
+    assert CountRule(threshold=0.5)([0.9, 0.5, 0.49]) == PhotoCount(count=2)
+
+
+def test_with_a_count_model_there_are_interval_and_grade():
+    # 8 lesions: 2 * sqrt(8 + 1) = 6 to each side; 8 are more than 5 and at most 20: moderate.
+    rule = CountRule(threshold=MODEL.threshold, model=MODEL)
+    assert rule([0.6] * 8 + [0.4]) == PhotoCount(
+        count=8, low=2, high=14, grade=1, counted="inflammatory lesions, half face"
+    )
+
+
+def test_no_grade_where_hayashi_s_limits_do_not_apply():
+    # They are for inflammatory lesions on half of the face (Hayashi et al., 2008).
+    rule = CountRule(model=count_model(quantile=2.0, view="whole face", lesions="all"))
+    assert rule([0.6] * 8) == PhotoCount(count=8, low=2, high=14, counted="all lesions, whole face")
+
+
+def test_nothing_found_is_a_count_too():
+    rule = CountRule(threshold=MODEL.threshold, model=MODEL)
+    assert rule([]) == PhotoCount(
+        count=0, low=0, high=2, grade=0, counted="inflammatory lesions, half face"
+    )
+
+
+def test_probabilities_stand_beside_the_scores_where_they_were_fitted():
+    score_map = ScoreMap(method="Platt", scores=(0.0, 1.0), shares=(0.0, 0.5))
+    rule = CountRule(model=dataclasses.replace(MODEL, probability=score_map))
+    assert rule.with_probabilities([{"score": 0.9}]) == [{"score": 0.9, "probability": 0.45}]
+    assert rule.with_probabilities([]) == []
+    assert CountRule().with_probabilities([{"score": 0.9}]) == [{"score": 0.9}]
+
+
+def skin(seed: int, side: int = 96) -> np.ndarray:
+    """Return a soft patch of one of many skin colours, with a little noise."""
+    rng = np.random.default_rng(seed)
+    tone = np.array([120, 150, 200]) * rng.uniform(0.7, 1.1)
+    light = cv2.GaussianBlur(rng.normal(0, 60, (side, side, 1)), (0, 0), side / 6)[..., None]
+    return (tone + light + rng.normal(0, 2, (side, side, 3))).clip(0, 255).astype(np.uint8)
+
+
+def document() -> np.ndarray:
+    page = np.full((400, 300, 3), 245, np.uint8)
+    for y in range(20, 390, 16):
+        cv2.putText(page, "what the photo says", (10, y), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 30)
+    return page
+
+
+def noise() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+
+
+def landscape() -> np.ndarray:
+    picture = np.zeros((90, 120, 3), np.uint8)
+    picture[:45], picture[45:] = (230, 170, 110), (40, 140, 60)
+    return picture
+
+
+def test_photos_unlike_those_of_the_count_model_get_no_count():
+    traits = np.array([photo_traits(skin(seed)) for seed in range(60)])
+    rule = CountRule(model=dataclasses.replace(MODEL, domain=fit_domain(traits)))
+    for picture in (document(), noise(), landscape(), np.zeros((1, 1, 3), np.uint8)):
+        assert rule([0.9], photo_traits(picture)) == PhotoCount(count=None, note=UNLIKE)
+    new = [rule([0.9], photo_traits(skin(seed))).count for seed in range(60, 160)]
+    assert new.count(1) >= 85
+    assert rule([0.9]).count == 1  # nothing is known of the photo
+    assert CountRule(model=MODEL)([0.9], photo_traits(noise())).count == 1
+
+
+@pytest.mark.parametrize("image_hw", [(1, 1), (1, 700), (900, 3), (128, 128)])
+def test_every_photo_has_traits(image_hw):
+    traits = photo_traits(np.full((*image_hw, 3), 90, np.uint8))
+    assert traits.shape == (NUM_TRAITS,)
+    assert np.isfinite(traits).all()
+
+
+def test_traits_hardly_depend_on_the_resolution():
+    small = skin(0, 160)
+    larger = cv2.resize(small, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
+    assert photo_traits(larger) == pytest.approx(photo_traits(small), abs=0.5)
 
 
 def result(image_id: int, count: PhotoCount) -> PhotoResult:
@@ -128,151 +208,6 @@ def test_failures_are_a_table_that_goes_when_there_are_none(tmp_path):
     write(tmp_path, [])
     assert not (tmp_path / "failed.csv").exists()
     assert json.loads((tmp_path / "predictions.json").read_text()) == []
-
-
-@pytest.fixture
-def store(tmp_path) -> PartStore:
-    return PartStore(tmp_path)
-
-
-def part(store: PartStore, *files: str, drawn: str = "now") -> Part:
-    for file in files:
-        (store.output / file).parent.mkdir(exist_ok=True)
-        (store.output / file).write_text(PICTURE_MARK)
-    named = {"attention" if "attention" in file else "picture": file for file in files}
-    return Part(
-        image_hw=(5, 7),
-        rows=[ROW],
-        seconds=0.5,
-        photo_size_px=7,
-        drawn=drawn,
-        files=named,
-        traits=TRAITS,
-    )
-
-
-def test_what_is_written_is_read(store):
-    written = part(store, "pictures/a.jpg")
-    store.write("a", written)
-    assert store.read("a") == written
-
-
-def test_what_is_not_there_is_none(store):
-    assert store.read("a") is None
-    assert not store.has("a", "now")
-
-
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 0}', '{"format": 1}', "nonsense"])
-def test_damaged_and_older_parts_are_none(store, content):
-    store.folder.mkdir()
-    (store.folder / "a.json").write_text(content)
-    assert store.read("a") is None
-
-
-def test_a_part_is_finished_when_its_pictures_are_there_as_wanted(store):
-    store.write("a", part(store, "pictures/a.jpg"))
-    assert store.has("a", "now")
-    assert not store.has("a", "with other labels")
-    (store.output / "pictures" / "a.jpg").unlink()
-    assert not store.has("a", "now")
-
-
-def test_failures_are_kept_until_they_are_forgotten(store):
-    store.write_failure("a", "cut short")
-    store.write("b", part(store))
-    assert store.read_failure("a") == "cut short"
-    assert store.read_failure("b") is None
-    store.forget_failures()
-    assert store.read_failure("a") is None
-    assert store.has("b", "now")
-
-
-def test_parts_of_other_runs_go_with_their_pictures(store):
-    store.write("a", part(store, "pictures/a.jpg"))
-    store.write("old", part(store, "pictures/b.jpg", "attention/b.jpg"))
-    (store.output / "pictures" / "of the user.jpg").write_text("not ours")
-    store.keep_only({"a"})
-    names = sorted(path.name for path in store.output.rglob("*") if path.is_file())
-    assert names == ["a.jpg", "a.json", "of the user.jpg"]
-
-
-def test_a_picture_that_both_runs_name_stays(store):
-    store.write("new", part(store, "pictures/a.jpg"))
-    store.write("old", part(store, "pictures/a.jpg"))
-    store.keep_only({"new"})
-    assert store.has("new", "now")
-
-
-@pytest.mark.parametrize("file", ["../outside.jpg", "/etc/outside", "..", "a/../outside"])
-def test_a_part_cannot_name_files_outside(store, file):
-    store.write("old", part(store))
-    path = store.folder / "old.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "files": {"picture": file}}))
-    outside = store.output.parent / "outside.jpg"
-    outside.write_text("of somebody else")
-    assert store.read("old") is None
-    store.keep_only(set())
-    assert outside.exists()
-    assert not path.exists()
-
-
-CONFIG = "toy/acnet_r18"
-
-
-def test_equal_content_has_one_hash():
-    assert digest({"a": 1, "b": [2, None]}) == digest({"b": [2, None], "a": 1})
-    assert digest({"a": 1}) != digest({"a": 2})
-
-
-def test_functions_stand_for_their_names():
-    assert digest([os.path.join]) == digest([os.path.join])
-    assert digest([os.path.join]) != digest([os.path.split])
-
-
-def test_a_file_is_hashed_whole(tmp_path):
-    (tmp_path / "a").write_bytes(bytes(5_000_000))
-    (tmp_path / "b").write_bytes(bytes(4_999_999) + b"x")
-    assert file_sha256(tmp_path / "a") != file_sha256(tmp_path / "b")
-
-
-@pytest.mark.parametrize(
-    ("override", "decides"),
-    [
-        ("model.roi_heads.box_predictor.test_topk_per_image=7", True),
-        ("model.backbone.gate=product", True),
-        ("train.amp.enabled=false", True),
-        ("train.output_dir=elsewhere", False),
-        ("train.max_iter=1", False),
-        ("optimizer.lr=1", False),
-        ("dataloader.train.total_batch_size=1", False),
-    ],
-)
-def test_training_has_no_say(override, decides):
-    base = config_digest(load_config(CONFIG, ["train.amp.enabled=auto"]))
-    changed = config_digest(load_config(CONFIG, ["train.amp.enabled=auto", override]))
-    assert (base != changed) == decides
-
-
-def test_a_photo_is_known_by_name_time_size_and_ends(tmp_path):
-    path = tmp_path / "a.jpg"
-    path.write_bytes(bytes(300_000))
-    os.utime(path, (1, 1))
-    first = photo_digest(Source(path, "a.jpg", "a"))
-    assert photo_digest(Source(path, "a.jpg", "a")) == first
-    assert photo_digest(Source(path, "a.jpg", "b")) != first
-    os.utime(path, (2, 2))
-    assert photo_digest(Source(path, "a.jpg", "a")) != first
-    for place in (0, 299_999):
-        content = bytearray(300_000)
-        content[place] = 1
-        path.write_bytes(content)
-        os.utime(path, (1, 1))
-        assert photo_digest(Source(path, "a.jpg", "a")) != first
-
-
-def test_a_photo_that_is_not_there_has_a_hash_too(tmp_path):
-    missing = Source(tmp_path / "no.jpg", "no.jpg", "no")
-    assert photo_digest(missing) == photo_digest(missing)
 
 
 def test_versions_are_those_that_compute():

@@ -1,11 +1,12 @@
 """What photos are called, and which process takes which."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from acnet.errors import UserError
-from acnet.photos.sources import Ranks, find_photos, ranks_from
+from acnet.photos.sources import Ranks, Source, find_photos, photo_digest, ranks_from
 
 
 def make_files(folder: Path, *names: str) -> Path:
@@ -131,3 +132,25 @@ def test_raw_photos_in_a_folder_are_told(tmp_path, caplog):
     make_files(tmp_path, "a.jpg", "b.DNG", "c.nef")
     assert names_of(tmp_path) == ["a.jpg"]
     assert "2 raw photos, left out" in caplog.text
+
+
+def test_a_photo_is_known_by_name_time_size_and_ends(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(bytes(300_000))
+    os.utime(path, (1, 1))
+    first = photo_digest(Source(path, "a.jpg", "a"))
+    assert photo_digest(Source(path, "a.jpg", "a")) == first
+    assert photo_digest(Source(path, "a.jpg", "b")) != first
+    os.utime(path, (2, 2))
+    assert photo_digest(Source(path, "a.jpg", "a")) != first
+    for place in (0, 299_999):
+        content = bytearray(300_000)
+        content[place] = 1
+        path.write_bytes(content)
+        os.utime(path, (1, 1))
+        assert photo_digest(Source(path, "a.jpg", "a")) != first
+
+
+def test_a_photo_that_is_not_there_has_a_hash_too(tmp_path):
+    missing = Source(tmp_path / "no.jpg", "no.jpg", "no")
+    assert photo_digest(missing) == photo_digest(missing)
