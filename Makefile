@@ -2,6 +2,7 @@
 # has detectron2 already, as in `make demo PYTHON=/opt/conda/bin/python`.
 PYTHON ?= python3
 READY := $(PYTHON) scripts/bootstrap.py
+TEST_GPU := if command -v nvidia-smi >/dev/null; then $$python -m pytest -m gpu; fi
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 .PHONY: help demo tables test test-all lint format env clean
 
@@ -15,10 +16,10 @@ tables:  ## train the paper's tables in small and compare their rows, in output/
 	@python=$$($(READY)) && exec $$python projects/ACNet/tables $(ARGS)
 
 test:  ## check the style and run the tests
-	@python=$$($(READY) --dev) && $$python -m ruff check . && exec $$python -m pytest
+	@python=$$($(READY) --dev) && $$python -m ruff check . && $$python -m pytest && $(TEST_GPU)
 
 test-all:  ## run the slow tests too
-	@python=$$($(READY) --dev) && exec $$python -m pytest -m ""
+	@python=$$($(READY) --dev) && $$python -m pytest -m "" && $(TEST_GPU)
 
 lint:  ## check the style and the format
 	@python=$$($(READY) --dev) && $$python -m ruff check . && exec $$python -m ruff format --check .

@@ -18,13 +18,25 @@ REPO_ROOT = Path(__file__).resolve().parents[1]
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1", "0.0.0.0", socket.gethostname()}
 
 
-def pytest_configure() -> None:
-    """Fix what libraries read from the environment, before any test module is imported."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Fix what libraries read from the environment, before any test module is imported.
+
+    Tests compute on the CPU, whatever the machine has: those that are marked `gpu` have runs of
+    their own (`pytest -m gpu`), since a process that has used CUDA cannot be forked.
+    """
+    if "gpu" not in config.getoption("markexpr").replace("not gpu", ""):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     os.environ["MPLBACKEND"] = "Agg"
     os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
     os.environ["DETECTRON2_DATASETS"] = os.devnull  # detectron2 reads it once, when imported
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for tests that use ONNX Runtime by themselves
     torch.set_num_threads(1)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a GPU where none is seen."""
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("needs a GPU, and a run of its own: pytest -m gpu")
 
 
 @pytest.fixture(autouse=True)
