@@ -34,8 +34,8 @@ SAVED_CONFIG = "config.yaml"  # beside the weights of a training
 # Model files that hold their config. Their readers are above this ground, so they are named here
 # and imported when such a file is met.
 _READERS = {
-    ".safetensors": "acnet.checkpoint.bundle.bundle_config",
-    ".onnx": "acnet.export.metadata.export_config",
+    ".safetensors": "acnet.checkpoint.bundle.read_bundle",
+    ".onnx": "acnet.export.metadata.read_export",
 }
 # What prediction reads of a config. The rest tells of the training's machine and folders, which is
 # nobody's business.
@@ -159,15 +159,18 @@ def _above(name: str) -> Callable:
 
 
 def _read(path: Path) -> "DictConfig":
-    if path.suffix in _READERS:
-        return _above(_READERS[path.suffix])(path)
     if path.suffix == ".py":
         from detectron2.config import LazyConfig
 
         return LazyConfig.load(str(path))
-    from acnet.safe_config import load_saved_config
+    from acnet.safe_config import load_saved_config, parse_saved_config
 
-    return load_saved_config(path)
+    if path.suffix not in _READERS:
+        return load_saved_config(path)
+    bundle = _above(_READERS[path.suffix])(path)
+    cfg = parse_saved_config(bundle.config, source=str(path))
+    cfg.class_names = list(bundle.class_names)
+    return cfg
 
 
 def _parse(overrides: Sequence[str]) -> "list[Override]":

@@ -1,10 +1,11 @@
 """What every test shares: one thread, fixed seeds, no network, real photos where there are any."""
 
+import logging
 import os
 import random
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,21 @@ def event_storage():
 
     with EventStorage() as storage:
         yield storage
+
+
+@pytest.fixture
+def same_loggers() -> Iterator[None]:
+    """Undo what a command, or detectron2's setup_logger, does to the loggers of the process."""
+    from detectron2.utils.logger import setup_logger
+
+    names = ("acnet", "acnet.checkpoint", "detectron2", "fvcore")
+    loggers = [logging.getLogger(name) for name in names]
+    before = [(one.handlers[:], one.propagate, one.level) for one in loggers]
+    yield
+    for one, (handlers, propagate, level) in zip(loggers, before, strict=True):
+        one.handlers[:], one.propagate = handlers, propagate
+        one.setLevel(level)
+    setup_logger.cache_clear()
 
 
 def _run_process(rank: int, world_size: int, store: Path, function: Callable, args: tuple) -> None:

@@ -254,14 +254,6 @@ def test_the_ground_imports_neither_torch_nor_detectron2(package: str) -> None:
     assert run_python(code + IMPORTED).stdout.splitlines()[-2] == ""
 
 
-def test_loading_a_python_config_imports_no_evaluation() -> None:
-    code = (
-        "import sys\nfrom acnet.config import load_config\nload_config('toy/acnet_r18')\n"
-        "print(*sorted(name for name in sys.modules if name.startswith('acnet.evaluation')))"
-    )
-    assert run_python(code).stdout.splitlines()[-2] == ""
-
-
 # A path as comments and documents write it, from the root of the repository. Runs, data and results
 # of the user are not in the repository, so other suffixes are not looked at.
 CITED = re.compile(

@@ -16,7 +16,7 @@ import json
 import math
 import os
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,8 @@ from acnet.safe_config import check_class_names, parse_saved_config
 if TYPE_CHECKING:
     import torch
     from omegaconf import DictConfig
+
+    from acnet.export.metadata import ExportSettings
 
 FORMAT = "acnet bundle"
 VERSION = "1"
@@ -53,19 +55,34 @@ HOW_TO_GET = (
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """What a bundle says about its tensors.
+    """What a file of weights, or an exported model, says about itself.
 
     Args:
         config: Yaml of the model and of what prediction needs.
         class_names: By class index.
         count_model: That was fitted to this model, or None.
         card: Markdown for people.
+        settings: How the model was exported; None for weights.
     """
 
     config: str
     class_names: tuple[str, ...]
     count_model: CountModel | None
     card: str
+    settings: "ExportSettings | None" = None
+
+    def texts(self, format_name: str) -> dict[str, str]:
+        """Return the texts that a file of a format carries, by name; see `parse_bundle`."""
+        texts = {
+            "format": format_name,
+            "version": VERSION,
+            "config": self.config,
+            "classes": json.dumps(self.class_names, ensure_ascii=False),
+            "card": self.card,
+        }
+        if self.count_model is not None:
+            texts["count_model"] = self.count_model.to_json()
+        return texts
 
 
 def write_bundle(path: Path, state: "Mapping[str, torch.Tensor]", bundle: Bundle) -> None:
@@ -78,19 +95,10 @@ def write_bundle(path: Path, state: "Mapping[str, torch.Tensor]", bundle: Bundle
     from safetensors.torch import save_file
 
     check_suffix(path)
-    texts = {
-        "format": FORMAT,
-        "version": VERSION,
-        "config": bundle.config,
-        "classes": json.dumps(bundle.class_names, ensure_ascii=False),
-        "card": bundle.card,
-    }
-    if bundle.count_model is not None:
-        texts["count_model"] = bundle.count_model.to_json()
     tensors = {name: state[name].detach().cpu().contiguous().clone() for name in sorted(state)}
     with atomic_write(path) as temporary:
         try:
-            save_file(tensors, temporary, metadata=texts)
+            save_file(tensors, temporary, metadata=bundle.texts(FORMAT))
         except SafetensorError as error:  # of a disk, since the tensors are as they must be
             raise OSError(f"{error}") from error
         _sort_header(temporary)
@@ -118,32 +126,47 @@ def read_bundle(path: str | os.PathLike) -> Bundle:
     """
     path = Path(path)
     texts = _metadata(path)
+
+    def unusable(fault: str) -> UserError:
+        return UserError(
+            "A bundle holds weights with their config, so that the two always fit. Received "
+            f"{path}, {fault}; make it by `acnet weights pack RUN_DIR FILE.safetensors`."
+        )
+
     if texts.get("format") != FORMAT:
-        raise _unusable(path, "which holds no config")
+        raise unusable("which holds no config")
+    return parse_bundle(texts, source=str(path), unusable=unusable)
+
+
+def parse_bundle(
+    texts: Mapping[str, str],
+    *,
+    source: str,
+    unusable: Callable[[str], UserError],
+    also: Sequence[str] = (),
+) -> Bundle:
+    """Check the texts that a file from anybody carries, and take a bundle out of them.
+
+    Raises:
+        UserError: They are of another version, or lack one, `also` among them; `unusable` makes
+            the error of what is wrong.
+    """
     if texts.get("version") != VERSION:
-        raise _unusable(path, f"of version {texts.get('version')!r}, where {VERSION} is known")
-    missing = {"config", "classes", "card"} - texts.keys()
+        raise unusable(f"of version {texts.get('version')!r}, where {VERSION} is known")
+    missing = {"config", "classes", "card", *also} - texts.keys()
     if missing:
-        raise _unusable(path, f"without {', '.join(sorted(missing))}")
+        raise unusable(f"without {', '.join(sorted(missing))}")
+    try:
+        names: Any = json.loads(texts["classes"])
+    except (ValueError, RecursionError):
+        names = texts["classes"]
     count_model = texts.get("count_model")
     return Bundle(
         config=texts["config"],
-        class_names=_class_names(path, texts["classes"]),
-        count_model=parse_count_model(count_model, source=str(path)) if count_model else None,
+        class_names=check_class_names(names, source=source),
+        count_model=None if count_model is None else parse_count_model(count_model, source=source),
         card=printable(texts["card"]),
     )
-
-
-def bundle_config(path: str | os.PathLike) -> "DictConfig":
-    """Return a bundle's config, read as safely as a saved one.
-
-    Raises:
-        UserError: As `read_bundle`, or the config builds what is no part of a detector.
-    """
-    bundle = read_bundle(path)
-    cfg = parse_saved_config(bundle.config, source=str(path))
-    cfg.class_names = list(bundle.class_names)
-    return cfg
 
 
 def tensor_summary(path: str | os.PathLike) -> dict[str, int]:
@@ -169,9 +192,7 @@ def make_bundle(
     card: str | None = None,
     half: bool = False,
 ) -> "tuple[dict[str, torch.Tensor], Bundle]":
-    """Gather what `write_bundle` takes, of a model that is filled with its weights.
-
-    A short card is made where there is none; `half` stores float32 tensors in float16.
+    """Gather what `write_bundle` takes of a model; `half` stores float32 tensors in float16.
 
     Raises:
         UserError: The config could not be read again, since it builds what is no part of a
@@ -296,23 +317,8 @@ def _metadata(path: Path) -> dict[str, str]:
         raise _unreadable(path, error) from error
 
 
-def _class_names(path: Path, text: str) -> tuple[str, ...]:
-    try:
-        names: Any = json.loads(text)
-    except (ValueError, RecursionError):
-        names = text
-    return check_class_names(names, source=str(path))
-
-
 def _unreadable(path: Path, error: Exception) -> UserError:
     return UserError(
         f"A bundle is a safetensors file, made by `acnet weights pack`. Received {path}, "
         f"which cannot be read ({str(error)[:200]}); download or copy it again."
-    )
-
-
-def _unusable(path: Path, fault: str) -> UserError:
-    return UserError(
-        "A bundle holds weights with their config, so that the two always fit. Received "
-        f"{path}, {fault}; make it by `acnet weights pack RUN_DIR FILE.safetensors`."
     )

@@ -18,18 +18,18 @@ from acnet.files import durable_write, remove_stale
 
 from .conventions import CONVENTIONS_KEY, conventions_of_model
 from .load_report import LoadPlan, LoadReport, plan_loading
-from .safe_load import AVERAGE, averaged, fetch, read_checkpoint, read_torch
+from .safe_load import fetch, read_checkpoint, read_torch
 
 
 class ACNetCheckpointer(DetectionCheckpointer):
-    """Saves so that a kill leaves a loadable checkpoint, loads without running code, and reports.
+    """Save so that a kill leaves a loadable checkpoint, load without running code, and report.
 
-    Works wherever detectron2's `DetectionCheckpointer` does, hooks included. `report` tells what
+    It works wherever detectron2's `DetectionCheckpointer` does, hooks included. `report` tells what
     became of the file that was loaded last. Where a training kept a moving average of its weights,
     this is what anything but a resume gets.
     """
 
-    AVERAGE = AVERAGE  # its name in the file
+    AVERAGE = "ema"  # its name in a file, beside "model"
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class ACNetCheckpointer(DetectionCheckpointer):
     ):
         """
         Args:
-            model: the model; of a DistributedDataParallel the module inside.
+            model: perhaps inside a DistributedDataParallel.
             save_dir: a local folder, to which no other training is saving; "" never saves.
             save_to_disk: whether this process saves; None for the main process only.
             checkpointables: what else to save and resume, by name: objects with `state_dict()` and
@@ -54,12 +54,12 @@ class ACNetCheckpointer(DetectionCheckpointer):
         self._is_resuming = False
 
     def save(self, name: str, **extra: Any) -> None:
-        """Saves model and checkpointables to `{save_dir}/{name}.pth` and tags it as the last one.
+        """Save model and checkpointables to `{save_dir}/{name}.pth` and tag it as the last one.
 
         Neither the file nor the tag is ever seen half written.
 
         Args:
-            name: file name without its suffix.
+            name: of the file, without its suffix.
             extra: more to save, such as `iteration`: tensors, numbers, strings, plain containers.
 
         Raises:
@@ -82,25 +82,21 @@ class ACNetCheckpointer(DetectionCheckpointer):
         self.tag_last_checkpoint(path.name)
 
     def tag_last_checkpoint(self, last_filename_basename: str) -> None:
-        """Names the checkpoint to resume from, in the file `last_checkpoint`.
-
-        Args:
-            last_filename_basename: its file name.
-        """
+        """Name the checkpoint to resume from, in the file `last_checkpoint`."""
         with durable_write(Path(self.save_dir) / "last_checkpoint") as temporary:
             temporary.write_text(last_filename_basename, encoding="utf-8")
 
     def has_checkpoint(self) -> bool:
-        """Whether there is something in `save_dir` to resume from, tagged or not."""
+        """Tell whether there is something in `save_dir` to resume from, tagged or not."""
         return bool(self.save_dir) and (super().has_checkpoint() or bool(self._model_files()))
 
     def get_all_checkpoint_files(self) -> list[str]:
-        """The checkpoints in `save_dir`, sorted by name."""
+        """Return the checkpoints in `save_dir`, sorted by name."""
         folder = Path(self.save_dir)
         return sorted(str(path) for path in folder.glob("*.pth") if not path.name.startswith("."))
 
     def resume_or_load(self, path: str, *, resume: bool = True) -> dict[str, Any]:
-        """Resumes from the last checkpoint in `save_dir`, or else loads weights only.
+        """Resume from the last checkpoint in `save_dir`, or else load weights only.
 
         Where the last checkpoint is missing or unreadable, the newest older one that can be read is
         resumed from, with a warning.
@@ -126,7 +122,7 @@ class ACNetCheckpointer(DetectionCheckpointer):
         return rest
 
     def load(self, path: str, checkpointables: list[str] | None = None) -> dict[str, Any]:
-        """Loads a checkpoint, or ImageNet weights into every ResNet of the model.
+        """Load a checkpoint, or ImageNet weights into every ResNet of the model.
 
         Args:
             path: file or address; "" loads nothing.
@@ -148,13 +144,16 @@ class ACNetCheckpointer(DetectionCheckpointer):
         return read_checkpoint(filename)
 
     def _load_model(self, checkpoint: dict[str, Any]) -> LoadPlan:
-        average = averaged(checkpoint)
-        if average is not None and not self._is_resuming:
+        if not self._is_resuming and _take_average(checkpoint):
             self.logger.info("Taking the moving average of the weights from %s", self._source)
-            checkpoint["model"] = checkpoint.pop(self.AVERAGE)
         plan = plan_loading(self.model, checkpoint, source=self._source)
         if self._is_resuming:
-            plan.require_complete()
+            plan.require_complete(
+                rule="Resuming continues a training exactly, so the checkpoint must be of the same "
+                "model.",
+                remedy="Resume with that training's config.yaml, or start anew in another "
+                "train.output_dir with this file as train.init_checkpoint=.",
+            )
         self.model.load_state_dict(plan.state, strict=False)
         del checkpoint["model"]
         self.report = plan.report
@@ -186,7 +185,7 @@ class ACNetCheckpointer(DetectionCheckpointer):
         )
 
     def _resume_candidates(self) -> Iterator[str]:
-        """The tagged checkpoint, then the others from the newest to the oldest."""
+        """Yield the tagged checkpoint, then the others from the newest to the oldest."""
         tagged = self.get_checkpoint_file()
         if tagged:
             yield tagged
@@ -215,8 +214,20 @@ class ACNetCheckpointer(DetectionCheckpointer):
             )
 
 
+def _take_average(checkpoint: dict[str, Any]) -> bool:
+    """Put the moving average of a training's weights (`train.ema`), if it has one, in their place.
+
+    Anything else of that name is somebody's own, and stays.
+    """
+    average = checkpoint.get(ACNetCheckpointer.AVERAGE)
+    if not isinstance(average, dict) or average.keys() != checkpoint["model"].keys():
+        return False
+    checkpoint["model"] = checkpoint.pop(ACNetCheckpointer.AVERAGE)
+    return True
+
+
 def _check_loadable(temporary: Path, path: Path) -> None:
-    """Refuses at the first save what would otherwise be refused when resuming."""
+    """Refuse at the first save what would otherwise be refused when resuming."""
     try:
         read_torch(temporary, mmap=True)
     except UnsafeFileError as error:
@@ -227,12 +238,31 @@ def _check_loadable(temporary: Path, path: Path) -> None:
 
 
 def _age(path: str) -> tuple[int, float, str]:
-    """Sorts newest first: by the iteration in the file, then by the time of saving."""
+    """Sort newest first: by the iteration in the file, then by the time of saving."""
     try:
         iteration = read_checkpoint(path, mmap=True).get("iteration", -1)
     except UnreadableFileError:
         iteration = -1  # tried last, and then reported
     return -iteration, -Path(path).stat().st_mtime, path
+
+
+def load_trained_weights(model: nn.Module, weights: str | os.PathLike) -> None:
+    """Fill a model, in place, from a checkpoint of a training with its config.
+
+    Raises:
+        WeightsMismatchError: Model and file do not fit each other exactly, or their input
+            conventions differ.
+        UnreadableFileError: The file cannot be read safely.
+    """
+    source = os.fspath(weights)
+    checkpoint = read_checkpoint(fetch(source))
+    _take_average(checkpoint)
+    plan = plan_loading(model, checkpoint, source=source)
+    plan.require_complete(
+        rule="Trained weights fill the whole model and nothing else, or its results mean nothing.",
+        remedy="Use the config of their training, such as the config.yaml beside them.",
+    )
+    model.load_state_dict(plan.state, strict=False)
 
 
 def write_start(model: nn.Module, weights: str | os.PathLike, path: str | os.PathLike) -> str:
@@ -244,10 +274,7 @@ def write_start(model: nn.Module, weights: str | os.PathLike, path: str | os.Pat
     Args:
         model: built from the config of the training; it is left as it is.
         weights: file or address of an ImageNet file.
-        path: to write; ends in .pth.
-
-    Returns:
-        The path.
+        path: to write, ending in .pth; returned as a text.
 
     Example:
         cfg.MODEL.WEIGHTS = write_start(build_model(cfg), cfg.MODEL.WEIGHTS, "start.pth")

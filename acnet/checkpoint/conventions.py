@@ -9,7 +9,7 @@ import numpy as np
 from detectron2.modeling.backbone.resnet import BottleneckBlock, ResNet
 from torch import nn
 
-from acnet.errors import WeightsMismatchError
+from acnet.errors import UnreadableFileError, WeightsMismatchError, printable, shown
 
 CONVENTIONS_KEY = "input_conventions"  # where our own checkpoints keep theirs
 _PIXEL_TOLERANCE = 0.05  # grey levels; published means differ in their last digit
@@ -21,16 +21,6 @@ class Naming(Enum):
     CAFFE2 = "Caffe2"
     TORCHVISION = "torchvision"
     DETECTRON2 = "detectron2"
-
-
-@dataclass(frozen=True)
-class LoadedPart:
-    """A part of the model that was filled, from which part of the file, with how many values."""
-
-    place: str
-    source: str
-    tensors: int
-    values: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,29 +59,22 @@ TORCHVISION = Conventions(
 _BY_AUTHOR = {"caffe2": MSRA, "msra": MSRA, "torchvision": TORCHVISION}
 
 
-def conventions_of_file(naming: Naming, author: str | None) -> Conventions | None:
-    """Tells the conventions of an ImageNet file.
+def conventions_of_file(naming: Naming, author: Any) -> Conventions | None:
+    """Tell the conventions of an ImageNet file, or None where neither names nor author do.
 
     Args:
         naming: whose names it uses.
         author: its `__author__`, which decides where the names are detectron2's.
-
-    Returns:
-        The conventions, or None where neither names nor author tell.
     """
     if naming is Naming.DETECTRON2:
-        return _BY_AUTHOR.get((author or "").lower())
+        return _BY_AUTHOR.get(author.lower()) if isinstance(author, str) else None
     return MSRA if naming is Naming.CAFFE2 else TORCHVISION
 
 
 def conventions_of_model(model: nn.Module) -> dict[str, Any] | None:
-    """Describes a detector's own conventions, to be stored with its weights.
+    """Describe a detector's own conventions, to be stored with its weights: see `read_conventions`.
 
-    Args:
-        model: any module.
-
-    Returns:
-        The fields of `Conventions`; None where the model has no input settings.
+    A model without input settings has none.
     """
     if not _has_input_settings(model):
         return None
@@ -106,8 +89,30 @@ def conventions_of_model(model: nn.Module) -> dict[str, Any] | None:
     return asdict(conventions)
 
 
+def read_conventions(stored: Any, source: str) -> Conventions:
+    """Take conventions out of a file that may come from anybody.
+
+    Raises:
+        UnreadableFileError: they are none.
+    """
+    kinds = {"name": str, "input_format": str, "pixel_mean": tuple, "pixel_std": tuple}
+    kinds["stride_in_1x1"] = bool | None
+    is_whole = isinstance(stored, dict) and stored.keys() == kinds.keys()
+    if not is_whole or not all(
+        isinstance(stored[name], kind)
+        and (kind is not tuple or all(isinstance(one, int | float) for one in stored[name]))
+        for name, kind in kinds.items()
+    ):
+        raise UnreadableFileError(
+            f"A checkpoint's {CONVENTIONS_KEY} say what input its model takes. Received {source}, "
+            f"where they are {shown(stored)}; take another checkpoint."
+        )
+    texts = {name: printable(stored[name]) for name in ("name", "input_format")}
+    return Conventions(**{**stored, **texts})
+
+
 def check_conventions(model: nn.Module, expected: Conventions, source: str) -> None:
-    """Compares the conventions of weights with those of the model that is to use them.
+    """Compare the conventions of weights with those of the model that is to use them.
 
     Args:
         model: a `GeneralizedRCNN`; of a module without input settings only the strides are checked.
@@ -149,7 +154,7 @@ def _has_input_settings(model: nn.Module) -> bool:
 
 
 def _strides_in_1x1(model: nn.Module) -> dict[str, bool]:
-    """Where each bottleneck block that strides does so, by the block's name."""
+    """Tell where each bottleneck block that strides does so, by the block's name."""
     return {
         name: block.conv1.stride[0] != 1
         for name, block in model.named_modules()
@@ -158,7 +163,7 @@ def _strides_in_1x1(model: nn.Module) -> dict[str, bool]:
 
 
 def _stride_overrides(model: nn.Module, blocks: Iterable[str], value: bool) -> list[str]:
-    """One override for each ResNet or head: where LazyConfig builds the blocks."""
+    """Return one override for each ResNet or head, where LazyConfig builds the blocks."""
     builders = {}
     for block in blocks:
         stage = block.rpartition(".")[0]
@@ -178,7 +183,7 @@ def _is_equal(received: Any, wanted: Any) -> bool:
 
 
 def _show(value: Any) -> str:
-    """As the command line would take it."""
+    """Return a value as the command line would take it."""
     if isinstance(value, str):
         return value
     numbers = value if isinstance(value, tuple) else value.flatten().tolist()

@@ -5,7 +5,7 @@ Names are first translated to canonical ones, those of a detectron2 `ResNet`: `s
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from acnet.errors import WeightsMismatchError
 
-from .conventions import LoadedPart, Naming
+from .conventions import Naming
 
 COUNTER = "num_batches_tracked"  # of no use to a norm that is frozen, or that goes on counting
 _MAX_PROBLEMS = 8
@@ -41,13 +41,9 @@ _BACKBONE_NAME = re.compile(r"(stem|res\d)\.(?!fc\.)")
 
 
 def recognise_naming(names: Iterable[str]) -> Naming | None:
-    """Tells the naming of an ImageNet file.
+    """Tell the naming of an ImageNet file; None for anything else, such as a whole detector's.
 
-    Args:
-        names: all names of the file, with or without DistributedDataParallel's `module.`.
-
-    Returns:
-        The naming; None for anything else, such as the checkpoint of a whole detector.
+    Names may have DistributedDataParallel's `module.` in front.
     """
     names = [name.removeprefix("module.") for name in names]
     for naming, telltale in _TELLTALES.items():
@@ -56,35 +52,40 @@ def recognise_naming(names: Iterable[str]) -> Naming | None:
     return None
 
 
-def canonical_names(names: Iterable[str], naming: Naming) -> dict[str, str]:
-    """Translates the names of an ImageNet file.
-
-    Args:
-        names: all names of the file.
-        naming: what `recognise_naming` said of them.
+def sort_weights(
+    weights: dict[str, Tensor], naming: Naming
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Tell apart what of an ImageNet file belongs to the ResNet.
 
     Returns:
-        Each name of the file with its canonical name; names of other parts, such as the classifier,
-        are translated in form only (`is_backbone_name` tells which).
+        The ResNet's weights by canonical names, and what else there is, such as the classifier, by
+        the file's names.
     """
-    names = list(names)
-    plain = [name.removeprefix("module.") for name in names]
+    plain = [name.removeprefix("module.") for name in weights]
     if naming is Naming.CAFFE2:
         plain = convert_basic_c2_names(plain)
     elif naming is Naming.TORCHVISION:
-        plain = [_from_torchvision(name) for name in plain]
-    return dict(zip(names, plain, strict=True))
+        for pattern, replacement in _TORCHVISION_RULES:
+            plain = [pattern.sub(replacement, name) for name in plain]
+    tensors, others = {}, set()
+    for name, canonical in zip(weights, plain, strict=True):
+        if canonical.endswith(COUNTER):
+            others.add(f"*.{COUNTER}")
+        elif _BACKBONE_NAME.match(canonical):
+            tensors[canonical] = weights[name]
+        else:
+            others.add(name)
+    return tensors, tuple(sorted(others))
 
 
-def is_backbone_name(canonical: str) -> bool:
-    """Whether a canonical name belongs to the stem or to a stage."""
-    return _BACKBONE_NAME.match(canonical) is not None
+@dataclass(frozen=True)
+class LoadedPart:
+    """A part of the model that was filled, from which part of the file, with how many values."""
 
-
-def _from_torchvision(name: str) -> str:
-    for pattern, replacement in _TORCHVISION_RULES:
-        name = pattern.sub(replacement, name)
-    return name
+    place: str
+    source: str
+    tensors: int
+    values: int
 
 
 @dataclass(frozen=True)
@@ -99,69 +100,39 @@ class Stage:
 
     name: str
     module: nn.Module
-    paths: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class BackboneWeights:
-    """The ResNet of an ImageNet file.
-
-    Attributes:
-        tensors: its weights, by canonical names.
-        others: what else is in the file, such as the classifier, by the file's names.
-        has_folded_bias: whether the stem's norm took in a bias of the stem's convolution.
-    """
-
-    tensors: dict[str, Tensor]
-    others: tuple[str, ...]
-    has_folded_bias: bool
-
-    @classmethod
-    def from_file(cls, weights: dict[str, Tensor], naming: Naming) -> "BackboneWeights":
-        """Translates a file's names and sorts out what belongs to the ResNet.
-
-        Args:
-            weights: the file, by its own names.
-            naming: what `recognise_naming` said of them.
-
-        Returns:
-            The translated weights. A bias of the stem's convolution (Caffe2's ResNet-50 has one,
-            detectron2's stem does not) is folded into the norm that follows it.
-        """
-        tensors, others = {}, set()
-        for name, canonical in canonical_names(weights, naming).items():
-            if canonical.endswith(COUNTER):
-                others.add(f"*.{COUNTER}")
-            elif is_backbone_name(canonical):
-                tensors[canonical] = weights[name]
-            else:
-                others.add(name)
-        has_folded_bias = _fold_stem_bias(tensors)
-        return cls(tensors, tuple(sorted(others)), has_folded_bias)
+    paths: list[str]
 
 
 def find_stages(model: nn.Module) -> list[Stage]:
-    """Finds every stem and stage that an ImageNet file can fill.
+    """Find every stem and stage that an ImageNet file can fill, a shared one once.
 
-    Args:
-        model: a detector, or any module around detectron2's ResNets.
-
-    Returns:
-        Stems and stages of all ResNets, then `roi_heads.res5`; a shared one once.
+    These are those of all ResNets of detectron2, then `roi_heads.res5`.
     """
-    found: dict[int, tuple[str, nn.Module, list[str]]] = {}
-    for name, path, module in _walk(model):
-        found.setdefault(id(module), (name, module, []))[2].append(path)
-    return [Stage(name, module, tuple(paths)) for name, module, paths in found.values()]
+    stages: dict[int, Stage] = {}
+
+    def add(name: str, module: nn.Module, path: str) -> None:
+        stages.setdefault(id(module), Stage(name, module, [])).paths.append(path)
+
+    for path, module in model.named_modules():
+        if isinstance(module, ResNet):
+            for name in ("stem", *module.stage_names):
+                add(name, getattr(module, name), f"{path}.{name}".removeprefix("."))
+    head = getattr(getattr(model, "roi_heads", None), "res5", None)
+    if head is not None:
+        add("res5", head, "roi_heads.res5")
+    return list(stages.values())
 
 
 def duplicate(
-    weights: BackboneWeights, stages: list[Stage], source: str
-) -> tuple[dict[str, Tensor], tuple[LoadedPart, ...], tuple[str, ...]]:
-    """Gives each stage of the model its copy of the file's weights.
+    weights: dict[str, Tensor], stages: list[Stage], source: str
+) -> tuple[dict[str, Tensor], tuple[LoadedPart, ...], list[str]]:
+    """Give each stage of the model its copy of a ResNet's weights.
+
+    A bias of the stem's convolution (Caffe2's ResNet-50 has one, detectron2's stem does not) is
+    folded into the norm that follows it.
 
     Args:
-        weights: the file.
+        weights: by canonical names.
         stages: from `find_stages`.
         source: the file's path, for messages.
 
@@ -171,38 +142,29 @@ def duplicate(
     Raises:
         WeightsMismatchError: a name of the one has no counterpart in the other, or another shape.
     """
+    weights = dict(weights)
+    has_folded_bias = _fold_stem_bias(weights)
     state: dict[str, Tensor] = {}
     loaded, problems = [], []
     for stage in stages:
-        mine = {k: v for k, v in weights.tensors.items() if k.startswith(f"{stage.name}.")}
+        mine = {k: v for k, v in weights.items() if k.startswith(f"{stage.name}.")}
         filled, wrong = _fill(stage, mine)
         problems += wrong
         for path in stage.paths:
             state.update({f"{path}.{key}": tensor for key, tensor in filled.items()})
-        is_folded = stage.name == "stem" and weights.has_folded_bias
+        is_folded = stage.name == "stem" and has_folded_bias
         origin = "stem (its bias folded into the norm)" if is_folded else stage.name
         values = sum(tensor.numel() for tensor in filled.values())
         loaded.append(LoadedPart(" = ".join(stage.paths), origin, len(filled), values))
     if problems or not stages:
         raise WeightsMismatchError(_explain(problems, source))
     used = {stage.name for stage in stages}
-    absent = sorted({name.partition(".")[0] for name in weights.tensors} - used)
-    return state, tuple(loaded), tuple(f"{name}.*" for name in absent)
-
-
-def _walk(model: nn.Module) -> Iterator[tuple[str, str, nn.Module]]:
-    for path, module in model.named_modules():
-        if isinstance(module, ResNet):
-            prefix = f"{path}." if path else ""
-            for name in ("stem", *module.stage_names):
-                yield name, prefix + name, getattr(module, name)
-    head = getattr(getattr(model, "roi_heads", None), "res5", None)
-    if head is not None:
-        yield "res5", "roi_heads.res5", head
+    absent = sorted({name.partition(".")[0] for name in weights} - used)
+    return state, tuple(loaded), [f"{name}.*" for name in absent]
 
 
 def _fill(stage: Stage, weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
-    """Values for one stage by its own names, and what does not fit."""
+    """Return values for one stage by its own names, and what does not fit."""
     place, filled, problems = stage.paths[0], {}, []
     own = {key: value for key, value in stage.module.state_dict().items() if COUNTER not in key}
     for key, value in own.items():
@@ -222,7 +184,7 @@ def _fill(stage: Stage, weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], 
 
 
 def _identity_statistic(stage: nn.Module, key: str) -> Tensor | None:
-    """The statistic that makes a frozen norm purely affine, which is how Caffe2 stores its norms.
+    """Return the statistic that makes a frozen norm purely affine, as Caffe2 stores its norms.
 
     A norm that goes on counting would overwrite statistics that the file does not have, so it gets
     none. A norm that is no batch norm has no statistics to begin with.
@@ -239,7 +201,7 @@ def _identity_statistic(stage: nn.Module, key: str) -> Tensor | None:
 
 
 def _fold_stem_bias(tensors: dict[str, Tensor]) -> bool:
-    """norm(conv(x) + b) without the b: lowers the mean by b, or raises the bias by gain times b."""
+    """Let norm(conv(x) + b) do without b: lower the mean by it, or raise the bias by gain * b."""
     bias, norm = tensors.get("stem.conv1.bias"), "stem.conv1.norm"
     if bias is None or f"{norm}.weight" not in tensors:
         return False

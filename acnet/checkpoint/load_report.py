@@ -17,13 +17,12 @@ from acnet.errors import WeightsMismatchError, shorten
 
 from .conventions import (
     CONVENTIONS_KEY,
-    Conventions,
-    LoadedPart,
     Naming,
     check_conventions,
     conventions_of_file,
+    read_conventions,
 )
-from .imagenet import COUNTER, BackboneWeights, duplicate, find_stages, recognise_naming
+from .imagenet import COUNTER, LoadedPart, duplicate, find_stages, recognise_naming, sort_weights
 
 # Class names, since a weights file is no reason to import the model; subclasses count as well.
 _GROUPS = {
@@ -48,15 +47,6 @@ class RandomPart:
     values: int
 
 
-@dataclass(frozen=True)
-class Mismatch:
-    """A parameter that was left out because its shape differs from the file's."""
-
-    name: str
-    in_file: tuple[int, ...]
-    in_model: tuple[int, ...]
-
-
 @dataclass(frozen=True, kw_only=True)
 class LoadReport:
     """What became of a weights file.
@@ -67,8 +57,9 @@ class LoadReport:
         loaded: the parts that were filled.
         random: the parts that keep their initial values, mismatched parameters among them.
         unused: names in the file that went nowhere.
-        mismatched: parameters of another shape.
-        notes: anything else that a user should know.
+        mismatched: shapes in the file and in the model, by parameter, where they differ.
+        note: what else a user should know.
+        is_backbone_only: whether the rest of the model is meant to be random.
     """
 
     source: str
@@ -76,17 +67,17 @@ class LoadReport:
     loaded: tuple[LoadedPart, ...]
     random: tuple[RandomPart, ...] = ()
     unused: tuple[str, ...] = ()
-    mismatched: tuple[Mismatch, ...] = ()
-    notes: tuple[str, ...] = ()
-    is_backbone_only: bool = field(default=False, repr=False)
+    mismatched: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
+    note: str = ""
+    is_backbone_only: bool = False
 
     @property
     def is_complete(self) -> bool:
-        """Whether file and model fit each other exactly."""
+        """Tell whether file and model fit each other exactly."""
         return not (self.random or self.unused or self.mismatched)
 
     def table(self) -> str:
-        """The report as a table: one row for each part of the model, then what was not used."""
+        """Return a table: a row for each part of the model, then what was not used."""
         rows = [(part.place, part.source, part.tensors, f"{part.values:,}") for part in self.loaded]
         rows += [
             (part.group, "(stays random)", len(part.names), f"{part.values:,}")
@@ -100,23 +91,19 @@ class LoadReport:
         )
 
     def log(self, logger: logging.Logger) -> None:
-        """Logs the table, and as warnings whatever a user may not have meant.
-
-        Args:
-            logger: where to.
-        """
+        """Log the table, and as warnings whatever a user may not have meant."""
         logger.info("%s: %s\n%s", self.source, self.kind, self.table())
-        for note in self.notes:
-            logger.warning("%s: %s", self.source, note)
-        for one in self.mismatched:
+        if self.note:
+            logger.warning("%s: %s", self.source, self.note)
+        for name, (in_file, in_model) in self.mismatched.items():
             logger.warning(
                 "%s stays random: its shape is %s in %s but %s in the model.",
-                one.name, one.in_file, self.source, one.in_model,
-            )  # fmt: skip
-        if self.is_backbone_only:  # the rest of the model is meant to be random
+                *(name, in_file, self.source, in_model),
+            )
+        if self.is_backbone_only:
             return
-        different = {one.name for one in self.mismatched}
-        missing = [name for part in self.random for name in part.names if name not in different]
+        names = (name for part in self.random for name in part.names)
+        missing = [name for name in names if name not in self.mismatched]
         if missing:
             logger.warning("Not in %s, so they stay random: %s", self.source, shorten(missing))
         if self.unused:
@@ -124,14 +111,9 @@ class LoadReport:
 
 
 def module_groups(model: nn.Module) -> Callable[[str], str]:
-    """Gives the function that tells which part of the model a parameter belongs to.
+    """Return the function that tells which part of the model a parameter's name belongs to.
 
-    Args:
-        model: any module; the paper's parts are known by their class.
-
-    Returns:
-        Name of a parameter to the name of its part: that of the innermost known module around it,
-        or else the first word of its name.
+    That is the innermost module around it of a known class, or else the first word of its name.
     """
     prefixes = {}
     for path, module in model.named_modules(remove_duplicate=False):
@@ -150,16 +132,7 @@ def module_groups(model: nn.Module) -> Callable[[str], str]:
 def group_names(
     names: Iterable[str], tensors: Mapping[str, Tensor], group_of: Callable[[str], str]
 ) -> tuple[RandomPart, ...]:
-    """Sorts parameters into the parts of the model.
-
-    Args:
-        names: names in `tensors`.
-        tensors: the model's state dict.
-        group_of: from `module_groups`.
-
-    Returns:
-        The parts, by name.
-    """
+    """Sort parameters of a state dict into the parts of the model, by `module_groups`."""
     groups: dict[str, list[str]] = {}
     sizes: Counter[str] = Counter()
     for name in sorted(names):
@@ -176,8 +149,8 @@ class LoadPlan:
     state: dict[str, Tensor]
     report: LoadReport
 
-    def require_complete(self) -> None:
-        """Refuses a checkpoint of another model.
+    def require_complete(self, *, rule: str, remedy: str) -> None:
+        """Refuse a checkpoint of another model, by the rule that it breaks.
 
         Raises:
             WeightsMismatchError: anything is missing, left over or of another shape.
@@ -185,27 +158,21 @@ class LoadPlan:
         report = self.report
         if report.is_complete:
             return
-        different = [f"{one.name} {one.in_file}, not {one.in_model}" for one in report.mismatched]
+        different = [f"{name} {a}, not {b}" for name, (a, b) in report.mismatched.items()]
         missing = [name for part in report.random for name in part.names]
         raise WeightsMismatchError(
-            "Resuming continues a training exactly, so the checkpoint must be of the same model. "
-            f"Received {report.source}; other shapes: {shorten(different)}; not in the file: "
-            f"{shorten(missing)}; not in the model: {shorten(report.unused)}. Resume with that "
-            "training's config.yaml, or start anew in another train.output_dir with this file as "
-            "train.init_checkpoint=."
+            f"{rule} Received {report.source}; other shapes: {shorten(different)}; not in the file:"
+            f" {shorten(missing)}; not in the model: {shorten(report.unused)}. {remedy}"
         )
 
 
 def plan_loading(model: nn.Module, checkpoint: dict[str, Any], *, source: str) -> LoadPlan:
-    """Settles what of a checkpoint goes where in a model.
+    """Settle what of a checkpoint goes where in a model, which is left as it is.
 
     Args:
-        model: left as it is.
+        model: to be filled.
         checkpoint: from `read_checkpoint`; what the plan consumes beside the weights is removed.
         source: the file's path, for messages.
-
-    Returns:
-        The plan.
 
     Raises:
         WeightsMismatchError: ImageNet weights that do not fill every ResNet of the model name by
@@ -228,15 +195,15 @@ def _plan_imagenet(
 ) -> LoadPlan:
     author = checkpoint.pop("__author__", None)
     conventions = conventions_of_file(naming, author)
-    notes = ()
+    note = ""
     if conventions is None:
-        notes = (
+        note = (
             f"cannot tell from detectron2's names and the author {author!r} what input these "
-            "weights expect; make sure of input_format, pixel_mean, pixel_std and stride_in_1x1",
+            "weights expect; make sure of input_format, pixel_mean, pixel_std and stride_in_1x1"
         )
     else:
         check_conventions(model, conventions, source)
-    weights = BackboneWeights.from_file(checkpoint["model"], naming)
+    weights, others = sort_weights(checkpoint["model"], naming)
     filled, loaded, absent_stages = duplicate(weights, find_stages(model), source)
     random = [name for name in own if name not in filled and not name.endswith(COUNTER)]
     report = LoadReport(
@@ -244,8 +211,8 @@ def _plan_imagenet(
         kind=f"ImageNet weights named by {naming.value}",
         loaded=loaded,
         random=group_names(random, own, module_groups(model)),
-        unused=weights.others + absent_stages,
-        notes=notes,
+        unused=(*others, *absent_stages),
+        note=note,
         is_backbone_only=True,
     )
     return LoadPlan(_like(own, filled), report)
@@ -257,7 +224,8 @@ def _plan_checkpoint(
     weights = checkpoint["model"]
     _strip_prefix_if_present(weights, "module.")
     if CONVENTIONS_KEY in checkpoint:
-        check_conventions(model, Conventions(**checkpoint.pop(CONVENTIONS_KEY)), source)
+        expected = read_conventions(checkpoint.pop(CONVENTIONS_KEY), source)
+        check_conventions(model, expected, source)
     filled = {k: v for k, v in weights.items() if k in own and v.shape == own[k].shape}
     if own and not filled:
         raise WeightsMismatchError(
@@ -274,22 +242,22 @@ def _plan_checkpoint(
         loaded=loaded,
         random=group_names(_unfilled(own, filled), own, group_of),
         unused=tuple(sorted(weights.keys() - own.keys())),
-        mismatched=tuple(
-            Mismatch(name, tuple(weights[name].shape), tuple(own[name].shape))
+        mismatched={
+            name: (tuple(weights[name].shape), tuple(own[name].shape))
             for name in sorted(weights.keys() & own.keys() - filled.keys())
-        ),
+        },
     )
     return LoadPlan(_like(own, filled), report)
 
 
 def _unfilled(own: dict[str, Tensor], filled: dict[str, Tensor]) -> list[str]:
-    """Names that get no value under any of their names: a shared tensor has several."""
+    """Return what gets no value under any of its names: a shared tensor has several."""
     reached = {id(own[name]) for name in filled}
     return [name for name, tensor in own.items() if id(tensor) not in reached]
 
 
 def _like(own: dict[str, Tensor], filled: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict of this model's versions, so that no module adds defaults of its own to it."""
+    """Return a state dict of the model's versions, so that no module adds defaults to it."""
     state = OrderedDict(filled)
     state._metadata = own._metadata
     return state

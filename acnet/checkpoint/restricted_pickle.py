@@ -29,15 +29,10 @@ _NUMERIC_CODES = frozenset(
 
 
 def load_pickle(path: str | os.PathLike) -> dict[str, Any]:
-    """Reads a dict of numpy arrays, in which a value may itself be such a dict.
+    """Read a dict of numpy arrays, in which a value may itself be such a dict.
 
-    Pickles of Python 2 and 3, of protocols 0 to 5 and of numpy 1 and 2 are read.
-
-    Args:
-        path: a local file.
-
-    Returns:
-        The dict, with arrays that own their memory, in this machine's byte order.
+    Pickles of Python 2 and 3, of protocols 0 to 5 and of numpy 1 and 2 are read. The arrays own
+    their memory, in this machine's byte order.
 
     Raises:
         UnsafeFileError: the file asks for something else than arrays and plain containers.
@@ -172,7 +167,7 @@ def _check_keys(keys: Iterable[Any]) -> None:
 
 
 def _build(raw: bytes | str, dtype: _Dtype, shape: tuple, order: str) -> np.ndarray:
-    """A view of raw numbers, whose count must be right."""
+    """Return a view of raw numbers, whose count must be right."""
     if not isinstance(dtype, _Dtype) or dtype.value is None:
         raise ValueError("an array without a dtype")
     if isinstance(raw, str):  # how Python 3 sees the bytes of Python 2
@@ -259,7 +254,7 @@ class _RestrictedUnpickler(_SimpleKeysUnpickler):
             raise _RefusedGlobalError(f"{module}.{name}") from None
 
     def load_build(self) -> None:
-        """Gives a state to what may have one, and never to a stand-in itself."""
+        """Give a state to what may have one, and never to a stand-in itself."""
         if not isinstance(self.stack[-2], _Array | _Dtype | OrderedDict):
             raise ValueError("a state for something that has none")
         super().load_build()

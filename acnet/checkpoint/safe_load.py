@@ -1,13 +1,9 @@
-"""A weights file of any format to one layout, and into the model that it was trained with.
-
-Reading gives numbers, and never runs code.
-"""
+"""A weights file of any format to one layout; reading gives numbers, and never runs code."""
 
 import http.client
 import os
 import pickle
 import re
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,22 +13,16 @@ import safetensors
 import torch
 from detectron2.utils.file_io import PathManager
 from iopath.common.file_io import PathManager as AnyPathManager
-from torch import nn
 
-from acnet.errors import UnreadableFileError, UnsafeFileError, WeightsMismatchError, shorten
-
-AVERAGE = "ema"  # in a checkpoint, beside the model
+from acnet.errors import UnreadableFileError, UnsafeFileError
 
 
 def fetch(path: str, path_manager: AnyPathManager = PathManager) -> str:
-    """Brings a weights file to this machine, if it is not here yet.
+    """Bring a weights file to this machine, if it is not here yet, and return its local path.
 
     Args:
         path: a file, or an address that `path_manager` knows, such as `detectron2://...`.
         path_manager: detectron2's, as a rule.
-
-    Returns:
-        A local path.
 
     Raises:
         UnreadableFileError: no such file, or the download failed.
@@ -53,7 +43,7 @@ def fetch(path: str, path_manager: AnyPathManager = PathManager) -> str:
 
 
 def read_checkpoint(path: str | os.PathLike, *, mmap: bool = False) -> dict[str, Any]:
-    """Reads a checkpoint by its suffix: `.pkl`, `.safetensors`, and torch's format for the rest.
+    """Read a checkpoint by its suffix: `.pkl`, `.safetensors`, and torch's format for the rest.
 
     Args:
         path: a local file.
@@ -80,20 +70,10 @@ def read_checkpoint(path: str | os.PathLike, *, mmap: bool = False) -> dict[str,
 
 
 def read_torch(path: str | os.PathLike, *, mmap: bool = False) -> Any:
-    """Reads what `torch.save` wrote, tensors and plain containers only.
+    """Read what `torch.save` wrote, tensors and plain containers only, into host memory.
 
-    Args:
-        path: a local file.
-        mmap: leave the tensors on the disk until they are used.
-
-    Returns:
-        The content, with its tensors in host memory.
-
-    Raises:
-        UnsafeFileError: it holds, or asks for, anything else.
-        UnreadableFileError: it is damaged, or is not a torch file.
+    Arguments and errors are those of `read_checkpoint`.
     """
-
     from .restricted_pickle import check_torch_bytes, check_torch_keys
 
     def load() -> Any:
@@ -116,7 +96,7 @@ def _read_safetensors(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def _reading(path: str | os.PathLike, load: Callable[[], Any]) -> Any:
-    """Runs a reader; what it raises becomes an error that names the file and the remedy."""
+    """Run a reader; what it raises becomes an error that names the file and the remedy."""
     try:
         return load()
     except pickle.UnpicklingError as error:
@@ -136,7 +116,7 @@ def _reading(path: str | os.PathLike, load: Callable[[], Any]) -> Any:
 
 
 def _with_model(content: Any, path: str | os.PathLike) -> dict[str, Any]:
-    """The layout of detectron2's checkpoints, from the layouts that are in use."""
+    """Return the layout of detectron2's checkpoints, from the layouts that are in use."""
     if not isinstance(content, dict):
         raise UnreadableFileError(
             f"A weights file maps names to tensors. Received {path}, which holds a "
@@ -164,44 +144,3 @@ def _as_tensor(value: Any, name: Any, path: str | os.PathLike) -> torch.Tensor:
         f"A weights file maps names to tensors. Received {path}, where {name!r} is a "
         f"{type(value).__name__}; save a state dict."
     )
-
-
-def averaged(checkpoint: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the moving average of a training's weights (`train.ema`), None where it has none."""
-    average = checkpoint.get(AVERAGE)
-    has_it = isinstance(average, dict) and average.keys() == checkpoint["model"].keys()
-    return average if has_it else None
-
-
-def load_trained_weights(model: nn.Module, weights: str | os.PathLike) -> None:
-    """Fill a model, in place, from a checkpoint of a training with its config.
-
-    Raises:
-        WeightsMismatchError: Model and file do not fit each other exactly, or their input
-            conventions differ.
-        UnreadableFileError: The file cannot be read safely.
-    """
-    source = os.fspath(weights)
-    checkpoint = read_checkpoint(fetch(source))
-    if conventions := checkpoint.get("input_conventions"):
-        from .conventions import Conventions, check_conventions
-
-        check_conventions(model, Conventions(**conventions), source)
-    state, own = averaged(checkpoint) or checkpoint["model"], model.state_dict(keep_vars=True)
-    if state and all(name.startswith("module.") for name in state):  # of DistributedDataParallel
-        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    filled = {k: v for k, v in state.items() if k in own and v.shape == own[k].shape}
-    reached = {id(own[name]) for name in filled}  # a shared tensor has several names
-    missing = [name for name, tensor in own.items() if id(tensor) not in reached]
-    unused = sorted(state.keys() - own.keys())
-    different = sorted(state.keys() & own.keys() - filled.keys())
-    if missing or unused or different:
-        raise WeightsMismatchError(
-            "Trained weights fill the whole model and nothing else, or its results mean nothing. "
-            f"Received {source}; missing or of another shape: {shorten(missing or different, 3)}; "
-            f"not in the model: {shorten(unused, 3)}. Use the config of their training, such as "
-            "the config.yaml beside them."
-        )
-    whole = OrderedDict(filled)
-    whole._metadata = own._metadata  # the model's versions, so that no module adds defaults
-    model.load_state_dict(whole, strict=False)

@@ -3,8 +3,7 @@
 import logging
 import math
 from argparse import Namespace
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from omegaconf import DictConfig
 from acnet.checkpoint import load_trained_weights
 from acnet.engine.launch import broadcast_buffers, unwrap
 from acnet.engine.loader import outlive_sigterm
-from acnet.engine.precision import Precision, choose_precision, resolve_device
+from acnet.engine.precision import choose_precision, resolve_device
 from acnet.engine.run_folder import log_environment
 from acnet.errors import UserError
 from acnet.files import write_json
@@ -42,7 +41,7 @@ def default_eval(
     Args:
         cfg: the run's config.
         model: on its device, in any mode, wrapped for several processes or not.
-        before_batch: called before each batch; what it raises ends the evaluation.
+        before_batch: what it raises ends the evaluation.
 
     Returns:
         The evaluator's results, task by task, in the first process; {} in the others.
@@ -53,10 +52,12 @@ def default_eval(
     loader = instantiate(cfg.dataloader.test)
     loader.worker_init_fn = outlive_sigterm
     if cfg.train.fast_dev_run:
-        loader = _FirstBatches(loader, FAST_DEV_RUN_BATCHES)
+        loader = list(
+            islice(loader, FAST_DEV_RUN_BATCHES)
+        )  # which has the length that is asked for
     with inference_context(model):
         results = inference_on_dataset(
-            partial(_predict, model, choose_precision(cfg.train.amp, device)),
+            choose_precision(cfg.train.amp, device).autocast()(model.__call__),
             loader,
             instantiate(cfg.dataloader.evaluator),
             callbacks={"before_inference": before_batch} if before_batch else None,
@@ -69,8 +70,8 @@ def evaluate_only(cfg: DictConfig, args: Namespace) -> dict[str, dict[str, float
     """Evaluate the weights that the config or the run's folder gives, and write the results.
 
     Args:
-        cfg: the run's config; `train.init_checkpoint` names the weights.
-        args: of the command line; with `resume`, the last checkpoint in `train.output_dir` is used.
+        cfg: its `train.init_checkpoint` names the weights.
+        args: with `resume`, the last checkpoint in `train.output_dir` is used.
 
     Returns:
         As `default_eval`. The first process writes them to `evaluation.json` in the output folder.
@@ -101,25 +102,6 @@ def _find_trained_weights(cfg: DictConfig, args: Namespace) -> str:
         f"train.init_checkpoint{f' and no checkpoint in {tag.parent}' if args.resume else ''}. Add "
         "train.init_checkpoint=FILE, or --resume for the last checkpoint in train.output_dir."
     )
-
-
-class _FirstBatches:
-    """The first few batches of a loader, with the length that detectron2 asks for."""
-
-    def __init__(self, loader: Any, num_batches: int):
-        self._loader = loader
-        self._num_batches = min(num_batches, len(loader))
-
-    def __len__(self) -> int:
-        return self._num_batches
-
-    def __iter__(self) -> Iterator[Any]:
-        return islice(iter(self._loader), self._num_batches)
-
-
-def _predict(model: torch.nn.Module, precision: Precision, inputs: list[dict]) -> Any:
-    with precision.autocast():
-        return model(inputs)
 
 
 def _without_nan(results: Any) -> Any:

@@ -84,12 +84,10 @@ class WeightAverage(HookBase):
     As a checkpointable of the name `ACNetCheckpointer.AVERAGE` it is resumed exactly.
 
     Args:
-        model: in training, perhaps wrapped for several processes.
+        model: in training, perhaps wrapped for several processes; the attribute of this name is a
+            copy that holds the average.
         decay: share of the average that a step leaves, below 1. The first steps leave less, or the
             average would long remember the start.
-
-    Attributes:
-        model: a copy that holds the average.
     """
 
     def __init__(self, model: torch.nn.Module, *, decay: float):
@@ -117,7 +115,7 @@ class WeightAverage(HookBase):
             average[name].copy_(latest[name])
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """The average, by the model's names."""
+        """Return the average, by the model's names."""
         return self.model.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, torch.Tensor]) -> None:
@@ -131,7 +129,7 @@ class BestCheckpoint:
 
     Args:
         trainer: whose model and state are saved.
-        output_dir: folder of the run.
+        output_dir: of the run.
         metric: a name in the flat results, such as "bbox/AP50"; higher is better.
         resume: whether a `model_best.pth` that is there belongs to this run.
         model: which is evaluated, and is saved in the place of the trainer's.

@@ -28,7 +28,6 @@ from acnet.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-
 _TORCHRUN_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR")
 
 
@@ -155,7 +154,7 @@ def wrap_for_processes(model: nn.Module, *, device: torch.device, ddp: Any) -> n
 
     Args:
         model: on its device.
-        device: where it is.
+        device: of the model.
         ddp: keyword arguments of DistributedDataParallel, and `fp16_compression`.
 
     Raises:

@@ -84,7 +84,7 @@ class BatchStream:
         self, *, size: int, batch_size: int, seed: int, groups: Sequence[int] | None = None
     ):
         self._size = size
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._seed = seed
         self._groups = None if groups is None else np.asarray(groups)
         self._window_batches = 1 if groups is None else max(1, size // batch_size)
@@ -98,7 +98,7 @@ class BatchStream:
 
     def sample_seed(self, iteration: int, slot: int) -> int:
         """Return the seed of one image's augmentations, by its slot in the batch, 0 to B - 1."""
-        return derive_seed(self._seed, _SAMPLE, iteration * self._batch_size + slot)
+        return derive_seed(self._seed, _SAMPLE, iteration * self.batch_size + slot)
 
     def _epoch(self, epoch: int) -> np.ndarray:
         return np.random.default_rng([self._seed, _EPOCH, epoch]).permutation(self._size)  # (N,)
@@ -110,12 +110,12 @@ class BatchStream:
         return images[start - first : stop - first]  # (stop - start,)
 
     def _window(self, window: int) -> np.ndarray:
-        length = self._window_batches * self._batch_size
+        length = self._window_batches * self.batch_size
         images = self._stream(window * length, (window + 1) * length)  # (W * B,)
         if self._groups is None:
-            return images.reshape(self._window_batches, self._batch_size)
+            return images.reshape(self._window_batches, self.batch_size)
         images = images[np.argsort(self._groups[images], kind="stable")]
-        batches = images.reshape(self._window_batches, self._batch_size)  # (W, B)
+        batches = images.reshape(self._window_batches, self.batch_size)  # (W, B)
         order = np.random.default_rng([self._seed, _WINDOW, window])
         return batches[order.permutation(self._window_batches)]
 
@@ -124,17 +124,12 @@ class StreamBatchSampler(torchdata.Sampler):
     """This process' share of a `BatchStream`, as a batch sampler for torch's DataLoader.
 
     Each item is a list of (index into the data set, seed of its augmentations). All processes of a
-    run see one global batch, so the data do not depend on how many there are.
-
-    Args:
-        stream: the batches of all processes together.
-        rank: this process, 0 to world_size - 1.
-        world_size: number of processes, a divisor of the batch size.
-        batch_size: B, images over all processes.
+    run see one global batch, so the data do not depend on how many there are; their number divides
+    the batch size.
     """
 
-    def __init__(self, *, stream: BatchStream, rank: int, world_size: int, batch_size: int):
-        share = batch_size // world_size
+    def __init__(self, stream: BatchStream, *, rank: int, world_size: int):
+        share = stream.batch_size // world_size
         self._stream = stream
         self._slots = range(rank * share, (rank + 1) * share)
         self.start_iteration = 0
@@ -146,12 +141,7 @@ class StreamBatchSampler(torchdata.Sampler):
 
 
 class SeededMapDataset(torchdata.Dataset):
-    """Map data set dicts with the random numbers of the sample, not of the worker.
-
-    Args:
-        dataset: a map-style data set, or a wrapped list of dicts.
-        mapper: turns a dict into a model's input, as detectron2's DatasetMapper does.
-    """
+    """Map data set dicts with the random numbers of the sample, not of the worker."""
 
     def __init__(self, dataset: torchdata.Dataset, mapper: Callable[[dict], Any]):
         self._dataset = dataset
@@ -223,9 +213,7 @@ def build_train_loader(
     groups = _shape_groups(dataset) if aspect_ratio_grouping else None
     seed = seed if seed >= 0 else comm.shared_random_seed()
     stream = BatchStream(size=len(dataset), batch_size=total_batch_size, seed=seed, groups=groups)
-    sampler = StreamBatchSampler(
-        stream=stream, rank=comm.get_rank(), world_size=world_size, batch_size=total_batch_size
-    )
+    sampler = StreamBatchSampler(stream, rank=comm.get_rank(), world_size=world_size)
     contents = _contents(dataset) if isinstance(dataset, list) else {}
     if isinstance(dataset, list):
         dataset = DatasetFromList(dataset, copy=False)

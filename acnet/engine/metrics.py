@@ -16,9 +16,8 @@ WINDOW = 20  # iterations that detectron2's writers smooth over
 def recent_scalars(storage: EventStorage) -> dict[str, dict[str, Any]]:
     """Collect what the writers need to go on later: the last values of each scalar.
 
-    Returns:
-        For each name its last values as [value, iteration] and whether it is smoothed; plain
-        numbers and lists only, so that a checkpoint with it loads safely.
+    Of each name these are [value, iteration] and whether it is smoothed; plain numbers and lists
+    only, so that a checkpoint with it loads safely.
     """
     hints = storage.smoothing_hints()
     return {

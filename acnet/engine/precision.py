@@ -69,8 +69,8 @@ def choose_precision(amp: Any, device: torch.device) -> Precision:
             f"train.amp.enabled must be true, false or auto. Received {amp.enabled!r}. "
             "Set train.amp.enabled=auto."
         )
-    enabled = _is_fast(device) if amp.enabled == "auto" else amp.enabled
-    if not enabled:
+    is_fast = device.type != "cpu" or cpu_has_bfloat16()
+    if not (is_fast if amp.enabled == "auto" else amp.enabled):
         return Precision(device.type, None)
     dtype = _best_dtype(device) if amp.dtype == "auto" else _DTYPES.get(amp.dtype)
     if dtype is None:
@@ -85,10 +85,6 @@ def choose_precision(amp: Any, device: torch.device) -> Precision:
             "Set train.amp.dtype=auto or train.amp.enabled=false."
         )
     return Precision(device.type, dtype)
-
-
-def _is_fast(device: torch.device) -> bool:
-    return device.type != "cpu" or cpu_has_bfloat16()
 
 
 def _best_dtype(device: torch.device) -> torch.dtype:

@@ -32,11 +32,7 @@ def check_run(cfg: DictConfig, args: Namespace) -> None:
     """Check what a run is given, before anything is built, written or deleted.
 
     Device, precision, length, classes, data sets and weights: a mistake in them is told by one
-    line, as long as no log has begun.
-
-    Args:
-        cfg: the run's config, with its data sets registered.
-        args: of the command line.
+    line, as long as no log has begun. The data sets are registered before.
 
     Raises:
         UserError: something is missing or does not fit.
@@ -114,9 +110,7 @@ def prepare_run(cfg: DictConfig, args: Namespace) -> None:
     loggers, logs the command line, saves `config.yaml` (for a training) and seeds the random
     numbers that initialize the model.
 
-    Args:
-        cfg: the run's config; changed in place by `train.fast_dev_run`.
-        args: of the command line.
+    `train.fast_dev_run` changes the config in place.
 
     Raises:
         UserError: the output folder holds another run.
@@ -137,13 +131,7 @@ def prepare_run(cfg: DictConfig, args: Namespace) -> None:
 
 
 def compare_data(folder: Path, contents: Mapping[str, int | str], *, resume: bool) -> None:
-    """Keep what a run is trained on, and say so where a resumed one finds other data.
-
-    Args:
-        folder: of the run.
-        contents: of its loader.
-        resume: whether the run began earlier.
-    """
+    """Keep what a run is trained on, and say so where a resumed one finds other data."""
     path = folder / DATA_FILE
     if not resume or not path.is_file():
         write_json(path, dict(contents))

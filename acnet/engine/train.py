@@ -182,10 +182,7 @@ def build_report(
         model: which to evaluate.
         max_iter: of the run.
         resume: whether the best checkpoint in the output folder belongs to this run.
-        stop: asked before each batch of an evaluation.
-
-    Returns:
-        The hook; in the first process it has the writers.
+        stop: is asked before each batch of an evaluation.
     """
     writers, best, last_reported = [], None, -1
     if comm.is_main_process():

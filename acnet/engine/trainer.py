@@ -17,12 +17,10 @@ from acnet.errors import UserError
 
 
 def clip_gradients(optimizer: torch.optim.Optimizer, clip: Any) -> torch.optim.Optimizer:
-    """Let an optimizer clip gradients before each step, by detectron2's own clipping.
+    """Let an optimizer clip gradients before each step, in place, by detectron2's own clipping.
 
-    Args:
-        optimizer: changed in place.
-        clip: the config's `train.clip_gradients`, the keys of detectron2 in small letters: norm and
-            value are those of each parameter's gradient.
+    The config's `train.clip_gradients` has detectron2's keys in small letters: norm and value are
+    those of each parameter's gradient.
 
     Raises:
         UserError: there is no such clip_type.
@@ -43,13 +41,8 @@ class Trainer(SimpleTrainer):
     detectron2's AMPTrainer insists on CUDA. This one also saves the gradient scaler and the recent
     scalars, and names the images of a batch whose loss is not finite.
 
-    Args:
-        model: returns a dict of scalar losses in training; may be wrapped for several processes.
-        data_loader: endless.
-        optimizer: of the model's parameters.
-        precision: of the forward pass.
-        accumulate: in how many equal parts a batch goes through the model. The gradient is that of
-            the whole batch wherever a loss is a mean over images; BN sees a part at a time.
+    A batch may go through the model in equal parts, as many as `accumulate` says. The gradient is
+    that of the whole batch wherever a loss is a mean over images; BN sees a part at a time.
     """
 
     def __init__(
@@ -134,11 +127,9 @@ class Trainer(SimpleTrainer):
         return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave.
+        """Take over the state of a run with the same model and optimizer.
 
-        Args:
-            state_dict: of a run with the same model and optimizer. Its gradient scale is used
-                only if both runs scale gradients.
+        Its gradient scale is used only if both runs scale gradients.
         """
         super().load_state_dict(state_dict)
         self.next_iter = self.iter + 1

@@ -32,8 +32,6 @@ from acnet.modeling.own_cells import (
     whole_cells,
 )
 
-__all__ = ["FixedSizeDetector"]
-
 
 class FixedSizeDetector(nn.Module):
     """Inference of an `ACNet`, built from its own parts, on tiles of one size.
@@ -42,10 +40,7 @@ class FixedSizeDetector(nn.Module):
     """
 
     def __init__(self, model: GeneralizedRCNN, *, tile_px: int):
-        """
-        Args:
-            model: in evaluation mode.
-            tile_px: T.
+        """Take the parts of a model in evaluation mode, for tiles of T = `tile_px`.
 
         Raises:
             UserError: the model has parts that this does not know, or the size does not suit it.
@@ -62,10 +57,8 @@ class FixedSizeDetector(nn.Module):
         self.proposals = _FixedProposals(model.proposal_generator, grid_hw)
         self.detections = _FixedDetections(model.roi_heads)
         predictor = model.roi_heads.box_predictor
-        most, places = (
-            predictor.test_topk_per_image,
-            self.proposals.num_after * predictor.num_classes,
-        )
+        most = predictor.test_topk_per_image
+        places = self.proposals.num_after * predictor.num_classes
         self.soft_nms = {
             "method": predictor.soft_nms_method,
             "iou_threshold": predictor.test_nms_thresh,
@@ -267,26 +260,9 @@ def padded_nms(boxes_xyxy: Tensor, valid: Tensor, iou_threshold: float, max_pick
 
 
 def decode(deltas: Tensor, boxes_xyxy: Tensor, transform: Box2BoxTransform) -> Tensor:
-    """Move and scale boxes, as `transform.apply_deltas`.
-
-    Args:
-        deltas: (B, N, 4 * C), predicted.
-        boxes_xyxy: (B, N, 4).
-        transform: of the RPN or the heads.
-
-    Returns:
-        (B, N, C, 4) XYXY in float32.
-    """
-    weights = transform.weights
-    deltas = deltas.float().unflatten(2, (-1, 4))  # (B, N, C, 4)
-    boxes = boxes_xyxy.float()[:, :, None]
-    sizes = boxes[..., 2:] - boxes[..., :2]
-    centres = boxes[..., :2] + 0.5 * sizes
-    shifts = torch.stack([deltas[..., 0] / weights[0], deltas[..., 1] / weights[1]], dim=-1)
-    scales = torch.stack([deltas[..., 2] / weights[2], deltas[..., 3] / weights[3]], dim=-1)
-    centres = shifts * sizes + centres
-    half = 0.5 * (torch.exp(scales.clamp(max=transform.scale_clamp)) * sizes)
-    return torch.cat([centres - half, centres + half], dim=-1)
+    """Move and scale boxes (B, N, 4) by deltas (B, N, 4 * C) to (B, N, C, 4) in float32."""
+    decoded = transform.apply_deltas(deltas.flatten(0, 1), boxes_xyxy.flatten(0, 1))
+    return decoded.view(*deltas.shape[:2], -1, 4)
 
 
 def clip(boxes_xyxy: Tensor, sizes_hw: Tensor) -> Tensor:

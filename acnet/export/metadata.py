@@ -2,11 +2,7 @@
 
 The texts are in the metadata of an ONNX file:
 
-  format       "acnet export", and `version`
-  config       yaml of the model and of what prediction needs
-  classes      JSON list of names, by class index
-  count_model  JSON as `acnet calibrate` writes it; absent where counts were not fitted
-  card         Markdown for people
+  format       "acnet export", and the texts of a bundle (see `acnet.checkpoint.bundle`)
   export       JSON of `ExportSettings`
   input        JSON for programs without acnet: channel order, mean, deviation, how to pad
 
@@ -21,24 +17,21 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from acnet.errors import UserError, printable
+from acnet.errors import UserError
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
     from acnet.checkpoint.bundle import Bundle
-    from acnet.evaluation.count_model import CountModel
 
 ONNX = ".onnx"
 INPUT_NAMES = ("images", "sizes_hw", "parts_xyxy")
 OUTPUT_NAMES = ("boxes", "scores", "classes")
 FORMAT = "acnet export"
-VERSION = "1"
 MOST_TILE_PX = 8192
 MOST_BATCH = 1024
 MOST_BATCH_PIXELS = 1 << 28  # of all tiles together: 800 MB as bytes, 3 GB as float32
@@ -149,17 +142,6 @@ class ExportSettings:
     versions: Mapping[str, str]
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExportContents:
-    """All texts of an exported file; the first four are those of a bundle of weights."""
-
-    config: str
-    class_names: tuple[str, ...]
-    count_model: "CountModel | None"
-    card: str
-    settings: ExportSettings
-
-
 def check_size(tile_px: int, batch: int) -> str | None:
     """Return what is wrong with a size of tiles and their number at once, or None."""
     if not 1 <= tile_px <= MOST_TILE_PX:
@@ -169,7 +151,7 @@ def check_size(tile_px: int, batch: int) -> str | None:
     return None
 
 
-def read_export(path: str | os.PathLike) -> ExportContents:
+def read_export(path: str | os.PathLike) -> "Bundle":
     """Read what an exported file says, without building or running its model.
 
     Raises:
@@ -178,62 +160,24 @@ def read_export(path: str | os.PathLike) -> ExportContents:
     Example:
         read_export("model.onnx").class_names  # ("acne",)
     """
-    from acnet.safe_config import check_class_names
+    from acnet.checkpoint.bundle import parse_bundle
 
     path = Path(path)
     texts = read_texts(path)
+    unusable = partial(_unusable, path)
     if texts.get("format") != FORMAT:
-        raise _unusable(path, "which another program made")
-    if texts.get("version") != VERSION:
-        raise _unusable(path, f"of version {texts.get('version')!r}, where {VERSION} is known")
-    missing = {"config", "classes", "card", "export"} - texts.keys()
-    if missing:
-        raise _unusable(path, f"without {', '.join(sorted(missing))}")
-    count_model = None
-    if "count_model" in texts:
-        from acnet.evaluation.count_model import parse_count_model
-
-        count_model = parse_count_model(texts["count_model"], source=str(path))
-    return ExportContents(
-        config=texts["config"],
-        class_names=check_class_names(
-            _parse(path, "classes", texts["classes"], list), source=str(path)
-        ),
-        count_model=count_model,
-        card=printable(texts["card"]),
-        settings=_settings(path, texts["export"]),
-    )
-
-
-def export_config(path: str | os.PathLike) -> "DictConfig":
-    """Return an exported file's config, read as safely as a saved one.
-
-    Raises:
-        UserError: as `read_export`, or the config builds what is no part of a detector.
-    """
-    from acnet.safe_config import parse_saved_config
-
-    contents = read_export(path)
-    cfg = parse_saved_config(contents.config, source=str(path))
-    cfg.class_names = list(contents.class_names)
-    return cfg
-
-
-def texts_beside(path: Path) -> "ExportContents | Bundle | None":
-    """Return what an exported file or a bundle says beside its numbers, or None for a checkpoint.
-
-    Raises:
-        UserError: the file cannot be read.
-    """
-    if path.suffix == ONNX:
-        return read_export(path)
-    from acnet.checkpoint.bundle import is_bundle, read_bundle
-
-    return read_bundle(path) if is_bundle(path) else None
+        raise unusable("which another program made")
+    bundle = parse_bundle(texts, source=str(path), unusable=unusable, also=["export"])
+    return dataclasses.replace(bundle, settings=_settings(path, texts["export"]))
 
 
 def _settings(path: Path, text: str) -> ExportSettings:
-    values = _parse(path, "export", text, dict)
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        raise _unusable(path, f"whose export is {text[:40]!r}")
     if values.get("soft_nms", "inside") != "inside" or values.get("precision") == "bfloat16":
         raise _unusable(path, "which an earlier version made without Soft-NMS or in bfloat16")
     fields = [field.name for field in dataclasses.fields(ExportSettings)]
@@ -249,16 +193,6 @@ def _settings(path: Path, text: str) -> ExportSettings:
     if fault:
         raise _unusable(path, f"in whose settings are {fault}")
     return settings
-
-
-def _parse(path: Path, name: str, text: str, kind: type) -> Any:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, kind) or not all(isinstance(one, str) for one in value):
-        raise _unusable(path, f"whose {name} is {text[:40]!r}")
-    return value
 
 
 def _unusable(path: Path, fault: str) -> UserError:

@@ -9,16 +9,14 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from omegaconf import DictConfig
-from torch import Tensor, nn
+from torch import nn
 from torch.export import Dim, ExportedProgram
 
 from acnet.checkpoint import load_trained_weights
-from acnet.checkpoint.bundle import make_card
-from acnet.config import prediction_config
+from acnet.checkpoint.bundle import Bundle, is_bundle, make_bundle, read_bundle
 from acnet.data.register import classes_of
 from acnet.engine.train import build_model
 from acnet.errors import UserError
@@ -29,11 +27,8 @@ from acnet.export.metadata import (
     INPUT_NAMES,
     MOST_BATCH,
     OUTPUT_NAMES,
-    VERSION,
-    ExportContents,
     ExportSettings,
     check_size,
-    texts_beside,
 )
 from acnet.files import atomic_write, file_sha256
 from acnet.photos.results import versions
@@ -52,7 +47,7 @@ def export_model(
     batch: int = 0,
     name: str,
     count_model: CountModel | None = None,
-) -> ExportContents:
+) -> None:
     """Write a trained model as an ONNX file in float32, with Soft-NMS inside.
 
     Args:
@@ -63,9 +58,6 @@ def export_model(
         batch: tiles that go through at once; 0 for any number.
         name: of weights and config, for people.
         count_model: fitted to this model; None for that of the bundle.
-
-    Returns:
-        What the file says about itself.
 
     Raises:
         UserError: the weights do not fit, or the model or a size cannot be exported.
@@ -86,74 +78,43 @@ def export_model(
     program = to_program(
         FixedSizeDetector(model, tile_px=tile_px).eval(), tile_px=tile_px, batch=batch
     )
-    texts = texts_beside(Path(weights))
-    if texts is not None and count_model is None:
-        config, card, count_model = texts.config, texts.card, texts.count_model
-        class_names = texts.class_names
+    if count_model is None and is_bundle(weights):
+        bundle = read_bundle(weights)
     else:
-        config, class_names = prediction_config(cfg), tuple(classes_of(cfg))
-        card = make_card(model, list(class_names), count_model, half=False)
-    contents = ExportContents(
-        config=config,
-        class_names=class_names,
-        count_model=count_model,
-        card=card,
-        settings=ExportSettings(
-            name=name,
-            tile_px=tile_px,
-            batch=batch,
-            weights_sha256=file_sha256(weights),
-            versions=dict(versions(_PACKAGES)),
-        ),
+        _, bundle = make_bundle(cfg, model, classes_of(cfg), count_model=count_model)
+    settings = ExportSettings(
+        name=name,
+        tile_px=tile_px,
+        batch=batch,
+        weights_sha256=file_sha256(weights),
+        versions=dict(versions(_PACKAGES)),
     )
-    write_onnx(output, program, metadata_texts(contents))
-    return contents
+    write_onnx(output, program, metadata_texts(dataclasses.replace(bundle, settings=settings)))
 
 
 def to_program(detector: nn.Module, *, tile_px: int, batch: int) -> ExportedProgram:
-    """Make a program of `torch.export` of a `FixedSizeDetector`.
+    """Make a program of `torch.export` of a `FixedSizeDetector` in evaluation mode.
 
-    Args:
-        detector: in evaluation mode.
-        tile_px: side of its tiles.
-        batch: tiles of a batch; 0 for any number.
+    Its inputs are tiles (B, 3, T, T) uint8, and in float32 their sizes (B, 2) and parts (B, 4).
     """
-    example = example_inputs(batch or 2, tile_px)  # 1 would be taken for a constant
+    example = batch or 2  # 1 would be taken for a constant
+    inputs = (
+        torch.zeros(example, 3, tile_px, tile_px, dtype=torch.uint8),
+        torch.full((example, 2), float(tile_px)),
+        torch.tensor([0.0, 0.0, tile_px, tile_px]).repeat(example, 1),
+    )
     open_batch = {0: Dim("batch", min=1, max=MOST_BATCH)}
     shapes = None if batch else tuple(open_batch for _ in INPUT_NAMES)
     with torch.no_grad(), warnings.catch_warnings():
         # Torch deprecates what torchvision calls.
         warnings.filterwarnings("ignore", category=FutureWarning)
-        return torch.export.export(detector, example, dynamic_shapes=shapes)
+        return torch.export.export(detector, inputs, dynamic_shapes=shapes)
 
 
-def example_inputs(batch: int, tile_px: int) -> tuple[Tensor, ...]:
-    """Return blank tiles (B, 3, T, T) uint8, and in float32 their sizes (B, 2), parts (B, 4)."""
-    images = torch.zeros(batch, 3, tile_px, tile_px, dtype=torch.uint8)
-    sizes_hw = torch.full((batch, 2), float(tile_px))
-    parts_xyxy = torch.tensor([0.0, 0.0, tile_px, tile_px]).repeat(batch, 1)
-    return images, sizes_hw, parts_xyxy
-
-
-def metadata_texts(contents: ExportContents) -> dict[str, str]:
+def metadata_texts(bundle: Bundle) -> dict[str, str]:
     """Return the texts to store in a file, by name; see `acnet.export.metadata`."""
-    cfg = parse_saved_config(contents.config, source="the config")
-    texts = {
-        "format": FORMAT,
-        "version": VERSION,
-        "config": contents.config,
-        "classes": json.dumps(contents.class_names, ensure_ascii=False),
-        "card": contents.card,
-        "export": json.dumps(dataclasses.asdict(contents.settings), sort_keys=True),
-        "input": json.dumps(_input_for_programs(cfg, contents.settings.tile_px)),
-    }
-    if contents.count_model is not None:
-        texts["count_model"] = contents.count_model.to_json()
-    return texts
-
-
-def _input_for_programs(cfg: DictConfig, tile_px: int) -> dict[str, Any]:
-    return {
+    cfg, tile_px = parse_saved_config(bundle.config, source="the config"), bundle.settings.tile_px
+    for_programs = {
         "images": f"(B, 3, {tile_px}, {tile_px}) uint8, {cfg.model.input_format}; smaller pictures "
         "at the top left; the file normalises them itself",
         "sizes_hw": "(B, 2) float32, height and width of the picture in each tile",
@@ -166,16 +127,15 @@ def _input_for_programs(cfg: DictConfig, tile_px: int) -> dict[str, Any]:
         "outputs": "boxes (B, N, 4) XYXY pixels, scores (B, N), classes (B, N); a score of -1 "
         "marks a place without a detection",
     }
+    return {
+        **bundle.texts(FORMAT),
+        "export": json.dumps(dataclasses.asdict(bundle.settings), sort_keys=True),
+        "input": json.dumps(for_programs),
+    }
 
 
 def write_onnx(path: Path, program: ExportedProgram, texts: Mapping[str, str]) -> None:
-    """Write an ONNX file, whole or not at all, without a name of this machine's folders.
-
-    Args:
-        path: of the file.
-        program: of `to_program`.
-        texts: by name.
-    """
+    """Write an ONNX file, whole or not at all, without a name of this machine's folders."""
     with _quiet():
         converted = torch.onnx.export(
             program,
@@ -202,15 +162,11 @@ def write_onnx(path: Path, program: ExportedProgram, texts: Mapping[str, str]) -
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep back what the exporter tells its own developers."""
-    names = ("onnxscript", "onnx_ir", "torch.onnx")
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [one.level for one in loggers]
-    for one in loggers:
-        one.setLevel(logging.ERROR)
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for one, level in zip(loggers, levels, strict=True):
-            one.setLevel(level)
+        logging.disable(disabled)

@@ -22,13 +22,13 @@ from detectron2.modeling.postprocessing import detector_postprocess
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
 
+from acnet.config import load_config
 from acnet.engine.precision import Precision, resolve_device
 from acnet.errors import UserError
 from acnet.export.metadata import (
     INPUT_NAMES,
     ExportSettings,
     choose_engine,
-    export_config,
     read_export,
 )
 from acnet.inference.runtimes import (
@@ -321,7 +321,7 @@ def load_exported_model(
     """
     path = Path(path)
     name = choose_engine(engine, path)
-    settings, cfg = read_export(path).settings, export_config(path)
+    settings, cfg = read_export(path).settings, load_config(path)
     chosen = "float32" if precision in _AS_EXPORTED else precision
     able = tuple(OPENVINO_HINTS) if name == "openvino" else ("float32",)
     if chosen not in able:

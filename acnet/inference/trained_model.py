@@ -17,8 +17,8 @@ from detectron2.config import instantiate
 from detectron2.data import transforms as T
 from omegaconf import DictConfig, OmegaConf
 
-from acnet.checkpoint.bundle import bundle_config, is_bundle, read_bundle, resolve_weights
-from acnet.checkpoint.safe_load import load_trained_weights
+from acnet.checkpoint import load_trained_weights
+from acnet.checkpoint.bundle import is_bundle, read_bundle, resolve_weights
 from acnet.config import change_config, config_of, load_config
 from acnet.engine.precision import choose_precision, resolve_device
 from acnet.errors import UserError
@@ -187,9 +187,6 @@ def load_model(
 def _config(weights: Path, config: Config | None, overrides: Sequence[str]) -> DictConfig:
     if isinstance(config, DictConfig):
         return change_config(copy.deepcopy(config), overrides) if overrides else config
-    if config is None and is_bundle(weights):
-        held = bundle_config(weights)
-        return change_config(held, overrides) if overrides else held
     return load_config(config_of(weights) if config is None else config, overrides)
 
 

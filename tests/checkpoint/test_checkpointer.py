@@ -1,4 +1,4 @@
-"""Saving, resuming, falling back, fine-tuning."""
+"""Saving, resuming, falling back to an older checkpoint, fine-tuning."""
 
 import copy
 import logging
@@ -8,15 +8,13 @@ import numpy as np
 import pytest
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
-from detectron2.engine.hooks import PeriodicCheckpointer
 from detectron2.layers import FrozenBatchNorm2d
 from detectron2.utils import comm
 from safetensors.torch import save_model
 from torch import nn
 
-from acnet.checkpoint import ACNetCheckpointer
-from acnet.errors import UnsafeFileError, WeightsMismatchError
-from acnet.errors import UserError as UserError
+from acnet.checkpoint import ACNetCheckpointer, load_trained_weights
+from acnet.errors import UnreadableFileError, UnsafeFileError, UserError, WeightsMismatchError
 from tests.checkpoint.weights_files import Detector, resumed_iteration, save_iterations
 
 NAME = "acnet.checkpoint.checkpointer"
@@ -24,6 +22,12 @@ NAME = "acnet.checkpoint.checkpointer"
 
 def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+def with_optimizer(folder: Path) -> tuple[nn.Module, torch.optim.Optimizer, ACNetCheckpointer]:
+    model = nn.Linear(4, 4)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    return model, optimizer, ACNetCheckpointer(model, folder, optimizer=optimizer)
 
 
 def train_step(model: nn.Module, optimizer: torch.optim.Optimizer) -> float:
@@ -34,34 +38,25 @@ def train_step(model: nn.Module, optimizer: torch.optim.Optimizer) -> float:
     return loss.item()
 
 
-def test_resuming_continues_with_the_same_losses(tmp_path):
-    """Three steps, then two more: unbroken, and resumed in a fresh process' objects."""
-    model = nn.Linear(4, 4)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+def test_resuming_continues_with_the_same_losses_and_a_start_takes_the_weights_alone(tmp_path):
+    model, optimizer, checkpointer = with_optimizer(tmp_path)
+    assert not checkpointer.has_checkpoint()
+    assert checkpointer.resume_or_load("", resume=True) == {}
     for _ in range(3):
         train_step(model, optimizer)
-    ACNetCheckpointer(model, tmp_path, optimizer=optimizer).save("model_0000002", iteration=2)
+    checkpointer.save("model_0000002", iteration=2)
+    saved = copy.deepcopy(model.state_dict())
     unbroken = [train_step(model, optimizer) for _ in range(2)]
 
-    model = nn.Linear(4, 4)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    checkpointer = ACNetCheckpointer(model, tmp_path, optimizer=optimizer)
+    model, optimizer, checkpointer = with_optimizer(tmp_path)
     assert checkpointer.resume_or_load("", resume=True) == {"iteration": 2}
     assert checkpointer.report.is_complete
     assert [train_step(model, optimizer) for _ in range(2)] == unbroken
 
-
-def test_without_resume_only_weights_are_loaded(tmp_path):
-    model = nn.Linear(4, 4)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    train_step(model, optimizer)
-    ACNetCheckpointer(model, tmp_path / "first", optimizer=optimizer).save("model_final")
-    fresh = nn.Linear(4, 4)
-    second = torch.optim.SGD(fresh.parameters(), lr=0.01, momentum=0.9)
-    checkpointer = ACNetCheckpointer(fresh, tmp_path / "second", optimizer=second)
-    checkpointer.resume_or_load(str(tmp_path / "first" / "model_final.pth"), resume=True)
-    torch.testing.assert_close(fresh.state_dict(), model.state_dict())
-    assert not second.state
+    model, optimizer, checkpointer = with_optimizer(tmp_path / "another")
+    checkpointer.resume_or_load(str(tmp_path / "model_0000002.pth"), resume=True)
+    torch.testing.assert_close(model.state_dict(), saved)
+    assert not optimizer.state
 
 
 def test_detectron2s_checkpointer_reads_ours_and_we_read_its(tmp_path):
@@ -74,66 +69,98 @@ def test_detectron2s_checkpointer_reads_ours_and_we_read_its(tmp_path):
     assert ACNetCheckpointer(model, tmp_path).resume_or_load("", resume=True) == {"iteration": 4}
 
 
-def test_periodic_checkpointer_keeps_the_last_ones_and_the_tagged_one(tmp_path):
-    checkpointer = ACNetCheckpointer(nn.Linear(4, 4), tmp_path)
-    periodic = PeriodicCheckpointer(checkpointer, period=2, max_iter=9, max_to_keep=2)
-    for iteration in range(9):
-        periodic.step(iteration)
-        if checkpointer.has_checkpoint():
-            assert Path(checkpointer.get_checkpoint_file()).is_file()
-    assert files(tmp_path) == [
-        "last_checkpoint",
-        "model_0000005.pth",
-        "model_0000007.pth",
-        "model_final.pth",
-    ]
-    assert (tmp_path / "last_checkpoint").read_text() == "model_final.pth"
-
-
-def test_other_processes_and_runs_without_a_folder_save_nothing(tmp_path):
-    ACNetCheckpointer(nn.Linear(1, 1), tmp_path, save_to_disk=False).save("model_final")
-    ACNetCheckpointer(nn.Linear(1, 1)).save("model_final")
+def test_what_is_not_saved(tmp_path):
+    model = nn.Linear(4, 4)
+    ACNetCheckpointer(model, tmp_path, save_to_disk=False).save("model_final")  # another process
+    ACNetCheckpointer(model).save("model_final")  # no folder
+    with pytest.raises(ValueError, match="no folder"):
+        ACNetCheckpointer(model, tmp_path).save("sub/model")
     assert files(tmp_path) == []
-
-
-def test_what_could_not_be_loaded_again_is_refused_when_saving(tmp_path):
     save_iterations(tmp_path, 1)
-    checkpointer = ACNetCheckpointer(nn.Linear(4, 4), tmp_path)
     with pytest.raises(UnsafeFileError, match=r"model_2\.pth is not written.*scalar"):
-        checkpointer.save("model_2", best=np.float64(3.0))
+        ACNetCheckpointer(model, tmp_path).save("model_2", best=np.float64(3.0))
     assert files(tmp_path) == ["last_checkpoint", "model_0000001.pth"]
     assert resumed_iteration(tmp_path) == 1
 
 
-def test_a_name_with_a_folder_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="no folder"):
-        ACNetCheckpointer(nn.Linear(1, 1), tmp_path).save("sub/model")
+@pytest.mark.parametrize("damage", ["missing", "truncated", "empty", "hostile"])
+def test_falls_back_loudly_to_the_newest_older_checkpoint(tmp_path, caplog, damage):
+    save_iterations(tmp_path, 8, 9, 10, 100)
+    (tmp_path / "model_0000010.pth").write_bytes(b"PK\x03\x04")  # damaged as well
+    last = tmp_path / "model_0000100.pth"
+    if damage == "missing":
+        last.unlink()
+    elif damage == "hostile":
+        torch.save({"model": {}, "x": Path}, last)
+    else:
+        last.write_bytes(last.read_bytes()[: 700 if damage == "truncated" else 0])
+    with caplog.at_level(logging.WARNING, NAME):
+        assert resumed_iteration(tmp_path) == 9
+    assert "model_0000009.pth in place of" in caplog.messages[-1]
+    assert "model_0000100.pth" in caplog.messages[-1]
 
 
-def test_a_first_run_starts_from_nothing(tmp_path):
-    checkpointer = ACNetCheckpointer(nn.Linear(4, 4), tmp_path / "new")
-    assert not checkpointer.has_checkpoint()
-    assert checkpointer.resume_or_load("", resume=True) == {}
+def test_newest_is_by_iteration_not_by_name_or_time(tmp_path):
+    save_iterations(tmp_path, 20, 3)
+    model = nn.Linear(4, 4)
+    nn.init.constant_(model.weight, 30)
+    ACNetCheckpointer(model, tmp_path).save("model_best", iteration=30)
+    save_iterations(tmp_path, 5)
+    (tmp_path / "model_0000005.pth").unlink()
+    assert resumed_iteration(tmp_path) == 30
 
 
-def test_resuming_another_model_is_an_error(tmp_path):
+def test_each_checkpoint_is_tried_once(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    save_iterations(Path("run"), 1, 2)
+    Path("run/model_0000002.pth").write_bytes(b"")
+    with caplog.at_level(logging.WARNING, NAME):
+        ACNetCheckpointer(nn.Linear(4, 4), "./run").resume_or_load("", resume=True)
+    assert [message.count("Cannot resume") for message in caplog.messages] == [1, 0]
+
+
+def test_no_readable_checkpoint_is_an_error_with_a_remedy(tmp_path):
+    save_iterations(tmp_path, 1, 2)
+    for path in tmp_path.glob("*.pth"):
+        path.write_bytes(b"")
+    with pytest.raises(UnreadableFileError, match=r"model_0000002.*model_0000001.*output_dir"):
+        ACNetCheckpointer(nn.Linear(4, 4), tmp_path).resume_or_load("", resume=True)
+
+
+def test_a_lost_tag_falls_back_to_the_newest(tmp_path, caplog):
+    save_iterations(tmp_path, 1, 2)
+    (tmp_path / "last_checkpoint").unlink()
+    torch.save({"model": {}, "iteration": 9}, tmp_path / "features.pth")  # no checkpoint of a run
+    with caplog.at_level(logging.WARNING, NAME):
+        assert resumed_iteration(tmp_path) == 2
+    assert "No last_checkpoint" in caplog.text
+
+
+def test_ranks_that_start_from_different_files_are_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(comm, "all_gather", lambda source: [source, ""])
     save_iterations(tmp_path, 1)
-    model = nn.Sequential(nn.Linear(4, 4))
-    with pytest.raises(WeightsMismatchError):
+    with pytest.raises(UserError, match="file system that all machines share"):
+        ACNetCheckpointer(nn.Linear(4, 4), tmp_path).resume_or_load("", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("trained", "model", "message"),
+    [
+        (nn.Linear(4, 4), nn.Sequential(nn.Linear(4, 4)), "share names and shapes"),
+        (nn.Linear(4, 4), nn.Linear(4, 5), r"share names and shapes.*names, such as bias, weight"),
+        (Detector(), Detector(num_classes=20), r"cls_score\.bias \(2,\), not \(21,\).*config"),
+        (nn.Linear(4, 4, bias=False), nn.Linear(4, 4), "not in the file: bias; not in the model"),
+        (nn.Linear(4, 4), nn.Linear(4, 4, bias=False), r"not in the model: bias\. "),
+    ],
+)
+def test_weights_of_another_model_are_refused_where_all_must_fit(tmp_path, trained, model, message):
+    ACNetCheckpointer(trained, tmp_path).save("model_final")
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(WeightsMismatchError, match=rf"{message}.*"):
         ACNetCheckpointer(model, tmp_path).resume_or_load("", resume=True)
-    wider = nn.Linear(4, 5)
-    before = copy.deepcopy(wider.state_dict())
-    nn.init.zeros_(wider.bias)
-    before = copy.deepcopy(wider.state_dict())
-    with pytest.raises(WeightsMismatchError, match="share names and shapes"):
-        ACNetCheckpointer(wider, tmp_path).resume_or_load("", resume=True)
-    torch.testing.assert_close(wider.state_dict(), before)
-
-
-def test_resuming_with_another_head_names_the_difference(tmp_path):
-    ACNetCheckpointer(Detector(), tmp_path).save("model_final")
-    with pytest.raises(WeightsMismatchError, match=r"cls_score\.bias \(2,\), not \(21,\).*config"):
-        ACNetCheckpointer(Detector(num_classes=20), tmp_path).resume_or_load("", resume=True)
+    with pytest.raises(WeightsMismatchError, match=rf"{message}.*"):
+        load_trained_weights(model, tmp_path / "model_final.pth")
+    torch.testing.assert_close(model.state_dict(), before)
 
 
 def test_fine_tuning_for_other_classes_loads_the_rest_and_says_so(tmp_path, caplog):
@@ -146,7 +173,7 @@ def test_fine_tuning_for_other_classes_loads_the_rest_and_says_so(tmp_path, capl
     torch.testing.assert_close(model.roi_heads.box_predictor.state_dict(), head)
     torch.testing.assert_close(model.backbone.state_dict(), trained.backbone.state_dict())
     predictor = "roi_heads.box_predictor"
-    assert [one.name for one in checkpointer.report.mismatched] == [
+    assert list(checkpointer.report.mismatched) == [
         f"{predictor}.{layer}.{field}"
         for layer in ("bbox_pred", "cls_score")
         for field in ("bias", "weight")
@@ -161,11 +188,8 @@ def test_partly_matching_checkpoint_is_reported_both_ways(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, NAME):
         checkpointer.load(str(tmp_path / "part.pth"))
     assert checkpointer.report.unused == ("old.weight",)
-    assert [name for part in checkpointer.report.random for name in part.names] == [
-        "0.bias",
-        "1.bias",
-        "1.weight",
-    ]
+    random = [name for part in checkpointer.report.random for name in part.names]
+    assert random == ["0.bias", "1.bias", "1.weight"]
     assert "old.weight" in caplog.text
     assert "1.bias" in caplog.text
     torch.testing.assert_close(model[0].weight.detach(), torch.ones(2, 2))
@@ -183,18 +207,13 @@ def test_what_is_reported_as_random_is_left_as_it_is(tmp_path):
     torch.testing.assert_close(norm.running_mean, torch.full((2,), 5.0))
 
 
-def test_a_checkpoint_of_something_else_is_refused(tmp_path):
-    torch.save({"encoder.weight": torch.ones(2, 2)}, tmp_path / "other.pth")
-    with pytest.raises(WeightsMismatchError, match=r"other\.pth.*encoder\.weight"):
-        ACNetCheckpointer(Detector()).load(str(tmp_path / "other.pth"))
-
-
 def test_prefix_of_data_parallel_is_dropped(tmp_path):
     state = {f"module.{name}": value + 1 for name, value in nn.Linear(2, 2).state_dict().items()}
     torch.save(state, tmp_path / "ddp.pth")
     checkpointer = ACNetCheckpointer(nn.Linear(2, 2))
     checkpointer.load(str(tmp_path / "ddp.pth"))
     assert checkpointer.report.is_complete
+    load_trained_weights(nn.Linear(2, 2), tmp_path / "ddp.pth")
 
 
 def test_safetensors_with_a_shared_stem(tmp_path):
@@ -205,18 +224,16 @@ def test_safetensors_with_a_shared_stem(tmp_path):
     checkpointer.load(str(tmp_path / "model.safetensors"))
     assert checkpointer.report.is_complete
     torch.testing.assert_close(model.state_dict(), trained.state_dict())
-
-
-def test_a_stem_of_its_own_that_the_file_lacks_is_reported(tmp_path):
-    save_model(Detector(), tmp_path / "model.safetensors")
     checkpointer = ACNetCheckpointer(Detector(share_stem=False))
     checkpointer.load(str(tmp_path / "model.safetensors"))
-    (part,) = checkpointer.report.random
+    (part,) = checkpointer.report.random  # the stem that the file lacks
     assert (part.group, len(part.names)) == ("ResNet", 5)
 
 
-def test_ranks_that_start_from_different_files_are_an_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(comm, "all_gather", lambda source: [source, ""])
-    save_iterations(tmp_path, 1)
-    with pytest.raises(UserError, match="file system that all machines share"):
-        ACNetCheckpointer(nn.Linear(4, 4), tmp_path).resume_or_load("", resume=True)
+@pytest.mark.parametrize("average", [torch.ones(1), {}, {"weight": torch.ones(4, 4)}])
+def test_what_is_called_ema_and_is_no_average_of_the_model_is_left_out(tmp_path, average):
+    model = nn.Linear(4, 4)
+    torch.save({"model": model.state_dict(), "ema": average}, tmp_path / "a.pth")
+    fresh = nn.Linear(4, 4)
+    load_trained_weights(fresh, tmp_path / "a.pth")
+    torch.testing.assert_close(fresh.state_dict(), model.state_dict())

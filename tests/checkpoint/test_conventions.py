@@ -6,10 +6,9 @@ import shlex
 
 import pytest
 import torch
-from detectron2.modeling.backbone.resnet import BasicBlock
 
 from acnet.checkpoint import ACNetCheckpointer
-from acnet.errors import WeightsMismatchError
+from acnet.errors import UnreadableFileError, WeightsMismatchError
 from tests.checkpoint.weights_files import (
     MSRA_INPUT,
     TORCHVISION_INPUT,
@@ -22,7 +21,7 @@ from tests.checkpoint.weights_files import (
 
 
 def refusal(model, path) -> list[str]:
-    """The overrides that the error ends with."""
+    """Return the overrides that the error ends with."""
     with pytest.raises(WeightsMismatchError) as error:
         ACNetCheckpointer(model).load(str(path))
     return shlex.split(str(error.value).rpartition("override ")[2])
@@ -40,31 +39,17 @@ def test_torchvision_weights_in_a_model_for_msra(tmp_path):
     ]
 
 
-def test_msra_weights_in_a_model_for_torchvision(tmp_path):
-    path = write_msra_pickle(tmp_path / "R-50.pkl", random_weights(), affine=False)
-    model = Detector(input_settings=TORCHVISION_INPUT, stride_in_1x1=False)
-    overrides = refusal(model, path)
-    assert overrides[:2] == ["model.input_format=BGR", "model.pixel_mean=[103.53,116.28,123.675]"]
-    assert overrides[2] == "model.pixel_std=[1,1,1]"
-    assert len(overrides) == 6
-
-
 @pytest.mark.parametrize(
-    ("field", "value"),
-    [("input_format", "RGB"), ("pixel_mean", (103.53, 116.28, 120.0)), ("pixel_std", (2.0,) * 3)],
+    ("change", "override"),
+    [
+        ({"input_format": "RGB"}, "model.input_format=BGR"),
+        ({"pixel_mean": (103.53, 116.28, 120.0)}, "model.pixel_mean=[103.53,116.28,123.675]"),
+        ({"pixel_std": (2.0,) * 3}, "model.pixel_std=[1,1,1]"),
+    ],
 )
-def test_each_setting_is_checked(tmp_path, field, value):
+def test_each_setting_is_checked(tmp_path, change, override):
     path = write_msra_pickle(tmp_path / "R-50.pkl", random_weights(), affine=False)
-    model = Detector(input_settings=MSRA_INPUT | {field: value})
-    assert [one.partition("=")[0] for one in refusal(model, path)] == [f"model.{field}"]
-
-
-def test_basic_blocks_have_no_stride_to_check(tmp_path):
-    weights = random_weights(BasicBlock)
-    torch.save(torchvision_state(weights), tmp_path / "r18.pth")
-    model = Detector(BasicBlock, input_settings=TORCHVISION_INPUT)
-    ACNetCheckpointer(model).load(str(tmp_path / "r18.pth"))
-    assert_all_filled(model, weights)
+    assert refusal(Detector(input_settings=MSRA_INPUT | change), path) == [override]
 
 
 @pytest.mark.parametrize("author", ["torchvision", "Caffe2", "MSRA"])
@@ -78,9 +63,10 @@ def test_the_author_decides_where_the_names_are_detectron2s(tmp_path, author):
     assert refusal(model, path)[0] == f"model.input_format={'BGR' if is_msra else 'RGB'}"
 
 
-def test_unknown_author_is_a_warning(tmp_path, caplog):
+@pytest.mark.parametrize("author", [None, "somebody", ["MSRA"]])
+def test_unknown_author_is_a_warning(tmp_path, caplog, author):
     weights, model = random_weights(), Detector()
-    torch.save(weights, tmp_path / "r50.pth")
+    torch.save({"model": weights, "__author__": author}, tmp_path / "r50.pth")
     with caplog.at_level(logging.WARNING):
         ACNetCheckpointer(model).load(str(tmp_path / "r50.pth"))
     assert_all_filled(model, weights)
@@ -96,3 +82,38 @@ def test_our_own_checkpoints_carry_their_conventions(tmp_path):
     assert "model.roi_heads.res5.stride_in_1x1=True" in overrides
     rest = ACNetCheckpointer(Detector()).load(str(tmp_path / "model_final.pth"))
     assert rest == {}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"unknown": 1},
+        {"name": 1},
+        {"input_format": ["BGR"]},
+        {"pixel_mean": 5},
+        {"pixel_mean": ("a", "b", "c")},
+        {"pixel_std": torch.ones(3)},
+        {"stride_in_1x1": "no"},
+        None,
+    ],
+)
+def test_conventions_of_a_strange_checkpoint_are_checked(tmp_path, change):
+    path = tmp_path / "model_final.pth"
+    ACNetCheckpointer(Detector(), tmp_path).save("model_final")
+    content = torch.load(path, weights_only=True)
+    conventions = content["input_conventions"]
+    content["input_conventions"] = None if change is None else {**conventions, **change}
+    torch.save(content, path)
+    with pytest.raises(UnreadableFileError, match=r"model_final\.pth, where they are"):
+        ACNetCheckpointer(Detector()).load(str(path))
+
+
+def test_what_a_file_says_does_not_command_the_console(tmp_path):
+    path = tmp_path / "model_final.pth"
+    ACNetCheckpointer(Detector(), tmp_path).save("model_final")
+    content = torch.load(path, weights_only=True)
+    content["input_conventions"].update(name="\x1b[2J", input_format="\x1b[31m")
+    torch.save(content, path)
+    with pytest.raises(WeightsMismatchError) as error:
+        ACNetCheckpointer(Detector()).load(str(path))
+    assert "\x1b" not in str(error.value)

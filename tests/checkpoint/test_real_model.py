@@ -8,7 +8,7 @@ from detectron2.config import instantiate
 from detectron2.modeling.backbone import ResNet
 from detectron2.modeling.backbone.resnet import BasicStem
 
-from acnet.checkpoint import ACNetCheckpointer
+from acnet.checkpoint import ACNetCheckpointer, LoadReport
 from acnet.config import load_config
 from acnet.errors import WeightsMismatchError
 from acnet.modeling import make_resnet_stages
@@ -56,13 +56,21 @@ def weights() -> dict[str, torch.Tensor]:
     return {name: torch.rand(value.shape) + 0.1 for name, value in resnet.state_dict().items()}
 
 
-def assert_whole_model_filled(model, weights, num_resnets: int = 2) -> None:
+def load(model, path) -> LoadReport:
+    checkpointer = ACNetCheckpointer(model)
+    checkpointer.load(str(path))
+    return checkpointer.report
+
+
+def assert_filled_from(model, weights, stages=("stem", "res2", "res3", "res4")) -> int:
+    """Compare every ResNet with the file, and return how many there are."""
     resnets = [module for module in model.modules() if isinstance(module, ResNet)]
-    assert len(resnets) == num_resnets
     for resnet in resnets:
-        for stage in ("stem", "res2", "res3", "res4"):
+        for stage in stages:
             assert_filled(getattr(resnet, stage), weights, stage)
-    assert_filled(model.roi_heads.res5, weights, "res5")
+    if "res5" not in stages:
+        assert_filled(model.roi_heads.res5, weights, "res5")
+    return len(resnets)
 
 
 def test_one_file_fills_lead_assistant_and_head(tmp_path, weights):
@@ -72,14 +80,10 @@ def test_one_file_fills_lead_assistant_and_head(tmp_path, weights):
     res5: 10 = 50.
     """
     model = build()
-    path = write_msra_pickle(tmp_path / "R-50.pkl", weights, affine=False)
-    checkpointer = ACNetCheckpointer(model)
-    checkpointer.load(str(path))
-    assert_whole_model_filled(model, weights)
-    report = checkpointer.report
+    report = load(model, write_msra_pickle(tmp_path / "R-50.pkl", weights, affine=False))
+    assert assert_filled_from(model, weights) == 2
     assert [part.tensors for part in report.loaded] == [5, 50, 65, 95, 50, 65, 95, 50]
-    random = ["DCE", "FRM", "MAMA", "ROI heads", "RPN"]
-    assert [part.group for part in report.random] == random
+    assert [part.group for part in report.random] == ["DCE", "FRM", "MAMA", "ROI heads", "RPN"]
     assert report.unused == ("fc1000_b", "fc1000_w")
 
 
@@ -89,33 +93,8 @@ def test_the_overrides_that_the_error_names_mend_it(tmp_path, weights):
         ACNetCheckpointer(build()).load(str(tmp_path / "r50.pth"))
     overrides = shlex.split(str(error.value).rpartition("override ")[2])
     model = build(*COMPOSITE, *ATTENTION, *overrides)
-    ACNetCheckpointer(model).load(str(tmp_path / "r50.pth"))
-    assert_whole_model_filled(model, weights)
-
-
-@pytest.mark.parametrize(
-    ("row", "overrides", "num_resnets", "random"),
-    [
-        ("baseline", [*narrow_acnet(LEVELS), *PROJECTION], 1, {"channel projection"}),
-        ("frm_dce_mama", [*narrow_acnet(f"{LEVELS}.bottom_up"), *ATTENTION], 1, {"FRM", "MAMA"}),
-        ("cb", [*COMPOSITE, *PROJECTION], 2, {"channel projection", "composite connections"}),
-    ],
-)
-def test_other_rows_of_table_2(tmp_path, weights, row, overrides, num_resnets, random):
-    """ResNets are found by their class, so no row needs a rule of its own."""
-    model = build(*overrides, config=f"acne04/table2/{row}")
-    path = write_msra_pickle(tmp_path / "R-50.pkl", weights, affine=True)
-    checkpointer = ACNetCheckpointer(model)
-    checkpointer.load(str(path))
-    means = {k: torch.zeros_like(v) for k, v in weights.items() if k.endswith("running_mean")}
-    variances = {k: torch.ones_like(v) for k, v in weights.items() if k.endswith("running_var")}
-    affine = weights | means | {name: value - 1e-5 for name, value in variances.items()}
-    assert_whole_model_filled(model, affine, num_resnets)
-    assert {part.group for part in checkpointer.report.random} == random | {
-        "DCE",
-        "ROI heads",
-        "RPN",
-    }
+    load(model, tmp_path / "r50.pth")
+    assert assert_filled_from(model, weights) == 2
 
 
 TORCHVISION_INPUT = [
@@ -125,38 +104,37 @@ TORCHVISION_INPUT = [
     "model.backbone.stages.stride_in_1x1=false",
     "model.roi_heads.res5.stride_in_1x1=false",
 ]
+ONE = narrow("model.backbone")
+ROWS = [
+    ("table2/baseline", [*narrow_acnet(LEVELS), *PROJECTION], {"DCE", "channel projection"}),
+    ("table2/frm_dce_mama", [*narrow_acnet(f"{LEVELS}.bottom_up"), *ATTENTION],
+     {"DCE", "FRM", "MAMA"}),
+    ("table2/cb", [*COMPOSITE, *PROJECTION],
+     {"DCE", "channel projection", "composite connections"}),
+    ("table1/faster_rcnn_r101_c4", ONE, set()),
+    ("table1/faster_rcnn_r101_c4", [*ONE, *TORCHVISION_INPUT], set()),
+    # R-FCN's res5 is dilated, which changes no shape: the same file fills it.
+    ("table1/rfcn_r101", ONE, set()),
+    ("table1/rfcn_r101", [*ONE, *TORCHVISION_INPUT], set()),
+    ("faster_rcnn_r101_fpn", [f"model.backbone.bottom_up.{field}" for field in
+     ("stem.out_channels=8", "stages.depth=50", "stages.stem_channels=8")], {"FPN"}),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("is_torchvision", [False, True])
-@pytest.mark.parametrize("row", ["faster_rcnn_r101_c4", "rfcn_r101"])
-def test_rows_of_table_1(tmp_path, weights, row, is_torchvision):
-    """R-FCN's res5 is dilated, which changes no shape: the same file fills it."""
-    overrides = narrow("model.backbone")
-    if is_torchvision:
-        overrides += TORCHVISION_INPUT
-        path = tmp_path / "r50.pth"
+@pytest.mark.parametrize(("row", "overrides", "random"), ROWS)
+def test_other_rows(tmp_path, weights, row, overrides, random):
+    """ResNets are found by their class, so no row needs a rule of its own."""
+    path = tmp_path / "r50.pth"
+    if TORCHVISION_INPUT[0] in overrides:
         torch.save(torchvision_state(weights), path)
     else:
-        path = write_msra_pickle(tmp_path / "R-50.pkl", weights, affine=False)
-    model = build(*overrides, config=f"acne04/table1/{row}")
-    checkpointer = ACNetCheckpointer(model)
-    checkpointer.load(str(path))
-    assert_whole_model_filled(model, weights, num_resnets=1)
-    assert {part.group for part in checkpointer.report.random} == {"ROI heads", "RPN"}
-    random = {name for part in checkpointer.report.random for name in part.names}
-    assert not any("res5" in name for name in random)
-
-
-def test_fpn_takes_res5_into_its_backbone(tmp_path, weights):
-    resnet = "model.backbone.bottom_up"
-    fields = ("stem.out_channels=8", "stages.depth=50", "stages.stem_channels=8")
-    overrides = [f"{resnet}.{field}" for field in fields]
-    model = build(*overrides, config="acne04/faster_rcnn_r101_fpn")
-    checkpointer = ACNetCheckpointer(model)
-    checkpointer.load(str(write_msra_pickle(tmp_path / "R-50.pkl", weights, affine=False)))
-    for stage in ("stem", "res2", "res3", "res4", "res5"):
-        assert_filled(getattr(model.backbone.bottom_up, stage), weights, stage)
-    assert {part.group for part in checkpointer.report.random} == {"FPN", "ROI heads", "RPN"}
+        path = write_msra_pickle(path.with_suffix(".pkl"), weights, affine=False)
+    model = build(*overrides, config=f"acne04/{row}")
+    report = load(model, path)
+    stages = ("stem", "res2", "res3", "res4", *(("res5",) if random == {"FPN"} else ()))
+    assert assert_filled_from(model, weights, stages) == (2 if row == "table2/cb" else 1)
+    assert {part.group for part in report.random} == random | {"ROI heads", "RPN"}
+    assert not any("res5" in name for part in report.random for name in part.names)
 
 
 def test_a_checkpoint_of_the_whole_model_comes_back_complete(tmp_path):

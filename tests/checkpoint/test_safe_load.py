@@ -40,18 +40,15 @@ def test_code_in_a_torch_file_is_refused_and_not_run(tmp_path, monkeypatch, use_
     assert not canary.exists()
 
 
-def test_code_in_a_file_without_torchs_frame_is_refused(tmp_path):
+def test_code_without_torchs_frame_and_whole_modules_are_refused(tmp_path):
     path, canary = tmp_path / "evil.pth", tmp_path / "canary"
     path.write_bytes(pickle.dumps({"model": Touch(canary)}, protocol=2))
     with pytest.raises(UnsafeFileError, match=r"evil\.pth"):
         read_checkpoint(path)
     assert not canary.exists()
-
-
-def test_a_whole_module_is_refused(tmp_path):
-    torch.save(torch.nn.Linear(2, 2), tmp_path / "module.pth")
+    torch.save(torch.nn.Linear(2, 2), path)
     with pytest.raises(UnsafeFileError, match=r"torch\.nn\.modules\.linear\.Linear"):
-        read_checkpoint(tmp_path / "module.pth")
+        read_checkpoint(path)
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors", ".pkl"])
@@ -68,12 +65,8 @@ def test_truncated_and_empty_files_are_unreadable(tmp_path, suffix):
         path.write_bytes(content[:length])
         with pytest.raises((UnreadableFileError, UnsafeFileError), match=f"weights{suffix}"):
             read_checkpoint(path)
-
-
-def test_a_huge_safetensors_header_is_unreadable(tmp_path):
-    path = tmp_path / "huge.safetensors"
-    path.write_bytes((2**62).to_bytes(8, "little") + b"{}")
-    with pytest.raises(UnreadableFileError, match=r"huge\.safetensors"):
+    path.write_bytes((2**62).to_bytes(8, "little") + b"{}")  # a huge header of safetensors
+    with pytest.raises(UnreadableFileError, match=f"weights{suffix}"):
         read_checkpoint(path)
 
 

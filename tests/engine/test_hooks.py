@@ -41,35 +41,28 @@ def saved(folder: Path) -> tuple[float, int]:
 
 def test_best_follows_the_metric_up_only(trainer: SimpleTrainer, tmp_path: Path):
     keeper = best(trainer, tmp_path)
-    after_each = []
-    for iteration, value in enumerate([20.0, 10.0, math.nan, 20.0, 30.0, -math.inf]):
-        keeper.update({"bbox/AP50": value}, iteration=iteration)
-        after_each.append(saved(tmp_path))
-    assert after_each == [(20.0, 0)] * 4 + [(30.0, 4)] * 2
-
-
-def test_zero_is_better_than_nothing_and_nan_is_not(trainer: SimpleTrainer, tmp_path: Path):
-    keeper = best(trainer, tmp_path)
     keeper.update({"bbox/AP50": math.nan}, iteration=0)
     assert list(tmp_path.iterdir()) == []
-    keeper.update({"bbox/AP50": 0.0}, iteration=1)
-    assert saved(tmp_path) == (0.0, 1)
+    after_each = []
+    for iteration, value in enumerate([0.0, 20.0, 10.0, math.nan, 20.0, 30.0, -math.inf]):
+        keeper.update({"bbox/AP50": value}, iteration=iteration)
+        after_each.append(saved(tmp_path))
+    assert after_each == [(0.0, 0)] + [(20.0, 1)] * 4 + [(30.0, 5)] * 2
 
 
-def test_a_resumed_run_knows_the_best_so_far(trainer: SimpleTrainer, tmp_path: Path):
-    best(trainer, tmp_path).update({"bbox/AP50": 20.0}, iteration=3)
-    again = best(trainer, tmp_path, resume=True)
-    again.update({"bbox/AP50": 19.0}, iteration=7)
-    assert saved(tmp_path) == (20.0, 3)
-    best(trainer, tmp_path, resume=False).update({"bbox/AP50": 19.0}, iteration=7)
-    assert saved(tmp_path) == (19.0, 7)
-
-
-def test_the_best_of_another_metric_does_not_count(trainer: SimpleTrainer, tmp_path: Path):
-    other = BestCheckpoint(trainer, output_dir=str(tmp_path), metric="bbox/AP", resume=False)
-    other.update({"bbox/AP": 50.0}, iteration=0)
-    best(trainer, tmp_path, resume=True).update({"bbox/AP50": 19.0}, iteration=1)
-    assert saved(tmp_path) == (19.0, 1)
+@pytest.mark.parametrize(
+    ("metric", "resume", "kept"),
+    [
+        ("bbox/AP50", True, (20.0, 3)),
+        ("bbox/AP50", False, (19.0, 7)),  # what is there is of another run
+        ("bbox/AP", True, (19.0, 7)),
+    ],
+)
+def test_a_resumed_run_knows_the_best_so_far(trainer, tmp_path: Path, metric, resume, kept):
+    earlier = BestCheckpoint(trainer, output_dir=str(tmp_path), metric=metric, resume=False)
+    earlier.update({metric: 20.0}, iteration=3)
+    best(trainer, tmp_path, resume=resume).update({"bbox/AP50": 19.0}, iteration=7)
+    assert saved(tmp_path) == kept
 
 
 def test_the_best_is_not_what_a_resume_starts_from(trainer: SimpleTrainer, tmp_path: Path):
@@ -147,37 +140,33 @@ def run(max_iter: int, *, start_iter: int = 0, last_reported: int = -1, **period
     return writer
 
 
+RESULT = {"bbox/AP50"}
+
+
 def test_each_period_and_the_end():
     # Rows after each third iteration, evaluations after each fourth, both after the last of ten.
     rows = run(10, log_period=3, eval_period=4).rows
-    result = {"bbox/AP50"}
-    assert rows == [(2, set()), (3, result), (5, set()), (7, result), (8, set()), (9, result)]
-
-
-@pytest.mark.parametrize("eval_period", [0, 100])
-def test_the_end_is_always_evaluated(eval_period: int):
-    assert run(4, log_period=100, eval_period=eval_period).rows == [(3, {"bbox/AP50"})]
+    assert rows == [(2, set()), (3, RESULT), (5, set()), (7, RESULT), (8, set()), (9, RESULT)]
+    for eval_period in (0, 100):
+        assert run(4, log_period=100, eval_period=eval_period).rows == [(3, RESULT)]
 
 
 @pytest.mark.parametrize(
     ("start_iter", "last_reported", "made_up"),
     [
-        (4, 2, [(3, {"bbox/AP50"})]),  # killed in the evaluation after iteration 3
+        (4, 2, [(3, RESULT)]),  # killed in the evaluation after iteration 3
         (4, 3, []),  # killed after it
         (3, -1, [(2, set())]),  # killed before the row of iteration 2
         (2, -1, []),  # nothing was due after iteration 1
         (0, -1, []),  # a new run
-        (10, 8, [(9, {"bbox/AP50"})]),  # killed in the last evaluation
+        (10, 8, [(9, RESULT)]),  # killed in the last evaluation
         (10, 9, []),  # a finished run
     ],
 )
-def test_a_missing_report_is_made_before_the_training_goes_on(
-    start_iter: int, last_reported: int, made_up: list
-):
-    whole = run(10, log_period=3, eval_period=4).rows
-    rows = run(
-        10, start_iter=start_iter, last_reported=last_reported, log_period=3, eval_period=4
-    ).rows
+def test_a_missing_report_is_made_before_the_training_goes_on(start_iter, last_reported, made_up):
+    periods = {"log_period": 3, "eval_period": 4}
+    whole = run(10, **periods).rows
+    rows = run(10, start_iter=start_iter, last_reported=last_reported, **periods).rows
     assert rows == made_up + [row for row in whole if row[0] >= start_iter]
 
 
@@ -187,19 +176,15 @@ def draw(hook: SeedEveryStep, iteration: int) -> float:
     return torch.rand(()).item()
 
 
-def test_a_step_draws_the_same_whatever_came_before():
+def test_a_step_draws_the_same_whatever_came_before(monkeypatch: pytest.MonkeyPatch):
     hook = SeedEveryStep(42)
     in_order = [draw(hook, i) for i in range(5)]
     torch.rand(100)
     assert [draw(SeedEveryStep(42), i) for i in (4, 2)] == [in_order[4], in_order[2]]
     assert len(set(in_order)) == 5
     assert draw(SeedEveryStep(43), 0) != in_order[0]
-
-
-def test_each_process_draws_its_own(monkeypatch: pytest.MonkeyPatch):
-    first = draw(SeedEveryStep(42), 0)
     monkeypatch.setattr(comm, "get_rank", lambda: 1)
-    assert draw(SeedEveryStep(42), 0) != first
+    assert draw(SeedEveryStep(42), 0) != in_order[0]  # each process draws its own
 
 
 class Checkpoints:
@@ -214,32 +199,22 @@ class Checkpoints:
 
 @pytest.fixture
 def hook():
+    before = signal.getsignal(signal.SIGTERM)
     hook = StopOnSigterm(Checkpoints())
     hook.trainer = SimpleNamespace(iter=41)
     hook.before_train()
+    assert signal.getsignal(signal.SIGTERM) != before
     yield hook
     hook.after_train()
-
-
-def test_without_a_signal_nothing_happens(hook: StopOnSigterm):
-    hook.after_step()
-    hook.stop_if_requested()
-    assert hook._checkpointer.saved == []
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 @pytest.mark.parametrize("ask", ["after_step", "stop_if_requested"])
 def test_a_signal_saves_and_exits_at_the_next_chance(hook: StopOnSigterm, ask: str):
+    getattr(hook, ask)()
+    assert hook._checkpointer.saved == []
     os.kill(os.getpid(), signal.SIGTERM)  # does not end the process
     with pytest.raises(SystemExit) as ended:
         getattr(hook, ask)()
     assert ended.value.code == 143
     assert hook._checkpointer.saved == [("model_0000041", {"iteration": 41})]
-
-
-def test_after_the_training_the_signal_means_what_it_did():
-    before = signal.getsignal(signal.SIGTERM)
-    hook = StopOnSigterm(Checkpoints())
-    hook.before_train()
-    assert signal.getsignal(signal.SIGTERM) != before
-    hook.after_train()
-    assert signal.getsignal(signal.SIGTERM) == before

@@ -60,13 +60,10 @@ def test_cut_keeps_what_will_not_be_written_again(path: Path):
     assert path.read_text() == ""
 
 
-def test_no_file_has_no_rows(path: Path):
+def test_no_file_has_no_rows_and_a_broken_line_in_the_middle_is_an_error(path: Path):
     assert read_metrics(path) == []
     assert cut_metrics(path, start_iter=5) == -1
     assert not path.exists()
-
-
-def test_a_broken_line_in_the_middle_is_an_error(path: Path):
     path.write_text('{"iteration": 0}\n{"itera\n{"iteration": 2}\n')
     with pytest.raises(json.JSONDecodeError):
         read_metrics(path)

@@ -33,18 +33,12 @@ def amp(enabled, dtype="auto") -> SimpleNamespace:
     return SimpleNamespace(enabled=enabled, dtype=dtype)
 
 
-def test_disabled_is_plain_float32():
-    chosen = choose_precision(amp(False), CPU)
-    assert chosen == Precision("cpu", None)
+@pytest.mark.parametrize(("enabled", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_a_cpu_computes_in_bfloat16_where_it_is_asked_to(enabled: bool, dtype: torch.dtype):
+    chosen = choose_precision(amp(enabled), CPU)
+    assert chosen == Precision("cpu", dtype if enabled else None)
     with chosen.autocast():
-        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
-
-
-def test_enabled_on_a_cpu_computes_in_bfloat16():
-    chosen = choose_precision(amp(True), CPU)
-    assert chosen.dtype == torch.bfloat16
-    with chosen.autocast():
-        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
     assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
 
 

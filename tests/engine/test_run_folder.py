@@ -1,6 +1,5 @@
 """What is checked before a run, whose folder it is, and what its start leaves there."""
 
-import logging
 from argparse import Namespace
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import pytest
 import torch
 from detectron2.config import LazyConfig
 from detectron2.data import DatasetCatalog, MetadataCatalog
-from detectron2.utils import logger as detectron2_logger
 from omegaconf import OmegaConf
 
 from acnet.engine.loader import build_train_loader
@@ -23,12 +21,14 @@ from acnet.errors import UserError
 
 NAME = "check_classes_test"
 
+pytestmark = pytest.mark.usefixtures("same_loggers")
+
 
 @pytest.fixture
-def _two_classes():
+def two_classes():
+    """Register an empty data set, and return what describes it."""
     DatasetCatalog.register(NAME, list)
-    MetadataCatalog.get(NAME).thing_classes = ["acne", "scar"]
-    yield
+    yield MetadataCatalog.get(NAME).set(thing_classes=["acne", "scar"])
     DatasetCatalog.remove(NAME)
     MetadataCatalog.remove(NAME)
 
@@ -37,14 +37,10 @@ def config(num_classes):
     return OmegaConf.create({"model": {"roi_heads": {"num_classes": num_classes}}})
 
 
-@pytest.mark.usefixtures("_two_classes")
-def test_equal_numbers_of_classes_pass():
+@pytest.mark.usefixtures("two_classes")
+def test_the_number_of_classes_is_that_of_the_data():
     check_classes(config(2), [NAME, "not_registered"])
     check_classes(OmegaConf.create({}), [NAME])
-
-
-@pytest.mark.usefixtures("_two_classes")
-def test_other_numbers_of_classes_are_told_with_both_remedies():
     with pytest.raises(UserError, match=r"acne, scar\. Set model\.roi_heads\.num_classes=2, or"):
         check_classes(config(1), [NAME])
 
@@ -52,18 +48,6 @@ def test_other_numbers_of_classes_are_told_with_both_remedies():
 NEW = Namespace(resume=False, eval_only=False)
 RESUME = Namespace(resume=True, eval_only=False)
 EVAL = Namespace(resume=False, eval_only=True)
-
-
-@pytest.fixture(autouse=True)
-def _own_loggers():
-    """Undo what detectron2's setup_logger does to the loggers of the whole process."""
-    loggers = [logging.getLogger(name) for name in ("fvcore", "detectron2", "acnet")]
-    before = [(one.handlers[:], one.propagate, one.level) for one in loggers]
-    yield
-    for one, (handlers, propagate, level) in zip(loggers, before, strict=True):
-        one.handlers[:], one.propagate = handlers, propagate
-        one.setLevel(level)
-    detectron2_logger.setup_logger.cache_clear()
 
 
 @pytest.fixture
@@ -80,9 +64,7 @@ def test_a_new_run_writes_its_config_and_log(tiny_cfg):
     cfg = tiny_cfg("optimizer.lr=0.25")
     prepare_run(cfg, NEW)
     folder = Path(cfg.train.output_dir)
-    saved = LazyConfig.load(str(folder / "config.yaml"))
-    assert saved.optimizer.lr == 0.25
-    assert saved == LazyConfig.load(str(folder / "config.yaml"))
+    assert LazyConfig.load(str(folder / "config.yaml")).optimizer.lr == 0.25
     assert "Command line: Namespace" in (folder / "log.txt").read_text()
 
 
@@ -99,16 +81,13 @@ def test_a_folder_with_another_run_is_an_error_with_three_remedies(tiny_cfg, occ
     before = sorted(occupied.iterdir())
     with pytest.raises(UserError, match=r"--resume .*train\.overwrite=true .*train\.output_dir="):
         prepare_run(tiny_cfg(), NEW)
+    start = f"train.init_checkpoint={occupied / 'model_best.pth'}"
+    with pytest.raises(UserError, match=r"told to delete.*another train\.output_dir"):
+        prepare_run(tiny_cfg("train.overwrite=true", start), NEW)
     assert sorted(occupied.iterdir()) == before
-
-
-def test_overwrite_removes_the_other_run_and_nothing_else(tiny_cfg, occupied: Path):
     prepare_run(tiny_cfg("train.overwrite=true"), NEW)
-    assert sorted(path.name for path in occupied.iterdir()) == [
-        "config.yaml",
-        "log.txt",
-        "notes.txt",
-    ]
+    left = sorted(path.name for path in occupied.iterdir())
+    assert left == ["config.yaml", "log.txt", "notes.txt"]
 
 
 @pytest.mark.parametrize("name", ["model_best.pth", "model_final.pth"])
@@ -117,13 +96,6 @@ def test_weights_without_a_tag_are_not_deleted_either(tiny_cfg, tmp_path: Path, 
     (tmp_path / "run" / name).touch()
     with pytest.raises(UserError, match=f"which holds {name}"):
         prepare_run(tiny_cfg(), NEW)
-
-
-def test_overwrite_does_not_delete_what_the_run_starts_from(tiny_cfg, occupied: Path):
-    start = f"train.init_checkpoint={occupied / 'model_best.pth'}"
-    with pytest.raises(UserError, match=r"told to delete.*another train\.output_dir"):
-        prepare_run(tiny_cfg("train.overwrite=true", start), NEW)
-    assert (occupied / "model_best.pth").exists()
 
 
 @pytest.mark.parametrize("args", [RESUME, EVAL])
@@ -157,21 +129,16 @@ def test_a_mistake_is_found_before_anything_is_written(tiny_cfg, override: str, 
         check_run(tiny_cfg(override), NEW)
 
 
-@pytest.mark.usefixtures("_two_classes")
-def test_unknown_data_sets_are_answered_by_similar_names():
-    check_datasets([NAME])
-    with pytest.raises(UserError, match=f"'{NAME}s'. Did you mean {NAME}"):
-        check_datasets([f"{NAME}s"])
-
-
-@pytest.mark.usefixtures("_two_classes")
-def test_a_data_set_without_its_file_says_what_makes_it(tmp_path: Path):
+def test_a_data_set_must_be_known_and_there(two_classes, tmp_path: Path):
     def load() -> None:
         raise UserError("Make it with: this")
 
+    check_datasets([NAME])
+    with pytest.raises(UserError, match=f"'{NAME}s'. Did you mean {NAME}"):
+        check_datasets([f"{NAME}s"])
     DatasetCatalog.remove(NAME)
     DatasetCatalog.register(NAME, load)
-    MetadataCatalog.get(NAME).json_file = str(tmp_path / "none.json")
+    two_classes.json_file = str(tmp_path / "none.json")
     with pytest.raises(UserError, match="Make it with: this"):
         check_datasets([NAME])
 

@@ -1,6 +1,5 @@
 """Whole trainings of the tiny task: what they leave, and that interruptions leave no trace."""
 
-import json
 import logging
 from pathlib import Path
 
@@ -12,19 +11,19 @@ from acnet.checkpoint import ACNetCheckpointer, load_trained_weights
 from acnet.errors import UserError
 from tests.engine.tiny_task import TinyDetector
 
-# In epochs of ten images and batches of four; steps count from 1, iterations from 0.
-STOP_AT_STEP_8 = "model.error_at_step=8"  # after the checkpoint of iteration 5
+AVERAGED = ("train.ema.enabled=true", "train.ema.decay=0.5")
 
 
-def weights(folder: Path, name: str = "model_final") -> dict[str, torch.Tensor]:
-    return torch.load(folder / f"{name}.pth", weights_only=True)["model"]
+def content(folder: Path, name: str = "model_final") -> dict:
+    return torch.load(folder / f"{name}.pth", weights_only=True)
 
 
 def assert_same_run(folder: Path, other: Path, metrics) -> None:
     assert metrics(folder) == metrics(other)
-    torch.testing.assert_close(weights(folder), weights(other), rtol=0, atol=0)
-    best, other_best = weights(folder, "model_best"), weights(other, "model_best")
-    torch.testing.assert_close(best, other_best, rtol=0, atol=0)
+    for name in ("model_final", "model_best"):
+        found, expected = content(folder, name), content(other, name)
+        torch.testing.assert_close(found["model"], expected["model"], rtol=0, atol=0)
+        torch.testing.assert_close(found.get("ema"), expected.get("ema"), rtol=0, atol=0)
 
 
 def test_what_a_run_leaves(tiny_cfg, train, metrics):
@@ -39,117 +38,102 @@ def test_what_a_run_leaves(tiny_cfg, train, metrics):
     assert (folder / "last_checkpoint").read_text() == "model_final.pth"
     rows = metrics(folder)
     assert [row["iteration"] for row in rows] == list(range(12))
-    evaluated = [row["iteration"] for row in rows if "bbox/AP50" in row]
-    assert evaluated == [3, 7, 11]
+    assert [row["iteration"] for row in rows if "bbox/AP50" in row] == [3, 7, 11]
     events = EventAccumulator(str(folder)).Reload()
     assert [event.step for event in events.Scalars("total_loss")] == list(range(12))
 
 
-def test_the_same_seed_gives_the_same_run_and_another_seed_another(tiny_cfg, train, metrics):
-    first = train(tiny_cfg(name="a"))
-    assert_same_run(train(tiny_cfg(name="b")), first, metrics)
-    other = train(tiny_cfg("train.seed=43", name="c"))
-    assert metrics(other) != metrics(first)
+def test_the_same_seed_gives_the_same_run_and_another_or_none_another(tiny_cfg, train, metrics):
+    first = train(tiny_cfg(name="first"))
+    assert_same_run(train(tiny_cfg(name="again")), first, metrics)
+    names = {"other": 43, "none": -1, "none again": -1}
+    runs = [train(tiny_cfg(f"train.seed={seed}", name=name)) for name, seed in names.items()]
+    assert len({str(metrics(run)) for run in (first, *runs)}) == 4
 
 
-def test_a_run_without_a_seed_differs_each_time(tiny_cfg, train, metrics):
-    first, second = (train(tiny_cfg("train.seed=-1", name=name)) for name in "ab")
-    assert metrics(first) != metrics(second)
+# Steps and images count from 1, iterations from 0; there are three evaluations of ten images.
+KILLED = "model.error_at_step=8"  # after the checkpoint of iteration 5
 
 
-@pytest.mark.parametrize("num_workers", [0, 2])
-@pytest.mark.parametrize("log_period", [1, 5])
-def test_a_resumed_run_is_an_unbroken_run(
-    tiny_cfg, train, metrics, num_workers: int, log_period: int
-):
-    settings = (f"dataloader.train.num_workers={num_workers}", f"train.log_period={log_period}")
+@pytest.mark.parametrize(
+    ("settings", "interruption", "last"),
+    [
+        ((), KILLED, "model_0000005"),
+        (("train.log_period=5", "dataloader.train.num_workers=2"), KILLED, "model_0000005"),
+        (("train.log_period=5",), KILLED, "model_0000005"),
+        (("dataloader.train.num_workers=2",), KILLED, "model_0000005"),
+        (("train.amp.enabled=true", "train.amp.dtype=bfloat16", "train.channels_last=true"),
+         KILLED, "model_0000005"),
+        (AVERAGED, KILLED, "model_0000005"),
+        ((), "model.error_at_step=2", None),
+        ((), "model.sigterm_at_step=5", "model_0000004"),  # which is finished
+        ((), "model.sigterm_at_test=14", "model_0000007"),  # in the second evaluation
+        ((), "model.sigterm_at_test=25", "model_0000011"),  # in the last one
+    ],
+)  # fmt: skip
+def test_a_resumed_run_is_an_unbroken_run(tiny_cfg, train, metrics, settings, interruption, last):
     unbroken = train(tiny_cfg(*settings, name="unbroken"))
-    with pytest.raises(RuntimeError, match="stands for a kill"):
-        train(tiny_cfg(*settings, STOP_AT_STEP_8))
-    with (unbroken.with_name("run") / "metrics.json").open("a") as file:
+    with pytest.raises((RuntimeError, SystemExit), match=r"stands for a kill|143"):
+        train(tiny_cfg(*settings, interruption))
+    folder = unbroken.with_name("run")
+    if last is None:
+        assert not (folder / "last_checkpoint").exists()
+    else:
+        assert (folder / "last_checkpoint").read_text() == f"{last}.pth"
+    with (folder / "metrics.json").open("a") as file:
         file.write('{"iteration": 7, "tot')  # as a kill in the midst of a write leaves it
-    resumed = train(tiny_cfg(*settings), resume=True)
+    # The learning rate is that of the run's beginning, whatever is asked for later.
+    resumed = train(tiny_cfg(*settings, *(["optimizer.lr=7"] if last else [])), resume=True)
     assert_same_run(resumed, unbroken, metrics)
-    assert sorted(p.name for p in resumed.glob("*.pth")) == sorted(
-        p.name for p in unbroken.glob("*.pth")
-    )
+    names = [{path.name for path in one.glob("*.pth")} for one in (resumed, unbroken)]
+    assert names[0] - names[1] <= {f"{last}.pth"}
+    assert names[0] == names[1] or "sigterm" in interruption
 
 
-def test_bfloat16_resumes_exactly_too(tiny_cfg, train, metrics):
-    settings = ("train.amp.enabled=true", "train.amp.dtype=bfloat16", "train.channels_last=true")
+def test_bfloat16_is_not_float32(tiny_cfg, train, metrics):
+    runs = [
+        train(tiny_cfg(f"train.amp.enabled={value}", "train.max_iter=2", name=value))
+        for value in ("true", "false")
+    ]
+    assert metrics(runs[0]) != metrics(runs[1])
+
+
+@pytest.mark.parametrize(
+    ("period", "where", "last"),
+    [
+        (4, "tests.engine.tiny_task.TinyEvaluator.evaluate", "model_0000003"),
+        (3, "acnet.checkpoint.ACNetCheckpointer.save", "model_0000011"),
+    ],
+)
+def test_a_kill_after_a_checkpoint_is_made_up_for(
+    tiny_cfg, train, metrics, monkeypatch, period, where, last
+):
+    """Before its evaluation, and between the last two checkpoints, which are of one iteration."""
+    settings = (f"train.checkpointer.period={period}",)
     unbroken = train(tiny_cfg(*settings, name="unbroken"))
-    with pytest.raises(RuntimeError):
-        train(tiny_cfg(*settings, STOP_AT_STEP_8))
-    assert_same_run(train(tiny_cfg(*settings), resume=True), unbroken, metrics)
-    assert metrics(unbroken) != metrics(train(tiny_cfg(name="fp32")))
-
-
-def test_resuming_before_the_first_checkpoint_starts_anew(tiny_cfg, train, metrics):
-    unbroken = train(tiny_cfg(name="unbroken"))
-    with pytest.raises(RuntimeError):
-        train(tiny_cfg("model.error_at_step=2"))
-    assert_same_run(train(tiny_cfg(), resume=True), unbroken, metrics)
-
-
-@pytest.mark.parametrize("test_image", [14, 25])  # in the second and in the last evaluation
-def test_sigterm_during_an_evaluation_loses_neither_training_nor_evaluation(
-    tiny_cfg, train, metrics, test_image: int
-):
-    unbroken = train(tiny_cfg(name="unbroken"))
-    with pytest.raises(SystemExit) as ended:
-        train(tiny_cfg(f"model.sigterm_at_test={test_image}"))
-    assert ended.value.code == 143
-    assert_same_run(train(tiny_cfg(), resume=True), unbroken, metrics)
-
-
-def test_an_evaluation_that_was_cut_off_is_made_up_for(tiny_cfg, train, metrics, monkeypatch):
-    unbroken = train(tiny_cfg("train.checkpointer.period=4", name="unbroken"))
-    cfg = tiny_cfg("train.checkpointer.period=4")
-    monkeypatch.setattr("tests.engine.tiny_task.TinyEvaluator.evaluate", lambda _: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        train(cfg)
-    monkeypatch.undo()
-    assert (Path(cfg.train.output_dir) / "last_checkpoint").read_text() == "model_0000003.pth"
-    resumed = train(tiny_cfg("train.checkpointer.period=4"), resume=True)
-    assert_same_run(resumed, unbroken, metrics)
-
-
-def test_a_kill_between_the_last_two_checkpoints_is_made_up_for(
-    tiny_cfg, train, metrics, monkeypatch
-):
-    unbroken = train(tiny_cfg(name="unbroken"))
     save = ACNetCheckpointer.save
 
-    def save_all_but_the_final_one(self, name: str, **extra) -> None:
+    def fail(self, name: str = "model_final", **extra) -> None:
         if name == "model_final":
             raise ZeroDivisionError
         save(self, name, **extra)
 
-    cfg = tiny_cfg()
-    monkeypatch.setattr(ACNetCheckpointer, "save", save_all_but_the_final_one)
+    monkeypatch.setattr(where, fail)
+    cfg = tiny_cfg(*settings)
     with pytest.raises(ZeroDivisionError):
         train(cfg)
     monkeypatch.undo()
-    assert (Path(cfg.train.output_dir) / "last_checkpoint").read_text() == "model_0000011.pth"
-    resumed = train(tiny_cfg(), resume=True)
+    assert (Path(cfg.train.output_dir) / "last_checkpoint").read_text() == f"{last}.pth"
+    resumed = train(tiny_cfg(*settings), resume=True)
     assert_same_run(resumed, unbroken, metrics)
     assert (resumed / "last_checkpoint").read_text() == "model_final.pth"
 
 
-def test_sigterm_during_a_step_finishes_it_and_saves(tiny_cfg, train, metrics):
-    unbroken = train(tiny_cfg(name="unbroken"))
-    with pytest.raises(SystemExit) as ended:
-        train(tiny_cfg("model.sigterm_at_step=5"))
-    assert ended.value.code == 143
-    folder = unbroken.with_name("run")
-    assert (folder / "last_checkpoint").read_text() == "model_0000004.pth"
-    assert_same_run(train(tiny_cfg(), resume=True), unbroken, metrics)
-
-
-def test_a_finished_run_that_is_resumed_does_nothing_and_says_so(
-    tiny_cfg, train, metrics, caplog: pytest.LogCaptureFixture
-):
+def test_a_finished_run_says_so_and_can_be_prolonged(tiny_cfg, train, metrics, caplog):
     folder = train(tiny_cfg())
+    best = content(folder, "model_best")
+    best["best"]["value"] = 1000.0  # better than any that the resumed run can reach
+    torch.save(best, folder / "model_best.pth")
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*.pth")}
     rows = metrics(folder)
     with caplog.at_level(logging.INFO):
@@ -157,41 +141,12 @@ def test_a_finished_run_that_is_resumed_does_nothing_and_says_so(
     assert "Nothing to do: this run has finished its 12 iterations" in caplog.text
     assert {path: path.stat().st_mtime_ns for path in folder.glob("*.pth")} == before
     assert metrics(folder) == rows
-
-
-def test_a_finished_run_can_be_prolonged(tiny_cfg, train, metrics):
-    train(tiny_cfg())
-    folder = train(tiny_cfg("train.max_iter=14"), resume=True)
-    assert [row["iteration"] for row in metrics(folder)] == list(range(14))
-
-
-def test_the_best_checkpoint_is_never_overwritten_by_a_worse_one(tiny_cfg, train, metrics):
-    folder = train(tiny_cfg("train.eval_period=1"))
-    rows = metrics(folder)
-    best_row = max(rows, key=lambda row: row["bbox/AP50"])
-    best = torch.load(folder / "model_best.pth", weights_only=True)
-    assert best["best"] == {"metric": "bbox/AP50", "value": best_row["bbox/AP50"]}
-    assert best["iteration"] == best_row["iteration"]
-    best["best"]["value"] = 1000.0  # better than any that the resumed run can reach
-    torch.save(best, folder / "model_best.pth")
     train(tiny_cfg("train.eval_period=1", "train.max_iter=14"), resume=True)
-    kept = torch.load(folder / "model_best.pth", weights_only=True)
-    assert kept["best"]["value"] == 1000.0
+    assert [row["iteration"] for row in metrics(folder)] == list(range(14))
+    assert content(folder, "model_best")["best"]["value"] == 1000.0
 
 
-@pytest.mark.parametrize("metric", ["bbox/APs", "bbox/AP5"])
-def test_nan_and_an_unknown_metric_make_no_best_checkpoint(
-    tiny_cfg, train, metric: str, caplog: pytest.LogCaptureFixture
-):
-    folder = train(tiny_cfg(f"train.best_metric={metric}"))
-    assert not (folder / "model_best.pth").exists()
-    assert ("Set it to one of: bbox/AP50, bbox/APs" in caplog.text) == (metric == "bbox/AP5")
-    assert "NaN" not in (folder / "metrics.json").read_text()
-
-
-def test_epochs_become_iterations_with_the_arithmetic_in_the_log(
-    tiny_cfg, train, metrics, caplog: pytest.LogCaptureFixture
-):
+def test_epochs_become_iterations_with_the_arithmetic_in_the_log(tiny_cfg, train, metrics, caplog):
     with caplog.at_level(logging.INFO):
         folder = train(tiny_cfg("train.max_iter=null", "train.epochs=3"))
     assert "3 epochs of 10 images in batches of 4: 3 * 10 / 4 = 8 iterations" in caplog.text
@@ -208,17 +163,9 @@ def test_a_batch_in_parts_keeps_iterations_and_data(tiny_cfg, train, metrics):
     cfg = tiny_cfg("train.max_iter=2", name="old")
     del cfg.train.accumulate
     assert metrics(train(cfg)) == whole
-
-
-@pytest.mark.parametrize("parts", [0, 3])
-def test_a_batch_that_has_no_such_parts(tiny_cfg, train, parts):
-    with pytest.raises(UserError, match=rf"Received {parts} parts of a share of 4 images\. Set"):
-        train(tiny_cfg(f"train.accumulate={parts}"))
-
-
-def test_no_evaluation_but_the_last(tiny_cfg, train, metrics):
-    folder = train(tiny_cfg("train.eval_period=0"))
-    assert [row["iteration"] for row in metrics(folder) if "bbox/AP50" in row] == [11]
+    for number in (0, 3):
+        with pytest.raises(UserError, match=rf"{number} parts of a share of 4 images\. Set"):
+            train(tiny_cfg(f"train.accumulate={number}"))
 
 
 def test_initial_weights_are_not_a_run_to_go_on_with(tiny_cfg, train, metrics):
@@ -227,25 +174,14 @@ def test_initial_weights_are_not_a_run_to_go_on_with(tiny_cfg, train, metrics):
     folder = train(tiny_cfg(start, "optimizer.lr=0"), resume=True)
     assert [row["iteration"] for row in metrics(folder)] == list(range(12))
     # Without a learning rate only BN's statistics move.
-    torch.testing.assert_close(
-        weights(folder)["conv.weight"], weights(first)["conv.weight"], rtol=0, atol=0
-    )
-
-
-def test_metrics_are_json_line_by_line(tiny_cfg, train):
-    folder = train(tiny_cfg("train.max_iter=2"))
-    for line in (folder / "metrics.json").read_text().splitlines():
-        assert json.loads(line)["loss_score"] > 0
-
-
-AVERAGED = ("train.ema.enabled=true", "train.ema.decay=0.5")
+    weights = [content(one)["model"]["conv.weight"] for one in (folder, first)]
+    torch.testing.assert_close(*weights, rtol=0, atol=0)
 
 
 def test_the_moving_average_is_evaluated_and_kept(tiny_cfg, train, metrics):
-    folder = train(
-        tiny_cfg(*AVERAGED, "train.checkpointer.max_to_keep=99", "train.checkpointer.period=1")
-    )
-    states = [torch.load(folder / f"model_{i:07d}.pth", weights_only=True) for i in range(12)]
+    every_step = ("train.checkpointer.max_to_keep=99", "train.checkpointer.period=1")
+    folder = train(tiny_cfg(*AVERAGED, *every_step))
+    states = [content(folder, f"model_{i:07d}") for i in range(12)]
     # Step n leaves min(decay, n / (n + 9)) of the average.
     average = states[0]["ema"]["head.weight"]
     for step, state in enumerate(states[1:], start=2):
@@ -257,25 +193,6 @@ def test_the_moving_average_is_evaluated_and_kept(tiny_cfg, train, metrics):
     model = TinyDetector()
     load_trained_weights(model, folder / "model_final.pth")
     torch.testing.assert_close(model.state_dict(), dict(states[-1]["ema"]), rtol=0, atol=0)
-    best = torch.load(folder / "model_best.pth", weights_only=True)
-    iteration = best["iteration"]
-    torch.testing.assert_close(best["model"], states[iteration]["ema"], rtol=0, atol=0)
+    best = content(folder, "model_best")
+    torch.testing.assert_close(best["model"], states[best["iteration"]]["ema"], rtol=0, atol=0)
     assert metrics(folder)[3]["bbox/AP50"] != metrics(train(tiny_cfg(name="plain")))[3]["bbox/AP50"]
-
-
-def test_the_moving_average_resumes_exactly(tiny_cfg, train, metrics):
-    unbroken = train(tiny_cfg(*AVERAGED, name="unbroken"))
-    with pytest.raises(RuntimeError, match="stands for a kill"):
-        train(tiny_cfg(*AVERAGED, STOP_AT_STEP_8, name="resumed"))
-    resumed = train(tiny_cfg(*AVERAGED, name="resumed"), resume=True)
-    assert_same_run(resumed, unbroken, metrics)
-    files = [torch.load(f / "model_final.pth", weights_only=True) for f in (resumed, unbroken)]
-    torch.testing.assert_close(files[0]["ema"], files[1]["ema"], rtol=0, atol=0)
-
-
-def test_a_resumed_run_keeps_its_learning_rate(tiny_cfg, train, metrics):
-    unbroken = train(tiny_cfg(name="unbroken"))
-    with pytest.raises(RuntimeError, match="stands for a kill"):
-        train(tiny_cfg(STOP_AT_STEP_8, name="resumed"))
-    resumed = train(tiny_cfg("optimizer.lr=7", name="resumed"), resume=True)
-    assert metrics(resumed) == metrics(unbroken)

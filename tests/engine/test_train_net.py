@@ -1,12 +1,13 @@
-"""projects/ACNet/train_net.py as a user starts it: one process, two, torchrun, and mistakes."""
+"""projects/ACNet/train_net.py as a user starts it: one process, two, torchrun, mistakes, kills."""
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -31,15 +32,16 @@ def train_net(repo_root: Path, tiny_config_path: Path, tmp_path: Path) -> Iterat
     }
     started = []
 
-    def start(*options: str, launcher: list[str] | None = None) -> subprocess.Popen:
-        command = launcher or [sys.executable]
-        command = [*command, str(repo_root / "projects" / "ACNet" / "train_net.py")]
+    def start(
+        *options: str, launcher: Sequence[str] = (sys.executable,), log: int = subprocess.PIPE
+    ) -> subprocess.Popen:
+        script = repo_root / "projects" / "ACNet" / "train_net.py"
         process = subprocess.Popen(
-            [*command, "--config-file", str(tiny_config_path), *options],
+            [*launcher, str(script), "--config-file", str(tiny_config_path), *options],
             cwd=tmp_path,
             env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
             text=True,
             start_new_session=True,
         )
@@ -143,8 +145,7 @@ def test_sigterm_saves_and_exits_with_143(
 ):
     options = ("--num-gpus", str(num_processes), "--dist-url", "auto", "train.output_dir=out")
     long = ("train.max_iter=1000000", "train.checkpointer.period=1000000", "train.eval_period=0")
-    workers = "dataloader.train.num_workers=1"
-    process = train_net(*options, *long, workers)
+    process = train_net(*options, *long, "dataloader.train.num_workers=1")
     wait_for(tmp_path / "out" / "metrics.json")
     time.sleep(0.5)
     if to_all:  # a cluster tells every process, a user often the first one
@@ -170,3 +171,48 @@ def test_sigterm_to_all_during_an_evaluation(train_net: Callable, tmp_path: Path
     os.killpg(process.pid, signal.SIGTERM)
     output, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 143, output + errors
+
+
+KILLS, ITERATIONS = 3, 1500
+
+
+@pytest.mark.slow
+def test_kill_9_leaves_no_trace(train_net: Callable, tmp_path: Path, metrics: Callable):
+    """A training that is killed again and again, and resumed, equals one that was left alone."""
+
+    def start_until(iteration: int, name: str) -> subprocess.Popen:
+        settings = (f"train.max_iter={ITERATIONS}", "train.eval_period=100")
+        settings += ("train.checkpointer.period=20", "dataloader.train.num_workers=1")
+        with (tmp_path / f"{name}.txt").open("ab") as log:
+            process = train_net("--resume", f"train.output_dir={name}", *settings, log=log.fileno())
+        while process.poll() is None and len(metrics(tmp_path / name)) <= iteration:
+            time.sleep(0.05)
+        return process
+
+    def finish_alone(name: str) -> float:
+        process, start = start_until(0, name), time.monotonic()
+        assert process.wait() == 0, (tmp_path / f"{name}.txt").read_text()[-3000:]
+        return time.monotonic() - start
+
+    seconds = finish_alone("unbroken")
+    # Rows, and a moment after each: within a step, an evaluation, a checkpoint, or, where the row
+    # was there before the start, while Python is still importing. Not in the last steps, which
+    # might be over before the moment has come.
+    rng, folder = random.Random(0), tmp_path / "killed"
+    for iteration in sorted(rng.randrange(int(0.8 * ITERATIONS)) for _ in range(KILLS)):
+        process = start_until(iteration, "killed")
+        with pytest.raises(subprocess.TimeoutExpired):  # else it ended before: train longer
+            process.wait(timeout=rng.uniform(0, 0.1 * seconds))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        tag = folder / "last_checkpoint"
+        assert not tag.exists() or (folder / tag.read_text()).is_file()
+        for path in folder.glob("[!.]*.pth"):
+            torch.load(path, weights_only=True)  # raises where it is broken
+    finish_alone("killed")
+    assert metrics(folder) == metrics(tmp_path / "unbroken")
+    final = [
+        torch.load(tmp_path / name / "model_final.pth", weights_only=True)["model"]
+        for name in ("killed", "unbroken")
+    ]
+    torch.testing.assert_close(*final, rtol=0, atol=0)

@@ -1,13 +1,9 @@
 """The detector of fixed sizes answers as the model does, and its parts as detectron2's."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
 from detectron2.config import LazyCall as L
-from detectron2.modeling.box_regression import Box2BoxTransform
-from detectron2.structures import Boxes
 from torch import nn
 from torch.export import Dim
 from torchvision.ops import nms
@@ -15,12 +11,10 @@ from torchvision.ops import nms
 from acnet.config import available_configs, load_config
 from acnet.engine.train import build_model
 from acnet.errors import UserError
-from acnet.export.detector import FixedSizeDetector, centred_in, clip, decode, padded_nms
+from acnet.export.detector import FixedSizeDetector, centred_in, padded_nms
 from acnet.inference.engines import detect
 from acnet.modeling import make_resnet_stage
 from tests.export.models import FEW, IN_FP32, TILE, as_input, picture, random_model, small_config
-
-WHOLE = [0.0, 0.0, TILE, TILE]
 
 
 def fixed(model: nn.Module, **options) -> FixedSizeDetector:
@@ -34,14 +28,22 @@ def tiles(pictures: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
     return images, torch.tensor([one.shape[:2] for one in pictures], dtype=torch.float32)
 
 
-def assert_same(found, expected):
-    boxes, scores, classes = found
-    is_found = scores >= 0
-    assert len(expected) > 5
-    # Random boxes move five times as far as those of a real model, and so does what is rounded.
-    torch.testing.assert_close(boxes[is_found], expected.pred_boxes.tensor, rtol=0, atol=3e-3)
-    torch.testing.assert_close(scores[is_found], expected.scores, rtol=0, atol=1e-5)
-    assert torch.equal(classes[is_found], expected.pred_classes)
+def assert_same(model: nn.Module, parts: list | None = None) -> None:
+    """Compare on two pictures, of which the second is padded."""
+    pictures = [picture(TILE, TILE), picture(60, 75, seed=1)]
+    images, sizes_hw = tiles(pictures)
+    wanted = torch.tensor(parts or [[0, 0, TILE, TILE]] * 2, dtype=torch.float32)
+    found = fixed(model)(images, sizes_hw, wanted)
+    parts = parts and [np.array(part) for part in parts]
+    for index, one in enumerate(detect(model, [as_input(one) for one in pictures], parts)):
+        boxes, scores, classes = (output[index] for output in found)
+        is_found = scores >= 0
+        assert len(one) > 5
+        # Random boxes move five times as far as those of a real model, and so does what is rounded.
+        torch.testing.assert_close(boxes[is_found], one.pred_boxes.tensor, rtol=0, atol=3e-3)
+        torch.testing.assert_close(scores[is_found], one.scores, rtol=0, atol=1e-5)
+        assert torch.equal(classes[is_found], one.pred_classes)
+        assert not parts or len(one.pred_classes.unique()) > 1
 
 
 @pytest.fixture(scope="module")
@@ -49,17 +51,10 @@ def model() -> nn.Module:
     return random_model(small_config(classes=3))
 
 
-PICTURES = [picture(TILE, TILE), picture(60, 75, seed=1)]  # the second is padded
-
-
+@pytest.mark.parametrize("parts", [None, [[0.0, 20.0, 50.0, 96.0], [10.0, 0.0, 75.0, 40.0]]])
 @torch.no_grad()
-def test_same_detections_as_the_model_in_a_padded_batch(model):
-    images, sizes_hw = tiles(PICTURES)
-    found = fixed(model)(images, sizes_hw, torch.tensor([WHOLE, WHOLE]))
-    expected = [one["instances"] for one in model([as_input(one) for one in PICTURES])]
-    assert not expected[0].pred_classes.eq(expected[0].pred_classes[0]).all()
-    for index, one in enumerate(expected):
-        assert_same([output[index] for output in found], one)
+def test_same_detections_as_the_model_in_a_padded_batch(model, parts):
+    assert_same(model, parts)
 
 
 TABLE_TWO = [name for name in available_configs() if name.startswith("toy/table2/")]
@@ -83,18 +78,8 @@ def test_padding_changes_no_row_of_table_two(row):
 
 
 @torch.no_grad()
-def test_parts_are_answered_for_as_by_the_model(model):
-    images, sizes_hw = tiles(PICTURES)
-    parts = [np.array([0.0, 20.0, 50.0, 96.0]), np.array([10.0, 0.0, 75.0, 40.0])]
-    found = fixed(model)(images, sizes_hw, torch.tensor(np.stack(parts), dtype=torch.float32))
-    expected = detect(model, [as_input(one) for one in PICTURES], parts)
-    for index, one in enumerate(expected):
-        assert_same([output[index] for output in found], one)
-
-
-@torch.no_grad()
 def test_a_picture_without_candidates_has_empty_places(model):
-    images, sizes_hw = tiles(PICTURES)
+    images, sizes_hw = tiles([picture(TILE, TILE)] * 2)
     nowhere = torch.tensor([[-9.0, -9.0, -8.0, -8.0]] * 2)
     boxes, scores, classes = fixed(model)(images, sizes_hw, nowhere)
     assert boxes.shape == (2, 20, 4)
@@ -111,11 +96,7 @@ def test_the_whole_acnet_with_the_papers_box_head():
     cfg.model.roi_heads = load_config("acne04/acnet_r101").model.roi_heads
     cfg.model.roi_heads.res5 = L(make_resnet_stage)(depth=18, stage=5, norm="FrozenBN")
     cfg.model.roi_heads.box_predictor.input_shape.channels = 512
-    model = random_model(cfg)
-    images, sizes_hw = tiles(PICTURES)
-    found = fixed(model)(images, sizes_hw, torch.tensor([WHOLE, WHOLE]))
-    for index, one in enumerate(model([as_input(one) for one in PICTURES])):
-        assert_same([output[index] for output in found], one["instances"])
+    assert_same(random_model(cfg))
 
 
 def test_a_tile_that_does_not_suit_the_model_is_refused(model):
@@ -134,42 +115,6 @@ def test_models_with_other_parts_are_refused(model):
     )
     with pytest.raises(UserError, match="Received a ACNet with other parts"):
         fixed(build_model(cfg))
-
-
-CLAMP = math.log(1000 / 16)
-
-
-def random_boxes(*shape: int) -> torch.Tensor:
-    corners = torch.rand(*shape, 2) * 100
-    return torch.cat([corners, corners + torch.rand(*shape, 2) * 50], dim=-1)
-
-
-def test_decode_by_hand():
-    # A box of 10 x 20 around (15, 30): a tenth of its width to the right, twice as wide, as high.
-    deltas = torch.tensor([[[0.1, 0.0, math.log(2), 0.0]]])
-    boxes = torch.tensor([[[10.0, 20.0, 20.0, 40.0]]])
-    found = decode(deltas, boxes, Box2BoxTransform((1.0, 1.0, 1.0, 1.0), CLAMP))
-    torch.testing.assert_close(found, torch.tensor([[[[6.0, 20.0, 26.0, 40.0]]]]))
-
-
-def test_decode_is_detectron2s_to_the_bit():
-    boxes = random_boxes(2, 7)
-    deltas = torch.randn(2, 7, 3 * 4) * 20  # some beyond the clamp
-    transform = Box2BoxTransform((10.0, 10.0, 5.0, 5.0), CLAMP)
-    theirs = transform.apply_deltas(deltas.flatten(0, 1), boxes.flatten(0, 1))
-    ours = decode(deltas, boxes, transform)
-    assert torch.equal(ours, theirs.view(2, 7, 3, 4))
-
-
-def test_clip_takes_each_image_by_its_own_size():
-    boxes = torch.tensor([-5.0, -5.0, 50.0, 50.0]).repeat(2, 3, 1)
-    sizes_hw = torch.tensor([[20.0, 30.0], [60.0, 10.0]])
-    found = clip(boxes, sizes_hw)
-    for one, size in zip(found, [(20, 30), (60, 10)], strict=True):
-        theirs = Boxes(torch.tensor([[-5.0, -5.0, 50.0, 50.0]] * 3))
-        theirs.clip(size)
-        assert torch.equal(one, theirs.tensor)
-    assert torch.equal(clip(boxes[:, :, None], sizes_hw)[:, :, 0], found)
 
 
 def test_a_centre_on_the_border_of_a_part_is_in_it():
