@@ -6,10 +6,7 @@ left out.
 
 `fit_score_map` makes scores mean it: a monotone map of them, so that AP stays what it is.
 
-Shape shorthand in this module:
-    P: number of photos
-    N: number of detections that are right or wrong
-    B: number of bins
+Shape shorthand: P photos, N detections that are right or wrong, B bins.
 """
 
 from dataclasses import dataclass
@@ -29,45 +26,27 @@ LEAST_ODDS = 1e-6  # scores are kept so far from 0 and 1, where their logit is i
 
 @dataclass(frozen=True, kw_only=True)
 class Bins:
-    """Detections by score; B bins, those without a detection left out.
+    """Detections by score, without the bins that have none."""
 
-    Args:
-        edges: (B, 2) lowest and highest score of the bin; of equal-width bins, its limits.
-        counts: (B,) detections.
-        mean_scores: (B,) their mean score.
-        precisions: (B,) share of them that is right.
-        ece: Expected calibration error in percent; None where there is no detection.
-    """
-
-    edges: np.ndarray
-    counts: np.ndarray
-    mean_scores: np.ndarray
-    precisions: np.ndarray
-    ece: float | None
+    edges: np.ndarray  # (B, 2) lowest and highest score of the bin; of equal widths, its limits
+    counts: np.ndarray  # (B,) detections
+    mean_scores: np.ndarray  # (B,)
+    precisions: np.ndarray  # (B,) share of them that is right
+    ece: float | None  # expected calibration error in percent; None where there is no detection
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Reliability of scores at IoU 0.5.
+    """Reliability of scores at IoU 0.5."""
 
-    Args:
-        equal_width: Bins of equal width on 0 to 1, those of the reliability plot.
-        equal_mass: Bins with equally many detections each, as far as ties allow.
-    """
-
-    equal_width: Bins
-    equal_mass: Bins
+    equal_width: Bins  # on 0 to 1, those of the reliability plot
+    equal_mass: Bins  # equally many detections each, as far as ties allow
 
 
 class ScoreBins:
     """Detections sorted into bins of score once, to be summed for any weights of the photos.
 
-    Args:
-        photo: (N,) index of each detection's photo.
-        scores: (N,) 0 to 1.
-        right: (N,) bool.
-        edges: (B, 2) lowest and highest score of each bin, rising; every score lies in one.
-        num_photos: P.
+    (N,) photos, scores from 0 to 1 and bools; (B, 2) rising edges, between which every score lies.
     """
 
     def __init__(
@@ -91,18 +70,13 @@ class ScoreBins:
         ).reshape(3, num_photos, num_bins)
 
     def sums(self, photo_weights: np.ndarray) -> np.ndarray:
-        """Return (3, B): detections, sum of their scores, right ones; photos weighted."""
+        """Return (3, B): detections, sum of their scores, right ones; (P,) photos weighted."""
         return np.einsum("p,kpb->kb", photo_weights, self._sums)
 
     def ece(self, photo_weights: np.ndarray) -> float | None:
-        """Compute the expected calibration error.
+        """Compute the expected calibration error in percent; None where no detection counts.
 
-        Args:
-            photo_weights: (P,) how often each photo counts.
-
-        Returns:
-            Percent: sum over bins of (share of detections) * |precision - mean score|, None where
-            no detection counts.
+        It is the sum over bins of (share of detections) * |precision - mean score|.
 
         Reference:
             Naeini et al., "Obtaining well calibrated probabilities using Bayesian binning", AAAI
@@ -135,17 +109,10 @@ def equal_width_edges(bins: int) -> np.ndarray:
 
 
 def equal_mass_edges(scores: np.ndarray, bins: int) -> np.ndarray:
-    """Return limits between which equally many scores lie.
+    """Return (B, 2) limits between which equally many of (N,) scores lie, B at most `bins`.
 
     Equal scores stay in one bin, so that the order of ties decides nothing; where many are equal
     there are fewer bins.
-
-    Args:
-        scores: (N,) in any order.
-        bins: How many are wanted.
-
-    Returns:
-        (B, 2) lowest and highest score of each bin, rising; B from 0, for no scores, to `bins`.
 
     Reference:
         Nguyen and O'Connor, "Posterior calibration and exploratory analysis for natural language
@@ -161,14 +128,9 @@ def equal_mass_edges(scores: np.ndarray, bins: int) -> np.ndarray:
 
 
 def score_bins(matches: Matches, *, bins: int) -> dict[str, ScoreBins]:
-    """Sort the detections that are right or wrong into bins.
+    """Sort the detections that are right or wrong into bins of two kinds.
 
-    Args:
-        matches: Of all photos; detections beyond its largest cap are left out.
-        bins: How many, at least 1.
-
-    Returns:
-        "ECE", bins of equal width on 0 to 1, and "ECE equal mass".
+    They are "ECE", of equal width on 0 to 1, and "ECE equal mass".
     """
     photo, scores, right = _right_or_wrong(matches)
     edges = {"ECE": equal_width_edges(bins), "ECE equal mass": equal_mass_edges(scores, bins)}
@@ -186,15 +148,7 @@ def _right_or_wrong(matches: Matches) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 def calibration(matches: Matches, *, bins: int = 10) -> Calibration:
-    """Compare scores with the share of detections that is right.
-
-    Args:
-        matches: Of all photos, with IoU 0.5 among its thresholds.
-        bins: How many, at least 1.
-
-    Returns:
-        Bins of both kinds, each with its expected calibration error.
-    """
+    """Compare scores with the share of detections that is right at IoU 0.5."""
     binned = score_bins(matches, bins=bins)
     return Calibration(equal_width=binned["ECE"].bins(), equal_mass=binned["ECE equal mass"].bins())
 
@@ -203,16 +157,12 @@ def calibration(matches: Matches, *, bins: int = 10) -> Calibration:
 class ScoreFit:
     """A map from scores to probabilities, and what it is worth on photos that had no say in it.
 
-    Args:
-        score_map: Fitted on all photos.
-        ece: Expected calibration error in percent, each photo mapped by a fit on other photos.
-        raw_ece: The same of the scores themselves.
-        counted_ece: That of the detections with a score of at least the threshold.
-        raw_counted_ece: The same of their scores.
+    Errors are expected calibration errors in percent, raw ones those of the scores themselves;
+    counted ones are of the detections with a score of at least the threshold.
     """
 
-    score_map: ScoreMap
-    ece: float
+    score_map: ScoreMap  # fitted on all photos
+    ece: float  # each photo mapped by a fit on other photos
     raw_ece: float
     counted_ece: float
     raw_counted_ece: float
@@ -221,12 +171,8 @@ class ScoreFit:
 def fit_score_map(matches: Matches, *, threshold: float = 0.0, seed: int = 0) -> ScoreFit:
     """Fit what scores mean: isotonic regression or Platt's sigmoid, whichever predicts better.
 
-    The choice is that of the smaller Brier score in a cross-validation over photos.
-
-    Args:
-        matches: Of validation photos, with IoU 0.5 among its thresholds; at least one detection.
-        threshold: From which score on detections count.
-        seed: Of the folds.
+    The choice is that of the smaller Brier score in a cross-validation over the validation photos,
+    whose folds the seed chooses; there has to be a detection. Detections count from the threshold.
 
     Reference:
         Zadrozny and Elkan, "Transforming classifier scores into accurate multiclass probability

@@ -26,34 +26,21 @@ def xyxy_to_xywh(boxes_xyxy: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GroundTruth:
-    """Photos, classes and annotated boxes; the boxes are sorted by photo.
+    """Photos, classes and annotated boxes; the boxes are sorted by photo."""
 
-    Args:
-        image_ids: (P,) int64, rising; the ids that predictions refer to.
-        file_names: P names.
-        image_hw: (P, 2) int64 height and width in pixels.
-        category_ids: (K,) int64, rising.
-        class_names: K names.
-        photo: (G,) int32, rising; each box's index into the photos.
-        classes: (G,) int32 index into the classes.
-        boxes_xywh: (G, 4) float64 left, top, width, height in pixels.
-        areas: (G,) float64 in px², as annotated, which COCO's size ranges refer to.
-        crowd: (G,) bool, COCO's `iscrowd`: a region of many, which neither counts nor punishes.
-        difficult: (G,) bool, VOC's flag, which only VOC's numbers respect.
-        other_ids: Ids of categories that have the name of another, by which they are known.
-    """
-
-    image_ids: np.ndarray
-    file_names: tuple[str, ...]
-    image_hw: np.ndarray
-    category_ids: np.ndarray
-    class_names: tuple[str, ...]
-    photo: np.ndarray
-    classes: np.ndarray
-    boxes_xywh: np.ndarray
-    areas: np.ndarray
+    image_ids: np.ndarray  # (P,) int64, rising; the ids that predictions refer to
+    file_names: tuple[str, ...]  # P
+    image_hw: np.ndarray  # (P, 2) int64 height and width in pixels
+    category_ids: np.ndarray  # (K,) int64, rising
+    class_names: tuple[str, ...]  # K
+    photo: np.ndarray  # (G,) int32, rising; each box's index into the photos
+    classes: np.ndarray  # (G,) int32 index into the classes
+    boxes_xywh: np.ndarray  # (G, 4) float64 left, top, width, height in pixels
+    areas: np.ndarray  # (G,) float64 in px², as annotated, which COCO's size ranges refer to
+    # (G,) bool, COCO's `iscrowd`: a region of many, which neither counts nor punishes.
     crowd: np.ndarray
-    difficult: np.ndarray
+    difficult: np.ndarray  # (G,) bool, VOC's flag, which only VOC's numbers respect
+    # Ids of categories that have the name of another, by which they are known.
     other_ids: Mapping[int, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -84,18 +71,12 @@ class Detections:
     """Detected boxes, sorted by photo, then by falling score, ties in the order they came in.
 
     `sort_detections` makes one from unsorted columns.
-
-    Args:
-        photo: (D,) int32 index into the photos of the ground truth.
-        classes: (D,) int32 index into its classes.
-        boxes_xywh: (D, 4) float64 left, top, width, height in pixels.
-        scores: (D,) float64, finite.
     """
 
-    photo: np.ndarray
-    classes: np.ndarray
-    boxes_xywh: np.ndarray
-    scores: np.ndarray
+    photo: np.ndarray  # (D,) int32 index into the photos of the ground truth
+    classes: np.ndarray  # (D,) int32 index into its classes
+    boxes_xywh: np.ndarray  # (D, 4) float64 left, top, width, height in pixels
+    scores: np.ndarray  # (D,) float64, finite
 
     def __len__(self) -> int:
         return len(self.photo)
@@ -123,19 +104,22 @@ def sort_detections(
     )
 
 
+def place_in_group(group: np.ndarray) -> np.ndarray:
+    """Count, for each of (N,) rows, the rows of the same group that come before it."""
+    order = np.argsort(group, kind="stable")
+    first_of_group = np.searchsorted(group[order], group[order])
+    places = np.empty(len(group), dtype=np.int32)
+    places[order] = np.arange(len(group)) - first_of_group
+    return places
+
+
 @dataclass(frozen=True)
 class SizeRange:
-    """A range of lesion sizes, by area and with both ends in it, as COCO's ranges are.
+    """A range of lesion sizes, by area and with both ends in it, as COCO's ranges are."""
 
-    Args:
-        suffix: What keys say of it: "" for all sizes, "s" for COCO's small, "[0-16px]".
-        low: Smallest area in px².
-        high: Largest area in px².
-    """
-
-    suffix: str
-    low: float
-    high: float
+    suffix: str  # what keys say of it: "" for all sizes, "s" for COCO's small, "[0-16px]"
+    low: float  # smallest area in px²
+    high: float  # largest area
 
     def excludes(self, areas: np.ndarray) -> np.ndarray:
         """Tell which (N,) areas in px² are outside."""
@@ -152,14 +136,10 @@ LESION_EDGES_PX = (16, 32, 64, 128)
 
 
 def lesion_ranges(edges_px: Sequence[int] = LESION_EDGES_PX) -> tuple[SizeRange, ...]:
-    """Make size ranges from lengths, so that each lesion is in exactly one.
+    """Make size ranges from rising lengths in pixels, so that each lesion is in exactly one.
 
-    Args:
-        edges_px: Rising lengths in pixels; a lesion's length is the square root of its area.
-
-    Returns:
-        One range more than edges, such as "[0-16px]", "[16-32px]", "[32px-]". A lesion on an edge
-        belongs to the larger ones.
+    A lesion's length is the square root of its area; one on an edge belongs to the larger ones. The
+    ranges are one more than edges, such as "[0-16px]", "[16-32px]", "[32px-]".
     """
     edges = [0, *edges_px]
     if any(low >= high for low, high in itertools.pairwise(edges)):

@@ -12,22 +12,17 @@ sqrt(counted + 1), the spread of a Poisson count, because a photo with 60 lesion
 more than one with 3; an interval of one width for all would be too wide for the many sparse photos
 and too narrow for the dense ones.
 
-Shape shorthand in this module:
-    P: number of photos
-    D: number of detections
+Shape shorthand: P photos, D detections, T traits.
 """
 
-import bisect
 import dataclasses
-import itertools
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 
 from acnet.errors import UserError
-from acnet.evaluation.columns import Detections
+from acnet.evaluation.columns import Detections, place_in_group
 from acnet.evaluation.count_model import UNKNOWN, CountModel, Domain, conformal_rank
 
 LEAST_SCALE = 1e-3  # of a trait, in units of its mean
@@ -44,16 +39,15 @@ def fit_count_model(
     view: str = UNKNOWN,
     lesions: str = UNKNOWN,
 ) -> CountModel:
-    """Fit threshold and interval on validation photos.
+    """Fit threshold and interval on validation photos, which the seed splits into halves.
 
     Args:
         true_counts: (P,) lesions in each photo.
         detections: Of the P photos, all scores.
         merge: What merged the detections, such as "soft_nms-linear".
         coverage: Share of new photos whose true count the interval shall hold, above 0 and below 1.
-        seed: Of the split into halves.
-        view: What the photos show; see `count_model.VIEWS`.
-        lesions: Which lesions count; see `count_model.LESIONS`.
+        seed: Of the split.
+        view, lesions: What the photos show and which lesions count; see `count_model`.
 
     Raises:
         UserError: There are too few photos for the coverage, or no detections.
@@ -109,7 +103,7 @@ def fit_threshold(true_counts: np.ndarray, photo: np.ndarray, scores: np.ndarray
         )
     order = np.argsort(-scores, kind="stable")
     photo, scores = photo[order], scores[order]
-    change = np.where(_place_in_photo(photo) < true_counts[photo], -1, 1)
+    change = np.where(place_in_group(photo) < true_counts[photo], -1, 1)
     errors = true_counts.sum() + np.concatenate([[0], np.cumsum(change)])  # of the k best scores
     upper = np.concatenate([[scores[0] + 1], scores])  # the k-th best still counts
     lower = np.concatenate([scores, [scores[-1] - 1]])  # the next one does not
@@ -151,11 +145,8 @@ def fit_domain(traits: np.ndarray, *, share_inside: float = 0.95) -> Domain:
     Copies of a photo and photos of one person stand beside each other where photos are in the order
     of their names, and resemble each other more than new photos do. So a photo's distance is taken
     from the photos outside its own tenth of that order, and the limit is a conformal quantile of
-    these distances.
-
-    Args:
-        traits: (P, T) of `acnet.photos.results.photo_traits`, in the order of the photos' names.
-        share_inside: Of new photos like these, how many shall be inside the limit.
+    these distances: of new photos like these, a share `share_inside` shall be inside it. The (P, T)
+    traits are those of `acnet.photos.results.photo_traits`, in the order of the photos' names.
 
     Raises:
         UserError: There are too few photos.
@@ -186,16 +177,6 @@ def least_photos(coverage: float) -> int:
     return math.ceil(coverage / (1 - coverage) - 1e-9)
 
 
-def _place_in_photo(photo: np.ndarray) -> np.ndarray:
-    """Return how many rows of the same photo come before each row."""
-    by_photo = np.argsort(photo, kind="stable")
-    grouped = photo[by_photo]
-    starts = np.searchsorted(grouped, grouped, side="left")
-    places = np.empty(len(photo), dtype=np.int64)
-    places[by_photo] = np.arange(len(photo)) - starts
-    return places
-
-
 def _check_size(photos: int, interval_photos: int, coverage: float) -> None:
     needed = least_photos(coverage)
     if interval_photos < needed or photos < 2:
@@ -209,16 +190,7 @@ def _check_size(photos: int, interval_photos: int, coverage: float) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
-    """A binomial share with Wilson's score interval.
-
-    Args:
-        hits: Photos for which it is so.
-        total: Photos, at least 1.
-        value: hits / total.
-        low: Lower end of the interval.
-        high: Upper end.
-        level: Of the interval.
-    """
+    """A binomial share of photos, 0 to 1, and the ends of Wilson's score interval of that level."""
 
     hits: int
     total: int
@@ -231,34 +203,17 @@ class Share:
 def share(hits: int, total: int, *, level: float = 0.95) -> Share:
     """Compute a share and Wilson's score interval, which holds at 0, at 1 and for few photos too.
 
-    Args:
-        hits: From 0 to `total`.
-        total: At least 1.
-        level: Of the interval, above 0 and below 1.
-
-    Returns:
-        The share and its interval, all from 0 to 1.
-
-    Raises:
-        ValueError: There is nothing to take a share of, or more hits than that.
-
     Reference:
         Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927;
         recommended by Brown, Cai and DasGupta, "Interval estimation for a binomial proportion",
         Statistical Science 2001.
     """
-    if not 0 <= hits <= total or total < 1:
-        raise ValueError(
-            "A share is taken of at least one photo, and at most all are hits. "
-            f"Received {hits} hits of {total}; count both on the same photos."
-        )
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    value = hits / total
-    centre = (value + z**2 / (2 * total)) / (1 + z**2 / total)
-    half = z / (1 + z**2 / total) * math.sqrt(value * (1 - value) / total + z**2 / (4 * total**2))
-    low = 0.0 if hits == 0 else max(0.0, centre - half)
-    high = 1.0 if hits == total else min(1.0, centre + half)
-    return Share(hits=hits, total=total, value=value, low=low, high=high, level=level)
+    from scipy.stats import binomtest  # slow to import, and needed for counts alone
+
+    low, high = binomtest(hits, total).proportion_ci(level, method="wilson")
+    return Share(
+        hits=hits, total=total, value=hits / total, low=float(low), high=float(high), level=level
+    )
 
 
 def conformal_share_range(
@@ -284,23 +239,9 @@ def conformal_share_range(
         Vovk, "Conditional validity of inductive conformal predictors", ACML 2012; Angelopoulos and
         Bates, "A gentle introduction to conformal prediction", 2021, section 3.2.
     """
+    from scipy.stats import betabinom
+
     rank = conformal_rank(calibration, coverage)
-    hits = range(photos + 1)
-    chances = [
-        math.exp(
-            math.lgamma(photos + 1)
-            - math.lgamma(hit + 1)
-            - math.lgamma(photos - hit + 1)
-            + _log_beta(hit + rank, photos - hit + calibration + 1 - rank)
-            - _log_beta(rank, calibration + 1 - rank)
-        )
-        for hit in hits
-    ]
-    up_to = list(itertools.accumulate(chances))
-    low = bisect.bisect_left(up_to, (1 - level) / 2)
-    high = min(bisect.bisect_left(up_to, (1 + level) / 2), photos)
-    return low / photos, high / photos
-
-
-def _log_beta(a: float, b: float) -> float:
-    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+    ends = [(1 - level) / 2, (1 + level) / 2]
+    low, high = betabinom.ppf(ends, photos, rank, calibration + 1 - rank) / photos
+    return float(low), float(high)

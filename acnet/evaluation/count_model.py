@@ -35,15 +35,12 @@ GRADED = ("half face", "inflammatory")
 class ScoreMap:
     """From a score to the share of detections with such a score that is right at IoU 0.5.
 
-    Args:
-        method: What was fitted, "isotonic" or "Platt".
-        scores: Rising; between two of them the share is linear, beyond them that of the end.
-        shares: As many, not falling, 0 to 1.
+    Between two scores the share is linear, beyond them that of the end.
     """
 
-    method: str
-    scores: tuple[float, ...]
-    shares: tuple[float, ...]
+    method: str  # what was fitted, "isotonic" or "Platt"
+    scores: tuple[float, ...]  # rising
+    shares: tuple[float, ...]  # as many, not falling, 0 to 1
 
     def __call__(self, scores: np.ndarray) -> np.ndarray:
         """Return the probability of each score, in the same order as the scores."""
@@ -64,17 +61,11 @@ NUM_TRAITS = 30  # of `acnet.photos.results.photo_traits`
 
 @dataclass(frozen=True, kw_only=True)
 class Domain:
-    """What photos look like that the validation photos stand for.
+    """What photos look like that the validation photos stand for, by NUM_TRAITS traits."""
 
-    Args:
-        mean: (NUM_TRAITS,) of the validation photos' traits.
-        scale: (NUM_TRAITS,) standard deviations.
-        limit: Largest distance of a photo that is like them.
-    """
-
-    mean: tuple[float, ...]
-    scale: tuple[float, ...]
-    limit: float
+    mean: tuple[float, ...]  # of the validation photos' traits
+    scale: tuple[float, ...]  # their standard deviations
+    limit: float  # largest distance of a photo that is like them
 
     def distances(self, traits: np.ndarray) -> np.ndarray:
         """Return the distance of each photo, (..., NUM_TRAITS) to (...).
@@ -103,36 +94,23 @@ NESTED = {"probability": ScoreMap, "domain": Domain}
 class CountModel:
     """A score threshold that makes counts right, and how far they may be wrong.
 
-    Args:
-        merge: What merged the detections that it was fitted to, such as "nms", with the size at
-            which photos were seen, where that was not their own; other scores mean something else.
-        threshold: A detection counts where its score is at least this.
-        coverage: Share of photos whose true count the interval shall hold, such as 0.9.
-        quantile: Conformal quantile of |true - counted| / sqrt(counted + 1).
-        fit_photos: Photos that the threshold was fitted on.
-        interval_photos: Other photos, that the quantile was taken from.
-        fit_mae: Mean absolute error on the former, in lesions.
-        interval_mae: On the latter, which did not choose the threshold.
-        seed: Of the split.
-        view: What the validation photos show, one of `VIEWS`.
-        lesions: Which lesions their boxes mark, one of `LESIONS`.
-        probability: What a score means; None where it was not fitted.
-        domain: Which photos it may count; None for all.
+    `merge` names what merged the detections that it was fitted to, such as "nms", with the size at
+    which photos were seen, where that was not their own; other scores mean something else.
     """
 
     merge: str
-    threshold: float
-    coverage: float
-    quantile: float
-    fit_photos: int
-    interval_photos: int
-    fit_mae: float
-    interval_mae: float
-    seed: int
-    view: str = UNKNOWN
-    lesions: str = UNKNOWN
-    probability: ScoreMap | None = None
-    domain: Domain | None = None
+    threshold: float  # a detection counts where its score is at least this
+    coverage: float  # share of photos whose true count the interval shall hold, such as 0.9
+    quantile: float  # conformal quantile of |true - counted| / sqrt(counted + 1)
+    fit_photos: int  # that the threshold was fitted on
+    interval_photos: int  # other ones, that the quantile was taken from
+    fit_mae: float  # mean absolute error on the former, in lesions
+    interval_mae: float  # on the latter, which did not choose the threshold
+    seed: int  # of the split
+    view: str = UNKNOWN  # what the validation photos show, one of `VIEWS`
+    lesions: str = UNKNOWN  # which lesions their boxes mark, one of `LESIONS`
+    probability: ScoreMap | None = None  # what a score means, where it was fitted
+    domain: Domain | None = None  # which photos it may count; None for all
 
     @property
     def has_grade(self) -> bool:
@@ -152,26 +130,14 @@ class CountModel:
         return f"{lesions}, {'unknown view' if self.view == UNKNOWN else self.view}"
 
     def count(self, detections: Detections, num_photos: int) -> np.ndarray:
-        """Count the detections of each photo that reach the threshold.
-
-        Args:
-            detections: Of the same merging as the model's.
-            num_photos: P.
-
-        Returns:
-            (P,) int64.
-        """
+        """Count the detections, of the model's own merging, in each of P photos, (P,) int64."""
         return detections.counts(num_photos, score_threshold=self.threshold)
 
     def interval(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Say how many lesions a photo may truly have.
+        """Return the (P,) lowest and highest true count of photos by their (P,) counts.
 
-        Args:
-            counts: (P,) counts by this model.
-
-        Returns:
-            (P,) lowest and (P,) highest true count, both included, int64 from 0: of photos like
-            the validation photos, a share of at least `coverage` has its true count in between.
+        Both are included: of photos like the validation photos, a share of at least `coverage` has
+        its true count in between.
         """
         counts = np.asarray(counts, dtype=np.int64)
         half = np.floor(self.quantile * np.sqrt(counts + 1) + ROUNDING).astype(np.int64)
@@ -183,23 +149,12 @@ class CountModel:
 
 
 def write_count_model(path: Path, model: CountModel) -> None:
-    """Write a count model, atomically.
-
-    Args:
-        path: The JSON file.
-        model: What to write.
-    """
+    """Write a count model, atomically."""
     write_json(path, _content(model), indent=2)
 
 
 def read_count_model(path: Path) -> CountModel:
     """Read a count model and check that it can be one.
-
-    Args:
-        path: The JSON file.
-
-    Returns:
-        The model.
 
     Raises:
         UserError: There is no such file, or it is no count model of this version.
@@ -214,14 +169,7 @@ def read_count_model(path: Path) -> CountModel:
 
 
 def parse_count_model(text: str, *, source: str) -> CountModel:
-    """Read a count model from its text and check that it can be one.
-
-    Args:
-        text: JSON.
-        source: Where it comes from, for errors.
-
-    Returns:
-        The model.
+    """Read a count model from its JSON, which comes from a source that errors name.
 
     Raises:
         UserError: It is no count model of this version.
@@ -238,11 +186,7 @@ def parse_count_model(text: str, *, source: str) -> CountModel:
             source, f"of version {shown(content.get('version'))}, where {known} are known"
         )
     fields = {field.name: field.type for field in dataclasses.fields(CountModel)}
-    needed = {
-        field.name
-        for field in dataclasses.fields(CountModel)
-        if field.default is dataclasses.MISSING
-    }
+    needed = fields.keys() - vars(CountModel).keys()  # those without a default
     values = {name: value for name, value in content.items() if name not in ("format", "version")}
     if odd := sorted((values.keys() - fields.keys()) | (needed - values.keys())):
         raise _unusable(source, f"in which {', '.join(odd)[:200]} is missing or unknown")
@@ -258,15 +202,10 @@ def parse_count_model(text: str, *, source: str) -> CountModel:
 
 
 def check_merge(model: CountModel, merge_name: str, *, source: str) -> None:
-    """Refuse a count model whose threshold belongs to other scores.
-
-    Args:
-        model: To be used.
-        merge_name: What merged the detections that it is to count, such as "soft_nms-linear".
-        source: Where the model comes from, for the error.
+    """Refuse a count model whose threshold belongs to scores of another merging.
 
     Raises:
-        UserError: The two differ.
+        UserError: The two differ; it names the source of the model.
     """
     if model.merge != merge_name:
         raise UserError(

@@ -20,40 +20,20 @@ import numpy as np
 # "Establishment of grading criteria for acne severity", J. Dermatol. 35, 255-260, 2008, derived
 # them for inflammatory eruptions (papules and pustules) of half of the face, without comedones.
 HAYASHI_LIMITS = (5, 20, 50)
+GRADE_NAMES = ("mild", "moderate", "severe", "very severe")
+NUM_GRADES = len(GRADE_NAMES)
 LIMITS_OF_AGREEMENT = 1.96  # standard deviations; Bland and Altman's figure
-
-
-@dataclass(frozen=True, kw_only=True)
-class BlandAltman:
-    """Agreement of two counts: their differences over their means; P photos.
-
-    Args:
-        means: (P,) mean of the predicted and the true count of each photo.
-        differences: (P,) predicted minus true.
-        bias: Mean difference.
-        low: Lower limit of agreement, bias - 1.96 standard deviations; None for one photo.
-        high: Upper limit of agreement.
-    """
-
-    means: np.ndarray
-    differences: np.ndarray
-    bias: float
-    low: float | None
-    high: float | None
+PERCENT = 100.0
+# (k - l)^2: quadratic disagreement between grades; its scale cancels in kappa.
+_DISAGREEMENT = np.square(np.subtract.outer(np.arange(NUM_GRADES), np.arange(NUM_GRADES)))
 
 
 def count_by_image(
     rows: Iterable[Mapping], image_ids: Sequence[int], *, score_threshold: float = 0.0
 ) -> list[int]:
-    """Count annotations or detections of each image.
+    """Count COCO annotations or results of each image, in the order of `image_ids`.
 
-    Args:
-        rows: COCO annotations, or COCO results with a `score`.
-        image_ids: The images to count in; rows of others are ignored.
-        score_threshold: Rows with a lower score do not count.
-
-    Returns:
-        One count an image, in the order of `image_ids`; 0 for an image without rows.
+    Rows of other images and those with a score below the threshold do not count.
     """
     counts = Counter(
         row["image_id"] for row in rows if "score" not in row or row["score"] >= score_threshold
@@ -64,19 +44,11 @@ def count_by_image(
 def count_errors(
     predicted: Sequence[int], true: Sequence[int], *, photo_weights: np.ndarray | None = None
 ) -> dict[str, float]:
-    """Compare counts photo by photo.
-
-    Args:
-        predicted: Lesions found in each photo.
-        true: Lesions in each photo.
-        photo_weights: How often each photo counts; once by default.
+    """Compare (P,) counts, each photo weighted by how often it counts.
 
     Returns:
         "MAE", the mean absolute error, "RMSE", its root mean square, and "bias", the mean of
         predicted minus true, all in lesions a photo.
-
-    Raises:
-        ValueError: There is no photo, or not one count of each kind for each.
     """
     errors = _differences(predicted, true)
     return {
@@ -86,19 +58,22 @@ def count_errors(
     }
 
 
+@dataclass(frozen=True, kw_only=True)
+class BlandAltman:
+    """Agreement of two counts: their differences over their means, in lesions."""
+
+    means: np.ndarray  # (P,) of the predicted and the true count of each photo
+    differences: np.ndarray  # (P,) predicted minus true
+    bias: float  # mean difference
+    low: float | None  # limit of agreement, bias - 1.96 standard deviations; None for one photo
+    high: float | None
+
+
 def bland_altman(predicted: Sequence[int], true: Sequence[int]) -> BlandAltman:
     """Show how the error of a count depends on its size.
 
-    Args:
-        predicted: (P,) lesions found in each photo.
-        true: (P,) lesions in each photo.
-
-    Returns:
-        The points and the limits of agreement, between which 95 % of the differences lie where
-        they are normally distributed. Counts are not quite: look at the points.
-
-    Raises:
-        ValueError: There is no photo, or not one count of each kind for each.
+    95 % of the differences lie between the limits where they are normally distributed. Those of
+    counts are not quite: look at the points.
 
     Reference:
         Bland and Altman, "Statistical methods for assessing agreement between two methods of
@@ -125,70 +100,30 @@ def _differences(predicted: Sequence[int], true: Sequence[int]) -> np.ndarray:
     return np.asarray(predicted, dtype=np.float64) - np.asarray(true, dtype=np.float64)
 
 
-GRADE_NAMES = ("mild", "moderate", "severe", "very severe")
-NUM_GRADES = len(GRADE_NAMES)
-PERCENT = 100.0
-# (k - l)^2: quadratic disagreement between grades; its scale cancels in kappa.
-_DISAGREEMENT = np.square(np.subtract.outer(np.arange(NUM_GRADES), np.arange(NUM_GRADES)))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Grading:
-    """Predicted against true grades.
-
-    Args:
-        true: (P,) grades from 0 to 3.
-        predicted: (P,) grades from 0 to 3.
-        confusion: (G, G) photos by true grade (row) and predicted grade (column).
-        measures: In percent: "accuracy", "precision", "sensitivity", "specificity", "Youden"; from
-            -1 to 1: "quadratic kappa". None where a measure is undefined.
-        per_grade: "precision", "sensitivity", "specificity" and "Youden" of each grade, G values
-            in percent, None where undefined.
-    """
-
-    true: np.ndarray
-    predicted: np.ndarray
-    confusion: np.ndarray
-    measures: dict[str, float | None]
-    per_grade: dict[str, list[float | None]]
-
-
 def hayashi_grade(count: int) -> int:
     """Return the grade of a photo: 0 for at most 5 lesions, 1 for 20, 2 for 50, 3 for more."""
     return bisect.bisect_left(HAYASHI_LIMITS, count)
 
 
 def grades_of(counts: Sequence[int] | np.ndarray) -> np.ndarray:
-    """Grade photos by their counts, as `hayashi_grade` does one by one.
-
-    Args:
-        counts: (P,) lesions of each photo, from 0.
-
-    Returns:
-        (P,) int64, 0 to 3.
-    """
+    """Grade (P,) counts, as `hayashi_grade` does one by one."""
     return np.searchsorted(HAYASHI_LIMITS, np.asarray(counts), side="left")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Grading:
+    """Predicted against true grades, with what `grade_measures` and `per_grade_measures` say."""
+
+    true: np.ndarray  # (P,) 0 to 3
+    predicted: np.ndarray  # (P,) 0 to 3
+    confusion: np.ndarray  # (G, G) photos by true grade (row) and predicted grade (column)
+    measures: dict[str, float | None]
+    per_grade: dict[str, list[float | None]]
+
+
 def grade_counts(true_counts: Sequence[int], predicted_counts: Sequence[int]) -> Grading:
-    """Grade photos by their counts, and compare the grades.
-
-    Args:
-        true_counts: (P,) lesions in each photo, at least one photo.
-        predicted_counts: (P,) lesions found in each.
-
-    Returns:
-        Grades, confusion table and measures.
-
-    Raises:
-        ValueError: There is no photo, or not one count of each kind for each.
-    """
-    if len(true_counts) != len(predicted_counts) or not len(true_counts):
-        raise ValueError(
-            "Grades are compared photo by photo, for at least one photo. Received "
-            f"{len(true_counts)} true and {len(predicted_counts)} predicted counts; give one of "
-            "each."
-        )
+    """Grade photos by their (P,) counts, and compare the grades."""
+    _differences(predicted_counts, true_counts)  # the two have to pair up
     true, predicted = grades_of(true_counts), grades_of(predicted_counts)
     confusion = confusion_table(true, predicted)
     return Grading(
@@ -203,16 +138,7 @@ def grade_counts(true_counts: Sequence[int], predicted_counts: Sequence[int]) ->
 def confusion_table(
     true: np.ndarray, predicted: np.ndarray, photo_weights: np.ndarray | None = None
 ) -> np.ndarray:
-    """Count photos by true and predicted grade.
-
-    Args:
-        true: (P,) 0 to 3.
-        predicted: (P,) 0 to 3.
-        photo_weights: (P,) how often each photo counts; once by default.
-
-    Returns:
-        (G, G) int64; rows are true grades, columns predicted ones.
-    """
+    """Count photos, (G, G) int64, by their (P,) true (row) and predicted (column) grades."""
     cells = true * NUM_GRADES + predicted
     counts = np.bincount(cells, weights=photo_weights, minlength=NUM_GRADES**2)
     return counts.astype(np.int64).reshape(NUM_GRADES, NUM_GRADES)
@@ -220,9 +146,6 @@ def confusion_table(
 
 def grade_measures(confusion: np.ndarray) -> dict[str, float | None]:
     """Summarise a confusion table as the LDL paper does, with the quadratic kappa besides.
-
-    Args:
-        confusion: (G, G) photos; rows are true grades.
 
     Returns:
         "accuracy", and the means over true grades of "precision", "sensitivity" and "specificity",
@@ -235,24 +158,15 @@ def grade_measures(confusion: np.ndarray) -> dict[str, float | None]:
     """
     total = confusion.sum()
     present = confusion.sum(axis=1) > 0
-    per_grade = _one_against_rest(confusion)
     measures = {"accuracy": PERCENT * np.trace(confusion) / total if total else np.nan}
-    for name, values in per_grade.items():
+    for name, values in _one_against_rest(confusion).items():
         measures[name] = values[present].mean() if present.any() else np.nan
     measures["quadratic kappa"] = _quadratic_kappa(confusion)
     return {name: _none_for_nan(value) for name, value in measures.items()}
 
 
 def per_grade_measures(confusion: np.ndarray) -> dict[str, list[float | None]]:
-    """Measure each grade against the rest.
-
-    Args:
-        confusion: (G, G) photos; rows are true grades.
-
-    Returns:
-        "precision", "sensitivity", "specificity" and "Youden", each G values in percent; None where
-        undefined.
-    """
+    """Measure each grade against the rest by the names of `grade_measures`, G values each."""
     return {
         name: [_none_for_nan(value) for value in values]
         for name, values in _one_against_rest(confusion).items()

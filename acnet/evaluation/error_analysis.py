@@ -75,19 +75,12 @@ def error_parts(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Outcome:
-    """Detections that count, by falling score.
+    """Detections that count, by falling score."""
 
-    Args:
-        rows: (n,) of the detections.
-        classes: (n,) as predicted.
-        right: (n,) bool.
-        num_gt: (K,) lesions that count.
-    """
-
-    rows: np.ndarray
-    classes: np.ndarray
-    right: np.ndarray
-    num_gt: np.ndarray
+    rows: np.ndarray  # (n,) of the detections
+    classes: np.ndarray  # (n,) as predicted
+    right: np.ndarray  # (n,) bool
+    num_gt: np.ndarray  # (K,) lesions that count
 
     def keep(self, kept: np.ndarray) -> "_Outcome":
         """Return the (n,) chosen detections."""
@@ -115,11 +108,9 @@ class _Outcome:
         return replace(self, classes=classes, right=right).keep(kept)
 
     def average_precision(self, annotated: np.ndarray) -> float:
-        """Return the mean of the classes' AP in percent.
+        """Return the mean AP of the annotated classes in percent.
 
-        Args:
-            annotated: The classes of the mean. One whose lesions have all been taken out is
-                perfect where nothing is detected, and 0 otherwise.
+        One whose lesions have all been taken out is perfect where nothing is detected, else 0.
         """
         aps = []
         for class_index in annotated:

@@ -37,28 +37,19 @@ _Output = tuple[int, np.ndarray, np.ndarray, np.ndarray]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RegisteredTruth:
-    """A set's columns, and what a model's outputs refer to in them.
-
-    Args:
-        ground_truth: The columns.
-        photo_of: Index of each photo by the `image_id` of its record.
-        image_ids: The other way round.
-        class_of: (K,) the columns' class index by the model's.
-    """
+    """A set's columns, and what a model's outputs refer to in them."""
 
     ground_truth: GroundTruth
-    photo_of: Mapping[Hashable, int]
-    image_ids: tuple[Hashable, ...]
-    class_of: np.ndarray
+    photo_of: Mapping[Hashable, int]  # index of each photo by the `image_id` of its record
+    image_ids: tuple[Hashable, ...]  # the other way round
+    class_of: np.ndarray  # (K,) the columns' class index by the model's
 
 
 def registered_truth(dataset_name: str) -> RegisteredTruth:
     """Read the ground truth of a registered set, photos in the order of the file or the records.
 
-    Args:
-        dataset_name: In detectron2's catalogs: with a COCO file in its metadata's `json_file`, or
-            with `thing_classes` there and records that have annotations. VOC's flag "difficult",
-            which detectron2's records lack, is read from the XML files.
+    Its metadata has a COCO file as `json_file`, or `thing_classes`, with records that have
+    annotations. VOC's flag "difficult", which these lack, is read from the XML files.
 
     Raises:
         UserError: See `read_ground_truth`; or the metadata's id map does not fit the file.
@@ -132,10 +123,8 @@ def _difficult(folder: Path, name: str) -> list[int]:
 class LesionEvaluator(DatasetEvaluator):
     """Average precision with the cap in its name, FROC and count errors, on tiles or whole photos.
 
-    It works on whatever a registered set consists of, and knows COCO sets and VOC sets.
-
     Args:
-        dataset_name: See `registered_truth`.
+        dataset_name: A COCO or a VOC set, see `registered_truth`.
         output_dir: Folder for the predictions as COCO results; None for no file.
         max_dets_per_image: Detections of a photo and class that count, best scores first.
         count_threshold: Score from which a detection counts as a lesion, as `acnet calibrate` fits
@@ -301,14 +290,11 @@ def build_evaluator(
     Args:
         dataset_name: Name in detectron2's catalogs; its metadata's ``evaluator_type`` says by whose
             rules it is evaluated, ``coco`` or ``pascal_voc``.
-        output_dir: Folder for the predictions in COCO's result format; detectron2's evaluator of
-            VOC sets writes none.
-        max_dets_per_image: Detections that count for each image; VOC's rules count all.
-        kind: "lesion" gives ``LesionEvaluator``. "detectron2" gives detectron2's own evaluators:
-            COCO's AP, which is NaN where nothing is predicted, or the 11-point or area AP of a VOC
-            set's year, whose mean runs over all classes of the metadata; one without an object
-            that counts (not "difficult") is a 0 in it.
-        count_threshold: See ``LesionEvaluator``.
+        kind: "lesion" gives ``LesionEvaluator``, which the other arguments are for. "detectron2"
+            gives detectron2's own evaluators: COCO's AP, which is NaN where nothing is predicted,
+            or the 11-point or area AP of a VOC set's year, with no cap and no file, whose mean runs
+            over all classes of the metadata; one without an object that counts (not "difficult")
+            is a 0 in it.
 
     Returns:
         An evaluator whose results hold ``bbox/AP``, ``bbox/AP50`` and ``bbox/AP75`` in percent.

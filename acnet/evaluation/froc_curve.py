@@ -25,28 +25,19 @@ DUPLICATES = ("ignored", "false")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Froc:
-    """Sensitivity over false positives, and at the points that are usually reported.
+    """Sensitivity over false positives, and at the points that are usually reported."""
 
-    Args:
-        false_positives: (N,) false positives a photo, rising, for N falling thresholds.
-        sensitivity: (N,) share of the lesions that are hit, rising, in [0, 1].
-        scores: (N,) the thresholds: each score that occurs. Detections of equal score come
-            together, since no threshold parts them.
-        points: The false positives a photo that were asked for.
-        at_points: Sensitivity at the last threshold that gives at most as many. Where all
-            detections together give fewer, that is the sensitivity of all; where the first
-            threshold gives more, it is 0. Nothing is interpolated, so each can be had.
-        thresholds: Those thresholds; None where even the first gives more.
-        score: Mean of `at_points`, in [0, 1].
-    """
-
-    false_positives: np.ndarray
-    sensitivity: np.ndarray
+    false_positives: np.ndarray  # (N,) a photo, rising, for N falling thresholds
+    sensitivity: np.ndarray  # (N,) share of the lesions that are hit, rising, in [0, 1]
+    # (N,) the thresholds: each score that occurs. Detections of equal score come together, since no
+    # threshold parts them.
     scores: np.ndarray
-    points: tuple[float, ...]
+    points: tuple[float, ...]  # the false positives a photo that were asked for
+    # Sensitivity at the last threshold that gives at most as many: of all detections where together
+    # they give fewer, 0 where the first gives more. Nothing is interpolated, so each can be had.
     at_points: tuple[float, ...]
-    thresholds: tuple[float | None, ...]
-    score: float
+    thresholds: tuple[float | None, ...]  # those thresholds; None where even the first gives more
+    score: float  # mean of `at_points`
 
 
 class FrocCurve:

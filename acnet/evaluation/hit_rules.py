@@ -59,22 +59,14 @@ class PackedMatches:
     """What became of the few detections that can be matched, in few bytes.
 
     Ten thresholds and nine size ranges take 24 bytes a detection of that kind, and none for others.
-
-    Args:
-        candidates: (C,) int64 rising rows of the detections.
-        matched: (C, bytes) uint8, matched with a box, be it one that counts or not.
-        ignored: (C, bytes) uint8, matched with a box that does not count.
-        pair_detections: (E,) int64 rows of the detections matched in the first size range.
-        pair_gt: (E,) int32 boxes that they are matched with.
-        pair_thresholds: (E,) uint64, bit t for each threshold at which that is so.
     """
 
-    candidates: np.ndarray
-    matched: np.ndarray
-    ignored: np.ndarray
-    pair_detections: np.ndarray
-    pair_gt: np.ndarray
-    pair_thresholds: np.ndarray
+    candidates: np.ndarray  # (C,) int64 rising rows of the detections
+    matched: np.ndarray  # (C, bytes) uint8, matched with a box, be it one that counts or not
+    ignored: np.ndarray  # (C, bytes) uint8, matched with a box that does not count
+    pair_detections: np.ndarray  # (E,) int64 rows of those matched in the first size range
+    pair_gt: np.ndarray  # (E,) int32 boxes that they are matched with
+    pair_thresholds: np.ndarray  # (E,) uint64, bit t for each threshold at which that is so
 
     def are_matched(self, bit: int) -> np.ndarray:
         """Return one bit of `matched`, (C,) bool."""

@@ -12,7 +12,14 @@ from itertools import pairwise
 import numpy as np
 
 from acnet.errors import UserError
-from acnet.evaluation.columns import COCO_RANGES, Detections, GroundTruth, SizeRange, lesion_ranges
+from acnet.evaluation.columns import (
+    COCO_RANGES,
+    Detections,
+    GroundTruth,
+    SizeRange,
+    lesion_ranges,
+    place_in_group,
+)
 from acnet.evaluation.hit_rules import (
     CentreMatcher,
     GreedyMatcher,
@@ -29,41 +36,25 @@ MAX_THRESHOLDS = 64  # one bit each in the record of partners
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Matches:
-    """What became of each detection; rows are those of `Detections`, in the same order.
-
-    Args:
-        ground_truth: What was matched with.
-        detections: What was matched; D rows.
-        iou_thresholds: T rising thresholds.
-        size_ranges: A ranges; the first is that of all sizes.
-        caps: Rising numbers of detections a photo and class that may count.
-        rank: (D,) int32 place by score within its photo and class, from 0. The match at cap 1000
-            restricted to `rank < 100` is the match at cap 100. From the last cap on, nothing is
-            matched and all is ignored.
-        best_iou: (D,) float64 largest IoU with a box of its class that is no crowd; 0 for none.
-        best_gt: (D,) int32 the first such box, an index into the ground truth; -1 for none.
-        best_iou_other: (D,) float64 largest IoU with a box of another class that is no crowd.
-        best_gt_other: (D,) int32 the first such box; -1 for none.
-        centre_gt: (D,) int32 the lesion that this detection hits by the centre rule; -1 for none.
-        centre_near: (D,) bool, its centre is on some lesion of its class, hit before or not.
-        num_gt: (P, K, A) int32 boxes that count, of each photo, class and size range.
-        packed: What `matched`, `ignored` and `matched_gt` read.
-    """
+    """What became of each detection; rows are those of `Detections`, in the same order."""
 
     ground_truth: GroundTruth
     detections: Detections
-    iou_thresholds: tuple[float, ...]
-    size_ranges: tuple[SizeRange, ...]
-    caps: tuple[int, ...]
+    iou_thresholds: tuple[float, ...]  # T rising
+    size_ranges: tuple[SizeRange, ...]  # A; the first is that of all sizes
+    caps: tuple[int, ...]  # rising numbers of detections a photo and class that may count
+    # (D,) int32 place by score within its photo and class, from 0. The match at cap 1000 restricted
+    # to `rank < 100` is the match at cap 100. From the last cap on, nothing is matched and all is
+    # ignored.
     rank: np.ndarray
-    best_iou: np.ndarray
-    best_gt: np.ndarray
-    best_iou_other: np.ndarray
-    best_gt_other: np.ndarray
-    centre_gt: np.ndarray
-    centre_near: np.ndarray
-    num_gt: np.ndarray
-    packed: PackedMatches
+    best_iou: np.ndarray  # (D,) float64 largest IoU with a box of its class that is no crowd; or 0
+    best_gt: np.ndarray  # (D,) int32 the first such box, an index into the ground truth; or -1
+    best_iou_other: np.ndarray  # (D,) float64 likewise with a box of another class
+    best_gt_other: np.ndarray  # (D,) int32
+    centre_gt: np.ndarray  # (D,) int32 the lesion that it hits by the centre rule; or -1
+    centre_near: np.ndarray  # (D,) bool, its centre is on some lesion of its class, hit or not
+    num_gt: np.ndarray  # (P, K, A) int32 boxes that count, of each photo, class and size range
+    packed: PackedMatches  # what `matched`, `ignored` and `matched_gt` read
 
     def matched(self, *, iou: float = 0.5, suffix: str = "") -> np.ndarray:
         """Tell which detections are matched with a box, be it one that counts or not, (D,) bool."""
@@ -162,7 +153,8 @@ def match(
     check_room(ground_truth, caps[-1])
     not_counting = np.stack([r.excludes(ground_truth.areas) for r in size_ranges], axis=1)
     not_counting |= ground_truth.crowd[:, None]
-    rank = _ranks(detections, ground_truth.num_classes)
+    group = detections.photo.astype(np.int64) * ground_truth.num_classes + detections.classes
+    rank = place_in_group(group)
     greedy = GreedyMatcher(iou_thresholds, not_counting, ground_truth.crowd)
     centre = CentreMatcher(len(detections), len(ground_truth), centre_radius_px)
     best, best_other = _Best(len(detections)), _Best(len(detections))
@@ -214,21 +206,13 @@ def check_room(ground_truth: GroundTruth, cap: int) -> None:
 
 @dataclass(frozen=True)
 class _Photo:
-    """A photo that has detections and boxes.
+    """A photo that has N detections and M boxes."""
 
-    Args:
-        rows: N rows of the detections.
-        boxes: M rows of the ground truth.
-        same_class: (N, M) bool.
-        iou: (N, M) IoU.
-        crowd_iou: (N, M) IoU that counts the detection's area alone where the box is a crowd.
-    """
-
-    rows: slice
-    boxes: slice
-    same_class: np.ndarray
-    iou: np.ndarray
-    crowd_iou: np.ndarray
+    rows: slice  # N rows of the detections
+    boxes: slice  # M rows of the ground truth
+    same_class: np.ndarray  # (N, M) bool
+    iou: np.ndarray  # (N, M)
+    crowd_iou: np.ndarray  # (N, M) by the detection's area alone where the box is a crowd
 
 
 def _photos(ground_truth: GroundTruth, detections: Detections) -> Iterator[_Photo]:
@@ -267,16 +251,6 @@ class _Best:
         best = np.take_along_axis(iou, index[:, None], axis=1)[:, 0]
         self.iou[photo.rows] = best
         self.gt[photo.rows] = np.where(best > 0, photo.boxes.start + index, -1)
-
-
-def _ranks(detections: Detections, num_classes: int) -> np.ndarray:
-    """Return each detection's place by score within its photo and class, (D,) int32."""
-    group = detections.photo.astype(np.int64) * num_classes + detections.classes
-    order = np.argsort(group, kind="stable")
-    first_of_group = np.searchsorted(group[order], group[order])
-    rank = np.empty(len(group), dtype=np.int32)
-    rank[order] = np.arange(len(group)) - first_of_group
-    return rank
 
 
 def _count_gt(ground_truth: GroundTruth, not_counting: np.ndarray) -> np.ndarray:

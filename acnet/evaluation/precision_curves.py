@@ -219,14 +219,14 @@ class PrecisionCurves:
     def _coco_numbers(
         self, ranked: list[RankedHits], weights: np.ndarray, suffix: str, cap: int
     ) -> dict[str, float]:
-        names = [
-            name
+        known = [
+            (name, list(one.curves(weights)))
             for name, one in zip(self._class_names, ranked, strict=True)
             if weights @ one.num_gt > 0
         ]
-        curves = [list(one.curves(weights)) for one in ranked if weights @ one.num_gt > 0]
-        if not curves:
+        if not known:
             return {}
+        names, curves = zip(*known, strict=True)
         # (classes with ground truth, thresholds)
         aps = 100 * np.array([[coco_ap(*curve) for curve in of_class] for of_class in curves])
         recalls = np.array([[recall[-1:].sum() for recall, _ in of_class] for of_class in curves])
@@ -276,20 +276,17 @@ def average_precision(
 
 
 def coco_ap(recall: np.ndarray, precision: np.ndarray) -> float:
-    """Average the best precision from each of COCO's 101 recalls on; it is 0 beyond the last.
-
-    Recall, which rises, and precision are (m,), at the true positives.
-    """
-    return _mean_at(COCO_RECALLS, recall, precision)
+    """Average the best precision from each of COCO's 101 recalls on; see `precision_at`."""
+    return float(precision_at(COCO_RECALLS, recall, precision).mean())
 
 
 def voc07_ap(recall: np.ndarray, precision: np.ndarray) -> float:
-    """Average the precision at VOC 2007's 11 recalls; see `coco_ap`."""
-    return _mean_at(VOC07_RECALLS, recall, precision)
+    """Average the precision at VOC 2007's 11 recalls; see `precision_at`."""
+    return float(precision_at(VOC07_RECALLS, recall, precision).mean())
 
 
 def area_ap(recall: np.ndarray, precision: np.ndarray) -> float:
-    """Integrate the precision over the recall, as VOC does since 2010; see `coco_ap`."""
+    """Integrate the precision over the recall, as VOC does since 2010."""
     return float(np.diff(recall, prepend=0.0) @ _best_from_here(precision))
 
 
@@ -299,9 +296,13 @@ VOC_RULES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
 }
 
 
-def _mean_at(recalls: np.ndarray, recall: np.ndarray, precision: np.ndarray) -> float:
+def precision_at(recalls: np.ndarray, recall: np.ndarray, precision: np.ndarray) -> np.ndarray:
+    """Return the best precision from each of (R,) recalls on, (R,); it is 0 beyond the last.
+
+    Recall, which rises, and precision are (m,), at the true positives.
+    """
     reached = np.append(_best_from_here(precision), 0.0)
-    return float(reached[np.searchsorted(recall, recalls, side="left")].mean())
+    return reached[np.searchsorted(recall, recalls, side="left")]
 
 
 def _best_from_here(precision: np.ndarray) -> np.ndarray:
@@ -310,19 +311,12 @@ def _best_from_here(precision: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PrecisionRecall:
-    """A curve for a figure, one point a true positive.
+    """A curve for a figure, one point a true positive."""
 
-    Args:
-        recall: (m,) rising, in [0, 1].
-        precision: (m,) as measured, not made monotonic, in [0, 1].
-        scores: (m,) falling; the threshold that gives the point.
-        ap: Of the curve by COCO's 101 points, in percent.
-    """
-
-    recall: np.ndarray
-    precision: np.ndarray
-    scores: np.ndarray
-    ap: float
+    recall: np.ndarray  # (m,) rising, in [0, 1]
+    precision: np.ndarray  # (m,) as measured, not made monotonic, in [0, 1]
+    scores: np.ndarray  # (m,) falling; the threshold that gives the point
+    ap: float  # of the curve by COCO's 101 points, in percent
 
 
 def precision_recall(

@@ -4,15 +4,16 @@ The headline numbers, which get an interval, are one function of how often each 
 can be sorted, binned or graded once is, so that a bootstrap replicate costs sums only. Two models
 are compared by them.
 
-Shape shorthand in this module:
-    P: number of photos
+Shape shorthand: P photos.
 """
+
+from collections.abc import Iterable
 
 import numpy as np
 
 from acnet.errors import UserError
 from acnet.evaluation.bootstrap import Replicates, bootstrap, percentile_interval, two_sided_p
-from acnet.evaluation.calibration import ScoreBins, calibration, score_bins
+from acnet.evaluation.calibration import calibration, score_bins
 from acnet.evaluation.columns import Detections, GroundTruth
 from acnet.evaluation.count_fit import conformal_share_range, share
 from acnet.evaluation.count_model import CountModel
@@ -54,22 +55,22 @@ class Headline:
         cap = matches.caps[-1]
         self._precision = PrecisionCurves(matches, suffixes=("",), caps=(cap,))
         self._froc = {name: FrocCurve(matches, rule=rule) for rule, name in FROC_RULES.items()}
-        self._bins: dict[str, ScoreBins] = score_bins(matches, bins=bins)
+        self._bins = score_bins(matches, bins=bins)
         self._true = matches.ground_truth.counts()
         self._predicted = None
-        self.numbers = (*_detection_numbers(cap), *_froc_numbers())
+        found = ("AP@{}", "AP50@{}", "AP75@{}", "AR@{}", "AP50-VOC07", "AP50-area")
+        self.numbers = _numbers("detection", [key.format(cap) for key in found])
+        for name in FROC_RULES.values():
+            self.numbers += _numbers("FROC", _froc_keys(name))
         if count_model is not None:
-            num_photos = matches.ground_truth.num_photos
-            self._predicted = count_model.count(matches.detections, num_photos)
+            self._predicted = count_model.count(matches.detections, len(self._true))
             self._true_grades = grades_of(self._true)
             self._predicted_grades = grades_of(self._predicted)
-            self.numbers += _count_numbers()
-        self.numbers += tuple(Number(key, "calibration", "%", "lower") for key in self._bins)
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The names of the numbers, in order."""
-        return tuple(number.key for number in self.numbers)
+            self.numbers += _numbers("counts", ["MAE", "RMSE"], unit="lesions", better="lower")
+            self.numbers += _numbers("counts", ["bias"], unit="lesions", better="zero")
+            self.numbers += _numbers("grades", GRADE_PERCENTAGES)
+            self.numbers += _numbers("grades", ["quadratic kappa"], unit="")
+        self.numbers += _numbers("calibration", self._bins, better="lower")
 
     def __call__(self, photo_weights: np.ndarray) -> dict[str, float | None]:
         """Compute the numbers, and others besides, for (P,) int64 weights.
@@ -78,7 +79,10 @@ class Headline:
         """
         values: dict[str, float | None] = dict(self._precision.average_precision(photo_weights))
         for name, curve in self._froc.items():
-            values |= _froc_values(name, curve.froc(photo_weights))
+            froc_curve = curve.froc(photo_weights)
+            if froc_curve is not None:
+                shares = (*froc_curve.at_points, froc_curve.score)
+                values |= zip(_froc_keys(name), (PERCENT * one for one in shares), strict=True)
         if self._predicted is not None:
             values |= count_errors(self._predicted, self._true, photo_weights=photo_weights)
             confusion = confusion_table(self._true_grades, self._predicted_grades, photo_weights)
@@ -87,22 +91,22 @@ class Headline:
             values[key] = bins.ece(photo_weights)
         return values
 
+    def resample(self, options: EvaluationOptions) -> Replicates:
+        """Compute the numbers, in their order, on all photos and on resampled ones."""
+        return bootstrap(
+            self,
+            [number.key for number in self.numbers],
+            len(self._true),
+            replicates=options.replicates,
+            seed=options.seed,
+            progress=options.progress,
+        )
 
-def _froc_values(name: str, curve: Froc | None) -> dict[str, float]:
-    if curve is None:
-        return {}
-    percents = [PERCENT * value for value in (*curve.at_points, curve.score)]
-    return dict(zip(_froc_keys(name), percents, strict=True))
 
-
-def _detection_numbers(cap: int) -> tuple[Number, ...]:
-    keys = (f"AP@{cap}", f"AP50@{cap}", f"AP75@{cap}", f"AR@{cap}", "AP50-VOC07", "AP50-area")
-    return tuple(Number(key, "detection", "%", "higher") for key in keys)
-
-
-def _froc_numbers() -> tuple[Number, ...]:
-    keys = [key for name in FROC_RULES.values() for key in _froc_keys(name)]
-    return tuple(Number(key, "FROC", "%", "higher") for key in keys)
+def _numbers(
+    group: str, keys: Iterable[str], *, unit: str = "%", better: str = "higher"
+) -> tuple[Number, ...]:
+    return tuple(Number(key, group, unit, better) for key in keys)
 
 
 def _froc_keys(name: str) -> list[str]:
@@ -114,16 +118,6 @@ def _froc_keys(name: str) -> list[str]:
 def rate_name(rate: float) -> str:
     """Return false positives a photo as they are written: 1/8 for 0.125, 2 for 2.0."""
     return f"{rate:g}" if rate >= 1 else f"1/{1 / rate:g}"
-
-
-def _count_numbers() -> tuple[Number, ...]:
-    return (
-        Number("MAE", "counts", "lesions", "lower"),
-        Number("RMSE", "counts", "lesions", "lower"),
-        Number("bias", "counts", "lesions", "zero"),
-        *(Number(key, "grades", "%", "higher") for key in GRADE_PERCENTAGES),
-        Number("quadratic kappa", "grades", "", "higher"),
-    )
 
 
 def match_once(
@@ -141,18 +135,6 @@ def match_once(
         )
     caps = sorted({cap for cap in DEFAULT_CAPS if cap < options.max_detections})
     return match(ground_truth, detections, max_detections=(*caps, options.max_detections))
-
-
-def resample(headline: Headline, matches: Matches, options: EvaluationOptions) -> Replicates:
-    """Compute the headline numbers, in their order, on all photos and on resampled ones."""
-    return bootstrap(
-        headline,
-        headline.keys,
-        matches.ground_truth.num_photos,
-        replicates=options.replicates,
-        seed=options.seed,
-        progress=options.progress,
-    )
 
 
 def evaluate(
@@ -175,7 +157,7 @@ def evaluate(
     options = options or EvaluationOptions()
     matches = match_once(ground_truth, detections, options)
     headline = Headline(matches, count_model=count_model, bins=options.bins)
-    resampled = resample(headline, matches, options)
+    resampled = headline.resample(options)
     curves = {rule: froc(matches, rule=rule) for rule in FROC_RULES}
     threshold, source = operating_threshold(matches, count_model, curves["iou"])
     counts = _counts(matches, count_model, options) if count_model else None
@@ -319,7 +301,7 @@ def compare(
         matches = match_once(ground_truth, detections, options)
         headline = Headline(matches, count_model=count_model, bins=options.bins)
         numbers = headline.numbers  # the same for both
-        resampled.append(resample(headline, matches, options))  # by the same seed: paired
+        resampled.append(headline.resample(options))  # by the same seed: paired
     a, b = resampled
     spread = b.replicates - a.replicates
     return tuple(

@@ -1,9 +1,6 @@
 """What an evaluation found: every number once, for the table, the report and the JSON file.
 
-Shape shorthand in this module:
-    P: number of photos
-    D: number of detections
-    G: number of Hayashi grades, 4
+Shape shorthand: P photos.
 """
 
 import dataclasses
@@ -27,40 +24,24 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationOptions:
-    """What the user may choose about an evaluation.
+    """What the user may choose about an evaluation."""
 
-    Args:
-        max_detections: Best detections of a photo and class that count; the cap in the keys.
-        replicates: Of the bootstrap; 0 for no intervals.
-        seed: Of the bootstrap.
-        level: Of the intervals, above 0 and below 1.
-        bins: Of the calibration.
-        progress: Show a bar on stderr while the bootstrap runs.
-    """
-
-    max_detections: int = 1000
-    replicates: int = 1000
-    seed: int = 0
-    level: float = 0.95
-    bins: int = 10
-    progress: bool = False
+    max_detections: int = 1000  # best ones of a photo and class that count; the cap in the keys
+    replicates: int = 1000  # of the bootstrap; 0 for no intervals
+    seed: int = 0  # of the bootstrap
+    level: float = 0.95  # of the intervals, above 0 and below 1
+    bins: int = 10  # of the calibration
+    progress: bool = False  # show a bar on stderr while the bootstrap runs
 
 
 @dataclass(frozen=True)
 class Number:
-    """What a headline number is, without its value.
+    """What a headline number is, without its value."""
 
-    Args:
-        key: Its name, with the cap where there is one: "AP50@1000", "MAE", "quadratic kappa".
-        group: "detection", "FROC", "counts", "grades" or "calibration".
-        unit: "%", "lesions" or "".
-        better: "higher", "lower" or "zero" (a bias).
-    """
-
-    key: str
-    group: str
-    unit: str
-    better: str
+    key: str  # with the cap where there is one: "AP50@1000", "MAE", "quadratic kappa"
+    group: str  # "detection", "FROC", "counts", "grades" or "calibration"
+    unit: str  # "%", "lesions" or ""
+    better: str  # "higher", "lower" or "zero" (a bias)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,58 +71,36 @@ class Difference(Number):
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """Lesions counted in each photo, against the ground truth.
+    """Lesions counted in each photo, all classes together, against the ground truth."""
 
-    Args:
-        true: (P,) lesions in the ground truth, crowds left out; all classes together.
-        predicted: (P,) detections at or above the count model's threshold.
-        low: (P,) lower end of the photo's conformal interval, in lesions.
-        high: (P,) its upper end.
-        errors: "MAE", "RMSE" and "bias" of `count_errors`, in lesions.
-        agreement: Bland and Altman's limits and points.
-        coverage: Photos whose true count lies in their interval; the target is
-            `count_model.coverage`.
-        expected_coverage: Lowest and highest share to be expected of these photos by chance, where
-            they are like the validation photos.
-    """
-
-    true: np.ndarray
-    predicted: np.ndarray
-    low: np.ndarray
+    true: np.ndarray  # (P,) crowds left out
+    predicted: np.ndarray  # (P,) detections at or above the count model's threshold
+    low: np.ndarray  # (P,) ends of the photo's conformal interval
     high: np.ndarray
-    errors: dict[str, float]
+    errors: dict[str, float]  # of `count_errors`
     agreement: BlandAltman
-    coverage: Share
+    coverage: Share  # photos with their true count in the interval; the model's is the target
+    # Lowest and highest share to be expected by chance, of photos like the validation photos.
     expected_coverage: tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoRow:
-    """One photo at the operating threshold, matched at IoU 0.5.
+    """One photo at the operating threshold, matched at IoU 0.5; crowds are left out.
 
-    Args:
-        index: Of the photo in the ground truth's columns.
-        file_name: Its name in the ground truth.
-        lesions: True count, crowds left out.
-        counted: Detections at or above the threshold.
-        counted_low: Lower end of the count's conformal interval; None without a count model.
-        counted_high: Upper end.
-        matched: Lesions that a detection matches.
-        false: Detections that match none; those on crowds are left out.
-        missed: Lesions without a detection.
-        f1: 2 matched / (2 matched + false + missed), 1 where there is nothing to find and nothing
-            found. The worst photos are those with the lowest, then those with the most errors.
+    F1 is 2 matched / (2 matched + false + missed), 1 where there is nothing to find and nothing
+    found. The worst photos are those with the lowest, then those with the most errors.
     """
 
-    index: int
+    index: int  # in the ground truth's columns
     file_name: str
     lesions: int
-    counted: int
-    counted_low: int | None
+    counted: int  # detections at or above the threshold
+    counted_low: int | None  # ends of the count's conformal interval, of a count model
     counted_high: int | None
-    matched: int
-    false: int
-    missed: int
+    matched: int  # lesions that a detection matches
+    false: int  # detections that match none
+    missed: int  # lesions without a detection
     f1: float
 
 
@@ -149,40 +108,25 @@ class PhotoRow:
 class EvaluationResult:
     """Every number of one evaluation, and the columns they come from.
 
-    Args:
-        ground_truth: What is true.
-        detections: What was detected.
-        matches: Their one matching.
-        options: What the user chose.
-        metrics: Headline numbers with intervals, in the order of the table.
-        detection: Everything that `average_precision` returns, in percent.
-        froc: The curves of the hit rules "iou" and "centre"; None without a lesion.
-        error_parts: AP50 that a perfect correction of each kind of error would add.
-        calibration: Of the scores.
-        count_model: Where one was given.
-        counts: None without a count model.
-        grading: None without a count model.
-        operating_threshold: Score from which on a detection counts in `photos`: that of the count
-            model, or else the one at 1 false positive a photo by IoU, or else the lowest.
-        threshold_source: "count model", "1 false positive a photo" or "all detections".
-        photos: (P) rows, in the order of the ground truth.
+    The operating threshold is the score from which on a detection counts in `photos`: that of the
+    count model, or else the one at 1 false positive a photo by IoU, or else the lowest.
     """
 
     ground_truth: GroundTruth
     detections: Detections
     matches: Matches
     options: EvaluationOptions
-    metrics: tuple[Metric, ...]
-    detection: dict[str, float]
-    froc: dict[str, Froc | None]
-    error_parts: dict[str, float]
+    metrics: tuple[Metric, ...]  # headline numbers with intervals, in the order of the table
+    detection: dict[str, float]  # everything that `average_precision` returns, in percent
+    froc: dict[str, Froc | None]  # of the hit rules "iou" and "centre"; None without a lesion
+    error_parts: dict[str, float]  # AP50 that correcting each kind of error would add
     calibration: Calibration
     count_model: CountModel | None
-    counts: Counts | None
+    counts: Counts | None  # with a count model, as the grading
     grading: Grading | None
     operating_threshold: float
-    threshold_source: str
-    photos: tuple[PhotoRow, ...]
+    threshold_source: str  # "count model", "1 false positive a photo" or "all detections"
+    photos: tuple[PhotoRow, ...]  # P, in the order of the ground truth
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers as plain JSON types; what is undefined is null, never NaN.

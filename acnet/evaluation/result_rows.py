@@ -16,7 +16,7 @@ from typing import IO, Any
 import ijson
 import numpy as np
 
-from acnet.errors import UserError
+from acnet.errors import UserError, shorten
 from acnet.evaluation.coco_files import (
     box_fault,
     index_of,
@@ -146,7 +146,7 @@ class _RowReader:
         twice = [written for written, there in matched.found.items() if uses[there] > 1]
         unclear = [*matched.ambiguous, *twice]
         if unclear or not matched.found:
-            fault = f"{_some(unclear)} fits several" if unclear else "none fits any"
+            fault = f"{shorten(unclear, NAMES_SHOWN)} fits several" if unclear else "none fits any"
             raise UserError(
                 "A file_name in a row of predictions must fit one photo of the ground truth. "
                 f"Received {self._source}, where {fault}; write the names of the ground truth, or "
@@ -169,13 +169,9 @@ class _RowReader:
             logger.warning(
                 "%d detections are left out, in photos that the ground truth does not hold (%s)",
                 int((photo < 0).sum()),
-                _some(lost),
+                shorten(lost, NAMES_SHOWN),
             )
         return photo
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")
 
 
 def read_json_rows(path: str | os.PathLike) -> Iterator[Any]:

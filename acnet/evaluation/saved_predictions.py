@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from acnet.errors import UserError
+from acnet.errors import UserError, shorten
 from acnet.evaluation.coco_files import ground_truth_from_coco
 from acnet.evaluation.columns import Detections, GroundTruth, sort_detections
 from acnet.evaluation.result_rows import read_predictions
@@ -24,7 +24,7 @@ from acnet.file_names import match_names
 logger = logging.getLogger(__name__)
 
 IMAGES_FILE = "images.json"
-MOST_NAMES_SHOWN = 3
+NAMES_SHOWN = 3
 
 
 def read_saved_predictions(path: Path, ground_truth: GroundTruth) -> Detections:
@@ -158,11 +158,11 @@ def _ambiguous(name: str, path: Path) -> UserError:
 
 
 def _not_predicted(missing: Sequence[str], truth: GroundTruth, path: Path) -> UserError:
-    shown = ", ".join(missing[:MOST_NAMES_SHOWN]) + (", ..." if len(missing) > 3 else "")
     return UserError(
         "Every photo of the ground truth must have been predicted, since one without detections "
         "counts as one where nothing was found. Received "
-        f"{path}, in which {len(missing)} of {truth.num_photos} photos are missing ({shown}); "
+        f"{path}, in which {len(missing)} of {truth.num_photos} photos are missing "
+        f"({shorten(missing, NAMES_SHOWN)}); "
         "predict these too, or move the file away if the ids in the predictions are those of the "
         "ground truth."
     )

@@ -76,35 +76,27 @@ def test_no_replicates_give_values_alone():
     assert two_sided_p(found.replicates[:, 0]) is None
 
 
-def test_interval_by_hand():
+def test_intervals_and_p_by_hand():
     # 0, 1, ..., 100: the middle 90 % are from the 5th to the 95th percentile.
     values = np.random.default_rng(0).permutation(101).astype(np.float64)
     assert percentile_interval(values, 0.9) == pytest.approx((5, 95))
-
-
-def test_an_interval_needs_nine_defined_replicates_in_ten():
-    values = np.arange(100.0)
-    values[:10] = np.nan
-    assert percentile_interval(values, 0.9) is not None
-    assert two_sided_p(values) is not None
-    values[10] = np.nan
-    assert percentile_interval(values, 0.9) is None
-    assert two_sided_p(values) is None
-
-
-def test_p_by_hand():
     # 99 replicates, 4 of them at most 0: 2 * (4 + 1) / (99 + 1).
     differences = np.concatenate([np.full(3, -1.0), [0.0], np.full(95, 2.0)])
     assert two_sided_p(differences) == two_sided_p(-differences) == pytest.approx(0.1)
     assert two_sided_p(np.zeros(99)) == 1
     assert two_sided_p(np.ones(99)) == pytest.approx(0.02)  # never 0
-
-
-def test_p_agrees_with_the_interval():
     # An interval at level 1 - p just reaches 0.
     differences = np.random.default_rng(0).normal(1.2, 1, size=9999)
-    p = two_sided_p(differences)
-    assert percentile_interval(differences, 1 - p)[0] == pytest.approx(0, abs=0.01)
+    low, _ = percentile_interval(differences, 1 - two_sided_p(differences))
+    assert low == pytest.approx(0, abs=0.01)
+
+
+@pytest.mark.parametrize(("undefined", "of", "is_enough"), [(10, 100, True), (11, 100, False)])
+def test_an_interval_needs_nine_defined_replicates_in_ten(undefined, of, is_enough):
+    values = np.arange(float(of))
+    values[:undefined] = np.nan
+    assert (percentile_interval(values, 0.9) is not None) == is_enough
+    assert (two_sided_p(values) is not None) == is_enough
 
 
 def test_the_bar_appears_only_when_asked(capsys, monkeypatch):

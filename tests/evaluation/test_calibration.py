@@ -32,21 +32,14 @@ def test_error_by_hand():
     assert found.mean_scores == pytest.approx([0.2, 0.8])
     assert found.precisions == pytest.approx([0.5, 1])
     assert found.ece == pytest.approx(24)
-
-
-def test_scores_that_mean_what_they_say_have_no_error():
-    assert binned([0.25] * 4, [1, 0, 0, 0], equal_width_edges(10)).bins().ece == pytest.approx(0)
-
-
-def test_limits_belong_to_the_upper_bin_and_1_to_the_last():
+    # Limits belong to the upper bin and 1 to the last; empty bins are left out.
     found = binned([0.0, 0.25, 0.5, 0.75, 1.0], [0] * 5, equal_width_edges(4)).bins()
     assert found.counts.tolist() == [1, 1, 1, 2]
-
-
-def test_empty_bins_are_left_out():
     found = binned([0.05, 0.95], [0, 1], equal_width_edges(10)).bins()
     assert found.edges == pytest.approx(np.array([[0, 0.1], [0.9, 1]]))
     assert found.counts.tolist() == [1, 1]
+    # Scores that mean what they say have no error.
+    assert binned([0.25] * 4, [1, 0, 0, 0], equal_width_edges(10)).bins().ece == pytest.approx(0)
 
 
 def test_no_detections_have_no_error():
@@ -60,9 +53,7 @@ def test_equal_mass_by_hand():
     # Seven scores in three bins start at ranks 0, 2 and 4.
     edges = equal_mass_edges(np.array([0.9, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]), 3)
     assert edges.tolist() == [[0.1, 0.2], [0.3, 0.4], [0.5, 0.9]]
-
-
-def test_equal_scores_stay_in_one_bin():
+    # Equal scores stay in one bin.
     edges = equal_mass_edges(np.array([0.1, 0.5, 0.5, 0.5, 0.5, 0.9]), 3)
     assert edges.tolist() == [[0.1, 0.1], [0.5, 0.9]]
     assert equal_mass_edges(np.full(8, 0.5), 4).tolist() == [[0.5, 0.5]]
@@ -91,13 +82,9 @@ def test_weighted_error_is_the_formula_over_repeated_photos(rows, weights):
     if not len(scores):
         assert found is None
         return
-    expected = 0.0
-    for low in (0, 0.2, 0.4, 0.6, 0.8):
-        upper = 1.1 if low == 0.8 else equal_width_edges(5)[round(low * 5), 1]
-        inside = (scores >= equal_width_edges(5)[round(low * 5), 0]) & (scores < upper)
-        if inside.any():
-            gap = abs(right[inside].mean() - scores[inside].mean())
-            expected += inside.mean() * gap
+    expected, bins = 0.0, (scores[:, None] >= equal_width_edges(5)[:, 0]).sum(axis=1)
+    for inside in (bins == index for index in np.unique(bins)):
+        expected += inside.mean() * abs(right[inside].mean() - scores[inside].mean())
     assert found == pytest.approx(100 * expected)
 
 

@@ -36,10 +36,10 @@ def test_errors_by_hand():
     assert errors == pytest.approx({"MAE": 5 / 3, "RMSE": 3**0.5, "bias": 1})
 
 
-@pytest.mark.parametrize(("one", "other"), [([], []), ([1], [1, 2])])
-def test_counts_must_pair_up(one, other):
-    for pair in (count_errors, grade_counts):
-        with pytest.raises(ValueError, match=f"Received {len(one)} .* and {len(other)}"):
+@pytest.mark.parametrize("pair", [count_errors, grade_counts, bland_altman])
+def test_counts_must_pair_up(pair):
+    for one, other in (([], []), ([1], [1, 2])):
+        with pytest.raises(ValueError, match=r"Received [012] predicted and [012] true counts"):
             pair(one, other)
 
 
@@ -52,19 +52,11 @@ def test_bland_and_altman_by_hand():
     assert (agreement.low, agreement.high) == pytest.approx((1 - 1.96 * 3**0.5, 1 + 1.96 * 3**0.5))
     one_photo = bland_altman([5], [3])
     assert (one_photo.bias, one_photo.low, one_photo.high) == (2, None, None)
-    with pytest.raises(ValueError, match="at least one photo"):
-        bland_altman([], [])
 
 
 # Rows are true grades. 10 photos: 4 mild (3 right, 1 called moderate), 3 moderate (2 right, 1
 # called severe), 2 severe (1 right, 1 called very severe), 1 very severe (right).
 TABLE = np.array([[3, 1, 0, 0], [0, 2, 1, 0], [0, 0, 1, 1], [0, 0, 0, 1]])
-
-
-def test_every_limit_of_the_grades():
-    counts = [0, 5, 6, 20, 21, 50, 51, 1000]
-    assert grades_of(counts).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
-    assert grades_of(range(100)).tolist() == [hayashi_grade(count) for count in range(100)]
 
 
 def test_measures_of_a_table_by_hand():
@@ -90,9 +82,6 @@ def test_measures_of_a_table_by_hand():
             "quadratic kappa": 1 - 0.3 / 2.3,
         }
     )
-
-
-def test_each_grade_against_the_rest_by_hand():
     per_grade = per_grade_measures(TABLE)
     assert per_grade["precision"] == pytest.approx([100, 200 / 3, 50, 50])
     assert per_grade["sensitivity"] == pytest.approx([75, 200 / 3, 50, 100])
@@ -135,9 +124,10 @@ def test_one_true_grade_has_no_rest():
 
 
 def test_counts_become_grades_and_a_table():
+    counts = [0, 5, 6, 20, 21, 50, 51, 1000]
+    assert grades_of(counts).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert grades_of(range(100)).tolist() == [hayashi_grade(count) for count in range(100)]
     grading = grade_counts([3, 6, 30, 60], [6, 6, 20, 51])
-    assert grading.true.tolist() == [0, 1, 2, 3]
-    assert grading.predicted.tolist() == [1, 1, 1, 3]
     assert grading.confusion.tolist() == [[0, 1, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]]
     assert grading.measures["accuracy"] == 50
 
