@@ -20,6 +20,7 @@ import sys
 TESTED = ("3.11", "3.12")  # the pins have wheels for these, and the tests were run
 VENV, PYTHON = ".venv", os.path.join(".venv", "bin", "python")
 LOG, STAMP = os.path.join(VENV, "bootstrap.log"), os.path.join(VENV, "bootstrap.stamp")
+PINS, DETECTRON2 = "constraints.txt", "detectron2.txt"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 MODULES = (
     "cv2 defusedxml ijson jinja2 numba numpy PIL pycocotools safetensors scipy simplejpeg torch "
@@ -32,7 +33,7 @@ WHEELS += ",pillow,scipy,simplejpeg,torch,torchvision"
 FAILURES = (
     (
         "DO NOT MATCH THE HASHES",
-        "a download differs from its hash in constraints.txt and was not installed: fetch it from "
+        "a download differs from its hash in detectron2.txt and was not installed: fetch it from "
         "another index, or find out who changed it",
     ),
     ("No space left on device", "the disk is full: free some space and run again"),
@@ -68,11 +69,11 @@ def read_text(path):
         return file.read()
 
 
-def write_text(path, text):
-    """Write a file so that it is either whole or not there."""
-    with open(path + ".new", "w", encoding="utf-8") as file:
+def write_stamp(text):
+    """Write the stamp so that it is either whole or not there."""
+    with open(STAMP + ".new", "w", encoding="utf-8") as file:
         file.write(text)
-    os.replace(path + ".new", path)
+    os.replace(STAMP + ".new", STAMP)
 
 
 def answer(python, code):
@@ -134,19 +135,10 @@ def install(*arguments):
 
 def install_detectron2():
     """Install the wheel by its hash, into site-packages whatever Python its tag names."""
-    pin = r"^# hash-pinned: ([\w-]+==[\w.]+ --hash=sha256:[0-9a-f]{64})$"
-    lines = re.findall(pin, read_text("constraints.txt"), re.MULTILINE)
-    if not lines:
-        raise SetupError(
-            "constraints.txt must pin detectron2's wheel in a line `# hash-pinned: NAME==VERSION "
-            "--hash=sha256:HEX`, or any file could take its place: restore the line"
-        )
-    requirement = os.path.join(VENV, "detectron2-requirement.txt")
-    write_text(requirement, "\n".join(lines) + "\n")
     code = "import sys, sysconfig; sys.stdout.write(sysconfig.get_path('purelib'))"
     options = ["--no-deps", "--upgrade", "--only-binary=:all:", "--python-version=3.10"]
     options += ["--implementation=cp", "--target=" + answer(PYTHON, code)]
-    install("--requirement=" + requirement, *options)
+    install("--require-hashes", "--requirement=" + DETECTRON2, *options)
 
 
 def make_environment(finished):
@@ -158,16 +150,16 @@ def make_environment(finished):
             os.replace(VENV, VENV + ".old")
         shutil.rmtree(VENV + ".old", ignore_errors=True)
         os.mkdir(VENV)
-        write_text(STAMP, "")
+        write_stamp("")
         say("Making an environment of {} in {}".format(python, VENV))
         run(python, "-m", "venv", VENV)
-    write_text(STAMP, "")
+    write_stamp("")
     say("Installing PyTorch and the other packages: up to 3 GB (output: {})".format(LOG))
-    install("pip", "--constraint=constraints.txt")
-    pins = ("--constraint=constraints.txt", "--build-constraint=constraints.txt")
+    install("pip", "--constraint=" + PINS)
+    pins = ("--constraint=" + PINS, "--build-constraint=" + PINS)
     install("--editable=.[dev]", "--only-binary=" + WHEELS, *pins)
     install_detectron2()
-    write_text(STAMP, finished)
+    write_stamp(finished)
     say("The environment is ready in {}".format(VENV))
 
 
@@ -186,9 +178,9 @@ def prepare(dev):
                 )
             )
         return sys.executable
-    if foreign and answer(PYTHON, "import detectron2; print(1)"):
-        return os.path.abspath(PYTHON)
     if foreign:
+        if answer(PYTHON, "import detectron2; print(1)"):
+            return os.path.abspath(PYTHON)
         raise SetupError(
             "{} was not made by this set-up and has no detectron2, so it is left alone: move it "
             "away, or name another interpreter by `make PYTHON=...`".format(os.path.abspath(VENV))
@@ -199,7 +191,7 @@ def prepare(dev):
         os.set_inheritable(lock.fileno(), True)
         fcntl.flock(lock, fcntl.LOCK_EX)  # a second set-up waits for the first, and for its pip
         packages = read_text("setup.cfg").partition("[tool")[0]  # not the settings of the tests
-        made_of = repr((os.getcwd(), packages, read_text("constraints.txt")))
+        made_of = repr((os.getcwd(), packages, read_text(PINS), read_text(DETECTRON2)))
         finished = hashlib.sha256(made_of.encode()).hexdigest()
         if not os.path.exists(PYTHON) or read_text(STAMP) != finished:
             make_environment(finished)

@@ -11,8 +11,10 @@ import sys
 import threading
 import venv
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import bootstrap
 import pytest
@@ -28,21 +30,22 @@ def test_any_python_3_can_read_the_script() -> None:
 # ---- the machine
 
 
-def test_a_tested_python_is_taken_without_looking_further(monkeypatch) -> None:
-    monkeypatch.setattr(bootstrap, "answer", lambda python, code: "3.12")
-    monkeypatch.setattr(bootstrap.shutil, "which", lambda name: None)
-    assert bootstrap.find_python() == sys._base_executable
-
-
-def test_another_python_is_looked_for_on_path(monkeypatch) -> None:
-    there = {"/opt/bin/python3.11": "3.11", sys._base_executable: "3.9"}
+@pytest.mark.parametrize(
+    ("there", "expected"),
+    [
+        ({"own": "3.12"}, "own"),
+        ({"own": "3.9", "/opt/bin/python3.11": "3.11"}, "/opt/bin/python3.11"),
+        ({"own": "3.12", "/opt/bin/python3.11": "3.11"}, "own"),  # without looking further
+        ({}, None),  # or one without the module venv
+    ],
+)
+def test_a_tested_python_is_taken_or_one_sentence_says_so(monkeypatch, there, expected) -> None:
+    monkeypatch.setattr(bootstrap.sys, "_base_executable", "own")
     monkeypatch.setattr(bootstrap, "answer", lambda python, code: there.get(python, ""))
     monkeypatch.setattr(bootstrap.shutil, "which", "/opt/bin/{}".format)
-    assert bootstrap.find_python() == "/opt/bin/python3.11"
-
-
-def test_no_tested_python_or_one_without_venv_is_one_sentence(monkeypatch) -> None:
-    monkeypatch.setattr(bootstrap, "answer", lambda python, code: "")
+    if expected is not None:
+        assert bootstrap.find_python() == expected
+        return
     with pytest.raises(SetupError, match=r"3\.11 or 3\.12 with its module venv .*-venv.*PYTHON="):
         bootstrap.find_python()
 
@@ -72,33 +75,22 @@ def test_disk_is_checked_before_the_download(monkeypatch, platform, index, neede
 # ---- pins
 
 
-def read_setup_cfg() -> configparser.ConfigParser:
-    parser = configparser.ConfigParser()
-    parser.read(REPO_ROOT / "setup.cfg")
-    return parser
-
-
 def normalised(requirement: str) -> str:
     return re.match(r"[\w-]+", requirement)[0].lower().replace("_", "-")
 
 
-def test_every_requirement_is_pinned() -> None:
-    setup_cfg = read_setup_cfg()
-    wanted = setup_cfg["options"]["install_requires"] + setup_cfg["options.extras_require"]["dev"]
+def test_every_requirement_is_pinned_and_the_modules_looked_for_are_requirements() -> None:
+    setup_cfg = configparser.ConfigParser()
+    setup_cfg.read(REPO_ROOT / "setup.cfg")
     pins = (REPO_ROOT / "constraints.txt").read_text().splitlines()
     pinned = {normalised(line) for line in pins if re.match(r"\w.*==", line)}
-    requirements = {normalised(line) for line in wanted.split("\n") if re.match(r"\w", line)}
-    assert requirements - pinned == set()
-
-
-def test_the_modules_that_are_looked_for_are_those_of_requirements() -> None:
-    setup_cfg = read_setup_cfg()
-    names = {"cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml"}
+    names = {"cv2": "opencv-python-headless", "PIL": "pillow"}
     for modules, wanted in (
         (bootstrap.MODULES, setup_cfg["options"]["install_requires"]),
         (bootstrap.DEV_MODULES, setup_cfg["options.extras_require"]["dev"]),
     ):
         requirements = {normalised(line) for line in wanted.split("\n") if re.match(r"\w", line)}
+        assert requirements <= pinned
         packages = {names.get(name, name.replace("_", "-")) for name in modules.split()}
         assert packages <= requirements
     assert setup_cfg["options"]["python_requires"] == ">=3.10"
@@ -110,7 +102,7 @@ def test_the_modules_that_are_looked_for_are_those_of_requirements() -> None:
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch) -> Path:
     """Return a folder with what the stamp is made of; it is the current one."""
-    for name in ("constraints.txt", "setup.cfg", "pyproject.toml"):
+    for name in ("constraints.txt", "detectron2.txt", "setup.cfg", "pyproject.toml"):
         shutil.copy(REPO_ROOT / name, tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(bootstrap, "check_disk", lambda: None)
@@ -137,45 +129,33 @@ def steps(checkout: Path, monkeypatch) -> list:
     return done
 
 
-def test_an_environment_is_made_once(steps, checkout: Path) -> None:
+def test_an_environment_is_made_once_and_changed_pins_update_it(steps, checkout: Path) -> None:
     assert bootstrap.prepare(dev=True) == str(checkout / ".venv" / "bin" / "python")
     made, pip, packages, detectron2 = steps
     assert made[1:] == ("-m", "venv", ".venv")
     assert "pip" in pip[5:]
     assert "--editable=.[dev]" in packages
     assert "--no-deps" in detectron2
-    pin = (checkout / ".venv" / "detectron2-requirement.txt").read_text()
-    assert re.fullmatch(r"sal-detectron2==0\.7\.2 --hash=sha256:[0-9a-f]{64}\n", pin)
-    bootstrap.prepare(dev=True)
-    assert len(steps) == 4
-
-
-def test_changed_pins_update_the_environment_in_place(steps, checkout: Path) -> None:
-    bootstrap.prepare(dev=True)
-    (checkout / "constraints.txt").open("a").write("# changed\n")
-    steps.clear()
-    bootstrap.prepare(dev=True)  # the environment keeps the Python it was made with
-    assert len(steps) == 3
-    assert not any("venv" in step for step in steps)
-
-
-def test_settings_of_the_tests_are_no_reason_to_install(steps, checkout: Path) -> None:
-    bootstrap.prepare(dev=True)
-    setup_cfg = checkout / "setup.cfg"
-    setup_cfg.write_text(setup_cfg.read_text() + "\n[tool:other]\nx = 1\n")
-    bootstrap.prepare(dev=True)
-    assert len(steps) == 4
-    setup_cfg.write_text(setup_cfg.read_text().replace("pycocotools", "pycocotools\n    lvis"))
-    bootstrap.prepare(dev=True)
-    assert len(steps) == 7
+    pin = (checkout / "detectron2.txt").read_text()
+    assert re.search(r"^sal-detectron2==0\.7\.2 --hash=sha256:[0-9a-f]{64}$", pin, re.MULTILINE)
+    for name, old, new, number in (
+        ("setup.cfg", "", "", 0),
+        ("setup.cfg", "[tool", "[tool:other]\nx = 1\n[tool", 0),  # settings of the tests
+        ("setup.cfg", "pycocotools", "pycocotools\n    lvis", 3),  # with the Python it has
+        ("constraints.txt", "# ", "# changed ", 3),
+        ("detectron2.txt", "# ", "# changed ", 3),
+    ):
+        steps.clear()
+        file = checkout / name
+        file.write_text(file.read_text().replace(old, new, 1))
+        bootstrap.prepare(dev=True)
+        assert len(steps) == number
+        assert not any("venv" in step for step in steps)
 
 
 def test_an_interrupted_setup_begins_again(steps, checkout: Path, monkeypatch) -> None:
-    def interrupt() -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(bootstrap, "install_detectron2", interrupt)
+        patch.setattr(bootstrap, "install_detectron2", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             bootstrap.prepare(dev=True)
     (checkout / ".venv" / "half-written").touch()
@@ -248,21 +228,19 @@ def test_a_failed_step_shows_the_end_of_its_output_and_one_sentence(
 
 def test_a_second_setup_waits_for_the_first(steps, monkeypatch) -> None:
     begun, go_on = threading.Event(), threading.Event()
+    make = bootstrap.make_environment
 
     def slow(finished: str) -> None:
         begun.set()
         assert go_on.wait(30)
         make(finished)
 
-    make = bootstrap.make_environment
     monkeypatch.setattr(bootstrap, "make_environment", slow)
-    threads = [threading.Thread(target=bootstrap.prepare, args=(True,)) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    assert begun.wait(30)
-    go_on.set()
-    for thread in threads:
-        thread.join(30)
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(bootstrap.prepare, True) for _ in range(2)]
+        assert begun.wait(30)
+        go_on.set()
+        assert both[0].result(30) == both[1].result(30)
     assert len(steps) == 4  # the second found it finished
 
 
@@ -288,30 +266,22 @@ def wheel(checkout: Path, monkeypatch) -> Path:
     return path
 
 
-def pin_tiny(digest: str) -> None:
-    Path("constraints.txt").write_text(f"# hash-pinned: tiny==1.0 --hash=sha256:{digest}\n")
-
-
-def test_the_wheel_is_installed_by_its_hash(wheel: Path) -> None:
-    pin_tiny(hashlib.sha256(wheel.read_bytes()).hexdigest())
+def test_the_wheel_is_installed_by_its_hash_alone(wheel: Path, capfd) -> None:
+    right = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    for text, fault in (
+        ("", "Hashes are required"),
+        ("--hash=sha256:" + "0" * 64, "differs from its hash in detectron2.txt"),
+        ("--hash=sha256:" + right, ""),
+    ):
+        Path("detectron2.txt").write_text(f"tiny==1.0 {text}\n")
+        if fault:
+            with pytest.raises(SetupError) as error:
+                bootstrap.install_detectron2()
+            assert fault in str(error.value) + capfd.readouterr().err
+            assert list(Path(".venv").rglob("tiny*")) == []
     bootstrap.install_detectron2()
     code = "import tiny, sys; sys.exit(not tiny.__file__.startswith(sys.prefix))"
     subprocess.run([bootstrap.PYTHON, "-c", code], check=True)
-
-
-def test_a_wheel_with_another_hash_is_refused(wheel: Path, capfd) -> None:
-    pin_tiny("0" * 64)
-    with pytest.raises(SetupError, match=r"differs from its hash in constraints\.txt"):
-        bootstrap.install_detectron2()
-    assert list(Path(".venv").rglob("tiny*")) == []
-    assert "DO NOT MATCH THE HASHES" in capfd.readouterr().err
-
-
-@pytest.mark.parametrize("text", ["", "# hash-pinned: x==1\n", "# hash-pinned: x --hash=sha256:0"])
-def test_a_pin_without_hash_is_an_error(checkout: Path, text: str) -> None:
-    (checkout / "constraints.txt").write_text(text)
-    with pytest.raises(SetupError, match=r"must pin detectron2's wheel.*restore the line"):
-        bootstrap.install_detectron2()
 
 
 # ---- the command
