@@ -163,7 +163,7 @@ def machine_state() -> dict[str, object]:
     """Returns what a figure is worth little without: processor, threads, load, versions."""
     load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
     return {
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "threads": torch.get_num_threads(),
         "load": load,
         "torch": torch.__version__,
@@ -171,7 +171,8 @@ def machine_state() -> dict[str, object]:
     }
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """Returns what the processor calls itself."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text(encoding="utf-8").splitlines():

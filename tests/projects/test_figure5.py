@@ -133,53 +133,42 @@ def drawn(svg: str) -> dict[str, int]:
     return {kind: path.count("M") for kind, path in paths}
 
 
-def test_as_many_boxes_are_drawn_as_the_captions_say(case, tmp_path):
-    page, numbers = write(tmp_path, case)
+def flat(value: float):
+    """Return the saliency of a model that sees the same everywhere in a photo that is there."""
+    return lambda path: np.full((10, 10), value) if path.is_file() else None
+
+
+def test_as_many_boxes_are_drawn_as_the_captions_say_and_the_whole_set_is_counted(case, tmp_path):
+    models = [SaliencyModel("supervised", flat(0.9)), SaliencyModel("left alone", flat(0.5))]
+    options = {"saliency_models": models, "command": "acnet figure5 <gt>"}
+    page, numbers = write(tmp_path / "a", case, **options)
     figures = re.findall(r"<figure.*?</figure>", page, re.DOTALL)
     photos = [photo for key in ("gains", "losses", "random") for photo in numbers[key]]
-    assert len(figures) == 3 * len(photos) > 0  # ground truth, baseline, ACNet
-    for photo, panels in zip(photos, zip(*[iter(figures)] * 3, strict=True), strict=True):
-        truth, *models = panels
+    assert len(figures) == 5 * len(photos) > 0  # ground truth, baseline, ACNet, two maps
+    for photo, panels in zip(photos, zip(*[iter(figures)] * 5, strict=True), strict=True):
+        truth, *of_models = panels
         assert drawn(truth) == ({"truth": photo["lesions"]} if photo["lesions"] else {})
-        for said, panel in zip(photo["models"], models, strict=True):
+        for said, panel in zip(photo["models"], of_models, strict=False):
             kinds = {"found": "matched", "missed": "missed", "false": "false"}
             assert f"<strong>{said['name']}</strong>" in panel
             assert f"{said['matched']} found, {said['missed']} missed" in panel
             for kind, key in kinds.items():
                 assert drawn(panel).get(kind, 0) == said[key]
-
-
-def test_the_whole_set_stands_beside_the_chosen_photos(case, tmp_path):
-    page, numbers = write(tmp_path, case)
+        assert [panel["name"] for panel in photo["saliency"]] == ["supervised", "left alone"]
+        assert [panel["outside"] for panel in photo["saliency"]] == pytest.approx([0.9, 0.5])
+    assert page.count("data:image/png") == 2 * len(photos)
+    assert "linear-gradient" in page  # the one scale of all maps
     truth = case[0]
     assert numbers["photos"] == truth.num_photos == sum(numbers["changes"].values())
     for model in numbers["models"]:
         assert model["matched"] + model["missed"] == truth.counts().sum()
         assert f"{model['AP50']:.1f}</data>" in page
     assert numbers["models"][0]["AP50"] < numbers["models"][1]["AP50"]
-
-
-def test_saliency_of_two_models_on_the_photos_from_above(case, tmp_path):
-    def flat(value):
-        return lambda path: np.full((10, 10), value) if path.is_file() else None
-
-    models = [SaliencyModel("supervised", flat(0.9)), SaliencyModel("left alone", flat(0.5))]
-    page, numbers = write(tmp_path, case, saliency_models=models)
-    photos = [photo for key in ("gains", "losses", "random") for photo in numbers[key]]
-    for photo in photos:
-        assert [panel["name"] for panel in photo["saliency"]] == ["supervised", "left alone"]
-        assert [panel["outside"] for panel in photo["saliency"]] == pytest.approx([0.9, 0.5])
-    assert page.count("data:image/png") == 2 * len(photos)
-    assert "linear-gradient" in page  # the one scale of all maps
-
-
-def test_the_page_asks_nobody_and_is_the_same_again(case, tmp_path):
-    page, _ = write(tmp_path / "a", case, command="acnet figure5 <gt>")
-    again, _ = write(tmp_path / "b", case, command="acnet figure5 <gt>")
-    assert page == again
+    # It asks nobody, and is the same again.
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
     assert "<script" not in page
     assert "acnet figure5 &lt;gt&gt;" in page
+    assert write(tmp_path / "b", case, **options)[0] == page
 
 
 def test_a_silent_model_misses_everything_and_what_cannot_be_compared_is_refused(case, tmp_path):
@@ -216,28 +205,18 @@ def run(*arguments) -> int:
     return main(list(map(str, arguments)))
 
 
-def test_a_page_of_two_models(saved, tmp_path, capsys):
-    assert run(*saved, "--photos", 1) == 0
+def test_a_page_of_two_models_and_the_saliency_of_a_training(saved, tmp_path, capsys):
+    cfg = load_config("toy/acnet_r18", ["train.amp.enabled=false"])
+    LazyConfig.save(cfg, str(tmp_path / "config.yaml"))  # beside the weights
+    ACNetCheckpointer(build_model(cfg), tmp_path).save("model_final")
+    weights = tmp_path / "model_final.pth"
+    assert run(*saved, "--photos", 1, "--saliency", f"random weights={weights}") == 0
     assert "index.html" in capsys.readouterr().out
     numbers = read(tmp_path / "page" / "figure5.json")
     assert [model["name"] for model in numbers["models"]] == ["baseline", "ACNet"]
-    assert len(numbers["random"]) == 1
-
-
-@pytest.fixture
-def weights(tmp_path):
-    """Return random weights with the config beside them, as a training leaves them."""
-    cfg = load_config("toy/acnet_r18", ["train.amp.enabled=false"])
-    LazyConfig.save(cfg, str(tmp_path / "config.yaml"))
-    ACNetCheckpointer(build_model(cfg), tmp_path).save("model_final")
-    return tmp_path / "model_final.pth"
-
-
-def test_saliency_comes_from_weights_with_their_config_beside_them(saved, weights, tmp_path):
-    assert run(*saved, "--photos", 1, "--saliency", f"random weights={weights}") == 0
-    panel = read(tmp_path / "page" / "figure5.json")["random"][0]["saliency"][0]
-    assert panel["name"] == "random weights"
-    assert 0 < panel["outside"] < 1
+    (photo,) = numbers["random"]
+    assert photo["saliency"][0]["name"] == "random weights"
+    assert 0 < photo["saliency"][0]["outside"] < 1
 
 
 @pytest.mark.parametrize(

@@ -41,15 +41,10 @@ GROUPS = {
 
 @dataclass(frozen=True)
 class SaliencyModel:
-    """A model whose mask attention is shown.
+    """A model whose mask attention is shown."""
 
-    Args:
-        name: as the page calls it.
-        saliency: of a photo's path gives (h, w) in [0, 1]; such as `Predictor.saliency`.
-    """
-
-    name: str
-    saliency: Callable[[Path], np.ndarray]
+    name: str  # as the page calls it
+    saliency: Callable[[Path], np.ndarray]  # (h, w) in [0, 1] of a photo, as `Predictor.saliency`
 
 
 def write_figure5(
@@ -70,12 +65,9 @@ def write_figure5(
 
     Args:
         folder: where `index.html` and `figure5.json` go.
-        ground_truth: of all photos.
-        predictions: of the models by name, at least two.
+        predictions: of the models by name, at least two, on the photos of the ground truth.
         photos_root: folder that the ground truth's file names start from.
-        saliency_models: shown beside each other for the same photos; may be none.
-        each: photos of each group: largest gain, largest loss, by chance.
-        seed: of the chance.
+        each: photos of each group: largest gain, largest loss, by chance of the seed.
         command: that repeats this, for the page.
 
     Returns:
@@ -142,15 +134,10 @@ def choose(
     NOT IN PAPER: how its five photos were chosen. Photos chosen by hand show what the chooser
     likes; this rule is fixed before anybody looks.
 
-    Args:
-        first: of the model that is compared against, a row a photo.
-        second: of the other model, the same photos in the same order.
-        each: how many of each group, where there are so many.
-        seed: of the chance.
-
     Returns:
         Indices of photos by group, none twice: "gains", largest first, and "losses", largest
-        first, of equal ones the earlier photo; "random" in the order of the ground truth.
+        first, of equal ones the earlier photo; "random" in the order of the ground truth. There are
+        `each` of a group, where there are so many.
     """
     gain = gains(first, second)
     order = np.argsort(-gain, kind="stable")
@@ -164,11 +151,7 @@ def choose(
 
 
 def gains(first: Sequence[PhotoRow], second: Sequence[PhotoRow]) -> np.ndarray:
-    """Return how many errors (false alarms and missed lesions) fewer the second model makes.
-
-    Returns:
-        (P,) whole numbers by photo, negative where it makes more.
-    """
+    """Return how many false alarms and missed lesions fewer the second model has, (P,)."""
     errors = [[row.false + row.missed for row in rows] for rows in (first, second)]
     return np.subtract(*np.array(errors, dtype=np.int64).reshape(2, -1))
 
@@ -194,16 +177,10 @@ def legend_css() -> str:
 def contrast(
     saliency: np.ndarray, boxes_xyxy: np.ndarray, image_hw: tuple[int, int]
 ) -> dict[str, float | None]:
-    """Measure how a map tells lesions from skin.
+    """Return the means of a map "inside" and "outside" of (N, 4) boxes in pixels of the photo.
 
-    Args:
-        saliency: (h, w) over the photo.
-        boxes_xyxy: (N, 4) in pixels of the photo.
-        image_hw: of the photo.
-
-    Returns:
-        Its means "inside" and "outside" of the boxes, each over the map's own pixels: one belongs
-        to a box that holds its centre. None where there is no pixel.
+    Each is over the map's own pixels, (h, w) of them: one belongs to a box that holds its centre.
+    It is None where there is no pixel.
     """
     height, width = saliency.shape
     x = (np.arange(width) + 0.5) * image_hw[1] / width

@@ -34,6 +34,7 @@ from acnet.evaluation.matching import Matches, match
 from acnet.evaluation.precision_curves import PrecisionCurves, average_precision
 from acnet.evaluation.protocol import rate_name
 from acnet.evaluation.result_rows import detections_from_rows, read_json_rows
+from benchmarks.common import cpu_name
 from projects.ACNet.analyze_model import count_parts
 from projects.ACNet.tables.plan import Run, read_run, register_sets, truth_digest
 from projects.ACNet.tables.record import (
@@ -172,11 +173,8 @@ def _times(rows: list[dict[str, Any]]) -> dict[str, float]:
 
 def _machine() -> dict[str, Any]:
     """Describe the machine: processor, cores, GPU, threads of this process."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return {
-        "processor": names[0] if names else platform.processor() or platform.machine(),
+        "processor": cpu_name(),
         "cores": default_workers(),
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,

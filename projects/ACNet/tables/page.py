@@ -82,11 +82,7 @@ def write_between_markers(path: Path, marker: str, text: str) -> None:
 
 def _contents(measured: Measured, data: str) -> dict[str, Any]:
     """What a page says: title, facts that all rows share, tables, notes on how to read them."""
-    extra = [
-        table
-        for key in SHOWN_BY_SET
-        for table in (gain_table(measured, key), effect_table(measured, key))
-    ]
+    extra = [make(measured, key) for key in SHOWN_BY_SET for make in (gain_table, effect_table)]
     extra.append(form_table(measured, HEADLINE))
     return {
         "title": f"The paper's tables on {DATA_NAMES[data]}",
@@ -103,6 +99,10 @@ def _facts(records: Sequence[Record]) -> list[tuple[str, str]]:
         f"{short_test(name)}, {test['photos']:,} photos with {test['lesions']:,} boxes"
         for name, test in tests.items()
     )
+    versions = {
+        ", ".join(" ".join(pair) for pair in record.content["versions"].items())
+        for record in records
+    }
     length = f"{settings['iterations']:,} iterations of {settings['images a batch']} images"
     facts = [
         ("training", length),
@@ -110,20 +110,18 @@ def _facts(records: Sequence[Record]) -> list[tuple[str, str]]:
         ("precision", settings["precision"]),
         ("changed for all rows", " ".join(settings["overrides"])),
         ("test sets", "; ".join(shown)),
-        ("machine", "; ".join(sorted({_machine(record.content) for record in records}))),
-        ("versions", "; ".join(sorted({_versions(record.content) for record in records}))),
+        (
+            "machine",
+            "; ".join(sorted({_machine(**record.content["machine"]) for record in records})),
+        ),
+        ("versions", "; ".join(sorted(versions))),
     ]
     return [(name, value) for name, value in facts if value]
 
 
-def _machine(content: Mapping) -> str:
-    machine = content["machine"]
-    name = machine["gpu"] or f"{machine['processor']}, cores: {machine['cores']}"
-    return f"{name}, trainings at a time: {machine['jobs']}, threads of each: {machine['threads']}"
-
-
-def _versions(content: Mapping) -> str:
-    return ", ".join(f"{name} {version}" for name, version in content["versions"].items())
+def _machine(*, processor: str, cores: int, threads: int, gpu: str | None, jobs: int) -> str:
+    name = gpu or f"{processor}, cores: {cores}"
+    return f"{name}, trainings at a time: {jobs}, threads of each: {threads}"
 
 
 def _notes(measured: Measured) -> list[str]:
@@ -185,23 +183,17 @@ def draw_curves(measured: Measured, path: Path) -> bool:
 
     A line is the mean of a row's trainings, and a band spans them. Where there is nothing to draw,
     there is no picture, and the answer is False.
-
-    A line is the mean of a row's trainings, and a band spans them.
     """
     panels: dict[tuple[str, str], dict[str, list]] = {}
-    for form in FORMS:
-        for table in dict.fromkeys(row.table for row in measured.rows):
-            title = TITLES[table].partition(":")[0] if table else "Other rows"
-            title += "" if form == FORMS[0] else ", tuned form"
-            for row in measured.rows:
-                records = [one for one in measured.of(row).values() if one.row == row.config]
-                if (row.table, row.form) != (table, form) or not records:
-                    continue
-                for key, name in CURVES.items():
-                    curves = [_known(record.content["curve"], key) for record in records]
-                    if any(len(values) > 1 for _, values in curves):
-                        label = row.label if table else row.config
-                        panels.setdefault((title, name), {})[label] = curves
+    for row in measured.rows:  # form by form, and table by table
+        title = TITLES[row.table].partition(":")[0] if row.table else "Other rows"
+        title += "" if row.form == FORMS[0] else ", tuned form"
+        records = [one for one in measured.of(row).values() if one.row == row.config]
+        for key, name in CURVES.items():
+            curves = [_known(record.content["curve"], key) for record in records]
+            if any(len(values) > 1 for _, values in curves):
+                label = row.label if row.table else row.config
+                panels.setdefault((title, name), {})[label] = curves
     if panels:
         draw_panels(panels, path)
     return bool(panels)
@@ -220,10 +212,9 @@ def draw_panels(
     *,
     columns: int = 2,
 ) -> None:
-    """Draw panels of lines; a band spans the trainings of a line.
+    """Draw panels of lines, by title and name of the number; a band spans a line's trainings.
 
-    Panels are known by title and name of the number. A line has a label, and iterations and values
-    of several trainings.
+    A line has a label, and iterations and values of several trainings.
     """
     rows = -(-len(panels) // columns)
     with matplotlib.rc_context({"font.size": 9, "svg.hashsalt": "curves"}):

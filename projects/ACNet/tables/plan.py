@@ -16,16 +16,10 @@ from detectron2.config import instantiate
 from detectron2.data import DatasetCatalog
 from omegaconf import DictConfig, OmegaConf
 
+from acnet.cli.main import main as acnet_main
 from acnet.config import dataset_names
-from acnet.data.import_set import ImportOptions, import_set
-from acnet.data.parallel import default_workers
 from acnet.data.prepared_set import TOY_TESTS, TOY_TESTS_PREFIX, PreparedLayout, datasets_root
-from acnet.data.readers.acne04 import open_acne04
 from acnet.data.register import register_all, register_paths
-from acnet.data.tiles.tile_plan import TileOptions
-from acnet.data.tiles.tile_set import tile_set
-from acnet.data.toy.toy_photo import ToyOptions
-from acnet.data.toy.toy_set import ToyTests, write_toy_set, write_toy_tests
 from acnet.errors import UserError
 from acnet.evaluation.evaluator import registered_truth
 from acnet.files import write_json
@@ -33,6 +27,7 @@ from projects.ACNet.tables.record import (
     Record,
     check_equal,
     model_settings,
+    read_record,
     record_path,
     shared_settings,
 )
@@ -43,7 +38,8 @@ logger = logging.getLogger(__name__)
 JOB_FILE = "job.json"
 THIS = "this command"
 # The toy photos of `make demo`, which the rows are trained on.
-TOY_PHOTOS, TOY_PX, TOY_SEED = 1000, 320, 42
+TOY_PHOTOS = ("--photos", 1000, "--size", 320, "--seed", 42)
+TOY_IMPORT = ("--format", "acne04", "--tiles", "--splits", "*_0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +61,11 @@ class Run:
         """What messages call it."""
         return f"{self.row.config}, seed {self.seed}"
 
-    def is_measured_by(self, record: Record) -> bool:
-        """Tell whether a record with the same settings is of this row on all of these sets."""
-        return self.tests.items() <= record.digests.items()
+    def is_measured(self) -> bool:
+        """Tell whether there is a record, of the same settings, on all of the test sets."""
+        if not self.record.is_file():
+            return False
+        return self.tests.items() <= read_record(self.record).digests.items()
 
     def write(self) -> None:
         """Write the run to its folder, where the measurement reads it; it marks whose this is."""
@@ -152,12 +150,11 @@ def _train_names(cfg: DictConfig) -> tuple[str, ...]:
 
 def _train_data(cfgs: Iterable[DictConfig]) -> dict[tuple[str, ...], tuple[str, int]]:
     """Digest and number of images of each training set, which is read once."""
-    data = {}
-    for cfg in cfgs:
-        names = _train_names(cfg)
-        if names not in data:
-            data[names] = (truth_digest(names), len(instantiate(cfg.dataloader.train.dataset)))
-    return data
+    by_names = {_train_names(cfg): cfg for cfg in cfgs}
+    return {
+        names: (truth_digest(names), len(instantiate(cfg.dataloader.train.dataset)))
+        for names, cfg in by_names.items()
+    }
 
 
 def _iterations(cfg: DictConfig, images: int) -> int:
@@ -175,9 +172,8 @@ def check_runs(runs: Sequence[Run], records: Sequence[Record]) -> None:
     planned = {run.row.config: run for run in runs}
     first = runs[0]
     for run in planned.values():
-        same_form = run.row.form == first.row.form
-        names = (first.row.config, run.row.config)
-        check_equal(first.settings, run.settings, names, same_form=same_form)
+        names, same = (first.row.config, run.row.config), run.row.form == first.row.form
+        check_equal(first.settings, run.settings, names, same_form=same)
     for run in runs:
         if (run.folder / JOB_FILE).is_file():
             begun, names = read_run(run.folder), (THIS, f"the training begun in {run.folder}")
@@ -198,8 +194,8 @@ def check_records(records: Sequence[Record]) -> None:
         of_form = next(one for one in records if one.form == record.form)
         for other in (records[0], of_form):
             names = (f"the record {other.path}", f"the record {record.path}")
-            same_form = other.form == record.form
-            check_equal(other.settings, record.settings, names, same_form=same_form)
+            same = other.form == record.form
+            check_equal(other.settings, record.settings, names, same_form=same)
         check_equal(records[0].digests, _common_tests(record, records[0].digests), names)
 
 
@@ -224,26 +220,26 @@ def make_toy_sets() -> None:
 
     They go to the data sets' folder; it takes two minutes, once.
     """
-    root, workers = datasets_root(), default_workers()
-    layout = PreparedLayout(root, "toy")
-    if not layout.annotations("trainval_0", tiles=True).is_file():
-        photos = root / "toy_photos"
-        logger.info("drawing %d toy photos in %s", TOY_PHOTOS, photos)
-        options = ToyOptions(seed=TOY_SEED, sizes_px=(TOY_PX,))
-        write_toy_set(photos, options, photos=TOY_PHOTOS, workers=workers)
-        command = ["python", "datasets/prepare_acne04.py", "--prefix", "toy", "--folds", "0"]
-        how = ImportOptions(
-            splits=["*_0"],
-            workers=workers,
-            command=shlex.join([*command, "--src", photos.name, "--dst", "."]),
-        )
-        import_set(open_acne04(photos), layout, how)
-        tile_set(layout, TileOptions(), workers=workers)
-    tests = PreparedLayout(root, TOY_TESTS_PREFIX)
+    root = datasets_root()
+    photos, toy, tests = (
+        root / "toy_photos",
+        PreparedLayout(root, "toy"),
+        PreparedLayout(root, TOY_TESTS_PREFIX),
+    )
+    commands = []
+    if not toy.annotations("trainval_0", tiles=True).is_file():
+        commands.append(["toy", photos, *TOY_PHOTOS])
+        commands.append(["import", photos, toy.folder, *TOY_IMPORT])
     if not all(tests.annotations(name).is_file() for name in TOY_TESTS):
-        logger.info("drawing the toy test sets in %s", tests.folder)
-        command = shlex.join(["acnet", "data", "toy-tests", tests.folder.name])
-        write_toy_tests(tests, ToyTests(), workers=workers, command=command)
+        commands.append(["toy-tests", tests.folder])
+    for command in commands:
+        words = ["data", *map(str, command)]
+        logger.info("acnet %s", shlex.join(words))
+        if acnet_main(words):
+            raise UserError(
+                "The toy rows are trained on photos that a command prepares. Received an error of "
+                f"`acnet {shlex.join(words)}`, shown above. Correct its cause and run again."
+            )
 
 
 def register_sets(cfgs: Iterable[DictConfig], tests: Sequence[str]) -> None:

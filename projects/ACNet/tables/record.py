@@ -52,36 +52,17 @@ HEADLINE = next(iter(RESAMPLED))
 class Record:
     """One row, trained with one seed and measured on each test set.
 
-    Args:
-        content: of the JSON file: `row`, `form`, `seed`, `settings` (shared by all rows), `model`
-            (this row's), `size`, `tests` (by set), `curve` (by iteration), and `TIME_KEYS`.
-        replicates: by set, (R, M) percent; NaN where undefined.
-        path: of the JSON file.
+    The content is that of the JSON file: these, `model` (the row's own settings), `size`, `tests`
+    (by set), `curve` (by iteration), and `TIME_KEYS`.
     """
 
+    row: str  # name of the config
+    form: str  # "paper" or "tuned"
+    seed: int  # of the training
+    settings: Mapping[str, Any]  # what all rows of a table share
     content: Mapping[str, Any]
-    replicates: Mapping[str, np.ndarray]
-    path: Path
-
-    @property
-    def row(self) -> str:
-        """Name of the config."""
-        return self.content["row"]
-
-    @property
-    def seed(self) -> int:
-        """Seed of the training."""
-        return self.content["seed"]
-
-    @property
-    def form(self) -> str:
-        """Form of the row: "paper" or "tuned"."""
-        return self.content["form"]
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """What all rows of a table share."""
-        return self.content["settings"]
+    replicates: Mapping[str, np.ndarray]  # by set, (R, M) percent; NaN where undefined
+    path: Path  # of the JSON file
 
     @property
     def digests(self) -> dict[str, str]:
@@ -131,7 +112,8 @@ def read_record(path: Path) -> Record:
             f"A record is a JSON file of version {SCHEMA_VERSION} with its .npz beside it. "
             f"Received {path}: {error}. Delete it, and the same command measures it again."
         ) from error
-    return Record(content=content, replicates=replicates, path=path)
+    named = {name: content[name] for name in ("row", "form", "seed", "settings")}
+    return Record(**named, content=content, replicates=replicates, path=path)
 
 
 def read_records(results: Path) -> Iterator[Record]:
@@ -231,11 +213,7 @@ def check_equal(
     *,
     same_form: bool = True,
 ) -> None:
-    """Refuse two sets of settings that differ, saying in what, and what to do about it.
-
-    Raises:
-        UserError: they differ; it says in what, and what to do about it.
-    """
+    """Refuse two sets of settings that differ, saying in what, and what to do about it."""
     found = differences(here, there, same_form=same_form)
     if not found:
         return

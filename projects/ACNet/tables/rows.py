@@ -31,22 +31,15 @@ _DEPTH = re.compile(r"_r\d+|_c4")  # "faster_rcnn_r101_c4" is the row "faster_rc
 
 @dataclass(frozen=True)
 class PaperRow:
-    """One row of a table of the paper.
+    """One row of a table of the paper."""
 
-    Args:
-        table: 1 to 4.
-        label: what our table calls the row.
-        map_percent: the paper's mAP.
-        key: name of our config without the depth of its ResNet, such as "cb_frm"; "" for a row
-            that is somebody else's published number, which we do not train.
-        parts: of `PARTS`, those that the row has; None where the table is not about them.
-    """
-
-    table: int
-    label: str
-    map_percent: float
+    table: int  # 1 to 4
+    label: str  # what our table calls the row
+    map_percent: float  # the paper's mAP
+    # Name of our config without the depth of its ResNet, such as "cb_frm"; "" for a row that is
+    # somebody else's published number, which we do not train.
     key: str = ""
-    parts: tuple[str, ...] | None = None
+    parts: tuple[str, ...] | None = None  # of `PARTS`, where the table is about them
 
 
 PAPER_ROWS = (
@@ -89,21 +82,13 @@ _BY_KEY = {(row.table, row.key): row for row in PAPER_ROWS if row.key}
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One config that is trained as a row.
+    """One config that is trained as a row."""
 
-    Args:
-        config: its name, such as "toy/table2/cb_frm".
-        data: one of `DATA`.
-        table: 1 to 4; None for a row that is in no table of the paper.
-        key: as in `PaperRow`.
-        form: one of `FORMS`.
-    """
-
-    config: str
-    data: str
-    table: int | None
-    key: str
-    form: str
+    config: str  # its name, such as "toy/table2/cb_frm"
+    data: str  # one of `DATA`
+    table: int | None  # 1 to 4; None for a row that is in no table of the paper
+    key: str  # as in `PaperRow`
+    form: str  # one of `FORMS`
 
     @property
     def paper(self) -> PaperRow | None:

@@ -6,14 +6,13 @@ killed runner left behind.
 """
 
 import argparse
-import contextlib
 import fcntl
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -57,7 +56,16 @@ def make_tables(args: argparse.Namespace) -> tuple[int, str]:
         tables = sorted({row.table for row in known_rows(args.data) if row.table})
     rows = choose_rows(args.data, tables=tables, names=args.rows, forms=args.forms)
     failed = [] if args.report_only else _train(args, rows)
-    text = _write_pages(args, rows)
+    records = list(read_records(args.results / args.data))
+    if not records:
+        raise UserError(
+            "A table is made of records. Received none of this data set in "
+            f"{args.results}. Name their folder by --results, or measure without --report-only."
+        )
+    check_records(records)
+    measured, marker = Measured(rows, records), args.marker or args.data
+    page = write_reports(measured, args.data, args.output, markdown=args.markdown, marker=marker)
+    text = f"{len(records)} records; tables: {page}\n"
     if failed:
         names = "\n".join(f"  {run.name}: see {run.folder}" for run in failed)
         text += f"{len(failed)} trainings failed, the others were done:\n{names}\n"
@@ -81,41 +89,16 @@ def _train(args: argparse.Namespace, rows: Sequence[Row]) -> list[Run]:
         output=args.output.absolute(),
         results=args.results.absolute(),
     )
-    records = list(read_records(args.results / args.data))
-    check_runs(runs, records)
-    there = {record.path.absolute(): record for record in records}
-    left = [
-        run for run in runs if run.record not in there or not run.is_measured_by(there[run.record])
-    ]
+    check_runs(runs, list(read_records(args.results / args.data)))
+    left = [run for run in runs if not run.is_measured()]
     return Runner(left, jobs=jobs, threads=threads, num_gpus=args.num_gpus).run()
-
-
-def _write_pages(args: argparse.Namespace, rows: Sequence[Row]) -> str:
-    """Write the pages from the records that are there, and return what to say about it."""
-    records = list(read_records(args.results / args.data))
-    if not records:
-        raise UserError(
-            "A table is made of records. Received none of this data set in "
-            f"{args.results}. Name their folder by --results, or measure without --report-only."
-        )
-    check_records(records)
-    page = write_reports(
-        Measured(rows, records),
-        args.data,
-        args.output,
-        markdown=args.markdown,
-        marker=args.marker or args.data,
-    )
-    return f"{len(records)} records; tables: {page}\n"
 
 
 def share_cores(jobs: int | None) -> tuple[int, int | None]:
     """Choose how many trainings run at a time, and with how many threads each.
 
     Threads do not depend on how many trainings are left: their number decides the order of sums,
-    and so the last digits of a loss.
-
-    On a GPU each has as many threads as torch likes.
+    and so the last digits of a loss. On a GPU each has as many threads as torch likes.
     """
     if torch.cuda.is_available():
         return jobs or 1, None
@@ -130,12 +113,11 @@ def share_cores(jobs: int | None) -> tuple[int, int | None]:
 
 
 def take_lock(folder: Path) -> int | None:
-    """Lock a run's folder, which is made.
+    """Lock a run's folder, which is made; None where another process has the lock.
 
     A program that inherits the descriptor holds the lock until it has ended too: a runner that is
     killed leaves its training behind, which goes on writing checkpoints, and as long as it lives
     no second training can start in the same folder.
-    It is None where another process has the lock, and closed by `os.close` else.
     """
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
@@ -171,7 +153,11 @@ class RunProcess:
     def __init__(self, run: Run, lock: int, *, jobs: int, threads: int | None, num_gpus: int = 0):
         self.run = run
         self._lock = lock
-        self.environment = _environment(threads)
+        limits = {} if threads is None else dict.fromkeys(THREAD_VARIABLES, str(threads))
+        python_path = os.pathsep.join(filter(None, [str(REPO_ROOT), os.environ.get("PYTHONPATH")]))
+        self.environment = (
+            os.environ | limits | {"PYTHONPATH": python_path, "PYTHONUNBUFFERED": "1"}
+        )
         run.write()
         self._steps = programs(run, jobs=jobs, num_gpus=num_gpus)
         self._log = run.folder / OUTPUT_FILE
@@ -191,8 +177,7 @@ class RunProcess:
 
     def stop(self) -> None:
         """Ask the program to save and leave."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
+        self._process.terminate()
 
     def wait(self, seconds: float) -> None:
         """Wait for the program to leave, and end it by force after some seconds."""
@@ -226,41 +211,41 @@ class Runner:
     """Runs what is left to do, in the order of the runs."""
 
     def __init__(self, runs: Sequence[Run], *, jobs: int, threads: int | None, num_gpus: int = 0):
-        self._runs = runs
         self._options = {"jobs": jobs, "threads": threads, "num_gpus": num_gpus}
         self._waiting = list(runs)
         self._active: list[RunProcess] = []
         self._failed: list[Run] = []
         self._finished = 0  # iterations of the runs that have ended
-        self._bar: tqdm | None = None
 
     def run(self) -> list[Run]:
         """Do all runs, and return those that failed, whose last words have been shown.
 
         Ctrl-C or SIGTERM interrupt it after the trainings have saved.
         """
-        total = sum(run.iterations for run in self._runs)
-        with (
-            _sigterm_interrupts(),
-            tqdm(
-                total=total,
-                initial=self._count(),
-                desc=f"{len(self._runs)} runs",
-                unit="it",
-                mininterval=0.1 if sys.stderr.isatty() else LOG_INTERVAL_SECONDS,
-            ) as self._bar,
-        ):
-            try:
-                while self._waiting or self._active:
-                    self._fill()
-                    time.sleep(POLL_SECONDS)
-                    self._poll()
-            except BaseException:
-                for process in self._active:
-                    process.stop()
-                for process in self._active:
-                    process.wait(LEAVE_SECONDS)
-                raise
+        bar = tqdm(
+            total=sum(run.iterations for run in self._waiting),
+            initial=self._count(),
+            desc=f"{len(self._waiting)} runs",
+            unit="it",
+            mininterval=0.1 if sys.stderr.isatty() else LOG_INTERVAL_SECONDS,
+        )
+        previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            while self._waiting or self._active:
+                self._fill()
+                time.sleep(POLL_SECONDS)
+                self._poll()
+                names = [f"{one.run.row.key}:{one.run.seed}" for one in self._active]
+                waits = "waiting for another command" if self._waiting else ""
+                bar.set_postfix_str(" ".join(names) or waits, refresh=False)
+                bar.update(self._count() - bar.n)
+        finally:  # after an interruption some are active
+            for process in self._active:
+                process.stop()
+            for process in self._active:
+                process.wait(LEAVE_SECONDS)
+            signal.signal(signal.SIGTERM, previous)
+            bar.close()
         return self._failed
 
     def _fill(self) -> None:
@@ -272,7 +257,7 @@ class Runner:
             if lock is None:
                 continue  # another command has it, or what a killed one left
             self._waiting.remove(run)
-            if run.record.is_file() and run.is_measured_by(read_record(run.record)):
+            if run.is_measured():
                 os.close(lock)
                 self._finish(run, "was done meanwhile")
             else:
@@ -291,11 +276,6 @@ class Runner:
                 self._failed.append(process.run)
                 words = process.last_words()
                 self._finish(process.run, f"failed with status {status}:\n{words}")
-        names = [f"{one.run.row.key}:{one.run.seed}" for one in self._active]
-        waits = "waiting for another command" if self._waiting else ""
-        self._bar.set_postfix_str(" ".join(names) or waits, refresh=False)
-        self._bar.n = self._count()
-        self._bar.update(0)
 
     def _finish(self, run: Run, text: str) -> None:
         self._finished += run.iterations
@@ -308,7 +288,7 @@ class Runner:
 
 def _drop_checkpoints(run: Run) -> None:
     """Delete all checkpoints of a finished run but the final one, which pictures need."""
-    for path in sorted(run.folder.glob("model_*.pth")):
+    for path in run.folder.glob("model_*.pth"):
         if path.name == "model_best.pth" or path.stem.removeprefix("model_").isdigit():
             path.unlink()
 
@@ -319,24 +299,3 @@ def _result(run: Run) -> str:
     values = [(short_test(name), record.value(name, HEADLINE)) for name in run.tests]
     shown = [f"{name} {value:.1f}" for name, value in values if value is not None]
     return f"{RESAMPLED[HEADLINE]}: {', '.join(shown)}"
-
-
-def _environment(threads: int | None) -> dict[str, str]:
-    paths = [str(REPO_ROOT), os.environ.get("PYTHONPATH")]
-    limits = {} if threads is None else dict.fromkeys(THREAD_VARIABLES, str(threads))
-    python_path = os.pathsep.join(path for path in paths if path)
-    return {**os.environ, **limits, "PYTHONPATH": python_path, "PYTHONUNBUFFERED": "1"}
-
-
-@contextlib.contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """Let SIGTERM do inside the block what Ctrl-C does."""
-
-    def interrupt(signum: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

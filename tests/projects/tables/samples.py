@@ -2,7 +2,6 @@
 
 import functools
 import json
-import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -63,8 +62,6 @@ def add_record(
     return path
 
 
-DIGESTS = {"toy_tests_mixed": "toy_tests_mixed"}
-
 # Trains four iterations; goes on where its file of metrics ends.
 TRAIN = """
 import json, pathlib, time
@@ -103,7 +100,7 @@ def make_run(folder: Path, key: str, seed: int) -> Run:
         settings={},
         model={},
         iterations=4,
-        tests=DIGESTS,
+        tests={"toy_tests_mixed": "toy_tests_mixed"},
     )
 
 
@@ -117,4 +114,4 @@ def programs(run: Run, seconds: float = 0.0, failing: tuple[str, ...] = ()) -> l
     }
     head = "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
     train = FAIL if run.row.key in failing else TRAIN
-    return [["-c", head + textwrap.dedent(code)] for code in (train, MEASURE)]
+    return [["-c", head + code] for code in (train, MEASURE)]

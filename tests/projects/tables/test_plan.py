@@ -50,13 +50,6 @@ def planned(names: list[str], *, overrides=(), **changes) -> list[plan.Run]:
     return plan_runs(cfgs, overrides=overrides, **(values | changes))
 
 
-def test_the_first_seed_of_every_row_comes_first():
-    runs = planned(["cb", "cb_frm"])
-    assert [(run.row.key, run.seed) for run in runs] == [
-        ("baseline", 3), ("cb", 3), ("cb_frm", 3), ("baseline", 1), ("cb", 1), ("cb_frm", 1)
-    ]  # fmt: skip
-
-
 def test_a_run_is_train_net_with_its_seed_folder_and_first_test_set():
     run = planned(["cb"], overrides=("optimizer.lr=0.01", "train.max_iter=50"))[1]
     assert run.folder == Path("out/runs/toy/table2/cb/seed_3")
@@ -77,19 +70,20 @@ def test_a_run_is_train_net_with_its_seed_folder_and_first_test_set():
         planned(["cb"], overrides=("train.max_itre=3",))
 
 
-def test_rows_that_mean_the_same_model_are_trained_once():
-    runs = planned(["table2/acnet", "l2_l4", "l2_l4_sum", "cb_frm_mama", "l1_l4"], seeds=[1])
-    keys = [(run.row.table, run.row.key) for run in runs]
-    assert keys == [(2, "baseline"), (2, "cb_frm_mama"), (2, "acnet"), (3, "l1_l4")]
+def test_the_first_seed_comes_first_and_rows_of_the_same_model_are_trained_once():
+    runs = planned(["table2/acnet", "l2_l4", "l2_l4_sum", "cb_frm_mama", "l1_l4"])
+    keys = [(2, "baseline"), (2, "cb_frm_mama"), (2, "acnet"), (3, "l1_l4")]
+    expected = [(*key, seed) for seed in (3, 1) for key in keys]
+    assert [(run.row.table, run.row.key, run.seed) for run in runs] == expected
 
 
 def test_settings_tell_what_counts_and_leave_out_what_does_not():
+    counts = ("optimizer.lr=0.5", "+model.x=1")
     neutral = (
         "train.log_period=5",
         "dataloader.train.num_workers=1",
         "train.checkpointer.period=9",
     )
-    counts = ("optimizer.lr=0.5", "+model.x=1")
     cfg = load_config("toy/table2/cb", (*neutral, "optimizer.lr=0.5"))
     settings = shared_settings(cfg, iterations=7, train_data="abc", overrides=[*neutral, *counts])
     assert settings["overrides"] == sorted(counts)
@@ -135,13 +129,6 @@ def test_a_record_with_another_setting_is_refused(tmp_path, runs, changes, messa
         check_runs(runs, records(tmp_path))
 
 
-def test_records_are_refused_among_each_other(tmp_path):
-    add_record(tmp_path / "results", "toy/table2/baseline", 1, 30.0)
-    add_record(tmp_path / "results", "toy/table2/cb", 1, 30.0, iterations=800)
-    with pytest.raises(UserError, match=r"baseline/seed_1.*cb/seed_1.*iterations: 400 and 800"):
-        check_records(records(tmp_path))
-
-
 def test_the_tuned_form_may_have_a_schedule_of_its_own_but_one_for_all_its_rows(tmp_path, runs):
     results = tmp_path / "results"
     add_record(results, "toy/table2/baseline", 1, 30.0)
@@ -155,20 +142,23 @@ def test_the_tuned_form_may_have_a_schedule_of_its_own_but_one_for_all_its_rows(
         check_records(records(tmp_path))
 
 
-def test_a_row_whose_config_has_changed_is_refused(tmp_path, runs):
-    changed = dataclasses.replace(runs[0], model={**runs[0].model, "backbone.width": 0.5})
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"model": {"backbone.width": 0.5}}, r"backbone\.width: 0\.5 and None"),  # of the config
+        ({"tests": {"toy_tests_mixed": "ffff"}}, r"toy_tests_mixed: 'ffff' and 'toy_tests_mixed'"),
+        ({"tests": {"another": "ffff"}}, None),  # a further set is no other set
+    ],
+)
+def test_a_changed_row_or_test_set_is_refused(tmp_path, runs, changes, fault):
     add_record(tmp_path / "results", "toy/table2/baseline", 1, 30.0)
-    with pytest.raises(UserError, match=r"backbone\.width: 0\.5 and None"):
-        check_runs([changed, *runs[1:]], records(tmp_path))
-
-
-def test_another_test_set_of_the_same_name_is_refused(tmp_path, runs):
-    other = dataclasses.replace(runs[0], tests={"toy_tests_mixed": "ffff"})
-    add_record(tmp_path / "results", "toy/table2/baseline", 1, 30.0)
-    with pytest.raises(UserError, match=r"toy_tests_mixed: 'ffff' and 'toy_tests_mixed'"):
-        check_runs([other], records(tmp_path))
-    new = dataclasses.replace(runs[0], tests={"another": "ffff"})
-    check_runs([new], records(tmp_path))  # a further set is no other set
+    model = {**runs[0].model, **changes.get("model", {})}
+    changed = dataclasses.replace(runs[0], **changes | {"model": model})
+    if fault is None:
+        check_runs([changed], records(tmp_path))
+        return
+    with pytest.raises(UserError, match=fault):
+        check_runs([changed], records(tmp_path))
 
 
 def test_a_training_that_was_begun_otherwise_and_rows_that_disagree_are_refused(runs):

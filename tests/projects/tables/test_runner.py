@@ -1,5 +1,6 @@
 """The runner: order, failures, what a killed one leaves behind, interruption."""
 
+import functools
 import os
 import signal
 import threading
@@ -18,10 +19,8 @@ def use(monkeypatch):
     """Return a function that replaces the programs of all runs by short ones."""
 
     def replace(**options) -> None:
-        def of_run(run, *, jobs, num_gpus):
-            return programs(run, **options)
-
-        monkeypatch.setattr(runner, "programs", of_run)
+        of_run = functools.partial(programs, **options)
+        monkeypatch.setattr(runner, "programs", lambda run, **_: of_run(run))
 
     return replace
 
