@@ -27,16 +27,10 @@ MOST_TICKS = 8
 
 
 def write_audit_page(folder: Path, audit: Audit, photos_root: Path | None = None) -> Path:
-    """Write the page; the same audit gives the same bytes.
+    """Write `index.html` into a folder, the same bytes for the same audit, and return its path.
 
-    Args:
-        folder: where `index.html` goes; made where it is missing.
-        audit: what was found.
-        photos_root: folder of the photos, to show them under their boxes. None draws outlines and
-            boxes alone, so that the page can be passed on where photos of faces cannot.
-
-    Returns:
-        The path of the page.
+    Without the folder of the photos, outlines and boxes are drawn alone, so that the page can be
+    passed on where photos of faces cannot.
     """
     drawing = _Drawing(audit, photos_root)
     page = render(
@@ -76,11 +70,8 @@ class _Drawing:
             picture = photo_data_uri(self.photos_root, photo.file_name, photo.image_hw)
         faulty = np.any(list(faulty_boxes(photo.boxes_xyxy, photo.image_hw).values()), axis=0)
         drawable = np.isfinite(photo.boxes_xyxy).all(axis=1)
-        nothing = np.zeros((0, 4))
         boxes = {
-            "truth": nothing,
             "found": photo.boxes_xyxy[~faulty],
-            "false": nothing,
             "missed": photo.boxes_xyxy[faulty & drawable],
         }
         alt = f"{len(photo.boxes_xyxy)} boxes of {photo.file_name}, {int(faulty.sum())} faulty"

@@ -92,9 +92,7 @@ def draw_boxes(
 
     Args:
         photo_rgb: (H, W, 3).
-        boxes_xyxy: (N, 4), in the photo's pixels.
-        scores: (N,).
-        classes: (N,) indices.
+        boxes_xyxy, scores, classes: (N, 4) in the photo's pixels, (N,), (N,) indices.
         labels: "always", "never", or "auto": only where at most 20 boxes are drawn.
         class_names: Names by class index, written before the score; None or a single name writes
             the score alone.
@@ -102,9 +100,6 @@ def draw_boxes(
 
     Returns:
         The picture, an integer factor larger than the photo where that is small.
-
-    Raises:
-        ValueError: `labels` is none of the three.
     """
     if labels not in LABEL_CHOICES:
         raise ValueError(f"labels must be one of {LABEL_CHOICES}. Received {labels!r}.")

@@ -68,9 +68,7 @@ def svg_figure(
     Args:
         name: Of the figure, from which matplotlib derives the same ids each time.
         draw: Called with an empty `Figure` and `values`.
-        *values: What is drawn.
         alt: What the figure shows, for readers who do not see it.
-        height_px: Of the figure, whose width is 380.
 
     Returns:
         An `<img>` element whose source is the SVG itself, the same bytes for the same values.
@@ -98,16 +96,12 @@ def photo_svg(
     alt: str,
     picture: str | None = None,
 ) -> Markup:
-    """Draw a photo's boxes, a path for each kind.
+    """Draw a photo's boxes as an `<svg>` element in pixels of the photo, a path for each kind.
 
     Args:
-        image_hw: Height and width of the photo in pixels, which are the units of the drawing.
-        boxes_xyxy: (N, 4) in pixels of the photo, by kind; kinds may be missing.
+        boxes_xyxy: (N, 4) by kind; kinds may be missing.
         alt: What the drawing shows, for readers who do not see it.
         picture: Data URI of the photo to lay below the boxes; None for its outline alone.
-
-    Returns:
-        An `<svg>` element.
     """
     height, width = image_hw
     frame = Markup('<rect class="frame" width="{}" height="{}"/>').format(width, height)
@@ -132,13 +126,8 @@ def box_path(boxes_xyxy: np.ndarray) -> str:
 def photo_data_uri(photos_root: Path, file_name: str, image_hw: tuple[int, int]) -> str:
     """Read a photo and encode it anew, so that nothing of the file but its pixels is kept.
 
-    Args:
-        photos_root: Folder of the photos.
-        file_name: As the ground truth names it, below that folder.
-        image_hw: Its height and width by the ground truth.
-
-    Returns:
-        A JPEG as `data:` URI, its longer side at most 1000 px.
+    It is named as in the ground truth, below the folder, and of the ground truth's size. The result
+    is a JPEG as `data:` URI, its longer side at most 1000 px.
 
     Raises:
         UserError: There is no such photo in the folder, it is no picture, or its size is another.

@@ -44,15 +44,11 @@ def test_ground_truth_by_hand(tmp_path):
     assert truth.crowd.tolist() == [False, True, False]
     assert truth.difficult.tolist() == [False, False, True]
     assert truth.counts().tolist() == [1, 1]
-
-
-def test_no_annotations_and_no_predictions(tmp_path):
+    # No annotations, and no predictions.
     truth = ground_truth_from_coco({**TRUTH, "annotations": []})
-    assert len(truth) == 0
-    assert truth.counts().tolist() == [0, 0]
-    assert truth.boxes_xyxy.shape == (0, 4)
+    assert (len(truth), truth.counts().tolist()) == (0, [0, 0])
     detections = read_predictions(write(tmp_path / "none.json", " [ ] \n"), truth)
-    assert len(detections) == 0
+    assert (len(detections), truth.boxes_xyxy.shape) == (0, (0, 4))
     assert detections.boxes_xyxy.shape == (0, 4)
 
 
@@ -126,14 +122,11 @@ def test_categories_of_one_name_are_one_class(caplog):
 
 
 @pytest.mark.parametrize("name", ["images", "categories", "annotations"])
-def test_sections_must_be_there(name):
+def test_sections_must_be_there(name, tmp_path):
     for broken in ({}, {name: None}, {name: {}}):
         content = {key: value for key, value in TRUTH.items() if key != name} | broken
         with pytest.raises(UserError, match=f"Received ground truth, with no {name}"):
             ground_truth_from_coco(content)
-
-
-def test_predictions_in_place_of_ground_truth_are_told_apart(tmp_path):
     with pytest.raises(UserError, match="Give the file of annotations, not that of predictions"):
         read_ground_truth(write(tmp_path / "predictions.json", [ROW]))
 

@@ -80,20 +80,19 @@ def run(evaluator: DatasetEvaluator, outputs: dict) -> dict[str, dict[str, float
     return evaluator.evaluate()
 
 
-def evaluate(evaluator: DatasetEvaluator, outputs: dict) -> dict[str, float]:
-    """Return the results for boxes."""
-    return run(evaluator, outputs)["bbox"]
+def evaluate(outputs: dict, kind: str = "lesion", **options) -> dict[str, float]:
+    """Evaluate {image id: output} on the registered set, and return the results for boxes."""
+    return run(build(kind, **options), outputs)["bbox"]
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_coco_set_gives_detectron2s_numbers_and_file(tmp_path, seed):
     outputs = register_random(tmp_path, seed)
     folders = [str(tmp_path / "ours"), str(tmp_path / "theirs")]
-    ours = build_evaluator(dataset_name=NAME, output_dir=folders[0])
-    theirs = build("detectron2", output_dir=folders[1])
-    assert isinstance(ours, LesionEvaluator)
-    assert isinstance(theirs, COCOEvaluator)
-    numbers, expected = evaluate(ours, outputs), evaluate(theirs, outputs)
+    assert isinstance(build(), LesionEvaluator)
+    assert isinstance(build("detectron2"), COCOEvaluator)
+    numbers = evaluate(outputs, output_dir=folders[0])
+    expected = evaluate(outputs, "detectron2", output_dir=folders[1])
     assert numbers["AP50"] > 5
     for name in ("AP", "AP50", "AP75", "APs", "APm", "APl"):
         if name in numbers:
@@ -118,7 +117,7 @@ def test_detectron2s_evaluator_gets_the_cap(tmp_path):
         annotation |= {"area": 400, "iscrowd": 0}
     register(tmp_path, content)
     outputs = outputs_of(content, [row_of(box, 0.9) for box in boxes])
-    numbers = evaluate(build("detectron2", max_dets_per_image=100), outputs)
+    numbers = evaluate(outputs, "detectron2", max_dets_per_image=100)
     assert numbers["AP"] == pytest.approx(100 * 34 / 101)
 
 
@@ -133,38 +132,29 @@ def test_the_sets_own_id_map_is_respected_or_refused(tmp_path, id_map):
             build()
         return
     outputs = outputs_of(content, results)
-    numbers, expected = evaluate(build(), outputs), evaluate(build("detectron2"), outputs)
+    numbers, expected = evaluate(outputs), evaluate(outputs, "detectron2")
     assert numbers["AP"] > 5
     assert numbers["AP"] == pytest.approx(expected["AP"], abs=1e-9, rel=0)
 
 
-def test_silence_is_0(tmp_path):
+def test_silence_is_0_counts_need_a_threshold_and_the_cap_is_in_the_keys(tmp_path):
     outputs = register_random(tmp_path, 0)
-    numbers = evaluate(LesionEvaluator(dataset_name=NAME), {})
-    assert set(numbers.values()) == {0.0}
-    assert {"AP", "AP50", "AP75", "APs"} <= set(numbers)
-    empty = {image_id: output_of([], [], []) for image_id in outputs}
-    assert evaluate(LesionEvaluator(dataset_name=NAME), empty) == numbers
-
-
-def test_the_cap_is_in_the_keys_and_checked_before_inference(tmp_path):
-    outputs = register_random(tmp_path, 2)
-    assert {"AP@100", "AP@300"} <= set(evaluate(build(max_dets_per_image=300), outputs))
-    few = evaluate(build(max_dets_per_image=50), outputs)
-    assert "AP@50" in few
-    assert not [key for key in few if key.endswith("@100")]
-    with pytest.raises(UserError, match="Received a cap of 2 and"):
-        build(max_dets_per_image=2)
-
-
-def test_counts_need_a_threshold(tmp_path):
-    outputs = register_random(tmp_path, 1)
-    assert not [key for key in evaluate(build(), outputs) if key.startswith("count")]
-    numbers = evaluate(build(count_threshold=2.0), outputs)  # above all scores: none counts
+    silent = evaluate({})
+    assert set(silent.values()) == {0.0}
+    assert {"AP", "AP50", "AP75", "APs"} <= set(silent)
+    assert evaluate({image_id: output_of([], [], []) for image_id in outputs}) == silent
+    assert not [key for key in evaluate(outputs) if key.startswith("count")]
+    numbers = evaluate(outputs, count_threshold=2.0)  # above all scores: none counts
     truth = json.loads((tmp_path / "gt.json").read_text())
     lesions = [annotation for annotation in truth["annotations"] if not annotation["iscrowd"]]
     assert numbers["count-MAE"] == pytest.approx(len(lesions) / len(truth["images"]))
     assert numbers["count-bias"] == -numbers["count-MAE"]
+    assert {"AP@100", "AP@300"} <= set(evaluate(outputs, max_dets_per_image=300))
+    few = evaluate(outputs, max_dets_per_image=50)
+    assert "AP@50" in few
+    assert not [key for key in few if key.endswith("@100")]
+    with pytest.raises(UserError, match="Received a cap of 2 and"):  # before inference
+        build(max_dets_per_image=2)
 
 
 def test_foreign_photos_classes_kinds_and_sets_are_refused(tmp_path):
@@ -218,9 +208,8 @@ def test_a_voc_set_gives_detectron2s_numbers(voc100, year, rule, split):
     register_pascal_voc(NAME, str(voc100), split, year)
     MetadataCatalog.get(NAME).evaluator_type = "pascal_voc"
     outputs = synthetic_outputs(np.random.default_rng(year))
-    theirs = build("detectron2")
-    assert isinstance(theirs, PascalVOCDetectionEvaluator)
-    numbers, expected = evaluate(build(), outputs), evaluate(theirs, outputs)
+    assert isinstance(build("detectron2"), PascalVOCDetectionEvaluator)
+    numbers, expected = evaluate(outputs), evaluate(outputs, "detectron2")
     # detectron2 takes a class without an object that counts for a 0; here it is left out. The 20
     # test photos show 16 of the 20 classes, one of them (diningtable) only as "difficult".
     share = 1 if split == "trainval" else 15 / 20

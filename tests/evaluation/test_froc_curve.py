@@ -3,10 +3,7 @@
 import numpy as np
 import pytest
 
-from acnet.evaluation import (
-    FALSE_POSITIVES_PER_PHOTO,
-    froc,
-)
+from acnet.evaluation import FALSE_POSITIVES_PER_PHOTO, froc
 from tests.evaluation.coco_content import content_of, match_rows, row_of
 from tests.evaluation.random_sets import random_set
 
@@ -133,15 +130,12 @@ def test_equal_to_a_slow_reference(seed, radius):
         assert sensitivity == pytest.approx(max((s for f, s in reached if f <= point), default=0))
 
 
-def test_nothing_found_and_nothing_to_find():
+def test_nothing_found_nothing_to_find_and_unknown_choices():
     silent = froc(make_matches({1: spots(0)}, []))
     assert silent.score == 0
     assert silent.thresholds == (None,) * 7
-    assert froc(make_matches({}, [(1, spots(0)[0], 0.9)])) is None
-
-
-def test_unknown_choices_are_refused():
-    matches = make_matches({}, [])
+    matches = make_matches({}, [(1, spots(0)[0], 0.9)])
+    assert froc(matches) is None
     with pytest.raises(ValueError, match=r"rule must be one of .*Received 'dice'"):
         froc(matches, rule="dice")
     with pytest.raises(ValueError, match=r"duplicates must be one of .*Received 'true'"):

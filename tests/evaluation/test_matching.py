@@ -4,13 +4,7 @@ import numpy as np
 import pytest
 
 from acnet.errors import UserError
-from acnet.evaluation import (
-    COCO_IOUS,
-    COCO_RANGES,
-    DEFAULT_RANGES,
-    Matches,
-    lesion_ranges,
-)
+from acnet.evaluation import COCO_IOUS, COCO_RANGES, DEFAULT_RANGES, Matches, lesion_ranges
 from tests.evaluation.coco_content import content_of, match_rows, row_of
 from tests.evaluation.random_sets import random_set, run_pycocotools
 
@@ -54,19 +48,21 @@ def test_each_detection_is_matched_and_ignored_as_in_pycocotools(seed):
     assert compared > 50
 
 
-def test_a_perfect_box_is_matched_at_a_threshold_of_1():
-    box = [8.6, 0.3, 7.3, 1.8]  # (8.6 + 7.3) - 8.6 is not 7.3 to the last bit
-    matches = make_matches([box], [(box, 0.5)], iou_thresholds=[0.5, 1.0])
-    assert matches.best_iou[0] < 1
-    assert matches.matched(iou=1.0).tolist() == [True]
-
-
-def test_an_iou_equal_to_the_threshold_is_a_match():
-    # 10x10 on 10x20: 100 / 200 = 0.5.
-    matches = make_matches([[0, 0, 10, 20]], [([0, 0, 10, 10], 0.9)])
-    assert matches.best_iou.tolist() == [0.5]
-    assert matches.matched(iou=0.5).tolist() == [True]
-    assert matches.matched(iou=0.55).tolist() == [False]
+@pytest.mark.parametrize(
+    ("box", "found", "best", "ious", "matched"),
+    [
+        # (8.6 + 7.3) - 8.6 is not 7.3 to the last bit.
+        ([8.6, 0.3, 7.3, 1.8], [8.6, 0.3, 7.3, 1.8], 1, [0.5, 1.0], [True, True]),
+        # 10x10 on 10x20: 100 / 200 = 0.5.
+        ([0, 0, 10, 20], [0, 0, 10, 10], 0.5, [0.5, 0.55], [True, False]),
+        # Boxes without area match nothing.
+        ([5.0, 5.0, 0.0, 10.0], [5.0, 5.0, 0.0, 10.0], 0, [0.5, 1.0], [False, False]),
+    ],
+)
+def test_an_iou_equal_to_the_threshold_is_a_match(box, found, best, ious, matched):
+    matches = make_matches([box], [(found, 0.9)], iou_thresholds=ious)
+    assert matches.best_iou[0] == pytest.approx(best, abs=1e-9)
+    assert [bool(matches.matched(iou=iou)[0]) for iou in ious] == matched
 
 
 def test_better_scores_choose_first_and_take_the_box_from_a_better_overlap():
@@ -158,13 +154,6 @@ def test_no_detections_and_no_lesions():
     assert nowhere.matched().tolist() == [False]
     assert nowhere.ignored().tolist() == [False]
     assert nowhere.ignored(suffix="l").tolist() == [True]
-
-
-def test_boxes_without_area_match_nothing():
-    flat = [5.0, 5.0, 0.0, 10.0]
-    matches = make_matches([flat, [0, 0, 10, 10]], [(flat, 0.9)], crowd=(1,))
-    assert matches.best_iou.tolist() == [0]
-    assert matches.matched().tolist() == [False]
 
 
 @pytest.mark.parametrize(

@@ -100,23 +100,24 @@ def test_by_hand():
     assert curve.ap == pytest.approx(200 / 3)
 
 
-def test_voc_wants_more_than_the_threshold():
-    # 15 of 20 pixels: an IoU of 0.75, which is enough for COCO at 0.75 and for VOC up to 0.70.
-    lesion = [0.0, 0.0, 20.0, 20.0]
-    numbers = numbers_of(content_of([lesion]), [row_of([0.0, 0.0, 15.0, 20.0], 0.9)])
-    assert numbers["AP75@1000"] == pytest.approx(100)
-    assert numbers["AP75-area"] == 0
-    assert numbers["AP-area"] == pytest.approx(50)
-
-
-def test_voc_looks_at_the_box_of_most_overlap_alone():
-    # The second detection overlaps the taken lesion most and the free one enough: false by VOC's
-    # rule, right by COCO's.
-    lesions = [[0.0, 0.0, 20.0, 20.0], [4.0, 0.0, 20.0, 20.0]]
-    rows = rows_of((lesions[0], 0.9), ([1.0, 0.0, 20.0, 20.0], 0.8))
+@pytest.mark.parametrize(
+    ("lesions", "found", "expected"),
+    [
+        # 15 of 20 pixels: an IoU of 0.75, enough for COCO at 0.75 and for VOC up to 0.70.
+        ([[0, 0, 20, 20]], [[0, 0, 15, 20]], {"AP75@1000": 100, "AP75-area": 0, "AP-area": 50}),
+        # VOC looks at the box of most overlap alone: the second detection overlaps the taken lesion
+        # most and the free one enough.
+        (
+            [[0, 0, 20, 20], [4, 0, 20, 20]],
+            [[0, 0, 20, 20], [1, 0, 20, 20]],
+            {"AP50@1000": 100, "AP50-area": 50},
+        ),
+    ],
+)
+def test_where_vocs_rule_and_cocos_differ(lesions, found, expected):
+    rows = rows_of(*zip(found, (0.9, 0.8), strict=False))
     numbers = numbers_of(content_of(lesions), rows)
-    assert numbers["AP50@1000"] == pytest.approx(100)
-    assert numbers["AP50-area"] == pytest.approx(50)
+    assert {key: numbers[key] for key in expected} == pytest.approx(expected)
 
 
 def test_difficult_boxes_neither_count_nor_punish_by_vocs_rule_alone():
@@ -133,15 +134,12 @@ def test_difficult_boxes_neither_count_nor_punish_by_vocs_rule_alone():
     assert not [key for key in only_difficult if key.endswith(("VOC07", "area"))]
 
 
-def test_no_detections_are_0_and_never_nan():
+def test_no_detections_are_0_and_without_ground_truth_there_is_no_number():
     numbers = numbers_of(content_of(grid(3)), [])
     assert set(numbers.values()) == {0.0}
     # Lesions of 20 px are small, and in the bin of 16 to 32 px; there are no others.
     sizes = {key.split("@")[0] for key in numbers if key.startswith("AP50") and "@" in key}
     assert sizes == {"AP50", "AP50s", "AP50[16-32px]"}
-
-
-def test_without_ground_truth_there_is_no_number():
     matches = match_rows(content_of([]), rows_of(([0.0, 0.0, 9.0, 9.0], 0.9)))
     assert average_precision(matches) == {}
     assert precision_recall(matches) is None
@@ -181,17 +179,12 @@ def test_weights_are_repeated_photos(seed):
     assert weighted == pytest.approx(expected, abs=1e-9, rel=0)
 
 
-def test_curves_of_a_few_keys_are_those_of_all():
-    matches = match_rows(*random_set(7))
-    few = PrecisionCurves(matches, suffixes=["s"], caps=[1000], voc=False).average_precision()
-    every = average_precision(matches)
-    assert set(few) == {"APs@1000", "AP50s@1000", "AP75s@1000", "ARs@1000"}
-    assert few.items() <= every.items()
-
-
-def test_a_curves_ap_is_that_of_its_class():
+def test_curves_are_those_of_the_numbers():
     matches = match_rows(*random_set(8), max_detections=[100, 1000])
     numbers = average_precision(matches)
+    few = PrecisionCurves(matches, suffixes=["s"], caps=[1000], voc=False).average_precision()
+    assert set(few) == {"APs@1000", "AP50s@1000", "AP75s@1000", "ARs@1000"}
+    assert few.items() <= numbers.items()
     for index, name in enumerate(matches.ground_truth.class_names):
         curve = precision_recall(matches, class_index=index, cap=100)
         key = f"AP50-{name}@100"

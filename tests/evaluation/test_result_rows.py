@@ -95,25 +95,19 @@ def test_a_row_without_end_is_refused_before_all_of_it_is_read(tmp_path, monkeyp
         ({"bbox": [1, 2, -3, 4]}, "width and height must not be negative"),
         ({"score": None}, "score must be a finite number, not None"),
         ({"score": True}, "score must be a finite number, not True"),
+        ({"bbox": [1, 2, 10**400, 4]}, "parse error: integer overflow|bbox must be four finite"),
+        ({"score": 1e999}, "lexical error|score must be a finite number"),
+        ({"bbox": [1, 2, float("nan"), 4]}, "lexical error|bbox must be four finite numbers"),
         (5, "it must be an object, not 5"),
     ],
 )
-def test_faults_of_a_row_name_file_and_row(tmp_path, change, fault):
+def test_faults_of_a_row_in_a_file_or_in_memory_name_the_row(tmp_path, change, fault):
     row = ROW | change if isinstance(change, dict) else change
-    path = write(tmp_path / "predictions.json", [ROW, ROW, row])
-    with pytest.raises(UserError, match=f"predictions.json, row 2 from 0: {fault}"):
-        read_predictions(path, ground_truth_from_coco(TRUTH))
-
-
-@pytest.mark.parametrize(
-    "change", [{"bbox": [1, 2, float("nan"), 4]}, {"bbox": [1, 2, 10**400, 4]}, {"score": 1e999}]
-)
-def test_numbers_that_are_none_are_refused_in_files_and_in_memory(tmp_path, change):
-    truth = ground_truth_from_coco(TRUTH)
-    with pytest.raises(UserError, match="row 1 from 0"):
-        read_predictions(write(tmp_path / "predictions.json", [ROW, ROW | change]), truth)
-    with pytest.raises(UserError, match=r"row 1 from 0: .* finite number"):
-        detections_from_rows([ROW, ROW | change], truth)
+    rows, truth = [ROW, ROW, row], ground_truth_from_coco(TRUTH)
+    with pytest.raises(UserError, match=f"predictions.json, row 2 from 0: ({fault})"):
+        read_predictions(write(tmp_path / "predictions.json", rows), truth)
+    with pytest.raises(UserError, match=f"predictions, row 2 from 0: .*({fault})"):
+        detections_from_rows(rows, truth)
 
 
 def named(file_name, image_id=None, **changes):
@@ -168,13 +162,10 @@ def test_two_photos_of_one_name_are_told_apart_by_id_only():
         detections_from_rows([named("a.jpg", 7)], truth)
 
 
-def test_a_category_name_counts_more_than_an_id(truth):
+def test_a_category_name_counts_more_than_an_id_and_the_only_class_may_have_another(truth):
     # SAHI writes the model's class from 0 as category_id, and its name beside it.
     rows = [ROW | {"category_name": "nodule", "category_id": 0}, ROW | {"category_name": "x"}]
     assert detections_from_rows(rows, truth).classes.tolist() == [1, 0]
-
-
-def test_the_only_class_may_have_another_name():
     content = TRUTH | {"categories": [{"id": 1, "name": "fore"}], "annotations": []}
     truth = ground_truth_from_coco(content)
     rows = [ROW | {"category_name": "acne", "category_id": 0}] * 2

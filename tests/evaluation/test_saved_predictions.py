@@ -17,7 +17,7 @@ def categories_of(*names: str) -> list[dict]:
     return [{"id": index, "name": name} for index, name in enumerate(names, 1)]
 
 
-ACNE = categories_of("acne")
+ACNE, TWO = categories_of("acne"), categories_of("papule", "nodule")
 
 
 def ground_truth(folder: Path, names, ids=None, categories=ACNE):
@@ -36,10 +36,19 @@ def scores_by_photo(detections) -> list[tuple[int, float]]:
     return list(zip(detections.photo.tolist(), detections.scores.tolist(), strict=True))
 
 
-def test_without_images_json_the_ids_are_those_of_the_ground_truth(tmp_path):
+def test_without_images_json_ids_are_the_ground_truths_and_photos_beyond_it_are_left_out(
+    tmp_path, caplog
+):
     truth = ground_truth(tmp_path, ["a.jpg", "b.jpg"], ids=[7, 9])
     found = read_saved_predictions(predictions(tmp_path, [row_of(BOX, 0.5, 9)]), truth)
     assert scores_by_photo(found) == [(1, 0.5)]
+    truth = ground_truth(tmp_path, ["b.jpg"])
+    rows = [row_of(BOX, 0.9, 1), row_of(BOX, 0.5, 2), row_of(BOX, 0.7, 2)]
+    path = predictions(tmp_path, rows, names=["a.jpg", "b.jpg"])
+    with caplog.at_level(logging.INFO, logger="acnet"):
+        found = read_saved_predictions(path, truth)
+    assert scores_by_photo(found) == [(0, 0.7), (0, 0.5)]
+    assert "1 of the 2 predicted photos are not in the ground truth" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -66,16 +75,6 @@ def test_with_it_photos_are_matched_by_name_of_which_the_end_is_enough(
     assert scores_by_photo(read_saved_predictions(path, truth)) == [(first, 0.5)]
 
 
-def test_photos_beyond_the_ground_truth_are_left_out_and_said(tmp_path, caplog):
-    truth = ground_truth(tmp_path, ["b.jpg"])
-    rows = [row_of(BOX, 0.9, 1), row_of(BOX, 0.5, 2), row_of(BOX, 0.7, 2)]
-    path = predictions(tmp_path, rows, names=["a.jpg", "b.jpg"])
-    with caplog.at_level(logging.INFO, logger="acnet"):
-        found = read_saved_predictions(path, truth)
-    assert scores_by_photo(found) == [(0, 0.7), (0, 0.5)]
-    assert "1 of the 2 predicted photos are not in the ground truth" in caplog.text
-
-
 @pytest.mark.parametrize(
     ("true", "predicted", "options", "fault"),
     [
@@ -84,12 +83,7 @@ def test_photos_beyond_the_ground_truth_are_left_out_and_said(tmp_path, caplog):
         (["x/a.jpg", "y/a.jpg"], ["a.jpg"], {}, "must fit one photo"),
         (["a.jpg"], ["a.jpg"], {"side": 640}, r"a\.jpg of 320 x 320 .* and 640 x 640"),
         (["a.jpg"], ["a.jpg"], {"ids": [4]}, "image_id"),  # the row's is 5
-        (
-            ["a.jpg"],
-            ["a.jpg"],
-            {"categories": categories_of("papule", "nodule")},
-            "acne in the ground truth and papule, nodule in",
-        ),
+        (["a.jpg"], ["a.jpg"], {"categories": TWO}, "acne in the ground truth and papule, nodule"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, true, predicted, options, fault):
@@ -100,12 +94,9 @@ def test_what_does_not_fit_is_refused(tmp_path, true, predicted, options, fault)
 
 
 def test_classes_are_matched_by_name(tmp_path, caplog):
-    true = categories_of("papule", "nodule")
-    truth = ground_truth(tmp_path, ["a.jpg"], categories=true)
-    rows = [row_of(BOX, 0.5, 1, 2)]
-    path = predictions(
-        tmp_path, rows, names=["a.jpg"], categories=categories_of("nodule", "papule")
-    )
+    truth = ground_truth(tmp_path, ["a.jpg"], categories=TWO)
+    turned = categories_of("nodule", "papule")
+    path = predictions(tmp_path, [row_of(BOX, 0.5, 1, 2)], names=["a.jpg"], categories=turned)
     assert read_saved_predictions(path, truth).classes.tolist() == [0]
     # The only class may have another name.
     truth = ground_truth(tmp_path, ["a.jpg"], categories=[{"id": 3, "name": "fore"}])

@@ -144,11 +144,12 @@ def test_as_many_boxes_are_drawn_as_the_captions_say_and_the_whole_set_is_counte
     page, numbers = write(tmp_path / "a", case, **options)
     figures = re.findall(r"<figure.*?</figure>", page, re.DOTALL)
     photos = [photo for key in ("gains", "losses", "random") for photo in numbers[key]]
-    assert len(figures) == 5 * len(photos) > 0  # ground truth, baseline, ACNet, two maps
-    for photo, panels in zip(photos, zip(*[iter(figures)] * 5, strict=True), strict=True):
+    assert len(figures) == 6 * len(photos) > 0  # truth, baseline, ACNet; truth and two maps
+    rows_of_three = [iter(figures[: 3 * len(photos)])] * 3
+    for photo, panels in zip(photos, zip(*rows_of_three, strict=True), strict=True):
         truth, *of_models = panels
         assert drawn(truth) == ({"truth": photo["lesions"]} if photo["lesions"] else {})
-        for said, panel in zip(photo["models"], of_models, strict=False):
+        for said, panel in zip(photo["models"], of_models, strict=True):
             kinds = {"found": "matched", "missed": "missed", "false": "false"}
             assert f"<strong>{said['name']}</strong>" in panel
             assert f"{said['matched']} found, {said['missed']} missed" in panel

@@ -73,14 +73,11 @@ def test_small_photo_is_enlarged_and_its_boxes_with_it_and_small_boxes_stay_visi
     assert (columns.min(), columns.max()) == pytest.approx((120, 240), abs=3)
 
 
-def test_boxes_below_the_threshold_are_not_drawn():
+def test_the_threshold_is_inclusive_and_the_best_comes_first():
     instances = detections([[100, 100, 200, 200], [600, 600, 700, 700]], [0.5, 0.49])
     picture = draw_predictions(photo(1000, 1000), instances, labels="never")
     assert changed(picture)[:400].any()
     assert not changed(picture)[400:].any()
-
-
-def test_threshold_is_inclusive_and_the_best_comes_first():
     kept = above_threshold(detections([[0, 0, 1, 1]] * 4, [0.5, 0.9, 0.49, 0.5]), 0.5)
     assert kept.scores.tolist() == pytest.approx([0.9, 0.5, 0.5])
 
@@ -93,9 +90,7 @@ def test_labels_appear_only_where_boxes_are_few():
     assert changed(draw_predictions(photo(1000, 1000), one))[above].any()
     assert not changed(draw_predictions(photo(1000, 1000), many))[above].any()
     assert changed(draw_predictions(photo(1000, 1000), many, labels="always"))[above].any()
-
-
-def test_label_of_a_box_at_the_upper_edge_goes_below_it():
+    # At the upper edge it goes below.
     picture = draw_predictions(photo(1000, 1000), detections([[300, 0, 500, 200]], [0.9]))
     assert changed(picture)[205:225, 300:400].any()
 
@@ -117,13 +112,10 @@ def test_comparison_shows_ground_truth_left_and_predictions_right():
     assert not changed(left)[300:].any()
     assert changed(right)[390:610, 290:510].any()
     assert not changed(right)[:300].any()
-
-
-def test_ground_truth_can_lie_under_the_predictions():
-    picture = draw_predictions(
+    under = draw_predictions(
         photo(1000, 1000), detections([], []), ground_truth_xyxy=[[300, 400, 500, 600]]
     )
-    assert_line_of(picture, GROUND_TRUTH_COLOR)
+    assert_line_of(under, GROUND_TRUTH_COLOR)
 
 
 def test_what_does_not_fit_is_refused():

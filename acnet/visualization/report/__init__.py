@@ -11,7 +11,7 @@ from typing import Any
 
 import acnet
 from acnet.errors import UserError
-from acnet.evaluation.result import EvaluationOptions, EvaluationResult
+from acnet.evaluation.result import EvaluationResult
 from acnet.files import check_output_file, write_json, write_text
 from acnet.templates import render
 from acnet.visualization.report.measures import headline_groups
@@ -123,6 +123,9 @@ def _facts(result: EvaluationResult) -> dict[str, Any]:
     truth, options = result.ground_truth, result.options
     lesions = truth.counts()
     level = f"{options.level * 100:g}\N{NO-BREAK SPACE}%"
+    intervals = (
+        f"{level}, {options.replicates:,} bootstrap samples, seed\N{NO-BREAK SPACE}{options.seed}"
+    )
     rows = [
         ("Photos", f"{truth.num_photos:,}, {int((lesions == 0).sum()):,} of them without a lesion"),
         ("Lesions", _lesions(result)),
@@ -130,7 +133,7 @@ def _facts(result: EvaluationResult) -> dict[str, Any]:
         ("Classes", ", ".join(truth.class_names)),
         ("Detections that count", f"the best {options.max_detections:,} of a photo and class"),
         ("Operating threshold", f"{result.operating_threshold:.3f} ({result.threshold_source})"),
-        ("Intervals", _intervals(options, level)),
+        ("Intervals", intervals if options.replicates else "none"),
     ]
     return {
         "photos": truth.num_photos,
@@ -141,14 +144,6 @@ def _facts(result: EvaluationResult) -> dict[str, Any]:
         "seed": options.seed,
         "rows": rows,
     }
-
-
-def _intervals(options: EvaluationOptions, level: str) -> str:
-    if not options.replicates:
-        return "none"
-    return (
-        f"{level}, {options.replicates:,} bootstrap samples, seed\N{NO-BREAK SPACE}{options.seed}"
-    )
 
 
 def _lesions(result: EvaluationResult) -> str:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from acnet.evaluation.calibration import Bins
 from acnet.evaluation.counting import GRADE_NAMES, HAYASHI_LIMITS, BlandAltman
 from acnet.evaluation.froc_curve import Froc
+from acnet.evaluation.protocol import rate_name
 from acnet.templates import LIGHT
 
 # In the order of the curves: colour and line style both tell them apart.
@@ -49,7 +50,7 @@ def draw_froc(figure: Figure, curves: Mapping[str, Froc]) -> None:
         dots = np.log2(points), at_points * 100
         axes.plot(*dots, linestyle="", marker=marker, markersize=5, color=line["color"])
         axes.plot([], [], marker=marker, markersize=5, label=label, **line)
-    axes.set_xticks(np.log2(points), [fraction(point) for point in points])
+    axes.set_xticks(np.log2(points), [rate_name(point) for point in points])
     axes.set_ylim(0, 101)
     axes.legend(loc="lower right")
 
@@ -97,11 +98,6 @@ def draw_error_parts(figure: Figure, parts: Mapping[str, float]) -> None:
     axes.tick_params(axis="y", length=0, labelcolor=LIGHT["ink"])
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
-
-
-def fraction(value: float) -> str:
-    """Write false positives a photo as they are usually written: 1/8, 1/2, 1, 2."""
-    return f"{value:g}" if value >= 1 else f"1/{round(1 / value)}"
 
 
 MOST_MARKERS = 2500  # more are drawn as pixels, so that the page does not grow with the data

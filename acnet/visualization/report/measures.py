@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from acnet.evaluation.printed_tables import DECIMALS
 from acnet.evaluation.result import Metric
 
 # The measures of the first table, in its order; the sections show the others.
@@ -41,7 +42,6 @@ LABELS = {
     r"ECE": ("Expected calibration error, bins of equal width", "ece"),
     r"ECE.*": ("Expected calibration error, bins of equal numbers", "ece"),
 }
-DIGITS = {"%": 1, "lesions": 2, "": 3}
 
 
 def headline_groups(metrics: Sequence[Metric]) -> list[dict[str, Any]]:
@@ -74,7 +74,7 @@ def metric_row(metric: Metric) -> dict[str, Any]:
         "low": metric.low,
         "high": metric.high,
         "unit": "%" if metric.unit == "%" else "",  # that of counts stands in the label
-        "digits": DIGITS[metric.unit],
+        "digits": DECIMALS[metric.unit],
         "plus": metric.better == "zero",
         "bar": _bar(metric) if metric.unit == "%" else None,
     }

@@ -8,8 +8,8 @@ from markupsafe import Markup
 
 from acnet.evaluation.counting import GRADE_NAMES
 from acnet.evaluation.froc_curve import Froc
-from acnet.evaluation.precision_curves import PrecisionRecall, precision_recall
-from acnet.evaluation.protocol import FROC_RULES
+from acnet.evaluation.precision_curves import COCO_RECALLS, precision_at, precision_recall
+from acnet.evaluation.protocol import FROC_RULES, rate_name
 from acnet.evaluation.result import EvaluationResult
 from acnet.visualization.report import figures
 from acnet.visualization.report.measures import metric_rows
@@ -17,7 +17,6 @@ from acnet.visualization.svg import svg_figure
 
 IOUS = (0.5, 0.75)
 RULES = {"iou": "IoU 0.50", "centre": "centre inside"}
-RECALLS = np.linspace(0, 1, 101)  # those of COCO's AP
 ERROR_MEANINGS = {
     "missed": "lesions without a detection",
     "background": "detections on no lesion",
@@ -41,7 +40,7 @@ def detection_part(result: EvaluationResult) -> dict[str, Any] | None:
         "precision_recall": _precision_recall(result),
         "classes": len(np.unique(result.ground_truth.classes[~result.ground_truth.crowd])),
         "froc": _froc(curves),
-        "points": [figures.fraction(point) for point in points],
+        "points": [rate_name(point) for point in points],
         "rules": [_rule_row(result, rule, curve) for rule, curve in curves.items()],
         "metrics": metric_rows(result.metrics, "detection"),
         "all": list(result.detection.items()),
@@ -89,7 +88,7 @@ def sizes_part(result: EvaluationResult) -> dict[str, Any] | None:
 
 def errors_part(result: EvaluationResult) -> dict[str, Any] | None:
     """Draw what each kind of error costs."""
-    parts = dict(sorted(result.error_parts.items(), key=_cost))
+    parts = dict(sorted(result.error_parts.items(), key=lambda part: (-part[1], part[0])))
     if not parts:
         return None
     alt = "Gain of AP50 without " + ", ".join(f"{name} {gain:.1f}" for name, gain in parts.items())
@@ -140,14 +139,8 @@ def _mean_curve(result: EvaluationResult, iou: float) -> tuple[np.ndarray, np.nd
     ap = float(np.mean([curve.ap for curve in curves]))
     if len(curves) == 1:
         return curves[0].recall, curves[0].precision, ap
-    return RECALLS, np.mean([_at_recalls(curve) for curve in curves], axis=0), ap
-
-
-def _at_recalls(curve: PrecisionRecall) -> np.ndarray:
-    """Return the largest precision at or beyond each of COCO's recalls, 0 beyond the last."""
-    best_beyond = np.maximum.accumulate(curve.precision[::-1])[::-1]
-    places = np.searchsorted(curve.recall, RECALLS, side="left")
-    return np.append(best_beyond, 0.0)[places]
+    means = [precision_at(COCO_RECALLS, curve.recall, curve.precision) for curve in curves]
+    return COCO_RECALLS, np.mean(means, axis=0), ap
 
 
 def _froc(curves: dict[str, Froc]) -> Markup:
@@ -171,11 +164,6 @@ def _size_label(suffix: str) -> str:
     """Write "[16-32px]" as "16–32" and "[128px-]" as "from 128"."""
     low, high = re.fullmatch(r"\[(\d+)(?:-(\d+)px|px-)\]", suffix).groups()
     return f"from {low}" if high is None else f"{low}\N{EN DASH}{high}"
-
-
-def _cost(part: tuple[str, float]) -> tuple[float, str]:
-    name, gain = part
-    return -gain, name
 
 
 SQUARE_PX = 330  # so that the axes of the scatter, which are equal, fill the width
@@ -207,13 +195,7 @@ def counts_part(result: EvaluationResult) -> dict[str, Any] | None:
         "fit_photos": model.fit_photos,
         "merge": model.merge,
         "target": model.coverage * 100,
-        "coverage": {
-            "hits": counts.coverage.hits,
-            "total": counts.coverage.total,
-            "value": counts.coverage.value * 100,
-            "low": counts.coverage.low * 100,
-            "high": counts.coverage.high * 100,
-        },
+        "coverage": counts.coverage,
         "metrics": metric_rows(result.metrics, "counts"),
         "limits": (agreement.low, agreement.high),
     }

@@ -91,9 +91,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--results", type=Path, metavar="DIR", help="records; default OUTPUT/results")
     datasets_help = "default: $DETECTRON2_DATASETS or datasets"
     add("--datasets", type=Path, metavar="DIR", help=datasets_help)
-    markdown_help = "write the tables between its markers, too"
+    markdown_help = "write the tables between its markers of DATA, too"
     add("--markdown", type=Path, metavar="FILE", help=markdown_help)
-    add("--marker", metavar="NAME", help="of the markers; default DATA")
     only_help = "train nothing, write the pages from the records"
     add("--report-only", action="store_true", help=only_help)
     return parser

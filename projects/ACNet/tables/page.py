@@ -40,12 +40,10 @@ CURVES = {"total_loss": "loss", "bbox/AP50": "AP50 in %"}
 LINE_STYLES, COLORS = ("-", "--", ":"), 10
 
 
-def write_reports(
-    measured: Measured, data: str, output: Path, *, markdown: Path | None, marker: str
-) -> Path:
+def write_reports(measured: Measured, data: str, output: Path, *, markdown: Path | None) -> Path:
     """Write the page and the Markdown into a folder, and the Markdown into a document.
 
-    There is one record at least. The document, if any, has markers with that name.
+    There is one record at least. The document, if any, has markers of the data set's name.
     """
     contents = _contents(measured, data)
     picture = PICTURE if draw_curves(measured, output / PICTURE) else ""
@@ -54,11 +52,11 @@ def write_reports(
     values = {"contents": contents, "picture": picture, "version": acnet.__version__}
     write_text(output / PAGE, render(template, **values))
     if markdown is not None:
-        name = f"images/tables_{marker}.png"
+        name = f"images/tables_{data}.png"
         if picture:
             draw_curves(measured, markdown.parent / name)
         text = _markdown(contents, name if picture else "", level=2)
-        write_between_markers(markdown, marker, text)
+        write_between_markers(markdown, data, text)
     return output / PAGE
 
 

@@ -63,8 +63,7 @@ def make_tables(args: argparse.Namespace) -> tuple[int, str]:
             f"{args.results}. Name their folder by --results, or measure without --report-only."
         )
     check_records(records)
-    measured, marker = Measured(rows, records), args.marker or args.data
-    page = write_reports(measured, args.data, args.output, markdown=args.markdown, marker=marker)
+    page = write_reports(Measured(rows, records), args.data, args.output, markdown=args.markdown)
     text = f"{len(records)} records; tables: {page}\n"
     if failed:
         names = "\n".join(f"  {run.name}: see {run.folder}" for run in failed)

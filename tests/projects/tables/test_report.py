@@ -106,7 +106,7 @@ def test_effects_gains_and_forms_by_hand(measured):
 
 
 def test_the_page_holds_every_table_and_asks_nobody(measured, tmp_path):
-    page = write_reports(measured, "toy", tmp_path, markdown=None, marker="toy").read_text()
+    page = write_reports(measured, "toy", tmp_path, markdown=None).read_text()
     titles = re.findall("<h2>(.*)</h2>", page)
     assert titles == [
         "Table I: detectors",
@@ -128,7 +128,7 @@ def test_the_page_holds_every_table_and_asks_nobody(measured, tmp_path):
     text = (tmp_path / "results.md").read_text()
     assert "| (f) CB + FRM + DCE | 17.9 | +7.6 |" in text
     assert "**+7.6** (+7.6 to +7.6)" in text
-    write_reports(measured, "toy", tmp_path / "b", markdown=None, marker="toy")
+    write_reports(measured, "toy", tmp_path / "b", markdown=None)
     for name in ("index.html", "results.md", "curves.png"):
         assert (tmp_path / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
@@ -136,19 +136,19 @@ def test_the_page_holds_every_table_and_asks_nobody(measured, tmp_path):
 def test_a_document_keeps_what_stands_around_the_markers(measured, tmp_path):
     document = tmp_path / "docs" / "results.md"
     document.parent.mkdir()
-    markers = "<!-- acnet tables short: begin -->\nof before\n<!-- acnet tables short: end -->"
+    markers = "<!-- acnet tables toy: begin -->\nof before\n<!-- acnet tables toy: end -->"
     document.write_text(f"# Results\n\n{markers}\n\nThe end.\n")
     for _ in range(2):
-        write_reports(measured, "toy", tmp_path, markdown=document, marker="short")
+        write_reports(measured, "toy", tmp_path, markdown=document)
     text = document.read_text()
-    assert text.startswith("# Results\n\n<!-- acnet tables short: begin -->\n\n- training")
-    assert text.endswith("<!-- acnet tables short: end -->\n\nThe end.\n")
+    assert text.startswith("# Results\n\n<!-- acnet tables toy: begin -->\n\n- training")
+    assert text.endswith("<!-- acnet tables toy: end -->\n\nThe end.\n")
     assert "of before" not in text
     assert "## Table II" in text
-    assert "](images/tables_short.png)" in text
-    assert (document.parent / "images" / "tables_short.png").is_file()
-    with pytest.raises(UserError, match=r"toy: begin -->\n<!-- .*\nAdd them"):
-        write_between_markers(document, "toy", "text")
+    assert "](images/tables_toy.png)" in text
+    assert (document.parent / "images" / "tables_toy.png").is_file()
+    with pytest.raises(UserError, match=r"voc07: begin -->\n<!-- .*\nAdd them"):
+        write_between_markers(document, "voc07", "text")
     assert document.read_text() == text
 
 

@@ -35,11 +35,18 @@ def evaluated(
     return evaluate(truth, detections, count_model=model, options=OPTIONS)
 
 
-def photo_row(index: int, *, matched: int, false: int, missed: int) -> PhotoRow:
+def photo_row(index: int, matched: int, false: int, missed: int) -> PhotoRow:
     """Return the row of a photo without an interval."""
     total = 2 * matched + false + missed
-    found = {"matched": matched, "false": false, "missed": missed}
-    counts = {"lesions": matched + missed, "counted": matched + false}
-    limits = {"counted_low": None, "counted_high": None}
-    f1 = 2 * matched / total if total else 1.0
-    return PhotoRow(index=index, file_name=f"{index}.jpg", **found, **counts, **limits, f1=f1)
+    return PhotoRow(
+        index=index,
+        file_name=f"{index}.jpg",
+        lesions=matched + missed,
+        counted=matched + false,
+        counted_low=None,
+        counted_high=None,
+        matched=matched,
+        false=false,
+        missed=missed,
+        f1=2 * matched / total if total else 1.0,
+    )

@@ -9,17 +9,11 @@ from matplotlib.figure import Figure
 from acnet.evaluation.calibration import Bins
 from acnet.evaluation.counting import bland_altman
 from acnet.evaluation.froc_curve import Froc
-from acnet.evaluation.precision_curves import PrecisionRecall
+from acnet.evaluation.protocol import rate_name
 from acnet.templates import LIGHT
 from acnet.visualization.report import figures
-from acnet.visualization.report.figures import (
-    MOST_MARKERS,
-    draw_agreement,
-    draw_counts,
-    marker_sizes,
-    thin,
-)
-from acnet.visualization.report.sections import _at_recalls, _size_label
+from acnet.visualization.report.figures import MOST_MARKERS, marker_sizes, thin
+from acnet.visualization.report.sections import _size_label
 from acnet.visualization.svg import SAFE_IN_URI, svg_figure
 
 
@@ -33,21 +27,6 @@ def test_precision_over_recall_in_percent():
     assert axes.lines[0].get_color() != axes.lines[1].get_color()
     assert axes.lines[0].get_linestyle() != axes.lines[1].get_linestyle()
     assert [text.get_text() for text in axes.get_legend().texts] == ["a", "b"]
-
-
-@pytest.mark.parametrize(
-    ("recall", "precision", "expected"),
-    [
-        # Precision 1 up to recall 0.5, then 0.6 at 0.8; the dip to 0.5 is before the better 0.6.
-        ([0.5, 0.7, 0.8], [1, 0.5, 0.6], [1, 1, 0.6, 0.6, 0, 0]),
-        ([], [], [0] * 6),
-    ],
-)
-def test_mean_precision_is_taken_at_coco_s_recalls(recall, precision, expected):
-    curve = PrecisionRecall(
-        recall=np.array(recall), precision=np.array(precision), scores=np.zeros(0), ap=0.0
-    )
-    assert _at_recalls(curve)[[0, 50, 51, 80, 81, 100]].tolist() == expected
 
 
 def test_froc_is_drawn_from_the_first_to_the_last_point():
@@ -87,7 +66,7 @@ def test_reliability_shows_the_gap_of_each_bin():
     assert [bar.get_x() for bar in lower.patches] == [0.2, 0.9]
 
 
-def test_bars_of_sizes_stand_side_by_side():
+def test_bars_of_sizes_stand_side_by_side_and_the_costliest_error_on_top():
     figure = Figure()
     figures.draw_sizes(figure, ["0-16", "from 16"], {"AR": [20.0, 60.4], "AP50": [30.0, 70.0]})
     axes = figure.axes[0]
@@ -95,9 +74,6 @@ def test_bars_of_sizes_stand_side_by_side():
     middles = [bar.get_x() + bar.get_width() / 2 for bar in axes.patches]
     assert middles == pytest.approx([-0.2, 0.8, 0.2, 1.2])
     assert [text.get_text() for text in axes.texts] == ["20", "60", "30", "70"]
-
-
-def test_costliest_error_is_on_top():
     figure = Figure()
     figures.draw_error_parts(figure, {"missed": 12.34, "duplicate": 0.0})
     axes = figure.axes[0]
@@ -105,9 +81,8 @@ def test_costliest_error_is_on_top():
     assert [text.get_text() for text in axes.texts] == ["0.0", "12.3"]
 
 
-@pytest.mark.parametrize(("value", "text"), [(1 / 8, "1/8"), (0.5, "1/2"), (1.0, "1"), (8.0, "8")])
-def test_false_alarms_sizes_and_colours_are_the_usual_ones(value, text):
-    assert figures.fraction(value) == text
+def test_false_alarms_sizes_and_colours_are_the_usual_ones():
+    assert [rate_name(value) for value in (1 / 8, 0.5, 1.0, 8.0)] == ["1/8", "1/2", "1", "8"]
     assert _size_label("[16-32px]") == "16\N{EN DASH}32"
     assert _size_label("[128px-]") == "from 128"
     assert {line["color"] for line in figures.LINES} <= set(LIGHT.values())
@@ -115,7 +90,7 @@ def test_false_alarms_sizes_and_colours_are_the_usual_ones(value, text):
 
 def counts_axes(true, predicted):
     figure = Figure()
-    draw_counts(figure, np.array(true, dtype=np.int64), np.array(predicted, dtype=np.int64))
+    figures.draw_counts(figure, np.array(true, dtype=np.int64), np.array(predicted, dtype=np.int64))
     return figure.axes[0]
 
 
@@ -147,18 +122,15 @@ def test_squares_are_the_grades_that_occur():
     assert [corner.tolist() for corner in corners[:2]] == [[0, 0, 5.5, 5.5], [5.5, 5.5, 20.5, 20.5]]
     assert axes.get_xlim() == pytest.approx((0, 30.5 * 1.06))
     assert axes.get_xticks().tolist() == [0, 5, 20]
-
-
-def test_axes_are_equal_and_show_square_roots():
-    axes = counts_axes([100], [100])
-    place = axes.transLimits.transform(axes.transScale.transform((25.0, 100.0)))
-    assert place[0] * 2 == pytest.approx(place[1])  # sqrt(25) is half of sqrt(100)
+    # The axes show square roots: sqrt(5) is half of sqrt(20).
+    place = axes.transLimits.transform(axes.transScale.transform((5.0, 20.0)))
+    assert place[0] * 2 == pytest.approx(place[1])
 
 
 def test_lines_of_agreement_are_labelled_with_their_values():
     # Differences 1 and -3: mean -1, deviation 2.83, limits -1 -+ 1.96 * 2.83.
     figure = Figure()
-    draw_agreement(figure, bland_altman(np.array([11, 17]), np.array([10, 20])))
+    figures.draw_agreement(figure, bland_altman(np.array([11, 17]), np.array([10, 20])))
     axes = figure.axes[0]
     heights = [line.get_ydata()[0] for line in axes.lines]
     assert heights == pytest.approx([0, -6.54, -1, 4.54], abs=0.01)
@@ -166,14 +138,14 @@ def test_lines_of_agreement_are_labelled_with_their_values():
     assert [text.get_text() for text in axes.texts] == [f"{minus}6.5", f"{minus}1.0", "+4.5"]
     assert markers(axes) == {(10.5, 1.0): 16.0, (18.5, -3.0): 16.0}
     figure = Figure()
-    draw_agreement(figure, bland_altman([4], [2]))  # one photo has no limits
+    figures.draw_agreement(figure, bland_altman([4], [2]))  # one photo has no limits
     assert [text.get_text() for text in figure.axes[0].texts] == ["+2.0"]
 
 
 def test_figure_of_many_photos_stays_small():
     rng = np.random.default_rng(0)
     true, predicted = rng.integers(0, 200, (2, 20_000))
-    text = svg_figure("counts", draw_counts, true, predicted, alt="Counts")
+    text = svg_figure("counts", figures.draw_counts, true, predicted, alt="Counts")
     assert len(np.unique(true * 200 + predicted)) > MOST_MARKERS
     assert quote("data:image/png;base64,", safe=SAFE_IN_URI) in text
     assert len(text) < 400_000  # noise, which no picture format packs well
