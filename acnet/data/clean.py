@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from acnet.data.prepared_set import FileState, PreparedLayout, file_state
+from acnet.data.prepared_set import PreparedLayout, file_state
 from acnet.data.readers.source import Source
 from acnet.data.records import Annotated, ImageRecord, Note, pick_flags
 from acnet.errors import UnreadableFileError, UserError
@@ -206,12 +206,13 @@ class ReadPhoto:
     """What became of one listed photo; `annotated` and `state` are None where it was dropped.
 
     Args:
+        state: of the picture's file, for the manifest.
         notes: why it was dropped.
         error: why it could not be read, empty where it could.
     """
 
     annotated: Annotated | None
-    state: FileState | None = None
+    state: list | None = None
     notes: tuple[Note, ...] = ()
     error: str = ""
 
@@ -249,9 +250,8 @@ def _check_decodes(path: Path) -> None:
         image.load()
 
 
-def check_unit(read: Sequence[ReadPhoto], source: Source) -> None:
+def check_unit(photos: Sequence[Annotated], source: Source) -> None:
     """Boxes in shares of the photo's sides are all smaller than a pixel."""
-    photos = [result.annotated for result in read if result.annotated is not None]
     boxes = np.concatenate([np.zeros((0, 4)), *(photo.boxes_xyxy for photo in photos)])
     boxes = boxes[np.isfinite(boxes).all(axis=1)]
     with np.errstate(over="ignore", invalid="ignore"):

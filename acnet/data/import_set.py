@@ -1,6 +1,5 @@
 """Any data set that has a reader to COCO files of whole photos, as `register.py` expects them."""
 
-import fnmatch
 import functools
 import logging
 import os
@@ -24,13 +23,17 @@ from acnet.data.clean import (
 from acnet.data.parallel import map_photos
 from acnet.data.prepared_set import (
     TILES_SUFFIX,
-    FileState,
     PreparedLayout,
-    pictures_by_name,
+    file_state,
     portable_path,
-    states_by_name,
 )
-from acnet.data.readers.source import Source, folder_prefixes, place_in_set, without_folders
+from acnet.data.readers.source import (
+    Source,
+    choose_splits,
+    folder_prefixes,
+    place_in_set,
+    without_folders,
+)
 from acnet.data.records import ImageRecord, Note, Notes, write_coco
 from acnet.errors import UserError
 from acnet.files import atomic_write, write_json, write_text
@@ -49,7 +52,6 @@ class ImportOptions:
         splits: which of the source's; None for all.
         skip_unreadable: leave corrupt files out, instead of stopping after all were read.
         copy_images: copy the photos into the prepared set, rather than leave them where they are.
-        workers: processes.
         command: that repeats the import, for the manifest.
     """
 
@@ -82,7 +84,8 @@ def import_set(source: Source, layout: PreparedLayout, options: ImportOptions) -
     Args:
         layout: where it goes: a missing or empty folder, or an earlier prepared set.
     """
-    members = choose_splits(source, options.splits)
+    wanted = choose_splits(source.splits, options.splits or ["*"])
+    members = {split: source.splits[split] for split in wanted}
     _check_apart(source, layout)
     claim(layout)
     names = sorted({name for listed in members.values() for name in listed})
@@ -92,9 +95,16 @@ def import_set(source: Source, layout: PreparedLayout, options: ImportOptions) -
     write_text(layout.dropped, notes.text())
     if not options.skip_unreadable:
         check_readable(read, layout)
-    _check_any([result for result in read if result.annotated], names, source, layout)
-    check_unit(read, source)
-    classes = _choose_classes(read, source, options)
+    photos = [result.annotated for result in read if result.annotated is not None]
+    _check_any(photos, names, source, layout)
+    check_unit(photos, source)
+    classes = choose_classes(
+        source.class_names,
+        (name for photo in photos for name in photo.names),
+        format_name=source.format,
+        wanted=options.class_map,
+        one_class=options.one_class,
+    )
     records, notes = _clean_all(read, classes, source)
     write_text(layout.dropped, notes.text())
     _check_any(records, names, source, layout)
@@ -107,22 +117,6 @@ def import_set(source: Source, layout: PreparedLayout, options: ImportOptions) -
     imported = ImportedSet(layout, image_root, classes.class_names, splits, notes)
     _write(imported, source, options, dict(zip(names, read, strict=True)))
     return imported
-
-
-def choose_splits(source: Source, wanted: Sequence[str] | None) -> dict[str, Sequence[str]]:
-    """Return the members of the wanted splits, which may be patterns."""
-    patterns = ["*"] if wanted is None else wanted
-    missing = sorted(name for name in patterns if not fnmatch.filter(source.splits, name))
-    if missing and source.splits:
-        raise UserError(
-            f"A split is chosen among those of the source. Received {', '.join(missing)}; there "
-            f"are {', '.join(source.splits)}. Correct the name."
-        )
-    return {
-        split: names
-        for split, names in source.splits.items()
-        if any(fnmatch.fnmatchcase(split, pattern) for pattern in patterns)
-    }
 
 
 def claim(layout: PreparedLayout) -> None:
@@ -176,17 +170,6 @@ def _check_boxes(records: Mapping[str, ImageRecord], layout: PreparedLayout) -> 
         )
 
 
-def _choose_classes(read: Sequence[ReadPhoto], source: Source, options: ImportOptions) -> ClassMap:
-    photos = (result.annotated for result in read if result.annotated is not None)
-    return choose_classes(
-        source.class_names,
-        (name for photo in photos for name in photo.names),
-        format_name=source.format,
-        wanted=options.class_map,
-        one_class=options.one_class,
-    )
-
-
 def _clean_all(
     read: Sequence[ReadPhoto], classes: ClassMap, source: Source
 ) -> tuple[dict[str, ImageRecord], Notes]:
@@ -226,8 +209,8 @@ def _write(
         write_coco(imported.layout.annotations(split), records, imported.class_names)
     _remove_stale(imported.layout, imported.splits)
     kept = {record.file_name for records in imported.splits.values() for record in records}
-    states = {name: read[name].state for name in kept}
-    manifest = _manifest(source, imported, options, states)
+    pictures = {name: read[name].state for name in sorted(kept)}
+    manifest = _manifest(source, imported, options, pictures)
     write_json(imported.layout.manifest, manifest, indent=2)
 
 
@@ -247,7 +230,7 @@ def _manifest(
     source: Source,
     imported: ImportedSet,
     options: ImportOptions,
-    states: Mapping[str, FileState],
+    pictures: Mapping[str, list],
 ) -> dict[str, Any]:
     layout = imported.layout
     return {
@@ -271,8 +254,12 @@ def _manifest(
             for split, records in imported.splits.items()
         },
         "dropped": imported.notes.counts(),
-        "inputs": states_by_name((path for path in source.inputs if path.is_file()), layout),
-        "pictures": pictures_by_name(states),
+        "inputs": {
+            portable_path(path, layout): file_state(path)
+            for path in source.inputs
+            if path.is_file()
+        },
+        "pictures": pictures,
     }
 
 

@@ -95,29 +95,10 @@ CHANGED = "changed after the conversion"
 MISSING = "is missing"
 
 
-@dataclass(frozen=True)
-class FileState:
-    """A file as it was read: its bytes, the time of its last change, and a hash of its content."""
-
-    size: int
-    mtime_ns: int
-    sha256: str
-
-
-def file_state(path: Path) -> FileState:
-    """Read a file's state."""
+def file_state(path: Path) -> list:
+    """Read what the manifest notes of a file: bytes, time of its last change in ns, and SHA-256."""
     stat = path.stat()
-    return FileState(stat.st_size, stat.st_mtime_ns, file_sha256(path))
-
-
-def states_by_name(paths: Iterable[Path], layout: PreparedLayout) -> dict[str, list]:
-    """Return the states of files for the manifest, by portable path."""
-    return {portable_path(path, layout): _as_row(file_state(path)) for path in paths}
-
-
-def pictures_by_name(states: Mapping[str, FileState]) -> dict[str, list]:
-    """Return the states of pictures for the manifest, sorted by name."""
-    return {name: _as_row(states[name]) for name in sorted(states)}
+    return [stat.st_size, stat.st_mtime_ns, file_sha256(path)]
 
 
 def read_manifest(layout: PreparedLayout) -> dict[str, Any]:
@@ -195,10 +176,6 @@ def remedy(layout: PreparedLayout, manifest: Mapping[str, Any]) -> str:
         f"python datasets/prepare_acne04.py --src SOURCE --dst {layout.root} "
         f"--prefix {layout.prefix}"
     )
-
-
-def _as_row(state: FileState) -> list:
-    return [state.size, state.mtime_ns, state.sha256]
 
 
 def _is_complete(manifest: Any) -> bool:

@@ -33,13 +33,9 @@ def pick_flags(flags: np.ndarray, indices: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Note:
-    """Something that was left out or changed.
+    """Something that was left out or changed, `count` times: one note may stand for many boxes.
 
-    Args:
-        kind: the same words for all of one sort; they are counted by it.
-        file_name: where.
-        detail: what exactly.
-        count: how many times; one note may stand for a million boxes.
+    Notes are counted by their kind, the same words for all of one sort.
     """
 
     kind: str
@@ -91,10 +87,8 @@ class ImageRecord:
 
     Args:
         file_name: below the folder of the pictures, with forward slashes.
-        width: pixels, of the picture as decoded with its EXIF orientation.
-        height: pixels, likewise.
-        boxes_xyxy: (N, 4) float64 in pixels from the picture's left and top edge, inside it, each
-            with an area.
+        width: pixels, of the picture as decoded with its EXIF orientation; `height` likewise.
+        boxes_xyxy: (N, 4) float64 in pixels, inside the picture, each with an area.
         classes: (N,) int64 indices into the names of the classes.
         crowd: (N,) bool, boxes around many objects; empty where none is.
         difficult: (N,) bool, objects that need not be found; empty where none is.
@@ -198,15 +192,9 @@ def write_coco(
     class_names: Sequence[str],
     *,
     photo_ids: Mapping[str, int] = NO_PHOTO_IDS,
-) -> dict[str, int]:
-    """Write a COCO file atomically, as `coco_dict`; returns the pictures' ids by file name."""
+) -> None:
+    """Write a COCO file atomically, as `coco_dict`."""
     write_json(path, coco_dict(records, class_names, photo_ids=photo_ids))
-    return image_ids(records)
-
-
-def image_ids(records: Iterable[ImageRecord]) -> dict[str, int]:
-    """Return the ids that pictures get in a COCO file, by file name."""
-    return {name: id_ for id_, name in enumerate(sorted(r.file_name for r in records), start=1)}
 
 
 def _annotations(record: ImageRecord) -> Iterator[dict[str, Any]]:

@@ -33,12 +33,12 @@ from acnet.data.prepared_set import (
     PreparedLayout,
     check_fresh,
     datasets_root,
-    file_state,
     read_manifest,
     remedy,
 )
 from acnet.data.tiles.mapper import PHOTO_KEY
 from acnet.errors import UserError
+from acnet.files import file_sha256
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def register_all(root: str | os.PathLike | None = None) -> None:
         for split in splits:
             for tiles in (False, True):
                 name = layout.dataset_name(split, tiles=tiles)
-                if _known_file(name) != str(layout.annotations(split, tiles=tiles)):
+                if not _is_at(name, layout.annotations(split, tiles=tiles)):
                     _register(name, layout, split, tiles=tiles, class_names=ACNE_CLASSES)
 
 
@@ -121,7 +121,7 @@ def _register(
     json_file = layout.annotations(split, tiles=tiles)
     if name in DatasetCatalog:
         known = MetadataCatalog.get(name)
-        if known.get("json_file") == str(json_file) and known.thing_classes == list(class_names):
+        if _is_at(name, json_file) and known.thing_classes == list(class_names):
             return
         if not _is_ours(name):
             logger.warning("%s is detectron2's own name; give %s by its path", name, json_file)
@@ -141,8 +141,8 @@ def _register(
         metadata.image_root = str(layout.tiles)
 
 
-def _known_file(name: str) -> str | None:
-    return MetadataCatalog.get(name).get("json_file") if name in DatasetCatalog else None
+def _is_at(name: str, json_file: Path) -> bool:
+    return name in DatasetCatalog and MetadataCatalog.get(name).get("json_file") == str(json_file)
 
 
 def _is_ours(name: str) -> bool:
@@ -218,7 +218,7 @@ def _require_tiles(
     annotations = layout.annotations(split)
     if split not in tiles.get("splits", {}):
         fault = f"tiles that are not finished, in {layout.folder}"
-    elif tiles["annotations_sha256"][split] != file_state(annotations).sha256:
+    elif tiles["annotations_sha256"][split] != file_sha256(annotations):
         fault = f"tiles that are older than {annotations}"
     else:
         return tiles["options"]

@@ -28,10 +28,10 @@ from acnet.data.audit.findings import grade_of
 from acnet.data.audit.twins import connected, twin_groups
 from acnet.data.import_set import ImportedSet, ImportOptions, import_set
 from acnet.data.prepared_set import PreparedLayout
-from acnet.data.readers.safe_files import read_text, shown
+from acnet.data.readers.safe_files import read_text
 from acnet.data.readers.source import Source
 from acnet.data.records import Note
-from acnet.errors import UserError
+from acnet.errors import UserError, shorten, shown
 from acnet.file_names import match_names
 from acnet.files import write_csv
 
@@ -181,7 +181,6 @@ class SplitOptions:
             keep photos together.
         group_regex: whose first group, found in the base names of files, keeps photos together.
         by_grade: balance the grades too.
-        workers: processes.
         command: that repeats the split, for the manifest.
     """
 
@@ -296,8 +295,7 @@ def _groups_of_table(names: Sequence[str], path: Path, column: str) -> dict[str,
 
 
 def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
-    return ", ".join(map(shown, names[:SHOWN_NAMES])) + more
+    return shorten(map(shown, names), SHOWN_NAMES)
 
 
 def _table_text(path: Path) -> str:

@@ -79,6 +79,8 @@ def test_a_users_mistake_is_one_line(words, message, tmp_path, monkeypatch, caps
         *("split a b --group-by table.csv", "split a b --group-regex none", "split a b --folds 0"),
         *("split a b --group-regex (", "tile set --quality 0", "tile set --quality 101"),
         *("tile set --png-level 10", "tile set --min-share 0", "tile set --format gif"),
+        *("toy dst --size 0", "toy dst --photos x", "toy dst --density -1", "toy dst --seed -1"),
+        "toy dst --colour-shift nan",
     ],
 )
 def test_words_that_argparse_refuses(words, capsys):

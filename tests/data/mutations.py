@@ -1,10 +1,11 @@
 """Ways to spoil a data set, as broken disks, careless tools and hostile people do."""
 
+import copy
 import json
 import os
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -66,77 +67,58 @@ def _insert_snippet(path: Path, root: Path, rng: Random) -> None:
     path.write_bytes(content[:place] + rng.choice(SNIPPETS) + content[place:])
 
 
-def _change_lines(path: Path, root: Path, rng: Random) -> None:
-    lines = path.read_bytes().splitlines(keepends=True) or [b""]
-    index = rng.randrange(len(lines))
-    choice = rng.randrange(4)
-    if choice == 0:
-        lines[index : index + 1] = [lines[index]] * rng.choice((0, 2, 1000))
-    elif choice == 1:
-        rng.shuffle(lines)
-    elif choice == 2:
-        lines[index] = lines[index].strip() + b" " * rng.randint(0, 9) + b"\r\n"
-    else:
-        lines[index] = rng.choice(NAMES).encode() + b"\n"
-    path.write_bytes(b"".join(lines))
-
-
-def _change_number(path: Path, root: Path, rng: Random) -> None:
+def _replace_place(path: Path, rng: Random, pattern: str, news: Sequence[str]) -> None:
+    """Replace one place of a text; `{}` stands for what was there."""
     text = path.read_text("utf-8", "surrogateescape")
-    numbers = list(re.finditer(r"-?\d+\.?\d*", text))
-    if numbers:
-        found = rng.choice(numbers)
-        text = text[: found.start()] + rng.choice(EXTREMES) + text[found.end() :]
+    found = list(re.finditer(pattern, text))
+    if found:
+        place = rng.choice(found)
+        new = rng.choice(news).replace("{}", place[0])
+        text = text[: place.start()] + new + text[place.end() :]
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
 
 
+def _change_line(path: Path, root: Path, rng: Random) -> None:
+    news = ("", "{}\n{}", "{}\n" * 1000, "  {}   \r", rng.choice(NAMES))
+    _replace_place(path, rng, "[^\n]+", news)
+
+
+def _change_number(path: Path, root: Path, rng: Random) -> None:
+    _replace_place(path, rng, r"-?\d+\.?\d*", EXTREMES)
+
+
+def _change_tag(path: Path, root: Path, rng: Random) -> None:
+    """Remove or replace one word between angle brackets, or what is between two tags."""
+    news = ("", "<name>", "</object>", "><", f">{rng.choice(NAMES[:4])}<")
+    _replace_place(path, rng, "<[^<>]*>|>[^<>]+<", news)
+
+
 def _change_json(path: Path, root: Path, rng: Random) -> None:
-    """Removes, repeats or replaces one node of JSON; any other file gets its bytes flipped."""
+    """Remove, repeat or replace one node of JSON; any other file gets its bytes flipped."""
     try:
         content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
-        return _flip_bytes(path, root, rng)
-    nodes = list(_nodes(content))
-    if not nodes:
-        return _flip_bytes(path, root, rng)
-    holder, key = rng.choice(nodes)
+        holder, key = rng.choice(_nodes(content))
+    except (ValueError, RecursionError, IndexError):
+        _flip_bytes(path, root, rng)
+        return
     choice = rng.randrange(4)
     if choice == 0:
         del holder[key]
     elif choice == 1 and isinstance(holder, list):
         holder.extend([holder[key]] * rng.choice((1, 500)))
     elif choice == 2:
-        other, other_key = rng.choice(nodes)
-        holder[key] = json.loads(json.dumps(other[other_key])) if other_key in _keys(other) else 0
+        other, other_key = rng.choice(_nodes(content))
+        holder[key] = copy.deepcopy(other[other_key])
     else:
         holder[key] = rng.choice(JSON_VALUES)
     path.write_text(json.dumps(content), "utf-8")
-    return None
 
 
 def _nodes(content: Any) -> list[tuple[Any, Any]]:
-    found, todo = [], [content]
-    while todo:
-        holder = todo.pop()
-        if isinstance(holder, (dict, list)):
-            found += [(holder, key) for key in _keys(holder)]
-            todo += [holder[key] for key in _keys(holder)]
-    return found
-
-
-def _keys(holder: Any) -> list:
-    return list(holder) if isinstance(holder, dict) else list(range(len(holder)))
-
-
-def _change_tag(path: Path, root: Path, rng: Random) -> None:
-    """Removes or replaces one word between angle brackets, or what is between two tags."""
-    text = path.read_text("utf-8", "surrogateescape")
-    found = list(re.finditer(r"<[^<>]*>|>[^<>]+<", text))
-    if found:
-        place = rng.choice(found)
-        new = rng.choice(("", "<name>", "</object>", "><", f">{rng.choice(NAMES[:4])}<"))
-        text = text[: place.start()] + new + text[place.end() :]
-    path.write_text(text, "utf-8", "surrogateescape")
+    keys: Iterable = content if isinstance(content, dict) else ()
+    if isinstance(content, list):
+        keys = range(len(content))
+    return [(content, key) for key in keys] + [n for key in keys for n in _nodes(content[key])]
 
 
 def _encode(path: Path, root: Path, rng: Random) -> None:
@@ -189,10 +171,10 @@ def _copy_over(path: Path, root: Path, rng: Random) -> None:
 
 Change = Callable[[Path, Path, Random], None]
 CHANGES: tuple[Change, ...] = (
-    *(_flip_bytes, _truncate, _insert_snippet, _change_lines, _change_number, _change_json),
+    *(_flip_bytes, _truncate, _insert_snippet, _change_line, _change_number, _change_json),
     *(_change_tag, _encode, _remove, _rename, _replace_by_folder, _replace_by_link),
     *(_replace_by_pipe, _replace_folder_by_link, _copy_over),
     # Content matters most, so it is spoilt more often.
-    *(_change_number, _change_json, _change_tag, _change_lines, _insert_snippet),
+    *(_change_number, _change_json, _change_tag, _change_line, _insert_snippet),
 )
 ON_ANY_FILE = (_truncate, _flip_bytes, _remove, _rename, _replace_by_link, _replace_by_pipe)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from acnet.data.prepared_set import PreparedLayout, file_state, pictures_by_name
+from acnet.data.prepared_set import PreparedLayout, file_state
 from acnet.data.records import ImageRecord, write_coco
 from acnet.data.toy.toy_photo import ToyOptions
 from acnet.files import write_json
@@ -102,7 +102,7 @@ def write_set(folder: Path, image_root: Path, splits: Mapping[str, list[str]]) -
         "class_names": ["acne"],
         "splits": {split: {} for split in splits},
         "inputs": {},
-        "pictures": pictures_by_name({name: file_state(image_root / name) for name in names}),
+        "pictures": {name: file_state(image_root / name) for name in sorted(names)},
     }
     write_json(layout.manifest, manifest)
     return layout
@@ -118,6 +118,11 @@ def _record(image_root: Path, name: str) -> ImageRecord:
         boxes_xyxy=np.array([centre]),
         classes=np.zeros(1, np.int64),
     )
+
+
+def interrupt(*args, **kwargs):
+    """In place of a function: what Ctrl+C does while it runs."""
+    raise KeyboardInterrupt
 
 
 def contents(folder: Path) -> dict[str, bytes]:

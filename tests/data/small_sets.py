@@ -9,6 +9,8 @@ from types import MappingProxyType
 
 from PIL import Image
 
+from tests.data.samples import annotation_xml
+
 HEIGHT, WIDTH = 30, 40
 NAMES = ("a", "b", "c", "d")
 # Corners of the boxes of each picture, inside it.
@@ -102,7 +104,7 @@ def voc(folder: Path) -> None:
     base = folder / "VOCdevkit" / "VOC2012"
     for name in NAMES:
         write(base / "JPEGImages" / f"{name}.jpg", picture())
-        write(base / "Annotations" / f"{name}.xml", annotation_xml("acne", name))
+        write(base / "Annotations" / f"{name}.xml", voc_xml("acne"))
     for split, names in {"train": NAMES[:2], "val": NAMES[2:]}.items():
         write(base / "ImageSets" / "Main" / f"{split}.txt", "\n".join(names) + "\n")
         lines = [f"{name} -1\n" for name in names]
@@ -114,22 +116,18 @@ def acne04(folder: Path) -> None:
     for name in NAMES:
         write(folder / "Classification" / "JPEGImages" / f"levle0_{name}.jpg", picture())
         path = folder / "Detection" / "VOC2007" / "Annotations" / f"levle0_{name}.xml"
-        write(path, annotation_xml("fore", name))
+        write(path, voc_xml("fore"))
     for split, names in {"trainval": NAMES[:3], "test": NAMES[3:]}.items():
         lines = [f"levle0_{name}.jpg  0  {len(BOXES)}\n" for name in names]
         write(folder / "Classification" / f"NNEW_{split}_0.txt", "".join(lines))
 
 
-def annotation_xml(class_name: str, stem: str) -> str:
-    """Return VOC's XML with the boxes of a picture."""
-    objects = "".join(
-        f"<object><name>{class_name}</name><difficult>{i}</difficult><bndbox>"
-        f"<xmin>{x0 + 1}</xmin><ymin>{y0 + 1}</ymin><xmax>{x1}</xmax><ymax>{y1}</ymax>"
-        "</bndbox></object>\n"
-        for i, (x0, y0, x1, y1) in enumerate(BOXES)
-    )
+def voc_xml(class_name: str) -> str:
+    """Return VOC's XML with the boxes of a picture, the second of which is difficult."""
+    objects = [(class_name, (x0 + 1, y0 + 1, x1, y1)) for x0, y0, x1, y1 in BOXES]
     size = f"<size><width>{WIDTH}</width><height>{HEIGHT}</height><depth>3</depth></size>"
-    return f"<annotation><filename>{stem}.jpg</filename>{size}\n{objects}</annotation>\n"
+    flag = "<difficult>1</difficult></object></annotation>"
+    return annotation_xml(objects, size).replace("</object></annotation>", flag)
 
 
 def _shares(box: tuple[int, int, int, int]) -> str:

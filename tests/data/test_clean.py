@@ -163,30 +163,29 @@ def choose(declared=(), found=(), **options):
     return choose_classes(declared, found, **{"format_name": "voc", **options})
 
 
-def test_acne04s_name_becomes_acne_and_others_are_left_out():
-    classes = choose(["fore"], ["fore", "cold_sore"], format_name="acne04")
-    assert classes == ClassMap(("acne",), {"fore": 0}, is_chosen=True)
+MERGED = {"papule": "lesion", "scar": "scar", "pustule": "lesion"}
 
 
-def test_other_formats_keep_declared_names_in_their_order():
-    classes = choose(["scar", "acne", "scar"], ["acne", "7"])
-    assert classes == ClassMap(("scar", "acne"), {"scar": 0, "acne": 1})
-
-
-def test_without_declared_names_those_found_are_sorted():
-    assert choose(found=["scar", "acne", "", "scar"]).class_names == ("acne", "scar")
-
-
-def test_a_map_merges_keeps_and_leaves_out():
-    wanted = {"papule": "lesion", "scar": "scar", "pustule": "lesion"}
-    classes = choose(found=["papule", "pustule", "scar", "mole"], wanted=wanted)
-    assert classes.class_names == ("lesion", "scar")
-    assert dict(classes.index_of) == {"papule": 0, "scar": 1, "pustule": 0}
-
-
-def test_one_class_takes_every_name():
-    classes = choose(["a"], ["b", ""], one_class="acne")
-    assert classes == ClassMap(("acne",), {"a": 0, "b": 0, "": 0})
+@pytest.mark.parametrize(
+    ("declared", "found", "options", "expected"),
+    [
+        # ACNE04's name becomes acne, and others are left out.
+        (["fore"], ["fore", "cold_sore"], {"format_name": "acne04"}, {"fore": "acne"}),
+        # Declared names keep their order, and those that are only found are sorted.
+        (["scar", "acne", "scar"], ["acne", "7"], {}, {"scar": "scar", "acne": "acne"}),
+        ([], ["scar", "acne", "", "scar"], {}, {"acne": "acne", "scar": "scar"}),
+        # A map merges, keeps and leaves out; one class takes every name.
+        ([], ["papule", "pustule", "scar", "mole"], {"wanted": MERGED}, MERGED),
+        (["a"], ["b", ""], {"one_class": "acne"}, dict.fromkeys(["a", "b", ""], "acne")),
+        ([], [], {"one_class": "acne"}, {}),
+    ],
+)
+def test_names_become_classes(declared, found, options, expected):
+    classes = choose(declared, found, **options)
+    names = {name: classes.class_names[index] for name, index in classes.index_of.items()}
+    assert names == expected
+    assert classes.class_names == (tuple(dict.fromkeys(expected.values())) or ("acne",))
+    assert classes.is_chosen == ("wanted" in options or "format_name" in options)
 
 
 def test_a_misspelt_name_is_told():
@@ -197,7 +196,6 @@ def test_a_misspelt_name_is_told():
 def test_no_class_at_all():
     with pytest.raises(UserError, match=r"--one-class acne\.$"):
         choose()
-    assert choose(one_class="acne").class_names == ("acne",)
 
 
 def test_notes_are_counted_by_kind_with_their_numbers():

@@ -63,8 +63,7 @@ def test_a_name_occurs_once():
 
 
 def test_pycocotools_gives_perfect_predictions_an_ap_of_one(tmp_path, capsys):
-    ids = write_coco(tmp_path / "a.json", PHOTOS, ["acne"])
-    assert ids == {"a.jpg": 1, "b.jpg": 2, "c.jpg": 3}
+    write_coco(tmp_path / "a.json", PHOTOS, ["acne"])
     truth = COCO(str(tmp_path / "a.json"))
     found = [{**annotation, "score": 0.9} for annotation in truth.dataset["annotations"]]
     evaluation = COCOeval(truth, truth.loadRes(json.loads(json.dumps(found))), "bbox")
@@ -86,10 +85,10 @@ def test_what_was_written_comes_back(tmp_path):
     flags = {"crowd": np.array([False, True]), "difficult": np.array([True, False])}
     boxes = photo("below/a.jpg", (0.1, 0.2, 100.0, 80.0), (3.0, 4.0, 5.0, 60.0))
     whole = dataclasses.replace(boxes, classes=np.array([1, 0]), **flags)
-    ids = write_coco(path, [whole, photo("b.jpg")], ["acne", "scar"])
+    write_coco(path, [whole, photo("b.jpg")], ["acne", "scar"])
     split = read_photo_split(path)
     assert split.class_names == ("acne", "scar")
-    assert split.photo_ids == ids
+    assert split.photo_ids == {"b.jpg": 1, "below/a.jpg": 2}
     empty, found = split.records
     assert (empty.file_name, len(empty.boxes_xyxy)) == ("b.jpg", 0)
     assert (found.width, found.height) == (100, 80)

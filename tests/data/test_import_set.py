@@ -13,7 +13,7 @@ from acnet.data.prepared_set import FOLD_SPLITS, PreparedLayout
 from acnet.data.readers.formats import open_source
 from acnet.errors import UserError
 from acnet.photos.read import read_size
-from tests.data.samples import contents
+from tests.data.samples import contents, interrupt
 from tests.data.small_sets import BOXES, SETS, coco, voc, write, yolo, yolo_folders
 
 
@@ -130,12 +130,8 @@ def test_nothing_is_left(tmp_path, layout, suffix, text):
 def test_an_interrupted_run_is_marked_and_mended(tmp_path, layout, monkeypatch):
     yolo(tmp_path / "src")
     run(tmp_path / "src", layout)
-
-    def stop(*args, **kwargs):
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(module, "write_coco", stop)
+        patch.setattr(module, "write_coco", interrupt)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "src", layout)
     assert read(layout.manifest) == {"complete": False}

@@ -5,7 +5,6 @@ import unicodedata
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
 from pycocotools import mask as coco_mask
 
 from acnet.data.clean import MOST_LOST
@@ -13,7 +12,6 @@ from acnet.data.import_set import ImportOptions, import_set
 from acnet.data.prepared_set import PreparedLayout
 from acnet.data.readers.box_forms import box_of
 from acnet.data.readers.formats import open_source
-from acnet.data.readers.yolo_files import parse_label
 from acnet.errors import UserError
 from tests.data.samples import write_photo
 
@@ -89,26 +87,8 @@ def test_shares_of_a_side_are_no_pixels(tmp_path, bbox):
         run(coco(tmp_path / "src", {"image_id": 0, "bbox": bbox}), tmp_path / "dst")
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "3 0,5 0,5 0,1 0,2",
-        "3,0.5,0.5,0.1,0.2",
-        "3;0.5;0.5;0.1;0.2",
-        "3, 0.5, 0.5, 0.1, 0.2",
-        "3.0 0.5 0.5 0.1 0.2",
-        "old scar 0.5 0.5 0.1 0.2",
-    ],
-)
-def test_spellings_of_a_yolo_line(line):
-    label = parse_label(line, number_of_name={"old scar": 3})
-    assert (label.classes, label.bad_lines) == ([3], 0)
-    assert_allclose(label.boxes_xyxy, [[0.45, 0.4, 0.55, 0.6]])
-
-
-@pytest.mark.parametrize("line", ["mole 0.5 0.5 0.1 0.2", "3 0.5 0.5 x 0.2", "0.5 0.5 0.1 0.2"])
-def test_a_yolo_line_that_cannot_be_read_drops_its_photo(tmp_path, line):
-    for name, text in (("a", line), ("b", "0 0.5 0.5 0.2 0.2")):
+def test_a_yolo_line_that_cannot_be_read_drops_its_photo(tmp_path):
+    for name, text in (("a", "3 0.5 0.5 x 0.2"), ("b", "0 0.5 0.5 0.2 0.2")):
         write_photo(tmp_path / "src" / "images" / f"{name}.jpg", HW)
         (tmp_path / "src" / "labels").mkdir(exist_ok=True)
         (tmp_path / "src" / "labels" / f"{name}.txt").write_text(text)
@@ -117,29 +97,10 @@ def test_a_yolo_line_that_cannot_be_read_drops_its_photo(tmp_path, line):
 
 
 @pytest.mark.parametrize(
-    "shape",
-    [
-        "<robndbox><cx>70</cx><cy>75</cy><w>40</w><h>30</h><angle>0</angle></robndbox>",
-        "<polygon><x1>50</x1><y1>60</y1><x2>90</x2><y2>60</y2><x3>90</x3><y3>90</y3></polygon>",
-        "<bndbox><xmin>51,0</xmin><ymin>61</ymin><xmax>90</xmax><ymax>90</ymax></bndbox>",
-    ],
-)
-def test_forms_of_a_voc_box(tmp_path, shape):
-    write_photo(tmp_path / "src" / "a.jpg", HW)
-    text = f"<annotation><object><name>acne</name>{shape}</object></annotation>"
-    (tmp_path / "src" / "a.xml").write_text(text)
-    imported = run(tmp_path / "src", tmp_path / "dst")
-    assert_allclose(imported.splits["all"][0].boxes_xyxy, [BOX])
-
-
-@pytest.mark.parametrize(
     ("written", "there"),
     [
-        ("..\\..\\label-studio\\media\\upload\\4\\a.jpg", "a.jpg"),
         ("/data/upload/1/a.jpg", "a.jpg"),
-        ("images/1/a.jpg", "a.jpg"),
         ("Foto%201.jpg", "Foto 1.jpg"),
-        ("https://host/x/a.jpg?sig=1", "a.jpg"),
         (unicodedata.normalize("NFD", "ü.JPG"), "ü.jpg"),
     ],
 )

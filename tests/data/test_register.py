@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 from detectron2.config import LazyConfig
 from detectron2.data import (
@@ -11,7 +10,6 @@ from detectron2.data import (
     MetadataCatalog,
     get_detection_dataset_dicts,
 )
-from numpy.testing import assert_allclose
 from omegaconf import OmegaConf
 
 from acnet.config import dataset_names
@@ -20,8 +18,6 @@ from acnet.data.prepared_set import FOLD_SPLITS, PreparedLayout
 from acnet.data.readers.acne04 import open_acne04
 from acnet.data.readers.formats import open_source
 from acnet.data.register import register_all, register_paths, split_path
-from acnet.data.tiles.tile_plan import TileOptions
-from acnet.data.tiles.tile_set import tile_set
 from acnet.errors import UserError
 from tests.data.small_sets import BOXES, write, yolo
 
@@ -42,7 +38,6 @@ def _own_catalog():
 def prepared(toy_photos, tmp_path_factory):
     layout = PreparedLayout(tmp_path_factory.mktemp("datasets"), "toy")
     import_set(open_acne04(toy_photos), layout, ImportOptions())
-    tile_set(layout, TileOptions(tile_px=64, overlap_px=32, empty_share=1.0))
     return layout
 
 
@@ -78,33 +73,14 @@ def test_again_changes_nothing_and_another_root_moves_the_names(tmp_path, prepar
     assert len(DatasetCatalog.get("toy_test_0")) == 2
 
 
-def test_photos_load_with_their_own_boxes(prepared, toy_photos):
+def test_detectron2s_loader_and_mapper_take_photos(prepared):
     register_all(prepared.root)
-    records = DatasetCatalog.get("toy_trainval_0")
-    assert len(records) == 8
-    source = open_acne04(toy_photos)
-    for record in records:
-        photo = source.read(record["file_name"].rsplit("/", 1)[1])
-        boxes = np.array([a["bbox"] for a in record["annotations"]]).reshape(-1, 4)
-        boxes[:, 2:] += boxes[:, :2]
-        assert_allclose(boxes, photo.boxes_xyxy)
-        assert {a["category_id"] for a in record["annotations"]} <= {0}
-    assert DatasetCatalog.get("toy_trainval_0") == records  # loads twice
-
-
-@pytest.mark.parametrize("tiles", ["", "_tiles"])
-def test_detectron2s_loader_and_mapper_take_them(prepared, tiles):
-    register_all(prepared.root)
-    records = get_detection_dataset_dicts([f"toy_trainval_1{tiles}"], filter_empty=False)
+    records = get_detection_dataset_dicts(["toy_trainval_1"], filter_empty=False)
     mapper = DatasetMapper(is_train=True, augmentations=[], image_format="BGR")
     full = next(record for record in records if record["annotations"])
     mapped = mapper(full)  # it checks the picture's size against the record
     assert mapped["image"].shape == (3, full["height"], full["width"])
     assert len(mapped["instances"]) == len(full["annotations"])
-    for record in records if tiles else []:  # which tell their photo and offset
-        left, top = record["offset_xy"]
-        stem = record["photo_file_name"].rsplit(".", 1)[0]
-        assert record["file_name"].endswith(f"{stem}_y{top:05d}_x{left:05d}.jpg")
 
 
 def test_every_prepared_set_is_registered_by_name(layout, tmp_path):
@@ -122,6 +98,8 @@ def test_every_prepared_set_is_registered_by_name(layout, tmp_path):
     ]
     x0, y0, x1, y1 = BOXES[0]
     assert records[0]["annotations"][0]["bbox"] == pytest.approx([x0, y0, x1 - x0, y1 - y0])
+    assert [box["category_id"] for box in records[0]["annotations"]] == [0, 0, 1]
+    assert DatasetCatalog.get("lesions_val") == records  # loads twice
     # New classes are seen by the next call, and a changed source does not load.
     import_set(open_source(tmp_path / "src"), layout, ImportOptions(one_class="acne"))
     register_all(layout.root)

@@ -13,6 +13,7 @@ import numpy as np
 from acnet.data.audit.findings import Finding
 from acnet.data.clean import ROUNDING_PX
 from acnet.data.records import Annotated
+from acnet.errors import shorten
 from acnet.evaluation.counting import hayashi_grade
 
 # A box drawn twice by hand differs by a pixel or two; two lesions that touch share far less.
@@ -165,9 +166,8 @@ def check_names(photos: Sequence[Annotated], declared: Sequence[str]) -> Iterato
     for photo in photos:
         here = [name for name in photo.names if name in strange]
         if here:
-            shown = [f"{name!r} ({counts[name]} in all)" for name in dict.fromkeys(here)]
-            more = f" and {len(shown) - SHOWN_NAMES} more" if len(shown) > SHOWN_NAMES else ""
-            detail = f"{', '.join(shown[:SHOWN_NAMES])}{more} of {total} objects; {why}"
+            named = (f"{name!r} ({counts[name]} in all)" for name in dict.fromkeys(here))
+            detail = f"{shorten(named, SHOWN_NAMES)} of {total} objects; {why}"
             yield Finding("stray class", photo.file_name, detail, len(here))
 
 

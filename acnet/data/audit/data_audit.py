@@ -34,7 +34,7 @@ from acnet.data.audit.findings import (
 from acnet.data.audit.twins import Leak, Twins, check_twins, find_twins, shared_photos, straddling
 from acnet.data.import_set import ImportOptions, import_set
 from acnet.data.parallel import map_photos
-from acnet.data.prepared_set import PreparedLayout, file_state, pictures_by_name, read_manifest
+from acnet.data.prepared_set import PreparedLayout, file_state, read_manifest
 from acnet.data.readers.source import (
     Source,
     folder_prefixes,
@@ -42,7 +42,7 @@ from acnet.data.readers.source import (
     without_folders,
 )
 from acnet.data.records import Annotated, Note, Notes
-from acnet.errors import printable
+from acnet.errors import printable, shorten
 from acnet.files import atomic_write, write_json, write_text
 from acnet.photos.decode import UPRIGHT_BY_ORIENTATION, upright
 from acnet.photos.read import open_image
@@ -98,10 +98,9 @@ def _check_lists(source: Source) -> Iterator[Finding]:
 
 def _check_anchors(statistics: Statistics) -> Iterator[Finding]:
     share = statistics.anchor_share
-    if share is None or share >= ENOUGH_BOXES_REACHED:
-        return
-    detail = f"{share:.1%} of the boxes have an anchor with an IoU of 0.5"
-    yield Finding("anchors miss boxes", "", detail)
+    if share is not None and share < ENOUGH_BOXES_REACHED:
+        detail = f"{share:.1%} of the boxes have an anchor with an IoU of 0.5"
+        yield Finding("anchors miss boxes", "", detail)
 
 
 SHOWN_FINDINGS = 5  # of each kind
@@ -134,10 +133,8 @@ def _holdings(statistics: Statistics) -> Iterator[str]:
 
 def names_text(statistics: Statistics) -> str:
     """Write names and how often each occurs, such as "fore 18,982, cold_sore 1"; at most twenty."""
-    items = list(statistics.names.items())
-    parts = [f"{printable(name)} {number:,}" for name, number in items[:SHOWN_NAMES]]
-    parts += [f"and {len(items) - SHOWN_NAMES:,} more"] * (len(items) > SHOWN_NAMES)
-    return ", ".join(parts) or "none"
+    parts = (f"{printable(name)} {number:,}" for name, number in statistics.names.items())
+    return shorten(parts, SHOWN_NAMES)
 
 
 def percentiles(values: np.ndarray) -> str:
@@ -306,7 +303,7 @@ def _store_upright(photos: Sequence[Photo], source: Source, layout: PreparedLayo
         states[photo.file_name] = file_state(path)
     if states:
         manifest = read_manifest(layout)
-        manifest["pictures"].update(pictures_by_name(states))
+        manifest["pictures"].update(states)
         write_json(layout.manifest, manifest, indent=2)
     return [
         Note(UPRIGHT, photo.file_name, f"EXIF orientation {photo.orientation}") for photo in photos

@@ -37,34 +37,22 @@ BLOCK_ROWS = 1024  # photos that are compared with all others at a time: bounds 
 
 @dataclass(frozen=True)
 class Looks:
-    """One photo, upright.
+    """One photo, upright."""
 
-    Args:
-        bits: (64,) bool, its perceptual hash.
-        mirrored_bits: (64,) bool, that of the photo flipped left to right.
-        thumbnail: (32, 32) uint8, grey.
-    """
-
-    bits: np.ndarray
-    mirrored_bits: np.ndarray
-    thumbnail: np.ndarray
+    bits: np.ndarray  # (64,) bool, its perceptual hash
+    mirrored_bits: np.ndarray  # (64,) bool, that of the photo flipped left to right
+    thumbnail: np.ndarray  # (32, 32) uint8, grey
 
 
 @dataclass(frozen=True)
 class NearPair:
-    """Two photos, by index, the smaller first, that look alike.
-
-    Args:
-        differing_bits: of the 64 of their hashes.
-        correlation: of their thumbnails, at most 1.
-        mirrored: one is like the other flipped left to right.
-    """
+    """Two photos, by index, the smaller first, that look alike."""
 
     first: int
     second: int
-    differing_bits: int
-    correlation: float
-    mirrored: bool
+    differing_bits: int  # of the 64 of their hashes
+    correlation: float  # of their thumbnails, at most 1
+    mirrored: bool  # one is like the other flipped left to right
 
 
 def thumbnail_looks(thumbnail: Image.Image) -> Looks:
@@ -82,10 +70,6 @@ def near_pairs(
     """Find all pairs of photos that look alike, also where one is the other's mirror image.
 
     A pair that is alike in both ways counts as not mirrored. Pairs are sorted.
-
-    Args:
-        max_differing_bits: largest Hamming distance of two hashes, 0 to 64.
-        min_correlation: smallest correlation of two thumbnails, up to 1.
     """
     if not looks:
         return []
@@ -114,7 +98,6 @@ def close_hashes(
     Args:
         bits: (N, B) bool.
         other_bits: (N, B) bool, such as the hashes of the mirrored photos.
-        max_differing_bits: largest distance to report.
 
     Yields:
         (P,) indices i, (P,) indices j > i, and in how many bits `bits[i]` and `other_bits[j]`

@@ -63,11 +63,6 @@ def best_anchor_iou(
     return (shared / union).max(axis=1, initial=0.0)
 
 
-def good_share(best_iou: np.ndarray) -> float | None:
-    """Return the share of boxes that some anchor overlaps by at least half; None without boxes."""
-    return float((best_iou >= GOOD_IOU).mean()) if len(best_iou) else None
-
-
 PERCENTS = (5, 50, 95)
 
 
@@ -84,11 +79,8 @@ class Statistics:
     """What a set holds; photos that cannot be read count as listed and have no boxes.
 
     Args:
-        photos: listed in any split.
-        read: of those, with a readable picture and annotation.
-        boxes: as annotated.
+        photos: listed in any split; `read` of them have a readable picture and annotation.
         names: number of objects by name, most frequent first.
-        splits: by name.
         photos_by_grade: listed grades, or Hayashi's of the number of boxes where none is listed.
         sizes_px: (N,) square roots of the areas of the usable boxes, clipped to their picture.
         counts: (M,) boxes of each read photo.
@@ -128,7 +120,7 @@ def describe(
     usable = [(boxes, image_hw) for boxes, image_hw in usable if len(boxes)]
     stacked = np.concatenate([np.zeros((0, 4)), *(boxes for boxes, _ in usable)])
     best = [best_anchor_iou(boxes, image_hw, anchors) for boxes, image_hw in usable]
-    share = good_share(np.concatenate(best)) if best else None
+    share = float((np.concatenate(best) >= GOOD_IOU).mean()) if best else None
     names = collections.Counter(name for photo in photos for name in photo.names)
     boxes_of = {photo.file_name: len(photo.boxes_xyxy) for photo in photos}
     return Statistics(
@@ -196,7 +188,6 @@ class Kind:
     """One sort of finding.
 
     Args:
-        name: what it is called in reports; findings are counted by it.
         severity: "error": training or evaluation goes wrong; "warning": a person should look;
             "info": good to know.
         remedy: what the user can do about it.
@@ -273,11 +264,6 @@ class Finding:
     number: int = 1
     others: tuple[str, ...] = ()
 
-    def __post_init__(self):
-        """Refuse kinds that no one could look up."""
-        if self.kind not in KINDS:
-            raise ValueError(f"kind must be one of KINDS. Received {self.kind!r}.")
-
     @property
     def severity(self) -> str:
         """One of "error", "warning" and "info"."""
@@ -298,14 +284,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """All findings on a data set.
+    """All findings on a data set, and what it holds."""
 
-    Args:
-        findings: in the order of `sort_findings`.
-        statistics: sizes, counts and shares.
-    """
-
-    findings: Sequence[Finding]
+    findings: Sequence[Finding]  # in the order of `sort_findings`
     statistics: Statistics
 
     def counts(self) -> dict[str, int]:
@@ -327,16 +308,5 @@ class Report:
 
 def sort_findings(findings: Iterable[Finding]) -> list[Finding]:
     """Return the findings by severity, then in the order of `KINDS`, then by file and detail."""
-    rank = {
-        kind.name: (SEVERITIES.index(kind.severity), index)
-        for index, kind in enumerate(KINDS.values())
-    }
-    return sorted(
-        findings,
-        key=lambda finding: (
-            *rank[finding.kind],
-            finding.file_name,
-            finding.others,
-            finding.detail,
-        ),
-    )
+    rank = sorted(KINDS, key=lambda name: SEVERITIES.index(KINDS[name].severity))
+    return sorted(findings, key=lambda f: (rank.index(f.kind), f.file_name, f.others, f.detail))

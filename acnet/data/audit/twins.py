@@ -148,17 +148,13 @@ def check_twins(
 class Leak:
     """A photo that ought to leave a part, because its twin is in a part that must not know it.
 
-    Args:
-        file_name: the photo in the weaker part, such as training.
-        split: that part.
-        twin: the photo in the stronger part; the same name where one file is in both.
-        twin_split: that part.
+    The twin has the same name where one file is in both parts.
     """
 
     file_name: str
-    split: str
+    split: str  # the weaker part, such as training
     twin: str
-    twin_split: str
+    twin_split: str  # the stronger part, such as test
 
     def __str__(self) -> str:
         return f"{self.file_name} in {self.split}, {self.twin} in {self.twin_split}"

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from acnet.data.readers.box_forms import number
-from acnet.data.readers.safe_files import class_name, read_json, shown
+from acnet.data.readers.safe_files import class_name, read_json
 from acnet.data.records import Note
-from acnet.errors import UnreadableFileError
+from acnet.errors import UnreadableFileError, shown
 from acnet.file_names import NameIndex
 
 NO_ID = -1  # of an annotation whose id is missing or no whole number
@@ -36,21 +36,12 @@ Box = Callable[[Mapping[str, Any]], tuple[float, float, float, float]]
 
 @dataclass(frozen=True)
 class Objects:
-    """The objects of one picture.
-
-    Args:
-        declared_hw: the picture's size as stated, or None.
-        names: N class names.
-        boxes_xyxy: (N, 4) float64 as written; NaN where there is no box.
-        ids: N annotation ids, `NO_ID` where there is none.
-        crowd: (N,) bool.
-        difficult: (N,) bool.
-    """
+    """The objects of one picture, in the fields of `Annotated`; NaN where there is no box."""
 
     declared_hw: tuple[int, int] | None
     names: tuple[str, ...]
     boxes_xyxy: np.ndarray
-    ids: tuple[int, ...]
+    annotation_ids: tuple[int, ...]
     crowd: np.ndarray
     difficult: np.ndarray
 
@@ -193,7 +184,7 @@ def _objects(
         declared_hw=declared_hw,
         names=tuple(_name(entry, categories) for entry in entries),
         boxes_xyxy=np.array([box(entry) for entry in entries], np.float64).reshape(-1, 4),
-        ids=tuple(_id(entry) for entry in entries),
+        annotation_ids=tuple(_id(entry) for entry in entries),
         crowd=np.array([number(entry.get("iscrowd")) == 1 for entry in entries], dtype=bool),
         difficult=np.array([number(entry.get("difficult")) == 1 for entry in entries], dtype=bool),
     )

@@ -42,17 +42,7 @@ class CocoSource(Source):
     def read(self, file_name: str) -> Annotated:
         """Read one picture's size and take its objects."""
         image_hw = self.read_size(file_name)
-        found = self.objects[file_name]
-        return Annotated(
-            file_name=file_name,
-            image_hw=image_hw,
-            names=found.names,
-            boxes_xyxy=found.boxes_xyxy,
-            annotation_ids=found.ids,
-            declared_hw=found.declared_hw,
-            crowd=found.crowd,
-            difficult=found.difficult,
-        )
+        return Annotated(file_name=file_name, image_hw=image_hw, **vars(self.objects[file_name]))
 
 
 def is_coco(src: Path) -> bool:

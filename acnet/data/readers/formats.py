@@ -8,12 +8,12 @@ from types import MappingProxyType
 
 from acnet.data.readers.acne04 import is_acne04, is_acne04_v2, open_acne04, open_acne04_v2
 from acnet.data.readers.coco_set import is_coco, open_coco
-from acnet.data.readers.safe_files import is_text, list_files, member, shown
+from acnet.data.readers.safe_files import is_text, list_files, member
 from acnet.data.readers.source import Source
 from acnet.data.readers.voc import is_voc, open_voc
 from acnet.data.readers.yolo import is_yolo, open_yolo
 from acnet.data.records import Note
-from acnet.errors import UserError
+from acnet.errors import UserError, shown
 from acnet.file_names import OTHER_PICTURE_SUFFIXES, RAW_SUFFIXES
 from acnet.photos.read import RAW_REMEDY
 

@@ -14,13 +14,13 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from acnet.errors import UnreadableFileError, UserError
+from acnet.errors import UnreadableFileError, UserError, shown
 
 logger = logging.getLogger(__name__)
 
 MAX_NAME_BYTES = 255  # of one folder or file, on all common file systems
 MAX_PATH_BYTES = 3000  # leaves room for the folder of the data set
-SHOWN_CHARACTERS = 120  # of a name in a message
+NAME_CHARACTERS = 120  # of a class
 _DRIVE = re.compile(r"^[A-Za-z]:")
 
 
@@ -119,19 +119,11 @@ def list_files(root: Path, suffixes: Iterable[str]) -> list[str]:
     return sorted(name for name in found if is_text(name))
 
 
-def shown(value: object) -> str:
-    """Return anything for a message: quoted, printable and of bounded length."""
-    if not isinstance(value, str):
-        return reprlib.repr(value)  # never walks all of a deep or long structure
-    quoted = ascii(value[:SHOWN_CHARACTERS])
-    return quoted if len(value) <= SHOWN_CHARACTERS else f"{quoted}..."
-
-
 def class_name(value: object) -> str:
     """Return the name of a class as it can be written anywhere: one line of Unicode, trimmed."""
     text = value if isinstance(value, str) else reprlib.repr(value)
-    clean = text[: 2 * SHOWN_CHARACTERS].encode("utf-8", "backslashreplace").decode()
-    return " ".join(clean.split())[:SHOWN_CHARACTERS]
+    clean = text[: 2 * NAME_CHARACTERS].encode("utf-8", "backslashreplace").decode()
+    return " ".join(clean.split())[:NAME_CHARACTERS]
 
 
 def is_text(text: str) -> bool:

@@ -1,5 +1,6 @@
 """What every reader offers, so that import, audit and split work on any format; names of splits."""
 
+import fnmatch
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from acnet.data.readers.safe_files import member
 from acnet.data.records import Annotated, Note
+from acnet.errors import UserError
 from acnet.photos.read import read_size
 
 SPLIT_FOLDERS = ("train", "valid", "val", "validation", "test")
@@ -42,6 +44,18 @@ def split_names(texts: Iterable[str]) -> list[str]:
             number += 1
         names.append(name)
     return names
+
+
+def choose_splits(there: Iterable[str], patterns: Sequence[str]) -> list[str]:
+    """Return the splits that are named, perhaps by patterns (`*`, `?`), in the order of the set."""
+    there = list(there)
+    missing = [name for name in patterns if not fnmatch.filter(there, name)]
+    if missing and there:
+        raise UserError(
+            f"A split is chosen among those of the set. Received {', '.join(missing)}; there are "
+            f"{', '.join(there)}. Correct the name."
+        )
+    return [name for name in there if any(fnmatch.fnmatchcase(name, p) for p in patterns)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ import xml.etree.ElementTree
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, Self
+from typing import Any, NamedTuple
 from xml.etree.ElementTree import Element
 
 import defusedxml
@@ -37,8 +37,7 @@ class VocSource(Source):
     """Pictures with XML files.
 
     Args:
-        annotation_root: folder of the XML files.
-        annotation_of: names of the XML files by picture, where there is one.
+        annotation_of: names of the XML files, below `annotation_root`, by picture.
         words_of: what the lists say of a picture beside its name.
     """
 
@@ -50,7 +49,7 @@ class VocSource(Source):
     @classmethod
     def of_files(
         cls, image_root: Path, annotation_root: Path, lists: Mapping[str, Path], **fields: Any
-    ) -> Self:
+    ) -> "VocSource":
         """Pair the pictures with their XML files; the splits are the lists, else the folders."""
         photos = list_files(image_root, PHOTO_SUFFIXES)
         xml_files = list_files(annotation_root, [".xml"])
@@ -86,14 +85,14 @@ class VocSource(Source):
         """Read the size and the objects of one picture."""
         image_hw = self.read_size(file_name)
         xml_name = self.annotation_of.get(file_name, f"{PurePosixPath(file_name).stem}.xml")
-        annotation = read_voc_xml(member(self.annotation_root, xml_name))
+        objects, declared_hw = read_voc_xml(member(self.annotation_root, xml_name))
         return Annotated(
             file_name=file_name,
             image_hw=image_hw,
-            names=tuple(found.name for found in annotation.objects),
-            boxes_xyxy=np.reshape([found.box_xyxy for found in annotation.objects], (-1, 4)),
-            declared_hw=annotation.declared_hw,
-            difficult=np.array([found.difficult for found in annotation.objects], dtype=bool),
+            names=tuple(found.name for found in objects),
+            boxes_xyxy=np.reshape([found.box_xyxy for found in objects], (-1, 4)),
+            declared_hw=declared_hw,
+            difficult=np.array([found.difficult for found in objects], dtype=bool),
         )
 
 
@@ -202,31 +201,19 @@ def _first(folder: Path, otherwise: Path) -> Path:
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
-@dataclass(frozen=True)
-class VocObject:
-    """One object as it is written.
-
-    Args:
-        name: its class.
-        box_xyxy: (4,) float64 in pixel edges from 0; NaN where a corner is missing or no number.
-        difficult: VOC's flag, for objects that a detector need not find.
-    """
+class VocObject(NamedTuple):
+    """One object as it is written: (4,) float64 pixel edges from 0, NaN for missing numbers."""
 
     name: str
     box_xyxy: np.ndarray
-    difficult: bool = False
+    difficult: bool
 
 
-@dataclass(frozen=True)
-class VocAnnotation:
-    """What one file says: objects in its order, and the size of the picture as stated, or None."""
+def read_voc_xml(path: Path) -> tuple[list[VocObject], tuple[int, int] | None]:
+    """Read the objects of an annotation file, and the picture's size if it is stated.
 
-    objects: list[VocObject]
-    declared_hw: tuple[int, int] | None
-
-
-def read_voc_xml(path: Path) -> VocAnnotation:
-    """Read an annotation file. Its own word on the picture's name is ignored."""
+    Its own word on the picture's name is ignored.
+    """
     if not path.is_file():  # a pipe would never end
         raise FileNotFoundError(f"no such file: {path}")
     objects, declared_hw = [], None
@@ -247,7 +234,7 @@ def read_voc_xml(path: Path) -> VocAnnotation:
             f"An annotation must be well-formed XML without entities. Received {path}: {error}. "
             "Replace the file by an intact copy."
         ) from error
-    return VocAnnotation(objects, declared_hw)
+    return objects, declared_hw
 
 
 def _children_of_root(path: Path) -> Iterator[Element]:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from acnet.data.readers.safe_files import class_name, inside, list_files, member, read_text, shown
+from acnet.data.readers.safe_files import class_name, inside, list_files, member, read_text
 from acnet.data.readers.source import Source, is_split_folder, splits_of_folders
 from acnet.data.readers.yolo_files import (
     YoloYaml,
@@ -22,7 +22,7 @@ from acnet.data.readers.yolo_files import (
     read_yaml,
 )
 from acnet.data.records import Annotated, Note
-from acnet.errors import UnreadableFileError, UserError
+from acnet.errors import UnreadableFileError, UserError, shown
 from acnet.file_names import PHOTO_SUFFIXES, NameIndex, match_names
 
 logger = logging.getLogger(__name__)
@@ -37,10 +37,8 @@ class YoloSource(Source):
     """A YOLO export.
 
     Args:
-        label_root: what the names of the label files are relative to.
-        label_of: names of the label files by picture, where there is one.
+        label_of: names of the label files, below `label_root`, by picture, where there is one.
         name_of_number: of each class that has a name.
-        has_keypoints: lines have keypoints after the box.
     """
 
     format: str = "yolo"

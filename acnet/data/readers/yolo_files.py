@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from acnet.data.readers.safe_files import class_name, list_files, member, read_text, shown
-from acnet.errors import UnreadableFileError, UserError
+from acnet.data.readers.safe_files import class_name, list_files, member, read_text
+from acnet.errors import UnreadableFileError, UserError, shorten, shown
 
 BOX_COLUMNS = 5  # class, centre x, centre y, width, height
 MAX_CLASS = 1_000_000
@@ -92,7 +92,7 @@ def _parse_lines(text: str, has_keypoints: bool, number_of_name: Mapping[str, in
         classes=classes,
         boxes_xyxy=np.array(rows, dtype=np.float64).reshape(-1, 4),
         bad_lines=len(bad),
-        examples=", ".join(shown(line) for line in bad[:SHOWN_LINES]),
+        examples=shorten(map(shown, bad), SHOWN_LINES) if bad else "",
     )
 
 

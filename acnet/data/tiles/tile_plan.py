@@ -116,26 +116,17 @@ def _chance(tile: TileRecord) -> float:
 
 
 @dataclass(frozen=True)
-class Tile:
-    """A tile to write: its name, and the photo's pixels that it has, end exclusive."""
-
-    file_name: str
-    tile_xyxy: tuple[int, int, int, int]
-
-
-@dataclass(frozen=True)
 class Photo:
     """A photo, its size as annotated, and the tiles that some split takes of it, in their order."""
 
     file_name: str
     image_hw: tuple[int, int]
-    tiles: tuple[Tile, ...]
+    tiles: tuple[TileRecord, ...]
 
     @property
     def is_whole(self) -> bool:
         """Whether the photo is its only tile."""
-        height, width = self.image_hw
-        return [tile.tile_xyxy for tile in self.tiles] == [(0, 0, width, height)]
+        return [(tile.height, tile.width) for tile in self.tiles] == [self.image_hw]
 
 
 def choose_tiles(
@@ -170,7 +161,7 @@ def photos_to_cut(
                 f"A photo has one size in all splits. Received {photo.file_name} with (H, W) = "
                 f"{sizes[photo.file_name]} and {size}. Import the data set again."
             )
-    tiles: dict[str, dict[str, Tile]] = {name: {} for name in sizes}
+    tiles: dict[str, dict[str, TileRecord]] = {name: {} for name in sizes}
     photo_of: dict[str, str] = {}
     for tile in (tile for tiles_of_split in chosen.values() for tile in tiles_of_split):
         photo = photo_of.setdefault(tile.file_name, tile.photo_file_name)
@@ -179,9 +170,7 @@ def photos_to_cut(
                 "Tiles are named after their photo without its suffix. Received the photos "
                 f"{photo} and {tile.photo_file_name}, which both give {tile.file_name}. Rename one."
             )
-        left, top = tile.offset_xy
-        window = (left, top, left + tile.width, top + tile.height)
-        tiles[photo][tile.file_name] = Tile(tile.file_name, window)
+        tiles[photo][tile.file_name] = tile
     return [
         Photo(name, sizes[name], tuple(tiles[name][key] for key in sorted(tiles[name])))
         for name in sorted(sizes)
@@ -297,9 +286,9 @@ def _are_there(known: CutPhoto, tile_root: Path) -> bool:
     )
 
 
-def _encode(image_bgr: np.ndarray, tile: Tile, options: TileOptions) -> memoryview:
-    left, top, right, bottom = tile.tile_xyxy
-    window_bgr = image_bgr[top:bottom, left:right]
+def _encode(image_bgr: np.ndarray, tile: TileRecord, options: TileOptions) -> memoryview:
+    left, top = tile.offset_xy
+    window_bgr = image_bgr[top : top + tile.height, left : left + tile.width]
     if options.suffix == ".png":
         # Of the filters, the difference to the pixel above packs photos best, and fastest.
         settings = [cv2.IMWRITE_PNG_COMPRESSION, options.png_level]

@@ -6,7 +6,6 @@ run goes on.
 """
 
 import dataclasses
-import fnmatch
 import functools
 import os
 from collections.abc import Iterable, Sequence
@@ -20,7 +19,8 @@ from tabulate import tabulate
 
 from acnet.data.parallel import in_threads
 from acnet.data.prepared_set import TILES_SUFFIX, PreparedLayout, check_fresh, read_manifest
-from acnet.data.records import ImageRecord, TileRecord, read_photo_split, write_coco
+from acnet.data.readers.source import choose_splits
+from acnet.data.records import read_photo_split, write_coco
 from acnet.data.tiles.tile_plan import (
     CutPhoto,
     Journal,
@@ -44,21 +44,6 @@ class TileCounts:
     tiles: int
     empty_tiles: int
     tile_boxes: int
-
-
-def count_tiles(
-    split: str, photos: Sequence[ImageRecord], tiles: Iterable[TileRecord]
-) -> TileCounts:
-    """Count what a split holds."""
-    boxes = [len(tile.boxes_xyxy) for tile in tiles]
-    return TileCounts(
-        split=split,
-        photos=len(photos),
-        boxes=sum(len(photo.boxes_xyxy) for photo in photos),
-        tiles=len(boxes),
-        empty_tiles=boxes.count(0),
-        tile_boxes=sum(boxes),
-    )
 
 
 def counts_table(counts: Iterable[TileCounts], layout: PreparedLayout) -> str:
@@ -86,7 +71,14 @@ def tile_set(
     """
     _check_places(layout)
     manifest = read_manifest(layout)
-    names = _choose_splits(list(manifest.get("splits", ())), splits)
+    there = list(manifest.get("splits", ()))
+    for name in there:
+        if Path(name).name != name:
+            raise UserError(
+                "A split is the name of a file, so that no others are written. Received "
+                f"{name!r} in the manifest. Import the data set again."
+            )
+    names = choose_splits(there, splits)
     read = {split: read_photo_split(layout.annotations(split)) for split in names}
     photos = {split: content.records for split, content in read.items()}
     chosen = choose_tiles(photos, options)
@@ -104,7 +96,17 @@ def tile_set(
     for split, content in read.items():
         tiles_file = layout.annotations(split, tiles=True)
         write_coco(tiles_file, chosen[split], content.class_names, photo_ids=content.photo_ids)
-        counts.append(count_tiles(split, content.records, chosen[split]))
+        boxes = [len(tile.boxes_xyxy) for tile in chosen[split]]
+        counts.append(
+            TileCounts(
+                split=split,
+                photos=len(content.records),
+                boxes=sum(len(photo.boxes_xyxy) for photo in content.records),
+                tiles=len(boxes),
+                empty_tiles=boxes.count(0),
+                tile_boxes=sum(boxes),
+            )
+        )
     manifest["tiles"] = {
         "options": dataclasses.asdict(options),
         "splits": {count.split: dataclasses.asdict(count) for count in counts},
@@ -112,22 +114,6 @@ def tile_set(
     }
     write_json(layout.manifest, manifest, indent=2)
     return counts
-
-
-def _choose_splits(there: Sequence[str], patterns: Sequence[str]) -> list[str]:
-    for name in there:
-        if Path(name).name != name:
-            raise UserError(
-                "A split is the name of a file, so that no others are written. Received "
-                f"{name!r} in the manifest. Import the data set again."
-            )
-    for pattern in patterns:
-        if not fnmatch.filter(there, pattern):
-            raise UserError(
-                f"A split of the set must have the name. Received {pattern!r}; there are "
-                f"{', '.join(there) or 'none'}. Correct the name."
-            )
-    return [name for name in there if any(fnmatch.fnmatchcase(name, p) for p in patterns)]
 
 
 def _check_places(layout: PreparedLayout) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,30 +9,22 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 
 from acnet.data.audit import data_audit as fix
-from acnet.data.audit.data_audit import audit_source, without_copies, write_cleaned
+from acnet.data.audit.data_audit import without_copies, write_cleaned
 from acnet.errors import UserError
 from acnet.photos.read import read_bgr
-from tests.data.audit.broken_set import SOUND, write_broken_set
+from tests.data.audit.broken_set import SOUND
 from tests.data.audit.fake_source import annotated
-
-
-def contents(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
-    }
+from tests.data.samples import contents
 
 
 @pytest.fixture(scope="module")
-def cleaned(tmp_path_factory):
+def cleaned(broken, audit, tmp_path_factory):
     """The original's folder, the copy's folder and the changes."""
-    root = tmp_path_factory.mktemp("cleaned")
-    source = write_broken_set(root / "photos")
-    before = contents(root / "photos")
-    changes = write_cleaned(root / "copy", source, audit_source(source))
-    assert contents(root / "photos") == before, "the original was changed"
-    return root / "photos", root / "copy", changes
+    copy = tmp_path_factory.mktemp("cleaned") / "copy"
+    before = contents(broken.image_root)
+    changes = write_cleaned(copy, broken, audit)
+    assert contents(broken.image_root) == before, "the original was changed"
+    return broken.image_root, copy, changes
 
 
 def coco(folder, split):
@@ -111,37 +102,29 @@ def test_every_change_is_listed(cleaned):
     lines = (copy / "changes.txt").read_text().splitlines()
     rows = json.loads((copy / "changes.json").read_text())
     assert len(lines) == len(rows) == len(changes)
-    assert str(copy.parent) not in (copy / "changes.txt").read_text()
+    assert str(cleaned[0].parent) not in (copy / "changes.txt").read_text()
 
 
-def test_it_can_be_done_again_into_the_same_folder(cleaned, tmp_path):
-    _, _, changes = cleaned
-    source = write_broken_set(tmp_path / "photos")
-    audit = audit_source(source)
-    write_cleaned(tmp_path / "copy", source, audit)
-    first = contents(tmp_path / "copy")
-    again = write_cleaned(tmp_path / "copy", source, audit)
-    assert again == changes
-    assert contents(tmp_path / "copy") == first
+def test_it_can_be_done_again_into_the_same_folder(cleaned, broken, audit):
+    _, copy, changes = cleaned
+    first = contents(copy)
+    assert write_cleaned(copy, broken, audit) == changes
+    assert contents(copy) == first
 
 
-def test_photos_may_stay_where_they_are(tmp_path):
-    source = write_broken_set(tmp_path / "photos")
-    audit = audit_source(source)
-    write_cleaned(tmp_path / "copy", source, audit, copy_photos=False)
+def test_photos_may_stay_where_they_are(broken, audit, tmp_path):
+    write_cleaned(tmp_path / "copy", broken, audit, copy_photos=False)
     assert not (tmp_path / "copy" / "images").exists()
-    manifest = json.loads((tmp_path / "copy" / "manifest.json").read_text())
-    assert manifest["image_root"] == "../photos"
+    image_root = json.loads((tmp_path / "copy" / "manifest.json").read_text())["image_root"]
+    assert (tmp_path / "copy" / image_root).resolve() == broken.image_root.resolve()
 
 
-@pytest.mark.parametrize("place", [".", "photos", "photos/inside"])
-def test_the_copy_is_never_written_into_the_original(tmp_path, place):
-    source = write_broken_set(tmp_path / "photos")
-    audit = audit_source(source)
-    before = contents(tmp_path)
+@pytest.mark.parametrize("place", ["..", ".", "inside"])
+def test_the_copy_is_never_written_into_the_original(broken, audit, place):
+    before = contents(broken.image_root.parent)
     with pytest.raises(UserError, match="Choose another folder"):
-        write_cleaned(tmp_path / place, source, audit)
-    assert contents(tmp_path) == before
+        write_cleaned(broken.image_root / place, broken, audit)
+    assert contents(broken.image_root.parent) == before
 
 
 def test_flags_and_ids_stay_with_their_boxes():

@@ -5,9 +5,8 @@ import json
 import pytest
 
 from acnet.data.audit.data_audit import audit_source, report_text
-from acnet.data.audit.findings import KINDS, SEVERITIES, AnchorSet, Finding, sort_findings
+from acnet.data.audit.findings import KINDS, SEVERITIES, AnchorSet, sort_findings
 from acnet.data.readers.acne04 import open_acne04
-from tests.data.audit.broken_set import write_broken_set
 from tests.data.audit.fake_source import FakeSource
 from tests.data.audit.planter import ACNE04, SMALL, plant
 
@@ -45,16 +44,6 @@ EXPECTED = {
     ("anchors miss boxes", ""),
 }
 ELSEWHERE = {"annotation unreadable", "very many boxes"}  # see the tests of each
-
-
-@pytest.fixture(scope="module")
-def broken(tmp_path_factory):
-    return write_broken_set(tmp_path_factory.mktemp("broken") / "photos")
-
-
-@pytest.fixture(scope="module")
-def audit(broken):
-    return audit_source(broken)
 
 
 def test_every_fault_is_found_where_it_was_made_and_no_other(audit):
@@ -101,11 +90,6 @@ def test_an_empty_set_has_nothing_wrong(tmp_path):
     assert audit.report.findings == []
     assert not audit.report.has_errors()
     assert "Nothing was found." in report_text(audit.report)
-
-
-def test_a_kind_that_nobody_could_look_up_is_refused():
-    with pytest.raises(ValueError, match="Received 'nonsense'"):
-        Finding("nonsense", "a.jpg")
 
 
 def test_names_cannot_command_the_terminal(tmp_path):

@@ -14,7 +14,6 @@ from acnet.data.audit.findings import (
     best_anchor_iou,
     count_edges,
     describe,
-    good_share,
     size_edges,
 )
 from tests.data.audit.fake_source import annotated
@@ -100,5 +99,3 @@ def test_a_box_on_an_anchor_and_one_between_two():
     boxes = np.array([[24.0, 24, 56, 56], [28.0, 24, 60, 56]])
     assert_allclose(best_anchor_iou(boxes, (100, 100), anchors), [1.0, 7 / 9])
     assert best_anchor_iou(np.zeros((0, 4)), (100, 100), anchors).shape == (0,)
-    assert good_share(np.array([0.5, 0.49, 1.0, 0.0])) == 0.5
-    assert good_share(np.zeros(0)) is None

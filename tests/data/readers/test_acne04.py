@@ -113,13 +113,6 @@ def test_lists_of_every_form(src, text):
     assert open_acne04(src).splits["trainval_0"] == ("levle0_2.jpg", "levle0_3.jpg")
 
 
-def test_a_png_is_found_by_its_stem(src):
-    (src / "Classification" / "JPEGImages" / "levle0_2.jpg").unlink()
-    write_photo(src / "Classification" / "JPEGImages" / "levle0_2.png", (30, 40))
-    trainval(src).write_text("levle0_2\n")
-    assert open_acne04(src).splits["trainval_0"] == ("levle0_2.png",)
-
-
 @pytest.mark.parametrize(
     ("line", "label"),
     [
@@ -147,15 +140,6 @@ def test_the_decoded_size_counts_and_the_xmls_is_reported(src):
     assert (photo.image_hw, photo.declared_hw) == ((40, 30), (9, 7))
     assert photo.names == ("fore", "cold_sore")
     assert photo.boxes_xyxy.tolist() == [[0, 0, 30, 40], [44, 0, 50, 5]]
-
-
-def test_a_missing_half_is_reported(src):
-    source = open_acne04(src)
-    (source.annotation_root / "levle0_1.xml").unlink()
-    (source.image_root / "levle0_2.jpg").unlink()
-    for name, missing in {"levle0_1.jpg": "levle0_1.xml", "levle0_2.jpg": "levle0_2.jpg"}.items():
-        with pytest.raises(FileNotFoundError, match=missing):
-            source.read(name)
 
 
 @pytest.mark.parametrize(

@@ -82,9 +82,23 @@ def test_forms_of_a_line(line, keypoints):
     assert_allclose(label.boxes_xyxy * [40, 30, 40, 30], [LINE_BOX])
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("3 0,5 0,5 0,25 0,5", "3,0.5,0.5,0.25,0.5", "3;0.5;0.5;0.25;0.5"),
+        *("3, 0.5, 0.5, 0.25, 0.5", "3.0 0.5 0.5 0.25 0.5", "old scar 0.5 0.5 0.25 0.5"),
+    ],
+)
+def test_spellings_of_a_line(line):
+    label = parse_label(line, number_of_name={"old scar": 3})
+    assert (label.classes, label.bad_lines) == ([3], 0)
+    assert_allclose(label.boxes_xyxy * [40, 30, 40, 30], [LINE_BOX])
+
+
 def test_lines_that_are_no_object_are_counted_and_absurd_numbers_read_as_written(tmp_path):
     bad = ["acne 0.5 0.5 0.1 0.1", "0 0.5 0.5 0.1", "-1 0 0 1 1", "0.5 0 0 1 1", "nan 0 0 1 1"]
     bad += ["1 2 3 4 5 6 7 8", "0x0 0 0 1 1", "9999999 0 0 1 1", "inf 0 0 1 1", "0"]
+    bad += ["3 0.5 0.5 x 0.2", "0.5 0.5 0.1 0.2"]
     absurd = ["0 nan 0 1 1", "0 1e999 0 1 1", "0 0 0 -1 1e308"]
     put(tmp_path, "a.jpg", "a.txt", text="\n".join([*bad, *absurd]))
     photo = open_yolo(tmp_path).read("a.jpg")

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from acnet.data.tiles.tile_plan import CutPhoto, Journal, Photo, Tile, TileOptions, cut_photo
+from acnet.data.records import TileRecord
+from acnet.data.tiles.tile_plan import CutPhoto, Journal, Photo, TileOptions, cut_photo
 from acnet.errors import UnreadableFileError
 from acnet.photos.read import read_bgr
 from tests.data.samples import write_photo
@@ -15,13 +16,24 @@ WINDOWS = [(0, 0, 64, 64), (31, 6, 95, 70), (86, 6, 150, 70)]
 
 
 def photo(image_hw, *windows, name="levle0_1.png", suffix=".jpg") -> Photo:
-    tiles = [Tile(f"{i}{suffix}", window) for i, window in enumerate(windows)]
+    tiles = [
+        TileRecord(
+            file_name=f"{i}{suffix}",
+            width=right - left,
+            height=bottom - top,
+            boxes_xyxy=np.zeros((0, 4)),
+            classes=np.zeros(0, np.int64),
+            photo_file_name=name,
+            offset_xy=(left, top),
+        )
+        for i, (left, top, right, bottom) in enumerate(windows)
+    ]
     return Photo(name, image_hw, tuple(tiles))
 
 
-def cut(tmp_path, wanted, options, known=None):
-    tile_root = tmp_path / "tiles"
-    return cut_photo(wanted, image_root=tmp_path, tile_root=tile_root, options=options, known=known)
+def cut(tmp_path, wanted, options, known=None, *, below="."):
+    roots = {"image_root": tmp_path / below, "tile_root": tmp_path / "tiles"}
+    return cut_photo(wanted, **roots, options=options, known=known)
 
 
 @pytest.mark.parametrize("options", [JPEG, PNG])
@@ -88,13 +100,7 @@ def test_a_name_that_leaves_the_folder_is_refused(tmp_path):
     (tmp_path / "images" / "link.png").symlink_to(tmp_path / "photo.png")
     for name in ("../photo.png", "link.png"):
         with pytest.raises(UnreadableFileError):
-            cut_photo(
-                photo((70, 150), *WINDOWS, name=name),
-                image_root=tmp_path / "images",
-                tile_root=tmp_path / "tiles",
-                options=JPEG,
-                known=None,
-            )
+            cut(tmp_path, photo((70, 150), *WINDOWS, name=name), JPEG, below="images")
     assert not (tmp_path / "tiles").exists()
 
 

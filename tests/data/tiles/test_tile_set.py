@@ -106,7 +106,7 @@ def test_the_splits_that_are_named_are_those_that_are_there(layout):
     names = {path.name for path in layout.annotations_folder.glob("*_tiles.json")}
     assert names == {"test_0_tiles.json", "test_1_tiles.json"}
     assert not list(layout.tiles.glob("b_*"))
-    with pytest.raises(UserError, match=r"Received 'val'; there are train_0, test_0, test_1\."):
+    with pytest.raises(UserError, match=r"Received val; there are train_0, test_0, test_1\."):
         tile_set(layout, OPTIONS, splits=["test_0", "val"])
 
 

@@ -95,18 +95,15 @@ def test_density_changes_the_number_and_neither_sizes_nor_colour(drawn):
 
 def test_the_scenes_are_the_same(drawn):
     """Beside the lesions the pixels of scale and density are those of mixed, within two levels."""
+
+    def equal_share(others):
+        pairs = zip(drawn["mixed"], others, strict=True)
+        near = (np.abs(a.image_bgr.astype(int) - b.image_bgr) <= 2 for a, b in pairs)
+        return np.median([pixels.all(axis=2).mean() for pixels in near])
+
     for name in ("scale", "density"):
-        same = [
-            (np.abs(a.image_bgr.astype(int) - b.image_bgr) <= 2).all(axis=2).mean()
-            for a, b in zip(drawn["mixed"], drawn[name], strict=True)
-        ]
-        assert np.median(same) > 0.5
-        other_scene = drawn[name][1:] + drawn[name][:1]
-        different = [
-            (np.abs(a.image_bgr.astype(int) - b.image_bgr) <= 2).all(axis=2).mean()
-            for a, b in zip(drawn["mixed"], other_scene, strict=True)
-        ]
-        assert np.median(different) < 0.05
+        assert equal_share(drawn[name]) > 0.5
+        assert equal_share(drawn[name][1:] + drawn[name][:1]) < 0.05  # of another scene
 
 
 def test_they_are_no_photos_of_a_training_set_of_the_same_seed(drawn):
