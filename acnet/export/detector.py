@@ -260,9 +260,21 @@ def padded_nms(boxes_xyxy: Tensor, valid: Tensor, iou_threshold: float, max_pick
 
 
 def decode(deltas: Tensor, boxes_xyxy: Tensor, transform: Box2BoxTransform) -> Tensor:
-    """Move and scale boxes (B, N, 4) by deltas (B, N, 4 * C) to (B, N, C, 4) in float32."""
-    decoded = transform.apply_deltas(deltas.flatten(0, 1), boxes_xyxy.flatten(0, 1))
-    return decoded.view(*deltas.shape[:2], -1, 4)
+    """Move and scale boxes (B, N, 4) by deltas (B, N, 4 * C) to (B, N, C, 4) in float32.
+
+    It is `transform.apply_deltas`, tile by tile: rows of all tiles would be as many as the places
+    for picks of NMS, whose memory, of fewer picks, ONNX Runtime then takes for them, and fails.
+    """
+    weights = transform.weights
+    deltas = deltas.float().unflatten(2, (-1, 4))  # (B, N, C, 4)
+    boxes = boxes_xyxy.float()[:, :, None]
+    sizes = boxes[..., 2:] - boxes[..., :2]
+    centres = boxes[..., :2] + 0.5 * sizes
+    shifts = torch.stack([deltas[..., 0] / weights[0], deltas[..., 1] / weights[1]], dim=-1)
+    scales = torch.stack([deltas[..., 2] / weights[2], deltas[..., 3] / weights[3]], dim=-1)
+    centres = shifts * sizes + centres
+    half = 0.5 * (torch.exp(scales.clamp(max=transform.scale_clamp)) * sizes)
+    return torch.cat([centres - half, centres + half], dim=-1)
 
 
 def clip(boxes_xyxy: Tensor, sizes_hw: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ from detectron2.utils import comm
 
 from acnet.engine.loader import (
     BatchStream,
-    StreamBatchSampler,
     build_train_loader,
     derive_seed,
     isolated_rng,
@@ -119,17 +118,6 @@ def test_one_group_is_no_grouping_but_for_the_order_of_batches():
     plain = take(BatchStream(size=12, batch_size=3, seed=0), 0, 4)
     grouped = take(BatchStream(size=12, batch_size=3, seed=0, groups=[0] * 12), 0, 4)
     assert sorted(grouped) == sorted(plain)
-
-
-def test_processes_share_out_the_batches_of_one():
-    def sampler(rank: int, world_size: int) -> StreamBatchSampler:
-        stream = BatchStream(size=10, batch_size=4, seed=0)
-        return StreamBatchSampler(stream, rank=rank, world_size=world_size)
-
-    whole = list(islice(sampler(0, 1), 9))
-    halves = zip(*(islice(sampler(rank, 2), 9) for rank in range(2)), strict=True)
-    assert [first + second for first, second in halves] == whole
-    assert len({seed for batch in whole for _, seed in batch}) == 36
 
 
 def build(**changes):

@@ -1,4 +1,4 @@
-"""metrics.json: strict JSON, one row a report, and no trace of a kill."""
+"""metrics.json: strict JSON, one row a report; that a kill leaves no trace shows test_train.py."""
 
 import json
 import math
@@ -7,13 +7,7 @@ from pathlib import Path
 import pytest
 from detectron2.utils.events import EventStorage
 
-from acnet.engine.metrics import (
-    MetricsFile,
-    cut_metrics,
-    read_metrics,
-    recent_scalars,
-    restore_scalars,
-)
+from acnet.engine.metrics import MetricsFile, cut_metrics, read_metrics
 
 
 @pytest.fixture
@@ -67,32 +61,3 @@ def test_no_file_has_no_rows_and_a_broken_line_in_the_middle_is_an_error(path: P
     path.write_text('{"iteration": 0}\n{"itera\n{"iteration": 2}\n')
     with pytest.raises(json.JSONDecodeError):
         read_metrics(path)
-
-
-def test_restored_scalars_go_on_as_if_nothing_had_happened(path: Path, tmp_path: Path):
-    values = [5.0, 1.0, 4.0, 2.0, 3.0] * 8
-    unbroken = MetricsFile(path)
-    with EventStorage() as storage:
-        for i, value in enumerate(values):
-            put(storage, i, loss=value)
-            if i == 29:
-                saved = json.loads(json.dumps(recent_scalars(storage)))  # plain data
-        unbroken.write()
-    resumed = MetricsFile(tmp_path / "resumed.json", last_iteration=29)
-    with EventStorage(30) as storage:
-        restore_scalars(storage, saved)
-        for i, value in enumerate(values[30:], start=30):
-            put(storage, i, loss=value)
-        resumed.write()
-    assert read_metrics(tmp_path / "resumed.json") == read_metrics(path)
-
-
-def test_restored_hints_and_an_empty_storage():
-    with EventStorage() as storage:
-        assert recent_scalars(storage) == {}
-        storage.put_scalar("lr", 0.1, smoothing_hint=False)
-        saved = recent_scalars(storage)
-    with EventStorage(1) as storage:
-        restore_scalars(storage, saved)
-        assert storage.latest() == {"lr": (0.1, 0)}
-        assert storage.smoothing_hints() == {"lr": False}
