@@ -35,7 +35,9 @@ SIGNED = (-1e6, 1e6)
 NORM = {"", "BN", "FrozenBN", "GN", "LN", "SyncBN", "naiveSyncBN", "naiveSyncBN_N", "nnSyncBN"}
 LEVEL = re.compile(r"[a-z]{1,8}\d{0,2}")
 LEVELS = [LEVEL]
-DATASET = re.compile(r"[\w .:+-]{1,200}")
+DATASET = re.compile(  # a name, or a prepared set's folder with the name of a split
+    r"[\w .:+-]{1,200}|[^\0\n]{1,1000}(:|[/\\]annotations[/\\])[\w .+-]{1,200}"
+)
 FORMAT = {"BGR", "RGB"}
 STAGE = {"norm": NORM, "stem_channels": COUNT, "dilation": (1, 64), "stride_in_1x1": bool}
 
@@ -49,7 +51,7 @@ _RPN = {
     "in_features": LEVELS, "head": "rpn_head", "anchor_generator": "anchors",
     "anchor_matcher": "matcher", "box2box_transform": "box_transform",
     "batch_size_per_image": MANY, "positive_fraction": SHARE, "pre_nms_topk": [MANY],
-    "post_nms_topk": [(0, 20_000)], "nms_thresh": SHARE, "min_box_size": POSITIVE,
+    "post_nms_topk": [(1, 20_000)], "nms_thresh": SHARE, "min_box_size": POSITIVE,
     "anchor_boundary_thresh": SIGNED, "loss_weight": (POSITIVE, {"*": POSITIVE}),
     "box_reg_loss_type": {"smooth_l1", "giou", "diou", "ciou"}, "smooth_l1_beta": POSITIVE,
 }
@@ -287,6 +289,30 @@ def try_to_build(content: dict[str, Any]) -> None:
     parameters = sum(parameter.numel() for parameter in model.parameters())
     if parameters > MAX_PARAMETERS:
         raise ConfigError(f"the model has {parameters:,} parameters, above {MAX_PARAMETERS:,}")
+    fault = _misfit(model)
+    if fault:
+        raise ConfigError(fault)
+
+
+def _misfit(model: Any) -> str | None:
+    """Tell what of a model would compute, and at the wrong places; other misfits raise errors."""
+    heads, proposals = model.roi_heads, model.proposal_generator
+    try:
+        strides = {name: one.stride for name, one in model.backbone.output_shape().items()}
+        anchored = [strides[name] for name in proposals.in_features]
+        names = getattr(heads, "box_in_features", None) or getattr(heads, "in_features", None)
+        boxed = [strides[name] for name in names or [heads.in_feature]]
+        pooler = getattr(heads, "pooler", None) or getattr(heads, "box_pooler", None)
+        pooled = [1 / one.spatial_scale for one in pooler.level_poolers] if pooler else boxed
+    except (AttributeError, LookupError, ArithmeticError) as error:
+        return f"parts of the model do not fit each other ({error!r})"
+    if not all(proposals.anchor_generator.num_anchors) or not anchored:
+        return "there are no anchors"
+    if list(proposals.anchor_generator.strides) != anchored or pooled != boxed:
+        return f"anchors or pooler are for other strides than the features' {anchored}, {boxed}"
+    if heads.box_predictor.num_classes != heads.num_classes:
+        return f"boxes are of {heads.box_predictor.num_classes} classes and not {heads.num_classes}"
+    return None
 
 
 def _built(node: Any, place: str) -> Any:

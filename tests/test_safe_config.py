@@ -153,3 +153,14 @@ def test_other_files_are_refused(text: str, tmp_path: Path):
     (tmp_path / "config.yaml").write_bytes(b"\xff\xfe\xff")
     with pytest.raises(UserError, match=r"config\.yaml"):
         load_saved_config(tmp_path / "config.yaml")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["/data/my sets/acné:train", "sets/annotations/valid_tiles.json", "C:\\sets\\acne:test_0"],
+)
+def test_data_sets_may_be_named_by_their_path(name: str, tmp_path: Path):
+    cfg = load_config(TOY)
+    cfg.dataloader.train.dataset.names = cfg.dataloader.test.dataset.names = name
+    save_config(cfg, tmp_path / "config.yaml")
+    assert load_saved_config(tmp_path / "config.yaml").dataloader.test.dataset.names == name

@@ -8,10 +8,10 @@ safetensors keeps in front and which can be read without a single tensor:
   classes      JSON list of names, by class index
   count_model  JSON as `acnet calibrate` writes it; absent where counts were not fitted
   card         Markdown for people: what it is, from which data, under which licence
-
-So weights and config cannot be mismatched, and nothing in the file can run code.
+  sha256       of all the rest of the file; absent in bundles of earlier versions
 """
 
+import hashlib
 import json
 import math
 import os
@@ -19,7 +19,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import safetensors
 
@@ -27,7 +27,7 @@ import acnet
 from acnet.config import prediction_config
 from acnet.errors import UserError, printable
 from acnet.evaluation.count_model import CountModel, parse_count_model
-from acnet.files import atomic_write
+from acnet.files import BLOCK_BYTES, atomic_write
 from acnet.safe_config import check_class_names, parse_saved_config
 
 if TYPE_CHECKING:
@@ -95,13 +95,14 @@ def write_bundle(path: Path, state: "Mapping[str, torch.Tensor]", bundle: Bundle
     from safetensors.torch import save_file
 
     check_suffix(path)
+    texts = {**bundle.texts(FORMAT), "sha256": "0" * 64}  # until the rest is written
     tensors = {name: state[name].detach().cpu().contiguous().clone() for name in sorted(state)}
     with atomic_write(path) as temporary:
         try:
-            save_file(tensors, temporary, metadata=bundle.texts(FORMAT))
+            save_file(tensors, temporary, metadata=texts)
         except SafetensorError as error:  # of a disk, since the tensors are as they must be
             raise OSError(f"{error}") from error
-        _sort_header(temporary)
+        _finish_header(temporary)
 
 
 def check_suffix(path: Path) -> None:
@@ -114,7 +115,7 @@ def check_suffix(path: Path) -> None:
 
 
 def is_bundle(path: str | os.PathLike) -> bool:
-    """Tell whether a file is a bundle, of any version; damaged files are none."""
+    """Tell whether a file is a bundle, of any version."""
     return _metadata(Path(path)).get("format") == FORMAT if Path(path).suffix == SUFFIX else False
 
 
@@ -289,14 +290,42 @@ def _there_is(named: dict[str, Path]) -> str:
     return f"the bundled ones are {', '.join(named)}"
 
 
-def _sort_header(path: Path) -> None:
-    """Bring the header, a JSON in safetensors' changing order, into a fixed one of equal length."""
+def _finish_header(path: Path) -> None:
+    """Bring the header, a JSON in safetensors' changing order, into a fixed one with the hash."""
     with path.open("r+b") as file:
-        (length,) = struct.unpack("<Q", file.read(LENGTH_BYTES))
-        header = json.loads(file.read(length))
-        text = json.dumps(header, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        length, header = _read_header(file)
+        header["__metadata__"]["sha256"] = _sha256(file, header)
         file.seek(LENGTH_BYTES)
-        file.write(text.encode().ljust(length))
+        file.write(_header_text(header).ljust(length))
+
+
+def check_sha256(path: str | os.PathLike) -> None:
+    """Raise a ValueError for a bundle of which a byte has changed since it was written."""
+    with Path(path).open("rb") as file:
+        header = _read_header(file)[1]
+        expected = header.get("__metadata__", {}).get("sha256")
+        if expected is not None and expected != _sha256(file, header):
+            raise ValueError("bytes of it have changed since it was packed")
+
+
+def _read_header(file: BinaryIO) -> tuple[int, dict[str, Any]]:
+    (length,) = struct.unpack("<Q", file.read(LENGTH_BYTES))
+    if not 0 < length <= MAX_HEADER_BYTES:
+        raise ValueError(f"its header would have {length:,} bytes")
+    return length, json.loads(file.read(length))
+
+
+def _header_text(header: dict[str, Any]) -> bytes:
+    return json.dumps(header, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _sha256(file: BinaryIO, header: dict[str, Any]) -> str:
+    """Hash the tensors, at which the file stands, and a header but for its own hash."""
+    texts = {name: text for name, text in header["__metadata__"].items() if name != "sha256"}
+    digest = hashlib.sha256(_header_text({**header, "__metadata__": texts}))
+    while block := file.read(BLOCK_BYTES):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def _metadata(path: Path) -> dict[str, str]:
@@ -306,10 +335,7 @@ def _metadata(path: Path) -> dict[str, str]:
         )
     try:
         with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(LENGTH_BYTES))
-            if not 0 < length <= MAX_HEADER_BYTES:
-                raise ValueError(f"its header would have {length:,} bytes")
-            texts = json.loads(file.read(length)).get("__metadata__", {})
+            texts = _read_header(file)[1].get("__metadata__", {})
             if not all(isinstance(text, str) for text in texts.values()):
                 raise ValueError("its metadata is no text")
             return texts

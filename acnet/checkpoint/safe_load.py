@@ -85,7 +85,10 @@ def read_torch(path: str | os.PathLike, *, mmap: bool = False) -> Any:
 
 
 def _read_safetensors(path: str | os.PathLike) -> dict[str, Any]:
+    from .bundle import check_sha256
+
     def load() -> dict[str, Any]:
+        check_sha256(path)
         with safetensors.safe_open(path, framework="pt") as file:
             names = file.keys()  # not a dict: it cannot be looped over
             content: dict[str, Any] = {"model": {name: file.get_tensor(name) for name in names}}

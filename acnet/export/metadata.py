@@ -12,18 +12,18 @@ code, reads no model, and needs neither torch nor the onnx package.
 
 import dataclasses
 import importlib
-import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from acnet.errors import UserError
+from acnet.export.protobuf import read_texts
 
 if TYPE_CHECKING:
     from acnet.checkpoint.bundle import Bundle
@@ -35,8 +35,6 @@ FORMAT = "acnet export"
 MOST_TILE_PX = 8192
 MOST_BATCH = 1024
 MOST_BATCH_PIXELS = 1 << 28  # of all tiles together: 800 MB as bytes, 3 GB as float32
-MOST_TEXT_BYTES = 1 << 24  # of all texts together
-MOST_FIELDS = 10_000  # of a message; a model of ours has some 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,76 +198,3 @@ def _unusable(path: Path, fault: str) -> UserError:
         "An exported model says itself what it takes and gives, so that nothing is guessed. "
         f"Received {path}, {fault}; make it by `acnet export WEIGHTS --output FILE`."
     )
-
-
-def read_texts(path: Path) -> dict[str, str]:
-    """Read the texts that an ONNX file carries, by name.
-
-    An ONNX file is a protobuf message: fields in any order, each with its number, its kind, and its
-    length where it has one. All but the texts are passed over.
-
-    Raises:
-        UserError: there is no such file, or it is no ONNX file.
-    """
-    texts: dict[str, str] = {}
-    left = MOST_TEXT_BYTES
-    try:
-        if path.exists() and not path.is_file():
-            raise ValueError("it is no file")  # a pipe would never end
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            for entry in _fields(file, size, wanted=14, most_bytes=left):  # metadata_props
-                left -= len(entry)
-                if left < 0:
-                    raise ValueError("its texts are too long")
-                key, value = (
-                    b"".join(_fields(io.BytesIO(entry), len(entry), wanted=number)).decode()
-                    for number in (1, 2)
-                )
-                texts[key] = value
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"An ONNX file holds a model and texts about it. Received {path}, which cannot be read "
-            f"({error}); copy it again, or export it again."
-        ) from error
-    return texts
-
-
-def _fields(
-    file: BinaryIO, size: int, *, wanted: int, most_bytes: int = MOST_TEXT_BYTES
-) -> Iterator[bytes]:
-    """The contents of all fields of one number; each must have a length."""
-    for _ in range(MOST_FIELDS):
-        if file.tell() >= size:
-            return
-        number, kind = divmod(_varint(file), 8)
-        if kind == 0:  # a number
-            _varint(file)
-        elif kind in (1, 5):
-            file.seek(8 if kind == 1 else 4, os.SEEK_CUR)
-        elif kind == 2:  # with a length
-            length = _varint(file)
-            if file.tell() + length > size:
-                raise ValueError("it is cut short, or is no ONNX file")
-            if number != wanted:
-                file.seek(length, os.SEEK_CUR)
-            elif length > most_bytes:
-                raise ValueError("a text of it is too long")
-            else:
-                yield file.read(length)
-        else:
-            raise ValueError("it is no ONNX file")
-    raise ValueError("it has too many parts for a model of ours")
-
-
-def _varint(file: BinaryIO) -> int:
-    """A whole number in groups of seven bits, the lowest first."""
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = file.read(1)
-        if not byte:
-            raise ValueError("it is cut short, or is no ONNX file")
-        value |= (byte[0] & 0x7F) << shift
-        if byte[0] < 0x80:
-            return value
-    raise ValueError("it is no ONNX file")

@@ -31,20 +31,19 @@ from acnet.export.metadata import (
     choose_engine,
     read_export,
 )
+from acnet.export.trial import SECONDS, SECONDS_PER_MEGAPIXEL, fault_of
 from acnet.inference.runtimes import (
     OPENVINO_HINTS,
     OnnxRuntimeSession,
     OpenVinoSession,
     Session,
     reason_of,
+    refused,
 )
 from acnet.modeling import ACNet
 from acnet.modeling.own_cells import run_backbone
 
 _AS_EXPORTED = ("config", "auto")  # as precision
-# A file from anybody may hold a loop without an end. ResNet-101 takes a second and a half a tile of
-# 0.4 megapixels on two slow cores.
-_SECONDS, _SECONDS_PER_MEGAPIXEL = 30.0, 60.0
 _MOST_PLACES = 100_000  # for detections of a tile
 
 
@@ -235,7 +234,7 @@ class ExportedEngine:
             UserError: the file fails, takes too long, or gives what no detector gives.
         """
         megapixels = len(arrays[0]) * self._settings.tile_px**2 / 1e6
-        seconds = _SECONDS + _SECONDS_PER_MEGAPIXEL * megapixels
+        seconds = SECONDS + SECONDS_PER_MEGAPIXEL * megapixels  # it may hold a loop without an end
         try:
             outputs = self._session.run(dict(zip(INPUT_NAMES, arrays, strict=True)), seconds)
         # The runtimes' errors have no class in common but this one.
@@ -330,6 +329,9 @@ def load_exported_model(
             f"{' or '.join(able)}. Received --precision {chosen}; leave it out."
         )
     target = resolve_device("cpu" if device == "auto" else device)
+    fault = fault_of(path, name)
+    if fault is not None:
+        raise refused(name, path, reason_of(fault))
     if name == "openvino":
         session: Session = OpenVinoSession(path, target, chosen)
     else:

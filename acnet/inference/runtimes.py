@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from acnet.engine.precision import Precision
-from acnet.errors import UserError
+from acnet.errors import UserError, printable
 from acnet.export.metadata import ENGINES, INPUT_NAMES, OUTPUT_NAMES
 
 _CPU_PROVIDER = "CPUExecutionProvider"
@@ -52,7 +52,7 @@ class OnnxRuntimeSession:
             self._session = self._runtime.InferenceSession(path, options, providers=providers)
             _check_names(self._session.get_inputs(), self._session.get_outputs())
         except Exception as error:
-            raise _refused(self.name, path, error) from error
+            raise refused(self.name, path, reason_of(error)) from error
 
     def run(self, inputs: dict[str, np.ndarray], seconds: float) -> list[np.ndarray]:
         """Same as `Session.run`."""
@@ -112,7 +112,7 @@ class OpenVinoSession:
             core = openvino.Core()
             self._model = core.compile_model(core.read_model(path), "CPU", settings)
         except RuntimeError as error:
-            raise _refused(self.name, path, error) from error
+            raise refused(self.name, path, reason_of(error)) from error
 
     def run(self, inputs: dict[str, np.ndarray], seconds: float) -> list[np.ndarray]:
         """Same as `Session.run`."""
@@ -130,13 +130,14 @@ def _check_names(inputs: list[Any], outputs: list[Any]) -> None:
         raise ValueError(f"its inputs are {names[0]} and its outputs {names[1]}")
 
 
-def _refused(engine: str, path: Path, error: Exception) -> UserError:
+def refused(engine: str, path: Path, reason: str) -> UserError:
+    """Return the error of a file that a runtime does not load."""
     return UserError(
         f"{engine} loads what `acnet export` wrote. Received {path}, which it refuses "
-        f"({reason_of(error)}); export it again with the versions that are installed here."
+        f"({reason}); export it again with the versions that are installed here."
     )
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: Exception | str) -> str:
     """Return what an error of a runtime says, in one line."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return printable(" ".join(str(error).split()))[:200] or type(error).__name__

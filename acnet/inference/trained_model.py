@@ -21,7 +21,7 @@ from acnet.checkpoint import load_trained_weights
 from acnet.checkpoint.bundle import is_bundle, read_bundle, resolve_weights
 from acnet.config import change_config, config_of, load_config
 from acnet.engine.precision import choose_precision, resolve_device
-from acnet.errors import UserError
+from acnet.errors import UserError, WeightsMismatchError, printable, shorten
 from acnet.evaluation.count_model import CountModel, check_merge, read_count_model
 from acnet.export.metadata import ONNX, choose_engine, read_export
 from acnet.files import digest
@@ -37,6 +37,7 @@ Config: TypeAlias = str | os.PathLike | DictConfig
 
 # What a training leaves in its folder, the best first.
 CHECKPOINTS = ("model_best.pth", "model_final.pth")
+BLANK_PX = 64  # of a first picture
 COUNT_MODEL = "count.json"  # beside a checkpoint
 # Of a config: training has no say in what a finished model finds.
 DECIDING_KEYS = ("model", "dataloader.test.mapper", "train.amp", "train.channels_last")
@@ -171,17 +172,39 @@ def load_model(
     if choices != NOTHING:
         model = optimize_for_inference(model, dtype=computed.dtype, optimizations=choices)
     augmentations = list(instantiate(cfg.dataloader.test.mapper.augmentations))
+    eager = EagerEngine(model, computed)
+    class_names = list(cfg.get("class_names") or _classes_of_the_test_set(cfg))
+    _check_parts(eager, weights, class_names)
     return LoadedModel(
-        engine=EagerEngine(model, computed),
+        engine=eager,
         input_format=cfg.model.input_format,
         augmentations=augmentations,
-        class_names=list(cfg.get("class_names") or _classes_of_the_test_set(cfg)),
+        class_names=class_names,
         tiling=_tiling(augmentations, TilingOptions.tile_px, exact=False),
         sizing=PhotoSizing(**cfg.get("photos", {})),
         optimizations=choices,
         weights=weights,
         config_digest=config_digest(cfg),
     )
+
+
+def _check_parts(engine: EagerEngine, weights: Path, class_names: Sequence[str]) -> None:
+    """Let a blank tile through, which meets any two parts that do not fit each other."""
+    num_classes = engine.model.roi_heads.num_classes
+    if len(class_names) != num_classes:
+        raise WeightsMismatchError(
+            f"Each class that a model finds has a name. Received {weights} with {num_classes} "
+            f"classes and the names {shorten(class_names)}; use the config of its training."
+        )
+    blank = torch.zeros(3, BLANK_PX, BLANK_PX, dtype=torch.uint8)
+    try:
+        engine.detect([{"image": blank, "height": BLANK_PX, "width": BLANK_PX}])
+    except Exception as error:  # each part has its own way to say what does not fit
+        raise WeightsMismatchError(
+            "A model's parts take what the parts before them give. Received "
+            f"{weights}, whose model fails on a blank picture ({type(error).__name__}: "
+            f"{printable(' '.join(str(error).split()))[:200]}); use the config of its training."
+        ) from error
 
 
 def _config(weights: Path, config: Config | None, overrides: Sequence[str]) -> DictConfig:

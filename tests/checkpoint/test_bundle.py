@@ -7,6 +7,7 @@ import dataclasses
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from acnet.checkpoint import bundle
 from acnet.checkpoint.bundle import (
@@ -17,8 +18,9 @@ from acnet.checkpoint.bundle import (
     tensor_summary,
     write_bundle,
 )
+from acnet.checkpoint.safe_load import read_checkpoint
 from acnet.config import load_config, prediction_config
-from acnet.errors import UserError
+from acnet.errors import UnreadableFileError, UserError
 from tests.evaluation.count_models import count_model
 
 BUNDLE = Bundle(
@@ -108,3 +110,23 @@ def test_the_default_is_the_only_one_or_the_one_called_so(folders):
         resolve_weights(None)
     (folders[0] / "default.safetensors").touch()
     assert resolve_weights(None) == folders[0] / "default.safetensors"
+
+
+@pytest.mark.parametrize("spot", [b'"shape":[2,3]', b"F32", b"acne", b"pixel_std", None])
+def test_a_bundle_with_a_changed_byte_is_not_loaded(path, spot):
+    assert read_checkpoint(path)["model"]["a.count"] == 7
+    content = bytearray(path.read_bytes())
+    place = -1 if spot is None else content.index(spot) + len(spot) - 2
+    content[place] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UnreadableFileError, match=r"model\.safetensors is not a readable weights"):
+        read_checkpoint(path)
+
+
+def test_a_bundle_of_an_earlier_version_has_no_hash(path):
+    texts = BUNDLE.texts(bundle.FORMAT)
+    save_file(STATE, path, metadata=texts)
+    assert read_checkpoint(path)["model"].keys() == STATE.keys()
+    save_file(STATE, path, metadata={**texts, "sha256": "0" * 64})
+    with pytest.raises(UnreadableFileError, match="bytes of it have changed since it was packed"):
+        read_checkpoint(path)

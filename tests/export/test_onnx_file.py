@@ -107,12 +107,3 @@ def test_a_config_beside_an_exported_file_is_refused(exported):
 def test_precisions_that_the_file_has_not(exported):
     with pytest.raises(UserError, match=r"computes it in float32\. Received --precision bfloat16"):
         Predictor(None, exported(), "cpu", precision="bfloat16")
-
-
-def test_a_file_whose_model_is_damaged(exported, tmp_path):
-    content = exported().read_bytes()
-    path = tmp_path / "model.onnx"
-    content = content.replace(b"NonMaxSuppression", b"NonMaxSuppressiom")
-    path.write_bytes(content)
-    with pytest.raises(UserError, match=r"which it refuses .* export it again"):
-        Predictor(None, path, "cpu")

@@ -1,16 +1,21 @@
 """What belongs to weights: found in or beside them, and refused where it does not fit."""
 
 import dataclasses
+import functools
+import operator
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 import acnet
-from acnet.config import load_config
+from acnet.checkpoint.bundle import Bundle, write_bundle
+from acnet.config import load_config, prediction_config
+from acnet.constructors import build
 from acnet.errors import UserError
 from acnet.evaluation.count_model import write_count_model
 from acnet.inference.predictor import Predictor, load
@@ -179,3 +184,34 @@ def test_training_has_no_say_in_what_a_model_finds(override, decides):
     base = config_digest(load_config(CONFIG, ["train.amp.enabled=auto"]))
     changed = config_digest(load_config(CONFIG, ["train.amp.enabled=auto", override]))
     assert (base != changed) == decides
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "fault"),
+    [
+        ("proposal_generator.anchor_generator.strides", [64], "for other strides than"),
+        ("proposal_generator.in_features", [], "there are no anchors"),
+        ("roi_heads.box_pooler.scales", [0.5], "for other strides than"),
+        ("roi_heads.box_in_features", ["res9"], r"do not fit each other \(KeyError"),
+        ("roi_heads.box_predictor.num_classes", 2, "boxes are of 2 classes and not 1"),
+        ("roi_heads.box_predictor.input_shape.channels", 13, "fails on a blank picture"),
+        ("roi_heads.box_predictor.box2box_transform.weights", [1.0], "fails on a blank picture"),
+        (None, None, "the names a, b; use the config"),
+    ],
+)
+def test_bundles_whose_parts_do_not_fit_are_refused(place, value, fault, tmp_path):
+    content = yaml.safe_load(prediction_config(load_config(CONFIG)))
+    names = ("acne",) if place else ("a", "b")
+    if place:
+        *above, last = place.split(".")
+        functools.reduce(operator.getitem, above, content["model"])[last] = value
+    state = build(content["model"]).state_dict()
+    path = tmp_path / "model.safetensors"
+    bundle = Bundle(
+        config=yaml.safe_dump(content), class_names=names, count_model=None, card="# Card"
+    )
+    write_bundle(path, state, bundle)
+    with pytest.raises(UserError, match=fault) as error:
+        load(path, device="cpu")
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
