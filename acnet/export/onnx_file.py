@@ -9,6 +9,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
@@ -146,6 +147,7 @@ def write_onnx(path: Path, program: ExportedProgram, texts: Mapping[str, str]) -
             verbose=False,
         )
     model = converted.model
+    _open_shapes(model.graph)
     for graph in (model.graph, *model.functions.values()):
         graph.metadata_props.clear()
         for node in graph.all_nodes():  # which tell of the lines of code that made them
@@ -157,6 +159,18 @@ def write_onnx(path: Path, program: ExportedProgram, texts: Mapping[str, str]) -
     model.metadata_props.update(texts)
     with atomic_write(path) as temporary:
         converted.save(temporary)
+
+
+def _open_shapes(graph: Any) -> None:
+    """Claim no number of picks of NMS: where there are fewer, ONNX Runtime would refuse to run."""
+    picks = set()
+    for node in graph:
+        if node.op_type == "NonMaxSuppression" or (
+            node.op_type != "ScatterND" and not picks.isdisjoint(node.inputs)
+        ):
+            picks.update(node.outputs)
+            for value in node.outputs:
+                value.shape = None
 
 
 @contextlib.contextmanager

@@ -59,6 +59,12 @@ def test_a_batch_of_fixed_size(exported, eager):
     assert_same(engine.detect(pictures(3)), eager.engine.detect(pictures(3)))
 
 
+def test_tiles_with_few_proposals(exported, eager):
+    blank = [as_input(np.full((height, TILE, 3), 7, np.uint8)) for height in (TILE, 20)]
+    found = load_exported_model(exported(), device="cpu").engine.detect(blank)
+    assert [len(one) for one in found] == [len(one) for one in eager.engine.detect(blank)]
+
+
 def test_a_photo_in_tiles(exported, eager):
     photo = picture(150, 230)
     predictor = Predictor(None, exported(), "cpu")
