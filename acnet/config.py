@@ -254,11 +254,7 @@ def _suggest(wanted: str, known: list[str]) -> str:
 
 
 def plain_config(cfg: Any, *, source: str) -> Any:
-    """Return a config as it is written to a file: no references, and classes by their names.
-
-    Args:
-        cfg: The whole config, or a node of it.
-        source: Where it comes from, for the error.
+    """Return a config, or a node of it, as written to a file: no references, classes by name.
 
     Raises:
         UserError: It takes a value from outside, such as `${oc.env:HOME}`, which would put this

@@ -93,13 +93,8 @@ def load_saved_config(path: Path) -> "DictConfig":
 def parse_saved_config(text: str, *, source: str, folder: Path | None = None) -> "DictConfig":
     """Read the text of a saved config.
 
-    Args:
-        text: yaml.
-        source: Where it comes from, for errors.
-        folder: Where it lies; the only place outside the current folder that it may write to.
-
-    Returns:
-        The config, whose every target is a name in `acnet.constructors`.
+    Every target of it is then a name in `acnet.constructors`, and `folder`, where it lies, is the
+    only place outside the current folder that it may write to. Errors name its `source`.
 
     Raises:
         UserError: As `load_saved_config`.

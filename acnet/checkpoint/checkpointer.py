@@ -39,13 +39,12 @@ class ACNetCheckpointer(DetectionCheckpointer):
         save_to_disk: bool | None = None,
         **checkpointables: Any,
     ):
-        """
+        """Take a model, perhaps in a DistributedDataParallel, and what else to save and resume.
+
         Args:
-            model: perhaps inside a DistributedDataParallel.
             save_dir: a local folder, to which no other training is saving; "" never saves.
             save_to_disk: whether this process saves; None for the main process only.
-            checkpointables: what else to save and resume, by name: objects with `state_dict()` and
-                `load_state_dict()`.
+            checkpointables: by name, objects with `state_dict()` and `load_state_dict()`.
         """
         super().__init__(model, os.fspath(save_dir), save_to_disk=save_to_disk, **checkpointables)
         self.logger = logging.getLogger(__name__)
@@ -56,11 +55,8 @@ class ACNetCheckpointer(DetectionCheckpointer):
     def save(self, name: str, **extra: Any) -> None:
         """Save model and checkpointables to `{save_dir}/{name}.pth` and tag it as the last one.
 
-        Neither the file nor the tag is ever seen half written.
-
-        Args:
-            name: of the file, without its suffix.
-            extra: more to save, such as `iteration`: tensors, numbers, strings, plain containers.
+        Neither the file nor the tag is ever seen half written. There may be more to save, such as
+        `iteration`: tensors, numbers, strings, plain containers.
 
         Raises:
             UnsafeFileError: something in it could not be loaded again without running code.
@@ -99,11 +95,7 @@ class ACNetCheckpointer(DetectionCheckpointer):
         """Resume from the last checkpoint in `save_dir`, or else load weights only.
 
         Where the last checkpoint is missing or unreadable, the newest older one that can be read is
-        resumed from, with a warning.
-
-        Args:
-            path: weights to start from where there is nothing to resume; "" for none.
-            resume: whether to look for a checkpoint in `save_dir` first.
+        resumed from, with a warning. Where there is none, `path` has the weights; "" for none.
 
         Returns:
             What the file holds beside the model and the checkpointables.
@@ -124,12 +116,8 @@ class ACNetCheckpointer(DetectionCheckpointer):
     def load(self, path: str, checkpointables: list[str] | None = None) -> dict[str, Any]:
         """Load a checkpoint, or ImageNet weights into every ResNet of the model.
 
-        Args:
-            path: file or address; "" loads nothing.
-            checkpointables: which of them to load; None for all that the file holds.
-
-        Returns:
-            What the file holds beside the model and the checkpointables.
+        The path is a file or address; "" loads nothing. Of the checkpointables all that the file
+        holds are loaded, unless they are named. What else it holds is returned.
 
         Raises:
             UnreadableFileError: the file cannot be had, read or trusted.

@@ -62,9 +62,7 @@ _BY_AUTHOR = {"caffe2": MSRA, "msra": MSRA, "torchvision": TORCHVISION}
 def conventions_of_file(naming: Naming, author: Any) -> Conventions | None:
     """Tell the conventions of an ImageNet file, or None where neither names nor author do.
 
-    Args:
-        naming: whose names it uses.
-        author: its `__author__`, which decides where the names are detectron2's.
+    The author, its `__author__`, decides where the names are detectron2's.
     """
     if naming is Naming.DETECTRON2:
         return _BY_AUTHOR.get(author.lower()) if isinstance(author, str) else None
@@ -114,10 +112,7 @@ def read_conventions(stored: Any, source: str) -> Conventions:
 def check_conventions(model: nn.Module, expected: Conventions, source: str) -> None:
     """Compare the conventions of weights with those of the model that is to use them.
 
-    Args:
-        model: a `GeneralizedRCNN`; of a module without input settings only the strides are checked.
-        expected: what the weights were trained with.
-        source: the weights file, for the message.
+    Of a module without input settings only the strides are checked.
 
     Raises:
         WeightsMismatchError: they differ; the message ends with the overrides that correct it.

@@ -131,11 +131,6 @@ def duplicate(
     A bias of the stem's convolution (Caffe2's ResNet-50 has one, detectron2's stem does not) is
     folded into the norm that follows it.
 
-    Args:
-        weights: by canonical names.
-        stages: from `find_stages`.
-        source: the file's path, for messages.
-
     Returns:
         A state dict for the model's stages; what went where; which stages of the file went nowhere.
 

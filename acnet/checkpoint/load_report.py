@@ -169,10 +169,7 @@ class LoadPlan:
 def plan_loading(model: nn.Module, checkpoint: dict[str, Any], *, source: str) -> LoadPlan:
     """Settle what of a checkpoint goes where in a model, which is left as it is.
 
-    Args:
-        model: to be filled.
-        checkpoint: from `read_checkpoint`; what the plan consumes beside the weights is removed.
-        source: the file's path, for messages.
+    What the plan consumes beside the weights is removed from the checkpoint.
 
     Raises:
         WeightsMismatchError: ImageNet weights that do not fill every ResNet of the model name by

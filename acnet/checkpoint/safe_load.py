@@ -18,11 +18,7 @@ from acnet.errors import UnreadableFileError, UnsafeFileError
 
 
 def fetch(path: str, path_manager: AnyPathManager = PathManager) -> str:
-    """Bring a weights file to this machine, if it is not here yet, and return its local path.
-
-    Args:
-        path: a file, or an address that `path_manager` knows, such as `detectron2://...`.
-        path_manager: detectron2's, as a rule.
+    """Return the local path of a weights file; an address (`detectron2://...`) is downloaded once.
 
     Raises:
         UnreadableFileError: no such file, or the download failed.

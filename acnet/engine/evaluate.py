@@ -35,13 +35,9 @@ def default_eval(
 ) -> dict[str, dict[str, float]]:
     """Evaluate a model on `dataloader.test` by `dataloader.evaluator` and log the table.
 
-    It computes in the precision of the training (`train.amp`). With `train.fast_dev_run` it stops
-    after a few images.
-
-    Args:
-        cfg: the run's config.
-        model: on its device, in any mode, wrapped for several processes or not.
-        before_batch: what it raises ends the evaluation.
+    The model may be in any mode and wrapped for several processes, and computes in the precision of
+    the training (`train.amp`). With `train.fast_dev_run` it stops after a few images. What
+    `before_batch` raises ends the evaluation.
 
     Returns:
         The evaluator's results, task by task, in the first process; {} in the others.
@@ -69,12 +65,8 @@ def default_eval(
 def evaluate_only(cfg: DictConfig, args: Namespace) -> dict[str, dict[str, float]]:
     """Evaluate the weights that the config or the run's folder gives, and write the results.
 
-    Args:
-        cfg: its `train.init_checkpoint` names the weights.
-        args: with `resume`, the last checkpoint in `train.output_dir` is used.
-
-    Returns:
-        As `default_eval`. The first process writes them to `evaluation.json` in the output folder.
+    `train.init_checkpoint` names the weights; with `--resume` the last checkpoint in
+    `train.output_dir` is used. The first process writes `evaluation.json` there.
 
     Raises:
         UserError: there are no weights to evaluate, or they do not fill the model.

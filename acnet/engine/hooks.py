@@ -81,13 +81,9 @@ class _BestCheckpointer(ACNetCheckpointer):
 class WeightAverage(HookBase):
     """Keeps an exponential moving average (EMA) of a model's weights and statistics.
 
-    As a checkpointable of the name `ACNetCheckpointer.AVERAGE` it is resumed exactly.
-
-    Args:
-        model: in training, perhaps wrapped for several processes; the attribute of this name is a
-            copy that holds the average.
-        decay: share of the average that a step leaves, below 1. The first steps leave less, or the
-            average would long remember the start.
+    As a checkpointable of the name `ACNetCheckpointer.AVERAGE` it is resumed exactly. Its `model`
+    is a copy that holds the average. A step leaves a share of it, `decay`, and the first steps
+    leave less, or the average would long remember the start.
     """
 
     def __init__(self, model: torch.nn.Module, *, decay: float):
@@ -128,11 +124,9 @@ class BestCheckpoint:
     """Keeps the checkpoint that scored best as `model_best.pth`, with the score inside the file.
 
     Args:
-        trainer: whose model and state are saved.
-        output_dir: of the run.
+        trainer: whose model, unless another `model` is evaluated, and whose state are saved.
         metric: a name in the flat results, such as "bbox/AP50"; higher is better.
-        resume: whether a `model_best.pth` that is there belongs to this run.
-        model: which is evaluated, and is saved in the place of the trainer's.
+        resume: whether a `model_best.pth` in the run's folder belongs to this run.
     """
 
     def __init__(
@@ -182,9 +176,7 @@ class Report(HookBase):
     Args:
         evaluate: gives nested results in the first process; called in all.
         eval_period: iterations between evaluations; 0 evaluates at the end only.
-        log_period: iterations between rows.
-        writers: of the first process; empty in the others.
-        best: keeps the best weights in the first process; None in the others.
+        writers, best: of the first process.
         last_reported: iteration of the last report that was written in full, or -1.
     """
 

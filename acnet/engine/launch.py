@@ -37,9 +37,7 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
     Under torchrun its environment decides the ranks. Otherwise `args.num_gpus` processes are
     started on each of `args.num_machines` machines; on a machine without a GPU they share the CPU.
 
-    Args:
-        main: takes `args`; importable, since new processes import it.
-        args: of detectron2's argument parser.
+    New processes import the function, and call it with `args`.
 
     Raises:
         SystemExit: with 2 after a UserError, whose message is printed without a traceback, and
@@ -152,10 +150,7 @@ def synchronize_batch_norm(model: nn.Module, *, device: torch.device) -> nn.Modu
 def wrap_for_processes(model: nn.Module, *, device: torch.device, ddp: Any) -> nn.Module:
     """Wrap a model so that its gradients are averaged over all processes, if there are several.
 
-    Args:
-        model: on its device.
-        device: of the model.
-        ddp: keyword arguments of DistributedDataParallel, and `fp16_compression`.
+    `ddp` holds keyword arguments of DistributedDataParallel, and `fp16_compression`.
 
     Raises:
         UserError: a CPU model in processes that were connected for GPUs.

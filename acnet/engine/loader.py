@@ -73,11 +73,8 @@ class BatchStream:
     one epoch); inside a window images of one group come together, at most one batch in it for each
     further group is mixed, and the batches are shuffled. Each window still holds the same images.
 
-    Args:
-        size: N, number of images, at least 1.
-        batch_size: B, at least 1.
-        seed: non-negative.
-        groups: one small integer per image (0: wide, 1: tall, say), or None for no grouping.
+    N = `size` and B = `batch_size` are at least 1, the seed is non-negative, and `groups` are one
+    small integer per image (0: wide, 1: tall, say).
     """
 
     def __init__(

@@ -42,11 +42,7 @@ class MetricsFile(EventWriter):
     detectron2's JSONWriter starts a resumed run by forgetting what it wrote, gives late scalars
     rows of their own, and writes NaN, which is not JSON. Here each `write` adds exactly one row,
     under the storage's iteration; smoothed scalars are medians of 20 iterations, as there, and a
-    scalar that is not finite is left out.
-
-    Args:
-        path: the file; new rows are appended.
-        last_iteration: of the last row in the file, or -1.
+    scalar that is not finite is left out. `last_iteration` is that of the file's last row, or -1.
     """
 
     def __init__(self, path: str | os.PathLike, *, last_iteration: int = -1):

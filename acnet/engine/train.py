@@ -40,11 +40,10 @@ logger = logging.getLogger(__name__)
 def default_train(cfg: DictConfig, args: Namespace) -> None:
     """Train, evaluate and save as the config says, from the start or from the last checkpoint.
 
-    Args:
-        cfg: `model`, `dataloader`, `optimizer`, `lr_multiplier` and `train`, as in detectron2's
-            LazyConfig training; see `projects/ACNet/configs/common/train.py`.
-        args: of the command line; `resume` goes on from the last checkpoint in
-            `train.output_dir`, if there is one, exactly as if the run had not been interrupted.
+    The config has `model`, `dataloader`, `optimizer`, `lr_multiplier` and `train`, as in
+    detectron2's LazyConfig training; see `projects/ACNet/configs/common/train.py`. `args.resume`
+    goes on from the last checkpoint in `train.output_dir`, if there is one, exactly as if the run
+    had not been interrupted.
     """
     complete_train(cfg)
     trainer = build_trainer(cfg, build_model(cfg))
@@ -176,13 +175,8 @@ def build_report(
 ) -> Report:
     """Build the hook that evaluates and writes, over metrics that end where the training starts.
 
-    Args:
-        cfg: the run's config.
-        trainer: with its checkpoint loaded.
-        model: which to evaluate.
-        max_iter: of the run.
-        resume: whether the best checkpoint in the output folder belongs to this run.
-        stop: is asked before each batch of an evaluation.
+    The trainer has its checkpoint loaded, `model` is the one to evaluate, `resume` says whether the
+    best checkpoint in the output folder belongs to this run, and `stop` is asked before each batch.
     """
     writers, best, last_reported = [], None, -1
     if comm.is_main_process():

@@ -79,12 +79,9 @@ ENGINES = {
 def choose_engine(name: str, weights: str | os.PathLike) -> str:
     """Find the engine for a weights file.
 
-    Args:
-        name: one of `ENGINES`, or "auto".
-        weights: the file.
-
     Raises:
-        UserError: the name is unknown, the engine does not run such files, or is not installed.
+        UserError: the name is neither in `ENGINES` nor "auto", or the engine does not run such
+            files, or is not installed.
 
     Example:
         choose_engine("auto", "model.onnx")  # "onnxruntime"

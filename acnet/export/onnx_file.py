@@ -54,7 +54,7 @@ def export_model(
     Args:
         cfg: of the training, or of a bundle.
         weights: checkpoint or bundle.
-        output: the file; it is there whole or not at all.
+        output: is there whole or not at all.
         tile_px: side of the square tiles that it takes.
         batch: tiles that go through at once; 0 for any number.
         name: of weights and config, for people.
