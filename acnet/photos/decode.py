@@ -65,23 +65,31 @@ def decode_jpeg(content: bytes) -> np.ndarray | None:
         return None  # Pillow tells what is broken from what is only unusual
 
 
-def decode_damaged_jpeg(content: bytes) -> DecodedJpeg | None:
+def decode_damaged_jpeg(content: bytes, mode: str) -> DecodedJpeg | None:
     """Decode also what lacks its end marker, or has one too early; None where it is worse.
 
     A file without the marker whose pixels end early as well is none of these: it was cut short.
+    `mode` is Pillow's.
     """
     try:
-        return DecodedJpeg(simplejpeg.decode_jpeg(content, "BGR", strict=True))
+        return DecodedJpeg(_decode(content, mode))
     except ValueError as error:
         fault = str(error)
-    if not content.rstrip(b"\x00").endswith(END):
-        closed = decode_jpeg(content + END)
-        return None if closed is None else DecodedJpeg(closed, WITHOUT_END)
     try:
-        image_bgr = simplejpeg.decode_jpeg(content, "BGR", strict=False)
+        if not content.rstrip(b"\x00").endswith(END):
+            return DecodedJpeg(_decode(content + END, mode), WITHOUT_END)
+        image_bgr = _decode(content, mode, strict=False)
     except ValueError:
         return None
     return DecodedJpeg(image_bgr, "" if HARMLESS in fault else CUT)
+
+
+def _decode(content: bytes, mode: str, *, strict: bool = True) -> np.ndarray:
+    if mode != "CMYK":
+        return simplejpeg.decode_jpeg(content, "BGR", strict=strict)
+    ink = 255 - simplejpeg.decode_jpeg(content, "CMYK", strict=strict)  # stored inverted
+    rgb = Image.fromarray(ink, "CMYK").convert("RGB")
+    return cv2.cvtColor(np.asarray(rgb), cv2.COLOR_RGB2BGR)
 
 
 def count_scans(content: bytes) -> int:

@@ -13,6 +13,7 @@ import io
 import logging
 import math
 import os
+import re
 import struct
 import threading
 from collections.abc import Iterator
@@ -38,12 +39,13 @@ FORMATS = (
     *("JPEG", "MPO", "PNG", "TIFF", "WEBP", "BMP", "GIF", "HEIF", "AVIF", "JPEG2000", "PPM"),
 )
 HEIF_SUFFIXES = (".heic", ".heif", ".hif")
+HEIF_HEAD = re.compile(rb"....ftyp(hei|hev|mif1|msf1)", re.DOTALL)  # perhaps in a .jpg
 HEIF_REMEDY = "Install pillow-heif (`pip install pillow-heif`), or save the photo as JPEG."
 RAW_REMEDY = "Export the photo as JPEG or TIFF from the camera's program."
 TIFF_SUBFILE_TYPE, TIFF_REDUCED, TIFF_DNG_VERSION = 254, 1, 50706
 TIFF_FRAMES = 16  # of which the first must be the largest
 SIDEWAYS = (5, 6, 7, 8)
-# What libjpeg-turbo decodes to the pixels that Pillow gives; CMYK is Pillow's to convert.
+# What libjpeg-turbo decodes to the pixels that detectron2 trains on.
 JPEG_FORMATS = ("JPEG", "MPO")
 JPEG_MODES = ("L", "RGB")
 PIXELS_PER_MEGAPIXEL = 1_000_000
@@ -144,7 +146,7 @@ def read_photo_file(
             if image.format in JPEG_FORMATS:
                 content = Path(path).read_bytes() if content is None else content
                 check_scans(path, content)
-                found = decode.decode_damaged_jpeg(content) if image.mode in JPEG_MODES else None
+                found = decode.decode_damaged_jpeg(content, image.mode)
                 if found is not None:
                     upright_bgr = turned(found.image_bgr, orientation(image))
                     return PhotoFile(upright_bgr, found.warning, profile)
@@ -254,9 +256,9 @@ def open_image(path: str | os.PathLike, content: bytes | None = None) -> Iterato
         raise
     # Pillow's decoders report broken content by any of these, see its docs on Image.open.
     except (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error) as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(path, content, error) from error
     except Image.DecompressionBombError as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(path, content, error) from error
 
 
 def _check_not_raw(path: str | os.PathLike, image: Image.Image) -> None:
@@ -287,9 +289,12 @@ def _begins_with_preview(image: Image.Image) -> bool:
     return max(sizes, key=math.prod) != first
 
 
-def _unreadable(path: str | os.PathLike, error: Exception) -> UnreadableFileError:
+def _unreadable(
+    path: str | os.PathLike, content: bytes | None, error: Exception
+) -> UnreadableFileError:
     suffix, remedy = Path(path).suffix.lower(), "Replace the file by an intact copy."
-    if suffix in HEIF_SUFFIXES and not register_plugins():
+    is_heif = suffix in HEIF_SUFFIXES or HEIF_HEAD.match(_head(path, content))
+    if is_heif and not register_plugins():
         remedy = HEIF_REMEDY
     elif suffix in RAW_SUFFIXES:
         remedy = RAW_REMEDY
@@ -297,10 +302,19 @@ def _unreadable(path: str | os.PathLike, error: Exception) -> UnreadableFileErro
         remedy = "Make the picture smaller."
     elif isinstance(error, Image.UnidentifiedImageError):
         remedy = f"Replace it by an intact {', '.join(FORMATS[:-1])} or {FORMATS[-1]} copy."
+    reason = "it is no such picture" if isinstance(error, Image.UnidentifiedImageError) else error
     return UnreadableFileError(
         f"A picture must decode whole, since its boxes refer to all of it. "
-        f"Received {Path(path)}: {error}. {remedy}"
+        f"Received {Path(path)}: {reason}. {remedy}"
     )
+
+
+def _head(path: str | os.PathLike, content: bytes | None) -> bytes:
+    if content is not None:
+        return content[:12]
+    with contextlib.suppress(OSError), Path(path).open("rb") as file:
+        return file.read(12)
+    return b""
 
 
 @functools.cache

@@ -188,9 +188,10 @@ def test_more_than_pillow_deems_safe_can_be_read(tmp_path, monkeypatch):
 
 def test_without_the_plugin_heic_names_it(tmp_path, monkeypatch):
     monkeypatch.setattr(read, "register_plugins", _not_installed)
-    (tmp_path / "photo.heic").write_bytes(b"\x00\x00\x00\x18ftypheic" + bytes(40))
-    with pytest.raises(UnreadableFileError, match="pip install pillow-heif"):
-        read_size(tmp_path / "photo.heic")
+    for name in ("photo.heic", "photo.jpg"):
+        (tmp_path / name).write_bytes(b"\x00\x00\x00\x18ftypheic" + bytes(40))
+        with pytest.raises(UnreadableFileError, match="pip install pillow-heif"):
+            read_size(tmp_path / name)
 
 
 def _not_installed() -> bool:

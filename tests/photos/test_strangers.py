@@ -201,10 +201,10 @@ def png_header(width: int, height: int) -> bytes:
     )
 
 
-def jpeg(**options) -> bytes:
+def jpeg(mode: str = "RGB", **options) -> bytes:
     content = io.BytesIO()
     pixels = np.random.default_rng(0).integers(0, 256, (96, 64, 3), np.uint8)
-    Image.fromarray(pixels).save(content, "JPEG", **options)
+    Image.fromarray(pixels).convert(mode).save(content, "JPEG", **options)
     return content.getvalue()
 
 
@@ -266,6 +266,13 @@ def test_what_a_jpeg_lacks_is_told(photos, out, change, warning):
     assert run(photos, out)[0].results[3].warning == warning  # also when it is done already
     assert (out / "warnings.csv").exists() == bool(warning)
     assert warning in (out / "index.html").read_text()
+    for mode in ("L", "CMYK"):
+        whole = jpeg(mode=mode, quality=90)
+        photo = read_photo_file("a.jpg", change(whole))
+        assert photo.warning == warning
+        if warning != CUT:  # the pixels that Pillow gives
+            expected = np.asarray(Image.open(io.BytesIO(whole)).convert("RGB"))[:, :, ::-1]
+            np.testing.assert_array_equal(photo.image_bgr, expected)
 
 
 NAMES = [
