@@ -1,5 +1,6 @@
 """Small COCO files and columns for tests, written by hand."""
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -126,3 +127,24 @@ def detections_of(photo: Sequence[int], scores: Sequence[float], boxes=None) -> 
         boxes_xywh=np.zeros((rows, 4)) if boxes is None else boxes,
         scores=np.asarray(scores, dtype=np.float64),
     )
+
+
+def repeat_photos(
+    truth: GroundTruth, detections: Detections, weights: np.ndarray
+) -> tuple[GroundTruth, Detections]:
+    """Write out photos as often as their weights say, the copies beside each other."""
+    copies = np.repeat(np.arange(truth.num_photos), weights)
+
+    def repeated(columns: GroundTruth | Detections, *names: str) -> dict[str, np.ndarray]:
+        rows = [np.flatnonzero(columns.photo == photo) for photo in copies]
+        photo = np.repeat(np.arange(len(copies), dtype=np.int32), [len(one) for one in rows])
+        return {"photo": photo, **{n: getattr(columns, n)[np.concatenate(rows)] for n in names}}
+
+    truth_again = dataclasses.replace(
+        truth,
+        image_ids=np.arange(len(copies)),
+        file_names=tuple(map(str, range(len(copies)))),
+        image_hw=truth.image_hw[copies],
+        **repeated(truth, "classes", "boxes_xywh", "areas", "crowd", "difficult"),
+    )
+    return truth_again, sort_detections(**repeated(detections, "classes", "boxes_xywh", "scores"))

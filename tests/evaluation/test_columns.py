@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from acnet.evaluation import lesion_ranges, sort_detections, xywh_to_xyxy, xyxy_to_xywh
+from acnet.evaluation import lesion_ranges, sort_detections, xyxy_to_xywh
 
 
 def test_detections_are_sorted_by_photo_then_score_and_ties_stay():
@@ -16,13 +16,8 @@ def test_detections_are_sorted_by_photo_then_score_and_ties_stay():
     assert detections.photo.tolist() == [0, 0, 0, 1]
     assert detections.classes.tolist() == [3, 1, 2, 0]
     assert detections.boxes_xyxy[0].tolist() == [12, 13, 12 + 14, 13 + 15]
+    assert xyxy_to_xywh(detections.boxes_xyxy).tolist() == detections.boxes_xywh.tolist()
     assert detections.counts(3, score_threshold=0.6).tolist() == [1, 1, 0]
-
-
-def test_boxes_there_and_back():
-    boxes = np.array([[1.0, 2.0, 4.0, 8.0]])
-    assert xyxy_to_xywh(boxes).tolist() == [[1, 2, 3, 6]]
-    assert xywh_to_xyxy(xyxy_to_xywh(boxes)).tolist() == boxes.tolist()
 
 
 def test_lesion_ranges_leave_no_gap():

@@ -1,5 +1,7 @@
 """FROC: by hand, against a slow reference, and where a careless one errs."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -88,29 +90,28 @@ def test_crowds_excuse():
 def slow_reference(content: dict, results: list[dict], threshold: float, radius: float | None):
     """Count hits and false positives at one threshold, pair by pair, by the centre rule."""
     hits = false = 0
-    for image in content["images"]:
-        for category in content["categories"]:
-            mine = {"image_id": image["id"], "category_id": category["id"]}
-            lesions = [a["bbox"] for a in content["annotations"] if mine.items() <= a.items()]
-            found = [r for r in results if mine.items() <= r.items() and r["score"] >= threshold]
-            taken = set()
-            for row in sorted(found, key=lambda row: -row["score"]):
-                near = {}
-                for index, lesion in enumerate(lesions):
-                    dx, dy = (
-                        row["bbox"][i] + row["bbox"][i + 2] / 2 - lesion[i] - lesion[i + 2] / 2
-                        for i in (0, 1)
-                    )
-                    inside = abs(dx) <= lesion[2] / 2 and abs(dy) <= lesion[3] / 2
-                    distance = (dx**2 + dy**2) ** 0.5
-                    if inside if radius is None else distance <= radius:
-                        near[index] = distance
-                free = [index for index in near if index not in taken]
-                if free:
-                    taken.add(min(free, key=lambda index: near[index]))
-                    hits += 1
-                elif not near:
-                    false += 1
+    for image, category in itertools.product(content["images"], content["categories"]):
+        mine = {"image_id": image["id"], "category_id": category["id"]}
+        lesions = [a["bbox"] for a in content["annotations"] if mine.items() <= a.items()]
+        found = [r for r in results if mine.items() <= r.items() and r["score"] >= threshold]
+        taken = set()
+        for row in sorted(found, key=lambda row: -row["score"]):
+            near = {}
+            for index, lesion in enumerate(lesions):
+                dx, dy = (
+                    row["bbox"][i] + row["bbox"][i + 2] / 2 - lesion[i] - lesion[i + 2] / 2
+                    for i in (0, 1)
+                )
+                inside = abs(dx) <= lesion[2] / 2 and abs(dy) <= lesion[3] / 2
+                distance = (dx**2 + dy**2) ** 0.5
+                if inside if radius is None else distance <= radius:
+                    near[index] = distance
+            free = [index for index in near if index not in taken]
+            if free:
+                taken.add(min(free, key=lambda index: near[index]))
+                hits += 1
+            elif not near:
+                false += 1
     return false / len(content["images"]), hits / len(content["annotations"])
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from acnet.errors import UserError
-from acnet.evaluation import COCO_IOUS, COCO_RANGES, DEFAULT_RANGES, Matches, lesion_ranges
+from acnet.evaluation import COCO_IOUS, COCO_RANGES, DEFAULT_RANGES, Matches
 from tests.evaluation.coco_content import content_of, match_rows, row_of
 from tests.evaluation.random_sets import random_set, run_pycocotools
 
@@ -92,26 +92,6 @@ def test_a_crowd_excuses_any_number_of_detections_and_yields_to_a_lesion():
     assert matches.ignored().tolist() == [False, True, True]
     assert matches.num_gt[0, 0, 0] == 1
     assert matches.best_gt.tolist() == [1, -1, -1]  # crowds are no boxes there
-
-
-def test_a_detection_of_another_size_counts_only_with_its_lesion():
-    # A lesion of 20x20 is small; found by a box of 20x35, whose IoU is 20 / 35, and a false one.
-    matches = make_matches([[0, 0, 20, 20]], [([0, 0, 20, 35], 0.9), ([300, 300, 40, 40], 0.8)])
-    assert matches.matched(suffix="s").tolist() == [True, False]
-    assert matches.ignored(suffix="s").tolist() == [False, True]  # 40x40 is medium
-    assert matches.matched(suffix="m").tolist() == [True, False]
-    assert matches.ignored(suffix="m").tolist() == [True, False]
-
-
-def test_each_lesion_is_in_one_lesion_bin():
-    sizes = [1, 15.99, 16, 31, 32, 64, 200]
-    matches = make_matches([[0, 0, size, size] for size in sizes], [])
-    suffixes = [size.suffix for size in matches.size_ranges]
-    counts = dict(zip(suffixes, matches.num_gt[0, 0].tolist(), strict=True))
-    assert [counts[size.suffix] for size in lesion_ranges()] == [2, 2, 1, 1, 1]
-    assert counts["s"] == 5  # 32x32 is small and medium, as COCO has it
-    assert counts["m"] == 2
-    assert counts[""] == 7
 
 
 def test_beyond_the_last_cap_nothing_is_matched():

@@ -8,17 +8,18 @@ from acnet.evaluation import (
     DEFAULT_RANGES,
     PrecisionCurves,
     average_precision,
+    match,
     precision_recall,
 )
-from tests.evaluation.coco_content import content_of, match_rows, row_of
+from tests.evaluation.coco_content import content_of, match_rows, repeat_photos, row_of
 from tests.evaluation.random_sets import random_set, run_pycocotools
 
 CAPS = [3, 100, 1000]
 
 
-def numbers_of(content: dict, rows: list[dict], **options) -> dict[str, float]:
+def numbers_of(content: dict, rows: list[dict]) -> dict[str, float]:
     """Match at two caps and return all numbers."""
-    return average_precision(match_rows(content, rows, max_detections=[100, 1000]), **options)
+    return average_precision(match_rows(content, rows, max_detections=[100, 1000]))
 
 
 def rows_of(*scored: tuple[list[float], float]) -> list[dict]:
@@ -159,24 +160,13 @@ def test_weights_are_repeated_photos(seed):
     for place, row in enumerate(results):  # ties within a photo would come in another order
         row["score"] += 1e-6 * place
     weights = np.random.default_rng(seed).integers(0, 4, 6)
-    image_ids = sorted(image["id"] for image in content["images"])
-    repeated = {**content, "images": [], "annotations": []}
-    repeated_results = []
-    for image_id, weight in zip(image_ids, weights.tolist(), strict=True):
-        for _ in range(weight):  # neighbouring ids, so that ties are decided alike
-            new = {"image_id": len(repeated["images"]) + 1}
-            repeated["images"].append(
-                {"id": new["image_id"], "file_name": f"{new}", "width": 640, "height": 480}
-            )
-            repeated_results += [r | new for r in results if r["image_id"] == image_id]
-            for annotation in content["annotations"]:
-                if annotation["image_id"] == image_id:
-                    ids = {"id": len(repeated["annotations"]) + 1}
-                    repeated["annotations"].append(annotation | new | ids)
-    weighted = numbers_of(content, results, photo_weights=weights)
-    expected = numbers_of(repeated, repeated_results)
+    matches = match_rows(content, results)
+    repeated = match(*repeat_photos(matches.ground_truth, matches.detections, weights))
+    expected = average_precision(repeated)
     assert len(expected) > 20
-    assert weighted == pytest.approx(expected, abs=1e-9, rel=0)
+    assert average_precision(matches, photo_weights=weights) == pytest.approx(
+        expected, abs=1e-9, rel=0
+    )
 
 
 def test_curves_are_those_of_the_numbers():

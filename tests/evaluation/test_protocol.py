@@ -8,12 +8,11 @@ import pytest
 
 import acnet
 from acnet.errors import UserError
-from acnet.evaluation.columns import Detections, GroundTruth
 from acnet.evaluation.count_fit import fit_count_model
 from acnet.evaluation.printed_tables import result_text
 from acnet.evaluation.protocol import Headline, evaluate, match_once
 from acnet.evaluation.result import EvaluationOptions
-from tests.evaluation.coco_content import detections_of, truth_of
+from tests.evaluation.coco_content import detections_of, repeat_photos, truth_of
 from tests.evaluation.count_models import count_model
 from tests.evaluation.simulated import simulate
 
@@ -107,21 +106,6 @@ def test_metrics_are_the_numbers_of_the_parts():
         assert row.matched + row.missed == row.lesions
     for metric in result.metrics:
         assert metric.low <= metric.high
-
-
-def repeat_photos(truth: GroundTruth, detections: Detections, weights) -> tuple:
-    """Write out photos as often as their weights say."""
-    copies = np.repeat(np.arange(truth.num_photos), weights)
-    true_rows = [np.flatnonzero(truth.photo == photo) for photo in copies]
-    found_rows = [np.flatnonzero(detections.photo == photo) for photo in copies]
-    true, found = np.concatenate(true_rows), np.concatenate(found_rows)
-    repeated = truth_of(
-        np.repeat(np.arange(len(copies)), [len(rows) for rows in true_rows]),
-        truth.boxes_xywh[true],
-        len(copies),
-    )
-    photo = np.repeat(np.arange(len(copies)), [len(rows) for rows in found_rows])
-    return repeated, detections_of(photo, detections.scores[found], detections.boxes_xywh[found])
 
 
 @pytest.mark.parametrize("seed", range(3))

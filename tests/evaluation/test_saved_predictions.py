@@ -55,14 +55,8 @@ def test_without_images_json_ids_are_the_ground_truths_and_photos_beyond_it_are_
     ("true", "predicted", "first"),
     [
         ("a.jpg b.jpg", "b.jpg a.jpg", 1),  # the same ids mean other photos
-        ("photos/a.jpg", "a.jpg", 0),
+        ("train\\A.JPG", "a.jpg", 0),  # in any spelling, see tests/test_file_names.py
         ("a.jpg", "photos/a.jpg", 0),
-        ("x/y/a.jpg", "y/a.jpg", 0),
-        ("train\\a.jpg", "a.jpg", 0),
-        ("A.JPG", "a.jpg", 0),
-        ("Foto%2B1.jpg", "Foto+1.jpg", 0),
-        ("M\u00fcller.jpg", "Mu\u0308ller.jpg", 0),
-        ("https://host/files/a.jpg", "photos/a.jpg", 0),
         ("x/1/a.jpg x/2/a.jpg", "2/a.jpg 1/a.jpg", 1),
         ("a.jpg", "a.jpg b/a.jpg", 0),  # an exact name wins over an end
     ],
