@@ -21,7 +21,8 @@ from acnet.files import atomic_write, write_json, write_text
 from acnet.photos.draw import contact_sheet, save_picture
 from acnet.photos.page import Picture, Section, write_page
 from acnet.photos.read import read_photo
-from acnet.visualization.lesion_visualizer import draw_comparison, instances_of
+from acnet.photos.results import arrays_of
+from acnet.visualization.lesion_visualizer import draw_comparison
 
 SCORE_THRESHOLD = 0.5
 AP_NAMES = {
@@ -184,12 +185,10 @@ def _draw_comparisons(folders: Folders) -> list[str]:
         ]
         lesions[Path(image["file_name"]).stem] = len(boxes)
         rows = [row for row in predicted if row["image_id"] == image["id"]]
+        boxes_xyxy, scores, _ = arrays_of(rows)
         photo_bgr = read_photo(folders.photo(image["file_name"]))
         pictures[Path(image["file_name"]).stem] = draw_comparison(
-            photo_bgr[:, :, ::-1],
-            instances_of(rows, photo_bgr.shape[:2]),
-            _xyxy(boxes),
-            score_threshold=SCORE_THRESHOLD,
+            photo_bgr[:, :, ::-1], boxes_xyxy[scores >= SCORE_THRESHOLD], _xyxy(boxes)
         )
     pictures = dict(sorted(pictures.items(), key=lambda item: -lesions[item[0]]))
     for stem, picture in pictures.items():

@@ -3,17 +3,13 @@
 Shape shorthand: (H, W, 3) is an RGB picture in uint8.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-import torch
-from detectron2.structures import Boxes, Instances
 from detectron2.utils.visualizer import Visualizer
 from matplotlib.patheffects import Normal, Stroke
 
 from acnet.photos.draw import PREDICTION_COLOR, enlarge_small
-from acnet.photos.results import arrays_of
 
 GROUND_TRUTH_COLOR = (0.97, 0.0, 0.72)  # not in skin either, and darker than the palest
 
@@ -112,54 +108,18 @@ def draw_boxes(
     return painter.picture()
 
 
-def draw_predictions(
-    photo_rgb: np.ndarray,
-    instances: Instances,
-    *,
-    score_threshold: float = 0.5,
-    labels: str = "auto",
-    class_names: list[str] | None = None,
-    ground_truth_xyxy: np.ndarray | None = None,
-) -> np.ndarray:
-    """Draw the detections on the photo, and the ground truth under them where it is known.
-
-    They are boxes in the photo's pixels with `scores` and `pred_classes`, on the CPU; those with at
-    least `score_threshold` are drawn. The other options are those of `draw_boxes`.
-    """
-    kept = above_threshold(instances, score_threshold)
-    return draw_boxes(
-        photo_rgb,
-        kept.pred_boxes.tensor.numpy(),
-        kept.scores.numpy(),
-        kept.pred_classes.numpy(),
-        labels=labels,
-        class_names=class_names,
-        ground_truth_xyxy=ground_truth_xyxy,
-    )
-
-
 def draw_comparison(
-    photo_rgb: np.ndarray,
-    instances: Instances,
-    ground_truth_xyxy: np.ndarray,
-    *,
-    score_threshold: float = 0.5,
+    photo_rgb: np.ndarray, boxes_xyxy: np.ndarray, ground_truth_xyxy: np.ndarray
 ) -> np.ndarray:
     """Put the photo with its ground truth (left) beside the photo with its detections (right).
 
-    The arguments are those of `draw_predictions`; a white bar separates the halves.
+    Both are (N, 4) boxes in the photo's pixels; a white bar separates the halves.
     """
-    left = BoxPainter(photo_rgb)
+    left, right = BoxPainter(photo_rgb), BoxPainter(photo_rgb)
     left.paint(ground_truth_xyxy, color=GROUND_TRUTH_COLOR)
-    right = draw_predictions(photo_rgb, instances, score_threshold=score_threshold, labels="never")
-    bar = np.full((len(right), 8, 3), 255, np.uint8)
-    return np.concatenate([left.picture(), bar, right], axis=1)
-
-
-def above_threshold(instances: Instances, score_threshold: float) -> Instances:
-    """Return the detections whose score is at least the threshold, best first."""
-    kept = instances[instances.scores >= score_threshold]
-    return kept[kept.scores.argsort(descending=True, stable=True)]
+    right.paint(boxes_xyxy, color=PREDICTION_COLOR)
+    bar = np.full((right.output.height, 8, 3), 255, np.uint8)
+    return np.concatenate([left.picture(), bar, right.picture()], axis=1)
 
 
 def _texts(scores: list[float], classes: list[int], class_names: Sequence[str] | None) -> list[str]:
@@ -167,13 +127,3 @@ def _texts(scores: list[float], classes: list[int], class_names: Sequence[str] |
     if class_names is None or len(class_names) == 1:
         return numbers
     return [f"{class_names[index]} {one}" for index, one in zip(classes, numbers, strict=True)]
-
-
-def instances_of(rows: Sequence[Mapping[str, Any]], image_hw: tuple[int, int]) -> Instances:
-    """Return one photo's COCO results, with category_id, bbox and score, as detectron2 has them."""
-    boxes_xyxy, scores, classes = arrays_of(rows)
-    instances = Instances(image_hw)
-    instances.pred_boxes = Boxes(torch.from_numpy(boxes_xyxy))
-    instances.scores = torch.from_numpy(scores)
-    instances.pred_classes = torch.from_numpy(classes)
-    return instances

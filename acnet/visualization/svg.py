@@ -19,6 +19,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from acnet.errors import UserError
+from acnet.photos.draw import box_path
 from acnet.photos.read import read_bgr
 from acnet.templates import DARK, LIGHT, variables, with_variables
 
@@ -115,12 +116,6 @@ def photo_svg(
         '<svg class="photo{}" viewBox="0 0 {} {}" preserveAspectRatio="xMinYMin" role="img" '
         'aria-label="{}">{}{}</svg>'
     ).format(" on-photo" if picture else "", width, height, alt, frame, Markup("").join(lines))
-
-
-def box_path(boxes_xyxy: np.ndarray) -> str:
-    """Write (N, 4) boxes as one SVG path of closed rectangles, to a tenth of a pixel."""
-    corners = np.asarray(boxes_xyxy, dtype=np.float64).round(1) + 0.0  # -0.0 becomes 0.0
-    return "".join(f"M{x0:g} {y0:g}H{x1:g}V{y1:g}H{x0:g}Z" for x0, y0, x1, y1 in corners)
 
 
 def photo_data_uri(photos_root: Path, file_name: str, image_hw: tuple[int, int]) -> str:

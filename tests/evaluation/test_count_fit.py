@@ -26,35 +26,26 @@ def errors_at(threshold: float, true_counts, photo, scores) -> int:
     return sum(abs(a - b) for a, b in zip(counts, true_counts, strict=True))
 
 
-def test_threshold_by_hand():
-    # Photo 0 has 2 lesions, photo 1 has 1. Going down the scores the sum of errors is
-    # 3, 2 (0.9 in photo 0), 1 (0.8 in 1), 2 (0.6 in 1, one too many), 1 (0.3 in 0), 2 (0.1 in 0).
-    # The smallest, 1, is between 0.8 and 0.6 and between 0.3 and 0.1: gaps of 0.2 each, in
-    # floating point 0.2 and 0.19999...; the upper one is the wider.
-    threshold = fit_threshold(
-        np.array([2, 1]), np.array([0, 1, 1, 0, 0]), np.array([0.9, 0.8, 0.6, 0.3, 0.1])
-    )
-    assert threshold == pytest.approx(0.7)
+HIGH = float(np.nextafter(0.5, 1))
 
 
-def test_of_several_best_gaps_the_widest_is_taken_and_of_equal_ones_the_highest():
-    true, photo = np.array([2, 1]), np.array([0, 1, 1, 0, 0])
-    wide_below = np.array([0.9, 0.8, 0.7, 0.5, 0.1])
-    assert fit_threshold(true, photo, wide_below) == pytest.approx(0.3)
-    equal = np.array([1.0, 0.75, 0.5, 0.375, 0.125])  # gaps of 0.25 exactly
-    assert fit_threshold(true, photo, equal) == 0.625
-
-
-def test_too_few_detections_all_count_and_photos_without_lesions_count_none():
-    photo, scores = np.array([0, 0]), np.array([0.7, 0.2])
-    assert fit_threshold(np.array([9]), photo, scores) == 0.2
-    none = fit_threshold(np.array([0]), photo, scores)
-    assert 0.7 < none < 0.7 + 1e-9
-
-
-def test_neighbouring_floats_are_told_apart():
-    high = np.nextafter(0.5, 1)
-    assert fit_threshold(np.array([1]), np.array([0, 0]), np.array([0.5, high])) == high
+@pytest.mark.parametrize(
+    ("true", "photo", "scores", "expected"),
+    [
+        # Photo 0 has 2 lesions, photo 1 has 1. Going down the scores the sum of errors is 3, 2 (0.9
+        # in photo 0), 1 (0.8 in 1), 2 (0.6 in 1, one too many), 1 (0.3 in 0), 2 (0.1 in 0). The
+        # smallest, 1, is between 0.8 and 0.6 and between 0.3 and 0.1: gaps of 0.2 each, in floating
+        # point 0.2 and 0.19999...; the upper one is the wider.
+        ([2, 1], [0, 1, 1, 0, 0], [0.9, 0.8, 0.6, 0.3, 0.1], 0.7),
+        ([2, 1], [0, 1, 1, 0, 0], [0.9, 0.8, 0.7, 0.5, 0.1], 0.3),  # the lower gap is wider
+        ([2, 1], [0, 1, 1, 0, 0], [1.0, 0.75, 0.5, 0.375, 0.125], 0.625),  # of equal ones the upper
+        ([9], [0, 0], [0.7, 0.2], 0.2),  # all of too few
+        ([0], [0, 0], [0.7, 0.2], float(np.nextafter(0.7, 1))),  # none
+        ([1], [0, 0], [0.5, HIGH], HIGH),
+    ],
+)
+def test_threshold_by_hand(true, photo, scores, expected):
+    assert fit_threshold(np.array(true), np.array(photo), np.array(scores)) == expected
 
 
 @given(

@@ -7,8 +7,6 @@ import json
 import cv2
 import numpy as np
 import pytest
-import torch
-from detectron2.structures import Boxes, Instances
 
 from acnet.evaluation.count_fit import fit_domain
 from acnet.evaluation.count_model import NUM_TRAITS, ScoreMap
@@ -24,7 +22,6 @@ from acnet.photos.results import (
     versions,
     write_results,
 )
-from acnet.visualization.lesion_visualizer import instances_of
 from tests.evaluation.count_models import count_model
 
 MODEL = count_model(quantile=2.0)
@@ -135,29 +132,16 @@ def read_csv(path) -> list[list[str]]:
         return list(csv.reader(file))
 
 
-def test_rows_and_instances_are_the_same_detections():
-    instances = Instances((5, 7))
-    instances.pred_boxes = Boxes(torch.tensor([[1.0, 2.0, 4.0, 7.0]]))
-    instances.scores = torch.tensor([0.5])
-    instances.pred_classes = torch.tensor([1])
-    arrays = (instances.pred_boxes.tensor, instances.scores, instances.pred_classes)
-    assert rows_of(*(one.numpy() for one in arrays)) == [ROW]
-    back = instances_of([ROW], (5, 7))
-    assert back.image_size == (5, 7)
-    assert back.pred_boxes.tensor.tolist() == [[1, 2, 4, 7]]
-    assert back.pred_classes.tolist() == [1]
-
-
-def test_no_detections_go_there_and_back():
+def test_rows_are_the_same_detections_as_arrays():
+    arrays = np.array([[1, 2, 4, 7]], np.float32), np.array([0.5]), np.array([1])
+    assert rows_of(*arrays) == [ROW]
+    boxes_xyxy, _, classes = arrays_of([ROW])
+    assert (boxes_xyxy.tolist(), classes.tolist()) == ([[1, 2, 4, 7]], [1])
     assert rows_of(*arrays_of([])) == []
-    assert len(instances_of([], (5, 7))) == 0
-
-
-def test_a_threshold_takes_the_same_detections_from_rows_and_instances():
-    # 0.7 in single precision is below 0.7.
-    score = torch.tensor([0.7]).item()
+    # A threshold takes the same ones: 0.7 in single precision is below 0.7.
+    score = float(np.float32(0.7))
     assert score < 0.7
-    assert not (instances_of([{**ROW, "score": score}], (5, 7)).scores >= 0.7).any()
+    assert not (arrays_of([{**ROW, "score": score}])[1] >= 0.7).any()
 
 
 def test_files_are_coco(tmp_path):

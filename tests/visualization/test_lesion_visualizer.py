@@ -2,16 +2,13 @@
 
 import numpy as np
 import pytest
-import torch
-from detectron2.structures import Boxes, Instances
 
 from acnet.photos.draw import PREDICTION_COLOR
 from acnet.visualization.lesion_visualizer import (
     GROUND_TRUTH_COLOR,
     BoxPainter,
-    above_threshold,
+    draw_boxes,
     draw_comparison,
-    draw_predictions,
 )
 
 GREY = 90
@@ -21,12 +18,11 @@ def photo(height: int, width: int) -> np.ndarray:
     return np.full((height, width, 3), GREY, np.uint8)
 
 
-def detections(boxes_xyxy, scores) -> Instances:
-    instances = Instances((1000, 1000))
-    instances.pred_boxes = Boxes(torch.tensor(boxes_xyxy, dtype=torch.float32).reshape(-1, 4))
-    instances.scores = torch.tensor(scores, dtype=torch.float32)
-    instances.pred_classes = torch.zeros(len(scores), dtype=torch.int64)
-    return instances
+def drawn(boxes_xyxy, image_hw=(1000, 1000), labels="never", **options) -> np.ndarray:
+    """Draw detections with a score of 0.9 on a grey photo."""
+    boxes = np.array(boxes_xyxy, np.float32).reshape(-1, 4)
+    scores, classes = np.full(len(boxes), 0.9), np.zeros(len(boxes), np.int64)
+    return draw_boxes(photo(*image_hw), boxes, scores, classes, labels=labels, **options)
 
 
 def changed(picture: np.ndarray) -> np.ndarray:
@@ -41,85 +37,62 @@ def assert_line_of(picture: np.ndarray, color: tuple[float, float, float]) -> No
     assert strongest == pytest.approx(np.array(color) * 255, abs=60)  # antialiased
 
 
+ONE = [[300, 400, 500, 600]]
+
+
 def test_only_the_rim_of_a_box_changes():
     # One box of 200 px on a photo too large to be enlarged. Outside of it come its line of
     # 1000 * sqrt(2) / 900 = 1.57 px between two rims of 0.75 px, 3.07 px; antialiasing may touch
     # one pixel more.
-    picture = draw_predictions(
-        photo(1000, 1000), detections([[300, 400, 500, 600]], [0.9]), labels="never"
-    )
+    picture = drawn(ONE)
     rows, columns = np.nonzero(changed(picture))
     assert picture.shape == (1000, 1000, 3)
     assert (rows.min(), rows.max()) == pytest.approx((400, 600), abs=4.1)
     assert (columns.min(), columns.max()) == pytest.approx((300, 500), abs=4.1)
     assert not changed(picture)[402:598, 302:498].any()
     assert_line_of(picture, PREDICTION_COLOR)
-    assert not changed(draw_predictions(photo(1000, 1000), detections([], []))).any()
+    assert not changed(drawn([])).any()
 
 
 def test_small_photo_is_enlarged_and_its_boxes_with_it_and_small_boxes_stay_visible():
-    large = draw_predictions(
-        photo(3000, 4000), detections([[300, 400, 320, 420]], [0.9]), labels="never"
-    )
+    large = drawn([[300, 400, 320, 420]], (3000, 4000))
     assert large.shape == (3000, 4000, 3)
     assert changed(large).any()
     assert not changed(large)[402:418, 302:318].any()
-    picture = draw_predictions(
-        photo(320, 240), detections([[40, 80, 80, 120]], [0.9]), labels="never"
-    )
+    picture = drawn([[40, 80, 80, 120]], (320, 240))
     rows, columns = np.nonzero(changed(picture))
     assert picture.shape == (960, 720, 3)  # 960 / 320 = 3 times
     assert (rows.min(), rows.max()) == pytest.approx((240, 360), abs=3)
     assert (columns.min(), columns.max()) == pytest.approx((120, 240), abs=3)
 
 
-def test_the_threshold_is_inclusive_and_the_best_comes_first():
-    instances = detections([[100, 100, 200, 200], [600, 600, 700, 700]], [0.5, 0.49])
-    picture = draw_predictions(photo(1000, 1000), instances, labels="never")
-    assert changed(picture)[:400].any()
-    assert not changed(picture)[400:].any()
-    kept = above_threshold(detections([[0, 0, 1, 1]] * 4, [0.5, 0.9, 0.49, 0.5]), 0.5)
-    assert kept.scores.tolist() == pytest.approx([0.9, 0.5, 0.5])
-
-
 def test_labels_appear_only_where_boxes_are_few():
     # Above the box is nothing but its label.
-    one = detections([[300, 400, 500, 600]], [0.9])
-    many = detections([[300, 400, 500, 600]] * 21, [0.9] * 21)
     above = np.s_[370:395, 300:400]
-    assert changed(draw_predictions(photo(1000, 1000), one))[above].any()
-    assert not changed(draw_predictions(photo(1000, 1000), many))[above].any()
-    assert changed(draw_predictions(photo(1000, 1000), many, labels="always"))[above].any()
+    assert changed(drawn(ONE, labels="auto"))[above].any()
+    assert not changed(drawn(ONE * 21, labels="auto"))[above].any()
+    assert changed(drawn(ONE * 21, labels="always"))[above].any()
     # At the upper edge it goes below.
-    picture = draw_predictions(photo(1000, 1000), detections([[300, 0, 500, 200]], [0.9]))
-    assert changed(picture)[205:225, 300:400].any()
-
-
-def test_names_are_written_where_there_are_several_classes():
-    one = detections([[300, 400, 500, 600]], [0.9])
-    short = changed(draw_predictions(photo(1000, 1000), one, class_names=["acne"]))
-    long = changed(draw_predictions(photo(1000, 1000), one, class_names=["aeroplane", "bicycle"]))
+    assert changed(drawn([[300, 0, 500, 200]], labels="auto"))[205:225, 300:400].any()
+    # Names are written where there are several classes.
+    short = changed(drawn(ONE, labels="auto", class_names=["acne"]))
+    long = changed(drawn(ONE, labels="auto", class_names=["aeroplane", "bicycle"]))
     assert long[370:395].any(axis=0).sum() > 2 * short[370:395].any(axis=0).sum()
 
 
-def test_comparison_shows_ground_truth_left_and_predictions_right():
-    picture = draw_comparison(
-        photo(1000, 1000), detections([[300, 400, 500, 600]], [0.9]), [[700, 100, 800, 200]]
-    )
+def test_ground_truth_stands_left_of_the_predictions_or_lies_under_them():
+    picture = draw_comparison(photo(1000, 1000), np.array(ONE), np.array([[700, 100, 800, 200]]))
     left, bar, right = np.split(picture, [1000, 1008], axis=1)
     assert (bar == 255).all()
     assert changed(left)[100:200, 690:810].any()
     assert not changed(left)[300:].any()
     assert changed(right)[390:610, 290:510].any()
     assert not changed(right)[:300].any()
-    under = draw_predictions(
-        photo(1000, 1000), detections([], []), ground_truth_xyxy=[[300, 400, 500, 600]]
-    )
-    assert_line_of(under, GROUND_TRUTH_COLOR)
+    assert_line_of(drawn([], ground_truth_xyxy=np.array(ONE)), GROUND_TRUTH_COLOR)
 
 
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="Received 'some'"):
-        draw_predictions(photo(10, 10), detections([], []), labels="some")
+        drawn([], labels="some")
     with pytest.raises(ValueError, match="zip"):
         BoxPainter(photo(10, 10)).paint(np.zeros((1, 4)), color=PREDICTION_COLOR, labels=["a", "b"])
