@@ -1,9 +1,6 @@
 """Measure one trained row and write its record; a program of its own, so that its memory goes.
 
 `python -m projects.ACNet.tables.measure FOLDER JOBS` reads FOLDER/job.json, which the runner wrote.
-
-A row is measured by fewer numbers than `acnet evaluate` has, since each gets a bootstrap for every
-row, seed and set.
 """
 
 import hashlib
@@ -29,10 +26,9 @@ from acnet.engine.train import build_model
 from acnet.evaluation.bootstrap import bootstrap
 from acnet.evaluation.columns import Detections
 from acnet.evaluation.evaluator import RESULTS_NAME, RegisteredTruth, registered_truth
-from acnet.evaluation.froc_curve import FALSE_POSITIVES_PER_PHOTO, FrocCurve
-from acnet.evaluation.matching import Matches, match
-from acnet.evaluation.precision_curves import PrecisionCurves, average_precision
-from acnet.evaluation.protocol import rate_name
+from acnet.evaluation.matching import match
+from acnet.evaluation.precision_curves import average_precision
+from acnet.evaluation.protocol import FROC_RULES, Headline
 from acnet.evaluation.result_rows import detections_from_rows, read_json_rows
 from benchmarks.common import cpu_name
 from projects.ACNet.analyze_model import count_parts
@@ -50,24 +46,6 @@ DIGITS = 4  # of percentages and losses in a record
 CURVES = ("total_loss", "bbox/AP", "bbox/AP50", "bbox/AP50-VOC07")
 # What decides a training and its measurement.
 SOURCES = ("checkpoint", "data", "engine", "evaluation", "layers", "modeling")
-
-
-class TableNumbers:
-    """The numbers of one model on one set, in percent, for any weights of the photos."""
-
-    def __init__(self, matches: Matches):
-        self._precision = PrecisionCurves(matches, suffixes=("",), caps=(MAX_DETECTIONS,))
-        self._froc = FrocCurve(matches, rule="iou")
-
-    def __call__(self, photo_weights: np.ndarray) -> dict[str, float | None]:
-        """Compute the numbers; (P,) int64 tell how often each photo counts."""
-        values: dict[str, float | None] = dict(self._precision.average_precision(photo_weights))
-        froc = self._froc.froc(photo_weights)
-        if froc is not None:
-            for rate, value in zip(FALSE_POSITIVES_PER_PHOTO, froc.at_points, strict=True):
-                values[f"sensitivity@{rate_name(rate)}"] = 100.0 * value
-            values["FROC"] = 100.0 * froc.score
-        return values
 
 
 def main(folder: Path, jobs: int) -> None:
@@ -112,7 +90,13 @@ def _measure(
     if not is_of_training or not path.is_file():  # the training has just evaluated on the first set
         path = _predict(cfg, run, name)
     matches = match(truth.ground_truth, _read(path, truth), max_detections=[MAX_DETECTIONS])
-    numbers = TableNumbers(matches)
+    headline = Headline(matches, count_model=None, bins=10)
+
+    def numbers(photo_weights: np.ndarray) -> dict[str, float | None]:
+        of_rule = f" ({FROC_RULES['iou']})"  # records name that rule's numbers without it
+        values = headline(photo_weights).items()
+        return {key.removesuffix(of_rule): value for key, value in values if value is not None}
+
     photos = truth.ground_truth.num_photos
     resampled = bootstrap(
         numbers, list(RESAMPLED), photos, replicates=REPLICATES, seed=BOOTSTRAP_SEED
