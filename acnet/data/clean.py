@@ -41,12 +41,14 @@ def clean_boxes(
         dropped boxes: one each for the first of a kind, and one for the others together.
     """
     height, width = image_hw
-    clipped = np.clip(boxes_xyxy, 0.0, [width, height, width, height])
-    has_area = np.isfinite(boxes_xyxy).all(axis=1) & _is_extended(boxes_xyxy)
-    inside = has_area & _is_extended(clipped)
-    with np.errstate(invalid="ignore"):  # infinity minus itself, of boxes that are dropped anyway
-        changed = inside & (np.abs(clipped - boxes_xyxy) > ROUNDING_PX).any(axis=1)
-    places = {DEGENERATE: ~has_area, OUTSIDE: has_area & ~inside, CLIPPED: changed}
+    faults = faulty_boxes(boxes_xyxy, image_hw)
+    kept = ~np.any([faults[kind] for kind in UNUSABLE], axis=0)
+    outside = faults["box outside"]
+    places = {
+        DEGENERATE: ~kept & ~outside,
+        OUTSIDE: outside,
+        CLIPPED: faults["box partly outside"],
+    }
     found: list[tuple[int, Note]] = []
     for kind, is_kind in places.items():
         indices = np.flatnonzero(is_kind)
@@ -58,12 +60,33 @@ def clean_boxes(
             rest = Note(kind, file_name, f"{others} more boxes in {width}x{height}", others)
             found.append((len(boxes_xyxy), rest))
     found.sort(key=operator.itemgetter(0))
-    return clipped[inside], np.flatnonzero(inside), [note for _, note in found]
+    clipped = np.clip(boxes_xyxy[kept], 0.0, [width, height, width, height])
+    return clipped, np.flatnonzero(kept), [note for _, note in found]
 
 
-def _is_extended(boxes_xyxy: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore", over="ignore"):
-        return (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2] > ROUNDING_PX).all(axis=1)
+UNUSABLE = ("box not a number", "box inverted", "box without area", "box outside")
+
+
+def faulty_boxes(boxes_xyxy: np.ndarray, image_hw: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Return (N,) bool by the audit's kind of fault; no box is in two of them."""
+    finite = np.isfinite(boxes_xyxy).all(axis=1)
+    boxes = np.where(finite[:, None], boxes_xyxy, 0.0)
+    height, width = image_hw
+    with np.errstate(over="ignore"):  # corners of 1e308 lie far outside, and are found to
+        sides = boxes[:, 2:] - boxes[:, :2]
+    inverted = finite & (sides < 0).any(axis=1)
+    empty = finite & ~inverted & (sides <= ROUNDING_PX).any(axis=1)
+    proper = finite & ~inverted & ~empty
+    clipped = np.clip(boxes, 0.0, [width, height, width, height])
+    outside = proper & (clipped[:, 2:] - clipped[:, :2] <= ROUNDING_PX).any(axis=1)
+    leaving = (np.abs(boxes - clipped) > ROUNDING_PX).any(axis=1)
+    return {
+        "box not a number": ~finite,
+        "box inverted": inverted,
+        "box without area": empty,
+        "box outside": outside,
+        "box partly outside": proper & ~outside & leaving,
+    }
 
 
 # ACNE04 calls its one class "fore", for foreground; its stray other names are left out.

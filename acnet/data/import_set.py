@@ -91,7 +91,7 @@ def import_set(source: Source, layout: PreparedLayout, options: ImportOptions) -
     names = sorted({name for listed in members.values() for name in listed})
     work = functools.partial(read_photo, source=source)
     read = map_photos(work, names, workers=options.workers, description="reading photos")
-    notes = _portable([*source.notes, *(note for result in read for note in result.notes)], source)
+    notes = portable([*source.notes, *(note for result in read for note in result.notes)], source)
     write_text(layout.dropped, notes.text())
     if not options.skip_unreadable:
         check_readable(read, layout)
@@ -181,10 +181,10 @@ def _clean_all(
             notes.extend(found)
             if record is not None:
                 records[record.file_name] = record
-    return records, _portable(notes.items, source)
+    return records, portable(notes.items, source)
 
 
-def _portable(notes: Sequence[Note], source: Source) -> Notes:
+def portable(notes: Sequence[Note], source: Source) -> Notes:
     """Where a data set lies is nobody's business: file names stay, folders go."""
     prefixes = folder_prefixes(source)
     return Notes([replace(note, detail=without_folders(note.detail, prefixes)) for note in notes])

@@ -7,7 +7,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from acnet.data.import_set import ImportedSet, ImportOptions, import_set
 from acnet.data.prepared_set import PreparedLayout, file_state
+from acnet.data.readers.formats import open_source
 from acnet.data.records import ImageRecord, write_coco
 from acnet.data.toy.toy_photo import ToyOptions
 from acnet.files import write_json
@@ -118,6 +120,11 @@ def _record(image_root: Path, name: str) -> ImageRecord:
         boxes_xyxy=np.array([centre]),
         classes=np.zeros(1, np.int64),
     )
+
+
+def import_folder(src: Path, dst: Path, **options) -> ImportedSet:
+    """Import a set of any format, by the fields of `ImportOptions`."""
+    return import_set(open_source(src), PreparedLayout.of_folder(dst), ImportOptions(**options))
 
 
 def interrupt(*args, **kwargs):

@@ -18,7 +18,7 @@ from acnet.data.clean import (
     clean,
     clean_boxes,
 )
-from acnet.data.records import Annotated, Note, Notes, pick_flags
+from acnet.data.records import Annotated, Note, Notes
 from acnet.errors import UserError
 
 ACNE = ClassMap(("scar", "acne"), {"fore": 1, "scar": 0}, is_chosen=True)
@@ -209,10 +209,3 @@ def test_notes_are_counted_by_kind_with_their_numbers():
 def test_a_note_is_one_line_of_three_fields():
     notes = Notes([Note("a", "x\t\ny\ud800.jpg", "one\r\ntwo", 4), Note("b", "z.jpg")])
     assert notes.text() == "a\tx  y\\ud800.jpg\tone two (4 times)\nb\tz.jpg\t\n"
-
-
-def test_flags_of_some_objects():
-    flags = np.array([True, False, True])
-    assert pick_flags(flags, np.array([0, 1])).tolist() == [True, False]
-    assert pick_flags(flags, np.array([1])).shape == (0,)  # none is set: as if there were none
-    assert pick_flags(np.zeros(0, bool), np.array([5])).shape == (0,)

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from acnet.data.records import ImageRecord, TileRecord, coco_dict, read_photo_split, write_coco
+from acnet.data.records import ImageRecord, coco_dict, read_photo_split, write_coco
 from acnet.errors import UnreadableFileError
 
 
@@ -46,15 +46,6 @@ def test_by_hand():
     ]
     assert content["categories"] == [{"id": 1, "name": "acne"}]
     assert coco_dict([], ["acne"])["images"] == []
-
-
-def test_a_tile_tells_photo_and_offset():
-    tile = TileRecord(
-        **vars(photo("b_tile.jpg", (0, 0, 5, 5))), photo_file_name="b.jpg", offset_xy=(40, 30)
-    )
-    image = coco_dict([tile], ["acne"], photo_ids={"b.jpg": 2})["images"][0]
-    assert (image["photo_file_name"], image["photo_id"]) == ("b.jpg", 2)
-    assert image["offset_xy"] == [40, 30]
 
 
 def test_a_name_occurs_once():

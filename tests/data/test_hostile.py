@@ -11,11 +11,10 @@ import zlib
 import pytest
 
 from acnet.data.clean import MOST_LOST, SHOWN_BOXES
-from acnet.data.import_set import ImportOptions, import_set
-from acnet.data.prepared_set import PreparedLayout
 from acnet.data.readers.formats import open_source
 from acnet.data.readers.voc import read_voc_xml
 from acnet.errors import UnreadableFileError, UserError
+from tests.data.samples import import_folder
 from tests.data.small_sets import SETS, picture, voc, write, yolo, yolo_folders
 
 pytestmark = pytest.mark.usefixtures("_bounded")
@@ -50,11 +49,9 @@ def _bounded(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} <= {"secret.jpg", "src", "dst"}
 
 
-def run(tmp_path, *, skip=True, **roots):
-    """Imports `src` to `dst`, leaving unreadable files out."""
-    source = open_source(tmp_path / "src", **roots)
-    layout = PreparedLayout.of_folder(tmp_path / "dst")
-    return import_set(source, layout, ImportOptions(skip_unreadable=skip))
+def run(tmp_path, *, skip=True):
+    """Import `src` to `dst`, leaving unreadable files out."""
+    return import_folder(tmp_path / "src", tmp_path / "dst", skip_unreadable=skip)
 
 
 def kept(imported):
@@ -91,26 +88,22 @@ def test_one_bad_picture_is_skipped_and_counted(tmp_path, name, content):
         run(tmp_path, skip=False)
 
 
-@pytest.mark.parametrize("name", SETS)
-def test_a_picture_that_is_a_link_out_is_skipped_and_counted(tmp_path, name):
-    SETS[name](tmp_path / "src")
-    victim = sorted((tmp_path / "src").rglob("[abl]*.[jp][pn]g"))[0]
-    victim.unlink()
-    victim.symlink_to(tmp_path / "secret.jpg")
-    imported = run(tmp_path)
-    assert len(kept(imported)) == 3
-    assert "secret" in imported.layout.dropped.read_text()
-
-
-@pytest.mark.parametrize("name", ["voc", "acne04", "yolo", "yolo:folders"])
 @pytest.mark.parametrize("target", ["secret.jpg", "/etc/passwd", "circle"])
-def test_an_annotation_that_is_a_link_out_is_skipped_and_counted(tmp_path, name, target):
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        *((name, "[abl]*.[jp][pn]g") for name in SETS),
+        *(("voc", "*.xml"), ("acne04", "*.xml"), ("yolo", "a.txt"), ("yolo:folders", "a.txt")),
+    ],
+)
+def test_a_link_out_is_skipped_and_counted(tmp_path, name, pattern, target):
     SETS[name](tmp_path / "src")
-    folder = {"voc": "Annotations", "acne04": "Annotations"}.get(name, "labels")
-    victim = sorted(p for p in (tmp_path / "src").rglob(f"{folder}/**/*") if p.is_file())[0]
+    victim = sorted((tmp_path / "src").rglob(pattern))[0]
     victim.unlink()
     victim.symlink_to(victim.name if target == "circle" else tmp_path / target)
-    assert len(kept(run(tmp_path))) == 3
+    imported = run(tmp_path)
+    assert len(kept(imported)) == 3
+    assert victim.stem in imported.layout.dropped.read_text()
 
 
 @pytest.mark.parametrize("name", ["voc", "acne04"])

@@ -1,24 +1,18 @@
 """The import: any format to COCO files, what is left out, and runs that are interrupted."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
 from acnet.data import import_set as module
-from acnet.data.import_set import ImportOptions, import_report, import_set
+from acnet.data.import_set import import_report
 from acnet.data.prepared_set import FOLD_SPLITS, PreparedLayout
 from acnet.data.readers.formats import open_source
+from acnet.data.readers.safe_files import read_json
 from acnet.errors import UserError
 from acnet.photos.read import read_size
-from tests.data.samples import contents, interrupt
+from tests.data.samples import contents, import_folder, interrupt
 from tests.data.small_sets import BOXES, SETS, coco, voc, write, yolo, yolo_folders
-
-
-def read(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -27,7 +21,7 @@ def layout(tmp_path):
 
 
 def run(src, layout, **options):
-    return import_set(open_source(src), layout, ImportOptions(**options))
+    return import_folder(src, layout.folder, **options)
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -47,7 +41,7 @@ def test_every_format_becomes_coco(tmp_path, layout, name, capsys):
             x0, y0, x1, y1 = BOXES[0]
             np.testing.assert_allclose(first, [x0, y0, x1 - x0, y1 - y0])
     assert photos == 4
-    manifest = read(layout.manifest)
+    manifest = read_json(layout.manifest)
     assert manifest["complete"] is True
     assert manifest["format"] == name.partition(":")[0]
     assert len(manifest["pictures"]) == 4
@@ -59,12 +53,12 @@ def test_every_format_becomes_coco(tmp_path, layout, name, capsys):
 def test_flags_survive(tmp_path, layout):
     voc(tmp_path / "voc")
     run(tmp_path / "voc", layout)
-    entries = read(layout.annotations("train"))["annotations"]
+    entries = read_json(layout.annotations("train"))["annotations"]
     assert [entry.get("difficult") for entry in entries] == [None, 1, None, 1]
     coco(tmp_path / "coco")
     other = PreparedLayout(layout.root, "coco")
     run(tmp_path / "coco", other)
-    entries = read(other.annotations("train"))["annotations"]
+    entries = read_json(other.annotations("train"))["annotations"]
     assert [entry["iscrowd"] for entry in entries] == [0, 1, 0, 1]
 
 
@@ -73,7 +67,7 @@ def test_classes_are_mapped_and_what_is_left_out_is_counted(tmp_path, layout):
     imported = run(tmp_path / "src", layout, class_map={"scar": "lesion"})
     assert imported.class_names == ("lesion",)
     assert imported.notes.counts() == {"object dropped: name 'acne'": 8}  # two on each of four
-    assert read(layout.manifest)["dropped"] == imported.notes.counts()
+    assert read_json(layout.manifest)["dropped"] == imported.notes.counts()
     assert len(layout.dropped.read_text().splitlines()) == 4
     imported = run(tmp_path / "src", layout, one_class="acne")
     assert sum(len(r.boxes_xyxy) for records in imported.splits.values() for r in records) == 12
@@ -86,7 +80,7 @@ def test_only_some_splits(tmp_path, layout):
     assert [path.name for path in layout.annotations_folder.iterdir()] == ["val.json"]
     with pytest.raises(UserError, match=r"Received tset; there are train, val\."):
         run(tmp_path / "src", layout, splits=["tset"])
-    assert read(layout.manifest)["complete"] is True  # of the run before
+    assert read_json(layout.manifest)["complete"] is True  # of the run before
 
 
 def test_twice_with_more_processes_and_with_copies_gives_the_same(tmp_path, layout):
@@ -98,9 +92,9 @@ def test_twice_with_more_processes_and_with_copies_gives_the_same(tmp_path, layo
     run(tmp_path / "src", layout, copy_images=True)
     copied = contents(layout.folder)
     assert {name for name in copied if name.startswith("images/")} == {
-        f"images/{name}" for name in read(layout.manifest)["pictures"]
+        f"images/{name}" for name in read_json(layout.manifest)["pictures"]
     }
-    assert read(layout.manifest)["image_root"] == "images"
+    assert read_json(layout.manifest)["image_root"] == "images"
     assert copied["annotations/train.json"] == first["annotations/train.json"]
 
 
@@ -112,7 +106,7 @@ def test_unreadable_files_stop_the_run_and_are_all_named(tmp_path, layout):
     assert read_size(photo) == (30, 40)
     with pytest.raises(UserError, match=r"(?s)Received 2.*a\.jpg.*c\.txt.*--skip-unreadable\.$"):
         run(tmp_path / "src", layout)
-    assert read(layout.manifest) == {"complete": False}
+    assert read_json(layout.manifest) == {"complete": False}
     imported = run(tmp_path / "src", layout, skip_unreadable=True)
     assert imported.notes.counts() == {"photo dropped: unreadable": 2}
     assert [len(records) for records in imported.splits.values()] == [1, 1]
@@ -134,7 +128,7 @@ def test_an_interrupted_run_is_marked_and_mended(tmp_path, layout, monkeypatch):
         patch.setattr(module, "write_coco", interrupt)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "src", layout)
-    assert read(layout.manifest) == {"complete": False}
+    assert read_json(layout.manifest) == {"complete": False}
     (layout.annotations_folder / ".train.abc.tmp.json").write_text("what a kill leaves")
     layout.annotations("train", tiles=True).write_text("tiles of the earlier photos")
     run(tmp_path / "src", layout)
@@ -161,7 +155,7 @@ def test_a_set_is_not_imported_into_its_source_nor_over_itself(tmp_path, layout)
     run(tmp_path / "src", layout)
     with pytest.raises(UserError, match="apart from its source"):
         run(layout.folder, layout)
-    assert read(layout.manifest)["complete"] is True
+    assert read_json(layout.manifest)["complete"] is True
 
 
 def test_a_prepared_set_can_be_imported_again(tmp_path, layout):

@@ -8,19 +8,13 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from acnet.data.clean import MOST_LOST
-from acnet.data.import_set import ImportOptions, import_set
-from acnet.data.prepared_set import PreparedLayout
 from acnet.data.readers.box_forms import box_of
 from acnet.data.readers.formats import open_source
 from acnet.errors import UserError
-from tests.data.samples import write_photo
+from tests.data.samples import import_folder, write_photo
 
 HW = (100, 200)
 BOX = (50.0, 60.0, 90.0, 90.0)
-
-
-def run(src, dst, **roots):
-    return import_set(open_source(src, **roots), PreparedLayout.of_folder(dst), ImportOptions())
 
 
 def coco(folder, *annotations, names=("a.jpg",), photos=None):
@@ -59,7 +53,7 @@ def test_masks_give_the_box_that_pycocotools_gives(seed):
 @pytest.mark.parametrize("image_id", ["0", 0.0, "a.jpg", "a"])
 def test_objects_find_their_picture_by_other_spellings_of_its_id(tmp_path, image_id):
     src = coco(tmp_path / "src", {"image_id": image_id, "bbox": [50, 60, 40, 30]})
-    imported = run(src, tmp_path / "dst")
+    imported = import_folder(src, tmp_path / "dst")
     assert imported.splits["ann"][0].boxes_xyxy.tolist() == [list(BOX)]
 
 
@@ -74,17 +68,17 @@ def test_a_photo_of_lost_lesions_is_dropped_and_an_import_without_boxes_fails(tm
     src = coco(
         tmp_path / "src", {"image_id": 0, "bbox": [50, 60, 40, 30]}, flat, names=("a.jpg", "b.jpg")
     )
-    imported = run(src, tmp_path / "dst")
+    imported = import_folder(src, tmp_path / "dst")
     assert [record.file_name for record in imported.splits["ann"]] == ["images/a.jpg"]
     assert imported.notes.counts()[MOST_LOST] == 1
     with pytest.raises(UserError, match="A data set has at least one box"):
-        run(coco(tmp_path / "none", names=("a.jpg",)), tmp_path / "dst_2")
+        import_folder(coco(tmp_path / "none", names=("a.jpg",)), tmp_path / "dst_2")
 
 
 @pytest.mark.parametrize("bbox", [[0.25, 0.6, 0.2, 0.3], [50, 60, 0.4, 0.3]])
 def test_shares_of_a_side_are_no_pixels(tmp_path, bbox):
     with pytest.raises(UserError, match=r"1 of 1 boxes below a pixel"):
-        run(coco(tmp_path / "src", {"image_id": 0, "bbox": bbox}), tmp_path / "dst")
+        import_folder(coco(tmp_path / "src", {"image_id": 0, "bbox": bbox}), tmp_path / "dst")
 
 
 def test_a_yolo_line_that_cannot_be_read_drops_its_photo(tmp_path):
@@ -92,7 +86,7 @@ def test_a_yolo_line_that_cannot_be_read_drops_its_photo(tmp_path):
         write_photo(tmp_path / "src" / "images" / f"{name}.jpg", HW)
         (tmp_path / "src" / "labels").mkdir(exist_ok=True)
         (tmp_path / "src" / "labels" / f"{name}.txt").write_text(text)
-    imported = run(tmp_path / "src", tmp_path / "dst")
+    imported = import_folder(tmp_path / "src", tmp_path / "dst")
     assert [record.file_name for record in imported.splits["all"]] == ["images/b.jpg"]
 
 
@@ -104,19 +98,20 @@ def test_a_yolo_line_that_cannot_be_read_drops_its_photo(tmp_path):
         (unicodedata.normalize("NFD", "ü.JPG"), "ü.jpg"),
     ],
 )
-@pytest.mark.parametrize("root", [True, False])
+@pytest.mark.parametrize("root", ["images", "."])
 def test_names_of_web_tools_find_their_photo(tmp_path, written, there, root):
     box = {"image_id": 0, "bbox": [50, 60, 40, 30]}
     src = coco(tmp_path / "src", box, names=(written,), photos=(there, "z.jpg"))
-    roots = {"image_root": src / "images"} if root else {}
-    imported = run(src, tmp_path / "dst", **roots)
-    assert [r.file_name for r in imported.splits["ann"]] == [there if root else f"images/{there}"]
+    source = open_source(src, image_root=src / root)
+    assert source.splits == {"ann": (there if root == "images" else f"images/{there}",)}
+    assert source.read(source.splits["ann"][0]).boxes_xyxy.tolist() == [list(BOX)]
 
 
 def test_a_name_that_fits_two_photos_is_dropped(tmp_path):
     box = {"image_id": 1, "bbox": [50, 60, 40, 30]}
     names, photos = ("/x/a.jpg", "c.jpg"), ("1/a.jpg", "2/a.jpg", "c.jpg")
-    imported = run(coco(tmp_path / "src", box, names=names, photos=photos), tmp_path / "dst")
+    src = coco(tmp_path / "src", box, names=names, photos=photos)
+    imported = import_folder(src, tmp_path / "dst")
     assert [record.file_name for record in imported.splits["ann"]] == ["images/c.jpg"]
     assert "fits several files" in (tmp_path / "dst" / "dropped.txt").read_text()
 

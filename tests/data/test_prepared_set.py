@@ -5,7 +5,6 @@ import os
 import pytest
 
 from acnet.data import prepared_set as module
-from acnet.data.import_set import ImportOptions, import_set
 from acnet.data.prepared_set import (
     PreparedLayout,
     check_fresh,
@@ -13,8 +12,8 @@ from acnet.data.prepared_set import (
     read_manifest,
     relocate,
 )
-from acnet.data.readers.formats import open_source
 from acnet.errors import UserError
+from tests.data.samples import import_folder
 from tests.data.small_sets import yolo
 
 PHOTO = "train/images/a.jpg"
@@ -24,10 +23,8 @@ LABEL = "train/labels/a.txt"
 @pytest.fixture
 def layout(tmp_path):
     yolo(tmp_path / "src")
-    layout = PreparedLayout(tmp_path / "sets", "acne")
     command = "acnet data import yolo src sets/acne"
-    import_set(open_source(tmp_path / "src"), layout, ImportOptions(command=command))
-    return layout
+    return import_folder(tmp_path / "src", tmp_path / "sets" / "acne", command=command).layout
 
 
 def check(layout, *pictures):
@@ -83,8 +80,7 @@ def test_annotations_may_go_and_photos_may_not(layout, tmp_path):
 
 def test_a_set_that_moves_with_its_source_stays_fresh(tmp_path):
     yolo(tmp_path / "sets" / "src")
-    layout = PreparedLayout(tmp_path / "sets", "acne")
-    import_set(open_source(tmp_path / "sets" / "src"), layout, ImportOptions())
+    import_folder(tmp_path / "sets" / "src", tmp_path / "sets" / "acne")
     (tmp_path / "sets").rename(tmp_path / "moved")
     check(PreparedLayout(tmp_path / "moved", "acne"))
 

@@ -13,12 +13,10 @@ from detectron2.data import (
 from omegaconf import OmegaConf
 
 from acnet.config import dataset_names
-from acnet.data.import_set import ImportOptions, import_set
-from acnet.data.prepared_set import FOLD_SPLITS, PreparedLayout
-from acnet.data.readers.acne04 import open_acne04
-from acnet.data.readers.formats import open_source
+from acnet.data.prepared_set import FOLD_SPLITS
 from acnet.data.register import register_all, register_paths, split_path
 from acnet.errors import UserError
+from tests.data.samples import import_folder
 from tests.data.small_sets import BOXES, write, yolo
 
 NAMES = [f"{p}_{s}{t}" for p in ("acne04", "toy") for s in FOLD_SPLITS for t in ("", "_tiles")]
@@ -36,17 +34,13 @@ def _own_catalog():
 
 @pytest.fixture(scope="module")
 def prepared(toy_photos, tmp_path_factory):
-    layout = PreparedLayout(tmp_path_factory.mktemp("datasets"), "toy")
-    import_set(open_acne04(toy_photos), layout, ImportOptions())
-    return layout
+    return import_folder(toy_photos, tmp_path_factory.mktemp("datasets") / "toy").layout
 
 
 @pytest.fixture
 def layout(tmp_path):
     yolo(tmp_path / "src")
-    layout = PreparedLayout(tmp_path / "sets", "lesions")
-    import_set(open_source(tmp_path / "src"), layout, ImportOptions())
-    return layout
+    return import_folder(tmp_path / "src", tmp_path / "sets" / "lesions").layout
 
 
 def test_all_names_without_any_file(tmp_path, monkeypatch):
@@ -101,7 +95,7 @@ def test_every_prepared_set_is_registered_by_name(layout, tmp_path):
     assert [box["category_id"] for box in records[0]["annotations"]] == [0, 0, 1]
     assert DatasetCatalog.get("lesions_val") == records  # loads twice
     # New classes are seen by the next call, and a changed source does not load.
-    import_set(open_source(tmp_path / "src"), layout, ImportOptions(one_class="acne"))
+    import_folder(tmp_path / "src", layout.folder, one_class="acne")
     register_all(layout.root)
     assert MetadataCatalog.get("lesions_val").thing_classes == ["acne"]
     (tmp_path / "src" / "train" / "labels" / "a.txt").write_text("")

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from acnet.data.audit.findings import Finding
-from acnet.data.clean import ROUNDING_PX
+from acnet.data.clean import UNUSABLE, faulty_boxes
 from acnet.data.records import Annotated
 from acnet.errors import shorten
 from acnet.evaluation.counting import hayashi_grade
@@ -32,32 +32,6 @@ def check_boxes(photo: Annotated) -> list[Finding]:
     ]
     unusable = np.any([faults[kind] for kind in UNUSABLE], axis=0)
     return findings + list(_check_copies(photo, np.flatnonzero(~unusable)))
-
-
-UNUSABLE = ("box not a number", "box inverted", "box without area", "box outside")
-
-
-def faulty_boxes(boxes_xyxy: np.ndarray, image_hw: tuple[int, int]) -> dict[str, np.ndarray]:
-    """Return (N,) bool by kind of fault; no box is in two of them."""
-    finite = np.isfinite(boxes_xyxy).all(axis=1)
-    boxes = np.where(finite[:, None], boxes_xyxy, 0.0)
-    height, width = image_hw
-    limits = np.array([width, height, width, height], dtype=np.float64)
-    with np.errstate(over="ignore"):  # corners of 1e308 lie far outside, and are found to
-        sides = boxes[:, 2:] - boxes[:, :2]
-    inverted = finite & (sides < 0).any(axis=1)
-    empty = finite & ~inverted & (sides <= ROUNDING_PX).any(axis=1)
-    proper = finite & ~inverted & ~empty
-    clipped = np.clip(boxes, 0.0, limits)
-    outside = proper & (clipped[:, 2:] - clipped[:, :2] <= ROUNDING_PX).any(axis=1)
-    leaving = (np.abs(boxes - clipped) > ROUNDING_PX).any(axis=1)
-    return {
-        "box not a number": ~finite,
-        "box inverted": inverted,
-        "box without area": empty,
-        "box outside": outside,
-        "box partly outside": proper & ~outside & leaving,
-    }
 
 
 def exact_copies(photo: Annotated) -> np.ndarray:

@@ -32,7 +32,7 @@ from acnet.data.audit.findings import (
     sort_findings,
 )
 from acnet.data.audit.twins import Leak, Twins, check_twins, find_twins, shared_photos, straddling
-from acnet.data.import_set import ImportOptions, import_set
+from acnet.data.import_set import ImportOptions, import_set, portable
 from acnet.data.parallel import map_photos
 from acnet.data.prepared_set import PreparedLayout, file_state, read_manifest
 from acnet.data.readers.source import (
@@ -41,7 +41,7 @@ from acnet.data.readers.source import (
     place_in_set,
     without_folders,
 )
-from acnet.data.records import Annotated, Note, Notes
+from acnet.data.records import Annotated, Note
 from acnet.errors import printable, shorten
 from acnet.files import atomic_write, write_json, write_text
 from acnet.photos.decode import UPRIGHT_BY_ORIENTATION, upright
@@ -219,12 +219,10 @@ def write_cleaned(
         kept = {name for names in splits.values() for name in names}
         sideways = [p for p in audit.photos if p.file_name in kept and _is_sideways(p)]
         changes += _store_upright(sideways, source, layout)
-    prefixes = folder_prefixes(source)
-    changes = [replace(note, detail=without_folders(note.detail, prefixes)) for note in changes]
-    write_text(layout.folder / CHANGES_TEXT, Notes(changes).text())
-    rows = [asdict(note) for note in changes]
-    write_json(layout.folder / CHANGES_JSON, rows, indent=2)
-    return changes
+    notes = portable(changes, source)
+    write_text(layout.folder / CHANGES_TEXT, notes.text())
+    write_json(layout.folder / CHANGES_JSON, [asdict(note) for note in notes.items], indent=2)
+    return notes.items
 
 
 def without_copies(photo: Annotated) -> Annotated:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from acnet.data.readers.safe_files import member
 from acnet.data.records import Annotated, Note
 from acnet.errors import UserError
+from acnet.file_names import match_names
 from acnet.photos.read import read_size
 
 SPLIT_FOLDERS = ("train", "valid", "val", "validation", "test")
@@ -30,6 +31,13 @@ def splits_of_folders(pictures: Iterable[str]) -> dict[str, tuple[str, ...]]:
 def is_split_folder(name: str) -> bool:
     """Return whether a file is in a folder that is called as a split."""
     return any(part.lower() in SPLIT_FOLDERS for part in PurePosixPath(name).parts[:-1])
+
+
+def pair_names(pictures: Iterable[str], others: Iterable[str], suffix: str) -> dict[str, str]:
+    """Find the file with this suffix that is called as each picture, at best in the same folder."""
+    wanted = {name: str(PurePosixPath(name).with_suffix(suffix)) for name in pictures}
+    found = match_names(wanted.values(), others).found
+    return {name: found[other] for name, other in wanted.items() if other in found}
 
 
 def split_names(texts: Iterable[str]) -> list[str]:

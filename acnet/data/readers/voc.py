@@ -10,7 +10,7 @@ import xml.etree.ElementTree
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 import defusedxml
@@ -26,7 +26,7 @@ from acnet.data.readers.safe_files import (
     read_text,
     relative_name,
 )
-from acnet.data.readers.source import Source, split_names, splits_of_folders
+from acnet.data.readers.source import Source, pair_names, split_names, splits_of_folders
 from acnet.data.records import Annotated
 from acnet.errors import UnreadableFileError, UserError
 from acnet.file_names import PHOTO_SUFFIXES, NameIndex
@@ -48,7 +48,7 @@ class VocSource(Source):
 
     @classmethod
     def of_files(
-        cls, image_root: Path, annotation_root: Path, lists: Mapping[str, Path], **fields: Any
+        cls, image_root: Path, annotation_root: Path, lists: Mapping[str, Path]
     ) -> "VocSource":
         """Pair the pictures with their XML files; the splits are the lists, else the folders."""
         photos = list_files(image_root, PHOTO_SUFFIXES)
@@ -62,7 +62,7 @@ class VocSource(Source):
                     "VOC's form has pictures and an XML file for each. Received "
                     f"{place}, which holds none of them. Give their folder by {option}."
                 )
-        annotation_of = pair_by_stem(photos, xml_files)
+        annotation_of = pair_names(photos, xml_files, ".xml")
         splits, words_of = read_lists(lists, photos)
         splits = splits or splits_of_folders(annotation_of)
         listed = {name for members in splits.values() for name in members}
@@ -78,7 +78,6 @@ class VocSource(Source):
             annotation_root=annotation_root,
             annotation_of=annotation_of,
             words_of=words_of,
-            **fields,
         )
 
     def read(self, file_name: str) -> Annotated:
@@ -151,24 +150,6 @@ def read_lists(
             names.add(name)
         splits[split] = tuple(sorted(names))
     return splits, words_of
-
-
-def pair_by_stem(photos: Sequence[str], xml_files: Sequence[str]) -> dict[str, str]:
-    """Find each photo's XML file: at the same place below its root, else the only one so called."""
-    whole = {stem(name): name for name in xml_files}
-    last: dict[str, str | None] = {}
-    for name in xml_files:
-        key = PurePosixPath(name).stem
-        last[key] = None if key in last else name
-    whole_index, last_index = NameIndex(whole), NameIndex(last)
-    found = {}
-    for photo in photos:
-        place = whole_index.find(stem(photo))
-        alone = last_index.find(PurePosixPath(photo).stem)
-        xml_name = whole[place] if place is not None else last.get(alone)
-        if xml_name is not None:
-            found[photo] = xml_name
-    return found
 
 
 def stem(name: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from acnet.data.readers.safe_files import class_name, inside, list_files, member, read_text
-from acnet.data.readers.source import Source, is_split_folder, splits_of_folders
+from acnet.data.readers.source import Source, is_split_folder, pair_names, splits_of_folders
 from acnet.data.readers.yolo_files import (
     YoloYaml,
     find_in_export,
@@ -23,7 +23,7 @@ from acnet.data.readers.yolo_files import (
 )
 from acnet.data.records import Annotated, Note
 from acnet.errors import UnreadableFileError, UserError, shown
-from acnet.file_names import PHOTO_SUFFIXES, NameIndex, match_names
+from acnet.file_names import PHOTO_SUFFIXES, NameIndex
 
 logger = logging.getLogger(__name__)
 
@@ -139,9 +139,7 @@ def _pair_by_end(pictures: Iterable[str], labels: Iterable[str]) -> dict[str, st
     labels = [label for label in labels if _is_label_place(label)]
     found = {}
     for split, names in splits_of_folders(pictures).items():
-        text_of = {name: str(PurePosixPath(name).with_suffix(".txt")) for name in names}
-        matched = match_names(text_of.values(), splits_of_folders(labels).get(split, ())).found
-        found.update({name: matched[text] for name, text in text_of.items() if text in matched})
+        found.update(pair_names(names, splits_of_folders(labels).get(split, ()), ".txt"))
     return found
 
 

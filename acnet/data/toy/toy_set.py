@@ -251,17 +251,16 @@ def write_toy_tests(
 
 def _joined(root: Path) -> Acne04Source:
     """Take all photos of each set below a folder as one split that is called as the set."""
-    parts = {name: open_acne04(root / name) for name in TOY_TESTS}
-    annotation_of: dict[str, str] = {}
-    splits = {}
-    for name, part in parts.items():
+    splits, annotation_of, inputs = {}, {}, []
+    for name in TOY_TESTS:
+        part = open_acne04(root / name)
         photos, boxes = (
             folder.relative_to(root) for folder in (part.image_root, part.annotation_root)
         )
-        of_part = {str(photos / key): str(boxes / xml) for key, xml in part.annotation_of.items()}
-        splits[name] = tuple(sorted(of_part))
-        annotation_of.update(of_part)
-    inputs = [path for part in parts.values() for path in part.inputs]
+        pairs = {str(photos / key): str(boxes / xml) for key, xml in part.annotation_of.items()}
+        splits[name] = tuple(sorted(pairs))
+        annotation_of.update(pairs)
+        inputs += part.inputs
     return Acne04Source(
         image_root=root,
         splits=splits,

@@ -10,9 +10,9 @@ from acnet.data.audit.checks import (
     check_names,
     check_photo_labels,
     exact_copies,
-    faulty_boxes,
     near_copies,
 )
+from acnet.data.clean import faulty_boxes
 from tests.data.audit.fake_source import annotated
 
 SOUND = [10, 10, 30, 30]

@@ -15,7 +15,7 @@ from acnet.data.readers.safe_files import (
     relative_name,
 )
 from acnet.errors import UnreadableFileError, UserError
-from tests.data.small_sets import acne04, coco, write
+from tests.data.small_sets import coco, write
 
 
 @pytest.mark.parametrize(
@@ -141,13 +141,6 @@ def test_paths_and_formats_that_do_not_exist(tmp_path):
         open_source(tmp_path, "kitti")
     with pytest.raises(UserError, match=r"yolo is a folder.*a file"):
         open_source(tmp_path / "train" / "_annotations.coco.json", "yolo")
-
-
-def test_the_roots_reach_the_reader(tmp_path):
-    acne04(tmp_path)
-    (tmp_path / "Classification" / "JPEGImages").rename(tmp_path / "photos")
-    source = open_source(tmp_path, "acne04", image_root=tmp_path / "photos")
-    assert source.image_root == tmp_path / "photos"
 
 
 def test_pictures_that_no_reader_takes_are_named(tmp_path):

@@ -212,14 +212,6 @@ def test_pictures_and_labels_that_do_not_match(tmp_path, names):
         open_yolo(tmp_path)
 
 
-def test_a_folder_that_is_a_link_is_told(tmp_path, caplog):
-    put(tmp_path / "set", "images/a.jpg", "labels/a.txt")
-    put(tmp_path / "other", "b.jpg")
-    (tmp_path / "set" / "images" / "more").symlink_to(tmp_path / "other")
-    assert open_yolo(tmp_path / "set").splits == {"all": ("images/a.jpg",)}
-    assert caplog.text.count("more is a link to a folder and not followed") == 1
-
-
 def test_labels_of_sub_folders_find_their_picture_within_a_split(tmp_path):
     put(tmp_path, "images/train/x/a.jpg", "images/train/y/b.jpg", "images/train/c.jpg")
     put(tmp_path, "labels/train/a.txt", "labels/train/z/b.txt", "labels/train/c.txt")

@@ -24,17 +24,16 @@ from tests.data.samples import SIZE_HW, SMALL_HW, save_odd_photos, write_set
 
 PNG = TileOptions(tile_px=64, overlap_px=32, image_format="png")
 VIRTUAL = dataclasses.replace(PNG, virtual=True)
-JPEG = dataclasses.replace(PNG, image_format="jpg")
 
 
 @pytest.fixture(scope="module")
 def names(tmp_path_factory):
-    """The same odd photos, large and of one tile, as sets `written`, `virtual` and `jpeg`."""
+    """The same odd photos, large and of one tile, as sets `written` and `virtual`."""
     root = tmp_path_factory.mktemp("datasets")
     photos = save_odd_photos(root / "photos", SIZE_HW, "large")
     photos += save_odd_photos(root / "photos", SMALL_HW, "small")
     registered = []
-    for name, options in {"written": PNG, "virtual": VIRTUAL, "jpeg": JPEG}.items():
+    for name, options in {"written": PNG, "virtual": VIRTUAL}.items():
         splits = {"train": photos, "test": photos[::3]}
         layout = write_set(root / f"tiles_{name}", root / "photos", splits)
         tile_set(layout, options)
@@ -84,16 +83,6 @@ def test_odd_photos_give_the_tensors_of_detectron2s_mapper_on_png(names, is_trai
             found = ours(cut)
         assert_same(found, expected)
         assert found["image"].is_contiguous()
-
-
-def test_photos_of_one_tile_are_the_same_in_every_mode(names):
-    mapper = TileMapper(is_train=False, augmentations=[], image_format="BGR")
-    modes = [records(kind, "train") for kind in ("written", "virtual", "jpeg")]
-    small = [[r for r in mode if r["photo_file_name"].startswith("small")] for mode in modes]
-    assert len(small[0]) == 20
-    for on_disk, virtual, jpeg in zip(*small, strict=True):
-        assert_same(mapper(virtual), mapper(on_disk))
-        assert_same(mapper(jpeg), mapper(on_disk))
 
 
 def test_the_shared_config_loads_both_kinds_alike(names):

@@ -135,12 +135,3 @@ def test_lines_of_others_are_skipped(tmp_path):
     with path.open("a") as file:
         file.write('[1]\n{"photo": "c.jpg"}\nnonsense\n')
     assert Journal(path, {}).known == {"a.jpg": A}
-
-
-def test_at_the_end_the_order_is_that_of_the_photos(tmp_path):
-    journals = [Journal(tmp_path / name, {}) for name in ("one", "two")]
-    for journal, photos in zip(journals, ([A, B], [B, A]), strict=True):
-        for photo in photos:
-            journal.add(photo)
-        journal.finish(photos)
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()

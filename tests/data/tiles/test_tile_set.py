@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from acnet.data.prepared_set import PreparedLayout
+from acnet.data.readers.safe_files import read_json
 from acnet.data.tiles import tile_set as tile_set_module
 from acnet.data.tiles.tile_plan import TileOptions
 from acnet.data.tiles.tile_set import tile_set
@@ -30,16 +31,13 @@ def layout(tmp_path) -> PreparedLayout:
     return write_set(tmp_path / "set", tmp_path / "photos", SPLITS)
 
 
-def read(path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
 def test_every_tile_knows_its_photo(layout):
     counts = tile_set(layout, OPTIONS)
     assert [count.split for count in counts] == list(SPLITS)
-    content = read(layout.annotations("test_1", tiles=True))
+    content = read_json(layout.annotations("test_1", tiles=True))
     photo_of_id = {
-        image["id"]: image["file_name"] for image in read(layout.annotations("test_1"))["images"]
+        image["id"]: image["file_name"]
+        for image in read_json(layout.annotations("test_1"))["images"]
     }
     assert {image["photo_file_name"] for image in content["images"]} == {"a.png", "d.png"}
     for image in content["images"]:
@@ -131,7 +129,7 @@ def test_unreadable_photos_are_all_named_and_nothing_is_complete(layout, tmp_pat
     layout = write_set(tmp_path / "set", tmp_path / "photos", SPLITS)
     with pytest.raises(UserError, match=r"(?s)Received 2 that are not.*a\.png.*c\.png"):
         tile_set(layout, OPTIONS)
-    assert "tiles" not in read(layout.manifest)
+    assert "tiles" not in read_json(layout.manifest)
     assert not list(layout.annotations_folder.glob("*_tiles.json"))
 
 
@@ -139,7 +137,7 @@ def test_tiles_are_incomplete_from_the_first_change_on(layout, monkeypatch):
     tile_set(layout, OPTIONS)
 
     def stop(*_args, **_kwargs):
-        assert "tiles" not in read(layout.manifest)
+        assert "tiles" not in read_json(layout.manifest)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(tile_set_module, "cut_photo", stop)
@@ -160,10 +158,10 @@ def test_a_full_disk_is_told_and_the_next_run_goes_on(layout, monkeypatch):
         patch.setattr(tile_set_module, "cut_photo", fill_disk)
         with pytest.raises(UserError, match=r"No space left on device.*--virtual\.$"):
             tile_set(layout, OPTIONS)
-    assert "tiles" not in read(layout.manifest)
+    assert "tiles" not in read_json(layout.manifest)
     assert "c.png" not in (layout.folder / "tiles.jsonl").read_text()
     tile_set(layout, OPTIONS)
-    assert "tiles" in read(layout.manifest)
+    assert "tiles" in read_json(layout.manifest)
 
 
 def test_virtual_tiles_are_those_of_png_without_their_pictures(layout):
@@ -172,7 +170,7 @@ def test_virtual_tiles_are_those_of_png_without_their_pictures(layout):
     tile_set(layout, dataclasses.replace(OPTIONS, virtual=True))
     assert contents(layout.annotations_folder) == written
     assert not layout.tiles.exists()
-    assert read(layout.manifest)["tiles"]["options"]["virtual"] is True
+    assert read_json(layout.manifest)["tiles"]["options"]["virtual"] is True
 
 
 @pytest.mark.parametrize("folder", ["tiles", "annotations"])
@@ -201,7 +199,7 @@ def test_a_link_in_the_place_of_a_tile_is_replaced(layout, tmp_path):
 
 
 def test_a_split_that_leaves_the_folder_is_refused(layout):
-    manifest = read(layout.manifest)
+    manifest = read_json(layout.manifest)
     manifest["splits"] = {"../../out": {}}
     layout.manifest.write_text(json.dumps(manifest))
     with pytest.raises(UserError, match=r"Received '\.\./\.\./out'"):
