@@ -181,10 +181,11 @@ class _FixedProposals(nn.Module):
     def __init__(self, rpn: RPN, grid_hw: tuple[int, int]):
         super().__init__()
         self.head = rpn.rpn_head
-        device = next(rpn.parameters()).device
-        (anchors,) = rpn.anchor_generator([torch.zeros(1, 1, *grid_hw, device=device)])
-        self.register_buffer("anchors", anchors.tensor, persistent=False)  # (H * W * A, 4)
-        num_anchors = len(anchors.tensor)
+        generator = rpn.anchor_generator
+        (stride,), (anchors,) = generator.strides, generator.cell_anchors  # (A, 4)
+        self.register_buffer("cell_anchors", anchors, persistent=False)
+        self.grid_hw, self.stride, self.offset = grid_hw, stride, generator.offset
+        num_anchors = len(anchors) * grid_hw[0] * grid_hw[1]
         self.num_before = min(rpn.pre_nms_topk[False], num_anchors)
         self.num_after = min(rpn.post_nms_topk[False], self.num_before)
         self.transform = rpn.box2box_transform
@@ -203,7 +204,8 @@ class _FixedProposals(nn.Module):
         scores, best = logits.topk(self.num_before, dim=1)  # (B, N)
         best_deltas = deltas.gather(1, best[..., None].expand(-1, -1, 4))
         # Decoded after the choice, which gives the same boxes for a hundredth of the work.
-        boxes = decode(best_deltas, self.anchors[best], self.transform)[:, :, 0]  # (B, N, 4)
+        anchors = self._anchors(best)
+        boxes = decode(best_deltas, anchors, self.transform)[:, :, 0]  # (B, N, 4)
         valid = boxes.isfinite().all(dim=2) & scores.isfinite()
         boxes = clip(torch.where(valid[..., None], boxes, torch.zeros_like(boxes)), sizes_hw)
         sides = boxes[..., 2:] - boxes[..., :2]
@@ -212,6 +214,16 @@ class _FixedProposals(nn.Module):
         index = picks.clamp(min=0)[..., None].expand(-1, -1, 4)
         picked = picks >= 0
         return boxes.gather(1, index) * picked[..., None], picked
+
+    def _anchors(self, chosen: Tensor) -> Tensor:
+        """Return the anchors (B, N, 4) of places (B, N) in the order of cells, row by row.
+
+        A table of all would be a tenth of a small model's file.
+        """
+        cell, anchor = chosen // len(self.cell_anchors), chosen % len(self.cell_anchors)
+        columns_rows = torch.stack([cell % self.grid_hw[1], cell // self.grid_hw[1]], dim=2)
+        corners = (columns_rows + self.offset) * float(self.stride)  # (B, N, 2) x, y
+        return corners.repeat(1, 1, 2) + self.cell_anchors[anchor]
 
 
 def padded_nms(boxes_xyxy: Tensor, valid: Tensor, iou_threshold: float, max_picks: int) -> Tensor:

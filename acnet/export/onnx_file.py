@@ -9,8 +9,9 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from omegaconf import DictConfig
 from torch import nn
@@ -35,7 +36,11 @@ from acnet.files import atomic_write, file_sha256
 from acnet.photos.results import versions
 from acnet.safe_config import parse_saved_config
 
+if TYPE_CHECKING:
+    from onnx_ir import Graph
+
 OPSET = 18  # below 16, RoIAlign is half a pixel off
+_LEAST_HALVED = 256  # numbers of a tensor that is stored in 16 bits where it can be
 _PACKAGES = ("numpy", "onnx", "onnxscript", "torch", "torchvision")
 
 
@@ -144,8 +149,12 @@ def write_onnx(path: Path, program: ExportedProgram, texts: Mapping[str, str]) -
             opset_version=OPSET,
             input_names=list(INPUT_NAMES),
             output_names=list(OUTPUT_NAMES),
+            optimize=False,
             verbose=False,
         )
+        # Before the optimizer, which folds norms into weights: these then need all 32 bits.
+        _store_half(converted.model.graph)
+        converted.optimize()
     model = converted.model
     _open_shapes(model.graph)
     for graph in (model.graph, *model.functions.values()):
@@ -161,7 +170,7 @@ def write_onnx(path: Path, program: ExportedProgram, texts: Mapping[str, str]) -
         converted.save(temporary)
 
 
-def _open_shapes(graph: Any) -> None:
+def _open_shapes(graph: "Graph") -> None:
     """Claim no number of picks of NMS: where there are fewer, ONNX Runtime would refuse to run."""
     picks = set()
     for node in graph:
@@ -171,6 +180,30 @@ def _open_shapes(graph: Any) -> None:
             picks.update(node.outputs)
             for value in node.outputs:
                 value.shape = None
+
+
+def _store_half(graph: "Graph") -> None:
+    """Store numbers in 16 bits, with a cast to 32 behind them, where that changes none of them.
+
+    So an export of a bundle that was packed with `--half` is as small as the bundle, and equal.
+    """
+    import onnx_ir
+
+    first = graph[0]
+    for value in list(graph.initializers.values()):
+        numbers = value.const_value.numpy()
+        if numbers.dtype != np.float32 or numbers.size < _LEAST_HALVED:
+            continue
+        with np.errstate(over="ignore"):
+            half = numbers.astype(np.float16)
+        if not np.array_equal(half, numbers):
+            continue
+        stored = onnx_ir.val(f"{value.name}.half", const_value=onnx_ir.tensor(half))
+        to_32_bits = onnx_ir.node("Cast", [stored], {"to": onnx_ir.DataType.FLOAT.value})
+        value.replace_all_uses_with(to_32_bits.outputs[0])
+        del graph.initializers[value.name]
+        graph.register_initializer(stored)
+        graph.insert_before(first, to_32_bits)
 
 
 @contextlib.contextmanager
