@@ -11,7 +11,7 @@ setup(
     package_dir={"acnet.configs": "projects/ACNet/configs", "acnet.weights": "weights"},
     package_data={
         "acnet.configs": ["**/*.py", "*.csv"],
-        "acnet.weights": ["*.safetensors"],
+        "acnet.weights": ["*.safetensors", "*.onnx"],
         "": ["*.css", "*.js", "*.j2", "*/*.j2"],  # of the pages
     },
 )

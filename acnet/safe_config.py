@@ -23,7 +23,10 @@ import yaml
 
 from acnet.constructors import (
     CONSTRUCTORS,
+    LOADERS,
+    NEEDED,
     PHOTOS,
+    ROLES,
     TRAIN,
     WITHOUT_EFFECT,
     ConfigError,
@@ -55,19 +58,6 @@ LINKS = {
 }
 # The same links as earlier versions saved them.
 _EARLIER_LINKS = {"${..test.dataset.names}", "${..num_classes}", "${...hidden_channels}"}
-_ROLES = {  # of the config's own parts
-    "model": "model",
-    "optimizer": "optimizer",
-    "lr_multiplier": "scheduler",
-}
-_LOADERS = {"train": "train_loader", "test": "test_loader", "evaluator": "evaluator"}
-_NEEDED = (  # for a prediction as for a training
-    "model.input_format",
-    "train.amp.enabled",
-    "train.amp.dtype",
-    "train.channels_last",
-    "dataloader.test.mapper.augmentations",
-)
 
 
 def load_saved_config(path: Path) -> "DictConfig":
@@ -101,21 +91,34 @@ def parse_saved_config(text: str, *, source: str, folder: Path | None = None) ->
     """
     from omegaconf import OmegaConf
 
+    checked, links = read_values(text, source=source)
+    _keep_inside(checked, folder, source)
+    cfg = OmegaConf.create(checked, flags={"allow_objects": True})
+    for place, reference in links.items():
+        OmegaConf.update(cfg, place, reference)
     try:
-        content = _read_yaml(text)
-        links = _take_links(content)
-        checked = _checked_config(content)
-        _keep_inside(checked, folder, source)
-        cfg = OmegaConf.create(checked, flags={"allow_objects": True})
-        for place, reference in links.items():
-            OmegaConf.update(cfg, place, reference)
-        for place in _NEEDED:
-            if OmegaConf.select(cfg, place) is None:
-                raise ConfigError(f"{place} is missing")
         try_to_build(OmegaConf.to_container(cfg, resolve=True))
     except ConfigError as fault:
         raise _refused(source, f"in which {fault}") from fault
     return cfg
+
+
+def read_values(text: str, *, source: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Check the text of a saved config, without building what it names: that needs torch.
+
+    Returns:
+        Its plain values, and which of them are links to others, by place.
+    """
+    try:
+        content = _read_yaml(text)
+        links = _take_links(content)
+        checked = _checked_config(content)
+        for place in NEEDED:
+            if _at(checked, place.split(".")) is None:
+                raise ConfigError(f"{place} is missing")
+    except ConfigError as fault:
+        raise _refused(source, f"in which {fault}") from fault
+    return checked, links
 
 
 def check_class_names(names: Any, *, source: str) -> tuple[str, ...]:
@@ -183,14 +186,14 @@ def _at(content: Any, path: list[str]) -> Any:
 def _checked_config(content: dict[str, Any]) -> dict[str, Any]:
     checked = {}
     for name, value in content.items():
-        if name in _ROLES:
-            checked[name] = _checked(value, _ROLES[name], name)
+        if name in ROLES:
+            checked[name] = _checked(value, ROLES[name], name)
         elif name == "train":
             checked[name] = _mapping(value, TRAIN, name, others=True)
         elif name == "photos":
             checked[name] = _mapping(value, PHOTOS, name)
         elif name == "dataloader":
-            checked[name] = _mapping(value, _LOADERS, name, others=True, partial=True)
+            checked[name] = _mapping(value, LOADERS, name, others=True, partial=True)
         else:
             checked[_name(name, "")] = _plain(value, str(name))
     return checked

@@ -21,8 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import safetensors
-
 import acnet
 from acnet.config import prediction_config
 from acnet.errors import UserError, printable
@@ -172,6 +170,8 @@ def parse_bundle(
 
 def tensor_summary(path: str | os.PathLike) -> dict[str, int]:
     """Return how many numbers of each type a safetensors file holds, by the type's name."""
+    import safetensors
+
     numbers: dict[str, int] = {}
     try:
         with safetensors.safe_open(path, framework="np") as file:

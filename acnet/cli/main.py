@@ -22,6 +22,8 @@ NO_DETECTRON2 = (
     "package index: run `make env` in a clone of this repository, or install it from "
     "https://github.com/facebookresearch/detectron2"
 )
+# What light installations lack, which are for predict, evaluate, labels and serve.
+HEAVY = ("cv2", "detectron2", "matplotlib", "numba", "omegaconf", "safetensors", "scipy", "torch")
 ELSEWHERE = {"export": "weights"}  # commands in the file of a relative
 # Modules of a command package that are no commands.
 HELPERS = {"data_check", "data_toy", "main"}
@@ -81,9 +83,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:  # no space, no permission, a name too long, ...
         return _complain(f"{error}. Choose another place, or make room there.")
     except ModuleNotFoundError as error:
-        if error.name != "detectron2":
+        if error.name not in HEAVY:
             raise
-        return _complain(NO_DETECTRON2)
+        light = f"This needs {error.name}, which the light installation lacks. Install acnet whole."
+        return _complain(NO_DETECTRON2 if error.name == "detectron2" else light)
 
 
 def _complain(message: str) -> int:

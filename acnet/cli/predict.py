@@ -105,8 +105,11 @@ def _predict(args: argparse.Namespace, ranks: "Ranks") -> "Outcome | None":
     from acnet.photos.draw import DrawingOptions
     from acnet.photos.folder import check_output, predict_folder
     from acnet.photos.sources import find_photos
-    from acnet.visualization.lesion_visualizer import draw_boxes
 
+    if ENGINES["eager"].is_installed:
+        from acnet.visualization.lesion_visualizer import draw_boxes
+    else:
+        from acnet.photos.box_painter import draw_boxes
     sources = find_photos(args.images)
     drawing = DrawingOptions(
         labels=args.labels,
@@ -134,7 +137,7 @@ def _predict(args: argparse.Namespace, ranks: "Ranks") -> "Outcome | None":
 
 
 def _load(args: argparse.Namespace) -> "Predictor":
-    from acnet.inference.optimize import NOTHING, Optimizations
+    from acnet.inference.engines import NOTHING, Optimizations
     from acnet.inference.predictor import load
     from acnet.photos.merge import MergeOptions
 
@@ -164,10 +167,11 @@ def _load(args: argparse.Namespace) -> "Predictor":
 
 
 def _choose_gpu(ranks: "Ranks") -> None:
-    import torch
+    if ranks.has_others and ENGINES["eager"].is_installed:
+        import torch
 
-    if ranks.has_others and torch.cuda.is_available():
-        torch.cuda.set_device(ranks.local_rank % torch.cuda.device_count())
+        if torch.cuda.is_available():
+            torch.cuda.set_device(ranks.local_rank % torch.cuda.device_count())
 
 
 def _summary(args: argparse.Namespace, outcome: "Outcome") -> str:
@@ -247,7 +251,8 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
         "--engine",
         choices=("auto", *ENGINES),
         default="auto",
-        help="what runs the weights; auto (default): eager, for .onnx onnxruntime",
+        help="what runs the weights; auto (default): eager, and onnxruntime for .onnx or where "
+        "detectron2 is missing",
     )
 
 

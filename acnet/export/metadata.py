@@ -64,13 +64,15 @@ class EngineKind:
 
     @property
     def remedy(self) -> str:
-        """The command that installs it."""
+        """What installs it."""
+        if self.extra is None:
+            return "install torch and detectron2, by `make env` or as the README says"
         return f"`pip install {self.package}`, or acnet with its extra [{self.extra}]"
 
 
 # The first of a suffix is taken where none is asked for.
 ENGINES = {
-    "eager": EngineKind(suffix=None, package="torch"),
+    "eager": EngineKind(suffix=None, package="detectron2"),  # which is nothing without torch
     "onnxruntime": EngineKind(suffix=ONNX, package="onnxruntime", extra="export"),
     "openvino": EngineKind(suffix=ONNX, package="openvino", extra="openvino"),
 }

@@ -1,4 +1,4 @@
-"""From photos to boxes with torch and detectron2: the predictor, and the engines that it runs."""
+"""From photos to boxes: the predictor, and the engines that it runs."""
 
 from acnet.inference.predictor import Predictor, load
 from acnet.photos.grid import TilingOptions

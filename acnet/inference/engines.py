@@ -1,4 +1,4 @@
-"""What computes the detections of tiles: the model itself, or an exported file in another runtime.
+"""What computes the detections of tiles, and the engine around exported files, without torch.
 
 Shape shorthand:
     B: tiles of a batch
@@ -6,45 +6,22 @@ Shape shorthand:
     N: places for detections of a tile
 """
 
-import os
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from detectron2.config import instantiate
-from detectron2.data import transforms as T
-from detectron2.modeling.meta_arch import GeneralizedRCNN
-from detectron2.modeling.postprocessing import detector_postprocess
-from detectron2.structures import Boxes, Instances
-from torch import Tensor
 
-from acnet.config import load_config
-from acnet.engine.precision import Precision, resolve_device
 from acnet.errors import UserError
-from acnet.export.metadata import (
-    INPUT_NAMES,
-    ExportSettings,
-    choose_engine,
-    read_export,
-)
-from acnet.export.trial import SECONDS, SECONDS_PER_MEGAPIXEL, fault_of
-from acnet.inference.runtimes import (
-    OPENVINO_HINTS,
-    OnnxRuntimeSession,
-    OpenVinoSession,
-    Session,
-    reason_of,
-    refused,
-)
-from acnet.modeling import ACNet
-from acnet.modeling.own_cells import run_backbone
+from acnet.export.metadata import INPUT_NAMES, ExportSettings
+from acnet.export.trial import SECONDS, SECONDS_PER_MEGAPIXEL
+from acnet.inference.runtimes import Session, reason_of
 
-_AS_EXPORTED = ("config", "auto")  # as precision
 _MOST_PLACES = 100_000  # for detections of a tile
+
+# Boxes (N, 4) XYXY float32, scores (N,) float32 and classes (N,) int64 of a tile, best first.
+Found: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 class Engine(Protocol):
@@ -53,17 +30,17 @@ class Engine(Protocol):
     Attributes:
         name: with its version, where that decides results: results of one are not taken for those
             of another.
-        device: where it computes.
+        device: where it computes; its text begins with the kind, as "cuda:1".
         precision: what it computes with.
     """
 
     name: str
-    device: torch.device
-    precision: Precision
+    device: Any
+    precision: Any
 
     def detect(
         self, inputs: list[dict], parts_xyxy: Sequence[np.ndarray] | None = None
-    ) -> list[Instances]:
+    ) -> list[Found]:
         """Find lesions in a batch.
 
         Args:
@@ -77,87 +54,40 @@ class Engine(Protocol):
         """
 
 
-class EagerEngine:
-    """The model itself, in PyTorch: the engine that all others are measured by."""
+@dataclass(frozen=True, kw_only=True)
+class Optimizations:
+    """What to change in a model for prediction, see `acnet.inference.optimize`.
 
-    name = "eager"
-
-    def __init__(self, model: torch.nn.Module, precision: Precision):
-        """Take a model of detectron2 in evaluation mode, on its device."""
-        self.model = model
-        self.device = model.device
-        self.precision = precision
-
-    def detect(
-        self, inputs: list[dict], parts_xyxy: Sequence[np.ndarray] | None = None
-    ) -> list[Instances]:
-        """Same as `Engine.detect`."""
-        with torch.inference_mode(), self.precision.autocast():
-            return detect(self.model, inputs, parts_xyxy)
-
-    def saliency(self, inputs: list[dict]) -> list[np.ndarray]:
-        """Return (h, w) maps at the size of each input, of a model with mask attention."""
-        with torch.inference_mode(), self.precision.autocast():
-            batch = self.model.preprocess_image(inputs)
-            grid = self.model.backbone.saliency(batch.tensor).float()
-        padded_hw = batch.tensor.shape[-2:]
-        full = F.interpolate(grid, padded_hw, mode="bilinear", align_corners=False)[:, 0]
-        sizes = zip(full.cpu().numpy(), batch.image_sizes, strict=True)
-        return [one[:height, :width] for one, (height, width) in sizes]
-
-
-def detect(
-    model: torch.nn.Module, inputs: list[dict], parts_xyxy: Sequence[np.ndarray] | None = None
-) -> list[Instances]:
-    """Run a detector of detectron2, with the box head on a part of each picture only.
-
-    Backbone and RPN see the pictures whole. Of the proposals those whose centre lies elsewhere are
-    left to the tiles there, before they cost anything: with tiles that overlap by half, three
-    quarters of them.
+    A switch has no effect where the device or the model has no use for it.
 
     Args:
-        model: in evaluation mode; a model without proposals answers for the whole picture.
-        inputs, parts_xyxy: as for `Engine.detect`.
+        fold_norms: batch normalisation becomes part of the convolution before it.
+        cast_weights: convolutions and the layers of box heads keep their weights in the precision
+            that they compute with, instead of converting them at every call.
+        channels_last: on a CPU and in lower precision, convolutions work in channels_last.
+        best_proposals_first: the RPN decodes and compares only what it may keep.
+        skip_unread_bins: on a CPU, RoIAlign leaves out bins that res5 as a box head strides over.
+        chunk_boxes: on a CPU, res5 as a box head takes a few boxes at a time.
+        compile: `torch.compile` the backbone. Not by default: it needs a C++ compiler, and a
+            quarter of a minute for each new size of picture, and gains a tenth.
     """
-    if parts_xyxy is None or not isinstance(model, GeneralizedRCNN):
-        return [output["instances"] for output in model(inputs)]
-    groups = [range(len(inputs))]
-    if isinstance(model, ACNet):  # whose answer does not depend on a tile's neighbours
-        groups = model.equal_sizes(inputs)
-    found: dict[int, Instances] = {}
-    for indices in groups:
-        of_group = ([inputs[i] for i in indices], [parts_xyxy[i] for i in indices])
-        found.update(zip(indices, _detect_parts(model, *of_group), strict=True))
-    return [found[index] for index in range(len(inputs))]
+
+    fold_norms: bool = True
+    cast_weights: bool = True
+    channels_last: bool = True
+    best_proposals_first: bool = True
+    skip_unread_bins: bool = True
+    chunk_boxes: bool = True
+    compile: bool = False
 
 
-def _detect_parts(
-    model: GeneralizedRCNN, inputs: list[dict], parts_xyxy: Sequence[np.ndarray]
-) -> list[Instances]:
-    images = model.preprocess_image(inputs)
-    features = run_backbone(model.backbone, images.tensor, images.image_sizes)
-    proposals, _ = model.proposal_generator(images, features)
-    proposals = [
-        one[_centred_in(one, _scaled_part(part, picture, one.image_size))]
-        for one, part, picture in zip(proposals, parts_xyxy, inputs, strict=True)
-    ]
-    found, _ = model.roi_heads(images, features, proposals)
-    outputs = GeneralizedRCNN._postprocess(found, inputs, images.image_sizes)
-    return [output["instances"] for output in outputs]
+NOTHING = Optimizations(**{field.name: False for field in dataclasses.fields(Optimizations)})
 
 
-def _scaled_part(part_xyxy: np.ndarray, picture: dict, input_hw: tuple[int, int]) -> np.ndarray:
-    """Bring a part from a picture's pixels to those that the model sees."""
-    scale = np.array(input_hw[::-1]) / [picture["width"], picture["height"]]
+def scaled_part(part_xyxy: np.ndarray, picture: dict) -> np.ndarray:
+    """Bring a part (4,) from the pixels that boxes are wanted in to those that the model sees."""
+    scale = np.array(picture["image"].shape[:0:-1]) / [picture["width"], picture["height"]]
     return part_xyxy * np.tile(scale, 2)
-
-
-def _centred_in(proposals: Instances, part_xyxy: np.ndarray) -> Tensor:
-    """Tell which proposals have their centre in a part, without leaving the device."""
-    centres = proposals.proposal_boxes.get_centers()
-    left, top, right, bottom = part_xyxy.tolist()
-    x, y = centres.unbind(dim=1)
-    return (x >= left) & (x <= right) & (y >= top) & (y <= bottom)
 
 
 class ExportedEngine:
@@ -179,14 +109,14 @@ class ExportedEngine:
 
     def detect(
         self, inputs: list[dict], parts_xyxy: Sequence[np.ndarray] | None = None
-    ) -> list[Instances]:
+    ) -> list[Found]:
         """Same as `Engine.detect`.
 
         Raises:
             UserError: a picture is larger than the file's tiles, or the file does not answer as an
                 exported model does.
         """
-        found: list[Instances] = []
+        found: list[Found] = []
         step = self._settings.batch or len(inputs) or 1
         for start in range(0, len(inputs), step):
             chosen = slice(start, start + step)
@@ -197,7 +127,7 @@ class ExportedEngine:
 
     def _detect_batch(
         self, inputs: list[dict], parts_xyxy: Sequence[np.ndarray] | None
-    ) -> list[Instances]:
+    ) -> list[Found]:
         num_places, tile_px = self._settings.batch or len(inputs), self._settings.tile_px
         images = np.zeros((num_places, 3, tile_px, tile_px), np.uint8)
         sizes_hw = np.zeros((num_places, 2), np.float32)
@@ -210,18 +140,17 @@ class ExportedEngine:
                     f"was exported. Received {height}x{width} pixels; let photos be cut into tiles "
                     f"of {tile_px}, or export with a larger --tile."
                 )
-            images[index, :, :height, :width] = one["image"].numpy()
+            images[index, :, :height, :width] = one["image"]
             sizes_hw[index] = height, width
             parts[index] = 0.0, 0.0, width, height
             if parts_xyxy is not None:
-                parts[index] = _scaled_part(parts_xyxy[index], one, (height, width))
+                parts[index] = scaled_part(parts_xyxy[index], one)
         outputs = self.run(images, sizes_hw, parts)
         return [
-            _instances(*(output[index] for output in outputs), one)
-            for index, one in enumerate(inputs)
+            _found(*(output[index] for output in outputs), one) for index, one in enumerate(inputs)
         ]
 
-    def run(self, *arrays: np.ndarray) -> tuple[Tensor, ...]:
+    def run(self, *arrays: np.ndarray) -> list[np.ndarray]:
         """Run one batch, and check what comes back.
 
         Args:
@@ -243,7 +172,7 @@ class ExportedEngine:
         fault = _fault(outputs, len(arrays[0]), self._num_classes)
         if fault:
             raise self._unusable(fault)
-        return tuple(torch.from_numpy(output) for output in outputs)
+        return outputs
 
     def _unusable(self, reason: str) -> UserError:
         return UserError(
@@ -270,77 +199,12 @@ def _fault(outputs: list[np.ndarray], num_tiles: int, num_classes: int) -> str |
     return None
 
 
-def _instances(boxes: Tensor, scores: Tensor, classes: Tensor, one: dict) -> Instances:
+def _found(boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, one: dict) -> Found:
+    """Bring boxes to the pixels that are wanted, as detectron2's `detector_postprocess` does."""
     is_found = scores >= 0
-    found = Instances(tuple(one["image"].shape[1:]))
-    found.pred_boxes = Boxes(boxes[is_found])
-    found.scores = scores[is_found]
-    found.pred_classes = classes[is_found]
-    return detector_postprocess(found, one["height"], one["width"])
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ExportedModel:
-    """An exported file that is ready to predict.
-
-    Args:
-        engine: that runs it.
-        settings: of the file.
-        input_format: "BGR" or "RGB".
-        augmentations: what the config's test set does to a picture before the model sees it.
-        class_names: by class index.
-        photos: at which scale photos were seen in training, as the config says it.
-    """
-
-    engine: ExportedEngine
-    settings: ExportSettings
-    input_format: str
-    augmentations: list[T.Augmentation]
-    class_names: list[str]
-    photos: Mapping[str, Any]
-
-
-def load_exported_model(
-    path: str | os.PathLike,
-    *,
-    engine: str = "auto",
-    device: str = "auto",
-    precision: str = "config",
-) -> ExportedModel:
-    """Make an exported file ready.
-
-    Args:
-        path: of an .onnx file that `acnet export` wrote.
-        engine: one of `acnet.export.metadata.ENGINES`, or "auto".
-        device: "auto" (the CPU: the runtimes' usual packages know no other), or a name.
-        precision: "config" or "auto" (as exported), or one that the engine can compute in.
-
-    Raises:
-        UserError: the file cannot be read, or the engine does not suit it or is not installed.
-    """
-    path = Path(path)
-    name = choose_engine(engine, path)
-    settings, cfg = read_export(path).settings, load_config(path)
-    chosen = "float32" if precision in _AS_EXPORTED else precision
-    able = tuple(OPENVINO_HINTS) if name == "openvino" else ("float32",)
-    if chosen not in able:
-        raise UserError(
-            f"An exported file holds float32, and the engine {name} computes it in "
-            f"{' or '.join(able)}. Received --precision {chosen}; leave it out."
-        )
-    target = resolve_device("cpu" if device == "auto" else device)
-    fault = fault_of(path, name)
-    if fault is not None:
-        raise refused(name, path, reason_of(fault))
-    if name == "openvino":
-        session: Session = OpenVinoSession(path, target, chosen)
-    else:
-        session = OnnxRuntimeSession(path, target)
-    return ExportedModel(
-        engine=ExportedEngine(session, settings, len(cfg.class_names)),
-        settings=settings,
-        input_format=cfg.model.input_format,
-        augmentations=list(instantiate(cfg.dataloader.test.mapper.augmentations)),
-        class_names=list(cfg.class_names),
-        photos=cfg.get("photos", {}),
-    )
+    size_wh = np.array([one["width"], one["height"]], np.float32)
+    scale = size_wh / np.array(one["image"].shape[:0:-1], np.float32)
+    boxes = (boxes[is_found] * np.tile(scale, 2)).clip(0, np.tile(size_wh, 2))
+    has_area = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    scores, classes = scores[is_found][has_area], classes[is_found][has_area]
+    return boxes[has_area].astype(np.float32), scores.astype(np.float32), classes.astype(np.int64)

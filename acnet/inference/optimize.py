@@ -5,10 +5,8 @@ measured (benchmarks/inference.py) and tested on its own.
 """
 
 import copy
-import dataclasses
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from detectron2.layers import Conv2d, FrozenBatchNorm2d, ROIAlign
@@ -21,6 +19,7 @@ from detectron2.modeling.roi_heads import Res5ROIHeads, StandardROIHeads
 from detectron2.structures import Boxes
 from torch import Tensor, nn
 
+from acnet.inference.engines import NOTHING, Optimizations
 from acnet.layers import roi_align
 from acnet.modeling import ACNet, BestFirstRPN, Float32RPNHead, SoftNMSRes5ROIHeads
 
@@ -33,34 +32,6 @@ _CHUNK = 32
 _RES5_HEADS = (Res5ROIHeads, SoftNMSRes5ROIHeads)  # other subclasses use res5 in another way
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Optimizations:
-    """What to change. A switch has no effect where the device or the model has no use for it.
-
-    Args:
-        fold_norms: batch normalisation becomes part of the convolution before it.
-        cast_weights: convolutions and the layers of box heads keep their weights in the precision
-            that they compute with, instead of converting them at every call.
-        channels_last: on a CPU and in lower precision, convolutions work in channels_last.
-        best_proposals_first: the RPN decodes and compares only what it may keep.
-        skip_unread_bins: on a CPU, RoIAlign leaves out bins that res5 as a box head strides over.
-        chunk_boxes: on a CPU, res5 as a box head takes a few boxes at a time.
-        compile: `torch.compile` the backbone. Not by default: it needs a C++ compiler, and a
-            quarter of a minute for each new size of picture, and gains a tenth.
-    """
-
-    fold_norms: bool = True
-    cast_weights: bool = True
-    channels_last: bool = True
-    best_proposals_first: bool = True
-    skip_unread_bins: bool = True
-    chunk_boxes: bool = True
-    compile: bool = False
-
-
-NOTHING = Optimizations(**{field.name: False for field in dataclasses.fields(Optimizations)})
 
 
 def optimize_for_inference(

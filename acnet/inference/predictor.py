@@ -2,21 +2,18 @@
 
 import dataclasses
 import functools
+import logging
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from detectron2.data import transforms as T
-from detectron2.structures import Boxes, Instances
 
-from acnet.engine.precision import Precision
 from acnet.errors import UserError
 from acnet.evaluation.count_model import CountModel
 from acnet.files import digest, file_sha256
-from acnet.inference.engines import EagerEngine
-from acnet.inference.optimize import Optimizations
+from acnet.inference.engines import Found, Optimizations
 from acnet.inference.trained_model import (
     Config,
     LoadedModel,
@@ -25,6 +22,7 @@ from acnet.inference.trained_model import (
     load_model,
 )
 from acnet.photos.grid import Progress, TilingOptions, tile_batches
+from acnet.photos.instances import to_instances
 from acnet.photos.merge import (
     MergeOptions,
     TileDetections,
@@ -36,7 +34,11 @@ from acnet.photos.read import Photo, as_bgr
 from acnet.photos.results import CountRule, PhotoCount, photo_traits
 from acnet.photos.scale import AUTO, PhotoSize, resize, see
 
-CPU = torch.device("cpu")
+if TYPE_CHECKING:
+    import torch
+    from detectron2.structures import Instances
+
+logger = logging.getLogger(__name__)
 
 
 def load(
@@ -86,8 +88,9 @@ def load(
     model = load_model(weights, config, overrides, device=device, **options)
     sizing = dataclasses.replace(model.sizing, wanted=photo_size)
     model = dataclasses.replace(model, sizing=sizing)
-    name = sizing.merge_name
-    rule = find_count_rule(weights, name, count_model=count_model, score_threshold=score_threshold)
+    counting = {"count_model": count_model, "score_threshold": score_threshold}
+    rule = find_count_rule(model.weights, sizing.merge_name, **counting)
+    logger.info("%s runs %s", model.engine.name, model.weights.name)
     return Predictor(model, tiling=tiling, merge=merge, rule=rule)
 
 
@@ -145,7 +148,6 @@ class Predictor:
         self.merge = MergeOptions() if merge is None else merge
         self.rule = CountRule() if rule is None else rule
         self._loaded = model
-        self._resize = T.AugmentationList(model.augmentations)
         self.tiling = model.tiling if tiling is None else tiling
 
     @property
@@ -165,23 +167,23 @@ class Predictor:
         self._tiling = dataclasses.replace(tiling, exact=True) if own.exact else tiling
 
     @property
-    def device(self) -> torch.device:
-        """Where the engine computes."""
+    def device(self) -> Any:
+        """Where the engine computes: torch's device, or its name where torch is not needed."""
         return self.engine.device
 
     @property
-    def precision(self) -> Precision:
-        """What the engine computes with."""
+    def precision(self) -> Any:
+        """What the engine computes with: a `Precision` of the eager engine, or its name."""
         return self.engine.precision
 
     @property
-    def model(self) -> torch.nn.Module:
+    def model(self) -> "torch.nn.Module":
         """The eager engine's model, in evaluation mode.
 
         Raises:
             UserError: Another engine runs an exported file.
         """
-        if isinstance(self.engine, EagerEngine):
+        if hasattr(self.engine, "model"):
             return self.engine.model
         raise UserError(
             "The model as a module of torch is there with the eager engine only. Received one of "
@@ -204,8 +206,8 @@ class Predictor:
                 dataclasses.asdict(self.sizing),
                 dataclasses.asdict(self.merge),
                 self.engine.name,
-                self.device.type,
-                str(self.precision.dtype),
+                str(self.device).partition(":")[0],
+                str(self.precision),
                 dataclasses.asdict(self.optimizations),
             ]
         )
@@ -216,7 +218,7 @@ class Predictor:
 
     def __call__(
         self, photos: Photo | Iterable[Photo], *, progress: Progress | None = None
-    ) -> Instances | list[Instances]:
+    ) -> "Instances | list[Instances]":
         """Detect lesions.
 
         Args:
@@ -227,7 +229,8 @@ class Predictor:
         Returns:
             On the CPU, `pred_boxes` in the photo's own pixels (upright, where a file says how it
             was held), `scores` from 0 to 1 and `pred_classes`, best first, down to the model's
-            lowest score; a list of them for several photos.
+            lowest score; a list of them for several photos. Without detectron2 they are
+            `acnet.photos.instances.PlainInstances`, which hold arrays of numpy.
 
         Raises:
             UnreadableFileError: A file is no picture, or damaged.
@@ -237,11 +240,7 @@ class Predictor:
             return [self(photo, progress=progress) for photo in photos]
         image = as_bgr(photos)
         found = self.detect(image, progress=progress)
-        result = Instances(image.shape[:2])
-        result.pred_boxes = Boxes(torch.from_numpy(found.boxes_xyxy))
-        result.scores = torch.from_numpy(found.scores)
-        result.pred_classes = torch.from_numpy(found.classes)
-        return result
+        return to_instances(image.shape[:2], found.boxes_xyxy, found.scores, found.classes)
 
     def count(self, photo: Photo) -> PhotoCount:
         """Count a photo's lesions.
@@ -262,21 +261,17 @@ class Predictor:
         parts = self.tiling.parts(tiles)
         found = []
         for chosen, batch in tile_batches(photo_bgr, tiles, self.tiling.batch_size):
-            found += self.detect_whole(batch, None if parts is None else parts[chosen])
+            found += self._detect_batch(batch, None if parts is None else parts[chosen])
             if progress is not None:
                 progress(len(found), len(tiles))
-        arrays = [
-            (one.pred_boxes.tensor.numpy(), one.scores.numpy(), one.pred_classes.numpy())
-            for one in found
-        ]
-        detections = in_photo(arrays, tiles)
+        detections = in_photo(found, tiles)
         if len(tiles) == 1:
             return detections
         return merge_tiles(detections, tiles, image_hw, self.merge)
 
     def detect_whole(
         self, images: list[np.ndarray], parts_xyxy: Sequence[np.ndarray] | None = None
-    ) -> list[Instances]:
+    ) -> "list[Instances]":
         """Detect lesions in pictures as they are, in one batch, whatever their size.
 
         This is what a tile goes through; call the predictor itself for photos.
@@ -288,14 +283,19 @@ class Predictor:
         Returns:
             For each picture the model's own output, on the CPU.
         """
-        inputs = [self._prepare(image) for image in images]
-        found = self.engine.detect(inputs, parts_xyxy)
-        return [instances.to(CPU) for instances in found]
+        found = self._detect_batch(images, parts_xyxy)
+        pairs = zip(images, found, strict=True)
+        return [to_instances(image.shape[:2], *arrays) for image, arrays in pairs]
+
+    def _detect_batch(
+        self, images: list[np.ndarray], parts_xyxy: Sequence[np.ndarray] | None
+    ) -> list[Found]:
+        return self.engine.detect([self._prepare(image) for image in images], parts_xyxy)
 
     @property
     def has_saliency(self) -> bool:
         """Whether there is a mask attention to look at (MAMA); exported files have none."""
-        return isinstance(self.engine, EagerEngine) and hasattr(self.model.backbone, "saliency")
+        return hasattr(self.engine, "model") and hasattr(self.model.backbone, "saliency")
 
     def saliency(
         self, photo: Photo, *, progress: Progress | None = None, photo_size_px: int | None = None
@@ -337,7 +337,7 @@ class Predictor:
         height, width = image.shape[:2]
         if self._loaded.input_format == "RGB":
             image = image[:, :, ::-1]
-        resized = T.AugInput(image)
-        self._resize(resized)
-        chw = np.ascontiguousarray(resized.image.transpose(2, 0, 1))
-        return {"image": torch.as_tensor(chw), "height": height, "width": width}
+        if self._loaded.resize is not None:
+            image = self._loaded.resize(image)
+        chw = np.ascontiguousarray(image.transpose(2, 0, 1))
+        return {"image": chw, "height": height, "width": width}

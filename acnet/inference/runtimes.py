@@ -1,40 +1,79 @@
 """The runtimes of exported files, ONNX Runtime and OpenVINO, each imported when it is used."""
 
+import os
 import threading
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 
-from acnet.engine.precision import Precision
+from acnet.checkpoint.bundle import FOLDERS
 from acnet.errors import UserError, printable
 from acnet.export.metadata import ENGINES, INPUT_NAMES, OUTPUT_NAMES
+from acnet.export.trial import fault_of
 
 _CPU_PROVIDER = "CPUExecutionProvider"
 _ERRORS_ONLY = 3  # ONNX Runtime's level
-OPENVINO_HINTS = {"float32": ("f32", None), "bfloat16": ("bf16", torch.bfloat16)}
+OPENVINO_HINTS = {"float32": "f32", "bfloat16": "bf16"}
+_AS_EXPORTED = ("config", "auto")  # as precision
 
 
 class Session(Protocol):
     """An exported file that is ready to run; attributes as of `Engine`."""
 
     name: str
-    device: torch.device
-    precision: Precision
+    device: str
+    precision: str
 
     def run(self, inputs: dict[str, np.ndarray], seconds: float) -> list[np.ndarray]:
         """Return the file's outputs by `OUTPUT_NAMES`, or raise any error, after `seconds` too."""
 
 
-class OnnxRuntimeSession:
-    """A `Session` of ONNX Runtime, with as many threads as torch has. It sends nothing anywhere."""
+def open_session(path: Path, engine: str, *, device: str, precision: str) -> Session:
+    """Make an exported file ready to run; one that is not bundled with acnet is tried first.
 
-    def __init__(self, path: Path, device: torch.device):
+    Args:
+        path: of an .onnx file that `acnet export` wrote.
+        engine: "onnxruntime" or "openvino".
+        device: "auto" (the CPU: the runtimes' usual packages know no other), or a name.
+        precision: "config" or "auto" (as exported), or one that the engine can compute in.
+
+    Raises:
+        UserError: the engine computes in no such precision or place, or refuses the file.
+    """
+    chosen = "float32" if precision in _AS_EXPORTED else precision
+    able = tuple(OPENVINO_HINTS) if engine == "openvino" else ("float32",)
+    if chosen not in able:
+        raise UserError(
+            f"An exported file holds float32, and the engine {engine} computes it in "
+            f"{' or '.join(able)}. Received --precision {chosen}; leave it out."
+        )
+    target = "cpu" if device == "auto" else device
+    fault = fault_of(path, engine) if path.parent not in FOLDERS else None
+    if fault is not None:
+        raise refused(engine, path, reason_of(fault))
+    if engine == "openvino":
+        return OpenVinoSession(path, target, chosen)
+    return OnnxRuntimeSession(path, target)
+
+
+def num_threads() -> int:
+    """Return how many threads to compute with: OMP_NUM_THREADS, as for torch, or all CPUs."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    if wanted.isdecimal() and int(wanted) > 0:
+        return int(wanted)
+    is_linux = hasattr(os, "sched_getaffinity")
+    return len(os.sched_getaffinity(0)) if is_linux else os.cpu_count() or 1
+
+
+class OnnxRuntimeSession:
+    """A `Session` of ONNX Runtime, with a thread a CPU. It sends nothing anywhere."""
+
+    def __init__(self, path: Path, device: str):
         """
         Args:
             path: of the .onnx file.
-            device: a CPU, or a GPU where the installed ONNX Runtime has CUDA.
+            device: "cpu", or "cuda:0" where the installed ONNX Runtime has CUDA.
 
         Raises:
             UserError: the device is none of these, or the file cannot be loaded.
@@ -43,9 +82,9 @@ class OnnxRuntimeSession:
         self._runtime.disable_telemetry_events()  # where a program has imported it before us
         self.name = f"onnxruntime {self._runtime.__version__}"
         self.device = device
-        self.precision = Precision(device.type, None)
+        self.precision = "float32"
         options = self._runtime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
+        options.intra_op_num_threads = num_threads()
         options.log_severity_level = _ERRORS_ONLY
         providers = _providers(device, self._runtime.get_available_providers())
         try:
@@ -67,8 +106,9 @@ class OnnxRuntimeSession:
             timer.cancel()
 
 
-def _providers(device: torch.device, available: list[str]) -> list[Any]:
-    provider = f"{device.type.upper()}ExecutionProvider"
+def _providers(device: str, available: list[str]) -> list[Any]:
+    kind, _, index = device.partition(":")
+    provider = f"{kind.upper()}ExecutionProvider"
     if provider not in available:
         raise UserError(
             "ONNX Runtime computes on what its package was built for, here "
@@ -77,36 +117,35 @@ def _providers(device: torch.device, available: list[str]) -> list[Any]:
         )
     if provider == _CPU_PROVIDER:
         return [_CPU_PROVIDER]
-    return [(provider, {"device_id": device.index or 0}), _CPU_PROVIDER]
+    return [(provider, {"device_id": int(index or 0)}), _CPU_PROVIDER]
 
 
 class OpenVinoSession:
     """A `Session` of OpenVINO, on Intel's and other CPUs."""
 
-    def __init__(self, path: Path, device: torch.device, precision: str):
+    def __init__(self, path: Path, device: str, precision: str):
         """
         Args:
             path: of the .onnx file.
-            device: a CPU.
+            device: "cpu".
             precision: "float32" or "bfloat16". Left to itself, OpenVINO takes bfloat16 on a CPU
                 that has it.
 
         Raises:
             UserError: another device is asked for, or the file cannot be loaded.
         """
-        if device.type != "cpu":
+        if device != "cpu":
             raise UserError(
                 "OpenVINO is used here on CPUs. "
                 f"Received --device {device}; use --device cpu, or another engine."
             )
         openvino = ENGINES["openvino"].import_package()
-        hint, dtype = OPENVINO_HINTS[precision]
         self.name = f"openvino {openvino.__version__}"
         self.device = device
-        self.precision = Precision(device.type, dtype)
+        self.precision = precision
         settings = {
-            "INFERENCE_PRECISION_HINT": hint,
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "INFERENCE_PRECISION_HINT": OPENVINO_HINTS[precision],
+            "INFERENCE_NUM_THREADS": num_threads(),
         }
         try:
             core = openvino.Core()

@@ -4,51 +4,37 @@ The weights say, in themselves or by files beside them, by which config the mode
 classes are called, what is done to photos before the model sees them, and which scores count.
 """
 
-import copy
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, Union
 
-import torch
-from detectron2.config import instantiate
-from detectron2.data import transforms as T
-from omegaconf import DictConfig, OmegaConf
+import numpy as np
 
-from acnet.checkpoint import load_trained_weights
 from acnet.checkpoint.bundle import is_bundle, read_bundle, resolve_weights
-from acnet.config import change_config, config_of, load_config
-from acnet.engine.precision import choose_precision, resolve_device
-from acnet.errors import UserError, WeightsMismatchError, printable, shorten
+from acnet.errors import UserError
 from acnet.evaluation.count_model import CountModel, check_merge, read_count_model
-from acnet.export.metadata import ONNX, choose_engine, read_export
-from acnet.files import digest
-from acnet.inference.engines import EagerEngine, Engine, load_exported_model
-from acnet.inference.optimize import NOTHING, Optimizations, optimize_for_inference
+from acnet.export.metadata import ENGINES, ONNX, choose_engine, read_export
+from acnet.files import file_sha256
+from acnet.inference.engines import NOTHING, Engine, ExportedEngine, Optimizations
+from acnet.inference.runtimes import open_session
 from acnet.photos.grid import TilingOptions
 from acnet.photos.results import DEFAULT_THRESHOLD, CountRule
 from acnet.photos.scale import PhotoSizing
+from acnet.safe_config import read_values
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 logger = logging.getLogger(__name__)
 
-Config: TypeAlias = str | os.PathLike | DictConfig
+Config: TypeAlias = Union[str, os.PathLike, "DictConfig"]
 
 # What a training leaves in its folder, the best first.
 CHECKPOINTS = ("model_best.pth", "model_final.pth")
-BLANK_PX = 64  # of a first picture
 COUNT_MODEL = "count.json"  # beside a checkpoint
-# Of a config: training has no say in what a finished model finds.
-DECIDING_KEYS = ("model", "dataloader.test.mapper", "train.amp", "train.channels_last")
-# What `train.amp` would say for each precision that is asked for by name.
-_AMP_BY_PRECISION = {
-    "auto": {"enabled": "auto", "dtype": "auto"},
-    "float32": {"enabled": False, "dtype": "auto"},
-    "bfloat16": {"enabled": True, "dtype": "bfloat16"},
-    "float16": {"enabled": True, "dtype": "float16"},
-}
-PRECISIONS = ("config", *_AMP_BY_PRECISION)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,7 +44,7 @@ class LoadedModel:
     Args:
         engine: Finds lesions in tiles.
         input_format: "BGR" or "RGB".
-        augmentations: What is done to a picture before the model sees it.
+        resize: What is done to a picture (H, W, 3) before the model sees it; None for nothing.
         class_names: By class index.
         tiling: How photos are cut where nobody says otherwise.
         sizing: At which size photos were seen in training.
@@ -69,7 +55,7 @@ class LoadedModel:
 
     engine: Engine
     input_format: str
-    augmentations: list[T.Augmentation]
+    resize: Callable[[np.ndarray], np.ndarray] | None
     class_names: list[str]
     tiling: TilingOptions
     sizing: PhotoSizing
@@ -132,8 +118,9 @@ def load_model(
         UserError: Unknown config, device, precision or engine; weights that cannot be read or do
             not fit.
     """
-    weights = Path(weights)
+    weights = _runnable(Path(weights), engine)
     choices = Optimizations() if optimize is True else optimize or NOTHING
+    name = choose_engine(engine, weights)
     if weights.suffix == ONNX:
         if config is not None or overrides or choices.compile:
             raise UserError(
@@ -141,88 +128,66 @@ def load_model(
                 f"and is compiled by its engine. Received {weights} with a config, changes to it, "
                 "or compile; leave these out, or export again."
             )
-        exported = load_exported_model(weights, engine=engine, device=device, precision=precision)
-        return LoadedModel(
-            engine=exported.engine,
-            input_format=exported.input_format,
-            augmentations=exported.augmentations,
-            class_names=exported.class_names,
-            tiling=_tiling(exported.augmentations, exported.settings.tile_px, exact=True),
-            sizing=PhotoSizing(**exported.photos),
-            optimizations=NOTHING,
-            weights=weights,
-            config_digest="",
-        )
+        return _load_exported_model(weights, name, device=device, precision=precision)
+    from acnet.inference.eager import load_eager_model
+
+    options = {"device": device, "precision": precision, "optimizations": choices}
+    return load_eager_model(weights, config, overrides, **options)
+
+
+def _runnable(weights: Path, engine: str) -> Path:
+    """Return the weights, or the ONNX file beside them where the engine is one for such files."""
+    wants_eager = engine == "eager" or (engine == "auto" and ENGINES["eager"].is_installed)
+    if weights.suffix == ONNX or wants_eager or engine not in ("auto", *ENGINES):
+        return weights
+    exported = weights.with_suffix(ONNX)
+    if exported.is_file():
+        if read_export(exported).settings.weights_sha256 == file_sha256(weights):
+            return exported
+        fault = f"{exported.name} beside it is of other weights"
+    else:
+        fault = f"no {exported.name} is beside it"
     if engine != "auto":
-        choose_engine(engine, weights)
-    if precision not in PRECISIONS:
-        raise UserError(
-            f"The precision must be one of {', '.join(PRECISIONS)}. Received {precision!r}; "
-            "choose one of these."
-        )
-    cfg = _config(weights, config, overrides)
-    on_device = resolve_device(device)
-    named = _AMP_BY_PRECISION.get(precision)
-    amp = cfg.train.amp if named is None else OmegaConf.create(named)
-    computed = choose_precision(amp, on_device)
-    model = instantiate(cfg.model).to(on_device).eval()
-    if cfg.train.channels_last:
-        model = model.to(memory_format=torch.channels_last)
-    load_trained_weights(model, weights)
-    if choices != NOTHING:
-        model = optimize_for_inference(model, dtype=computed.dtype, optimizations=choices)
-    augmentations = list(instantiate(cfg.dataloader.test.mapper.augmentations))
-    eager = EagerEngine(model, computed)
-    class_names = list(cfg.get("class_names") or _classes_of_the_test_set(cfg))
-    _check_parts(eager, weights, class_names)
-    return LoadedModel(
-        engine=eager,
-        input_format=cfg.model.input_format,
-        augmentations=augmentations,
-        class_names=class_names,
-        tiling=_tiling(augmentations, TilingOptions.tile_px, exact=False),
-        sizing=PhotoSizing(**cfg.get("photos", {})),
-        optimizations=choices,
-        weights=weights,
-        config_digest=config_digest(cfg),
+        return weights  # which this engine does not run
+    raise UserError(
+        "Checkpoints and bundles need torch and detectron2, which are not installed here, or an "
+        f"ONNX file beside them. Received {weights}, and {fault}; make it where they are "
+        f"installed: `acnet export {weights.name} --output {exported.name}`."
     )
 
 
-def _check_parts(engine: EagerEngine, weights: Path, class_names: Sequence[str]) -> None:
-    """Let a blank tile through, which meets any two parts that do not fit each other."""
-    num_classes = engine.model.roi_heads.num_classes
-    if len(class_names) != num_classes:
-        raise WeightsMismatchError(
-            f"Each class that a model finds has a name. Received {weights} with {num_classes} "
-            f"classes and the names {shorten(class_names)}; use the config of its training."
-        )
-    blank = torch.zeros(3, BLANK_PX, BLANK_PX, dtype=torch.uint8)
-    try:
-        engine.detect([{"image": blank, "height": BLANK_PX, "width": BLANK_PX}])
-    except Exception as error:  # each part has its own way to say what does not fit
-        raise WeightsMismatchError(
-            "A model's parts take what the parts before them give. Received "
-            f"{weights}, whose model fails on a blank picture ({type(error).__name__}: "
-            f"{printable(' '.join(str(error).split()))[:200]}); use the config of its training."
-        ) from error
+def _load_exported_model(path: Path, engine: str, *, device: str, precision: str) -> LoadedModel:
+    """Make an exported file ready, without torch and without building what its config names."""
+    contents = read_export(path)
+    values, _ = read_values(contents.config, source=str(path))
+    augmentations = values["dataloader"]["test"]["mapper"]["augmentations"]
+    session = open_session(path, engine, device=device, precision=precision)
+    return LoadedModel(
+        engine=ExportedEngine(session, contents.settings, len(contents.class_names)),
+        input_format=values["model"]["input_format"],
+        resize=_resize_by(augmentations),
+        class_names=list(contents.class_names),
+        tiling=tiling_of(contents.settings.tile_px, whole=bool(augmentations), exact=True),
+        sizing=PhotoSizing(**values.get("photos", {})),
+        optimizations=NOTHING,
+        weights=path,
+        config_digest="",
+    )
 
 
-def _config(weights: Path, config: Config | None, overrides: Sequence[str]) -> DictConfig:
-    if isinstance(config, DictConfig):
-        return change_config(copy.deepcopy(config), overrides) if overrides else config
-    return load_config(config_of(weights) if config is None else config, overrides)
+def _resize_by(augmentations: list[dict]) -> Callable[[np.ndarray], np.ndarray] | None:
+    if not augmentations:
+        return None
+    from acnet.constructors import build  # what these name is part of detectron2
+    from acnet.inference.eager import resize_by
+
+    return resize_by(build(augmentations))
 
 
-def _classes_of_the_test_set(cfg: DictConfig) -> list[str]:
-    from acnet.data.register import classes_of
-
-    return classes_of(cfg)
-
-
-def _tiling(augmentations: list[T.Augmentation], tile_px: int, *, exact: bool) -> TilingOptions:
+def tiling_of(tile_px: int, *, whole: bool, exact: bool) -> TilingOptions:
     """Cut no photos for a model whose test set resizes pictures: it was trained on whole ones."""
     return TilingOptions(
-        tile_px=None if augmentations else tile_px,
+        tile_px=None if whole else tile_px,
         overlap_px=min(TilingOptions.overlap_px, tile_px // 4),
         exact=exact,
     )
@@ -281,13 +246,3 @@ def find_count_rule(
         return CountRule(threshold=count_model.threshold)
     check_merge(count_model, merge_name, source=source)
     return CountRule(threshold=count_model.threshold, model=count_model)
-
-
-def config_digest(cfg: DictConfig) -> str:
-    """Return a hash of the parts of a config that decide what a trained model finds."""
-    chosen = (OmegaConf.select(cfg, key) for key in DECIDING_KEYS)
-    plain = [
-        OmegaConf.to_container(part, resolve=True) if OmegaConf.is_config(part) else part
-        for part in chosen
-    ]
-    return digest(plain)

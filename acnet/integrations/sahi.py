@@ -9,12 +9,16 @@
 `acnet.load` does the same work in less time; this is for pipelines that are built on SAHI.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from detectron2.structures import Instances
 
 from acnet.errors import UserError
 from acnet.inference.predictor import Predictor, load
 from acnet.photos.grid import TilingOptions
+
+if TYPE_CHECKING:
+    from detectron2.structures import Instances
 
 try:
     from sahi.models.base import DetectionModel
@@ -122,7 +126,7 @@ class ACNetDetectionModel(DetectionModel):
         ]
 
     def _object_predictions(
-        self, found: Instances, shift: list[int | float], shape: list[int | float] | None
+        self, found: "Instances", shift: list[int | float], shape: list[int | float] | None
     ) -> list[ObjectPrediction]:
         kept = found[found.scores >= self.confidence_threshold]
         rows = zip(

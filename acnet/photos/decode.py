@@ -6,7 +6,6 @@ import re
 import struct
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import simplejpeg
 from PIL import Image, ImageCms
@@ -125,6 +124,8 @@ def check_scans(path: str | os.PathLike, content: bytes) -> None:
 
 def write_jpeg(path: str | os.PathLike, image_bgr: np.ndarray, quality: int) -> None:
     """Write a JPEG atomically: (H, W, 3) uint8, which may be a window; quality from 1 to 100."""
+    import cv2
+
     _, encoded = cv2.imencode(".jpg", image_bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     write_bytes(path, encoded.tobytes())
 

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 from PIL import Image, PngImagePlugin
 
 from acnet.files import write_bytes, write_text
+from acnet.photos.pixels import resize
 from acnet.templates import DARK, LIGHT
 
 # It does not occur in skin, and differs from it in brightness too, for readers who see few colours.
@@ -64,7 +64,7 @@ class DrawingOptions:
 
 
 class DrawBoxes(Protocol):
-    """Draw boxes on a photo; detectron2's Visualizer does in `visualization.lesion_visualizer`."""
+    """Draw boxes on a photo: `visualization.lesion_visualizer` does, or `photos.box_painter`."""
 
     def __call__(
         self,
@@ -186,7 +186,7 @@ def _limit(photo_rgb: np.ndarray) -> tuple[np.ndarray, float]:
 def _shrunk(photo_rgb: np.ndarray, factor: float) -> np.ndarray:
     height, width = photo_rgb.shape[:2]
     size_wh = (max(1, round(width * factor)), max(1, round(height * factor)))
-    return cv2.resize(photo_rgb, size_wh, interpolation=cv2.INTER_AREA)
+    return resize(photo_rgb, size_wh)
 
 
 def enlarge_small(photo_rgb: np.ndarray) -> tuple[np.ndarray, int]:
@@ -198,8 +198,8 @@ def enlarge_small(photo_rgb: np.ndarray) -> tuple[np.ndarray, int]:
     factor = max(1, round(CRISP_SIDE / max(photo_rgb.shape[:2])))
     if factor == 1:
         return photo_rgb, 1
-    larger = cv2.resize(photo_rgb, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
-    return larger, factor
+    height, width = photo_rgb.shape[:2]
+    return resize(photo_rgb, (factor * width, factor * height)), factor
 
 
 def draw_saliency(
@@ -218,6 +218,7 @@ def draw_saliency(
     Returns:
         (H, W, 3) uint8, an integer factor larger where the photo is small.
     """
+    import cv2
     import matplotlib
 
     picture, _ = enlarge_small(photo_rgb)
@@ -291,7 +292,7 @@ def _crops(photo_bgr: np.ndarray, boxes_xyxy: np.ndarray) -> Iterator[np.ndarray
         corner = (box[:2] + box[2:] - window_px) / 2  # moved inward where the photo ends
         left, top = corner.round().astype(int).clip(0, image_wh - window_px)
         window = np.ascontiguousarray(photo_bgr[top : top + window_px, left : left + window_px])
-        yield cv2.resize(window, (CROP_PX, CROP_PX), interpolation=cv2.INTER_CUBIC)
+        yield resize(window, (CROP_PX, CROP_PX))
 
 
 def contact_sheet(
@@ -324,6 +325,4 @@ def contact_sheet(
 
 def _scale_to_width(picture: np.ndarray, width_px: int) -> np.ndarray:
     height, width = picture.shape[:2]
-    smooth = cv2.INTER_AREA if width_px < width else cv2.INTER_CUBIC
-    size_wh = (width_px, max(1, round(height * width_px / width)))
-    return cv2.resize(picture, size_wh, interpolation=smooth)
+    return resize(picture, (width_px, max(1, round(height * width_px / width))))

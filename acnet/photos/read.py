@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -74,7 +73,7 @@ def as_bgr(photo: Photo, *, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarra
     if isinstance(photo, str | os.PathLike):
         return read_photo(photo, max_megapixels=max_megapixels)
     if isinstance(photo, Image.Image):
-        return cv2.cvtColor(np.asarray(to_rgb(upright(photo))), cv2.COLOR_RGB2BGR)
+        return _bgr(to_rgb(upright(photo)))
     if not isinstance(photo, np.ndarray):
         raise ValueError(
             "A photo is a path, the bytes of a file, a PIL image, or an array (H, W, 3) uint8 in "
@@ -150,8 +149,7 @@ def read_photo_file(
                 if found is not None:
                     upright_bgr = turned(found.image_bgr, orientation(image))
                     return PhotoFile(upright_bgr, found.warning, profile)
-            image_bgr = cv2.cvtColor(np.asarray(to_rgb(upright(image))), cv2.COLOR_RGB2BGR)
-            return PhotoFile(image_bgr, profile=profile)
+            return PhotoFile(_bgr(to_rgb(upright(image))), profile=profile)
 
 
 def _check_size(path: str | os.PathLike, image_hw: tuple[int, int], max_megapixels: float) -> None:
@@ -218,8 +216,11 @@ def read_bgr_view(path: str | os.PathLike, content: bytes | None = None) -> np.n
             image_bgr = decode.decode_jpeg(content)
             if image_bgr is not None:
                 return turned(image_bgr, orientation(image))
-        rgb = upright(image).convert("RGB")
-        return cv2.cvtColor(np.asarray(rgb), cv2.COLOR_RGB2BGR)
+        return _bgr(upright(image).convert("RGB"))
+
+
+def _bgr(image: Image.Image) -> np.ndarray:
+    return np.ascontiguousarray(np.asarray(image)[:, :, ::-1])
 
 
 def is_plain_jpeg(image: Image.Image) -> bool:

@@ -17,13 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 import acnet
 from acnet.evaluation.count_model import CountModel
 from acnet.evaluation.counting import hayashi_grade
 from acnet.files import atomic_write, write_csv, write_json
+from acnet.photos.pixels import OPENCV_VERSION, blur, resize, y_cr_cb
 
 DEFAULT_THRESHOLD = 0.5
 TRAIT_PX = 128  # long side at which traits are measured, so that they are those of any resolution
@@ -210,13 +210,12 @@ def photo_traits(photo_bgr: np.ndarray) -> np.ndarray:
     height, width = photo_bgr.shape[:2]
     factor = TRAIT_PX / max(height, width)
     size_wh = (max(1, round(width * factor)), max(1, round(height * factor)))
-    small = cv2.resize(photo_bgr, size_wh, interpolation=cv2.INTER_AREA)
     traits = []
-    for channel in cv2.split(cv2.cvtColor(small, cv2.COLOR_BGR2YCrCb).astype(np.float32)):
+    for channel in y_cr_cb(resize(photo_bgr, size_wh)):
         traits += [*np.percentile(channel, PERCENTILES), np.log(channel.std() + 1)]
         sharper = channel
         for blur_px in BLURS_PX:
-            blurred = cv2.GaussianBlur(channel, (0, 0), blur_px)
+            blurred = blur(channel, blur_px)
             traits.append(np.log((sharper - blurred).std() + 0.5))
             sharper = blurred
     return np.array(traits, dtype=np.float64)
@@ -225,7 +224,7 @@ def photo_traits(photo_bgr: np.ndarray) -> np.ndarray:
 def versions(packages: Sequence[str] = DECIDING_PACKAGES) -> Mapping[str, str]:
     """Return the versions of acnet and of what computes; "" for packages that pip didn't bring."""
     # cv2 comes from one of several packages, so it is asked itself.
-    found = {"acnet": acnet.__version__, "cv2": cv2.__version__}
+    found = {"acnet": acnet.__version__, "cv2": OPENCV_VERSION}
     for package in packages:
         try:
             found[package] = importlib.metadata.version(package)

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import cv2
 import numpy as np
 
 from acnet.errors import UserError
+from acnet.photos import pixels
 from acnet.photos.merge import NMS, TileDetections
 
 PhotoSize: TypeAlias = int | str  # pixels of the long side, or one of these
@@ -201,6 +201,4 @@ def resize(photo_bgr: np.ndarray, size_px: int) -> np.ndarray:
     if factor == 1:
         return photo_bgr
     size_wh = [max(1, round(side * factor)) for side in (width, height)]
-    # Each new pixel is the mean of those that it covers, or lies on a smooth curve through them.
-    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-    return cv2.resize(photo_bgr, size_wh, interpolation=method)
+    return pixels.resize(photo_bgr, size_wh)

@@ -9,14 +9,18 @@ import numpy as np
 from detectron2.utils.visualizer import Visualizer
 from matplotlib.patheffects import Normal, Stroke
 
+from acnet.photos.box_painter import (
+    RIM_OPACITY,
+    RIM_PX,
+    label_texts,
+    line_width,
+    widest_line,
+)
 from acnet.photos.draw import PREDICTION_COLOR, enlarge_small
 
 GROUND_TRUTH_COLOR = (0.97, 0.0, 0.72)  # not in skin either, and darker than the palest
 
-MAX_LABELLED_BOXES = 20  # more labels than this hide the lesions beside them
-RIM_PX = 0.75  # of shade on both sides of a line, so that it is seen on any skin
 POINTS_PER_INCH = 72
-LABEL_CHOICES = ("auto", "always", "never")
 
 
 class BoxPainter(Visualizer):
@@ -31,7 +35,7 @@ class BoxPainter(Visualizer):
     def __init__(self, photo_rgb: np.ndarray):
         picture, self.enlargement = enlarge_small(photo_rgb)
         super().__init__(picture)
-        self.widest_line_px = max(1.0, np.hypot(self.output.width, self.output.height) / 900)
+        self.widest_line_px = widest_line((self.output.height, self.output.width))
 
     def paint(
         self,
@@ -51,12 +55,13 @@ class BoxPainter(Visualizer):
 
         A line of the Visualizer's own width would hide half of a lesion of 20 px.
         """
-        x0, y0, x1, y1 = box_coord
-        line_px = float(np.clip(min(x1 - x0, y1 - y0) / 10, 1.0, self.widest_line_px))
+        line_px = line_width(box_coord, self.widest_line_px)
         outside = np.array([-1, -1, 1, 1]) * (line_px / 2 + RIM_PX)
         output = super().draw_box(box_coord + outside, alpha, edge_color, line_style)
         points = POINTS_PER_INCH / output.dpi
-        rim = Stroke(linewidth=(line_px + 2 * RIM_PX) * points, foreground="black", alpha=0.4)
+        rim = Stroke(
+            linewidth=(line_px + 2 * RIM_PX) * points, foreground="black", alpha=RIM_OPACITY
+        )
         line = output.ax.patches[-1]
         line.set(linewidth=line_px * points, path_effects=[rim, Normal()])
         return output
@@ -97,13 +102,10 @@ def draw_boxes(
     Returns:
         The picture, an integer factor larger than the photo where that is small.
     """
-    if labels not in LABEL_CHOICES:
-        raise ValueError(f"labels must be one of {LABEL_CHOICES}. Received {labels!r}.")
+    texts = label_texts(labels, scores, classes, class_names)
     painter = BoxPainter(photo_rgb)
     if ground_truth_xyxy is not None:
         painter.paint(ground_truth_xyxy, color=GROUND_TRUTH_COLOR)
-    labelled = labels == "always" or (labels == "auto" and len(boxes_xyxy) <= MAX_LABELLED_BOXES)
-    texts = _texts(scores.tolist(), classes.tolist(), class_names) if labelled else None
     painter.paint(boxes_xyxy, color=PREDICTION_COLOR, labels=texts)
     return painter.picture()
 
@@ -120,10 +122,3 @@ def draw_comparison(
     right.paint(boxes_xyxy, color=PREDICTION_COLOR)
     bar = np.full((right.output.height, 8, 3), 255, np.uint8)
     return np.concatenate([left.picture(), bar, right.picture()], axis=1)
-
-
-def _texts(scores: list[float], classes: list[int], class_names: Sequence[str] | None) -> list[str]:
-    numbers = [f"{score:.2f}" for score in scores]
-    if class_names is None or len(class_names) == 1:
-        return numbers
-    return [f"{class_names[index]} {one}" for index, one in zip(classes, numbers, strict=True)]

@@ -13,7 +13,7 @@ from acnet.config import available_configs, load_config
 from acnet.engine.train import build_model
 from acnet.errors import UserError
 from acnet.export.detector import FixedSizeDetector, centred_in, decode, padded_nms
-from acnet.inference.engines import detect
+from acnet.inference.eager import detect
 from acnet.modeling import make_resnet_stage
 from tests.export.models import FEW, IN_FP32, TILE, as_input, picture, random_model, small_config
 

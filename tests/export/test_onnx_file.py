@@ -10,7 +10,8 @@ from acnet.errors import UserError
 from acnet.export.metadata import read_export
 from acnet.export.onnx_file import export_model
 from acnet.inference import Predictor
-from acnet.inference.engines import load_exported_model
+from acnet.inference.trained_model import load_model
+from acnet.photos.instances import to_instances
 from tests.export.models import TILE, as_input, picture
 
 BOX_PX, SCORE = 0.01, 1e-4
@@ -30,6 +31,10 @@ def pictures(count: int) -> list[dict]:
     return [as_input(picture(*sizes[index], seed=index)) for index in range(count)]
 
 
+def detected(engine, inputs, parts=None):
+    return [to_instances((TILE, TILE), *one) for one in engine.detect(inputs, parts)]
+
+
 def assert_same(found, expected):
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
@@ -45,18 +50,18 @@ def assert_same(found, expected):
 
 
 def test_same_detections_for_any_batch(exported, eager):
-    engine = load_exported_model(exported(), device="cpu").engine
+    engine = load_model(exported(), device="cpu").engine
     for count in (1, 2, 4):
         for parts in (None, PARTS[:count]):
             inputs = pictures(count)
-            assert_same(engine.detect(inputs, parts), eager.engine.detect(inputs, parts))
+            assert_same(detected(engine, inputs, parts), detected(eager.engine, inputs, parts))
 
 
 def test_a_batch_of_fixed_size(exported, eager):
     path = exported(batch=2)
-    engine = load_exported_model(path, device="cpu").engine
+    engine = load_model(path, device="cpu").engine
     assert read_export(path).settings.batch == 2
-    assert_same(engine.detect(pictures(3)), eager.engine.detect(pictures(3)))
+    assert_same(detected(engine, pictures(3)), detected(eager.engine, pictures(3)))
 
 
 def test_tiles_with_few_proposals(exported, eager):

@@ -4,9 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-import torch
 
-from acnet.engine.precision import Precision
 from acnet.errors import UserError
 from acnet.inference.engines import ExportedEngine
 from tests.export.test_metadata import SETTINGS
@@ -18,8 +16,8 @@ class Echo:
     """Finds one box in each tile, its part, and another without a score."""
 
     name = "echo"
-    device = torch.device("cpu")
-    precision = Precision("cpu", None)
+    device = "cpu"
+    precision = "float32"
 
     def __init__(self):
         self.calls = []
@@ -37,7 +35,7 @@ def engine(session, settings=SETTINGS):
 
 
 def picture(height: int, width: int, value: int = 7) -> dict:
-    image = torch.full((3, height, width), value, dtype=torch.uint8)
+    image = np.full((3, height, width), value, np.uint8)
     return {"image": image, "height": height, "width": width}
 
 
@@ -50,9 +48,8 @@ def test_pictures_are_padded_to_the_tile_and_come_with_their_size():
     assert images[1].sum() == 3 * 50 * 80 * 7  # and nothing else
     assert sizes_hw.tolist() == [[TILE, TILE], [50, 80]]
     assert parts_xyxy.tolist() == [[0, 0, TILE, TILE], [0, 0, 80, 50]]
-    assert [len(one) for one in found] == [1, 1]  # the places without a score are none
-    assert found[1].image_size == (50, 80)
-    assert found[1].pred_boxes.tensor.tolist() == [[0, 0, 80, 50]]
+    assert [len(scores) for _, scores, _ in found] == [1, 1]  # places without a score are none
+    assert found[1][0].tolist() == [[0, 0, 80, 50]]
 
 
 def test_boxes_and_parts_of_resized_pictures_are_in_the_photos_pixels():
@@ -61,7 +58,7 @@ def test_boxes_and_parts_of_resized_pictures_are_in_the_photos_pixels():
     part = np.array([20.0, 10.0, 100.0, 80.0])
     (found,) = engine(session).detect([one], [part])
     assert session.calls[0][2].tolist() == [[10, 5, 50, 40]]
-    assert found.pred_boxes.tensor.tolist() == [part.tolist()]
+    assert found[0].tolist() == [part.tolist()]
 
 
 def test_a_fixed_batch_is_filled_up():
@@ -71,7 +68,7 @@ def test_a_fixed_batch_is_filled_up():
     found = engine(session, settings).detect(pictures, [np.array([0, 0, 5, 5])] * 3)
     assert [call[0].shape[0] for call in session.calls] == [2, 2]
     assert session.calls[1][1].tolist() == [[10, 22], [0, 0]]
-    assert [one.image_size for one in found] == [(10, 20), (10, 21), (10, 22)]
+    assert len(found) == 3
     assert engine(session, settings).detect([]) == []
 
 

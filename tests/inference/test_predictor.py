@@ -186,7 +186,8 @@ def test_saliency_covers_the_photo_and_is_a_probability(predictor):
 
 
 def test_saliency_is_what_the_mask_attention_computes(predictor):
-    images = predictor.model.preprocess_image([predictor._prepare(photo())])
+    image = torch.from_numpy(predictor._prepare(photo())["image"])
+    images = predictor.model.preprocess_image([{"image": image}])
     with torch.no_grad():
         grid = predictor.model.backbone.saliency(images.tensor)[0, 0]  # (8, 12)
     # Bilinear enlargement by 8 about keeps the mean and the value near the middle of a cell.

@@ -7,16 +7,15 @@ import time
 
 import numpy as np
 import pytest
-import torch
 
 from acnet.errors import UserError
 from acnet.export.metadata import INPUT_NAMES, OUTPUT_NAMES
 from acnet.inference.runtimes import OnnxRuntimeSession
 
 LOAD = (
-    "import sys, torch; from pathlib import Path;"
+    "import sys; from pathlib import Path;"
     "from acnet.inference.runtimes import OnnxRuntimeSession;"
-    "OnnxRuntimeSession(Path(sys.argv[1]), torch.device('cpu'))"
+    "OnnxRuntimeSession(Path(sys.argv[1]), 'cpu')"
 )
 
 
@@ -32,7 +31,7 @@ def test_it_keeps_no_records_to_send(tmp_path, exported, repo_root):
 
 def test_a_device_that_it_was_not_built_for(exported):
     with pytest.raises(UserError, match=r"here .*CPUExecutionProvider.* Received --device xpu"):
-        OnnxRuntimeSession(exported(), torch.device("xpu"))
+        OnnxRuntimeSession(exported(), "xpu")
 
 
 def onnx_with(nodes, inputs, tmp_path):
@@ -92,7 +91,7 @@ def endless(helper):
 def test_a_loop_without_an_end_is_ended(tmp_path):
     pytest.importorskip("onnxruntime", reason="needs the extra [export]")
     path = onnx_with(endless, INPUT_NAMES, tmp_path)
-    session = OnnxRuntimeSession(path, torch.device("cpu"))
+    session = OnnxRuntimeSession(path, "cpu")
     blank = {
         "images": np.zeros((1, 3, 8, 8), np.uint8),
         "sizes_hw": np.zeros((1, 2), np.float32),
@@ -112,4 +111,4 @@ def test_other_inputs_are_refused(tmp_path):
 
     path = onnx_with(same, ["picture"], tmp_path)
     with pytest.raises(UserError, match=r"refuses \(its inputs are \['picture'\]"):
-        OnnxRuntimeSession(path, torch.device("cpu"))
+        OnnxRuntimeSession(path, "cpu")

@@ -13,6 +13,7 @@ from PIL import Image
 from acnet.config import load_config
 from acnet.errors import UserError
 from acnet.inference import MergeOptions, Predictor, TilingOptions, load
+from acnet.inference.eager import resize_by
 from acnet.photos.merge import TileDetections, merge_tiles
 
 CONFIG = "toy/acnet_r18"
@@ -124,7 +125,8 @@ HALVES = {  # of a picture of 64 x 64: which side, and the part
 def test_parts_are_in_the_pictures_own_pixels(predictor, half, resize):
     if resize:  # the model sees 128 x 128
         predictor = with_tiling(predictor)
-        predictor._resize = T.AugmentationList([T.Resize((128, 128))])
+        resize = resize_by([T.Resize((128, 128))])
+        predictor._loaded = dataclasses.replace(predictor._loaded, resize=resize)
     axis, part = HALVES[half]
     (found,) = predictor.detect_whole([photo(64, 64)], [np.array(part, float)])
     whole = predictor.detect_whole([photo(64, 64)])[0]

@@ -18,8 +18,9 @@ from acnet.config import load_config, prediction_config
 from acnet.constructors import build
 from acnet.errors import UserError
 from acnet.evaluation.count_model import write_count_model
+from acnet.inference.eager import config_digest
 from acnet.inference.predictor import Predictor, load
-from acnet.inference.trained_model import config_digest, find_weights, load_model
+from acnet.inference.trained_model import find_weights, load_model
 from acnet.photos.scale import resize
 from tests.evaluation.count_models import count_model
 from tests.inference.test_tiled import photo

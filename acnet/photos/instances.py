@@ -1,0 +1,91 @@
+"""Detections as detectron2's `Instances` where it is installed, elsewhere as a class like it."""
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+
+class PlainBoxes:
+    """Boxes as `detectron2.structures.Boxes` has them, in numpy.
+
+    Args:
+        tensor: (N, 4) XYXY.
+    """
+
+    def __init__(self, tensor: np.ndarray):
+        self.tensor = np.asarray(tensor, np.float32).reshape(-1, 4)
+
+    def __len__(self) -> int:
+        return len(self.tensor)
+
+    def __getitem__(self, chosen: Any) -> "PlainBoxes":
+        return PlainBoxes(self.tensor[chosen])
+
+    def area(self) -> np.ndarray:
+        """Return (N,) areas."""
+        return (self.tensor[:, 2:] - self.tensor[:, :2]).prod(axis=1)
+
+    def get_centers(self) -> np.ndarray:
+        """Return (N, 2) centres, x and y."""
+        return (self.tensor[:, :2] + self.tensor[:, 2:]) / 2
+
+
+class PlainInstances:
+    """Detections as `detectron2.structures.Instances` has them, in numpy.
+
+    Args:
+        image_size: Height and width of the picture.
+        fields: Values with one entry a detection, by name.
+
+    Example:
+        >>> found = PlainInstances((8, 8), scores=np.array([0.9, 0.1]))
+        >>> len(found[found.scores > 0.5])
+        1
+    """
+
+    def __init__(self, image_size: tuple[int, int], **fields: Any):
+        self.image_size = image_size
+        self.__dict__.update(fields)
+
+    def get_fields(self) -> Mapping[str, Any]:
+        """Return the values by name."""
+        return {name: value for name, value in vars(self).items() if name != "image_size"}
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is such a field."""
+        return name in self.get_fields()
+
+    def __len__(self) -> int:
+        return len(next(iter(self.get_fields().values()), ()))
+
+    def __getitem__(self, chosen: Any) -> "PlainInstances":
+        """Return some of the detections, by a mask, indices, a slice or one index."""
+        chosen = slice(chosen, chosen + 1 or None) if isinstance(chosen, int) else chosen
+        chosen_fields = {name: value[chosen] for name, value in self.get_fields().items()}
+        return PlainInstances(self.image_size, **chosen_fields)
+
+
+def to_instances(
+    image_hw: tuple[int, int], boxes_xyxy: np.ndarray, scores: np.ndarray, classes: np.ndarray
+) -> Any:
+    """Return detections of a picture with `pred_boxes`, `scores` and `pred_classes`.
+
+    Args:
+        image_hw: The picture's height and width.
+        boxes_xyxy: (N, 4) float32.
+        scores: (N,).
+        classes: (N,) int64.
+    """
+    if find_spec("detectron2") is None or find_spec("torch") is None:
+        fields = {"scores": scores, "pred_classes": classes}
+        return PlainInstances(image_hw, pred_boxes=PlainBoxes(boxes_xyxy), **fields)
+    import torch
+    from detectron2.structures import Boxes, Instances
+
+    instances = Instances(image_hw)
+    instances.pred_boxes = Boxes(torch.from_numpy(boxes_xyxy))
+    instances.scores = torch.from_numpy(scores)
+    instances.pred_classes = torch.from_numpy(classes)
+    return instances

@@ -1,0 +1,79 @@
+"""The same pixels without OpenCV as with it, and boxes drawn without detectron2."""
+
+import numpy as np
+import pytest
+
+from acnet.photos import box_painter, pixels
+from acnet.photos.draw import PREDICTION_COLOR
+from acnet.photos.instances import PlainBoxes, PlainInstances
+from acnet.photos.results import photo_traits
+
+
+def without_opencv(monkeypatch, function, *arguments):
+    """Return the results with OpenCV and without it."""
+    expected = function(*arguments)
+    monkeypatch.setattr(pixels, "cv2", None)
+    return expected, function(*arguments)
+
+
+def picture(height, width):
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+@pytest.mark.parametrize("factor", [0.13, 0.2, 0.5, 0.566, 0.8, 1.0])
+@pytest.mark.parametrize("hw", [(90, 77), (160, 240), (1, 300)])
+def test_shrinking_takes_the_same_means(monkeypatch, hw, factor):
+    size_wh = tuple(max(1, round(side * factor)) for side in hw[::-1])
+    expected, ours = without_opencv(monkeypatch, pixels.resize, picture(*hw), size_wh)
+    np.testing.assert_array_equal(ours, expected)
+
+
+@pytest.mark.parametrize("factor", [1.25, 2.0, 3.3])
+def test_growing_follows_the_same_curve(monkeypatch, factor):
+    image = picture(90, 77)
+    size_wh = (round(77 * factor), round(90 * factor))
+    expected, ours = without_opencv(monkeypatch, pixels.resize, image, size_wh)
+    differences = np.abs(ours.astype(int) - expected)
+    assert differences.max() <= 1  # rounding
+    assert (differences > 0).mean() < 1e-3
+
+
+@pytest.mark.parametrize("hw", [(400, 300), (128, 5), (3, 3)])
+def test_photos_have_the_same_traits(monkeypatch, hw):
+    expected, ours = without_opencv(monkeypatch, photo_traits, picture(*hw))
+    np.testing.assert_allclose(ours, expected, atol=0.01)
+
+
+def test_a_box_is_framed_outside_with_a_rim():
+    photo = np.full((960, 960, 3), 200, np.uint8)
+    boxes = np.array([[100.0, 200.0, 300.0, 400.0], [-50.0, 900.0, 50.0, 1000.0]])
+    draw = (photo, boxes, np.array([0.9, 0.8]), np.zeros(2, int))
+    drawn = box_painter.draw_boxes(*draw, labels="never")
+    assert (photo == 200).all()
+    assert (drawn[200:400, 100:300] == 200).all()  # the lesion is free
+    line = drawn[300, 98].astype(int)  # 0.9 of the colour, over the rim
+    assert np.abs(line - (12 + 0.9 * 255 * np.array(PREDICTION_COLOR))).max() <= 1
+    assert (drawn[300, 96] < 200).all()
+    labelled = box_painter.draw_boxes(*draw, labels="auto")
+    assert (labelled[180:198, 100:130] != drawn[180:198, 100:130]).any()
+    with pytest.raises(ValueError, match="labels must be one of"):
+        box_painter.draw_boxes(*draw, labels="sometimes")
+
+
+@pytest.mark.parametrize("chosen", [[True, False], [1], slice(0, 1), -1])
+def test_plain_instances_are_indexed_as_detectron2s(chosen):
+    structures = pytest.importorskip("detectron2.structures")
+    torch = pytest.importorskip("torch")
+    boxes, scores = np.array([[0, 0, 2, 4], [1, 1, 5, 3]], np.float32), np.array([0.5, 0.2])
+    theirs = structures.Instances((8, 9), scores=torch.from_numpy(scores))
+    theirs.pred_boxes = structures.Boxes(torch.from_numpy(boxes))
+    ours = PlainInstances((8, 9), scores=scores, pred_boxes=PlainBoxes(boxes))
+    index = np.array(chosen) if isinstance(chosen, list) else chosen
+    one = theirs[torch.tensor(chosen) if isinstance(chosen, list) else chosen]
+    other = ours[index]
+    assert (len(other), other.image_size) == (len(one), one.image_size)
+    assert other.scores.tolist() == one.scores.tolist()
+    assert other.pred_boxes.tensor.tolist() == one.pred_boxes.tensor.tolist()
+    assert other.pred_boxes.area().tolist() == one.pred_boxes.area().tolist()
+    assert other.pred_boxes.get_centers().tolist() == one.pred_boxes.get_centers().tolist()
+    assert (other.has("scores"), other.has("classes")) == (True, False)

@@ -1,0 +1,138 @@
+"""What works where only `requirements/light.txt` is installed: no torch, detectron2 or OpenCV."""
+
+import importlib.metadata
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import acnet
+from acnet.checkpoint.bundle import named_weights
+from acnet.export.metadata import read_export
+from acnet.files import file_sha256
+from acnet.inference.trained_model import find_weights
+from acnet.photos.read import as_bgr
+
+REPO_ROOT = Path(__file__).resolve().parents[1]
+PHOTOS = REPO_ROOT / "datasets" / "sample_photos"
+BOX_PX, SCORE = 0.01, 1e-4
+
+
+@pytest.fixture(scope="session")
+def light(tmp_path_factory):
+    """Return a function that runs Python with the light requirements and what these need alone."""
+    site = tmp_path_factory.mktemp("light")
+    names = re.findall(r"^\w+", (REPO_ROOT / "requirements" / "light.txt").read_text(), re.M)
+    seen = set()
+    while names:
+        name = names.pop()
+        try:
+            package = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            pytest.skip(f"needs {name}, of the extra [export]")
+        for top in {file.parts[0] for file in package.files} - {".."}:
+            if not (site / top).exists():
+                (site / top).symlink_to(package.locate_file(top))
+        needed = [one for one in package.requires or () if "extra ==" not in one]
+        names += {re.match(r"[\w.-]+", one)[0] for one in needed if ";" not in one} - seen
+        seen.update(names)
+
+    def run(*words):
+        paths = os.pathsep.join(map(str, (site, REPO_ROOT)))
+        environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+        words = [sys.executable, "-S", *map(str, words)]
+        return subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def results(light, tmp_path_factory):
+    """Return the folder of a prediction of the sample photos."""
+    output = tmp_path_factory.mktemp("results")
+    done = light("-m", "acnet.cli.main", "predict", PHOTOS, "--output", output)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"onnxruntime \S+ runs acnet-r18-demo\.onnx", done.stderr)
+    return output
+
+
+@pytest.mark.parametrize("name", ["torch", "detectron2", "cv2", "matplotlib", "numba", "scipy"])
+def test_the_heavy_packages_are_not_there(light, name):
+    assert "ModuleNotFoundError" in light("-c", f"import {name}").stderr
+
+
+def test_the_same_boxes_as_of_the_model_itself(results):
+    predictor = acnet.load(device="cpu", precision="float32", engine="eager")
+    rows = json.loads((results / "predictions.json").read_text())
+    for image_id, path in enumerate(sorted(PHOTOS.glob("*.jpg")), start=1):
+        expected = predictor.detect(as_bgr(path))
+        ours = [row for row in rows if row["image_id"] == image_id]
+        assert len(ours) == len(expected) > 50
+        corners = np.array([row["bbox"] for row in ours])
+        corners[:, 2:] += corners[:, :2]
+        # Equal scores may come in another order, so each box looks for its like.
+        far = np.abs(corners[:, None] - expected.boxes_xyxy).max(axis=2)
+        assert far.min(axis=1).max() < BOX_PX
+        assert len(set(far.argmin(axis=1))) == len(ours)
+        scores = expected.scores[far.argmin(axis=1)]
+        np.testing.assert_allclose([row["score"] for row in ours], scores, atol=SCORE)
+
+
+def test_pictures_and_page_are_there(results):
+    assert len(list((results / "pictures").glob("*.jpg"))) == 2
+    assert "Lesions found" in (results / "index.html").read_text()
+
+
+def test_saved_predictions_are_evaluated(light, results, tmp_path):
+    about = json.loads((results / "images.json").read_text())
+    box = {"bbox": [170, 473, 53, 52], "area": 2756, "iscrowd": 0, "category_id": 1}
+    about["annotations"] = [{"id": 1, "image_id": 1, **box}]
+    truth = tmp_path / "gt.json"
+    truth.write_text(json.dumps(about))
+    words = ("-m", "acnet.cli.main", "evaluate", truth, results / "predictions.json")
+    done = light(*words, "--quiet", "--json")
+    assert json.loads(done.stdout)["data"]["photos"] == 2, done.stderr
+    refused = light(*words, "--report", tmp_path / "report")
+    assert refused.returncode == 2
+    assert re.search(r"needs \w+, which the light installation lacks", refused.stderr)
+
+
+def test_python_gets_instances_of_numpy(light):
+    code = (
+        "import acnet, sys\n"
+        "found = acnet.load()(sys.argv[1])\n"
+        "best = found[found.scores > 0.9]\n"
+        "print(type(found).__name__, len(best), best.pred_boxes.tensor.shape)"
+    )
+    done = light("-c", code, PHOTOS / "generated_1.jpg")
+    assert re.fullmatch(r"PlainInstances (\d+) \(\1, 4\)\n", done.stdout), done.stderr
+
+
+def test_weights_without_an_exported_file_beside_them_are_refused(light, tiny_weights):
+    words = ("-m", "acnet.cli.main", "predict", PHOTOS, "--weights", tiny_weights)
+    done = light(*words, "--output", tiny_weights.parent / "results")
+    assert done.returncode == 2
+    assert "acnet export model_final.pth --output model_final.onnx" in done.stderr
+
+
+def test_an_exported_file_of_other_weights_is_refused(light, tmp_path):
+    bundled = find_weights(None)
+    (tmp_path / "other.safetensors").write_bytes(bundled.read_bytes() + b"\0")
+    (tmp_path / "other.onnx").write_bytes(bundled.with_suffix(".onnx").read_bytes())
+    weights = tmp_path / "other.safetensors"
+    done = light("-m", "acnet.cli.main", "predict", PHOTOS, "--weights", weights)
+    assert "other.onnx beside it is of other weights" in done.stderr
+
+
+@pytest.mark.parametrize("path", named_weights().values(), ids=list(named_weights()))
+def test_bundled_weights_are_exported_anew_when_they_change(path):
+    exported = path.with_suffix(".onnx")
+    command = f"acnet export weights/{path.name} --output weights/{exported.name}"
+    same = read_export(exported).settings.weights_sha256 == file_sha256(path)
+    assert same, f"run `{command}`"
+    assert exported.stat().st_size < 10e6
