@@ -10,7 +10,7 @@ from pathlib import Path
 from acnet.cli.main import add_command, natural_int, path, positive_int, positive_share, share
 from acnet.errors import UserError
 
-FORMATS = ("auto", "acne04", "acne04_v2", "coco", "voc", "yolo")
+FORMATS = ("auto", "acne04", "acne04_v2", "coco", "results", "voc", "yolo")
 IMPORT = """\
 Read a data set as somebody published it, leave out or correct what training cannot take, and write
 COCO files. The photos stay where they are. Below DST this writes

@@ -88,7 +88,7 @@ def _decode(content: bytes, mode: str, *, strict: bool = True) -> np.ndarray:
         return simplejpeg.decode_jpeg(content, "BGR", strict=strict)
     ink = 255 - simplejpeg.decode_jpeg(content, "CMYK", strict=strict)  # stored inverted
     rgb = Image.fromarray(ink, "CMYK").convert("RGB")
-    return cv2.cvtColor(np.asarray(rgb), cv2.COLOR_RGB2BGR)
+    return np.ascontiguousarray(np.asarray(rgb)[:, :, ::-1])
 
 
 def count_scans(content: bytes) -> int:

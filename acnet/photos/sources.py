@@ -66,7 +66,7 @@ def find_photos(arguments: Iterable[str | os.PathLike]) -> list[Source]:
     # abspath, not resolve: a link is called by its own name.
     absolute = [Path(os.path.abspath(path)) for path in found.values()]  # noqa: PTH100
     names = [_in_utf8(name) for name in _shortest_distinct_tails(absolute)]
-    stems = _distinct_stems(names)
+    stems = distinct_stems(names)
     return [Source(*row) for row in zip(found.values(), names, stems, strict=True)]
 
 
@@ -172,7 +172,7 @@ def _shortest_distinct_tails(paths: Sequence[Path]) -> list[str]:
         depths = longer
 
 
-def _distinct_stems(names: Sequence[str]) -> list[str]:
+def distinct_stems(names: Sequence[str]) -> list[str]:
     """Return names as single parts of a path, distinct also where case makes no difference."""
     flat = [_stem(name.replace("/", "_")) for name in names]
     short = [_stem(os.path.splitext(name.replace("/", "_"))[0]) for name in names]  # noqa: PTH122

@@ -66,8 +66,8 @@ def test_a_batch_of_fixed_size(exported, eager):
 
 def test_tiles_with_few_proposals(exported, eager):
     blank = [as_input(np.full((height, TILE, 3), 7, np.uint8)) for height in (TILE, 20)]
-    found = load_exported_model(exported(), device="cpu").engine.detect(blank)
-    assert [len(one) for one in found] == [len(one) for one in eager.engine.detect(blank)]
+    found = load_model(exported(), device="cpu").engine.detect(blank)
+    assert [len(one[1]) for one in found] == [len(one[1]) for one in eager.engine.detect(blank)]
 
 
 def test_a_photo_in_tiles(exported, eager):

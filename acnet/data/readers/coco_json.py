@@ -62,9 +62,9 @@ def is_table(content: Any) -> bool:
     )
 
 
-def read_table(path: Path, box: Box) -> Table:
-    """Read a file of COCO's form; `box` gives the corners of an object."""
-    content = read_json(path)
+def read_table(path: Path, box: Box, content: Any = None) -> Table:
+    """Read a file of COCO's form, or what it would hold; `box` gives the corners of an object."""
+    content = read_json(path) if content is None else content
     if not is_table(content):
         raise UnreadableFileError(
             "A COCO file is an object with the lists `images` and `annotations`. Received "

@@ -7,7 +7,7 @@ Pictures lie beside the file (Roboflow), in a folder that is called as the split
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -67,11 +67,18 @@ def open_coco(
     return build_source(files, root, box_of, format_name="coco")
 
 
-def build_source(files: Sequence[Path], root: Path, box: Box, *, format_name: str) -> CocoSource:
+def build_source(
+    files: Sequence[Path],
+    root: Path,
+    box: Box,
+    *,
+    format_name: str,
+    read: Callable[[Path, Box], Table] = read_table,
+) -> CocoSource:
     """Read files of COCO's form, each a split, and find their pictures anywhere below `root`."""
     pictures = list_files(root, PHOTO_SUFFIXES)
     index = NameIndex(pictures)
-    tables = {split: read_table(path, box) for split, path in _split_names(files).items()}
+    tables = {split: read(path, box) for split, path in _split_names(files).items()}
     paths = _split_names(files)
     prefixes = {s: _prefix(paths[s], s, table, root, index) for s, table in tables.items()}
     found = {

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from acnet.data.readers.acne04 import is_acne04, is_acne04_v2, open_acne04, open_acne04_v2
 from acnet.data.readers.coco_set import is_coco, open_coco
+from acnet.data.readers.results_set import is_results, open_results
 from acnet.data.readers.safe_files import is_text, list_files, member
 from acnet.data.readers.source import Source
 from acnet.data.readers.voc import is_voc, open_voc
@@ -41,6 +42,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         "acne04": Format(open_acne04, is_acne04, "NNEW_{trainval,test}_{0..4}.txt and XML files"),
         "acne04_v2": Format(open_acne04_v2, is_acne04_v2, "JSON with `images` and `radius`"),
+        "results": Format(open_results, is_results, "images.json and predictions.json of results"),
         "coco": Format(open_coco, is_coco, "JSON with `images` and `annotations`"),
         "yolo": Format(open_yolo, is_yolo, "data.yaml, or pictures and labels/*.txt"),
         "voc": Format(open_voc, is_voc, "pictures and XML files"),

@@ -1,0 +1,161 @@
+"""Boxes written for other tools come back to a hundredth of a pixel, found or annotated."""
+
+import json
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from acnet.cli.labels import FORMS
+from acnet.cli.main import main
+from acnet.data.readers.formats import open_source
+
+SIZES_WH = {"a.png": (640, 480), "more/b.jpg": (3111, 2333)}
+BOX_PX = 0.01
+
+
+def boxes(seed, size_wh):
+    corners = np.random.default_rng(seed).uniform(0, 1, (20, 2, 2)) * size_wh
+    return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+
+
+@pytest.fixture
+def annotated(tmp_path):
+    """Return a COCO file of two photos with 20 boxes of two classes each, and the boxes."""
+    images, annotations, expected = [], [], {}
+    for number, (name, size_wh) in enumerate(SIZES_WH.items(), start=1):
+        path = tmp_path / "set" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", size_wh).save(path)
+        images.append({"id": number, "file_name": name, "width": size_wh[0], "height": size_wh[1]})
+        expected[name] = boxes(number, size_wh)
+        for x0, y0, x1, y1 in expected[name].tolist():
+            entry = {"id": len(annotations) + 1, "image_id": number, "iscrowd": 0}
+            entry["category_id"] = 1 + len(annotations) % 2
+            annotations.append({**entry, "bbox": [x0, y0, x1 - x0, y1 - y0]})
+    categories = [{"id": 1, "name": "papule"}, {"id": 2, "name": "ächne <1>"}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    path = tmp_path / "set" / "train.json"
+    path.write_text(json.dumps(content))
+    return path, expected
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Return a folder as `acnet predict` leaves it, of a small photo and a copy made smaller."""
+    folder = tmp_path / "results"
+    (folder / "photos").mkdir(parents=True)
+    names = {"a.png": (640, 480), "b.jpg": (8000, 4000)}
+    copies = {"a.jpg": (640, 480), "b.jpg": (5600, 2800)}
+    for name, size_wh in copies.items():
+        Image.new("RGB", size_wh).save(folder / "photos" / name)
+    images = [
+        {"id": number, "file_name": name, "width": size_wh[0], "height": size_wh[1]}
+        for number, (name, size_wh) in enumerate(names.items(), start=1)
+    ]
+    about = {"info": {"merge": "nms", "count": {"threshold": 0.6}}, "images": images}
+    about["categories"] = [{"id": 1, "name": "acne"}]
+    (folder / "images.json").write_text(json.dumps(about))
+    rows = [
+        {"image_id": number, "category_id": 1, "bbox": [10 * number, 20, 30, 40.5], "score": score}
+        for number in (1, 2)
+        for score in (0.9, 0.6, 0.3)
+    ]
+    (folder / "predictions.json").write_text("[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n")
+    return folder
+
+
+def read_label_studio(folder):
+    """Read tasks by the formula of Label Studio's manual: shares of the picture in percent."""
+    found = {}
+    for task in json.loads((folder / "train.json").read_text()):
+        name = task["data"]["image"].removeprefix("/data/local-files/?d=")
+        rows = []
+        for one in task["predictions"][0]["result"]:
+            value, wh = one["value"], (one["original_width"], one["original_height"])
+            corner = np.array([value["x"], value["y"]]) * wh / 100
+            side = np.array([value["width"], value["height"]]) * wh / 100
+            rows.append((value["rectanglelabels"][0], [*corner, *(corner + side)]))
+        found[name] = rows
+    return found
+
+
+def read_cvat(folder):
+    found = {}
+    for image in ET.parse(folder / "train.xml").getroot().iter("image"):
+        corners = ("xtl", "ytl", "xbr", "ybr")
+        rows = [(b.get("label"), [float(b.get(key)) for key in corners]) for b in image.iter("box")]
+        found[image.get("name")] = rows
+    return found
+
+
+def read_back(form, folder):
+    if form == "labelstudio":
+        return read_label_studio(folder)
+    if form == "cvat":
+        return read_cvat(folder)
+    source = open_source(folder)
+    photos = {name: source.read(name) for names in source.splits.values() for name in names}
+    return {
+        name.removeprefix("images/"): list(zip(one.names, one.boxes_xyxy, strict=True))
+        for name, one in photos.items()
+    }
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_boxes_come_back(form, annotated, tmp_path, capsys):
+    source, expected = annotated
+    assert main(["labels", str(source), "--as", form, "--copy-images", *out(tmp_path)]) == 0
+    assert "40 boxes of 2 photos" in capsys.readouterr().out
+    found = read_back(form, tmp_path / "labels")
+    assert found.keys() == expected.keys()
+    for name, rows in found.items():
+        assert [label for label, _ in rows] == ["papule", "ächne <1>"] * 10
+        ours = np.array([box for _, box in rows])
+        np.testing.assert_allclose(ours, expected[name], rtol=0, atol=BOX_PX)
+
+
+def out(tmp_path):
+    return ["--output", str(tmp_path / "labels")]
+
+
+def test_what_was_found_is_a_data_set(results):
+    source = open_source(results)
+    assert source.format == "results"
+    small, large = (source.read(name) for name in source.splits["predictions"])
+    np.testing.assert_allclose(small.boxes_xyxy, [[10, 20, 40, 60.5]] * 2)
+    assert large.image_hw == (2800, 5600)
+    np.testing.assert_allclose(large.boxes_xyxy, np.array([[20, 20, 50, 60.5]] * 2) * 0.7)
+
+
+def test_the_photos_themselves_are_found_by_their_names(results, tmp_path):
+    (tmp_path / "originals").mkdir()
+    Image.new("RGB", (640, 480)).save(tmp_path / "originals" / "a.png")
+    Image.new("RGB", (8000, 4000)).save(tmp_path / "originals" / "b.jpg")
+    source = open_source(results, image_root=tmp_path / "originals")
+    assert source.splits["predictions"] == ("a.png", "b.jpg")
+    np.testing.assert_allclose(source.read("b.jpg").boxes_xyxy, [[20, 20, 50, 60.5]] * 2)
+
+
+def test_found_boxes_are_checked_imported_and_taken_from_a_score(results, tmp_path, capsys):
+    assert main(["data", "import", str(results), str(tmp_path / "set")]) == 0
+    content = json.loads((tmp_path / "set" / "annotations" / "predictions.json").read_text())
+    assert len(content["annotations"]) == 4
+    assert main(["data", "check", str(results)]) in (0, 1)
+    words = ["labels", str(results), "--as", "coco", "--score-threshold", "0.2"]
+    capsys.readouterr()
+    assert main(words + out(tmp_path)) == 0
+    assert "6 boxes of 2 photos" in capsys.readouterr().out
+    assert main(words + out(tmp_path)) == 2
+    assert "is there already; name another folder" in capsys.readouterr().err
+
+
+def test_refusals_name_the_remedy(annotated, results, tmp_path, capsys):
+    words = ["labels", str(annotated[0]), "--as", "coco", "--score-threshold", "0.2"]
+    assert main(words + out(tmp_path)) == 2
+    assert "which is no folder of results; leave it out" in capsys.readouterr().err
+    content = (results / "images.json").read_text().replace('"threshold"', '"other"')
+    (results / "images.json").write_text(content)
+    assert main(["labels", str(results), "--as", "coco", *out(tmp_path)]) == 2
+    assert "where they are damaged (KeyError 'threshold')" in capsys.readouterr().err
