@@ -121,8 +121,12 @@ def write_json(path: str | os.PathLike, content: Any, *, indent: int | None = No
         content: anything that `json` takes; NaN is refused, since JSON has none.
         indent: spaces per level for files that people read; None for one line.
     """
-    text = json.dumps(content, allow_nan=False, ensure_ascii=False, indent=indent)
-    write_text(path, text + "\n")
+    write_text(path, json_text(content, indent=indent))
+
+
+def json_text(content: Any, *, indent: int | None = None) -> str:
+    """Return the text that `write_json` writes."""
+    return json.dumps(content, allow_nan=False, ensure_ascii=False, indent=indent) + "\n"
 
 
 def file_sha256(path: str | os.PathLike) -> str:
@@ -289,15 +293,19 @@ def spreadsheet_cell(value: object) -> object:
     return f"'{value}" if is_formula else value
 
 
-def write_csv(path: Path, rows: Iterable[Sequence[object]], *, bom: bool = False) -> None:
-    """Write a table for spreadsheets, atomically, in UTF-8.
+def csv_text(rows: Iterable[Sequence[object]], *, bom: bool = False) -> str:
+    """Return a table for spreadsheets.
 
     Args:
-        path: The file.
         rows: Of the table, the first with its headers. None is an empty cell.
         bom: Begin with a byte order mark, without which Excel takes the file for another encoding.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows(map(spreadsheet_cell, row) for row in rows)
-    write_text(path, ("\N{ZERO WIDTH NO-BREAK SPACE}" if bom else "") + text.getvalue())
+    return ("\N{ZERO WIDTH NO-BREAK SPACE}" if bom else "") + text.getvalue()
+
+
+def write_csv(path: Path, rows: Iterable[Sequence[object]], *, bom: bool = False) -> None:
+    """Write what `csv_text` returns, atomically, in UTF-8."""
+    write_text(path, csv_text(rows, bom=bom))

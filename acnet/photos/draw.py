@@ -115,7 +115,7 @@ def write_pictures(
     boxes_xyxy, classes = boxes_xyxy[best], classes[best]
     if options.share:
         return _write_shareable(folder, stem, photo_bgr, boxes_xyxy, options)
-    photo_rgb, shrink = _limit(np.ascontiguousarray(photo_bgr[:, :, ::-1]))
+    photo_rgb, shrink = limited(np.ascontiguousarray(photo_bgr[:, :, ::-1]))
     boxes_xyxy = boxes_xyxy * np.float32(shrink)
     files = picture_files(stem, options)
     picture = draw_boxes(
@@ -123,8 +123,7 @@ def write_pictures(
     )
     save_picture(folder / files["picture"], picture)
     save_picture(folder / files["photo"], photo_rgb)
-    shrink = min(1.0, THUMBNAIL_PX / max(photo_rgb.shape[:2]))
-    save_picture(folder / files["thumbnail"], _shrunk(photo_rgb, shrink))
+    save_picture(folder / files["thumbnail"], thumbnail(photo_rgb))
     if saliency is not None:
         save_picture(folder / files["attention"], draw_saliency(photo_rgb, saliency))
     return files
@@ -144,7 +143,12 @@ def picture_files(stem: str, options: DrawingOptions) -> dict[str, str]:
 
 
 def save_picture(path: Path, picture_rgb: np.ndarray) -> None:
-    """Write a picture atomically, as .jpg or .png, with its pixels, the mark and nothing else.
+    """Write a picture atomically, as .jpg or .png, with what `encode_picture` gives it."""
+    write_bytes(path, encode_picture(picture_rgb, path.suffix))
+
+
+def encode_picture(picture_rgb: np.ndarray, suffix: str = ".jpg") -> bytes:
+    """Return a picture's file, .jpg or .png, with its pixels, the mark and nothing else.
 
     Raises:
         ValueError: The format does not take a picture of this size.
@@ -152,14 +156,14 @@ def save_picture(path: Path, picture_rgb: np.ndarray) -> None:
     content, about = io.BytesIO(), PngImagePlugin.PngInfo()
     about.add(b"acNT", PICTURE_MARK.encode())  # private, and not to be copied by who changes it
     segment = b"\xff\xef" + (len(PICTURE_MARK) + 2).to_bytes(2, "big") + PICTURE_MARK.encode()
-    image_format = "PNG" if path.suffix == ".png" else "JPEG"
+    image_format = "PNG" if suffix == ".png" else "JPEG"
     # subsampling=0: the chroma of thin lines is not blurred.
     options = {"quality": JPEG_QUALITY, "subsampling": 0, "extra": segment}
     try:
         Image.fromarray(picture_rgb).save(content, image_format, pnginfo=about, **options)
     except OSError as error:  # of the encoder: what the disk has to say comes from below
         raise ValueError(f"{image_format} takes no picture of {picture_rgb.shape}") from error
-    write_bytes(path, content.getvalue())
+    return content.getvalue()
 
 
 def _write_shareable(
@@ -175,12 +179,17 @@ def _write_shareable(
     return files
 
 
-def _limit(photo_rgb: np.ndarray) -> tuple[np.ndarray, float]:
+def limited(photo_rgb: np.ndarray) -> tuple[np.ndarray, float]:
     """Shrink a photo that is too large to be drawn on; return it with the factor."""
     height, width = photo_rgb.shape[:2]
     shrink = min(1.0, (MAX_PICTURE_PIXELS / (height * width)) ** 0.5)
     shrink = min(shrink, MAX_PICTURE_SIDE / max(height, width))
     return (photo_rgb, 1.0) if shrink == 1 else (_shrunk(photo_rgb, shrink), shrink)
+
+
+def thumbnail(photo_rgb: np.ndarray) -> np.ndarray:
+    """Shrink a photo to what a page of many shows."""
+    return _shrunk(photo_rgb, min(1.0, THUMBNAIL_PX / max(photo_rgb.shape[:2])))
 
 
 def _shrunk(photo_rgb: np.ndarray, factor: float) -> np.ndarray:

@@ -262,7 +262,7 @@ def collect(
         part = store.read(job.key)
         reason = store.read_failure(job.key)
         if part is not None:
-            results.append(_result(job, part, rule))
+            results.append(photo_result(job, part, rule))
         elif reason is not None:
             failed.append(FailedPhoto(name=job.source.name, reason=reason))
         else:
@@ -274,7 +274,7 @@ def collect(
     return results, failed
 
 
-def _result(job: Job, part: Part, rule: CountRule) -> PhotoResult:
+def photo_result(job: Job, part: Part, rule: CountRule) -> PhotoResult:
     weakest = min((row["score"] for row in part.rows), default=0.0)
     if len(part.rows) >= SMALLEST_LIMIT and weakest >= rule.threshold:
         logger.warning(

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -37,30 +38,36 @@ UNGRADED = (
 MOST_BELOW = 100  # detections of a photo below the threshold that the page can show
 
 
-def write_gallery(
-    path: Path,
+def write_gallery(path: Path, *args: Any, **kwargs: Any) -> None:
+    """Write what `gallery_page` returns, whole or not at all."""
+    write_text(path, gallery_page(*args, **kwargs))
+
+
+def gallery_page(
     results: Sequence[PhotoResult],
     failed: Sequence[FailedPhoto],
     *,
     rule: CountRule,
     files: Sequence[str],
     trained_px: int | None = None,
-) -> None:
-    """Write the page, whole or not at all.
+    template: str = "gallery.html.j2",
+    more_script: str = "",
+) -> str:
+    """Return the page, which lies in the folder that the pictures' paths start from.
 
     Args:
-        path: Of the HTML file, in the folder that the pictures' paths start from.
         results: In the order in which they are shown at first.
         failed: Photos that are left out.
         rule: That counted the lesions.
         files: Names beside the page that programs read.
         trained_px: Long side of photos in training; None for tiles of photos as they are.
+        template: That or one that extends it, with `more_script`, a file beside it.
     """
-    script = resources.files("acnet.templates").joinpath("gallery.js").read_text("utf-8")
+    script = _template_text("gallery.js") + (_template_text(more_script) if more_script else "")
     has_grades = rule.model is not None and rule.model.has_grade
     sorts = [("name", "Name"), ("count", "Lesions")]
-    text = render(
-        "gallery.html.j2",
+    return render(
+        template,
         title=GALLERY_TITLE,
         photos=[_card(result, rule.threshold, trained_px) for result in results],
         slider=_slider(results, rule),
@@ -77,7 +84,10 @@ def write_gallery(
         script=Markup(script),
         scripts=_permission(script),
     )
-    write_text(path, text)
+
+
+def _template_text(name: str) -> str:
+    return resources.files("acnet.templates").joinpath(name).read_text("utf-8")
 
 
 def _slider(results: Sequence[PhotoResult], rule: CountRule) -> dict | None:

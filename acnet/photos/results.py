@@ -22,7 +22,7 @@ import numpy as np
 import acnet
 from acnet.evaluation.count_model import CountModel
 from acnet.evaluation.counting import hayashi_grade
-from acnet.files import atomic_write, write_csv, write_json
+from acnet.files import atomic_write, csv_text, json_text, write_text
 from acnet.photos.pixels import OPENCV_VERSION, blur, resize, y_cr_cb
 
 DEFAULT_THRESHOLD = 0.5
@@ -256,6 +256,26 @@ def write_results(
         bom: Begin .csv files with a byte order mark, which Excel knows UTF-8 by.
     """
     _write_rows(folder / "predictions.json", rows)
+    texts = table_texts(results, failed, class_names=class_names, info=info, bom=bom)
+    for name, text in texts.items():
+        if text:
+            write_text(folder / name, text)
+        else:
+            (folder / name).unlink(missing_ok=True)
+
+
+def table_texts(
+    results: Sequence[PhotoResult],
+    failed: Sequence[FailedPhoto],
+    *,
+    class_names: Sequence[str],
+    info: Mapping[str, Any],
+    bom: bool = False,
+) -> dict[str, str]:
+    """Return all tables but predictions.json, by name; "" for one that is not needed.
+
+    The arguments are those of `write_results`.
+    """
     categories = [
         {"id": index, "name": name} for index, name in enumerate(class_names, FIRST_CATEGORY_ID)
     ]
@@ -270,21 +290,15 @@ def write_results(
         for result in results
     ]
     content = {"info": dict(info), "images": images, "categories": categories}
-    write_json(folder / "images.json", content)
+    warnings = [(result.name, result.warning) for result in results if result.warning]
     tables = {
         "counts.csv": [COUNTS_HEADER, *map(_count_row, results)],
         "lesions.csv": [LESIONS_HEADER, *_lesion_rows(results, class_names)],
-        "failed.csv": [FAILED_HEADER, *map(dataclasses.astuple, failed)],
-        "warnings.csv": [
-            WARNINGS_HEADER,
-            *((result.name, result.warning) for result in results if result.warning),
-        ],
+        "failed.csv": [FAILED_HEADER, *map(dataclasses.astuple, failed)] if failed else [],
+        "warnings.csv": [WARNINGS_HEADER, *warnings] if warnings else [],
     }
-    for name, table in tables.items():
-        if len(table) > 1 or name in ("counts.csv", "lesions.csv"):
-            write_csv(folder / name, table, bom=bom)
-        else:
-            (folder / name).unlink(missing_ok=True)
+    texts = {name: csv_text(table, bom=bom) if table else "" for name, table in tables.items()}
+    return {"images.json": json_text(content), **texts}
 
 
 def _lesion_rows(results: Sequence[PhotoResult], class_names: Sequence[str]) -> Iterator[tuple]:

@@ -3,10 +3,9 @@
 .parts/KEY.json         what was found in a photo, and which pictures show it
 .parts/KEY.failed.json  why a photo cannot be read; tried again by the next run
 
-Each file appears whole or not at all, a photo's after the pictures that it names: a kill at any
-moment loses the photo under way. KEY is a hash of everything that decides the result, so that a
-changed photo, config, weight or option is never taken for the old one. A folder of results may come
-from a stranger, so what a record says is checked, and one that is spoilt is made again.
+Each file appears whole or not at all, a photo's after the pictures that it names. KEY is a hash of
+everything that decides the result. A folder of results may come from a stranger, so what a record
+says is checked, and one that is spoilt is made again.
 """
 
 import contextlib
@@ -36,7 +35,7 @@ from acnet.photos.draw import (
 )
 from acnet.photos.grid import Progress
 from acnet.photos.merge import TileDetections
-from acnet.photos.read import read_photo_file
+from acnet.photos.read import PhotoFile, read_photo_file
 from acnet.photos.results import FIRST_CATEGORY_ID, CountRule, arrays_of, photo_traits, rows_of
 from acnet.photos.scale import PhotoSizing
 from acnet.photos.sources import Source, without_folders
@@ -81,13 +80,7 @@ class Detector(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A photo to be done.
-
-    Args:
-        image_id: From 1, in the order of the photos.
-        source: Where it is and what it is called.
-        key: Of its file.
-    """
+    """A photo to be done: ids count from 1 in the order of photos, `key` names its record."""
 
     image_id: int
     source: Source
@@ -261,6 +254,21 @@ def _name(value: Any) -> str:
     return value
 
 
+def find_lesions(
+    detector: Detector, photo: PhotoFile, start: float, progress: Progress | None = None
+) -> Part:
+    """Find the lesions of a photo whose reading began at `start`, in `time.perf_counter()`."""
+    found = detector.detect(photo.image_bgr, progress=progress)
+    return Part(
+        image_hw=photo.image_bgr.shape[:2],
+        rows=rows_of(found.boxes_xyxy, found.scores, found.classes),
+        seconds=time.perf_counter() - start,
+        photo_size_px=found.photo_size_px or max(photo.image_bgr.shape[:2]),
+        warning=photo.warning,
+        traits=photo_traits(photo.image_bgr).tolist(),
+    )
+
+
 class PhotoWorker:
     """Turns single photos into files: read, predicted, drawn, written; or keeps why it cannot."""
 
@@ -298,15 +306,7 @@ class PhotoWorker:
         try:
             part = self._store.read(job.key)
             if part is None or part.image_hw != photo.image_bgr.shape[:2]:
-                found = self._detector.detect(photo.image_bgr, progress=progress)
-                part = Part(
-                    image_hw=photo.image_bgr.shape[:2],
-                    rows=rows_of(found.boxes_xyxy, found.scores, found.classes),
-                    seconds=time.perf_counter() - start,
-                    photo_size_px=found.photo_size_px or max(photo.image_bgr.shape[:2]),
-                    warning=photo.warning,
-                    traits=photo_traits(photo.image_bgr).tolist(),
-                )
+                part = find_lesions(self._detector, photo, start, progress)
             part = self._draw(job, in_srgb(photo.image_bgr, photo.profile), part)
         except OSError:  # of the disk, which the next photo would meet as well
             raise
