@@ -226,20 +226,9 @@ TRAIN = {
 }
 # At which scale a training saw photos; see `acnet.photos.scale`.
 PHOTOS = {"size_px": ((32, 8192), None), "lesion_px": ((1.0, 8192.0), None)}
+NEEDED = ("model.input_format", "train.amp.enabled", "train.amp.dtype", "train.channels_last",
+          "dataloader.test.mapper.augmentations")  # for a prediction as for a training
 # fmt: on
-ROLES = {  # of the config's own parts
-    "model": "model",
-    "optimizer": "optimizer",
-    "lr_multiplier": "scheduler",
-}
-LOADERS = {"train": "train_loader", "test": "test_loader", "evaluator": "evaluator"}
-NEEDED = (  # for a prediction as for a training
-    "model.input_format",
-    "train.amp.enabled",
-    "train.amp.dtype",
-    "train.channels_last",
-    "dataloader.test.mapper.augmentations",
-)
 
 MAX_PARAMETERS = 400_000_000  # of a model: 1.6 GB
 # By package and last word: modules move between versions, and the object is ours in any case.

@@ -23,10 +23,8 @@ import yaml
 
 from acnet.constructors import (
     CONSTRUCTORS,
-    LOADERS,
     NEEDED,
     PHOTOS,
-    ROLES,
     TRAIN,
     WITHOUT_EFFECT,
     ConfigError,
@@ -58,6 +56,8 @@ LINKS = {
 }
 # The same links as earlier versions saved them.
 _EARLIER_LINKS = {"${..test.dataset.names}", "${..num_classes}", "${...hidden_channels}"}
+ROLES = {"model": "model", "optimizer": "optimizer", "lr_multiplier": "scheduler"}
+LOADERS = {"train": "train_loader", "test": "test_loader", "evaluator": "evaluator"}
 
 
 def load_saved_config(path: Path) -> "DictConfig":

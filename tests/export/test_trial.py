@@ -8,8 +8,8 @@ import pytest
 
 from acnet.errors import UserError
 from acnet.export import trial
-from acnet.inference.engines import load_exported_model
 from acnet.inference.predictor import load
+from acnet.inference.trained_model import load_model
 
 onnx = pytest.importorskip("onnx", reason="needs the extra [export]")
 
@@ -105,7 +105,7 @@ def test_hostile_files_are_refused_in_one_line_and_in_time(change, exported, tmp
 def test_a_file_that_ends_the_process_ends_another_one(exported, monkeypatch):
     monkeypatch.setattr(trial, "_PROGRAM", "import os; os.kill(os.getpid(), 11)")
     with pytest.raises(UserError, match=r"refuses \(it ended the process by signal 11\)"):
-        load_exported_model(exported())
+        load_model(exported())
 
 
 def test_modules_of_the_current_folder_are_not_imported(exported, tmp_path, repo_root):
