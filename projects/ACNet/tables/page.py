@@ -101,6 +101,7 @@ def _facts(records: Sequence[Record]) -> list[tuple[str, str]]:
         ", ".join(" ".join(pair) for pair in record.content["versions"].items())
         for record in records
     }
+    machines = {_machine(**record.content["machine"]) for record in records}
     length = f"{settings['iterations']:,} iterations of {settings['images a batch']} images"
     facts = [
         ("training", length),
@@ -108,10 +109,7 @@ def _facts(records: Sequence[Record]) -> list[tuple[str, str]]:
         ("precision", settings["precision"]),
         ("changed for all rows", " ".join(settings["overrides"])),
         ("test sets", "; ".join(shown)),
-        (
-            "machine",
-            "; ".join(sorted({_machine(**record.content["machine"]) for record in records})),
-        ),
+        ("machine", "; ".join(sorted(machines))),
         ("versions", "; ".join(sorted(versions))),
     ]
     return [(name, value) for name, value in facts if value]
@@ -205,20 +203,16 @@ def _known(curve: Mapping[str, list], key: str) -> tuple[list[float], list[float
 
 
 def draw_panels(
-    panels: Mapping[tuple[str, str], Mapping[str, Sequence[tuple[Sequence, Sequence]]]],
-    path: Path,
-    *,
-    columns: int = 2,
+    panels: Mapping[tuple[str, str], Mapping[str, Sequence[tuple[Sequence, Sequence]]]], path: Path
 ) -> None:
-    """Draw panels of lines, by title and name of the number; a band spans a line's trainings.
+    """Draw panels of lines, two a row, by title and name of the number.
 
-    A line has a label, and iterations and values of several trainings.
+    A line has a label, and iterations and values of several trainings, which its band spans.
     """
-    rows = -(-len(panels) // columns)
-    with matplotlib.rc_context({"font.size": 9, "svg.hashsalt": "curves"}):
-        size = (6.0 * min(columns, len(panels)), 4.2 * rows)
-        figure = Figure(figsize=size, layout="constrained")
-        axes = figure.subplots(rows, min(columns, len(panels)), squeeze=False).ravel()
+    columns, rows = min(2, len(panels)), -(-len(panels) // 2)
+    with matplotlib.rc_context({"font.size": 9}):
+        figure = Figure(figsize=(6.0 * columns, 4.2 * rows), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for one, ((title, name), lines) in zip(axes, panels.items(), strict=False):
             _draw_lines(one, lines)
             one.set(title=title, xlabel="iteration", ylabel=name)
