@@ -153,7 +153,9 @@ def test_an_environment_is_made_once_and_changed_pins_update_it(steps, checkout:
         assert not any("venv" in step for step in steps)
 
 
-def test_an_interrupted_setup_begins_again(steps, checkout: Path, monkeypatch) -> None:
+def test_an_environment_that_was_interrupted_lost_its_python_or_moved_is_made_anew(
+    steps, checkout: Path, monkeypatch
+) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(bootstrap, "install_detectron2", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
@@ -162,19 +164,13 @@ def test_an_interrupted_setup_begins_again(steps, checkout: Path, monkeypatch) -
     bootstrap.prepare(dev=True)
     assert not (checkout / ".venv" / "half-written").exists()
     assert sum("venv" in step for step in steps) == 2
-
-
-def test_an_environment_that_lost_its_python_or_moved_is_made_anew(
-    steps, checkout: Path, monkeypatch
-) -> None:
-    bootstrap.prepare(dev=True)
     (checkout / ".venv" / "bin" / "python").unlink()
     bootstrap.prepare(dev=True)
-    assert sum("venv" in step for step in steps) == 2
-    moved = checkout.rename(checkout.with_name("moved"))
-    monkeypatch.chdir(moved)
+    assert sum("venv" in step for step in steps) == 3
+    steps.clear()
+    monkeypatch.chdir(checkout.rename(checkout.with_name("moved")))
     bootstrap.prepare(dev=True)
-    assert len(steps) == 4 + 4 + 3
+    assert len(steps) == 3
 
 
 def test_a_folder_of_somebody_else_is_left_alone(steps, checkout: Path) -> None:
