@@ -4,8 +4,8 @@ All is settled, and can be reported, before anything in the model changes.
 """
 
 import logging
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,10 +110,12 @@ class LoadReport:
             logger.warning("In %s but not in the model: %s", self.source, shorten(self.unused))
 
 
-def module_groups(model: nn.Module) -> Callable[[str], str]:
-    """Return the function that tells which part of the model a parameter's name belongs to.
+def group_names(
+    model: nn.Module, names: Iterable[str], tensors: Mapping[str, Tensor]
+) -> tuple[RandomPart, ...]:
+    """Sort parameters of a model's state dict into its parts.
 
-    That is the innermost module around it of a known class, or else the first word of its name.
+    A part is the innermost module around them of a known class, or else the first word of a name.
     """
     prefixes = {}
     for path, module in model.named_modules(remove_duplicate=False):
@@ -121,25 +123,15 @@ def module_groups(model: nn.Module) -> Callable[[str], str]:
         group = next((_GROUPS[cls] for cls in classes if cls in _GROUPS), None)
         if group is not None:
             prefixes[f"{path}." if path else ""] = group
-
-    def group_of(name: str) -> str:
-        around = [prefix for prefix in prefixes if name.startswith(prefix)]
-        return prefixes[max(around, key=len)] if around else name.partition(".")[0]
-
-    return group_of
-
-
-def group_names(
-    names: Iterable[str], tensors: Mapping[str, Tensor], group_of: Callable[[str], str]
-) -> tuple[RandomPart, ...]:
-    """Sort parameters of a state dict into the parts of the model, by `module_groups`."""
     groups: dict[str, list[str]] = {}
-    sizes: Counter[str] = Counter()
     for name in sorted(names):
-        group = group_of(name)
+        around = [prefix for prefix in prefixes if name.startswith(prefix)]
+        group = prefixes[max(around, key=len)] if around else name.partition(".")[0]
         groups.setdefault(group, []).append(name)
-        sizes[group] += tensors[name].numel()
-    return tuple(RandomPart(group, tuple(groups[group]), sizes[group]) for group in sorted(groups))
+    return tuple(
+        RandomPart(group, tuple(members), sum(tensors[name].numel() for name in members))
+        for group, members in sorted(groups.items())
+    )
 
 
 @dataclass(frozen=True)
@@ -207,7 +199,7 @@ def _plan_imagenet(
         source=source,
         kind=f"ImageNet weights named by {naming.value}",
         loaded=loaded,
-        random=group_names(random, own, module_groups(model)),
+        random=group_names(model, random, own),
         unused=(*others, *absent_stages),
         note=note,
         is_backbone_only=True,
@@ -230,14 +222,13 @@ def _plan_checkpoint(
             f"{source}, whose names, such as {shorten(sorted(weights), 3)}, do not occur in the "
             "model; give ImageNet weights of a ResNet or a checkpoint of this model."
         )
-    group_of = module_groups(model)
-    parts = group_names(filled, own, group_of)
+    parts = group_names(model, filled, own)
     loaded = tuple(LoadedPart(p.group, "same names", len(p.names), p.values) for p in parts)
     report = LoadReport(
         source=source,
         kind="checkpoint of a whole model",
         loaded=loaded,
-        random=group_names(_unfilled(own, filled), own, group_of),
+        random=group_names(model, _unfilled(own, filled), own),
         unused=tuple(sorted(weights.keys() - own.keys())),
         mismatched={
             name: (tuple(weights[name].shape), tuple(own[name].shape))

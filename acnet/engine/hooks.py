@@ -60,15 +60,12 @@ class PeriodicCheckpointer(hooks.PeriodicCheckpointer):
         super().before_train()
         trainer, folder = self.trainer, Path(self.checkpointer.save_dir)
         if self.max_to_keep is not None:
-            self.recent_checkpoints = self._checkpoints_before(trainer.start_iter)
+            found = [(str(p), _PERIODIC_NAME.fullmatch(p.name)) for p in sorted(folder.iterdir())]
+            earlier = [path for path, name in found if name and int(name[1]) < trainer.start_iter]
+            self.recent_checkpoints = earlier
         if trainer.start_iter == trainer.max_iter and not (folder / f"{FINAL_NAME}.pth").is_file():
             with past_iteration(trainer, trainer.start_iter - 1):
                 self.after_step()
-
-    def _checkpoints_before(self, iteration: int) -> list[str]:
-        folder = Path(self.checkpointer.save_dir)
-        found = [(path, _PERIODIC_NAME.fullmatch(path.name)) for path in sorted(folder.iterdir())]
-        return [str(path) for path, match in found if match and int(match[1]) < iteration]
 
 
 class _BestCheckpointer(ACNetCheckpointer):
