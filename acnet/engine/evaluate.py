@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from acnet.checkpoint import load_trained_weights
 from acnet.engine.launch import broadcast_buffers, unwrap
-from acnet.engine.loader import outlive_sigterm
+from acnet.engine.loader import load_data, outlive_sigterm
 from acnet.engine.precision import choose_precision, resolve_device
 from acnet.engine.run_folder import log_environment
 from acnet.errors import UserError
@@ -45,7 +45,7 @@ def default_eval(
     model = unwrap(model)
     broadcast_buffers(model)
     device = next(model.parameters()).device
-    loader = instantiate(cfg.dataloader.test)
+    loader = load_data(cfg.dataloader.test)
     loader.worker_init_fn = outlive_sigterm
     if cfg.train.fast_dev_run:
         loader = list(

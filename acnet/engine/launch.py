@@ -7,6 +7,7 @@ gradient, one BN where torch can synchronize it, and evaluate one model.
 import logging
 import multiprocessing
 import os
+import re
 import signal
 import sys
 from argparse import Namespace
@@ -24,7 +25,7 @@ from torch import distributed as dist
 from torch import nn
 from torch.multiprocessing import ProcessExitedException
 
-from acnet.errors import UserError
+from acnet.errors import UserError, printable
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +133,9 @@ def _share_cpu() -> None:
 
 def _exit_with(error: UserError) -> None:
     name = "error" if comm.is_main_process() else f"error in process {comm.get_rank()}"
-    sys.stderr.write(f"{name}: {error}\n")
+    # Of an error in a loader's process torch makes one that ends with the traceback there.
+    text = re.sub(r"Caught .*\n[\w.]+Error: ", "", f"{error}", flags=re.DOTALL).strip()
+    sys.stderr.write(f"{name}: {printable(text)}\n")
     raise SystemExit(2) from error
 
 

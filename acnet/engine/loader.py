@@ -26,9 +26,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from detectron2.config import instantiate
 from detectron2.data import DatasetFromList
 from detectron2.data.build import trivial_batch_collator
 from detectron2.utils import comm
+from omegaconf import DictConfig, OmegaConf
 from torch.utils import data as torchdata
 
 from acnet.errors import UserError
@@ -198,7 +200,8 @@ def build_train_loader(
         A loader of lists of `total_batch_size / number of processes` mapped dicts.
 
     Raises:
-        UserError: the batch cannot be shared out, or images have no known size to group by.
+        UserError: the batch cannot be shared out, images have no known size to group by, or there
+            is no box.
     """
     world_size = comm.get_world_size()
     if total_batch_size < 1 or total_batch_size % world_size:
@@ -206,6 +209,11 @@ def build_train_loader(
             "total_batch_size must be a positive multiple of the number of processes, since each "
             f"takes an equal share. Received total_batch_size={total_batch_size} with {world_size} "
             f"processes. Set dataloader.train.total_batch_size to a multiple of {world_size}."
+        )
+    if isinstance(dataset, list) and all(one.get("annotations") == [] for one in dataset):
+        raise UserError(
+            "A training needs boxes, or its model learns that nothing is a lesion. Received "
+            f"{len(dataset)} photos without a box; look at the data set by `acnet data check`."
         )
     groups = _shape_groups(dataset) if aspect_ratio_grouping else None
     seed = seed if seed >= 0 else comm.shared_random_seed()
@@ -229,6 +237,29 @@ def build_train_loader(
     )
     loader.contents = contents
     return loader
+
+
+def load_data(node: DictConfig) -> Any:
+    """Build a loader of a config, and say in one line what is wrong with its data set.
+
+    Raises:
+        UserError: the data set cannot be loaded.
+    """
+    try:
+        return instantiate(node)
+    except UserError:
+        raise
+    except Exception:
+        try:
+            instantiate(node.get("dataset", None))  # is it to blame, or the loader?
+        except Exception as error:
+            reason = " ".join(f"{error}".split())[:300]
+            raise UserError(
+                "A data set is a COCO file with photos, and categories for all of its boxes. "
+                f"Received {OmegaConf.select(node, 'dataset.names')}, which cannot be loaded "
+                f"({type(error).__name__}: {reason}); look at it by `acnet data check`."
+            ) from error
+        raise
 
 
 def _contents(dataset: list[dict]) -> dict[str, int | str]:

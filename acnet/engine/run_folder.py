@@ -16,6 +16,7 @@ from detectron2.utils.logger import setup_logger
 from omegaconf import DictConfig, OmegaConf
 
 from acnet.config import SAVED_CONFIG, dataset_names, save_config
+from acnet.engine.loader import load_data
 from acnet.engine.precision import choose_precision, resolve_device
 from acnet.errors import UserError
 from acnet.files import write_json
@@ -46,6 +47,8 @@ def check_run(cfg: DictConfig, args: Namespace) -> None:
     names = dataset_names(cfg)
     check_classes(cfg, names)
     check_datasets(names)
+    if "test" in cfg.get("dataloader", {}):
+        load_data(cfg.dataloader.test)  # which is needed late; the training's is loaded at once
     weights = cfg.train.init_checkpoint
     if weights and "://" not in weights and not Path(weights).is_file():
         raise UserError(

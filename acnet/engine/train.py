@@ -26,7 +26,7 @@ from acnet.engine.hooks import (
     WeightAverage,
 )
 from acnet.engine.launch import synchronize_batch_norm, wrap_for_processes
-from acnet.engine.loader import TrainLoader
+from acnet.engine.loader import TrainLoader, load_data
 from acnet.engine.metrics import MetricsFile, cut_metrics
 from acnet.engine.precision import choose_precision, resolve_device
 from acnet.engine.run_folder import compare_data, log_environment
@@ -144,7 +144,7 @@ def build_trainer(cfg: DictConfig, model: torch.nn.Module) -> Trainer:
     optimizer_cfg.params.model = model
     return Trainer(
         model=wrap_for_processes(model, device=device, ddp=cfg.train.ddp),
-        data_loader=instantiate(cfg.dataloader.train),
+        data_loader=load_data(cfg.dataloader.train),
         optimizer=clip_gradients(instantiate(optimizer_cfg), cfg.train.get("clip_gradients", None)),
         precision=choose_precision(cfg.train.amp, device),
         accumulate=_parts_of_a_batch(cfg),

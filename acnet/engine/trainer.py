@@ -1,6 +1,7 @@
 """The training step: detectron2's SimpleTrainer with autocast, and state that resumes exactly."""
 
 import contextlib
+import logging
 import math
 import time
 from typing import Any
@@ -14,6 +15,11 @@ from acnet.engine.loader import TrainLoader
 from acnet.engine.metrics import recent_scalars, restore_scalars
 from acnet.engine.precision import Precision
 from acnet.errors import UserError
+
+# detectron2 logs every error with its traceback; those of the user are told in a line.
+logging.getLogger("detectron2.engine.train_loop").addFilter(
+    lambda record: not (record.exc_info and isinstance(record.exc_info[1], UserError))
+)
 
 
 def clip_gradients(optimizer: torch.optim.Optimizer, clip: Any) -> torch.optim.Optimizer:

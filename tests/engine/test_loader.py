@@ -1,21 +1,32 @@
 """The order of the data, the random numbers of each sample, and the loader over both."""
 
+import json
 import os
 import random
+import re
 import signal
+from argparse import Namespace
 from collections import Counter
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from detectron2.config import LazyCall
+from detectron2.data import DatasetCatalog, MetadataCatalog, get_detection_dataset_dicts
+from detectron2.data.datasets import register_coco_instances
 from detectron2.utils import comm
+from PIL import Image
 
+from acnet.data.tiles.mapper import TileMapper
+from acnet.engine.launch import launch
 from acnet.engine.loader import (
     BatchStream,
     build_train_loader,
     derive_seed,
     isolated_rng,
+    load_data,
     seed_everything,
 )
 from acnet.errors import UserError
@@ -190,3 +201,71 @@ def test_a_worker_outlives_a_sigterm_from_elsewhere():
     os.kill(worker.pid, signal.SIGTERM)  # the worker's parent
     worker.join(timeout=5)
     assert worker.exitcode == 0
+
+
+def cut(content: dict, photo: Path) -> None:
+    photo.write_bytes(photo.read_bytes()[:-50])
+
+
+def other_size(content: dict, photo: Path) -> None:
+    Image.new("RGB", (80, 60)).save(photo)
+
+
+def other_category(content: dict, photo: Path) -> None:
+    content["annotations"][0]["category_id"] = 7
+
+
+def no_photos(content: dict, photo: Path) -> None:
+    content.update(images=[], annotations=[])
+
+
+def no_boxes(content: dict, photo: Path) -> None:
+    content["annotations"] = []
+
+
+def no_categories(content: dict, photo: Path) -> None:
+    del content["categories"]
+
+
+DAMAGED_SETS = {
+    other_category: "Received damaged, which cannot be loaded .*category_id=7",
+    no_photos: r"Received damaged, .* is empty!\); look at it by `acnet data check`",
+    no_boxes: "1 photos without a box",
+    no_categories: "Received damaged, which cannot be loaded",
+    cut: r"a\.jpg \(image file is truncated .* Replace it by an intact copy",
+    other_size: r"a\.jpg \(Mismatched image shape",
+}
+
+
+@pytest.mark.usefixtures("same_loggers")
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("change", DAMAGED_SETS, ids=lambda change: change.__name__)
+def test_a_damaged_data_set_ends_a_training_in_a_line(change, workers, tmp_path, capfd):
+    photo = tmp_path / "a.jpg"
+    Image.new("RGB", (64, 48), "pink").save(photo)
+    box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 20, 20], "area": 400}
+    content = {
+        "images": [{"id": 1, "file_name": photo.name, "width": 64, "height": 48}],
+        "categories": [{"id": 1, "name": "acne"}],
+        "annotations": [{**box, "iscrowd": 0}],
+    }
+    change(content, photo)
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    register_coco_instances("damaged", {}, str(tmp_path / "a.json"), str(tmp_path))
+    node = LazyCall(build_train_loader)(
+        dataset=LazyCall(get_detection_dataset_dicts)(names="damaged", filter_empty=False),
+        mapper=TileMapper(is_train=True, augmentations=[], image_format="BGR"),
+        total_batch_size=1,
+        num_workers=workers,
+    )
+    args = Namespace(num_gpus=1, num_machines=1, machine_rank=0, dist_url="auto")
+    try:
+        with pytest.raises(SystemExit) as end:
+            launch(lambda _: next(iter(load_data(node))), args)
+    finally:
+        DatasetCatalog.remove("damaged")
+        MetadataCatalog.remove("damaged")
+    said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert end.value.code == 2
+    assert len(said) == 1
+    assert re.search(DAMAGED_SETS[change], said[0])

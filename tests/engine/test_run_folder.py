@@ -161,7 +161,7 @@ def test_a_resumed_run_tells_that_its_data_have_changed(tmp_path, caplog, change
         return build_train_loader(dataset=[record], **options).contents
 
     box = {"bbox": [0, 0, 1, 1], "category_id": 0}
-    record = {"file_name": "a.jpg", "width": 8, "height": 8, "annotations": [box]}
+    record = {"file_name": "a.jpg", "width": 8, "height": 8, "annotations": [box, dict(box)]}
     compare_data(tmp_path, contents(), resume=False)
     change(record)
     compare_data(tmp_path, contents(), resume=True)

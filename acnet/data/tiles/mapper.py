@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,14 @@ class TileMapper(DatasetMapper):
     def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
         """Map a record of a tile or of any other picture to a model's input."""
         if PHOTO_KEY not in dataset_dict:
-            return super().__call__(dataset_dict)
+            try:
+                return super().__call__(dataset_dict)
+            except (OSError, EOFError, SyntaxError, ValueError, struct.error) as error:
+                raise UnreadableFileError(
+                    "A picture must decode whole and have the size that its annotations say. "
+                    f"Received {dataset_dict['file_name']} ({' '.join(f'{error}'.split())}). "
+                    "Replace it by an intact copy, or leave it out of the data set."
+                ) from error
         dataset_dict = copy.deepcopy(dataset_dict)
         image = self._read_window(dataset_dict)
         # From here on as in DatasetMapper, for boxes.
