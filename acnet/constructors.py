@@ -224,7 +224,7 @@ TRAIN = {
     "log_period": LARGE, "max_iter": (LARGE, None), "output_dir": re.compile(r"[^\0]{0,1000}"),
     "overwrite": bool, "seed": (-1, 2**63 - 1), "sync_bn": bool,
 }
-# At which scale a training saw photos; see `acnet.photos.scale`.
+# At which scale a training saw photos; see `acnet.photos.grid`.
 PHOTOS = {"size_px": ((32, 8192), None), "lesion_px": ((1.0, 8192.0), None)}
 NEEDED = ("model.input_format", "train.amp.enabled", "train.amp.dtype", "train.channels_last",
           "dataloader.test.mapper.augmentations")  # for a prediction as for a training

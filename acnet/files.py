@@ -15,12 +15,15 @@ import secrets
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from acnet.errors import UserError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
+
+# Called with what is done and what there is to do.
+Progress: TypeAlias = Callable[[int, int], None]
 
 BLOCK_BYTES = 1 << 20
 TERMINAL_INTERVAL_SECONDS = 0.1

@@ -19,9 +19,9 @@ from acnet.engine.metrics import read_metrics
 from acnet.evaluation import count_by_image, count_errors
 from acnet.files import atomic_write, write_json, write_text
 from acnet.photos.draw import contact_sheet, save_picture
-from acnet.photos.page import Picture, Section, write_page
 from acnet.photos.read import read_photo
 from acnet.photos.results import arrays_of
+from acnet.templates import render
 from acnet.visualization.lesion_visualizer import draw_comparison
 
 SCORE_THRESHOLD = 0.5
@@ -33,6 +33,30 @@ AP_NAMES = {
     "APm": "AP, 32 x 32 to 96 x 96 px",
     "APl": "AP, above 96 x 96 px",
 }
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture beside the page: its path from there, with slashes, and what it shows."""
+
+    path: str
+    caption: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A part of the page: heading, paragraph, table and pictures; what is empty is left out."""
+
+    title: str
+    text: str = ""
+    rows: Sequence[tuple[str, str]] = ()
+    pictures: Sequence[Picture] = ()
+
+
+def write_page(path: Path, title: str, sections: Sequence[Section]) -> None:
+    """Write the page, whole or not at all."""
+    template = Path(__file__).with_name("demo_page.html.j2")
+    write_text(path, render(template, title=title, sections=sections))
 
 
 @dataclass(frozen=True, kw_only=True)

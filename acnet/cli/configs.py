@@ -26,11 +26,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write one line a config.
-
-    Raises:
-        UserError: no name begins with the prefix.
-    """
+    """Write one line a config."""
     names = [name for name in available_configs() if name.startswith(args.prefix)]
     if not names:
         folders = sorted({name.partition("/")[0] for name in available_configs()})

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import acnet
 from acnet.cli.main import add_command
@@ -48,6 +48,7 @@ USEFUL_FORMATS = {"libtiff": "compressed TIFF", "webp": "WebP", "avif": "AVIF"}
 GIGABYTE = 1e9
 LITTLE_DISK, TOO_LITTLE_DISK = 5 * GIGABYTE, 0.2 * GIGABYTE
 Status = Literal["ok", "note", "fault"]
+Found: TypeAlias = tuple[Status, str] | tuple[Status, str, str]  # with what repairs it
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if faults else 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Finding:
     """One line of the examination.
 
@@ -91,23 +92,16 @@ class Finding:
     remedy: str = ""
 
 
-def guarded(name: str, check: Callable[[], Finding], *, remedy: str) -> Finding:
+def guarded(name: str, check: Callable[[], Found], *, remedy: str = "") -> Finding:
     """Run a check, which imports what it needs; whatever it raises is what it found."""
     try:
-        return check()
+        return Finding(name, *check())
     except ModuleNotFoundError as error:
-        return Finding(
-            name=name, status="fault", text=f"{error.name} is not installed", remedy=remedy
-        )
+        return Finding(name, "fault", f"{error.name} is not installed", remedy)
     # A broken package can raise anything while it is imported; naming it is the point here.
     except (Exception, SystemExit) as error:  # noqa: BLE001
         reason = (str(error).splitlines() or [""])[0]
-        return Finding(
-            name=name,
-            status="fault",
-            text=f"does not work ({type(error).__name__}: {reason})",
-            remedy=remedy,
-        )
+        return Finding(name, "fault", f"does not work ({type(error).__name__}: {reason})", remedy)
 
 
 def examine(folder: Path) -> list[Finding]:
@@ -117,19 +111,16 @@ def examine(folder: Path) -> list[Finding]:
 
 def check_packages() -> list[Finding]:
     """Examine Python and every package that acnet needs."""
+    detectron2 = f"{MAKE_ENV}, or install it from https://github.com/facebookresearch/detectron2"
     return [
-        _python(),
+        guarded("python", _python),
         guarded("torch", _torch, remedy=_pip("torch")),
         guarded("torchvision", _torchvision, remedy=_pip("torchvision")),
-        guarded(
-            "detectron2",
-            _detectron2,
-            remedy=f"{MAKE_ENV}, or install it from https://github.com/facebookresearch/detectron2",
-        ),
+        guarded("detectron2", _detectron2, remedy=detectron2),
         guarded("cv2", _cv2, remedy=_pip("opencv-python-headless")),
         guarded("pycocotools", _pycocotools, remedy=_pip("pycocotools")),
         guarded("engines", _engines, remedy=_pip("onnxruntime")),
-        _others(),
+        guarded("other packages", _others),
     ]
 
 
@@ -137,26 +128,24 @@ def _pip(package: str) -> str:
     return f"`{sys.executable} -m pip install --force-reinstall {package}`, or {MAKE_ENV}"
 
 
-def _python() -> Finding:
+def _python() -> Found:
     text = f"{platform.python_version()} on {platform.system()} {platform.machine()}, "
     text += f"acnet {acnet.__version__}"
     if sys.version_info < OLDEST_PYTHON:
-        remedy = "install Python 3.11 or 3.12"
-        return Finding(name="python", status="fault", text=text, remedy=remedy)
-    return Finding(name="python", status="ok", text=text)
+        return "fault", text, "install Python 3.11 or 3.12"
+    return "ok", text
 
 
-def _torch() -> Finding:
+def _torch() -> Found:
     import torch
 
     total = float(torch.ones(4).sum())
     if total != 4:
         raise ArithmeticError(f"a sum of four ones is {total}")
-    text = f"{torch.__version__}, {torch.get_num_threads()} threads"
-    return Finding(name="torch", status="ok", text=text)
+    return "ok", f"{torch.__version__}, {torch.get_num_threads()} threads"
 
 
-def _torchvision() -> Finding:
+def _torchvision() -> Found:
     import torch
     import torchvision
 
@@ -165,10 +154,10 @@ def _torchvision() -> Finding:
     kept = torchvision.ops.nms(boxes, torch.tensor([0.9, 0.8, 0.7]), 0.5).tolist()
     if kept != [0, 2]:
         raise ArithmeticError(f"its NMS keeps {kept} where [0, 2] is right")
-    return Finding(name="torchvision", status="ok", text=f"{torchvision.__version__}, its ops work")
+    return "ok", f"{torchvision.__version__}, its ops work"
 
 
-def _detectron2() -> Finding:
+def _detectron2() -> Found:
     import detectron2
     from detectron2.modeling import GeneralizedRCNN
 
@@ -176,32 +165,30 @@ def _detectron2() -> Finding:
     try:
         importlib.import_module("detectron2._C")
     except ImportError:
-        text += "; its compiled part (_C) does not, and is not needed"
-    else:
-        text += ", and its compiled part (_C) too, which is not needed"
-    return Finding(name="detectron2", status="ok", text=text)
+        return "ok", f"{text}; its compiled part (_C) does not, and is not needed"
+    return "ok", f"{text}, and its compiled part (_C) too, which is not needed"
 
 
-def _cv2() -> Finding:
+def _cv2() -> Found:
     import cv2
     import numpy as np
 
     shape = cv2.resize(np.zeros((4, 4, 3), np.uint8), (2, 2)).shape
     if shape != (2, 2, 3):
         raise ArithmeticError(f"a resized picture has shape {shape}")
-    return Finding(name="cv2", status="ok", text=cv2.__version__)
+    return "ok", cv2.__version__
 
 
-def _pycocotools() -> Finding:
+def _pycocotools() -> Found:
     from pycocotools import mask
 
     area = int(mask.area(mask.frPyObjects([[0, 0, 4, 0, 4, 4, 0, 4]], 8, 8))[0])
     if area != 16:
         raise ArithmeticError(f"the area of a 4 x 4 square is {area}")
-    return Finding(name="pycocotools", status="ok", text=_version("pycocotools"))
+    return "ok", _version("pycocotools")
 
 
-def _engines() -> Finding:
+def _engines() -> Found:
     """What can run exported models; those that are there must load."""
     from acnet.export.metadata import ENGINES
 
@@ -212,31 +199,24 @@ def _engines() -> Finding:
             continue
         kind.import_package()
         found.append(name if kind.extra is None else f"{name} {_version(kind.package)}")
-    return Finding(
-        name="engines",
-        status="note" if missing else "ok",
-        text=f"{', '.join(found)} run models",
-        remedy="; ".join(missing),
-    )
+    return "note" if missing else "ok", f"{', '.join(found)} run models", "; ".join(missing)
 
 
-def _others() -> Finding:
+def _others() -> Found:
     broken = {}
     for module, package in OTHER_MODULES.items():
 
-        def load(module: str = module) -> Finding:
+        def load(module: str = module) -> Found:
             importlib.import_module(module)
-            return Finding(name=module, status="ok", text="")
+            return "ok", ""
 
-        finding = guarded(module, load, remedy="")
+        finding = guarded(module, load)
         if finding.status == "fault":
             text = finding.text
             broken[package] = text if text.startswith(module) else f"{module} {text}"
-    name = "other packages"
     if broken:
-        remedy = _pip(" ".join(broken))
-        return Finding(name=name, status="fault", text="; ".join(broken.values()), remedy=remedy)
-    return Finding(name=name, status="ok", text=f"{len(OTHER_MODULES)} load")
+        return "fault", "; ".join(broken.values()), _pip(" ".join(broken))
+    return "ok", f"{len(OTHER_MODULES)} load"
 
 
 def _version(package: str) -> str:
@@ -257,7 +237,7 @@ def check_machine(folder: Path) -> list[Finding]:
     ]
 
 
-def _gpu() -> Finding:
+def _gpu() -> Found:
     import torch
 
     if torch.cuda.is_available():
@@ -265,28 +245,22 @@ def _gpu() -> Finding:
             torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())
         ]
         shown = ", ".join(f"{one.name} ({one.total_memory / GIGABYTE:.0f} GB)" for one in devices)
-        return Finding(name="GPU", status="ok", text=f"CUDA {torch.version.cuda}: {shown}")
+        return "ok", f"CUDA {torch.version.cuda}: {shown}"
     if Path("/dev/nvidia0").exists():
-        return Finding(
-            name="GPU",
-            status="fault",
-            text="there is one, and torch cannot use it",
-            remedy="install the torch that fits the driver, see https://pytorch.org/get-started",
-        )
-    return Finding(name="GPU", status="note", text="none; everything works on the CPU, more slowly")
+        remedy = "install the torch that fits the driver, see https://pytorch.org/get-started"
+        return "fault", "there is one, and torch cannot use it", remedy
+    return "note", "none; everything works on the CPU, more slowly"
 
 
-def _bfloat16() -> Finding:
+def _bfloat16() -> Found:
     from acnet.engine.precision import cpu_has_bfloat16
 
     if cpu_has_bfloat16():
-        return Finding(
-            name="bfloat16", status="ok", text="this CPU computes in it, and is faster so"
-        )
-    return Finding(name="bfloat16", status="note", text="not native to this CPU; float32 is used")
+        return "ok", "this CPU computes in it, and is faster so"
+    return "note", "not native to this CPU; float32 is used"
 
 
-def _pictures() -> Finding:
+def _pictures() -> Found:
     import PIL
     from PIL import features
 
@@ -294,44 +268,33 @@ def _pictures() -> Finding:
 
     missing = [name for feature, name in NEEDED_FORMATS.items() if not features.check(feature)]
     if missing:
-        return Finding(
-            name="pictures",
-            status="fault",
-            text=f"pillow {PIL.__version__} cannot read {', '.join(missing)}",
-            remedy="`pip install --force-reinstall pillow`",
-        )
+        text = f"pillow {PIL.__version__} cannot read {', '.join(missing)}"
+        return "fault", text, "`pip install --force-reinstall pillow`"
     readable = {name: features.check(feature) for feature, name in USEFUL_FORMATS.items()}
     readable["HEIC"] = register_plugins()
     known = [*NEEDED_FORMATS.values(), *(name for name, can in readable.items() if can)]
     text = f"pillow {PIL.__version__} reads {', '.join(known)}"
     lacking = [name for name, can in readable.items() if not can]
     if not lacking:
-        return Finding(name="pictures", status="ok", text=text)
-    return Finding(
-        name="pictures",
-        status="note",
-        text=f"{text}; not {', '.join(lacking)}",
-        remedy="for HEIC, photos of iPhones: `pip install pillow-heif`"
-        if "HEIC" in lacking
-        else "",
-    )
+        return "ok", text
+    remedy = "for HEIC, photos of iPhones: `pip install pillow-heif`" if "HEIC" in lacking else ""
+    return "note", f"{text}; not {', '.join(lacking)}", remedy
 
 
-def _disk(folder: Path) -> Finding:
+def _disk(folder: Path) -> Found:
     free = shutil.disk_usage(folder).free
     text = f"{free / GIGABYTE:.1f} GB free in {folder}"
     if free < TOO_LITTLE_DISK:
-        return Finding(name="disk", status="fault", text=text, remedy="make room")
+        return "fault", text, "make room"
     if free < LITTLE_DISK:
-        return Finding(name="disk", status="note", text=f"{text}, which a training may fill")
-    return Finding(name="disk", status="ok", text=text)
+        return "note", f"{text}, which a training may fill"
+    return "ok", text
 
 
-def _weights() -> Finding:
+def _weights() -> Found:
     from acnet.checkpoint.bundle import HOW_TO_GET, named_weights
 
     named = named_weights()
     if named:
-        return Finding(name="weights", status="ok", text=f"by name: {', '.join(named)}")
-    text = "none are bundled with this version"
-    return Finding(name="weights", status="note", text=text, remedy=HOW_TO_GET)
+        return "ok", f"by name: {', '.join(named)}"
+    return "note", "none are bundled with this version", HOW_TO_GET

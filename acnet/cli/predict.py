@@ -72,9 +72,6 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         The exit status: 0, or 1 where a photo could not be read. Of several processes the first
         alone says so, since torchrun would end the others.
-
-    Raises:
-        UserError: There is no photo, or config, weights or output cannot be used.
     """
     # Of damaged photos the error tells enough, and large ones are meant to be large.
     warnings.filterwarnings("ignore", module=r"PIL\.")

@@ -101,11 +101,7 @@ def add_pack_parser(actions: argparse._SubParsersAction) -> None:
 
 
 def run_pack(args: argparse.Namespace) -> int:
-    """Pack the model and say where it is.
-
-    Raises:
-        UserError: Weights, config or count model cannot be used, or do not fit each other.
-    """
+    """Pack the model and say where it is."""
     from acnet.checkpoint.bundle import check_suffix, make_bundle, read_bundle, write_bundle
     from acnet.config import SAVED_CONFIG, load_config
     from acnet.evaluation.count_model import read_count_model
@@ -143,11 +139,7 @@ def add_show_parser(actions: argparse._SubParsersAction) -> None:
 
 
 def run_show(args: argparse.Namespace) -> int:
-    """Write what the bundle says.
-
-    Raises:
-        UserError: It is no bundle.
-    """
+    """Write what the bundle says."""
     from acnet.checkpoint.bundle import read_bundle, resolve_weights, tensor_summary
 
     path = resolve_weights(args.weights)
@@ -179,11 +171,7 @@ def run_show(args: argparse.Namespace) -> int:
 
 
 def check_classes(wanted: Sequence[str] | None, found: Sequence[str]) -> list[str]:
-    """Return the names of classes that the user wants, or those of the config's test set.
-
-    Raises:
-        UserError: There are more or fewer names than classes.
-    """
+    """Return the names of classes that the user wants, or those of the config's test set."""
     if wanted is not None and len(wanted) != len(found):
         raise UserError(
             f"Each class of the model has a name, and it has {len(found)}. "
@@ -193,11 +181,7 @@ def check_classes(wanted: Sequence[str] | None, found: Sequence[str]) -> list[st
 
 
 def read_card(path: Path) -> str:
-    """Read the text for people.
-
-    Raises:
-        UserError: It cannot be read as UTF-8.
-    """
+    """Read the text for people."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -240,11 +224,7 @@ def add_export_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run_export(args: argparse.Namespace) -> int:
-    """Export the model and say where it is.
-
-    Raises:
-        UserError: The weights cannot be used, or the model cannot be exported so.
-    """
+    """Export the model and say where it is."""
     _check_export(args.output)
     from acnet.checkpoint.bundle import resolve_weights
     from acnet.config import config_of, load_config

@@ -28,8 +28,7 @@ from acnet.inference.optimize import optimize_for_inference
 from acnet.inference.trained_model import Config, LoadedModel, tiling_of
 from acnet.modeling import ACNet
 from acnet.modeling.own_cells import run_backbone
-from acnet.photos.grid import TilingOptions
-from acnet.photos.scale import PhotoSizing
+from acnet.photos.grid import PhotoSizing, TilingOptions
 
 # Of a config: training has no say in what a finished model finds.
 DECIDING_KEYS = ("model", "dataloader.test.mapper", "train.amp", "train.channels_last")

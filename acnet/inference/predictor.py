@@ -12,7 +12,7 @@ import numpy as np
 
 from acnet.errors import UserError
 from acnet.evaluation.count_model import CountModel
-from acnet.files import digest, file_sha256
+from acnet.files import Progress, digest, file_sha256
 from acnet.inference.engines import Found, Optimizations
 from acnet.inference.trained_model import (
     Config,
@@ -21,7 +21,7 @@ from acnet.inference.trained_model import (
     find_weights,
     load_model,
 )
-from acnet.photos.grid import Progress, TilingOptions, tile_batches
+from acnet.photos.grid import AUTO, PhotoSize, TilingOptions, resize, see, tile_batches
 from acnet.photos.instances import to_instances
 from acnet.photos.merge import (
     MergeOptions,
@@ -32,7 +32,6 @@ from acnet.photos.merge import (
 )
 from acnet.photos.read import Photo, as_bgr
 from acnet.photos.results import CountRule, PhotoCount, photo_traits
-from acnet.photos.scale import AUTO, PhotoSize, resize, see
 
 if TYPE_CHECKING:
     import torch

@@ -20,9 +20,8 @@ from acnet.export.metadata import ENGINES, ONNX, choose_engine, read_export
 from acnet.files import file_sha256
 from acnet.inference.engines import NOTHING, Engine, ExportedEngine, Optimizations
 from acnet.inference.runtimes import open_session
-from acnet.photos.grid import TilingOptions
+from acnet.photos.grid import PhotoSizing, TilingOptions
 from acnet.photos.results import DEFAULT_THRESHOLD, CountRule
-from acnet.photos.scale import PhotoSizing
 from acnet.safe_config import read_values
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ import io
 import os
 import re
 import struct
-from dataclasses import dataclass
 
 import numpy as np
 import simplejpeg
@@ -43,19 +42,6 @@ SIGNED_FROM = 0.1  # of the range, that lies below 0 where grey goes from -1 to 
 _MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
 
 
-@dataclass(frozen=True)
-class DecodedJpeg:
-    """A JPEG's pixels.
-
-    Args:
-        image_bgr: (H, W, 3) uint8, not turned by the EXIF orientation.
-        warning: What is missing; empty where nothing is.
-    """
-
-    image_bgr: np.ndarray
-    warning: str = ""
-
-
 def decode_jpeg(content: bytes) -> np.ndarray | None:
     """Decode a JPEG into one numpy array, in a third of Pillow's time; None where it complains."""
     try:
@@ -64,23 +50,26 @@ def decode_jpeg(content: bytes) -> np.ndarray | None:
         return None  # Pillow tells what is broken from what is only unusual
 
 
-def decode_damaged_jpeg(content: bytes, mode: str) -> DecodedJpeg | None:
+def decode_damaged_jpeg(content: bytes, mode: str) -> tuple[np.ndarray, str] | None:
     """Decode also what lacks its end marker, or has one too early; None where it is worse.
 
     A file without the marker whose pixels end early as well is none of these: it was cut short.
     `mode` is Pillow's.
+
+    Returns:
+        (H, W, 3) uint8 in BGR, not turned by the EXIF orientation, and what is missing, or "".
     """
     try:
-        return DecodedJpeg(_decode(content, mode))
+        return _decode(content, mode), ""
     except ValueError as error:
         fault = str(error)
     try:
         if not content.rstrip(b"\x00").endswith(END):
-            return DecodedJpeg(_decode(content + END, mode), WITHOUT_END)
+            return _decode(content + END, mode), WITHOUT_END
         image_bgr = _decode(content, mode, strict=False)
     except ValueError:
         return None
-    return DecodedJpeg(image_bgr, "" if HARMLESS in fault else CUT)
+    return image_bgr, "" if HARMLESS in fault else CUT
 
 
 def _decode(content: bytes, mode: str, *, strict: bool = True) -> np.ndarray:

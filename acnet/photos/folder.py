@@ -137,24 +137,24 @@ def predict_folder(
     do_jobs(jobs, worker, store, ranks)
     if not ranks.is_first:
         return None
-    results, failed = collect(jobs, store, detector.rule)
-    model = detector.rule.model
-    about = {"threshold": detector.rule.threshold, "model": model and dataclasses.asdict(model)}
-    write_results(
-        output,
-        results,
-        failed,
-        rows=all_rows(jobs, store, detector.rule),
-        class_names=detector.class_names,
-        info={"merge": detector.merge_name, **detector.sizing.about, "count": about},
-        bom=bom,
-    )
+    rule, sizing = detector.rule, detector.sizing
+    results, failed = collect(jobs, store, rule)
+    model = rule.model and dataclasses.asdict(rule.model)
+    info = {
+        "merge": detector.merge_name,
+        "photo_size": sizing.name,
+        "trained_photo_size_px": sizing.size_px,
+        "count": {"threshold": rule.threshold, "model": model},
+    }
+    rows = all_rows(jobs, store, rule)
+    names = detector.class_names
+    write_results(output, results, failed, rows=rows, class_names=names, info=info, bom=bom)
     tables = [*TABLES, *(["failed.csv"] if failed else [])]
     tables += ["warnings.csv"] if any(result.warning for result in results) else []
-    options = {"rule": detector.rule, "trained_px": detector.sizing.size_px}
-    write_gallery(output / PAGE, results, failed, files=tables, **options)
+    page = output / PAGE
+    write_gallery(page, results, failed, rule=rule, files=tables, trained_px=sizing.size_px)
     _tidy(store)
-    return Outcome(results=results, failed=failed, rule=detector.rule)
+    return Outcome(results=results, failed=failed, rule=rule)
 
 
 def _check_attention(drawing: DrawingOptions, has_saliency: bool) -> None:
@@ -216,11 +216,7 @@ def _check_no_faces(output: Path) -> None:
 def do_jobs(jobs: Sequence[Job], worker: PhotoWorker, store: PartStore, ranks: Ranks) -> None:
     """Do this process's photos; the first one also waits until all others are done.
 
-    Args:
-        jobs: The same in all processes.
-        worker: Of this process.
-        store: Shared by all.
-        ranks: Which process this is.
+    Jobs and store are the same in all processes, the worker and its ranks are this one's.
     """
     if not ranks.has_others:
         store.forget_failures()
@@ -245,11 +241,6 @@ def collect(
     jobs: Sequence[Job], store: PartStore, rule: CountRule
 ) -> tuple[list[PhotoResult], list[FailedPhoto]]:
     """Gather what all processes have found, and remove what other runs left.
-
-    Args:
-        jobs: All done.
-        store: With their files.
-        rule: Which detections count.
 
     Returns:
         The results and the photos that are left out, each in the order of the photos.

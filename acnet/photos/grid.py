@@ -1,13 +1,15 @@
-"""How a photo is cut: where its tiles lie, which part each answers for, which boxes a tile keeps.
+"""How a photo is looked at: at which size, in which tiles, and which part each tile answers for.
 
-Training cuts tiles of a fixed size (`tile_grid`, the paper's); prediction lays as few and as small
-tiles of one shape as cover the photo (`even_grid`).
+A detector finds lesions best at the size in pixels that they had in its training. Where that was
+whole photos of one size, every photo is brought to that size first. Since a face may fill the frame
+or be a tenth of it, a first look at the trained size says how large lesions are in this photo, and
+a second one is taken at the size at which they measure what they did in training.
 
-Shape shorthand in this module:
-    N: number of boxes
-    T: number of tiles
+What is then too large for the model is covered by as few and as small tiles of one shape as can be.
+Shape shorthand: N boxes, T tiles.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -15,14 +17,172 @@ from typing import TypeAlias
 import numpy as np
 
 from acnet.errors import UserError
+from acnet.photos import pixels
+from acnet.photos.merge import NMS, TileDetections
 
-TILE_PX = 640
-OVERLAP_PX = 320
-MIN_SHARE = 0.5
 MULTIPLE_PX = 32  # what every backbone's strides divide, so that no tile is padded
 
-# Called after each batch with the tiles that are done and those that there are.
-Progress: TypeAlias = Callable[[int, int], None]
+PhotoSize: TypeAlias = int | str  # pixels of the long side, or one of these
+AUTO, NATIVE = "auto", "native"
+
+# NOT IN PAPER: everything here; the paper evaluates tiles of photos as they are. The numbers were
+# chosen on photos that neither trained the bundled weights nor test them, see docs/predict.md.
+LARGEST_FACTOR = 4.0  # between the trained size and the one that is looked at, either way
+LARGEST_GROWTH = 2.0  # of a photo's own pixels
+KEPT_FACTOR = 2**0.25 * 1.0001  # between the best size and one that is good enough
+STEPS = 2  # sizes for each factor of two
+PASSES = 3
+LOWEST_SCORE = 0.1  # of detections that say how large lesions are
+PRIOR = 1.0  # lesions of the trained size that are taken for seen before any
+PIXELS = (32, 16384)  # of a long side that may be asked for
+
+# Finds lesions in a photo that was brought to some size, in its pixels.
+Look: TypeAlias = Callable[[np.ndarray], TileDetections]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotoSizing:
+    """At which size photos were seen in training, and are to be seen now.
+
+    Args:
+        size_px: Long side of whole photos in training; None for tiles of photos as they are.
+        lesion_px: What lesions measured there, the median square root of their area; None where
+            nobody knows, so that all photos are seen at `size_px`.
+        wanted: "auto", "native", or the long side in pixels.
+
+    Raises:
+        UserError: A size is out of range.
+
+    Example:
+        >>> PhotoSizing(size_px=640, lesion_px=37).name
+        'auto'
+        >>> PhotoSizing().name
+        'native'
+    """
+
+    size_px: int | None = None
+    lesion_px: float | None = None
+    wanted: PhotoSize = AUTO
+
+    def __post_init__(self) -> None:
+        low, high = PIXELS
+        is_size = isinstance(self.wanted, int) and low <= self.wanted <= high
+        if not is_size and self.wanted not in (AUTO, NATIVE):
+            raise UserError(
+                f"Photos are seen at auto, native, or a long side of {low} to {high} pixels. "
+                f"Received {self.wanted!r}; choose one of these."
+            )
+
+    @property
+    def follows(self) -> bool:
+        """Whether each photo's size follows what is found in it."""
+        return self.wanted == AUTO and None not in (self.size_px, self.lesion_px)
+
+    @property
+    def merge_name(self) -> str:
+        """What makes a photo's scores, to which a count model is fitted."""
+        return NMS if self.name == NATIVE else f"{NMS}, photo size {self.name}"
+
+    @property
+    def name(self) -> str:
+        """What chooses the size: auto, native or a number."""
+        if self.wanted == AUTO and not self.follows:
+            return NATIVE if self.size_px is None else f"{self.size_px}"
+        return f"{self.wanted}"
+
+    def first(self, image_hw: tuple[int, int]) -> int:
+        """Return the long side at which a photo is seen first, in pixels."""
+        if self.name == NATIVE:
+            return max(image_hw)
+        if not self.follows:
+            return int(self.name)
+        return self._within(self.size_px, image_hw)
+
+    def following(
+        self, size_px: int, image_hw: tuple[int, int], boxes_xyxy: np.ndarray, scores: np.ndarray
+    ) -> int:
+        """Choose the long side to see a photo at, from what was found in it.
+
+        Args:
+            size_px: Long side at which this was found.
+            image_hw: The photo's own height and width.
+            boxes_xyxy: (N, 4) in pixels of the photo's own, with scores (N,).
+
+        Returns:
+            The long side; `size_px` itself where that was near enough.
+        """
+        trained_px = self.lesion_px * max(image_hw) / self.size_px  # in the photo's own pixels
+        factor = trained_px / lesion_size(boxes_xyxy, scores, prior_px=trained_px)
+        factor = float(np.clip(factor, 1 / LARGEST_FACTOR, LARGEST_FACTOR))
+        if 1 / KEPT_FACTOR < self.size_px * factor / size_px < KEPT_FACTOR:
+            return size_px
+        steps = round(STEPS * np.log2(factor))
+        return self._within(round(self.size_px * 2 ** (steps / STEPS)), image_hw)
+
+    @staticmethod
+    def _within(size_px: int, image_hw: tuple[int, int]) -> int:
+        return min(size_px, round(LARGEST_GROWTH * max(image_hw)))
+
+
+def lesion_size(boxes_xyxy: np.ndarray, scores: np.ndarray, *, prior_px: float) -> float:
+    """Say how large the lesions of a photo are, the more sure detections counting more.
+
+    Of (N, 4) boxes with (N,) scores it is the weighted median of the square roots of areas, drawn
+    towards `prior_px` as if `PRIOR` sure lesions of that size had been found as well.
+    """
+    sizes = np.sqrt((boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).clip(min=0).prod(axis=1))
+    chosen = (scores >= LOWEST_SCORE) & (sizes > 0)
+    logs, weights = np.log(sizes[chosen]), scores[chosen].astype(np.float64)
+    if not len(logs):
+        return prior_px
+    order = np.argsort(logs, kind="stable")
+    up_to = np.cumsum(weights[order])
+    median = logs[order][np.searchsorted(up_to, up_to[-1] / 2)]
+    total = up_to[-1]
+    return float(np.exp((total * median + PRIOR * np.log(prior_px)) / (total + PRIOR)))
+
+
+def see(photo_bgr: np.ndarray, sizing: PhotoSizing, look: Look) -> TileDetections:
+    """Find the lesions of a photo at the size that suits them.
+
+    Args:
+        photo_bgr: (H, W, 3) uint8.
+        sizing: Chooses the size.
+        look: Called once, or up to `PASSES` times where the size follows what is found.
+
+    Returns:
+        What was found last, in the photo's own pixels, with the size at which it was seen.
+    """
+    image_hw = photo_bgr.shape[:2]
+    size_px = sizing.first(image_hw)
+    found = _seen_at(size_px, photo_bgr, look)
+    for _ in range(PASSES - 1 if sizing.follows else 0):
+        following = sizing.following(size_px, image_hw, found.boxes_xyxy, found.scores)
+        if following == size_px:
+            break
+        size_px = following
+        found = _seen_at(size_px, photo_bgr, look)
+    return found
+
+
+def _seen_at(size_px: int, photo_bgr: np.ndarray, look: Look) -> TileDetections:
+    picture = resize(photo_bgr, size_px)
+    found = dataclasses.replace(look(picture), photo_size_px=size_px)
+    if picture is photo_bgr:
+        return found
+    own_wh, seen_wh = (np.float32(one.shape[1::-1] * 2) for one in (photo_bgr, picture))
+    boxes_xyxy = (found.boxes_xyxy * (own_wh / seen_wh)).clip(0, own_wh)
+    return dataclasses.replace(found, boxes_xyxy=boxes_xyxy)
+
+
+def resize(photo_bgr: np.ndarray, size_px: int) -> np.ndarray:
+    """Bring a photo's long side to a size; the photo itself where it has it already."""
+    height, width = photo_bgr.shape[:2]
+    factor = size_px / max(height, width)
+    if factor == 1:
+        return photo_bgr
+    size_wh = [max(1, round(side * factor)) for side in (width, height)]
+    return pixels.resize(photo_bgr, size_wh)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,42 +246,22 @@ class TilingOptions:
         return own_parts(tiles_xyxy, self.slack_px) - np.tile(tiles_xyxy[:, :2], 2)
 
 
-def tile_grid(
-    image_hw: tuple[int, int], *, tile_px: int = TILE_PX, overlap_px: int = OVERLAP_PX
-) -> np.ndarray:
-    """Lay tiles of a fixed size over a photo, row by row.
-
-    Args:
-        image_hw: The photo's height and width in pixels.
-        tile_px: Side of the square tiles. A side of the photo that is shorter bounds the tile, so
-            a photo with both sides at most `tile_px` is one tile.
-        overlap_px: What neighbours share, at least.
-
-    Returns:
-        (T, 4) int64 XYXY, end exclusive; every pixel is covered, every tile lies inside.
-
-    Raises:
-        ValueError: An empty photo, an empty tile, or an overlap that leaves no step.
-
-    Reference: Sec. IV-A.
-    """
-    _check_grid(image_hw, tile_px, overlap_px)
-    height, width = image_hw
-    top, left = np.meshgrid(
-        tile_starts(height, tile_px, overlap_px),
-        tile_starts(width, tile_px, overlap_px),
-        indexing="ij",
-    )
-    right, bottom = np.minimum(left + tile_px, width), np.minimum(top + tile_px, height)
-    return np.stack([left, top, right, bottom], axis=-1).reshape(-1, 4)
-
-
 def tile_starts(length_px: int, tile_px: int, overlap_px: int) -> list[int]:
     """Return where the tiles begin along one side of a photo, rising from 0.
 
     The last tile is shifted inward to end with the photo, so it may share more than the overlap; a
     side no longer than the tile has the one start 0.
+
+    Raises:
+        ValueError: An empty photo, an empty tile, or an overlap that leaves no step.
     """
+    if length_px < 1:
+        raise ValueError(f"A photo has pixels on both sides. Received a side of {length_px}.")
+    if not 0 <= overlap_px < tile_px:
+        raise ValueError(
+            "The overlap is at least 0 and smaller than the tile, or the tiles do not advance. "
+            f"Received overlap_px={overlap_px}, tile_px={tile_px}. Choose a smaller overlap."
+        )
     last = max(length_px - tile_px, 0)
     return [*range(0, last, tile_px - overlap_px), last]
 
@@ -131,9 +271,9 @@ def even_grid(
 ) -> np.ndarray:
     """Lay tiles of one shape over a photo, evenly spread.
 
-    `tile_grid` shifts the last tile inward, where it repeats pixels that its neighbour has. Here
-    each side is covered by as many tiles as `tile_grid` takes, made only as long as that needs:
-    3112 pixels by three tiles of 1152 rather than of 1280.
+    `tile_starts` shifts the last tile inward, where it repeats pixels that its neighbour has. Here
+    each side is covered by as many tiles, made only as long as that needs: 3112 pixels by three
+    tiles of 1152 rather than of 1280.
 
     Args:
         image_hw: The photo's height and width in pixels.
@@ -145,25 +285,11 @@ def even_grid(
         (T, 4) int64 XYXY, end exclusive, row by row; every pixel is covered, every tile lies
         inside. Sides are multiples of 32 where that is at most `tile_px`, unless they are the
         photo's own, or exact.
-
-    Raises:
-        ValueError: As `tile_grid`.
     """
-    _check_grid(image_hw, tile_px, overlap_px)
     rows, columns = (_even_tiles(length, tile_px, overlap_px, exact) for length in image_hw)
     return np.array(
         [[left, top, right, bottom] for top, bottom in rows for left, right in columns], np.int64
     )
-
-
-def _check_grid(image_hw: tuple[int, int], tile_px: int, overlap_px: int) -> None:
-    if min(image_hw) < 1:
-        raise ValueError(f"A photo has pixels on both sides. Received (H, W) = {image_hw}.")
-    if not 0 <= overlap_px < tile_px:
-        raise ValueError(
-            "The overlap must be at least 0 and smaller than the tile, or the tiles do not advance."
-            f" Received overlap_px={overlap_px}, tile_px={tile_px}. Choose a smaller overlap."
-        )
 
 
 def _even_tiles(
@@ -220,55 +346,3 @@ def _between_middles(starts: np.ndarray, ends: np.ndarray, slack_px: float) -> n
     low = np.concatenate([[-np.inf], middles - slack_px])
     high = np.concatenate([middles + slack_px, [np.inf]])
     return np.stack([low[index], high[index]], axis=1)
-
-
-def clip_boxes(
-    boxes_xyxy: np.ndarray, tile_xyxy: np.ndarray, *, min_share: float = MIN_SHARE
-) -> tuple[np.ndarray, np.ndarray]:
-    """Cut a photo's boxes to a tile and keep those that are mostly inside.
-
-    Args:
-        boxes_xyxy: (N, 4) in photo pixels; a box without area is never kept.
-        tile_xyxy: (4,) in photo pixels.
-        min_share: Smallest share of a box's area that lies in the tile, above 0 and at most 1.
-
-    Returns:
-        (K, 4) kept boxes in tile pixels, clipped, and their (K,) indices, rising. Adding the tile's
-        left and top brings back photo pixels.
-
-    Raises:
-        ValueError: `min_share` is out of range.
-    """
-    # NOT IN PAPER: the paper does not say what becomes of a box that a tile cuts. With tiles that
-    # overlap by half, a box no larger than the overlap is whole in one of them, so half is enough.
-    if not 0.0 < min_share <= 1.0:
-        raise ValueError(f"min_share lies above 0 and at most at 1. Received {min_share}.")
-    tile = np.asarray(tile_xyxy)
-    clipped = np.concatenate(
-        [np.maximum(boxes_xyxy[:, :2], tile[:2]), np.minimum(boxes_xyxy[:, 2:], tile[2:])], axis=1
-    )
-    inside = np.clip(clipped[:, 2:] - clipped[:, :2], 0, None).prod(axis=1)
-    area = np.clip(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 0, None).prod(axis=1)
-    kept = np.flatnonzero((area > 0) & (inside >= min_share * area))
-    return clipped[kept] - np.tile(tile[:2], 2), kept
-
-
-def clip_boxes_to_tiles(
-    boxes_xyxy: np.ndarray, tiles_xyxy: np.ndarray, *, min_share: float = MIN_SHARE
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Do `clip_boxes` for each of a photo's tiles, in a fraction of the time.
-
-    Most tiles of a photo are empty, which a few comparisons tell.
-    """
-    left, top, right, bottom = boxes_xyxy.T
-    empty = clip_boxes(boxes_xyxy[:0], np.zeros(4, tiles_xyxy.dtype), min_share=min_share)
-    clipped = []
-    for tile in tiles_xyxy:
-        near = (left < tile[2]) & (right > tile[0]) & (top < tile[3]) & (bottom > tile[1])
-        if near.any():
-            candidates = np.flatnonzero(near)
-            boxes, kept = clip_boxes(boxes_xyxy[candidates], tile, min_share=min_share)
-            clipped.append((boxes, candidates[kept]))
-        else:
-            clipped.append(empty)
-    return clipped

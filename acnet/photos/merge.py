@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from acnet.photos.grid import Progress
+from acnet.files import Progress
 
 CELL_PX = 8  # of a photo's saliency: the stride at which the mask attention works
 NMS = "nms"  # what merges tiles; count models are fitted to the scores of one way of merging

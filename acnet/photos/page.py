@@ -1,7 +1,4 @@
-"""Pages that work from the disk and ask nobody anything: of a prediction, and of any tables.
-
-`write_gallery` shows all photos of a prediction, `write_page` tables and pictures in sections.
-"""
+"""The page of a prediction, which works from the disk and asks nobody anything."""
 
 import base64
 import hashlib
@@ -9,7 +6,6 @@ import json
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -21,7 +17,6 @@ import acnet
 from acnet.evaluation.counting import GRADE_NAMES
 from acnet.files import write_text
 from acnet.photos.results import CountRule, FailedPhoto, PhotoResult
-from acnet.photos.scale import seen_otherwise
 from acnet.templates import render
 
 GALLERY_TITLE = "Lesions found"
@@ -33,9 +28,8 @@ UNGRADED = (
     "There is no grade: Hayashi's limits are for inflammatory lesions on half of the face, and "
     "these counts are not known to be of that."
 )
-
-
 MOST_BELOW = 100  # detections of a photo below the threshold that the page can show
+NOTED_FACTOR = 1.2  # between the sizes of a photo and of training, above which the page tells of it
 
 
 def write_gallery(path: Path, *args: Any, **kwargs: Any) -> None:
@@ -103,6 +97,13 @@ def _slider(results: Sequence[PhotoResult], rule: CountRule) -> dict | None:
         "threshold": rule.threshold,
         "known": json.dumps(known),
     }
+
+
+def seen_otherwise(size_px: int, trained_px: int | None) -> str:
+    """Say so where a photo was seen at another size than those of the training; "" where not."""
+    if trained_px is None or 1 / NOTED_FACTOR <= size_px / trained_px <= NOTED_FACTOR:
+        return ""
+    return f"seen at {size_px} px, trained at {trained_px} px"
 
 
 def _boxes(result: PhotoResult, threshold: float) -> list[dict]:
@@ -181,44 +182,3 @@ def _permission(script: str) -> str:
     """Return what lets this script run on the page, and no other."""
     hashed = hashlib.sha256(script.encode()).digest()
     return f"'sha256-{base64.b64encode(hashed).decode('ascii')}'"
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture beside the page.
-
-    Args:
-        path: Relative to the page, with slashes.
-        caption: What it shows; also read out where it cannot be seen.
-    """
-
-    path: str
-    caption: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Section:
-    """A part of the page; what is empty is left out.
-
-    Args:
-        title: Its heading.
-        text: One paragraph.
-        rows: Of a table: name and value.
-        pictures: Below each other.
-    """
-
-    title: str
-    text: str = ""
-    rows: Sequence[tuple[str, str]] = ()
-    pictures: Sequence[Picture] = ()
-
-
-def write_page(path: Path, title: str, sections: Sequence[Section]) -> None:
-    """Write the page, whole or not at all.
-
-    Args:
-        path: The HTML file.
-        title: Of the page.
-        sections: In order.
-    """
-    write_text(path, render("page.html.j2", title=title, sections=sections))

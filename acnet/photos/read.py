@@ -147,8 +147,8 @@ def read_photo_file(
                 check_scans(path, content)
                 found = decode.decode_damaged_jpeg(content, image.mode)
                 if found is not None:
-                    upright_bgr = turned(found.image_bgr, orientation(image))
-                    return PhotoFile(upright_bgr, found.warning, profile)
+                    image_bgr, warning = found
+                    return PhotoFile(turned(image_bgr, orientation(image)), warning, profile)
             return PhotoFile(_bgr(to_rgb(upright(image))), profile=profile)
 
 
@@ -210,7 +210,7 @@ def read_bgr(path: str | os.PathLike, content: bytes | None = None) -> np.ndarra
 def read_bgr_view(path: str | os.PathLike, content: bytes | None = None) -> np.ndarray:
     """Read as `read_bgr` does, without a second copy of a large JPEG that has to be turned."""
     with open_image(path, content) as image:
-        if is_plain_jpeg(image):
+        if image.format in JPEG_FORMATS and image.mode in JPEG_MODES:
             content = Path(path).read_bytes() if content is None else content
             check_scans(path, content)
             image_bgr = decode.decode_jpeg(content)
@@ -221,11 +221,6 @@ def read_bgr_view(path: str | os.PathLike, content: bytes | None = None) -> np.n
 
 def _bgr(image: Image.Image) -> np.ndarray:
     return np.ascontiguousarray(np.asarray(image)[:, :, ::-1])
-
-
-def is_plain_jpeg(image: Image.Image) -> bool:
-    """Tell whether a picture is a grey or RGB JPEG, which is decoded without Pillow."""
-    return image.format in JPEG_FORMATS and image.mode in JPEG_MODES
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ import numpy as np
 
 from acnet.errors import UserError
 from acnet.evaluation.count_model import NUM_TRAITS
-from acnet.files import digest, is_ours, write_json
+from acnet.files import Progress, digest, is_ours, write_json
 from acnet.photos.decode import in_srgb
 from acnet.photos.draw import (
     PICTURE_FOLDERS,
@@ -33,11 +33,10 @@ from acnet.photos.draw import (
     DrawingOptions,
     write_pictures,
 )
-from acnet.photos.grid import Progress
+from acnet.photos.grid import PhotoSizing
 from acnet.photos.merge import TileDetections
 from acnet.photos.read import PhotoFile, read_photo_file
 from acnet.photos.results import FIRST_CATEGORY_ID, CountRule, arrays_of, photo_traits, rows_of
-from acnet.photos.scale import PhotoSizing
 from acnet.photos.sources import Source, without_folders
 
 logger = logging.getLogger(__name__)

@@ -9,6 +9,7 @@ from PIL import Image
 from acnet.cli.main import main
 
 CONFIG = "toy/acnet_r18"
+SECRET = "/home/secret-user/runs"  # where the weights were trained
 
 
 def save_noise(path: Path, height: int, width: int, **options) -> None:

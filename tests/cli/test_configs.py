@@ -3,8 +3,6 @@
 import subprocess
 import sys
 
-import pytest
-
 from acnet.cli.configs import read_sizes, summary
 from acnet.cli.main import main
 from acnet.config import CONFIG_ROOT, available_configs
@@ -32,11 +30,10 @@ def test_a_prefix_chooses(capsys) -> None:
     assert "Names begin with acne04, demo, toy, voc07." in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["configs"], ["train", "--help"]])
-def test_it_imports_nothing_heavy(words: list[str], repo_root) -> None:
+def test_it_imports_nothing_heavy(repo_root) -> None:
     code = (
-        f"import sys; from acnet.cli.main import main\ntry: main({words!r})\n"
-        "except SystemExit: pass\n"
+        "import sys; from acnet.cli.main import main\nmain(['configs'])\n"
+        "try: main(['train', '--help'])\nexcept SystemExit: pass\n"
         "sys.stderr.write(' '.join({'cv2', 'detectron2', 'numpy', 'torch'} & set(sys.modules)))"
     )
     command = [sys.executable, "-c", code]

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from defusedxml import ElementTree
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 import demo
 from demo import StepFailedError, evaluation_progress, training_progress
-from demo_report import choose_photos, draw_losses
+from demo_report import Picture, Section, choose_photos, draw_losses, write_page
 
 from acnet.data.prepared_set import PreparedLayout
 from acnet.files import write_json
@@ -150,3 +151,36 @@ def test_losses_are_drawn_and_other_rows_skipped(tmp_path):
 
 def test_run_that_was_killed_early_has_an_empty_curve(tmp_path):
     assert draw_curve([], tmp_path / "a.png").shape == (540, 960, 3)
+
+
+def tables(tmp_path: Path, *sections: Section) -> str:
+    write_page(tmp_path / "index.html", "A <title>", sections)
+    return (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+def test_sections_stand_in_order_with_their_parts(tmp_path):
+    text = tables(
+        tmp_path,
+        Section(title="Numbers", text="All of them.", rows=[("AP50", "85.0"), ("AP", "50.0")]),
+        Section(title="Pictures", pictures=[Picture("pictures/a.png", "Photo a")]),
+    )
+    wanted = ["Numbers", "All of them.", "AP50", "85.0", "AP", "50.0", "Pictures", "pictures/a.png"]
+    places = [text.index(f">{word}<" if "/" not in word else word) for word in wanted]
+    assert places == sorted(places)
+
+
+def test_names_cannot_break_the_page(tmp_path):
+    nasty = "<script>\"&'"
+    text = tables(
+        tmp_path, Section(title=nasty, rows=[(nasty, nasty)], pictures=[Picture(nasty, nasty)])
+    )
+    assert "<script>" not in text
+    assert 'src="%3Cscript%3E%22%26%27"' in text
+
+
+def test_page_is_well_formed_and_asks_nobody(tmp_path):
+    text = tables(tmp_path, Section(title="Empty"))
+    body = text[text.index("<body>") : text.index("</html>")]
+    assert [element.tag for element in ElementTree.fromstring(body)] == ["h1", "section"]
+    assert "://" not in text
+    assert "<table>" not in text

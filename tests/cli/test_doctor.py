@@ -11,7 +11,7 @@ import pytest
 
 from acnet.checkpoint import bundle
 from acnet.cli import doctor
-from acnet.cli.doctor import Finding, check_packages, guarded
+from acnet.cli.doctor import Finding, Found, check_packages, guarded
 from acnet.cli.main import main
 from acnet.export import metadata as engine_names
 
@@ -78,7 +78,7 @@ def test_json_counts_the_faults(capsys):
 
 
 def test_what_a_check_raises_is_what_it_found():
-    def check() -> Finding:
+    def check() -> Found:
         raise RuntimeError("first line\nsecond line")
 
     assert guarded("x", check, remedy="mend it") == Finding(
@@ -90,14 +90,14 @@ def test_what_a_check_raises_is_what_it_found():
 def test_little_disk_space_is_said(monkeypatch, tmp_path, free_gb, status):
     usage = namedtuple("usage", "free")(free_gb * 1e9)
     monkeypatch.setattr(doctor.shutil, "disk_usage", {tmp_path: usage}.get)
-    assert doctor._disk(tmp_path).status == status
+    assert doctor._disk(tmp_path)[0] == status
 
 
 def test_weights_are_named(monkeypatch):
     monkeypatch.setattr(bundle, "named_weights", dict)
-    assert doctor._weights().status == "note"
+    assert doctor._weights()[0] == "note"
     monkeypatch.setattr(bundle, "named_weights", _two_weights)
-    assert doctor._weights().text == "by name: large, small"
+    assert doctor._weights() == ("ok", "by name: large, small")
 
 
 def _two_weights() -> dict[str, Path]:

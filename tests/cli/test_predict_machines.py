@@ -63,6 +63,7 @@ def test_help_names_the_defaults_of_the_library(capsys):
         (["--tile-size", "96", "--tile-overlap", "96"], "smaller than the tile"),
         (["--opts", "model.nonsense=1"], "must name a key of the config"),
         (["--count-model", "x.json", "--score-threshold", "0.5"], "leave one of them out"),
+        (["--share", "--attention"], "leave one of them out"),
     ],
 )
 def test_impossible_options_are_mistakes_of_the_user(

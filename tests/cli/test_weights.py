@@ -6,31 +6,21 @@ from pathlib import Path
 
 import pytest
 import torch
-from detectron2.config import LazyConfig
 
-from acnet.checkpoint import ACNetCheckpointer
 from acnet.checkpoint import bundle as bundles
 from acnet.checkpoint.bundle import halve, read_bundle, tensor_summary
 from acnet.cli.main import main
-from acnet.config import load_config
-from acnet.engine.train import build_model
 from acnet.evaluation.count_model import write_count_model
 from acnet.inference import load
+from tests.cli.predicting import SECRET
 from tests.evaluation.count_models import count_model as a_count_model
 from tests.photos.bright_square import photo
 
-SECRET = "/home/secret-user/runs"
 
-
-@pytest.fixture(scope="module")
-def run_dir(tmp_path_factory) -> Path:
+@pytest.fixture
+def run_dir(weights) -> Path:
     """Return the folder of a training of random weights."""
-    folder = tmp_path_factory.mktemp("run")
-    cfg = load_config("toy/acnet_r18", ["train.amp.enabled=false", f"train.output_dir={SECRET}"])
-    LazyConfig.save(cfg, str(folder / "config.yaml"))
-    torch.manual_seed(0)
-    ACNetCheckpointer(build_model(cfg), folder).save("model_final")
-    return folder
+    return weights.parent
 
 
 @pytest.fixture
@@ -46,13 +36,13 @@ def picture(tmp_path) -> Path:
     return tmp_path / "photo.png"
 
 
-def weights(*arguments: object) -> int:
+def run(*arguments: object) -> int:
     return main(["weights", *map(str, arguments)])
 
 
 def test_a_packed_model_answers_as_before(tmp_path, run_dir, picture):
     bundle = tmp_path / "model.safetensors"
-    assert weights("pack", run_dir, bundle) == 0
+    assert run("pack", run_dir, bundle) == 0
     before = load(run_dir / "model_final.pth", config=run_dir / "config.yaml")
     after = load(bundle)
     assert after.class_names == before.class_names == ["acne"]
@@ -64,8 +54,8 @@ def test_a_packed_model_answers_as_before(tmp_path, run_dir, picture):
 
 def test_half_is_half_the_size_and_nearly_the_same(tmp_path, run_dir, picture):
     full, half = tmp_path / "full.safetensors", tmp_path / "half.safetensors"
-    weights("pack", run_dir, full)
-    weights("pack", run_dir, half, "--half")
+    run("pack", run_dir, full)
+    run("pack", run_dir, half, "--half")
     assert half.stat().st_size / full.stat().st_size == pytest.approx(0.5, abs=0.01)
     assert set(tensor_summary(half)) == {"F16", "I64"}
     best = [load(path)(picture).scores.max() for path in (full, half)]
@@ -80,7 +70,7 @@ def test_numbers_that_float16_cannot_hold_stay_float32():
 
 def test_nothing_of_the_training_but_the_model_is_in_the_file(tmp_path, run_dir):
     bundle = tmp_path / "model.safetensors"
-    weights("pack", run_dir, bundle)
+    run("pack", run_dir, bundle)
     assert SECRET in (run_dir / "config.yaml").read_text()
     content = bundle.read_bytes()
     for word in (SECRET, "secret", str(run_dir), "optimizer", "toy_trainval"):
@@ -91,7 +81,7 @@ def test_predict_needs_one_file_and_takes_its_count_model(
     tmp_path, run_dir, picture, count_model, capsys
 ):
     bundle = tmp_path / "model.safetensors"
-    weights("pack", run_dir, bundle, "--count-model", count_model)
+    run("pack", run_dir, bundle, "--count-model", count_model)
     capsys.readouterr()
     words = ["--weights", str(bundle), "--output", str(tmp_path / "out"), "--json"]
     assert main(["predict", str(picture), *words]) == 0
@@ -109,7 +99,7 @@ def test_predict_needs_one_file_and_takes_its_count_model(
 def test_a_count_model_for_another_merging_is_refused(tmp_path, run_dir, picture, capsys):
     bundle, counting = tmp_path / "model.safetensors", tmp_path / "count.json"
     write_count_model(counting, dataclasses.replace(a_count_model(threshold=0.3), merge="cluster"))
-    weights("pack", run_dir, bundle, "--count-model", counting)
+    run("pack", run_dir, bundle, "--count-model", counting)
     words = ["--weights", str(bundle), "--output", str(tmp_path / "out")]
     assert main(["predict", str(picture), *words]) == 2
     assert "fitted to 'cluster', where 'nms' is used" in capsys.readouterr().err
@@ -121,34 +111,34 @@ def test_show_says_what_is_inside(tmp_path, run_dir, count_model, capsys):
     card = tmp_path / "card.md"
     card.write_text("# Made in a test\n")
     options = ["--count-model", count_model, "--card", card, "--classes", "pimple"]
-    weights("pack", run_dir, bundle, *options)
+    run("pack", run_dir, bundle, *options)
     capsys.readouterr()
-    assert weights("show", bundle) == 0
+    assert run("show", bundle) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("# Made in a test\n\nclasses:     pimple\n")
     assert '"threshold": 0.3' in shown
-    assert weights("show", bundle, "--json") == 0
+    assert run("show", bundle, "--json") == 0
     assert json.loads(capsys.readouterr().out)["classes"] == ["pimple"]
-    assert weights("show", bundle, "--config") == 0
+    assert run("show", bundle, "--config") == 0
     assert capsys.readouterr().out == read_bundle(bundle).config
 
 
 def test_the_made_card_names_the_parameters(tmp_path, run_dir):
     bundle = tmp_path / "model.safetensors"
-    weights("pack", run_dir, bundle)
+    run("pack", run_dir, bundle)
     card = read_bundle(bundle).card
     assert "parameters: 7,976,377, stored in float32" in card
     assert "Not a medical device" in card
 
 
 def test_list_names_the_bundled_ones(capsys):
-    assert weights("list") == 0
+    assert run("list") == 0
     assert capsys.readouterr().out.startswith("acnet-r18-demo\t")
 
 
 def test_list_says_so_where_there_are_none(capsys, monkeypatch):
     monkeypatch.setattr(bundles, "FOLDERS", ())
-    assert weights("list") == 0
+    assert run("list") == 0
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "none are bundled" in shown.err
@@ -165,8 +155,8 @@ def test_list_says_so_where_there_are_none(capsys, monkeypatch):
 )
 def test_mistakes_end_with_their_remedy(tmp_path, run_dir, mistake, remedy, capsys):
     output = tmp_path / ("model.bin" if mistake == "ending" else "model.safetensors")
-    run = tmp_path if mistake == "folder" else run_dir
+    source = tmp_path if mistake == "folder" else run_dir
     more = {"classes": ["--classes", "a", "b"], "card": ["--card", tmp_path / "none.md"]}
-    assert weights("pack", run, output, *more.get(mistake, [])) == 2
+    assert run("pack", source, output, *more.get(mistake, [])) == 2
     assert capsys.readouterr().err.rstrip().endswith(remedy)
     assert not output.exists()

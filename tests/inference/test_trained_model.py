@@ -21,7 +21,7 @@ from acnet.evaluation.count_model import write_count_model
 from acnet.inference.eager import config_digest
 from acnet.inference.predictor import Predictor, load
 from acnet.inference.trained_model import find_weights, load_model
-from acnet.photos.scale import resize
+from acnet.photos.grid import resize
 from tests.evaluation.count_models import count_model
 from tests.inference.test_tiled import photo
 

@@ -8,9 +8,9 @@ from PIL import Image
 
 from acnet.photos.draw import DrawingOptions
 from acnet.photos.folder import Outcome, predict_folder
+from acnet.photos.grid import PhotoSizing
 from acnet.photos.merge import TileDetections
 from acnet.photos.results import CountRule
-from acnet.photos.scale import PhotoSizing
 from acnet.photos.sources import find_photos
 
 SQUARE_XYXY = (8, 4, 16, 12)  # of `photo`: left of the middle and above it, so each turn shows

@@ -102,9 +102,6 @@ def test_a_schematic_is_the_outline_and_the_boxes():
     assert root.get("viewBox") == "0 0 40 30"
     assert root.find(f"{space}path").get("d") == "M1 2H5V9H1ZM10.2 0H20V30H10.2Z"
     assert root.find(f"{space}image") is None
-
-
-def test_a_schematic_without_boxes_is_the_outline():
     assert ElementTree.fromstring(schematic_svg((30, 40), boxes())) is not None
 
 
@@ -130,9 +127,6 @@ def test_boxes_that_could_hold_an_eye_are_not_shown():
     # An eighth of 256 is 32.
     assert lesion_crops(coordinates(), boxes((0, 0, 33, 8))) is None
     assert lesion_crops(coordinates(), boxes((0, 0, 32, 8))) is not None
-
-
-def test_no_boxes_are_no_crops():
     assert lesion_crops(coordinates(), boxes()) is None
 
 

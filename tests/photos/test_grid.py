@@ -1,83 +1,164 @@
-"""Tiles of both grids, the parts that they answer for, and boxes cut to them."""
+"""The size at which a photo is seen, the tiles of one shape that cover it, and their parts."""
 
 import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_array_equal
 
-from acnet.photos.grid import (
-    clip_boxes,
-    clip_boxes_to_tiles,
-    even_grid,
-    own_parts,
-    tile_grid,
-    tile_starts,
+from acnet.data.tiles.tile_plan import tile_grid
+from acnet.errors import UserError
+from acnet.photos.grid import PhotoSizing, even_grid, lesion_size, own_parts, resize, see
+from acnet.photos.merge import TileDetections
+
+TRAINED = PhotoSizing(size_px=640, lesion_px=32.0)
+HW = (1280, 960)  # where a lesion of the trained size measures 64
+
+
+def squares(side: float, count: int = 50, score: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
+    boxes = np.tile(np.array([100, 100, 100 + side, 100 + side], np.float32), (count, 1))
+    return boxes, np.full(count, score, np.float32)
+
+
+def look_for(side: float, seen: list[tuple[int, int]]):
+    """Find 50 lesions of this size in a photo of HW, whatever it is resized to."""
+
+    def look(picture: np.ndarray) -> TileDetections:
+        seen.append(picture.shape[:2])
+        boxes, scores = squares(side)
+        zeros = np.zeros(len(scores), np.int64)
+        boxes = boxes * np.float32(max(picture.shape) / max(HW))
+        return TileDetections(boxes_xyxy=boxes, scores=scores, classes=zeros, tiles=zeros)
+
+    return look
+
+
+@pytest.mark.parametrize(
+    ("side", "size_px"),
+    [
+        (64, 640),  # as in training
+        (75, 640),  # 1.17 times as large: good enough
+        (55, 640),
+        (88, 453),  # 1.37 times: not
+        (47, 905),
+        (32, 1280),  # half as large: seen twice as large
+        (128, 320),
+        (16, 2560),
+        (4, 2560),  # four times the trained size is the most
+        (900, 160),
+    ],
 )
+def test_lesions_are_brought_to_their_size_in_training(side, size_px):
+    assert TRAINED.following(640, HW, *squares(side)) == size_px
 
 
-def test_photo_of_one_tile_stays_whole():
-    assert_array_equal(tile_grid((640, 640)), [[0, 0, 640, 640]])
-    assert_array_equal(tile_grid((300, 477)), [[0, 0, 477, 300]])
+def test_the_choice_does_not_depend_on_the_size_at_which_they_were_found():
+    assert {TRAINED.following(now, HW, *squares(32)) for now in (320, 640, 1280)} == {1280}
 
 
-def test_one_pixel_more_needs_a_second_tile_shifted_inward():
-    # 641 wide: the second tile would start at 320 and end at 960; shifted inward it ends at 641.
-    assert_array_equal(tile_grid((640, 641)), [[0, 0, 640, 640], [1, 0, 641, 640]])
+def test_few_or_weak_detections_change_nothing():
+    assert TRAINED.following(640, HW, *squares(32, count=0)) == 640
+    assert TRAINED.following(640, HW, *squares(32, count=50, score=0.05)) == 640
+    # A quarter of a lesion half as large, against one of the trained size: by 2 ** (1 / 5).
+    assert TRAINED.following(640, HW, *squares(32, count=1, score=0.25)) == 640
 
 
-def test_a_short_side_bounds_the_tile():
-    # 1000 wide: starts 0 and 320 (ends 960), then 640 shifted inward to 1000 - 640 = 360.
-    expected = [[0, 0, 640, 300], [320, 0, 960, 300], [360, 0, 1000, 300]]
-    assert_array_equal(tile_grid((300, 1000)), expected)
+def test_a_photo_is_never_blown_up_to_more_than_twice_its_own_pixels():
+    sizing = PhotoSizing(size_px=640, lesion_px=32.0)
+    assert sizing.first((100, 80)) == 200
+    assert sizing.following(640, (320, 320), *squares(8)) == 640
 
 
-def test_a_photo_of_acne04s_usual_size():
-    # Width 3112: steps of 320 up to the last start 3112 - 640 = 2472, which 2472 / 320 = 7.7 puts
-    # after 0, 320 ... 2240 (8 starts): 9 columns. Height 3456: last start 2816 = 8.8 steps, after
-    # 0 ... 2560 (9 starts): 10 rows.
-    tiles = tile_grid((3456, 3112))
-    assert tiles.shape == (90, 4)
-    assert tiles[8].tolist() == [2472, 0, 3112, 640]
-    assert tiles[9].tolist() == [0, 320, 640, 960]
-    assert tiles[-1].tolist() == [2472, 2816, 3112, 3456]
+def test_sure_detections_weigh_more():
+    # Of 0.9 + 0.9 + 0.3 + 0.3 + 0.3 the middle lies in the second of the larger ones.
+    sides = np.array([20, 20, 10, 10, 10.0])
+    boxes = np.stack([0 * sides, 0 * sides, sides, sides], axis=1)
+    scores = np.array([0.9, 0.9, 0.3, 0.3, 0.3])
+    assert lesion_size(boxes, scores, prior_px=20) == pytest.approx(20)
+    assert lesion_size(boxes, scores[::-1], prior_px=10) == pytest.approx(10)
 
 
-def test_a_last_start_on_the_step_is_not_doubled():
-    assert tile_starts(1280, 640, 320) == [0, 320, 640]
-    assert tile_starts(1281, 640, 320) == [0, 320, 640, 641]
+def test_nothing_found_is_as_believed():
+    assert lesion_size(np.empty((0, 4)), np.empty(0), prior_px=7) == 7
+    assert lesion_size(np.zeros((3, 4)), np.ones(3), prior_px=7) == 7  # boxes without area
 
 
-def test_no_overlap_tiles_exactly():
-    assert_array_equal(tile_grid((2, 4), tile_px=2, overlap_px=0), [[0, 0, 2, 2], [2, 0, 4, 2]])
+def test_a_photo_is_seen_again_until_lesions_measure_what_they_should():
+    seen = []
+    found = see(np.zeros((*HW, 3), np.uint8), TRAINED, look_for(32, seen))
+    assert seen == [(640, 480), (1280, 960)]
+    assert found.photo_size_px == 1280
+    np.testing.assert_allclose(found.boxes_xyxy, squares(32)[0])
 
 
-@pytest.mark.parametrize(("tile_px", "overlap_px"), [(7, 0), (7, 3), (7, 6), (40, 10)])
-def test_every_pixel_is_covered_and_neighbours_share_the_overlap(tile_px, overlap_px):
-    for height in range(1, 30, 4):
-        for width in range(1, 30, 3):
-            tiles = tile_grid((height, width), tile_px=tile_px, overlap_px=overlap_px)
-            covered = np.zeros((height, width), int)
-            for x0, y0, x1, y1 in tiles:
-                assert (x1 - x0, y1 - y0) == (min(tile_px, width), min(tile_px, height))
-                covered[y0:y1, x0:x1] += 1
-            assert covered.min() >= 1
-            starts = tile_starts(width, tile_px, overlap_px)
-            assert all(a + tile_px - b >= overlap_px for a, b in itertools.pairwise(starts))
-            assert starts == sorted(set(starts))
+def test_a_photo_as_in_training_is_seen_once_and_boxes_come_back_in_its_own_pixels():
+    seen = []
+    found = see(np.zeros((*HW, 3), np.uint8), TRAINED, look_for(64, seen))
+    assert seen == [(640, 480)]
+    np.testing.assert_allclose(found.boxes_xyxy, squares(64)[0], rtol=1e-6)
 
 
-@pytest.mark.parametrize("overlap_px", [-1, 640, 700])
-def test_an_overlap_that_leaves_no_step_is_refused(overlap_px):
-    with pytest.raises(ValueError, match=f"overlap_px={overlap_px}.*Choose a smaller overlap"):
-        tile_grid((1000, 1000), tile_px=640, overlap_px=overlap_px)
+def test_native_photos_are_seen_as_they_are():
+    photo_bgr = np.zeros((*HW, 3), np.uint8)
+    for sizing in (PhotoSizing(), PhotoSizing(size_px=640, lesion_px=32.0, wanted="native")):
+        given = []
+        found = see(
+            photo_bgr, sizing, lambda one, kept=given: kept.append(one) or look_for(9, [])(one)
+        )
+        assert given[0] is photo_bgr
+        assert len(given) == 1
+        assert found.photo_size_px == 1280
 
 
-def test_an_empty_photo_is_refused():
-    with pytest.raises(ValueError, match=r"\(0, 5\)"):
-        tile_grid((0, 5))
+def test_a_size_that_is_asked_for_is_taken():
+    seen = []
+    sizing = PhotoSizing(size_px=640, lesion_px=32.0, wanted=960)
+    assert see(np.zeros((*HW, 3), np.uint8), sizing, look_for(16, seen)).photo_size_px == 960
+    assert seen == [(960, 720)]
+
+
+def test_boxes_stay_in_the_photo():
+    # A photo of 3 x 1000 becomes 2 x 640, whose boxes are stretched by 1.5 and 1.5625.
+    def look(picture):
+        height, width = picture.shape[:2]
+        zeros = np.zeros(1, np.int64)
+        boxes = np.array([[0, 0, width, height]], np.float32)
+        return TileDetections(boxes_xyxy=boxes, scores=np.ones(1), classes=zeros, tiles=zeros)
+
+    found = see(np.zeros((3, 1000, 3), np.uint8), PhotoSizing(size_px=640), look)
+    np.testing.assert_allclose(found.boxes_xyxy, [[0, 0, 1000, 3]])
+
+
+@pytest.mark.parametrize(
+    ("sizing", "name", "merge_name"),
+    [
+        (PhotoSizing(), "native", "nms"),
+        (PhotoSizing(size_px=640), "640", "nms, photo size 640"),
+        (TRAINED, "auto", "nms, photo size auto"),
+        (PhotoSizing(wanted=640), "640", "nms, photo size 640"),
+        (PhotoSizing(size_px=640, lesion_px=32.0, wanted="native"), "native", "nms"),
+    ],
+)
+def test_what_chooses_the_size_has_a_name(sizing, name, merge_name):
+    assert sizing.name == name
+    assert sizing.merge_name == merge_name
+
+
+def test_smaller_pictures_hold_the_mean_of_the_pixels():
+    photo_bgr = np.zeros((4, 8, 3), np.uint8)
+    photo_bgr[:, ::2] = 100
+    assert (resize(photo_bgr, 4) == 50).all()
+    assert resize(photo_bgr, 4).shape == (2, 4, 3)
+    assert resize(photo_bgr, 16).shape == (8, 16, 3)
+    assert resize(np.zeros((1, 900, 3), np.uint8), 32).shape == (1, 32, 3)
+
+
+@pytest.mark.parametrize("wanted", [0, 20_000, "large", 64.5])
+def test_sizes_out_of_range_are_refused(wanted):
+    with pytest.raises(UserError, match="auto, native, or a long side of 32 to 16384"):
+        PhotoSizing(wanted=wanted)
 
 
 def test_a_photo_of_one_even_tile_stays_whole():
@@ -108,6 +189,7 @@ def test_the_grid_of_training_where_its_tiles_fit_exactly():
     )
 
 
+@settings(deadline=None)
 @given(
     height=st.integers(1, 3000),
     width=st.integers(1, 3000),
@@ -130,11 +212,13 @@ def test_tiles_cover_the_photo_and_share_the_overlap(height, width, tile_px, sha
             assert end_before - start_after >= overlap_px
 
 
-def test_wrong_numbers_are_refused():
-    with pytest.raises(ValueError, match="Received overlap_px=64, tile_px=64"):
-        even_grid((100, 100), tile_px=64, overlap_px=64)
-    with pytest.raises(ValueError, match=r"Received \(H, W\) = \(0, 100\)"):
-        even_grid((0, 100), tile_px=64, overlap_px=32)
+@pytest.mark.parametrize("grid", [even_grid, tile_grid])
+def test_wrong_numbers_are_refused(grid):
+    for overlap_px in (-1, 640, 700):
+        with pytest.raises(ValueError, match=f"overlap_px={overlap_px}.*Choose a smaller overlap"):
+            grid((1000, 1000), tile_px=640, overlap_px=overlap_px)
+    with pytest.raises(ValueError, match="Received a side of 0"):
+        grid((0, 100), tile_px=64, overlap_px=32)
 
 
 def test_exact_tiles_share_more_instead_of_being_smaller():
@@ -185,82 +269,3 @@ def test_every_place_is_in_one_part_and_in_its_tile():
     inner_high = (owner[:, 2:] == [410, 300]) | (owner[:, 2:] - places >= 16)
     assert inner_low.all()
     assert inner_high.all()
-
-
-TILE = np.array([100, 200, 164, 264])
-
-
-def test_half_of_the_area_is_enough_and_less_is_not():
-    boxes = np.array(
-        [
-            [90.0, 210, 110, 220],  # 10 of 20 columns are right of x = 100: half
-            [89.0, 210, 110, 220],  # 10 of 21
-            [150.0, 250, 170, 270],  # 14/20 * 14/20 = 0.49
-            [150.0, 250, 170, 268],  # 14/20 * 14/18 = 0.54
-            [120.0, 220, 130, 230],  # whole
-            [164.0, 210, 180, 220],  # touches the edge
-        ]
-    )
-    clipped, kept = clip_boxes(boxes, TILE)
-    assert kept.tolist() == [0, 3, 4]
-    assert clipped.tolist() == [[0, 10, 10, 20], [50, 50, 64, 64], [20, 20, 30, 30]]
-
-
-def test_one_pixel_inside_is_enough_at_a_tiny_share():
-    _, kept = clip_boxes(
-        np.array([[99.0, 210, 119, 220]]), np.array([90, 0, 100, 300]), min_share=0.05
-    )
-    assert kept.tolist() == [0]
-
-
-def test_only_whole_boxes_at_a_share_of_one():
-    boxes = np.array([[100.0, 200, 164, 264], [99.0, 200, 164, 264]])
-    assert clip_boxes(boxes, TILE, min_share=1.0)[1].tolist() == [0]
-
-
-def test_equals_a_loop_and_adding_the_offset_brings_the_photo_back():
-    rng = np.random.default_rng(0)
-    start = rng.integers(60, 260, (200, 2)).astype(float)
-    boxes = np.concatenate([start, start + rng.integers(1, 60, (200, 2))], axis=1)
-    clipped, kept = clip_boxes(boxes, TILE)
-    expected = []
-    for index, (x0, y0, x1, y1) in enumerate(boxes):
-        width = min(x1, TILE[2]) - max(x0, TILE[0])
-        height = min(y1, TILE[3]) - max(y0, TILE[1])
-        if width > 0 and height > 0 and width * height / ((x1 - x0) * (y1 - y0)) >= 0.5:
-            expected.append(index)
-    assert kept.tolist() == expected
-    assert 0 < len(expected) < 200
-    back = clipped + np.tile(TILE[:2], 2)
-    inside = (boxes[kept, :2] >= TILE[:2]).all(1) & (boxes[kept, 2:] <= TILE[2:]).all(1)
-    assert_array_equal(back[inside], boxes[kept][inside])
-    assert_allclose(back, np.clip(boxes[kept], np.tile(TILE[:2], 2), np.tile(TILE[2:], 2)))
-
-
-def test_no_boxes_and_boxes_without_area():
-    clipped, kept = clip_boxes(np.zeros((0, 4)), TILE)
-    assert clipped.shape == (0, 4)
-    assert kept.shape == (0,)
-    assert clip_boxes(np.array([[120.0, 220, 120, 230], [130, 230, 120, 220]]), TILE)[1].size == 0
-
-
-@pytest.mark.parametrize("min_share", [0.0, -0.5, 1.01])
-def test_a_share_out_of_range_is_refused(min_share):
-    with pytest.raises(ValueError, match="min_share"):
-        clip_boxes(np.zeros((1, 4)), TILE, min_share=min_share)
-
-
-@pytest.mark.parametrize("count", [0, 1, 40])
-def test_all_tiles_at_once_equal_one_after_the_other(count):
-    rng = np.random.default_rng(count)
-    start = rng.integers(-20, 280, (count, 2)).astype(float)
-    boxes = np.concatenate([start, start + rng.integers(0, 60, (count, 2))], axis=1)
-    offsets = rng.integers(0, 200, (30, 2))
-    tiles = np.concatenate([offsets, offsets + 64], axis=1)
-    found = clip_boxes_to_tiles(boxes, tiles, min_share=0.3)
-    for tile, (clipped, kept) in zip(tiles, found, strict=True):
-        expected, indices = clip_boxes(boxes, tile, min_share=0.3)
-        assert_array_equal(clipped, expected)
-        assert_array_equal(kept, indices)
-        assert clipped.dtype == expected.dtype
-    assert clip_boxes_to_tiles(boxes, tiles[:0]) == []

@@ -26,12 +26,6 @@ def save_oriented(path, orientation: int) -> None:
     Image.fromarray(picture()).save(path, exif=exif, quality=95)
 
 
-def test_pixels_are_bgr(tmp_path):
-    Image.fromarray(picture()).save(tmp_path / "a.png")
-    assert_array_equal(read_bgr(tmp_path / "a.png"), picture()[..., ::-1])
-    assert read_size(tmp_path / "a.png") == (12, 20)
-
-
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_exif_orientation_is_read_as_detectron2_reads_it(tmp_path, orientation):
     path = tmp_path / "a.jpg"
@@ -70,12 +64,14 @@ def test_a_broken_exif_block_does_not_hide_the_picture(tmp_path):
     assert read_size(path) == read_bgr(path).shape[:2] == (12, 20)
 
 
+@pytest.mark.parametrize("kept", [0.5, 0.9, -40])
 @pytest.mark.parametrize("name", ["a.jpg", "a.png"])
-def test_a_truncated_picture_is_refused_by_name(tmp_path, name):
+def test_a_truncated_picture_is_refused_by_name(tmp_path, name, kept):
     path = tmp_path / name
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(path)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    content = path.read_bytes()
+    path.write_bytes(content[: kept if kept < 0 else int(kept * len(content))])
     assert read_size(path) == (64, 64)  # the header is whole
     with pytest.raises(UnreadableFileError, match=rf"{name}.*intact copy\.$"):
         read_bgr(path)
@@ -183,17 +179,3 @@ def test_what_is_only_unusual_is_read_as_pillow_reads_it(tmp_path, decoded):
     assert decoded == [False]
     path.write_bytes(jpeg() + b"thousands of bytes that a phone adds")
     assert_array_equal(read_bgr(path), expected)
-
-
-@pytest.mark.parametrize("lost", [40, 500, 3000])
-def test_a_truncated_photo_is_no_photo(tmp_path, lost):
-    path = tmp_path / "a.jpg"
-    path.write_bytes(jpeg()[:-lost])
-    with pytest.raises(UnreadableFileError, match=r"a\.jpg"):
-        read_bgr(path)
-
-
-def test_bytes_that_were_read_already(tmp_path):
-    path = tmp_path / "is_not_read.jpg"
-    (tmp_path / "a.jpg").write_bytes(jpeg())
-    assert_array_equal(read_bgr(path, jpeg()), read_bgr(tmp_path / "a.jpg"))

@@ -25,20 +25,17 @@ def stems_of(*arguments) -> list[str]:
     return [source.stem for source in find_photos(arguments)]
 
 
-def test_folder_gives_its_photos_sorted_and_nothing_else(tmp_path):
+def test_folder_gives_its_photos_sorted_and_nothing_else(tmp_path, caplog):
     photos = ["a.png", "b.JPG", "c.HEIC", "d.jfif"]
-    make_files(tmp_path, *photos, "notes.txt", "._a.png", "deeper/c.jpg", "e.jpg/b.txt", "f.dng")
+    make_files(tmp_path, *photos, "notes.txt", "._a.png", "deeper/c.jpg", "e.jpg/b.txt")
+    make_files(tmp_path, "f.DNG", "g.nef")
     assert names_of(tmp_path) == photos
+    assert "2 raw photos, left out" in caplog.text
 
 
 def test_named_file_may_end_in_anything(tmp_path):
     make_files(tmp_path, "photo.dat")
     assert names_of(tmp_path / "photo.dat") == ["photo.dat"]
-
-
-def test_order_is_that_of_the_arguments(tmp_path):
-    make_files(tmp_path, "z.jpg", "folder/b.jpg", "folder/a.jpg")
-    assert names_of(tmp_path / "z.jpg", tmp_path / "folder") == ["z.jpg", "a.jpg", "b.jpg"]
 
 
 def test_photo_given_twice_is_predicted_once(tmp_path, monkeypatch):
@@ -53,21 +50,26 @@ def test_link_is_called_by_its_own_name(tmp_path):
     assert names_of(tmp_path / "photos") == ["a.jpg", "b.jpg"]
 
 
-def test_same_name_in_two_folders_takes_the_folder_in(tmp_path):
-    make_files(tmp_path, "a/x.jpg", "b/x.jpg", "b/y.jpg")
-    assert names_of(tmp_path / "a", tmp_path / "b") == ["a/x.jpg", "b/x.jpg", "y.jpg"]
-    assert stems_of(tmp_path / "a", tmp_path / "b") == ["a_x", "b_x", "y"]
-
-
-def test_as_many_folders_as_needed(tmp_path):
-    make_files(tmp_path, "one/day/x.jpg", "two/day/x.jpg", "two/night/x.jpg")
-    folders = [tmp_path / name for name in ("one/day", "two/day", "two/night")]
-    assert names_of(*folders) == ["one/day/x.jpg", "two/day/x.jpg", "night/x.jpg"]
-
-
-def test_same_stem_keeps_the_ending_in_picture_names(tmp_path):
-    make_files(tmp_path, "x.jpg", "x.png", "y.png")
-    assert stems_of(tmp_path) == ["x.jpg", "x.png", "y"]
+@pytest.mark.parametrize(
+    ("arguments", "files", "names", "stems"),
+    [
+        # In the order of the arguments, and called with as many folders as tell them apart.
+        ("z.jpg a", "z.jpg a/b.jpg a/a.jpg", "z.jpg a.jpg b.jpg", "z a b"),
+        ("a b", "a/x.jpg b/x.jpg b/y.jpg", "a/x.jpg b/x.jpg y.jpg", "a_x b_x y"),
+        (
+            *("1/day 2/day 2/night", "1/day/x.jpg 2/day/x.jpg 2/night/x.jpg"),
+            *("1/day/x.jpg 2/day/x.jpg night/x.jpg", "1_day_x 2_day_x night_x"),
+        ),
+        # The pictures' names keep the ending where it tells them apart, or get a number.
+        ("a", "a/x.jpg a/x.png a/y.png", "x.jpg x.png y.png", "x.jpg x.png y"),
+        ("a b .", "a/x.jpg b/x.jpg a_x.jpg", "a/x.jpg b/x.jpg a_x.jpg", "a_x.jpg b_x a_x.jpg-2"),
+    ],
+)
+def test_photos_are_called_by_the_shortest_distinct_name(tmp_path, arguments, files, names, stems):
+    make_files(tmp_path, *files.split())
+    given = [tmp_path / argument for argument in arguments.split()]
+    assert names_of(*given) == names.split()
+    assert stems_of(*given) == stems.split()
 
 
 def test_pictures_stay_apart_where_the_file_system_ignores_case(tmp_path):
@@ -76,17 +78,6 @@ def test_pictures_stay_apart_where_the_file_system_ignores_case(tmp_path):
         pytest.skip("this file system ignores case itself")
     stems = stems_of(tmp_path / "a", tmp_path)
     assert stems == ["IMG.JPG", "img.jpg-2", "a_img"]
-
-
-def test_flattened_folder_does_not_meet_a_name_with_the_same_letters(tmp_path):
-    make_files(tmp_path, "a/x.jpg", "b/x.jpg", "a_x.jpg")
-    stems = stems_of(tmp_path / "a", tmp_path / "b", tmp_path)
-    assert stems == ["a_x.jpg", "b_x", "a_x.jpg-2"]
-
-
-def test_names_hold_no_absolute_path(tmp_path):
-    make_files(tmp_path, "a/x.jpg", "b/x.jpg")
-    assert not any(str(tmp_path) in name for name in names_of(tmp_path / "a", tmp_path / "b"))
 
 
 def test_missing_file_is_named(tmp_path):
@@ -100,17 +91,11 @@ def test_folders_without_photos_are_named(tmp_path):
         find_photos([tmp_path])
 
 
-def test_without_torchrun_there_is_one_process():
-    assert ranks_from({}) == Ranks(0, 1, 0)
-    assert Ranks().is_first
-    assert not Ranks().has_others
-
-
-def test_torchruns_variables_are_read():
-    environment = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1"}
-    assert ranks_from(environment) == Ranks(3, 4, 1)
-    assert not ranks_from(environment).is_first
-    assert ranks_from(environment).has_others
+def test_ranks_are_those_of_torchrun_or_of_one_process():
+    alone = ranks_from({})
+    assert (alone, alone.is_first, alone.has_others) == (Ranks(0, 1, 0), True, False)
+    fourth = ranks_from({"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1"})
+    assert (fourth, fourth.is_first, fourth.has_others) == (Ranks(3, 4, 1), False, True)
 
 
 @pytest.mark.parametrize(("rank", "size"), [("2", "2"), ("-1", "2"), ("one", "2"), ("0", "")])
@@ -128,12 +113,6 @@ def test_long_names_are_cut_and_stay_distinct(tmp_path):
     assert all(len(stem.encode()) <= 205 for stem in stems)
 
 
-def test_raw_photos_in_a_folder_are_told(tmp_path, caplog):
-    make_files(tmp_path, "a.jpg", "b.DNG", "c.nef")
-    assert names_of(tmp_path) == ["a.jpg"]
-    assert "2 raw photos, left out" in caplog.text
-
-
 def test_a_photo_is_known_by_name_time_size_and_ends(tmp_path):
     path = tmp_path / "a.jpg"
     path.write_bytes(bytes(300_000))
@@ -149,8 +128,5 @@ def test_a_photo_is_known_by_name_time_size_and_ends(tmp_path):
         path.write_bytes(content)
         os.utime(path, (1, 1))
         assert photo_digest(Source(path, "a.jpg", "a")) != first
-
-
-def test_a_photo_that_is_not_there_has_a_hash_too(tmp_path):
-    missing = Source(tmp_path / "no.jpg", "no.jpg", "no")
-    assert photo_digest(missing) == photo_digest(missing)
+    path.unlink()  # it has a hash nevertheless
+    assert photo_digest(Source(path, "a.jpg", "a")) == photo_digest(Source(path, "a.jpg", "a"))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from acnet import files
@@ -142,6 +143,19 @@ def test_a_record_that_is_no_file_is_not_opened(photos, out, tmp_path, kind):
     assert (len(outcome.results), calls) == (3, 1)
 
 
+@pytest.mark.parametrize("name", ["../outside.jpg", "/etc/outside", "..", "a/../outside"])
+def test_a_record_of_another_run_removes_nothing_elsewhere(photos, out, name):
+    run(photos, out)
+    (out.parent / "outside.jpg").write_text("of somebody else")
+    for record in (out / ".parts").iterdir():
+        content = json.loads(record.read_text())
+        record.write_text(json.dumps({**content, "files": {"picture": name}}))
+        record.rename(record.with_name(f"of_another_run_{record.name}"))
+    run(photos, out)
+    assert (out.parent / "outside.jpg").exists()
+    assert len(list((out / ".parts").iterdir())) == 3
+
+
 @pytest.mark.parametrize(
     "name", ["index.html", "counts.csv", "predictions.json", "images.json", "pictures/a.jpg"]
 )
@@ -175,8 +189,16 @@ def test_a_picture_that_its_owner_changed_is_not_removed(photos, out):
     assert sorted(path.name for path in (out / "pictures").iterdir()) == ["a.jpg", "b.jpg", "c.jpg"]
 
 
-@pytest.mark.parametrize("error", [IndexError("no such"), RuntimeError("no kernel"), MemoryError()])
-def test_an_error_of_one_photo_is_its_own(photos, out, error):
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (IndexError("no such"), "IndexError: no such"),
+        (RuntimeError("no kernel"), "RuntimeError: no kernel"),
+        (MemoryError(), "it does not fit the memory"),
+        (torch.OutOfMemoryError("no room"), "no room"),
+    ],
+)
+def test_an_error_of_one_photo_is_its_own(photos, out, error, reason):
     def before(photo_bgr: np.ndarray) -> None:
         if predictor.calls == 2:
             raise error
@@ -184,8 +206,7 @@ def test_an_error_of_one_photo_is_its_own(photos, out, error):
     predictor = BrightSquare(before)
     outcome = predict(photos, out, predictor, drawing=WHOLE)
     assert [result.name for result in outcome.results] == ["a.png", "c.png"]
-    assert [failure.name for failure in outcome.failed] == ["b.png"]
-    assert outcome.failed[0].reason
+    assert [(failure.name, failure.reason) for failure in outcome.failed] == [("b.png", reason)]
 
 
 def png_header(width: int, height: int) -> bytes:

@@ -23,13 +23,12 @@ def test_templates_are_package_files_and_all_of_them_are_installed(repo_root):
         assert importlib.resources.files("acnet.templates").joinpath(name).is_file()
 
 
-def test_text_is_escaped():
-    assert "<title>&lt;b&gt;</title>" in render("page.html.j2", title="<b>", sections=[])
-
-
-def test_a_forgotten_value_is_refused():
+def test_text_is_escaped_and_a_forgotten_value_is_refused(tmp_path):
+    page = tmp_path / "page.html.j2"  # of another folder, which extends one of those here
+    page.write_text('{% extends "base.html.j2" %}{% set images = "" %}')
+    assert "<title>&lt;b&gt;</title>" in render(page, title="<b>")
     with pytest.raises(jinja2.UndefinedError, match="title"):
-        render("page.html.j2", sections=[])
+        render(page)
 
 
 @pytest.mark.parametrize(

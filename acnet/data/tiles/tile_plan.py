@@ -3,12 +3,13 @@
 A photo is decoded once, and each tile encoded from the same array. The journal, by which a killed
 run goes on, has one line of JSON a photo, after a first line that says how they are cut. A photo's
 line is added when all its tiles are written; it is believed only while the photo has the same bytes
-and its tiles are there. Lines come in the order of the work, and are sorted by photo at the end.
+and its tiles are there.
 """
 
 import dataclasses
 import fnmatch
 import hashlib
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,10 +23,8 @@ from acnet.data.readers.safe_files import member
 from acnet.data.records import ImageRecord, TileRecord, pick_flags
 from acnet.errors import UnreadableFileError, UserError
 from acnet.files import write_text
-from acnet.photos.grid import MIN_SHARE, OVERLAP_PX, TILE_PX, clip_boxes_to_tiles, tile_grid
+from acnet.photos.grid import tile_starts
 from acnet.photos.read import read_bgr
-
-FORMATS = ("jpg", "png")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +44,9 @@ class TileOptions:
         virtual: write no pictures; the loader cuts the tiles of a photo when it needs them.
     """
 
-    tile_px: int = TILE_PX
-    overlap_px: int = OVERLAP_PX
-    min_share: float = MIN_SHARE
+    tile_px: int = 640
+    overlap_px: int = 320
+    min_share: float = 0.5
     empty_share: float = 0.1
     train_splits: Sequence[str] = ("train*",)
     image_format: str = "jpg"
@@ -70,7 +69,50 @@ class TileOptions:
         return self.empty_share if is_train else 1.0
 
 
-HASH_BITS = 64
+def tile_grid(
+    image_hw: tuple[int, int], *, tile_px: int = 640, overlap_px: int = 320
+) -> np.ndarray:
+    """Lay tiles of a fixed size over a photo, row by row.
+
+    Args:
+        image_hw: The photo's height and width in pixels.
+        tile_px: Side of the square tiles. A side of the photo that is shorter bounds the tile, so
+            a photo with both sides at most `tile_px` is one tile.
+        overlap_px: What neighbours share, at least.
+
+    Returns:
+        (T, 4) int64 XYXY, end exclusive; every pixel is covered, every tile lies inside.
+
+    Reference: Sec. IV-A.
+    """
+    tops, lefts = (tile_starts(side, tile_px, overlap_px) for side in image_hw)
+    starts = np.array([(left, top) for top in tops for left in lefts])
+    return np.concatenate([starts, np.minimum(starts + tile_px, image_hw[::-1])], axis=1)
+
+
+def clip_boxes(
+    boxes_xyxy: np.ndarray, tile_xyxy: np.ndarray, *, min_share: float = 0.5
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cut a photo's boxes to a tile and keep those that are mostly inside.
+
+    Args:
+        boxes_xyxy, tile_xyxy: (N, 4) and (4,) in photo pixels; a box without area is never kept.
+        min_share: Smallest share of a box's area that lies in the tile, above 0 and at most 1.
+
+    Returns:
+        (K, 4) kept boxes in tile pixels, clipped, and their (K,) indices, rising. Adding the tile's
+        left and top brings back photo pixels.
+    """
+    # NOT IN PAPER: the paper does not say what becomes of a box that a tile cuts. With tiles that
+    # overlap by half, a box no larger than the overlap is whole in one of them, so half is enough.
+    if not 0.0 < min_share <= 1.0:
+        raise ValueError(f"min_share lies above 0 and at most at 1. Received {min_share}.")
+    low, high = boxes_xyxy[:, :2], boxes_xyxy[:, 2:]
+    area = (high - low).clip(min=0).prod(axis=1)
+    low, high = np.maximum(low, tile_xyxy[:2]), np.minimum(high, tile_xyxy[2:])
+    inside = (high - low).clip(min=0).prod(axis=1)
+    kept = np.flatnonzero((area > 0) & (inside >= min_share * area))
+    return np.concatenate([low, high], axis=1)[kept] - np.tile(tile_xyxy[:2], 2), kept
 
 
 def plan_tiles(photo: ImageRecord, options: TileOptions) -> list[TileRecord]:
@@ -79,12 +121,13 @@ def plan_tiles(photo: ImageRecord, options: TileOptions) -> list[TileRecord]:
         (photo.height, photo.width), tile_px=options.tile_px, overlap_px=options.overlap_px
     )
     stem = str(PurePosixPath(photo.file_name).with_suffix(""))
-    clipped = clip_boxes_to_tiles(photo.boxes_xyxy, tiles, min_share=options.min_share)
     records = []
-    for (left, top, right, bottom), (boxes, kept) in zip(tiles.tolist(), clipped, strict=True):
+    for tile_xyxy in tiles:
+        left, top, right, bottom = tile_xyxy.tolist()
+        boxes, kept = clip_boxes(photo.boxes_xyxy, tile_xyxy, min_share=options.min_share)
         # Leading zeros make the order of the names that of the rows and columns.
         cut_name = f"{stem}_y{top:05d}_x{left:05d}{options.suffix}"
-        tile = TileRecord(
+        record = TileRecord(
             file_name=photo.file_name if len(tiles) == 1 else cut_name,
             width=right - left,
             height=bottom - top,
@@ -95,7 +138,7 @@ def plan_tiles(photo: ImageRecord, options: TileOptions) -> list[TileRecord]:
             photo_file_name=photo.file_name,
             offset_xy=(left, top),
         )
-        records.append(tile)
+        records.append(record)
     return records
 
 
@@ -112,7 +155,7 @@ def training_tiles(tiles: Iterable[TileRecord], empty_share: float) -> list[Tile
 def _chance(tile: TileRecord) -> float:
     name = PurePosixPath(tile.file_name).with_suffix(".jpg")
     digest = hashlib.sha256(str(name).encode()).digest()
-    return int.from_bytes(digest[: HASH_BITS // 8], "big") / 2**HASH_BITS
+    return int.from_bytes(digest[:8], "big") / 2**64
 
 
 @dataclass(frozen=True)
@@ -154,7 +197,7 @@ def photos_to_cut(
     A photo of which no tile is taken is among them, since it is to be readable too.
     """
     sizes: dict[str, tuple[int, int]] = {}
-    for photo in (photo for photos in splits.values() for photo in photos):
+    for photo in itertools.chain.from_iterable(splits.values()):
         size = (photo.height, photo.width)
         if sizes.setdefault(photo.file_name, size) != size:
             raise UserError(
@@ -163,7 +206,7 @@ def photos_to_cut(
             )
     tiles: dict[str, dict[str, TileRecord]] = {name: {} for name in sizes}
     photo_of: dict[str, str] = {}
-    for tile in (tile for tiles_of_split in chosen.values() for tile in tiles_of_split):
+    for tile in itertools.chain.from_iterable(chosen.values()):
         photo = photo_of.setdefault(tile.file_name, tile.photo_file_name)
         if photo != tile.photo_file_name:
             raise UserError(
@@ -245,12 +288,10 @@ def _parse(line: str) -> CutPhoto | None:
 def cut_photo(
     photo: Photo, *, image_root: Path, tile_root: Path, options: TileOptions, known: CutPhoto | None
 ) -> CutPhoto:
-    """Write the tiles of one photo, unless they are there.
+    """Write the tiles of one photo, unless they are there, as `known` of an earlier run says.
 
     A photo that is one tile is copied byte for byte: compressing it again would only lose. Virtual
     tiles are not written, but the photo is read nevertheless: a broken one would end a training.
-
-    `known` is what an earlier run with the same options wrote.
     """
     source = member(image_root, photo.file_name)
     content = source.read_bytes()
@@ -273,8 +314,7 @@ def cut_photo(
         data = content if photo.is_whole else _encode(image_bgr, tile, options)
         # Not by a temporary file, which takes as long again: a half tile is in no journal, and
         # nothing reads tiles before the manifest completes them.
-        path = tile_root / tile.file_name
-        path.write_bytes(data)
+        (tile_root / tile.file_name).write_bytes(data)
         sizes[tile.file_name] = len(data)
     return CutPhoto(photo.file_name, sha256, sizes)
 

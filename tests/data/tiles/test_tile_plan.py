@@ -1,20 +1,24 @@
-"""Tiles: their boxes against the photo's, and the choice of empty ones."""
+"""Tiles of a fixed size: their boxes against the photo's, and the choice of empty ones."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from acnet.data.records import ImageRecord, TileRecord
 from acnet.data.tiles.tile_plan import (
     TileOptions,
     choose_tiles,
+    clip_boxes,
     photos_to_cut,
     plan_tiles,
+    tile_grid,
     training_tiles,
 )
 from acnet.errors import UserError
+from acnet.photos.grid import tile_starts
 
 OPTIONS = TileOptions(tile_px=64, overlap_px=32)
 SPLIT_OPTIONS = TileOptions(tile_px=64, overlap_px=32, empty_share=0.0)
@@ -144,3 +148,111 @@ def test_a_photo_has_one_size():
 
 def test_no_photos():
     assert photos_to_cut({"test": []}, choose_tiles({"test": []}, SPLIT_OPTIONS)) == []
+
+
+def test_photo_of_one_tile_stays_whole():
+    assert_array_equal(tile_grid((640, 640)), [[0, 0, 640, 640]])
+    assert_array_equal(tile_grid((300, 477)), [[0, 0, 477, 300]])
+
+
+def test_one_pixel_more_needs_a_second_tile_shifted_inward():
+    # 641 wide: the second tile would start at 320 and end at 960; shifted inward it ends at 641.
+    assert_array_equal(tile_grid((640, 641)), [[0, 0, 640, 640], [1, 0, 641, 640]])
+
+
+def test_a_short_side_bounds_the_tile():
+    # 1000 wide: starts 0 and 320 (ends 960), then 640 shifted inward to 1000 - 640 = 360.
+    expected = [[0, 0, 640, 300], [320, 0, 960, 300], [360, 0, 1000, 300]]
+    assert_array_equal(tile_grid((300, 1000)), expected)
+
+
+def test_a_photo_of_acne04s_usual_size():
+    # Width 3112: steps of 320 up to the last start 3112 - 640 = 2472, which 2472 / 320 = 7.7 puts
+    # after 0, 320 ... 2240 (8 starts): 9 columns. Height 3456: last start 2816 = 8.8 steps, after
+    # 0 ... 2560 (9 starts): 10 rows.
+    tiles = tile_grid((3456, 3112))
+    assert tiles.shape == (90, 4)
+    assert tiles[8].tolist() == [2472, 0, 3112, 640]
+    assert tiles[9].tolist() == [0, 320, 640, 960]
+    assert tiles[-1].tolist() == [2472, 2816, 3112, 3456]
+
+
+def test_a_last_start_on_the_step_is_not_doubled():
+    assert tile_starts(1280, 640, 320) == [0, 320, 640]
+    assert tile_starts(1281, 640, 320) == [0, 320, 640, 641]
+
+
+def test_no_overlap_tiles_exactly():
+    assert_array_equal(tile_grid((2, 4), tile_px=2, overlap_px=0), [[0, 0, 2, 2], [2, 0, 4, 2]])
+
+
+@pytest.mark.parametrize(("tile_px", "overlap_px"), [(7, 0), (7, 3), (7, 6), (40, 10)])
+def test_every_pixel_is_covered_and_neighbours_share_the_overlap(tile_px, overlap_px):
+    for height in range(1, 30, 4):
+        for width in range(1, 30, 3):
+            tiles = tile_grid((height, width), tile_px=tile_px, overlap_px=overlap_px)
+            covered = np.zeros((height, width), int)
+            for x0, y0, x1, y1 in tiles:
+                assert (x1 - x0, y1 - y0) == (min(tile_px, width), min(tile_px, height))
+                covered[y0:y1, x0:x1] += 1
+            assert covered.min() >= 1
+            starts = tile_starts(width, tile_px, overlap_px)
+            assert all(a + tile_px - b >= overlap_px for a, b in itertools.pairwise(starts))
+            assert starts == sorted(set(starts))
+
+
+TILE = np.array([100, 200, 164, 264])
+
+
+def test_half_of_the_area_is_enough_and_less_is_not():
+    boxes = np.array(
+        [
+            [90.0, 210, 110, 220],  # 10 of 20 columns are right of x = 100: half
+            [89.0, 210, 110, 220],  # 10 of 21
+            [150.0, 250, 170, 270],  # 14/20 * 14/20 = 0.49
+            [150.0, 250, 170, 268],  # 14/20 * 14/18 = 0.54
+            [120.0, 220, 130, 230],  # whole
+            [164.0, 210, 180, 220],  # touches the edge
+        ]
+    )
+    clipped, kept = clip_boxes(boxes, TILE)
+    assert kept.tolist() == [0, 3, 4]
+    assert clipped.tolist() == [[0, 10, 10, 20], [50, 50, 64, 64], [20, 20, 30, 30]]
+
+
+def test_a_tiny_share_takes_one_pixel_and_a_share_of_one_only_whole_boxes():
+    boxes = np.array([[100.0, 200, 164, 264], [99.0, 200, 164, 264], [81, 210, 101, 220]])
+    assert clip_boxes(boxes, TILE, min_share=0.05)[1].tolist() == [0, 1, 2]
+    assert clip_boxes(boxes, TILE, min_share=1.0)[1].tolist() == [0]
+
+
+def test_equals_a_loop_and_adding_the_offset_brings_the_photo_back():
+    rng = np.random.default_rng(0)
+    start = rng.integers(60, 260, (200, 2)).astype(float)
+    boxes = np.concatenate([start, start + rng.integers(1, 60, (200, 2))], axis=1)
+    clipped, kept = clip_boxes(boxes, TILE)
+    expected = []
+    for index, (x0, y0, x1, y1) in enumerate(boxes):
+        width = min(x1, TILE[2]) - max(x0, TILE[0])
+        height = min(y1, TILE[3]) - max(y0, TILE[1])
+        if width > 0 and height > 0 and width * height / ((x1 - x0) * (y1 - y0)) >= 0.5:
+            expected.append(index)
+    assert kept.tolist() == expected
+    assert 0 < len(expected) < 200
+    back = clipped + np.tile(TILE[:2], 2)
+    inside = (boxes[kept, :2] >= TILE[:2]).all(1) & (boxes[kept, 2:] <= TILE[2:]).all(1)
+    assert_array_equal(back[inside], boxes[kept][inside])
+    assert_allclose(back, np.clip(boxes[kept], np.tile(TILE[:2], 2), np.tile(TILE[2:], 2)))
+
+
+def test_no_boxes_and_boxes_without_area():
+    clipped, kept = clip_boxes(np.zeros((0, 4)), TILE)
+    assert clipped.shape == (0, 4)
+    assert kept.shape == (0,)
+    assert clip_boxes(np.array([[120.0, 220, 120, 230], [130, 230, 120, 220]]), TILE)[1].size == 0
+
+
+@pytest.mark.parametrize("min_share", [0.0, -0.5, 1.01])
+def test_a_share_out_of_range_is_refused(min_share):
+    with pytest.raises(ValueError, match="min_share"):
+        clip_boxes(np.zeros((1, 4)), TILE, min_share=min_share)
