@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -159,8 +160,10 @@ def test_what_a_killed_process_left_is_done_when_it_is_run_again(photos, out):
     # The second of two is killed in its first photo, b, before the first has begun.
     assert start(photos, out, "--die-at", 1, rank=1, size=2).wait() == -9
     first = start(photos, out, rank=0, size=2)
+    while first.poll() is None and len(list((out / ".parts").glob("*.json"))) < 3:
+        time.sleep(0.1)
     with pytest.raises(subprocess.TimeoutExpired):
-        first.wait(timeout=8)  # waits for b and d, until torchrun ends it
+        first.wait(timeout=1)  # waits for b and d, until torchrun ends it
     first.kill()
     first.wait()
     assert photos_of(out, 0) == 3
