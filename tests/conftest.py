@@ -5,6 +5,8 @@ import os
 import random
 import secrets
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -117,6 +119,38 @@ def in_two_processes(tmp_path: Path) -> Callable:
 def repo_root() -> Path:
     """Return the root of the checkout."""
     return REPO_ROOT
+
+
+@pytest.fixture(scope="session")
+def run_code() -> Callable[[str], tuple[str, set[str]]]:
+    """Return a function that runs code in a new Python: what it prints, what it has imported."""
+
+    def run(code: str) -> tuple[str, set[str]]:
+        code += "\nimport sys; sys.stderr.write('\\n' + ' '.join(sys.modules))"
+        words = [sys.executable, "-c", code]
+        done = subprocess.run(words, cwd=REPO_ROOT, capture_output=True, text=True, check=True)
+        return done.stdout, set(done.stderr.rpartition("\n")[2].split())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run_python() -> Callable[..., str]:
+    """Return a function that runs Python with this checkout, and returns all that it says."""
+
+    def run(*words: object, cwd: Path = REPO_ROOT, status: int = 0, **environment: str) -> str:
+        done = subprocess.run(
+            [sys.executable, *map(str, words)],
+            cwd=cwd,
+            env={**os.environ, "PYTHONPATH": str(REPO_ROOT), **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == status, done.stdout[-2000:] + done.stderr[-4000:]
+        return done.stdout + done.stderr
+
+    return run
 
 
 @pytest.fixture(scope="session")

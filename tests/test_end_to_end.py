@@ -4,10 +4,8 @@ A few steps of training mean nothing for the numbers; what counts is that each c
 what the one before it left.
 """
 
+import functools
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -24,28 +22,9 @@ QUICK = [
 
 
 @pytest.fixture
-def run(repo_root, tmp_path):
+def run(run_python, tmp_path):
     """Return a runner of commands that reads data sets from the test's own folder."""
-
-    def command(*args: object) -> str:
-        env = {
-            **os.environ,
-            "DETECTRON2_DATASETS": str(tmp_path / "datasets"),
-            "PYTHONPATH": str(repo_root),
-            "OMP_NUM_THREADS": "1",
-        }
-        result = subprocess.run(
-            [sys.executable, *map(str, args)],
-            cwd=repo_root,
-            env=env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
-        return result.stdout + result.stderr
-
-    return command
+    return functools.partial(run_python, DETECTRON2_DATASETS=str(tmp_path / "datasets"))
 
 
 def _iterations(folder: Path) -> list[int]:

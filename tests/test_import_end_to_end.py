@@ -1,10 +1,8 @@
 """A YOLO export from import to evaluation: named by path, seen by every process."""
 
+import functools
 import io
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 from PIL import Image
@@ -22,25 +20,14 @@ QUICK = [
 
 
 @pytest.mark.slow
-def test_two_processes_train_on_a_set_that_is_named_by_its_path(tmp_path, repo_root):
+def test_two_processes_train_on_a_set_that_is_named_by_its_path(run_python, tmp_path, repo_root):
     yolo(tmp_path / "src")
     picture = io.BytesIO()
     Image.linear_gradient("L").resize((96, 96)).convert("RGB").save(picture, "JPEG")
     for path in (tmp_path / "src").rglob("*.jpg"):
         path.write_bytes(picture.getvalue())
 
-    def run(*words, status=0):
-        done = subprocess.run(
-            [sys.executable, *words],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(repo_root)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == status, done.stdout[-2000:] + done.stderr[-4000:]
-        return done.stdout + done.stderr
-
+    run = functools.partial(run_python, cwd=tmp_path)
     importing = ["-m", "acnet.cli.main", "data", "import", "auto", "src", "sets/acne"]
     run(*importing, "--one-class", "acne")
     names = [

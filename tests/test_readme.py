@@ -1,10 +1,7 @@
 """Every command and the Python example of the README are run, in a folder as a user has it."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -42,7 +39,7 @@ def commands_of(section: str) -> list[list[str]]:
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def run(run_python, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Return a function that runs a command of the README in the test's folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path / "datasets"))
@@ -56,19 +53,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         # The paper's size takes hours on a CPU; the small config takes the same way.
         words = ["toy/acnet_r18" if word == "acne04/acnet_r101" else word for word in words]
         words = [str(REPO_ROOT / word) if word.startswith("projects/") else word for word in words]
-        program = {
-            "acnet": [sys.executable, "-m", "acnet.cli.main"],
-            "python": [sys.executable],
-            "torchrun": [sys.executable, "-m", "torch.distributed.run"],
-        }[words[0]]
-        done = subprocess.run(
-            [*program, *words[1:]],
-            env={**os.environ, "PYTHONPATH": str(REPO_ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+        module = {"acnet": "acnet.cli.main", "torchrun": "torch.distributed.run"}.get(words[0])
+        run_python(*(["-m", module] if module else []), *words[1:], cwd=tmp_path)
 
     return command
 

@@ -5,8 +5,6 @@ import json
 import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,8 +14,6 @@ from acnet.data.tiles.tile_plan import TileOptions
 from tests.data.audit.planter import SMALL, plant
 from tests.data.samples import write_photo, write_set
 from tests.data.small_sets import acne04, acne04_v2, yolo
-
-REPO_ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -203,28 +199,19 @@ def test_import_cuts_tiles_as_well_by_the_same_options(tmp_path, monkeypatch):
     assert manifest["command"].endswith(" --tiles --tile 32 --overlap 8 --virtual")
 
 
-def test_the_script_for_acne04_prints_a_table_and_errors(tmp_path):
+def test_the_script_for_acne04_prints_a_table_and_errors(run_python, tmp_path):
     acne04(tmp_path / "datasets" / "ACNE04")
-
-    def script(*words) -> subprocess.CompletedProcess:
-        command = [sys.executable, REPO_ROOT / "datasets" / "prepare_acne04.py", *map(str, words)]
-        environment = {"PYTHONPATH": str(REPO_ROOT)}
-        return subprocess.run(
-            command, cwd=REPO_ROOT, env=environment, capture_output=True, text=True, check=False
-        )
-
-    done = script("--dst", tmp_path / "datasets", "--prefix", "toy", "--workers", 1)
-    assert done.returncode == 0, done.stderr
-    assert "toy_trainval_0" in done.stdout
-    assert "nothing was dropped or changed" in done.stdout
+    script = "datasets/prepare_acne04.py"
+    said = run_python(script, "--dst", tmp_path / "datasets", "--prefix", "toy", "--workers", 1)
+    assert "toy_trainval_0" in said
+    assert "nothing was dropped or changed" in said
     for words, message in (
         (["--src", tmp_path / "none"], "A data set is read from a folder"),
         (["--overlap", 640], "--overlap"),
     ):
-        failed = script(*words)
-        assert failed.returncode == 2
-        assert message in failed.stderr
-        assert "Traceback" not in failed.stderr
+        said = run_python(script, *words, status=2)
+        assert message in said
+        assert "Traceback" not in said
 
 
 def test_split_writes_and_shows_parts_and_keeps_groups_of_a_table(planted, tmp_path, capsys):

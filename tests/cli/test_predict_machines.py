@@ -1,9 +1,6 @@
 """`acnet predict` for programs, and under torchrun."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
@@ -87,24 +84,16 @@ def _interrupt(*args, **kwargs):
 
 
 @pytest.mark.slow
-def test_torchrun_splits_the_photos(tmp_path, repo_root, photos, weights):
+def test_torchrun_splits_the_photos(run_python, tmp_path, photos, weights):
     for number in range(4):
         save_noise(photos / f"more_{number}.png", 64, 64)
     (photos / "broken.jpg").write_bytes(b"")
     out, alone = tmp_path / "out", tmp_path / "alone"
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    words = ["-m", "acnet.cli.main", "predict", str(photos), "--weights", str(weights)]
-    done = subprocess.run(
-        [sys.executable, *torchrun, *words, "--output", str(out)],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(repo_root)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    words = ["-m", "acnet.cli.main", "predict", photos, "--weights", weights]
     # A photo could not be read, and torchrun turns the first process' status into its own.
-    assert done.returncode == 1
-    assert "lesions (score 0.5 or more) in 6 photos" in done.stdout
+    said = run_python(*torchrun, *words, "--output", out, cwd=tmp_path, status=1)
+    assert "lesions (score 0.5 or more) in 6 photos" in said
     assert predict(photos, "--weights", weights, "--output", alone) == 1
     for name in ("predictions.json", "images.json", "failed.csv"):
         assert (out / name).read_text() == (alone / name).read_text(), name
