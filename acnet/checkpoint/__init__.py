@@ -7,13 +7,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .checkpointer import ACNetCheckpointer, load_trained_weights, write_start
-    from .load_report import LoadReport
+    from .checkpointer import ACNetCheckpointer, write_start
+    from .load_report import LoadReport, load_trained_weights
 
 _HOMES = {
     "ACNetCheckpointer": "checkpointer",
     "LoadReport": "load_report",
-    "load_trained_weights": "checkpointer",
+    "load_trained_weights": "load_report",
     "write_start": "checkpointer",
 }
 __all__ = ["ACNetCheckpointer", "LoadReport", "load_trained_weights", "write_start"]

@@ -17,7 +17,7 @@ from acnet.errors import UnreadableFileError, UnsafeFileError, UserError
 from acnet.files import durable_write, remove_stale
 
 from .conventions import CONVENTIONS_KEY, conventions_of_model
-from .load_report import LoadPlan, LoadReport, plan_loading
+from .load_report import AVERAGE, LoadPlan, LoadReport, plan_loading, take_average
 from .safe_load import fetch, read_checkpoint, read_torch
 
 
@@ -29,7 +29,7 @@ class ACNetCheckpointer(DetectionCheckpointer):
     this is what anything but a resume gets.
     """
 
-    AVERAGE = "ema"  # its name in a file, beside "model"
+    AVERAGE = AVERAGE
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class ACNetCheckpointer(DetectionCheckpointer):
         return read_checkpoint(filename)
 
     def _load_model(self, checkpoint: dict[str, Any]) -> LoadPlan:
-        if not self._is_resuming and _take_average(checkpoint):
+        if not self._is_resuming and take_average(checkpoint):
             self.logger.info("Taking the moving average of the weights from %s", self._source)
         plan = plan_loading(self.model, checkpoint, source=self._source)
         if self._is_resuming:
@@ -202,18 +202,6 @@ class ACNetCheckpointer(DetectionCheckpointer):
             )
 
 
-def _take_average(checkpoint: dict[str, Any]) -> bool:
-    """Put the moving average of a training's weights (`train.ema`), if it has one, in their place.
-
-    Anything else of that name is somebody's own, and stays.
-    """
-    average = checkpoint.get(ACNetCheckpointer.AVERAGE)
-    if not isinstance(average, dict) or average.keys() != checkpoint["model"].keys():
-        return False
-    checkpoint["model"] = checkpoint.pop(ACNetCheckpointer.AVERAGE)
-    return True
-
-
 def _check_loadable(temporary: Path, path: Path) -> None:
     """Refuse at the first save what would otherwise be refused when resuming."""
     try:
@@ -232,25 +220,6 @@ def _age(path: str) -> tuple[int, float, str]:
     except UnreadableFileError:
         iteration = -1  # tried last, and then reported
     return -iteration, -Path(path).stat().st_mtime, path
-
-
-def load_trained_weights(model: nn.Module, weights: str | os.PathLike) -> None:
-    """Fill a model, in place, from a checkpoint of a training with its config.
-
-    Raises:
-        WeightsMismatchError: Model and file do not fit each other exactly, or their input
-            conventions differ.
-        UnreadableFileError: The file cannot be read safely.
-    """
-    source = os.fspath(weights)
-    checkpoint = read_checkpoint(fetch(source))
-    _take_average(checkpoint)
-    plan = plan_loading(model, checkpoint, source=source)
-    plan.require_complete(
-        rule="Trained weights fill the whole model and nothing else, or its results mean nothing.",
-        remedy="Use the config of their training, such as the config.yaml beside them.",
-    )
-    model.load_state_dict(plan.state, strict=False)
 
 
 def write_start(model: nn.Module, weights: str | os.PathLike, path: str | os.PathLike) -> str:

@@ -4,6 +4,7 @@ All is settled, and can be reported, before anything in the model changes.
 """
 
 import logging
+import os
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ from .conventions import (
     read_conventions,
 )
 from .imagenet import COUNTER, LoadedPart, duplicate, find_stages, recognise_naming, sort_weights
+from .safe_load import fetch, read_checkpoint
+
+AVERAGE = "ema"  # in a checkpoint, beside "model"
 
 # Class names, since a weights file is no reason to import the model; subclasses count as well.
 _GROUPS = {
@@ -249,3 +253,34 @@ def _like(own: dict[str, Tensor], filled: dict[str, Tensor]) -> dict[str, Tensor
     state = OrderedDict(filled)
     state._metadata = own._metadata
     return state
+
+
+def take_average(checkpoint: dict[str, Any]) -> bool:
+    """Put the moving average of a training's weights (`train.ema`), if it has one, in their place.
+
+    Anything else of that name is somebody's own, and stays.
+    """
+    average = checkpoint.get(AVERAGE)
+    if not isinstance(average, dict) or average.keys() != checkpoint["model"].keys():
+        return False
+    checkpoint["model"] = checkpoint.pop(AVERAGE)
+    return True
+
+
+def load_trained_weights(model: nn.Module, weights: str | os.PathLike) -> None:
+    """Fill a model, in place, from a checkpoint of a training with its config.
+
+    Raises:
+        WeightsMismatchError: Model and file do not fit each other exactly, or their input
+            conventions differ.
+        UnreadableFileError: The file cannot be read safely.
+    """
+    source = os.fspath(weights)
+    checkpoint, own = read_checkpoint(fetch(source)), model.state_dict(keep_vars=True)
+    take_average(checkpoint)
+    plan = _plan_checkpoint(model, own, checkpoint, source)
+    plan.require_complete(
+        rule="Trained weights fill the whole model and nothing else, or its results mean nothing.",
+        remedy="Use the config of their training, such as the config.yaml beside them.",
+    )
+    model.load_state_dict(plan.state, strict=False)

@@ -17,7 +17,7 @@ from detectron2.structures import Instances
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from acnet.checkpoint import load_trained_weights
+from acnet.checkpoint.load_report import load_trained_weights
 from acnet.config import change_config, config_of, load_config
 from acnet.data.register import classes_of
 from acnet.engine.precision import Precision, choose_precision, resolve_device
