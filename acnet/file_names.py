@@ -29,10 +29,7 @@ _LOCAL_FILES = "?d="  # Label Studio's address of a file on its own disk
 
 
 def fold_name(name: str) -> str:
-    r"""Return what all spellings of one file's name have in common.
-
-    Args:
-        name: As written anywhere, with or without folders.
+    r"""Return what all spellings of one file's name, with or without folders, have in common.
 
     Example:
         >>> fold_name("Train\\Foto%201.JPG") == fold_name("train/foto 1.jpg")
@@ -49,11 +46,7 @@ def fold_name(name: str) -> str:
 
 
 class NameIndex:
-    """Finds files whose names are written in another spelling.
-
-    Args:
-        names: Of the files that there are.
-    """
+    """Finds files, of which these are the names, by names that are written in another spelling."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._exact = set(names)
@@ -92,10 +85,6 @@ def match_names(written: Iterable[str], names: Iterable[str]) -> MatchedNames:
     A name that is equal, or equal but for its spelling, comes first. For what is left the end of
     the path decides: of the files that nobody else named, the one that shares the most of its last
     folders, if it is the only one, and if no other written name means the same file.
-
-    Args:
-        written: Names as another program wrote them.
-        names: Of the files that there are.
 
     Example:
         >>> match_names(["/data/upload/4/a.jpg"], ["train/a.jpg", "train/b.jpg"]).found

@@ -39,11 +39,10 @@ class ACNetDetectionModel(DetectionModel):
     """
 
     def __init__(self, *args: object, **kwargs: object) -> None:
-        """
-        Args:
-            args, kwargs: as for `DetectionModel`: `model`, a predictor; or `model_path`, the
-                weights, with `config_path`, a config's name or file, where it is not in or beside
-                them. `confidence_threshold` is 0.3 by default, as everywhere in SAHI.
+        """Take what `DetectionModel` takes.
+
+        That is `model`, a predictor; or `model_path`, the weights, with `config_path`, a config's
+        name or file, where it is not in or beside them. `confidence_threshold` is 0.3 by default.
         """
         if DetectionModel is object:
             raise UserError(
@@ -71,12 +70,7 @@ class ACNetDetectionModel(DetectionModel):
         )
 
     def set_model(self, model: Predictor, **kwargs: object) -> None:
-        """Use a predictor that is there already.
-
-        Args:
-            model: the predictor; its own tiling and merging are not used.
-            kwargs: for SAHI's other models; ignored.
-        """
+        """Use a predictor that is there already, without its own tiling and merging."""
         self.model = model
         self.category_mapping = {str(i): name for i, name in enumerate(model.class_names)}
 
@@ -91,19 +85,11 @@ class ACNetDetectionModel(DetectionModel):
         return len(self.category_mapping)
 
     def perform_inference(self, image: np.ndarray) -> None:
-        """Detect in one slice.
-
-        Args:
-            image: (H, W, 3) uint8 in RGB.
-        """
+        """Detect in one slice, (H, W, 3) uint8 in RGB."""
         self.perform_batch_inference([image])
 
     def perform_batch_inference(self, images: list[np.ndarray]) -> None:
-        """Detect in several slices at once.
-
-        Args:
-            images: (H, W, 3) uint8 in RGB.
-        """
+        """Detect in several slices at once, each (H, W, 3) uint8 in RGB."""
         self._found = self.model.detect_whole([image[:, :, ::-1] for image in images])
         self._original_predictions = self._found
 
@@ -114,9 +100,7 @@ class ACNetDetectionModel(DetectionModel):
     ) -> None:
         """Give SAHI the detections of the last inference.
 
-        Args:
-            shift_amount_list: for each slice its left and top in the photo; or those of one.
-            full_shape_list: for each slice the photo's height and width; or those of one.
+        It says each slice's left and top in the photo, and the photo's height and width.
         """
         shifts = _one_each(shift_amount_list or [0, 0], len(self._found))
         shapes = _one_each(full_shape_list or [None], len(self._found))

@@ -53,13 +53,7 @@ _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.tmp(\..+)?")
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a prediction found.
-
-    Args:
-        results: Of the photos that could be read, in order.
-        failed: The others.
-        rule: That counted the lesions.
-    """
+    """What a prediction found, photos that it could not read, and the rule that counted."""
 
     results: list[PhotoResult]
     failed: list[FailedPhoto]
@@ -106,11 +100,8 @@ def predict_folder(
     """Predict photos, or go on where a run with the same settings stopped.
 
     Args:
-        detector: The model.
-        sources: The photos.
         output: Folder of the results; shared by all processes, if there are several.
         drawing: About the pictures; `share` also calls photos by number instead of by name.
-        draw_boxes: Draws the pictures.
         ranks: Which of several processes this is; None for the only one.
         max_megapixels: Larger photos are refused.
         bom: See `write_results`.

@@ -51,8 +51,6 @@ def gallery_page(
 
     Args:
         results: In the order in which they are shown at first.
-        failed: Photos that are left out.
-        rule: That counted the lesions.
         files: Names beside the page that programs read.
         trained_px: Long side of photos in training; None for tiles of photos as they are.
         template: That or one that extends it, with `more_script`, a file beside it.

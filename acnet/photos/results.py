@@ -153,12 +153,7 @@ class PhotoResult:
 
 @dataclass(frozen=True, kw_only=True)
 class FailedPhoto:
-    """A photo that is left out.
-
-    Args:
-        name: What the outputs call it.
-        reason: Why, without the folders that it is in.
-    """
+    """A photo that is left out, as the outputs call it, and why, without its folders."""
 
     name: str
     reason: str
@@ -167,13 +162,8 @@ class FailedPhoto:
 def rows_of(boxes_xyxy: np.ndarray, scores: np.ndarray, classes: np.ndarray) -> list[dict]:
     """Return one photo's detections as COCO results, without the photo's id.
 
-    Args:
-        boxes_xyxy: (N, 4) float32 in pixels of the photo.
-        scores: (N,).
-        classes: (N,) indices from 0.
-
-    Returns:
-        Rows of category_id (from 1), bbox (x, y, width, height) and score.
+    Boxes (N, 4) are in pixels of the photo, classes (N,) indices from 0. In the rows category_id is
+    from 1, and bbox x, y, width, height.
     """
     sizes = boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]
     boxes_xywh = np.concatenate([boxes_xyxy[:, :2], sizes], axis=1)
@@ -246,12 +236,8 @@ def write_results(
     """Write the tables, each whole or not at all.
 
     Args:
-        folder: Where to.
-        results: Of the photos that could be read.
-        failed: Of the others.
         rows: All detections, below the threshold too, as COCO results; taken one by one, since
             those of ten thousand photos fill the memory.
-        class_names: By class index.
         info: What else a reader of images.json should know.
         bom: Begin .csv files with a byte order mark, which Excel knows UTF-8 by.
     """

@@ -43,9 +43,6 @@ def find_photos(arguments: Iterable[str | os.PathLike]) -> list[Source]:
 
     Folders are not searched below their first level, and hidden files in them are left out.
 
-    Args:
-        arguments: Files and folders, as the user gave them.
-
     Returns:
         Each photo once, in the order of the arguments, folders sorted by name.
 
