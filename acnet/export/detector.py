@@ -274,8 +274,7 @@ def padded_nms(boxes_xyxy: Tensor, valid: Tensor, iou_threshold: float, max_pick
 def decode(deltas: Tensor, boxes_xyxy: Tensor, transform: Box2BoxTransform) -> Tensor:
     """Move and scale boxes (B, N, 4) by deltas (B, N, 4 * C) to (B, N, C, 4) in float32.
 
-    It is `transform.apply_deltas`, tile by tile: rows of all tiles would be as many as the places
-    for picks of NMS, whose memory, of fewer picks, ONNX Runtime then takes for them, and fails.
+    It is `transform.apply_deltas` to the bit, for the tiles of a batch.
     """
     weights = transform.weights
     deltas = deltas.float().unflatten(2, (-1, 4))  # (B, N, C, 4)
