@@ -95,13 +95,10 @@ def _data_text(result: EvaluationResult) -> str:
 
 
 def _group_table(result: EvaluationResult, group: str, title: str) -> str:
-    return _metric_table([metric for metric in result.metrics if metric.group == group], title)
-
-
-def _metric_table(metrics: Sequence[Metric], title: str) -> str:
     cells = [
         (metric.key, _number(metric.value, metric.unit), metric.unit, _metric_interval(metric))
-        for metric in metrics
+        for metric in result.metrics
+        if metric.group == group
     ]
     return _table(cells, (title, "", "", "interval"))
 
@@ -111,7 +108,7 @@ def _size_table(result: EvaluationResult) -> str:
     lesions = result.matches.num_gt.sum(axis=(0, 1)).tolist()
     cells = [
         (
-            _size_name(size_range.suffix),
+            COCO_SIZES.get(size_range.suffix, size_range.suffix.strip("[]")),
             count,
             *_precision_cells(result, f"{size_range.suffix}@{cap}"),
         )
@@ -119,10 +116,6 @@ def _size_table(result: EvaluationResult) -> str:
         if size_range.suffix
     ]
     return _table(cells, ("size", "lesions", "AP", "AP50", "AR"))
-
-
-def _size_name(suffix: str) -> str:
-    return COCO_SIZES.get(suffix, suffix.strip("[]"))
 
 
 def _class_table(result: EvaluationResult) -> str:

@@ -40,7 +40,10 @@ def read_saved_predictions(path: Path, ground_truth: GroundTruth) -> Detections:
     images_file = path.with_name(IMAGES_FILE)
     if not images_file.is_file():
         return read_predictions(path, ground_truth)
-    named = _read_images(images_file)
+    content = _read_images_json(images_file)
+    if isinstance(content, dict):
+        content = {**content, "annotations": []}
+    named = ground_truth_from_coco(content, source=str(images_file))  # without boxes
     photos = _photos_by_name(named, ground_truth, images_file)
     classes = _classes_by_name(named, ground_truth, images_file)
     detections = read_predictions(path, named)
@@ -65,14 +68,6 @@ def saved_merge(path: Path) -> str | None:
     info = content.get("info") if isinstance(content, dict) else None
     merge = info.get("merge") if isinstance(info, dict) else None
     return merge if isinstance(merge, str) else None
-
-
-def _read_images(path: Path) -> GroundTruth:
-    """Return the photos and classes of images.json as a ground truth without boxes."""
-    content = _read_images_json(path)
-    if isinstance(content, dict):
-        content = {**content, "annotations": []}
-    return ground_truth_from_coco(content, source=str(path))
 
 
 def _read_images_json(path: Path) -> Any:
