@@ -10,6 +10,7 @@ What is named here is imported when it is first used, so that `import acnet` is 
 """
 
 import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from acnet.photos.merge import MergeOptions
 
 __version__ = "0.1.0"
+
+# In a clone `acnet.peers` is beside the configs; a wheel has both in this package.
+_PROJECT = Path(__file__).resolve().parents[1] / "projects" / "ACNet"
+if (_PROJECT / "peers").is_dir():
+    __path__.append(str(_PROJECT))
 
 _PLACES = {
     "MergeOptions": "acnet.photos.merge",

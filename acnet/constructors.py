@@ -91,6 +91,15 @@ _MAPPER = {
     "instance_mask_format": {"polygon", "bitmask"},
 }
 
+_ONE_STAGE = {
+    "backbone": "backbone", "head": "dense_head", "default_boxes": "anchors",
+    "num_classes": (1, 10_000), "pixel_mean": [(-255.0, 255.0)], "pixel_std": [(0.001, 255.0)],
+    "input_format": FORMAT, "iou_threshold": SHARE, "negatives_per_positive": POSITIVE,
+    "test_score_thresh": SHARE, "test_nms_thresh": SHARE,
+    "test_topk_per_class": (1, 20_000), "test_topk_per_image": (1, 20_000),
+}
+_DENSE_HEAD = {"in_channels": [COUNT], "num_anchors": [(1, 256)], "num_classes": (1, 10_000)}
+_RATIOS = ([(0.01, 100.0)], [[(0.01, 100.0)]])
 _LOADER = {"dataset": "dataset", "mapper": "mapper", "num_workers": (0, 256)}
 _INTENSITY = {"intensity_min": (0.0, 100.0), "intensity_max": (0.0, 100.0)}
 _CURVE = {"start_value": POSITIVE, "end_value": POSITIVE}
@@ -135,8 +144,8 @@ CONSTRUCTORS: dict[str, tuple[str, dict[str, Any]]] = {
     "acnet.modeling.Float32RPNHead": ("rpn_head", _RPN_HEAD),
     "detectron2.modeling.proposal_generator.StandardRPNHead": ("rpn_head", _RPN_HEAD),
     "detectron2.modeling.anchor_generator.DefaultAnchorGenerator": ("anchors",
-        {"sizes": [[(1.0, 8192.0)]], "aspect_ratios": ([(0.01, 100.0)], [[(0.01, 100.0)]]),
-        "strides": [(1, 1024)], "offset": SHARE}),
+        {"sizes": [[(1.0, 8192.0)]], "aspect_ratios": _RATIOS, "strides": [(1, 1024)],
+        "offset": SHARE}),
     "detectron2.modeling.matcher.Matcher": ("matcher", {"thresholds": [SHARE], "labels": [(-1, 1)],
         "allow_low_quality_matches": bool}),
     "detectron2.modeling.box_regression.Box2BoxTransform": ("box_transform",
@@ -157,6 +166,27 @@ CONSTRUCTORS: dict[str, tuple[str, dict[str, Any]]] = {
         "conv_dims": [COUNT], "fc_dims": [COUNT], "conv_norm": NORM}),
     "detectron2.layers.ShapeSpec": ("shape",
         dict.fromkeys(("channels", "height", "width", "stride"), (COUNT, None))),
+    "acnet.peers.SSD": ("model", _ONE_STAGE),
+    "acnet.peers.DES": ("model", {**_ONE_STAGE, "segmentation_weight": POSITIVE}),
+    "acnet.peers.RefineDet": ("model", {**_ONE_STAGE, "objectness_threshold": SHARE}),
+    "acnet.peers.VGG16": ("backbone", {"out_features": [{"conv4_3", "conv5_3", "conv7"}],
+        "l2_scales": ({"*": POSITIVE}, None), "pool5_stride": (1, 2), "freeze_at": (0, 5)}),
+    "acnet.peers.ExtraLevels": ("backbone", {"bottom_up": "backbone", "hidden_channels": [COUNT],
+        "out_channels": [COUNT], "strides": [(1, 2)], "paddings": [(0, 2)],
+        "kernel_sizes": ([(1, 7)], None), "norm": NORM}),
+    "acnet.peers.ReceptiveFieldLevels": ("backbone", {"bottom_up": "backbone",
+        "out_channels": [COUNT], "norm": NORM}),
+    "acnet.peers.DeconvolutionLevels": ("backbone", {"bottom_up": "backbone", "channels": COUNT,
+        "norm": NORM}),
+    "acnet.peers.DefaultBoxes": ("anchors", {"sizes": [[(1.0, 8192.0)]], "aspect_ratios": _RATIOS,
+        "strides": [(1.0, 8192.0)], "max_px": (1.0, 8192.0)}),
+    "acnet.peers.SSDHead": ("dense_head", _DENSE_HEAD),
+    "acnet.peers.DSSDHead": ("dense_head", {**_DENSE_HEAD, "channels": COUNT, "norm": NORM}),
+    "acnet.peers.DESHead": ("dense_head", {**_DENSE_HEAD, "norm": NORM}),
+    "acnet.peers.RefineDetHead": ("dense_head", {**_DENSE_HEAD, "channels": COUNT, "norm": NORM}),
+    "acnet.peers.CoupledOutputLayers": ("predictor", {**_SOFT_NMS, "num_bins": (1, 28),
+        "sampling_ratio": (0, 8), "vote_gain": POSITIVE, "global_channels": COUNT,
+        "hidden_channels": COUNT, "context_scale": (1.0, 8.0)}),
     "acnet.data.tiles.mapper.TileMapper": ("mapper", _MAPPER),
     "detectron2.data.DatasetMapper": ("mapper", _MAPPER),
     "acnet.data.scale_jitter.ScaleJitterMapper": ("mapper", {"dataset": "dataset",
@@ -179,6 +209,7 @@ CONSTRUCTORS: dict[str, tuple[str, dict[str, Any]]] = {
     "detectron2.data.transforms.RandomRotation": ("augmentation",
         {"angle": ((-360.0, 360.0), [(-360.0, 360.0)]), "expand": bool,
         "sample_style": {"range", "choice"}}),
+    "detectron2.data.transforms.Resize": ("augmentation", {"shape": [SIDE], "interp": (0, 5)}),
     "detectron2.data.transforms.ResizeScale": ("augmentation", {"min_scale": (0.01, 16.0),
         "max_scale": (0.01, 16.0), "target_height": SIDE, "target_width": SIDE, "interp": (0, 5)}),
     "detectron2.data.transforms.ResizeShortestEdge": ("augmentation",

@@ -1,7 +1,8 @@
-"""One ImageNet file for every ResNet of a detector, and for the res5 stage of its box head.
+"""One ImageNet file for every ResNet or VGG of a detector, and for the res5 stage of its box head.
 
 Names are first translated to canonical ones, those of a detectron2 `ResNet`: `stem.conv1.weight`,
-`stem.conv1.norm.*`, `res{2..5}.{block}.{conv1,conv2,conv3,shortcut}.{weight,norm.*}`.
+`stem.conv1.norm.*`, `res{2..5}.{block}.{conv1,conv2,conv3,shortcut}.{weight,norm.*}`; or to
+torchvision's `features.{layer}.{weight,bias}` of a VGG, which a backbone has under that name.
 """
 
 import re
@@ -21,10 +22,11 @@ from .conventions import Naming
 COUNTER = "num_batches_tracked"  # of no use to a norm that is frozen, or that goes on counting
 _MAX_PROBLEMS = 8
 
-# A name that every ResNet has in that naming and that no detector's checkpoint starts with.
+# A name that every ResNet (or VGG-16, with torchvision alone) has in that naming and that no
+# detector's checkpoint starts with.
 _TELLTALES = {
     Naming.CAFFE2: re.compile(r"res2_0_branch2a_w$"),
-    Naming.TORCHVISION: re.compile(r"layer1\.0\.conv1\.weight$"),
+    Naming.TORCHVISION: re.compile(r"(layer1\.0\.conv1|features\.28)\.weight$"),
     Naming.DETECTRON2: re.compile(r"res2\.0\.conv1\.weight$"),
 }
 
@@ -37,7 +39,7 @@ _TORCHVISION_RULES = (
 )
 
 # detectron2's converter calls the classifier stem.fc.
-_BACKBONE_NAME = re.compile(r"(stem|res\d)\.(?!fc\.)")
+_BACKBONE_NAME = re.compile(r"(stem|res\d|features)\.(?!fc\.)")
 
 
 def recognise_naming(names: Iterable[str]) -> Naming | None:
@@ -93,7 +95,7 @@ class Stage:
     """A stem or stage of a ResNet in the model, and all the names that it goes by.
 
     Attributes:
-        name: "stem" or "res2" to "res5".
+        name: "stem", "res2" to "res5", or "features".
         module: the stem or the blocks.
         paths: where the model has it; more than one where it is shared.
     """
@@ -106,7 +108,7 @@ class Stage:
 def find_stages(model: nn.Module) -> list[Stage]:
     """Find every stem and stage that an ImageNet file can fill, a shared one once.
 
-    These are those of all ResNets of detectron2, then `roi_heads.res5`.
+    These are those of all ResNets of detectron2, or the `features` of VGGs, then `roi_heads.res5`.
     """
     stages: dict[int, Stage] = {}
 
@@ -117,6 +119,8 @@ def find_stages(model: nn.Module) -> list[Stage]:
         if isinstance(module, ResNet):
             for name in ("stem", *module.stage_names):
                 add(name, getattr(module, name), f"{path}.{name}".removeprefix("."))
+        elif isinstance(getattr(module, "features", None), nn.Sequential):
+            add("features", module.features, f"{path}.features".removeprefix("."))
     head = getattr(getattr(model, "roi_heads", None), "res5", None)
     if head is not None:
         add("res5", head, "roi_heads.res5")

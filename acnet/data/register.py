@@ -159,7 +159,8 @@ def classes_of(cfg: DictConfig) -> list[str]:
     if names := OmegaConf.select(cfg, "class_names"):
         return list(names)
     datasets = OmegaConf.select(cfg, "dataloader.test.dataset.names")
-    count = OmegaConf.select(cfg, "model.roi_heads.num_classes")
+    one_stage = OmegaConf.select(cfg, "model.num_classes")
+    count = OmegaConf.select(cfg, "model.roi_heads.num_classes", default=one_stage)
     dataset = datasets if isinstance(datasets, str) else next(iter(datasets or []), "")
     if dataset not in DatasetCatalog:
         register_all()

@@ -88,7 +88,11 @@ def check_classes(cfg: DictConfig, names: Iterable[str]) -> None:
     Raises:
         UserError: they differ.
     """
-    expected = OmegaConf.select(cfg, "model.roi_heads.num_classes")
+    key = "model.roi_heads.num_classes"
+    expected = OmegaConf.select(cfg, key)
+    if expected is None:  # a one-stage detector
+        key = "model.num_classes"
+        expected = OmegaConf.select(cfg, key)
     for name in names:
         metadata = MetadataCatalog.get(name) if name in DatasetCatalog else None
         if metadata is not None and metadata.get("thing_classes") is None:
@@ -100,9 +104,8 @@ def check_classes(cfg: DictConfig, names: Iterable[str]) -> None:
             continue
         raise UserError(
             "A detector has one output for each class of its data. Received "
-            f"model.roi_heads.num_classes={expected} for {name!r} with {len(classes)}: "
-            f"{', '.join(classes)}. Set model.roi_heads.num_classes={len(classes)}, or import the "
-            "data with --one-class or --class-map."
+            f"{key}={expected} for {name!r} with {len(classes)}: {', '.join(classes)}. Set "
+            f"{key}={len(classes)}, or import the data with --one-class or --class-map."
         )
 
 

@@ -22,7 +22,7 @@ def test_every_config_has_a_size_and_says_what_it_is() -> None:
 
 def test_a_prefix_chooses(capsys) -> None:
     assert main(["configs", "voc07/"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 1 + 6
+    assert len(capsys.readouterr().out.splitlines()) == 1 + 17
     assert main(["configs", "coco"]) == 2
     assert "Names begin with acne04, demo, toy, voc07." in capsys.readouterr().err
 

@@ -26,7 +26,7 @@ TITLES = {
     3: "Table III: levels, with and without DCE",
     4: "Table IV: PASCAL VOC 2007",
 }
-_DEPTH = re.compile(r"_r\d+|_c4")  # "faster_rcnn_r101_c4" is the row "faster_rcnn"
+_DEPTH = re.compile(r"_r\d+|_vgg16|_c4")  # "faster_rcnn_r101_c4" is the row "faster_rcnn"
 
 
 @dataclass(frozen=True)
@@ -62,20 +62,20 @@ PAPER_ROWS = (
     PaperRow(3, "L2-L4, DCE", 20.5, "l2_l4"),
     PaperRow(3, "L3-L4, sum", 18.2, "l3_l4_sum"),
     PaperRow(3, "L3-L4, DCE", 20.2, "l3_l4"),
-    PaperRow(4, "SSD300, VGG16, 300x300", 77.2),
-    PaperRow(4, "DSSD321, ResNet101, 321x321", 78.6),
-    PaperRow(4, "DES300, ResNet101, 300x300", 79.7),
-    PaperRow(4, "RefineDet300, VGG16, 300x300", 80.0),
-    PaperRow(4, "RFBNet300, VGG16, 300x300", 80.5),
-    PaperRow(4, "SSD512, VGG16, 512x512", 79.5),
-    PaperRow(4, "DSSD513, ResNet101, 513x513", 81.5),
-    PaperRow(4, "DES512, VGG16, 512x512", 81.7),
-    PaperRow(4, "RefineDet512, VGG16, 512x512", 81.8),
-    PaperRow(4, "RFBNet512, VGG16, 512x512", 82.1),
+    PaperRow(4, "SSD300, VGG16, 300x300", 77.2, "ssd300"),
+    PaperRow(4, "DSSD321, ResNet101, 321x321", 78.6, "dssd321"),
+    PaperRow(4, "DES300, ResNet101, 300x300", 79.7, "des300"),
+    PaperRow(4, "RefineDet300, VGG16, 300x300", 80.0, "refinedet320"),
+    PaperRow(4, "RFBNet300, VGG16, 300x300", 80.5, "rfbnet300"),
+    PaperRow(4, "SSD512, VGG16, 512x512", 79.5, "ssd512"),
+    PaperRow(4, "DSSD513, ResNet101, 513x513", 81.5, "dssd513"),
+    PaperRow(4, "DES512, VGG16, 512x512", 81.7, "des512"),
+    PaperRow(4, "RefineDet512, VGG16, 512x512", 81.8, "refinedet512"),
+    PaperRow(4, "RFBNet512, VGG16, 512x512", 82.1, "rfbnet512"),
     PaperRow(4, "Faster R-CNN, ResNet101, 1000x600", 76.4, "faster_rcnn"),
     PaperRow(4, "R-FCN, ResNet101, 1000x600", 80.5, "rfcn"),
     PaperRow(4, "ACNet, dual ResNet101, 1000x600", 81.8, "acnet"),
-    PaperRow(4, "CoupleNet, ResNet101, 1000x600", 82.7),
+    PaperRow(4, "CoupleNet, ResNet101, 1000x600", 82.7, "couplenet"),
 )
 _BY_KEY = {(row.table, row.key): row for row in PAPER_ROWS if row.key}
 
@@ -175,7 +175,7 @@ def _row_of(config: str, data: str) -> Row:
 def _table_of(stem: str, key: str, data: str, *, in_folder: bool) -> int | None:
     """A config outside the tables' folders: VOC's are Table IV, ACNE04's `acnet_r101` is (h)."""
     if data == "voc07":  # the same on a ResNet-18 is no row of the paper
-        return 4 if "_r101" in stem and (4, key) in _BY_KEY else None
+        return 4 if "_r18" not in stem and (4, key) in _BY_KEY else None
     if data == "acne04" or in_folder:
         return 2 if (2, key) in _BY_KEY else None
     return None  # toy/acnet_r18 is the demo, with a gate of its own

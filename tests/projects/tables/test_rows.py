@@ -72,7 +72,7 @@ def test_unknown_names_and_tables_say_what_there_is():
     with pytest.raises(UserError, match=r"Did you mean .*cb_frm"):
         choose_rows("toy", names=["cb_fmr"])
     with pytest.raises(UserError, match="Choose of 1, 2, 3"):
-        choose_rows("toy", tables=[4])
+        choose_rows("acne04", tables=[4])
 
 
 IN_PAPER = [row for data in DATA for row in known_rows(data) if row.paper and row.form == "paper"]

@@ -1,0 +1,14 @@
+"""RefineDet512 on PASCAL VOC 2007: Table IV. Paper: 81.8 mAP.
+
+    DETECTRON2_DATASETS=/path/to/VOCdevkit \\
+    python projects/ACNet/train_net.py --config-file voc07/refinedet512_vgg16 --num-gpus 2
+
+Not measured here: it needs GPUs. `toy/table4/refinedet_r18` is its twin for a CPU.
+"""
+
+from ..common.models.peers_vgg16 import refinedet
+from ..common.voc07_square import at_size, dataloader, lr_multiplier, optimizer, train
+
+model = refinedet()
+at_size(512)
+train.output_dir = "output/voc07/refinedet512_vgg16"
