@@ -85,6 +85,7 @@ _SOFT_NMS = {
     **_PREDICTOR, **_NORMALIZER, "soft_nms_method": {"linear", "gaussian", "hard"},
     "soft_nms_sigma": (0.001, 100.0), "score_floor": SHARE,
 }
+_VOTES = {**_SOFT_NMS, "num_bins": (1, 28), "sampling_ratio": (0, 8), "vote_gain": POSITIVE}
 _MAPPER = {
     "is_train": bool, "augmentations": ["augmentation"], "image_format": FORMAT,
     "use_instance_mask": bool, "recompute_boxes": bool,
@@ -95,11 +96,12 @@ _ONE_STAGE = {
     "backbone": "backbone", "head": "dense_head", "default_boxes": "anchors",
     "num_classes": (1, 10_000), "pixel_mean": [(-255.0, 255.0)], "pixel_std": [(0.001, 255.0)],
     "input_format": FORMAT, "iou_threshold": SHARE, "negatives_per_positive": POSITIVE,
-    "test_score_thresh": SHARE, "test_nms_thresh": SHARE,
-    "test_topk_per_class": (1, 20_000), "test_topk_per_image": (1, 20_000),
+    "test_score_thresh": SHARE, "test_nms_thresh": SHARE, "test_topk_per_class": (1, 20_000),
+    "test_topk_per_image": (1, 20_000),
 }
 _DENSE_HEAD = {"in_channels": [COUNT], "num_anchors": [(1, 256)], "num_classes": (1, 10_000)}
-_RATIOS = ([(0.01, 100.0)], [[(0.01, 100.0)]])
+_RATIO = (0.01, 100.0)
+_BOXES = {"sizes": [[(1.0, 8192.0)]], "aspect_ratios": ([_RATIO], [[_RATIO]])}
 _LOADER = {"dataset": "dataset", "mapper": "mapper", "num_workers": (0, 256)}
 _INTENSITY = {"intensity_min": (0.0, 100.0), "intensity_max": (0.0, 100.0)}
 _CURVE = {"start_value": POSITIVE, "end_value": POSITIVE}
@@ -130,7 +132,7 @@ CONSTRUCTORS: dict[str, tuple[str, dict[str, Any]]] = {
         "out_channels": COUNT, "norm": NORM, "top_block": ("top_block", None),
         "fuse_type": {"sum", "avg"}, "square_pad": (0, 8192)}),
     "detectron2.modeling.backbone.fpn.LastLevelMaxPool": ("top_block", {}),
-    "detectron2.modeling.ResNet": ("backbone", {"stem": "stem", "stages": "stages",
+    "detectron2.modeling.ResNet": ("backbone", {"stem": "stem", "stages": ("stages", ["stage"]),
         "num_classes": ((1, 10_000), None), "out_features": (LEVELS, None), "freeze_at": (0, 5)}),
     "detectron2.modeling.backbone.BasicStem": ("stem", {"in_channels": (1, 64),
         "out_channels": COUNT, "norm": NORM}),
@@ -143,9 +145,8 @@ CONSTRUCTORS: dict[str, tuple[str, dict[str, Any]]] = {
     "detectron2.modeling.proposal_generator.RPN": ("proposals", _RPN),
     "acnet.modeling.Float32RPNHead": ("rpn_head", _RPN_HEAD),
     "detectron2.modeling.proposal_generator.StandardRPNHead": ("rpn_head", _RPN_HEAD),
-    "detectron2.modeling.anchor_generator.DefaultAnchorGenerator": ("anchors",
-        {"sizes": [[(1.0, 8192.0)]], "aspect_ratios": _RATIOS, "strides": [(1, 1024)],
-        "offset": SHARE}),
+    "detectron2.modeling.anchor_generator.DefaultAnchorGenerator": ("anchors", {**_BOXES,
+        "strides": [(1, 1024)], "offset": SHARE}),
     "detectron2.modeling.matcher.Matcher": ("matcher", {"thresholds": [SHARE], "labels": [(-1, 1)],
         "allow_low_quality_matches": bool}),
     "detectron2.modeling.box_regression.Box2BoxTransform": ("box_transform",
@@ -160,8 +161,7 @@ CONSTRUCTORS: dict[str, tuple[str, dict[str, Any]]] = {
     "detectron2.modeling.poolers.ROIPooler": ("pooler", _POOLER),
     "acnet.modeling.SoftNMSOutputLayers": ("predictor", _SOFT_NMS),
     "detectron2.modeling.roi_heads.FastRCNNOutputLayers": ("predictor", _PREDICTOR),
-    "acnet.modeling.PositionSensitiveOutputLayers": ("predictor", {**_SOFT_NMS,
-        "num_bins": (1, 28), "sampling_ratio": (0, 8), "vote_gain": POSITIVE}),
+    "acnet.modeling.PositionSensitiveOutputLayers": ("predictor", _VOTES),
     "detectron2.modeling.roi_heads.FastRCNNConvFCHead": ("box_head", {"input_shape": "shape",
         "conv_dims": [COUNT], "fc_dims": [COUNT], "conv_norm": NORM}),
     "detectron2.layers.ShapeSpec": ("shape",
@@ -174,18 +174,17 @@ CONSTRUCTORS: dict[str, tuple[str, dict[str, Any]]] = {
     "acnet.peers.ExtraLevels": ("backbone", {"bottom_up": "backbone", "hidden_channels": [COUNT],
         "out_channels": [COUNT], "strides": [(1, 2)], "paddings": [(0, 2)],
         "kernel_sizes": ([(1, 7)], None), "norm": NORM}),
-    "acnet.peers.ReceptiveFieldLevels": ("backbone", {"bottom_up": "backbone",
-        "out_channels": [COUNT], "norm": NORM}),
-    "acnet.peers.DeconvolutionLevels": ("backbone", {"bottom_up": "backbone", "channels": COUNT,
-        "norm": NORM}),
-    "acnet.peers.DefaultBoxes": ("anchors", {"sizes": [[(1.0, 8192.0)]], "aspect_ratios": _RATIOS,
-        "strides": [(1.0, 8192.0)], "max_px": (1.0, 8192.0)}),
+    "acnet.peers.ReceptiveFieldLevels": ("backbone",
+        {"bottom_up": "backbone", "out_channels": [COUNT], "norm": NORM}),
+    "acnet.peers.DeconvolutionLevels": ("backbone",
+        {"bottom_up": "backbone", "channels": COUNT, "norm": NORM}),
+    "acnet.peers.DefaultBoxes": ("anchors",
+        {**_BOXES, "strides": [(1.0, 8192.0)], "max_px": (1.0, 8192.0)}),
     "acnet.peers.SSDHead": ("dense_head", _DENSE_HEAD),
     "acnet.peers.DSSDHead": ("dense_head", {**_DENSE_HEAD, "channels": COUNT, "norm": NORM}),
     "acnet.peers.DESHead": ("dense_head", {**_DENSE_HEAD, "norm": NORM}),
     "acnet.peers.RefineDetHead": ("dense_head", {**_DENSE_HEAD, "channels": COUNT, "norm": NORM}),
-    "acnet.peers.CoupledOutputLayers": ("predictor", {**_SOFT_NMS, "num_bins": (1, 28),
-        "sampling_ratio": (0, 8), "vote_gain": POSITIVE, "global_channels": COUNT,
+    "acnet.peers.CoupledOutputLayers": ("predictor", {**_VOTES, "global_channels": COUNT,
         "hidden_channels": COUNT, "context_scale": (1.0, 8.0)}),
     "acnet.data.tiles.mapper.TileMapper": ("mapper", _MAPPER),
     "detectron2.data.DatasetMapper": ("mapper", _MAPPER),

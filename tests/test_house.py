@@ -260,7 +260,7 @@ CITED = re.compile(
     r"(?<![\w./*{<-])((?:acnet|benchmarks|docs|projects|scripts|tests|weights)/"
     r"(?:[\w-]+/)*(?:[\w-]+\.(?:py|md|css|js|j2|jpg|png)(?!\w)|[\w-]+(?=[\s`),:;])))"
 )
-ONLY_IN_A_WHEEL = {"acnet/configs", "acnet/weights"}
+ONLY_IN_A_WHEEL = {"acnet/configs", "acnet/peers", "acnet/weights"}
 FOLDERS = ("acnet", "benchmarks", "docs", "projects", "scripts", "tests", "weights", "datasets")
 TEXTS = sorted(
     path

@@ -34,6 +34,8 @@ def test_the_wheel_holds_every_module_config_template_and_weight(wheel: Path, re
     expected = {path.as_posix() for path in package if "__pycache__" not in path.parts}
     configs = [path for path in CONFIG_ROOT.rglob("*") if path.suffix in (".py", ".csv")]
     expected |= {f"acnet/configs/{path.relative_to(CONFIG_ROOT).as_posix()}" for path in configs}
+    peers = (repo_root / "projects" / "ACNet" / "peers").glob("*.py")
+    expected |= {f"acnet/peers/{path.name}" for path in peers}
     expected |= {f"acnet/weights/{path.name}" for path in (repo_root / "weights").glob("*.safet*")}
     assert {name for name in names if ".dist-info/" not in name} == expected
 

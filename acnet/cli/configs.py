@@ -12,8 +12,8 @@ from acnet.errors import UserError
 
 DESCRIPTION = """\
 List the configs that `acnet train --config NAME` and --config-file take by name: parameters,
-multiply-accumulates of an image of 640x640 pixels in thousands of millions (GMACs), and what the
-config is, with its row and number in the paper.
+multiply-accumulates of an image of 640x640 pixels, or of the size that the config resizes to, in
+thousands of millions (GMACs), and what the config is, with its row and number in the paper.
 """
 SIZES = "sizes.csv"  # in the folder of the configs; a test compares it with the models
 
@@ -57,7 +57,8 @@ def run(args: argparse.Namespace) -> int:
 def read_sizes() -> dict[str, tuple[int, float]]:
     """Return parameters and GMACs by the config's name.
 
-    One image of 640x640 pixels with as many proposals as the config keeps in prediction.
+    They are of one image of 640x640 pixels, or of the square that a config resizes to, with as many
+    proposals as the config keeps in prediction.
     """
     with (CONFIG_ROOT / SIZES).open(encoding="utf-8", newline="") as file:
         return {

@@ -6,10 +6,10 @@ and yaml configs do not know them.
 """
 
 from .couplenet import CoupledOutputLayers
-from .des import DES, DESHead, GlobalActivation, SegmentationBranch, box_segmentation
-from .dssd import DeconvolutionLevels, DeconvolutionModule, DSSDHead
-from .refinedet import RefineDet, RefineDetHead, TransferConnection
-from .rfbnet import ReceptiveFieldBlock, ReceptiveFieldLevels
+from .des import DES, DESHead, box_segmentation
+from .dssd import DeconvolutionLevels, DSSDHead
+from .refinedet import RefineDet, RefineDetHead
+from .rfbnet import ReceptiveFieldLevels
 from .single_shot import SSD, DefaultBoxes, SSDHead, match_boxes, multi_box_loss
 from .torchvision_ssd import weights_from_torchvision
 from .vgg import VGG16, ExtraLevels
@@ -22,17 +22,12 @@ __all__ = [
     "DESHead",
     "DSSDHead",
     "DeconvolutionLevels",
-    "DeconvolutionModule",
     "DefaultBoxes",
     "ExtraLevels",
-    "GlobalActivation",
-    "ReceptiveFieldBlock",
     "ReceptiveFieldLevels",
     "RefineDet",
     "RefineDetHead",
     "SSDHead",
-    "SegmentationBranch",
-    "TransferConnection",
     "box_segmentation",
     "match_boxes",
     "multi_box_loss",

@@ -34,7 +34,7 @@ class ReceptiveFieldBlock(nn.Module):
         Args:
             in_channels, out_channels: of the maps.
             stride: of the block; 1 for RFB-s.
-            is_small: RFB-s, which adds its branches to the shortcut, as RFB does.
+            is_small: RFB-s, of four branches with thin kernels.
             norm: after each convolution.
         """
         super().__init__()

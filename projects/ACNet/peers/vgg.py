@@ -121,8 +121,9 @@ class ExtraLevels(Backbone):
         """
         super().__init__()
         self.bottom_up = bottom_up
-        shapes = bottom_up.output_shape()
-        self._shapes, channels, stride = dict(shapes), *_last(shapes)
+        self._shapes = dict(bottom_up.output_shape())
+        last = list(self._shapes.values())[-1]
+        channels, stride = last.channels, last.stride
         self.levels = nn.ModuleList()
         for index, (hidden, out) in enumerate(zip(hidden_channels, out_channels, strict=True)):
             kernel = kernel_sizes[index] if kernel_sizes else 3
@@ -147,8 +148,3 @@ class ExtraLevels(Backbone):
     def output_shape(self) -> dict[str, ShapeSpec]:
         """Return channels and stride of each level."""
         return self._shapes
-
-
-def _last(shapes: dict[str, ShapeSpec]) -> tuple[int, int]:
-    shape = list(shapes.values())[-1]
-    return shape.channels, shape.stride

@@ -67,3 +67,65 @@ def test_ssd300_has_torchvisions_losses(twins):
     torch.testing.assert_close(
         losses["loss_box_reg"], expected["bbox_regression"], rtol=1e-4, atol=0
     )
+
+
+def test_every_object_gets_its_best_box():
+    """IoUs: box 0 is object 0 exactly; box 1 overlaps it by half; object 1 has 0.25 at most."""
+    boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 5], [50, 50, 60, 60], [20, 20, 40, 40]])
+    objects = torch.tensor([[0.0, 0, 10, 10], [20, 20, 30, 30]])
+    assert peers.match_boxes(boxes, objects, 0.5).tolist() == [0, 0, -1, 1]
+    assert peers.match_boxes(boxes, objects, 0.6).tolist() == [0, -1, -1, 1]
+    assert peers.match_boxes(boxes, objects[:0], 0.5).tolist() == [-1] * 4
+
+
+def test_only_the_worst_background_boxes_count():
+    """Of one class: losses log(1 + e^x) of a background box whose object logit is x.
+
+    One object and a ratio of 1 leave the box of the largest loss, log(1 + e^2); the object's own
+    loss is log(1 + e^-1), and the ignored box has none.
+    """
+    scores = torch.tensor([1.0, -3, 2, 5])
+    logits = torch.stack([scores, torch.zeros(4)], dim=1)[None].requires_grad_()
+    classes = torch.tensor([[0, 1, 1, -1]])
+    deltas = torch.zeros(1, 4, 4, requires_grad=True)
+    targets = torch.full((1, 4), 2.0)
+    loss_cls, loss_box = peers.multi_box_loss(
+        logits, deltas, classes, targets, negatives_per_positive=1
+    )
+    expected = torch.tensor([-1.0, 2.0]).exp().log1p().sum()
+    torch.testing.assert_close(loss_cls, expected)
+    assert loss_box == 4 * (2 - 0.5)  # smooth L1 beyond its bend
+    nothing = peers.multi_box_loss(
+        logits, deltas, torch.ones(1, 4, dtype=torch.long), targets[:0], negatives_per_positive=3
+    )
+    sum(nothing).backward()
+    assert [one.item() for one in nothing] == [0, 0]
+    assert logits.grad.eq(0).all()
+
+
+def test_a_cell_shows_the_smallest_box_in_it():
+    """Cells of 10 pixels; the small box begins at 9, so it reaches into the first column."""
+    boxes = torch.tensor([[0.0, 0, 40, 30], [9, 0, 20, 10]])
+    grid = peers.box_segmentation(
+        boxes, torch.tensor([5, 7]), grid_hw=(3, 5), stride=10, background=20
+    )
+    assert grid.tolist() == [[7, 7, 5, 5, 20], [5, 5, 5, 5, 20], [5, 5, 5, 5, 20]]
+    empty = peers.box_segmentation(
+        boxes[:0], torch.tensor([], dtype=torch.long), grid_hw=(1, 2), stride=10, background=20
+    )
+    assert empty.tolist() == [[20, 20]]
+
+
+@pytest.mark.parametrize("threshold", [0.01, 1.0])
+def test_refinedet_leaves_out_what_arm_holds_for_background(threshold):
+    """At a threshold of 1 nothing is left: ODM has no loss and finds nothing; ARM still learns."""
+    cfg = load_config("toy/table4/refinedet_r18").model
+    model = instantiate(cfg)
+    model.objectness_threshold = threshold
+    batch = [picture(64, [[8, 8, 40, 40]], [0])]
+    losses = model.train()(batch)
+    found = model.eval()(batch)[0]["instances"]
+    assert losses["loss_arm_cls"] > 0
+    assert (losses["loss_cls"] > 0) == (threshold < 1)
+    assert (losses["loss_box_reg"] > 0) == (threshold < 1)
+    assert (len(found) > 0) == (threshold < 1)
