@@ -25,7 +25,8 @@ lr_multiplier = L(WarmupParamScheduler)(
 optimizer.lr = 1e-3
 optimizer.weight_decay = 5e-4
 train.max_iter = 120_000
-train.init_checkpoint = "https://download.pytorch.org/models/vgg16-397923af.pth"
+# ImageNet's, from https://download.pytorch.org/models/, in the folder where training starts.
+train.init_checkpoint = "vgg16-397923af.pth"
 dataloader.train.total_batch_size = 32
 
 

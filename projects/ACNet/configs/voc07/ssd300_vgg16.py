@@ -1,5 +1,6 @@
 """SSD300 on PASCAL VOC 2007: Table IV. Paper: 77.2 mAP.
 
+    curl -O https://download.pytorch.org/models/vgg16-397923af.pth
     DETECTRON2_DATASETS=/path/to/VOCdevkit \\
     python projects/ACNet/train_net.py --config-file voc07/ssd300_vgg16 --num-gpus 2
 
