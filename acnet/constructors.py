@@ -5,15 +5,7 @@ builds nothing but what is listed here, from arguments of the kinds and ranges t
 No argument that names a file, a function or an address is in the list. Its reader is
 `acnet.safe_config`.
 
-What an argument may be:
-  (low, high)     a whole number, where both are whole; any finite number, where both are floats
-  bool, None      that
-  {"a", "b"}      one of these words
-  re.compile()    a text that matches as a whole
-  [kind]          a list of up to 64 of that kind
-  {"*": kind}     a mapping of names to that kind
-  "role"          something that another constructor of that role builds
-  (kind, ...)     one of these kinds, where it is a tuple that holds no two numbers
+What an argument may be is written in kinds, see `acnet.value_kinds`.
 """
 
 import importlib
@@ -23,23 +15,22 @@ from collections.abc import Callable
 from typing import Any
 
 from acnet.errors import printable
-
-COUNT = (1, 8192)  # channels, and what comes in such numbers
-SMALL = (0, 64)
-SIDE = (1, 8192)  # pixels
-MANY = (0, 100_000)
-LARGE = (0, 10**9)
-SHARE = (0.0, 1.0)
-POSITIVE = (0.0, 1e6)
-SIGNED = (-1e6, 1e6)
-NORM = {"", "BN", "FrozenBN", "GN", "LN", "SyncBN", "naiveSyncBN", "naiveSyncBN_N", "nnSyncBN"}
-LEVEL = re.compile(r"[a-z]{1,8}\d{0,2}")
-LEVELS = [LEVEL]
-DATASET = re.compile(  # a name, or a prepared set's folder with the name of a split
-    r"[\w .:+-]{1,200}|[^\0\n]{1,1000}(:|[/\\]annotations[/\\])[\w .+-]{1,200}"
+from acnet.value_kinds import (
+    COUNT,
+    DATASET,
+    FORMAT,
+    LARGE,
+    LEVEL,
+    LEVELS,
+    MANY,
+    NORM,
+    POSITIVE,
+    SHARE,
+    SIDE,
+    SIGNED,
+    SMALL,
+    STAGE,
 )
-FORMAT = {"BGR", "RGB"}
-STAGE = {"norm": NORM, "stem_channels": COUNT, "dilation": (1, 64), "stride_in_1x1": bool}
 
 # fmt: off
 _MODEL = {
@@ -238,26 +229,6 @@ WITHOUT_EFFECT = {
     "acnet.modeling.CompositeResNet": {"injection": "add", "share_stem": True},
     "acnet.modeling.MaskAwareMultiAttention": {"output_norm": ""},
 }
-
-# What the engine and the predictor read beside what is built.
-TRAIN = {
-    "accumulate": (1, 10_000), "activation_checkpointing": bool,
-    "amp": {"enabled": (bool, {"auto"}), "dtype": {"auto", "bfloat16", "float16", "float32"}},
-    "best_metric": re.compile(r"[\w@./ -]{0,200}"), "channels_last": bool,
-    "clip_gradients": {"enabled": bool, "clip_type": {"norm", "value"}, "clip_value": POSITIVE,
-        "norm_type": POSITIVE},
-    "ema": {"enabled": bool, "decay": SHARE},
-    "checkpointer": {"max_to_keep": (LARGE, None), "period": LARGE},
-    "ddp": {"broadcast_buffers": bool, "find_unused_parameters": bool, "fp16_compression": bool},
-    "device": re.compile(r"[a-z]{1,20}(:\d{1,3})?"), "epochs": ((0.0, 1e6), None),
-    "eval_period": LARGE, "fast_dev_run": bool, "init_checkpoint": re.compile(r"[^\0]{0,1000}"),
-    "log_period": LARGE, "max_iter": (LARGE, None), "output_dir": re.compile(r"[^\0]{0,1000}"),
-    "overwrite": bool, "seed": (-1, 2**63 - 1), "sync_bn": bool,
-}
-# At which scale a training saw photos; see `acnet.photos.grid`.
-PHOTOS = {"size_px": ((32, 8192), None), "lesion_px": ((1.0, 8192.0), None)}
-NEEDED = ("model.input_format", "train.amp.enabled", "train.amp.dtype", "train.channels_last",
-          "dataloader.test.mapper.augmentations")  # for a prediction as for a training
 # fmt: on
 
 MAX_PARAMETERS = 400_000_000  # of a model: 1.6 GB

@@ -23,15 +23,13 @@ import yaml
 
 from acnet.constructors import (
     CONSTRUCTORS,
-    NEEDED,
-    PHOTOS,
-    TRAIN,
     WITHOUT_EFFECT,
     ConfigError,
     known_constructor,
     try_to_build,
 )
 from acnet.errors import UserError, printable, shown
+from acnet.value_kinds import NEEDED, PHOTOS, TRAIN
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -200,7 +198,7 @@ def _checked_config(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checked(value: Any, kind: Any, place: str, *, partial: bool = False) -> Any:
-    """Return a value as it is used, if it is of the kind; see `acnet.constructors` for kinds."""
+    """Return a value as it is used, if it is of the kind; see `acnet.value_kinds`."""
     if isinstance(kind, str):
         return _node(value, kind, place, partial=partial)
     if isinstance(kind, dict):

@@ -27,6 +27,7 @@ GROUND = {
     "files",
     "file_names",
     "constructors",
+    "value_kinds",
     "safe_config",
     "config",
     "templates",
