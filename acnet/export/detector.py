@@ -14,7 +14,6 @@ Shape shorthand:
 """
 
 import torch
-from detectron2.modeling.box_regression import Box2BoxTransform
 from detectron2.modeling.meta_arch import GeneralizedRCNN
 from detectron2.modeling.proposal_generator import RPN
 from detectron2.modeling.roi_heads import Res5ROIHeads, ROIHeads, StandardROIHeads
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 
 from acnet.errors import UserError
 from acnet.layers import nms, soft_nms_padded
+from acnet.layers.box_deltas import decode
 from acnet.modeling import SoftNMSOutputLayers
 from acnet.modeling.heads import MIN_SIDE
 from acnet.modeling.own_cells import (
@@ -269,23 +269,6 @@ def padded_nms(boxes_xyxy: Tensor, valid: Tensor, iou_threshold: float, max_pick
             row[counts[nms(boxes[counts], rank[counts], iou_threshold, max_picks)]] = 1
     rank, index = (ranks * kept).topk(max_picks, dim=1)
     return torch.where(rank > 0, index, -1)
-
-
-def decode(deltas: Tensor, boxes_xyxy: Tensor, transform: Box2BoxTransform) -> Tensor:
-    """Move and scale boxes (B, N, 4) by deltas (B, N, 4 * C) to (B, N, C, 4) in float32.
-
-    It is `transform.apply_deltas` to the bit, for the tiles of a batch.
-    """
-    weights = transform.weights
-    deltas = deltas.float().unflatten(2, (-1, 4))  # (B, N, C, 4)
-    boxes = boxes_xyxy.float()[:, :, None]
-    sizes = boxes[..., 2:] - boxes[..., :2]
-    centres = boxes[..., :2] + 0.5 * sizes
-    shifts = torch.stack([deltas[..., 0] / weights[0], deltas[..., 1] / weights[1]], dim=-1)
-    scales = torch.stack([deltas[..., 2] / weights[2], deltas[..., 3] / weights[3]], dim=-1)
-    centres = shifts * sizes + centres
-    half = 0.5 * (torch.exp(scales.clamp(max=transform.scale_clamp)) * sizes)
-    return torch.cat([centres - half, centres + half], dim=-1)
 
 
 def clip(boxes_xyxy: Tensor, sizes_hw: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ from acnet.files import digest
 from acnet.inference.engines import NOTHING, Found, Optimizations, scaled_part
 from acnet.inference.optimize import optimize_for_inference
 from acnet.inference.trained_model import Config, LoadedModel, tiling_of
+from acnet.layers.box_matching import sent_along
 from acnet.modeling import ACNet
 from acnet.modeling.own_cells import run_backbone
 from acnet.photos.grid import PhotoSizing, TilingOptions
@@ -107,12 +108,15 @@ def _detect_parts(
     images = model.preprocess_image(inputs)
     features = run_backbone(model.backbone, images.tensor, images.image_sizes)
     proposals, _ = model.proposal_generator(images, features)
-    proposals = [
-        one[_centred_in(one, scaled_part(part, picture))]
+    inside = [
+        _centred_in(one, scaled_part(part, picture))
         for one, part, picture in zip(proposals, parts_xyxy, inputs, strict=True)
     ]
+    on_host = torch.cat(inside).cpu().split([len(one) for one in inside])  # one look for all
+    chosen = [sent_along(np.flatnonzero(one), images.tensor) for one in on_host]
+    proposals = [one[index] for one, index in zip(proposals, chosen, strict=True)]
     found, _ = model.roi_heads(images, features, proposals)
-    outputs = GeneralizedRCNN._postprocess(found, inputs, images.image_sizes)
+    outputs = model._postprocess(found, inputs, images.image_sizes)  # no empty box to look for
     return [output["instances"] for output in outputs]
 
 

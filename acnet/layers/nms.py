@@ -15,7 +15,7 @@ import torch
 import torchvision
 from torch import Tensor
 
-__all__ = ["compiled", "nms"]
+__all__ = ["compiled", "nms", "pick_greedily"]
 
 logger = logging.getLogger(__name__)
 Function = TypeVar("Function", bound=Callable)
@@ -88,11 +88,26 @@ def nms(
         keep = torchvision.ops.nms(boxes, scores, iou_threshold)
         return keep if max_keep is None else keep[:max_keep]
 
-    order = scores.argsort(descending=True, stable=True)
+    order = scores.argsort(descending=True, stable=True).numpy()
     limit = len(scores) if max_keep is None else max_keep
+    return torch.from_numpy(pick_greedily(boxes.detach().numpy(), order, iou_threshold, limit))
+
+
+def pick_greedily(
+    boxes_xyxy: np.ndarray, order: np.ndarray, iou_threshold: float, max_keep: int
+) -> np.ndarray:
+    """Run `nms` on arrays of the host.
+
+    Args:
+        boxes_xyxy: (N, 4) float32.
+        order: int64 indices of the boxes that are there, best first.
+        iou_threshold, max_keep: as for `nms`.
+
+    Returns:
+        (K,) int64, the picks.
+    """
     threshold = _float32_below(iou_threshold)
-    keep = _pick_greedily(boxes.detach().contiguous().numpy(), order.numpy(), threshold, limit)
-    return torch.from_numpy(keep)
+    return _pick_greedily(np.ascontiguousarray(boxes_xyxy), order, threshold, max_keep)
 
 
 @compiled

@@ -12,7 +12,6 @@ Shape shorthand:
 
 import heapq
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from .nms import compiled
 
-__all__ = ["NO_SCORE", "soft_nms", "soft_nms_of_images", "soft_nms_padded"]
+__all__ = ["NO_SCORE", "soft_nms", "soft_nms_on_host", "soft_nms_padded"]
 
 NO_SCORE = -1.0  # of padding and of a picked box, below all others
 _METHODS = ("linear", "gaussian")
@@ -83,17 +82,46 @@ def soft_nms(
         )
         picked = decayed >= 0
         return keep[picked], decayed[picked].float()
-    if boxes_xyxy.device.type != "cpu":
-        images = [(boxes_xyxy, scores, classes)]
-        return soft_nms_of_images(images, score_floor=score_floor, max_detections=limit, **decay)[0]
     if classes.is_floating_point():
         classes = classes.unique(return_inverse=True)[1]
-    finite = boxes_xyxy.isfinite().all(dim=1, keepdim=True)
-    boxes = torch.where(finite, boxes_xyxy, 0).double().numpy()
-    labels = classes.long().numpy()
+    # float64 holds all that float32 and the numbers of classes hold. Apple's chips lack it.
+    dtype = torch.float32 if boxes_xyxy.device.type == "mps" else torch.float64
+    columns = [boxes_xyxy, scores[:, None], classes[:, None]]
+    rows = torch.cat([one.to(dtype) for one in columns], dim=1).cpu().numpy()
+    keep, decayed = soft_nms_on_host(
+        *(rows[:, :4], rows[:, 4], rows[:, 5]),
+        score_floor=score_floor,
+        max_detections=limit,
+        **decay,
+    )
+    device = boxes_xyxy.device
+    return torch.from_numpy(keep).to(device), torch.from_numpy(decayed).to(device)
+
+
+def soft_nms_on_host(
+    boxes_xyxy: np.ndarray,
+    scores: np.ndarray,
+    classes: np.ndarray,
+    *,
+    method: str,
+    iou_threshold: float,
+    sigma: float,
+    score_floor: float,
+    max_detections: int | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Run `soft_nms` on arrays of the host, for whoever brings a whole batch there at once.
+
+    Returns:
+        (K,) int64 and (K,) float32.
+    """
+    limit = len(scores) if max_detections is None else max_detections
+    _check(boxes_xyxy, scores, classes, method, sigma, score_floor, limit)
+    finite = np.isfinite(boxes_xyxy).all(axis=1, keepdims=True)
+    boxes = np.where(finite, boxes_xyxy, 0).astype(np.float64)
+    labels = classes.astype(np.int64)
     keep, decayed = _pick_softly(
         boxes,
-        scores.double().nan_to_num(nan=NO_SCORE, neginf=NO_SCORE).numpy(),
+        np.nan_to_num(scores.astype(np.float64), nan=NO_SCORE, neginf=NO_SCORE),
         labels,
         np.lexsort((boxes[:, 0], labels)),
         method == "gaussian",
@@ -102,7 +130,7 @@ def soft_nms(
         float(score_floor),
         limit,
     )
-    return torch.from_numpy(keep), torch.from_numpy(decayed).float()
+    return keep, decayed.astype(np.float32)
 
 
 @compiled
@@ -158,37 +186,6 @@ def _pick_softly(boxes, scores, classes, order, gaussian, iou_threshold, sigma, 
             elif iou[q] > 0:
                 score[q] *= math.exp(-iou[q] * iou[q] / sigma)
     return keep[:picks], decayed[:picks]
-
-
-@torch.no_grad()
-def soft_nms_of_images(
-    images: Sequence[tuple[Tensor, Tensor, Tensor]], **options
-) -> list[tuple[Tensor, Tensor]]:
-    """Run `soft_nms` on each image of a batch, with one transfer to the host and one back.
-
-    Args:
-        images: boxes, scores and classes of each, all on one device.
-        options: of `soft_nms`.
-
-    Returns:
-        What `soft_nms` returns for each image, on that device.
-    """
-    device = images[0][0].device
-    # float64 holds all that float32 and the numbers of classes hold. Apple's chips lack it.
-    dtype = torch.float32 if device.type == "mps" else torch.float64
-    rows = [
-        torch.cat([boxes.to(dtype), scores.to(dtype)[:, None], classes.to(dtype)[:, None]], dim=1)
-        for boxes, scores, classes in images
-    ]
-    on_host = torch.cat(rows).cpu().split([len(one) for one in rows])
-    found = [
-        soft_nms(one[:, :4], one[:, 4], one[:, 5].to(classes.dtype), **options)
-        for one, (_, _, classes) in zip(on_host, images, strict=True)
-    ]
-    counts = [len(keep) for keep, _ in found]
-    pairs = [torch.stack([keep.to(dtype), decayed.to(dtype)]) for keep, decayed in found]
-    back = torch.cat(pairs, dim=1).to(device).split(counts, dim=1)
-    return [(keep.long(), decayed.float()) for keep, decayed in back]
 
 
 @torch.no_grad()
@@ -315,9 +312,9 @@ def _decay(iou: Tensor, method: str, iou_threshold: float, sigma: float) -> Tens
 
 
 def _check(
-    boxes_xyxy: Tensor,
-    scores: Tensor,
-    classes: Tensor,
+    boxes_xyxy: Tensor | np.ndarray,
+    scores: Tensor | np.ndarray,
+    classes: Tensor | np.ndarray,
     method: str,
     sigma: float,
     score_floor: float,
@@ -333,7 +330,7 @@ def _check(
         raise ValueError(f"Scores are in [0, 1], so the floor is too. Received {score_floor}.")
     if max_detections < 0:
         raise ValueError(f"max_detections is a number, so at least 0. Received {max_detections}.")
-    if boxes_xyxy.dim() < 2 or boxes_xyxy.shape[-1] != 4:
+    if len(boxes_xyxy.shape) < 2 or boxes_xyxy.shape[-1] != 4:
         raise ValueError(f"Boxes must have shape (N, 4). Received {tuple(boxes_xyxy.shape)}.")
     if not boxes_xyxy.shape[:-1] == scores.shape == classes.shape:
         raise ValueError(

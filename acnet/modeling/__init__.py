@@ -1,13 +1,7 @@
 """The paper's figures, box by box; importing this registers the parts with detectron2."""
 
 from acnet.modeling.composite_backbone import CompositeConnection
-from acnet.modeling.heads import (
-    Float32ROIPooler,
-    Float32RPNHead,
-    SoftNMSOutputLayers,
-    SoftNMSRes5ROIHeads,
-    SoftNMSROIHeads,
-)
+from acnet.modeling.heads import SoftNMSOutputLayers, SoftNMSRes5ROIHeads, SoftNMSROIHeads
 from acnet.modeling.yaml_config import add_acnet_config, build_acnet_backbone
 
 from .attention_loss import mask_attention_loss
@@ -15,6 +9,7 @@ from .composite_backbone import CompositeResNet, RefinedResNet
 from .context_attention import ContextAttention
 from .dynamic_context_enhancement import DynamicContextEnhancement, DynamicFeatureFusion
 from .feature_refinement import FeatureRefinement
+from .float32 import Float32ROIPooler, Float32RPNHead
 from .mask_attention import MaskAttention
 from .mask_aware_multi_attention import ChannelProjection, MaskAwareMultiAttention
 from .meta_arch import ACNet, ACNetWithTTA

@@ -1,45 +1,36 @@
-"""RPN and ROI heads of detectron2 with float32 boxes and scores, and Soft-NMS at their end.
+"""ROI heads of detectron2 that sample a batch at once, and end with Soft-NMS.
 
 For LazyConfig these are detectron2's heads with the parts of ours put in. The classes of ROI heads
 exist for yaml users, whose heads build their own parts.
 
-bfloat16 keeps 8 bits: at x = 640 its grid is 4 pixels wide, and thousands of scores become equal.
-detectron2 hands boxes to RoIAlign in the precision of the features, and ranks proposals by logits
-in the precision of autocast. Both cost little in float32.
+Shape shorthand:
+    N: images of the batch
+    R: proposals of an image, or of all
+    G: objects of an image
+    D: detections of an image
 """
 
-from contextlib import AbstractContextManager, nullcontext
-
+import numpy as np
 import torch
+import torch.nn.functional as F
 from detectron2.config import configurable
-from detectron2.layers import ROIAlign, ShapeSpec
-from detectron2.modeling.poolers import ROIPooler
-from detectron2.modeling.proposal_generator.rpn import RPN_HEAD_REGISTRY, StandardRPNHead
+from detectron2.layers import ShapeSpec, cat
 from detectron2.modeling.roi_heads import ROI_HEADS_REGISTRY, Res5ROIHeads, StandardROIHeads
 from detectron2.modeling.roi_heads.fast_rcnn import FastRCNNOutputLayers
 from detectron2.structures import Boxes, Instances
-from torch import Tensor, nn
+from detectron2.utils.events import get_event_storage
+from torch import Tensor
 
-from acnet.layers import roi_align, soft_nms, soft_nms_of_images
+from acnet.layers.box_deltas import box_loss, decode
+from acnet.layers.box_matching import match, padded, sample, sent_along
+from acnet.layers.soft_nms import soft_nms_on_host
+
+from .float32 import Float32ROIPooler, float32_region
 
 MIN_SIDE = 1e-3  # of a detection, in pixels; detectron2 drops empty ones after resizing
 _NORMALIZERS = ("sampled", "positives")
 
-__all__ = [
-    "Float32ROIPooler",
-    "Float32RPNHead",
-    "SoftNMSOutputLayers",
-    "SoftNMSROIHeads",
-    "SoftNMSRes5ROIHeads",
-    "float32_region",
-]
-
-
-def float32_region(tensor: Tensor) -> AbstractContextManager:
-    """A context in which autocast is off for the device of the tensor."""
-    if not torch.amp.is_autocast_available(tensor.device.type):
-        return nullcontext()  # torch's meta device, on which sizes are counted
-    return torch.autocast(device_type=tensor.device.type, enabled=False)
+__all__ = ["BatchSampling", "SoftNMSOutputLayers", "SoftNMSROIHeads", "SoftNMSRes5ROIHeads"]
 
 
 def check_normalizer(name: str) -> str:
@@ -56,69 +47,6 @@ def check_normalizer(name: str) -> str:
     if name not in _NORMALIZERS:
         raise ValueError(f"box_normalizer must be one of {_NORMALIZERS}. Received {name!r}.")
     return name
-
-
-def positives_factor(is_positive: Tensor, sampled: int) -> Tensor:
-    """Return what turns detectron2's loss of boxes, divided by `sampled`, into that of Eq. (6)."""
-    return sampled / is_positive.sum().clamp(min=1)  # Eq. (6)
-
-
-def sent_along(values: list, like: Tensor) -> Tensor:
-    """A tensor of host values beside another, with its type; a GPU's host does not wait for it."""
-    tensor = torch.tensor(values, dtype=like.dtype, pin_memory=like.is_cuda)
-    return tensor.to(like.device, non_blocking=True)
-
-
-class Float32ROIPooler(ROIPooler):
-    """`ROIPooler` that reads boxes in float32, whatever the precision of the features.
-
-    On a CPU it pools by matrix products, which take a fifth of the time of torchvision's loops.
-    """
-
-    def __init__(self, *args, **kwargs):
-        """Arguments as for `ROIPooler`."""
-        super().__init__(*args, **kwargs)
-        self.level_poolers = nn.ModuleList(
-            _ROIAlign(one.output_size, one.spatial_scale, one.sampling_ratio, one.aligned)
-            if isinstance(one, ROIAlign)
-            else one
-            for one in self.level_poolers
-        )
-
-    def forward(self, x: list[Tensor], box_lists: list[Boxes]) -> Tensor:
-        """Same as `ROIPooler.forward`; the result has the precision of the features."""
-        with float32_region(x[0]):
-            pooled = super().forward([features.float() for features in x], box_lists)
-        return pooled.to(x[0].dtype)
-
-
-class _ROIAlign(ROIAlign):
-    """`ROIAlign` by whichever form is faster: the same result."""
-
-    def forward(self, features: Tensor, boxes: Tensor) -> Tensor:
-        """Same as `ROIAlign.forward`."""
-        # Measured on CPUs only (docs/lab/performance_training.md). A GPU would wait for the boxes,
-        # and has torchvision's kernel; on the meta device there are no values to look at.
-        if features.device.type != "cpu" or torch.compiler.is_compiling():
-            return super().forward(features, boxes)
-        return roi_align(
-            features, boxes, self.output_size, self.spatial_scale, self.sampling_ratio, self.aligned
-        )
-
-
-@RPN_HEAD_REGISTRY.register()
-class Float32RPNHead(StandardRPNHead):
-    """`StandardRPNHead` whose hidden convolution follows autocast and whose predictions do not."""
-
-    def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Same as `StandardRPNHead.forward`, in float32."""
-        logits, deltas = [], []
-        for level in features:
-            hidden = self.conv(level)
-            with float32_region(hidden):
-                logits.append(self.objectness_logits(hidden.float()))
-                deltas.append(self.anchor_deltas(hidden.float()))
-        return logits, deltas
 
 
 class SoftNMSOutputLayers(FastRCNNOutputLayers):
@@ -178,16 +106,64 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
         with float32_region(x):
             return super().forward(x.float())
 
+    def losses(
+        self, predictions: tuple[Tensor, Tensor], proposals: list[Instances]
+    ) -> dict[str, Tensor]:
+        """Same as `FastRCNNOutputLayers.losses`; a proposal of the class -1 is no sample."""
+        if self.use_sigmoid_ce or not proposals:
+            return super().losses(predictions, proposals)
+        logits, deltas = predictions
+        classes = cat([one.gt_classes for one in proposals])
+        boxes = cat([one.proposal_boxes.tensor for one in proposals])
+        targets = [one.gt_boxes if one.has("gt_boxes") else one.proposal_boxes for one in proposals]
+        num_sampled = self._log_samples(logits, classes, len(proposals))
+        loss_cls = F.cross_entropy(logits, classes, ignore_index=-1, reduction="sum")
+        losses = {
+            "loss_cls": loss_cls / max(num_sampled, 1),
+            "loss_box_reg": self.box_reg_loss(
+                boxes, cat([one.tensor for one in targets]), deltas, classes
+            ),
+        }
+        return {name: loss * self.loss_weight.get(name, 1.0) for name, loss in losses.items()}
+
     def box_reg_loss(
         self, proposal_boxes: Tensor, gt_boxes: Tensor, pred_deltas: Tensor, gt_classes: Tensor
     ) -> Tensor:
         """Same as `FastRCNNOutputLayers.box_reg_loss`, by the normalizer of one's choice."""
-        loss = super().box_reg_loss(proposal_boxes, gt_boxes, pred_deltas, gt_classes)
-        if self.box_normalizer == "sampled":
-            return loss
         is_positive = (gt_classes >= 0) & (gt_classes < self.num_classes)
-        return loss * positives_factor(is_positive, max(1, gt_classes.numel()))
+        deltas = pred_deltas.unflatten(1, (-1, 4))  # (R, classes or 1, 4)
+        column = gt_classes.clamp(0, deltas.shape[1] - 1)[:, None, None].expand(-1, 1, 4)
+        loss = box_loss(
+            deltas.gather(1, column)[:, 0],
+            proposal_boxes,
+            gt_boxes,
+            is_positive,
+            transform=self.box2box_transform,
+            kind=self.box_reg_loss_type,
+            beta=self.smooth_l1_beta,
+        )
+        is_counted = is_positive if self.box_normalizer == "positives" else gt_classes >= 0
+        return loss / is_counted.sum().clamp(min=1)  # Eq. (6)
 
+    def _log_samples(self, logits: Tensor, classes: Tensor, num_images: int) -> int:
+        """Put detectron2's scalars of samples and accuracy, by one look at values; the samples."""
+        predicted, background = logits.argmax(dim=1), self.num_classes
+        is_positive = (classes >= 0) & (classes < background)
+        is_right = predicted == classes
+        seen = [classes >= 0, is_positive, is_right]
+        seen += [is_right & is_positive, (predicted == background) & is_positive]
+        sampled, positive, right, found, missed = torch.stack(seen).sum(dim=1).cpu().tolist()
+        storage = get_event_storage()
+        storage.put_scalar("roi_head/num_fg_samples", positive / num_images)
+        storage.put_scalar("roi_head/num_bg_samples", (sampled - positive) / num_images)
+        if sampled:
+            storage.put_scalar("fast_rcnn/cls_accuracy", right / sampled)
+        if positive:
+            storage.put_scalar("fast_rcnn/fg_cls_accuracy", found / positive)
+            storage.put_scalar("fast_rcnn/false_negative", missed / positive)
+        return sampled
+
+    @torch.no_grad()
     def inference(
         self, predictions: tuple[Tensor, Tensor], proposals: list[Instances]
     ) -> tuple[list[Instances], list[Tensor]]:
@@ -199,62 +175,68 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
         Returns:
             For each image the detections, best first, and the index of the proposal of each.
         """
-        boxes = self.predict_boxes(predictions, proposals)
-        scores = self.predict_probs(predictions, proposals)
-        sizes = [one.image_size for one in proposals]
-        if predictions[0].device.type == "cpu":
-            results = [
-                self._inference_single_image(*one) for one in zip(boxes, scores, sizes, strict=True)
-            ]
-        else:
-            results = self._inference_all_images(boxes, scores, sizes)
-        return [instances for instances, _ in results], [kept for _, kept in results]
+        if not proposals:
+            return [], []
+        logits, deltas = predictions
+        sources = cat([one.proposal_boxes.tensor for one in proposals])
+        boxes = decode(deltas, sources, self.box2box_transform)
+        scores = logits.sigmoid() if self.use_sigmoid_ce else logits.softmax(dim=1)
+        # The one look at values, for all images: Soft-NMS picks on the host.
+        rows = torch.cat([boxes.flatten(1), scores.float()], dim=1).cpu().numpy()
+        borders = np.cumsum([len(one) for one in proposals])[:-1]
+        found = [
+            self._detect(*np.split(one, [-scores.shape[1]], axis=1), proposal.image_size)
+            for one, proposal in zip(np.split(rows, borders), proposals, strict=True)
+        ]
+        counts = [len(numbers) for numbers, _ in found]
+        numbers, indices = (
+            sent_along(np.concatenate(one), deltas).split(counts)
+            for one in zip(*found, strict=True)
+        )
+        results = [
+            Instances(
+                one.image_size,
+                pred_boxes=Boxes(number[:, :4]),
+                scores=number[:, 4],
+                pred_classes=index[:, 0],
+            )
+            for one, number, index in zip(proposals, numbers, indices, strict=True)
+        ]
+        return results, [index[:, 1] for index in indices]
 
-    def _inference_single_image(
-        self, boxes: Tensor, scores: Tensor, image_size: tuple[int, int]
-    ) -> tuple[Instances, Tensor]:
-        """
+    def _detect(
+        self, boxes: np.ndarray, scores: np.ndarray, image_size: tuple[int, int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Choose the detections of an image, on the host.
+
         Args:
-            boxes: (R, 4) or (R, 4 * classes).
+            boxes: (R, 4) or (R, 4 * classes) float32.
             scores: (R, classes + 1), background last.
             image_size: height and width.
+
+        Returns:
+            (D, 5) float32, the boxes and their scores, and (D, 2) int64, their classes and from
+            which of the R they are.
         """
-        # nonzero is the first look at a value: what is no candidate costs nothing more.
-        proposal, classes = (scores[:, :-1] > self.test_score_thresh).nonzero().unbind(1)
-        boxes, scores = self._candidates(boxes, scores, proposal, classes, image_size)
-        keep, decayed = soft_nms(
-            boxes,
-            scores,
-            classes,
-            max_detections=self.test_topk_per_image if self.test_topk_per_image >= 0 else None,
+        proposal, classes = (scores[:, :-1] > self.test_score_thresh).nonzero()
+        boxes = boxes.reshape(len(boxes), boxes.shape[1] // 4, 4)
+        boxes = boxes[proposal, classes if boxes.shape[1] > 1 else 0]
+        scores = scores[proposal, classes]
+        is_candidate = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
+        height, width = image_size
+        boxes = np.clip(boxes, 0, np.array([width, height] * 2, np.float32))
+        is_candidate &= (boxes[:, 2:] - boxes[:, :2] > MIN_SIDE).all(axis=1)
+        chosen = np.flatnonzero(is_candidate)
+        most = self.test_topk_per_image
+        keep, decayed = soft_nms_on_host(
+            boxes[chosen],
+            scores[chosen],
+            classes[chosen],
+            max_detections=most if most >= 0 else None,
             **self.decay(),
         )
-        found = self._instances(boxes[keep], decayed, classes[keep], image_size)
-        return found, proposal[keep]
-
-    def _inference_all_images(
-        self, boxes: list[Tensor], scores: list[Tensor], image_sizes: list[tuple[int, int]]
-    ) -> list[tuple[Instances, Tensor]]:
-        """Same as `_inference_single_image` image by image; the device waits once, for all."""
-        if not boxes:
-            return []
-        images = []
-        for one_boxes, one_scores, image_size in zip(boxes, scores, image_sizes, strict=True):
-            everything = torch.ones_like(one_scores[:, :-1], dtype=torch.int64)
-            proposal = (everything.cumsum(dim=0) - 1).reshape(-1)
-            classes = (everything.cumsum(dim=1) - 1).reshape(-1)
-            candidates = self._candidates(one_boxes, one_scores, proposal, classes, image_size)
-            images.append((*candidates, classes))
-        most = self.test_topk_per_image
-        found = soft_nms_of_images(
-            images, max_detections=most if most >= 0 else None, **self.decay()
-        )
-        return [
-            (self._instances(boxes[kept], decayed, classes[kept], size), kept // self.num_classes)
-            for (boxes, _, classes), (kept, decayed), size in zip(
-                images, found, image_sizes, strict=True
-            )
-        ]
+        keep = chosen[keep]
+        return np.column_stack([boxes[keep], decayed]), np.column_stack([classes, proposal])[keep]
 
     def decay(self) -> dict[str, str | float]:
         """Arguments of `soft_nms` that say how scores fall."""
@@ -265,46 +247,62 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
             "score_floor": self.score_floor,
         }
 
-    def _candidates(
-        self,
-        boxes: Tensor,
-        scores: Tensor,
-        proposal: Tensor,
-        classes: Tensor,
-        image_size: tuple[int, int],
-    ) -> tuple[Tensor, Tensor]:
-        """
-        Args:
-            boxes, scores: as for `_inference_single_image`.
-            proposal, classes: (N,) which of the R * classes boxes.
-            image_size: height and width.
+
+class BatchSampling:
+    """Mixin for `ROIHeads` that matches and samples all images of a batch at once.
+
+    The samples are as random as detectron2's, by other random numbers.
+    """
+
+    @torch.no_grad()
+    def label_and_sample_proposals(
+        self, proposals: list[Instances], targets: list[Instances]
+    ) -> list[Instances]:
+        """Same as `ROIHeads.label_and_sample_proposals`.
 
         Returns:
-            Clipped boxes (N, 4) and their scores (N,), -1 where one is no candidate.
+            For each image as many proposals as for any other, positives first; where there are too
+            few, what fills up has the class -1, which `SoftNMSOutputLayers.losses` leaves out.
         """
-        count, num_classes = len(boxes), scores.shape[1] - 1
-        boxes = boxes.reshape(count, boxes.shape[1] // 4, 4)
-        boxes = boxes.expand(count, num_classes, 4)  # a no-op unless class-agnostic
-        boxes, scores = boxes[proposal, classes], scores[proposal, classes]
-        is_candidate = boxes.isfinite().all(dim=1) & scores.isfinite()
-        is_candidate &= scores > self.test_score_thresh
-        height, width = image_size
-        clipped = boxes.clamp(min=0).minimum(sent_along([width, height] * 2, boxes))
-        is_candidate &= (clipped[:, 2:] - clipped[:, :2] > MIN_SIDE).all(dim=1)
-        return clipped, torch.where(is_candidate, scores, -1.0)
-
-    def _instances(
-        self, boxes: Tensor, scores: Tensor, classes: Tensor, image_size: tuple[int, int]
-    ) -> Instances:
-        result = Instances(image_size)
-        result.pred_boxes = Boxes(boxes)
-        result.scores = scores
-        result.pred_classes = classes
-        return result
+        predictor = self.box_predictor
+        if not isinstance(predictor, SoftNMSOutputLayers) or predictor.use_sigmoid_ce:
+            return super().label_and_sample_proposals(proposals, targets)
+        boxes, is_real = padded([one.proposal_boxes.tensor for one in proposals])  # (N, R, 4)
+        gt_boxes, is_object = padded([one.gt_boxes.tensor for one in targets])  # (N, G, 4)
+        gt_classes, _ = padded([one.gt_classes for one in targets])
+        if self.proposal_append_gt:
+            boxes, is_real = torch.cat([boxes, gt_boxes], 1), torch.cat([is_real, is_object], 1)
+        matches, labels = match(gt_boxes, boxes, self.proposal_matcher)
+        classes = torch.where(labels == 0, self.num_classes, gt_classes.gather(1, matches))
+        classes = torch.where((labels == -1) | ~is_real, -1, classes)
+        is_background = classes == self.num_classes
+        index, is_sampled = sample(
+            (classes >= 0) & ~is_background,
+            is_background,
+            self.batch_size_per_image,
+            self.positive_fraction,
+        )
+        matches = matches.gather(1, index)
+        classes = torch.where(is_sampled, classes.gather(1, index), -1)
+        boxes, gt_boxes = (
+            of.gather(1, at[..., None].expand(-1, -1, 4))
+            for of, at in ((boxes, index), (gt_boxes, matches))
+        )
+        sampled = []
+        for n, target in enumerate(targets):
+            one = Instances(
+                target.image_size, proposal_boxes=Boxes(boxes[n]), gt_boxes=Boxes(gt_boxes[n])
+            )
+            one.gt_classes = classes[n]
+            for name, value in target.get_fields().items():  # masks, say
+                if name.startswith("gt_") and not one.has(name) and len(target):
+                    one.set(name, value[matches[n]])
+            sampled.append(one)
+        return sampled
 
 
 @ROI_HEADS_REGISTRY.register()
-class SoftNMSRes5ROIHeads(Res5ROIHeads):
+class SoftNMSRes5ROIHeads(BatchSampling, Res5ROIHeads):
     """Box head: the last stage of the ResNet. The paper's size, which uses all of its weights."""
 
     @configurable
@@ -323,7 +321,7 @@ class SoftNMSRes5ROIHeads(Res5ROIHeads):
 
 
 @ROI_HEADS_REGISTRY.register()
-class SoftNMSROIHeads(StandardROIHeads):
+class SoftNMSROIHeads(BatchSampling, StandardROIHeads):
     """Box head: fully connected layers. For small backbones without a pretrained last stage."""
 
     @configurable

@@ -12,8 +12,9 @@ from detectron2.utils.events import get_event_storage
 from torch import Tensor, nn
 
 from acnet.layers import soft_nms
+from acnet.layers.box_matching import sent_along
 
-from .heads import SoftNMSOutputLayers, sent_along
+from .heads import SoftNMSOutputLayers
 from .own_cells import has_mark, run_backbone
 
 __all__ = ["ACNet", "ACNetWithTTA"]

@@ -20,8 +20,9 @@ from fvcore.nn.weight_init import c2_msra_fill
 from torch import Tensor, nn
 from torchvision.ops import ps_roi_align
 
-from acnet.modeling.heads import SoftNMSOutputLayers, float32_region
+from acnet.modeling.heads import BatchSampling, SoftNMSOutputLayers
 
+from .float32 import float32_region
 from .resnet import block_arguments, make_resnet_stage
 
 __all__ = ["PositionSensitiveOutputLayers", "RFCNROIHeads"]
@@ -106,7 +107,7 @@ class PositionSensitiveOutputLayers(SoftNMSOutputLayers):
 
 
 @ROI_HEADS_REGISTRY.register()
-class RFCNROIHeads(ROIHeads):
+class RFCNROIHeads(BatchSampling, ROIHeads):
     """Heads that compute everything once an image; a box costs no more than its pooling.
 
     res5 without its stride, a 1x1 convolution, and `PositionSensitiveOutputLayers`.

@@ -1,21 +1,30 @@
-"""Region proposal network of detectron2 that computes only the proposals it may keep.
+"""Region proposal network of detectron2 that computes only what it needs, for the whole batch.
 
 Shape shorthand:
     N: images of the batch
-    R: anchors of one level (height x width x anchors of a cell)
-    K: the best of them, `pre_nms_topk`
+    R: anchors of a level, or of all (height x width x anchors of a cell)
+    K: the best of them, `pre_nms_topk` of a level
+    S: anchors that are sampled for training
 """
 
+import itertools
+
+import numpy as np
 import torch
+import torch.nn.functional as F
 from detectron2.config import configurable
+from detectron2.layers import cat
 from detectron2.modeling.proposal_generator import RPN
 from detectron2.modeling.proposal_generator.build import PROPOSAL_GENERATOR_REGISTRY
 from detectron2.structures import Boxes, Instances
+from detectron2.utils.events import get_event_storage
 from torch import Tensor
 
-from acnet.layers.nms import nms
+from acnet.layers.box_deltas import box_loss, decode
+from acnet.layers.box_matching import match, padded, sample, sent_along
+from acnet.layers.nms import pick_greedily
 
-from .heads import check_normalizer, positives_factor, sent_along
+from .heads import check_normalizer
 
 __all__ = ["BestFirstRPN"]
 
@@ -24,10 +33,10 @@ __all__ = ["BestFirstRPN"]
 class BestFirstRPN(RPN):
     """`RPN` that ranks anchors first, and decodes and compares only the best.
 
-    The proposals are those of detectron2's, box by box. It decodes every anchor of the grid, drops
-    unusable boxes by masks whose sizes the host must wait for, and runs NMS over all that are left
-    to throw away what exceeds `post_nms_topk`; here sizes are fixed until the last step, and NMS
-    ends with the last proposal that is wanted.
+    Proposals and losses are those of detectron2's. It decodes every anchor of the grid, compares
+    all that may be picked on the device, and goes from image to image, waiting for the device at
+    each; here the best go to the host at once, and NMS ends with the last proposal that is wanted.
+    Which anchors are sampled is as random, by other random numbers.
     """
 
     @configurable
@@ -45,6 +54,32 @@ class BestFirstRPN(RPN):
         parts = super().from_config(cfg, input_shape)
         return {**parts, "box_normalizer": cfg.MODEL.ACNET.BOX_NORMALIZER}
 
+    @torch.no_grad()
+    def label_and_sample_anchors(
+        self, anchors: list[Boxes], gt_instances: list[Instances]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Same as `RPN.label_and_sample_anchors`.
+
+        Returns:
+            For each image (R,) labels, 1 and 0 of what is sampled and -1 of the rest; and (R, 4)
+            the box that each anchor is matched with.
+        """
+        anchors = Boxes.cat(anchors)
+        gt_boxes, _ = padded([one.gt_boxes.tensor for one in gt_instances])
+        matches, labels = match(gt_boxes, anchors.tensor[None], self.anchor_matcher)
+        if self.anchor_boundary_thresh >= 0:
+            limits = [one.image_size for one in gt_instances]
+            inside = [anchors.inside_box(size, self.anchor_boundary_thresh) for size in limits]
+            labels = torch.where(torch.stack(inside), labels, -1)
+        index, is_sampled = sample(
+            labels == 1, labels == 0, self.batch_size_per_image, self.positive_fraction
+        )
+        places = torch.where(is_sampled, index, len(anchors))  # what is no sample: one too far
+        sampled = labels.new_full((len(labels), len(anchors) + 1), -1)
+        sampled.scatter_(1, places, labels.gather(1, index))
+        matched = gt_boxes.gather(1, matches[..., None].expand(-1, -1, 4))
+        return list(sampled[:, :-1]), list(matched)
+
     def losses(
         self,
         anchors: list[Boxes],
@@ -53,15 +88,43 @@ class BestFirstRPN(RPN):
         pred_anchor_deltas: list[Tensor],
         gt_boxes: list[Tensor],
     ) -> dict[str, Tensor]:
-        """Same as `RPN.losses`, by the normalizer of one's choice."""
-        losses = super().losses(
-            anchors, pred_objectness_logits, gt_labels, pred_anchor_deltas, gt_boxes
+        """Same as `RPN.losses`, by the normalizer of one's choice, of the sampled anchors alone.
+
+        Args:
+            anchors, pred_objectness_logits, pred_anchor_deltas: as for `predict_proposals`.
+            gt_labels, gt_boxes: of `label_and_sample_anchors`.
+        """
+        labels = torch.stack(gt_labels)
+        # Those labelled 1, then those labelled 0; what is no sample fills up.
+        label, index = labels.topk(min(self.batch_size_per_image, labels.shape[1]), dim=1)  # (N, S)
+        is_positive, is_sampled = label == 1, label >= 0
+        counts = torch.stack([is_positive.sum(), is_sampled.sum()])
+        logits = cat(pred_objectness_logits, dim=1).gather(1, index)
+        deltas = cat(pred_anchor_deltas, dim=1).gather(1, index[..., None].expand(-1, -1, 4))
+        localization_loss = box_loss(
+            deltas,
+            Boxes.cat(anchors).tensor[index],
+            torch.stack([boxes[one] for boxes, one in zip(gt_boxes, index, strict=True)]),
+            is_positive,
+            transform=self.box2box_transform,
+            kind=self.box_reg_loss_type,
+            beta=self.smooth_l1_beta,
         )
-        if self.box_normalizer == "positives":
-            sampled = self.batch_size_per_image * len(gt_labels)
-            factor = positives_factor(torch.stack(gt_labels) == 1, sampled)
-            losses["loss_rpn_loc"] = losses["loss_rpn_loc"] * factor
-        return losses
+        objectness_loss = F.binary_cross_entropy_with_logits(
+            logits.float(), is_positive.float(), weight=is_sampled.float(), reduction="sum"
+        )
+        normalizer = self.batch_size_per_image * len(labels)
+        by_positives = self.box_normalizer == "positives"
+        losses = {
+            "loss_rpn_cls": objectness_loss / normalizer,
+            "loss_rpn_loc": localization_loss
+            / (counts[0].clamp(min=1) if by_positives else normalizer),  # Eq. (6)
+        }
+        num_positives, num_sampled = counts.cpu().tolist()
+        storage = get_event_storage()
+        storage.put_scalar("rpn/num_pos_anchors", num_positives / len(labels))
+        storage.put_scalar("rpn/num_neg_anchors", (num_sampled - num_positives) / len(labels))
+        return {name: loss * self.loss_weight.get(name, 1.0) for name, loss in losses.items()}
 
     @torch.no_grad()
     def predict_proposals(
@@ -89,54 +152,48 @@ class BestFirstRPN(RPN):
             self._best(*level)
             for level in zip(anchors, pred_objectness_logits, pred_anchor_deltas, strict=True)
         ]
-        sizes = [(width, height, width, height) for height, width in image_sizes]
-        limits = sent_along(sizes, levels[0][0])[:, None]  # (N, 1, 4)
-        usable = [self._usable(*level, limits) for level in levels]
-        found = [
-            self._propose([(boxes[n], logits[n]) for boxes, logits in usable])
-            for n in range(len(image_sizes))
-        ]
-        counts = [(logits > -torch.inf).sum() for _, logits in found]
-        if self.training:
-            finite = [one.isfinite().all() for level in levels for one in level]
-            counts.append(torch.stack(finite).all())
-        counts = torch.stack(counts).tolist()  # the one look at values, for all images
-        if self.training and not counts.pop():
+        borders = np.cumsum([0] + [one.shape[1] for one in levels]).tolist()
+        rows = cat(levels, dim=1).cpu().numpy()  # the one look at values, for all images
+        is_finite = np.isfinite(rows).all(axis=2)
+        if self.training and not is_finite.all():
             raise FloatingPointError(
                 "Predicted boxes or scores contain Inf/NaN. Training has diverged."
             )
+        found = [
+            self._propose(*one, borders) for one in zip(rows, is_finite, image_sizes, strict=True)
+        ]
+        together = sent_along(np.concatenate(found), levels[0])
         return [
-            Instances(size, proposal_boxes=Boxes(boxes[:count]), objectness_logits=logits[:count])
-            for size, count, (boxes, logits) in zip(image_sizes, counts, found, strict=True)
+            Instances(size, proposal_boxes=Boxes(one[:, :4]), objectness_logits=one[:, 4])
+            for size, one in zip(image_sizes, together.split([len(x) for x in found]), strict=True)
         ]
 
-    def _best(self, anchors: Boxes, logits: Tensor, deltas: Tensor) -> tuple[Tensor, Tensor]:
-        """Decode the best anchors of one level: boxes (N, K, 4) and logits (N, K), sorted."""
+    def _best(self, anchors: Boxes, logits: Tensor, deltas: Tensor) -> Tensor:
+        """Decode the best anchors of one level: (N, K, 5) boxes and their logits, best first."""
         count = min(logits.shape[1], self.pre_nms_topk[self.training])
         best_logits, index = logits.topk(count, dim=1)
         chosen = deltas.gather(1, index[..., None].expand(-1, -1, 4))
-        boxes = self.box2box_transform.apply_deltas(
-            chosen.reshape(-1, 4), anchors.tensor[index.reshape(-1)]
-        )
-        return boxes.view(*index.shape, 4), best_logits
+        boxes = decode(chosen, anchors.tensor[index], self.box2box_transform)[:, :, 0]
+        return torch.cat([boxes, best_logits[..., None]], dim=2)
 
-    def _usable(self, boxes: Tensor, logits: Tensor, limits: Tensor) -> tuple[Tensor, Tensor]:
-        """Clip the boxes (N, K, 4) of one level, and let unusable ones have a logit of -inf."""
-        usable = boxes.isfinite().all(dim=2) & logits.isfinite()
-        boxes = torch.where(usable[..., None], boxes, 0.0).clamp(min=0).minimum(limits)
-        sides = boxes[..., 2:] - boxes[..., :2]
-        usable &= (sides > self.min_box_size).all(dim=2)
-        return boxes, torch.where(usable, logits, -torch.inf)
-
-    def _propose(self, levels: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-        """The best of one image, of boxes (K, 4) and logits (K,) a level; -inf comes last."""
-        limit = self.post_nms_topk[self.training]
+    def _propose(
+        self,
+        rows: np.ndarray,
+        is_finite: np.ndarray,
+        image_size: tuple[int, int],
+        borders: list[int],
+    ) -> np.ndarray:
+        """The proposals (at most `post_nms_topk`, 5) of an image, among its best of all levels."""
+        limit, (height, width) = self.post_nms_topk[self.training], image_size
+        boxes = np.clip(rows[:, :4], 0, np.array([width, height] * 2, np.float32))
+        sides = boxes[:, 2:] - boxes[:, :2]
+        is_usable = is_finite & (sides > self.min_box_size).all(axis=1)
         kept = [
-            (boxes, logits, nms(boxes, logits, self.nms_thresh, limit)) for boxes, logits in levels
+            pick_greedily(
+                boxes, start + np.flatnonzero(is_usable[start:stop]), self.nms_thresh, limit
+            )
+            for start, stop in itertools.pairwise(borders)
         ]
-        boxes = torch.cat([boxes[keep] for boxes, _, keep in kept])
-        logits = torch.cat([logits[keep] for _, logits, keep in kept])
-        if len(levels) > 1:
-            order = logits.argsort(descending=True, stable=True)[:limit]
-            boxes, logits = boxes[order], logits[order]
-        return boxes, logits
+        keep = np.concatenate(kept)
+        keep = keep[np.argsort(-rows[keep, 4], kind="stable")[:limit]]
+        return np.concatenate([boxes[keep], rows[keep, 4:]], axis=1)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from detectron2.config import LazyCall as L
-from detectron2.modeling.box_regression import Box2BoxTransform
 from torch import nn
 from torch.export import Dim
 from torchvision.ops import nms
@@ -12,7 +11,7 @@ from torchvision.ops import nms
 from acnet.config import available_configs, load_config
 from acnet.engine.train import build_model
 from acnet.errors import UserError
-from acnet.export.detector import FixedSizeDetector, centred_in, decode, padded_nms
+from acnet.export.detector import FixedSizeDetector, centred_in, padded_nms
 from acnet.inference.eager import detect
 from acnet.modeling import make_resnet_stage
 from tests.export.models import FEW, IN_FP32, TILE, as_input, picture, random_model, small_config
@@ -116,15 +115,6 @@ def test_models_with_other_parts_are_refused(model):
     )
     with pytest.raises(UserError, match="Received a ACNet with other parts"):
         fixed(build_model(cfg))
-
-
-def test_decode_is_detectron2s_to_the_bit():
-    corners = torch.rand(2, 7, 2) * 100
-    boxes = torch.cat([corners, corners + torch.rand(2, 7, 2) * 50], dim=-1)
-    deltas = torch.randn(2, 7, 3 * 4) * 20  # some beyond the clamp
-    transform = Box2BoxTransform((10.0, 10.0, 5.0, 5.0))
-    theirs = transform.apply_deltas(deltas.flatten(0, 1), boxes.flatten(0, 1))
-    assert torch.equal(decode(deltas, boxes, transform), theirs.view(2, 7, 3, 4))
 
 
 def test_a_centre_on_the_border_of_a_part_is_in_it():

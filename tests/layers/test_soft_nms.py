@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.ops import batched_nms
 
-from acnet.layers import soft_nms, soft_nms_of_images, soft_nms_padded
+from acnet.layers import soft_nms, soft_nms_padded
 from acnet.layers.soft_nms import areas, iou_with, pick_best
 
 
@@ -294,17 +294,6 @@ def test_torch_exports_it():
         exported(boxes, scores, classes), SoftNMS()(boxes, scores, classes), strict=True
     ):
         assert one.equal(other)
-
-
-def test_images_of_a_batch_are_the_images_one_by_one():
-    images = [_lesions(60, 3, seed=1), _lesions(0, 3, seed=2), _lesions(40, 3, seed=3)]
-    found = soft_nms_of_images(images, method="gaussian", max_detections=25)
-    for one, image in zip(found, images, strict=True):
-        for ours, alone in zip(
-            one, soft_nms(*image, method="gaussian", max_detections=25), strict=True
-        ):
-            assert ours.equal(alone)
-            assert ours.dtype == alone.dtype
 
 
 def test_iou_by_hand():
