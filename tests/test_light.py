@@ -102,6 +102,31 @@ def test_saved_predictions_are_evaluated(light, results, tmp_path):
     assert re.search(r"needs \w+, which the light installation lacks", refused.stderr)
 
 
+def test_found_boxes_become_a_data_set_and_labels(light, results, tmp_path):
+    done = light("-m", "acnet.cli.main", "data", "import", results, tmp_path / "set")
+    assert done.returncode == 0, done.stderr
+    words = ("labels", results, "--as", "yolo", "--output", tmp_path / "labels")
+    assert " boxes of 2 photos" in light("-m", "acnet.cli.main", *words).stdout
+
+
+def test_a_page_is_served(light):
+    code = (
+        "import acnet, http.client, sys, threading\n"
+        "from acnet.photos.server import PhotoServer\n"
+        "from acnet.photos.session import Session\n"
+        "server = PhotoServer(Session(acnet.load()), 0)\n"
+        "threading.Thread(target=server.serve_forever, daemon=True).start()\n"
+        "client = http.client.HTTPConnection('127.0.0.1', server.server_port)\n"
+        "content = open(sys.argv[1], 'rb').read()\n"
+        "client.request('POST', '/photos', content, {'X-ACNet': '1', 'X-Name': 'a.jpg'})\n"
+        "print(client.getresponse().status)\n"
+        "client.request('GET', '/counts.csv')\n"
+        "print(client.getresponse().read().decode())"
+    )
+    done = light("-c", code, PHOTOS / "generated_1.jpg")
+    assert re.match(r"200\nphoto,count,.*\na\.jpg,\d+,\d+,\d+,", done.stdout), done.stderr
+
+
 def test_python_gets_instances_of_numpy(light):
     code = (
         "import acnet, sys\n"
@@ -132,7 +157,7 @@ def test_an_exported_file_of_other_weights_is_refused(light, tmp_path):
 @pytest.mark.parametrize("path", named_weights().values(), ids=list(named_weights()))
 def test_bundled_weights_are_exported_anew_when_they_change(path):
     exported = path.with_suffix(".onnx")
-    command = f"acnet export weights/{path.name} --output weights/{exported.name}"
+    command = f"acnet export weights/{path.name} --tile 512 --output weights/{exported.name}"
     same = read_export(exported).settings.weights_sha256 == file_sha256(path)
     assert same, f"run `{command}`"
     assert exported.stat().st_size < 10e6

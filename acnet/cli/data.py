@@ -161,7 +161,6 @@ def run_import(args: argparse.Namespace) -> int:
     from acnet.data.import_set import ImportOptions, import_report, import_set
     from acnet.data.parallel import default_workers
     from acnet.data.prepared_set import PreparedLayout
-    from acnet.data.tiles.tile_set import counts_table, tile_set
 
     _take_earlier_spelling(args)
     tiles = _tile_options(args) if args.tiles else None
@@ -179,6 +178,8 @@ def run_import(args: argparse.Namespace) -> int:
     imported = import_set(source, layout, options)
     sys.stdout.write(import_report(imported, source))
     if tiles is not None:
+        from acnet.data.tiles.tile_set import counts_table, tile_set
+
         counts = tile_set(layout, tiles, workers=workers)
         sys.stdout.write(f"\n{counts_table(counts, layout)}\n")
     return 0

@@ -10,10 +10,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-import cv2
-
 from acnet.errors import UserError
 from acnet.files import progress_bar
+from acnet.photos import pixels
 
 PARENT_CHECK_SECONDS = 0.5
 
@@ -100,7 +99,8 @@ def _photo_bar(results: Iterable[Result], *, total: int, description: str) -> It
 def _start_worker(function: Callable[[Item], Result], parent: int) -> None:
     global _function
     _function = function
-    cv2.setNumThreads(1)
+    if pixels.cv2 is not None:
+        pixels.cv2.setNumThreads(1)
     threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
 
 

@@ -208,7 +208,8 @@ def enlarge_small(photo_rgb: np.ndarray) -> tuple[np.ndarray, int]:
     if factor == 1:
         return photo_rgb, 1
     height, width = photo_rgb.shape[:2]
-    return resize(photo_rgb, (factor * width, factor * height)), factor
+    size_wh = (factor * width, factor * height)
+    return np.array(Image.fromarray(photo_rgb).resize(size_wh, Image.Resampling.BICUBIC)), factor
 
 
 def draw_saliency(
