@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from acnet.errors import UserError
 from acnet.layers import nms, soft_nms_padded
-from acnet.layers.box_deltas import decode
+from acnet.layers.box_targets import decode
 from acnet.modeling import SoftNMSOutputLayers
 from acnet.modeling.heads import MIN_SIDE
 from acnet.modeling.own_cells import (

@@ -26,7 +26,7 @@ from acnet.files import digest
 from acnet.inference.engines import NOTHING, Found, Optimizations, scaled_part
 from acnet.inference.optimize import optimize_for_inference
 from acnet.inference.trained_model import Config, LoadedModel, tiling_of
-from acnet.layers.box_matching import sent_along
+from acnet.layers.box_targets import sent_along
 from acnet.modeling import ACNet
 from acnet.modeling.own_cells import run_backbone
 from acnet.photos.grid import PhotoSizing, TilingOptions

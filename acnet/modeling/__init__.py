@@ -9,13 +9,12 @@ from .composite_backbone import CompositeResNet, RefinedResNet
 from .context_attention import ContextAttention
 from .dynamic_context_enhancement import DynamicContextEnhancement, DynamicFeatureFusion
 from .feature_refinement import FeatureRefinement
-from .float32 import Float32ROIPooler, Float32RPNHead
 from .mask_attention import MaskAttention
 from .mask_aware_multi_attention import ChannelProjection, MaskAwareMultiAttention
 from .meta_arch import ACNet, ACNetWithTTA
 from .resnet import make_resnet_stage, make_resnet_stages
 from .rfcn import PositionSensitiveOutputLayers, RFCNROIHeads
-from .rpn import BestFirstRPN
+from .rpn import BestFirstRPN, Float32ROIPooler, Float32RPNHead
 from .streamlined_inception import StreamlinedInception
 
 __all__ = [

@@ -21,32 +21,22 @@ from detectron2.structures import Boxes, Instances
 from detectron2.utils.events import get_event_storage
 from torch import Tensor
 
-from acnet.layers.box_deltas import box_loss, decode
-from acnet.layers.box_matching import match, padded, sample, sent_along
+from acnet.layers.box_targets import (
+    box_loss,
+    check_normalizer,
+    decode,
+    match,
+    padded,
+    sample,
+    sent_along,
+)
 from acnet.layers.soft_nms import soft_nms_on_host
 
-from .float32 import Float32ROIPooler, float32_region
+from .rpn import Float32ROIPooler, float32_region
 
 MIN_SIDE = 1e-3  # of a detection, in pixels; detectron2 drops empty ones after resizing
-_NORMALIZERS = ("sampled", "positives")
 
 __all__ = ["BatchSampling", "SoftNMSOutputLayers", "SoftNMSROIHeads", "SoftNMSRes5ROIHeads"]
-
-
-def check_normalizer(name: str) -> str:
-    """Return what a loss of boxes is divided by, if there is such a normalizer.
-
-    Args:
-        name: "sampled", all boxes that were sampled, as in detectron2; or "positives", those with
-            an object, the N_reg of Eq. (6).
-
-    Raises:
-        ValueError: There is none of that name.
-    """
-    # NOT IN PAPER: the default is detectron2's, whose weights and learning rates are known.
-    if name not in _NORMALIZERS:
-        raise ValueError(f"box_normalizer must be one of {_NORMALIZERS}. Received {name!r}.")
-    return name
 
 
 class SoftNMSOutputLayers(FastRCNNOutputLayers):

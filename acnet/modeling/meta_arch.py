@@ -12,7 +12,7 @@ from detectron2.utils.events import get_event_storage
 from torch import Tensor, nn
 
 from acnet.layers import soft_nms
-from acnet.layers.box_matching import sent_along
+from acnet.layers.box_targets import sent_along
 
 from .heads import SoftNMSOutputLayers
 from .own_cells import has_mark, run_backbone

@@ -22,8 +22,8 @@ from torchvision.ops import ps_roi_align
 
 from acnet.modeling.heads import BatchSampling, SoftNMSOutputLayers
 
-from .float32 import float32_region
 from .resnet import block_arguments, make_resnet_stage
+from .rpn import float32_region
 
 __all__ = ["PositionSensitiveOutputLayers", "RFCNROIHeads"]
 

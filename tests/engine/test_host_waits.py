@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from acnet.config import load_config
 from acnet.inference.eager import detect
-from acnet.modeling import float32
+from acnet.modeling import rpn
 
 # The host reads a value, or a size that depends on values.
 WAITS = {
@@ -76,7 +76,7 @@ def _has_mask(indices) -> bool:
 
 @pytest.fixture(autouse=True)
 def _forms_of_a_gpu(monkeypatch):
-    monkeypatch.setattr(float32._ROIAlign, "forward", ROIAlign.forward)
+    monkeypatch.setattr(rpn._ROIAlign, "forward", ROIAlign.forward)
 
 
 def inputs(count: int, *, with_boxes: bool = False) -> list[dict]:

@@ -1,28 +1,51 @@
-"""Which boxes answer for which objects, and which of them a step trains on, batch by batch.
+"""What boxes are trained on: which object each answers for, which are sampled, and their offsets.
 
-These are detectron2's `pairwise_iou`, `Matcher` and `subsample_labels` without loops over images
-and with sizes that depend on no value, so that a GPU is never waited for.
+These are detectron2's `pairwise_iou`, `Matcher`, `subsample_labels` and `Box2BoxTransform` in fewer
+operators, without loops over images, and with sizes that depend on no value, so that a GPU is never
+waited for.
 
 Shape shorthand:
     N: images
     G: places for the objects of an image, those beyond its own filled with zeros
     R: places for boxes
     S: places for samples
+    *: any leading dimensions
+    C: offsets of a box, one for each class
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchvision.ops import (
+    complete_box_iou_loss,
+    distance_box_iou_loss,
+    generalized_box_iou_loss,
+)
 
-__all__ = ["match", "padded", "sample", "sent_along"]
+__all__ = [
+    "box_loss",
+    "check_normalizer",
+    "decode",
+    "encode",
+    "match",
+    "padded",
+    "sample",
+    "sent_along",
+]
 
 # Overlaps compared at once: what a part of the batch holds bounds the memory, and on a CPU a matrix
 # that leaves the cache costs more than a second call.
 _MOST_PAIRS = 2**20
+_NORMALIZERS = ("sampled", "positives")
+_IOU_LOSSES = {
+    "giou": generalized_box_iou_loss,
+    "diou": distance_box_iou_loss,
+    "ciou": complete_box_iou_loss,
+}
 
 
 def sent_along(values: list | np.ndarray, like: Tensor) -> Tensor:
@@ -129,3 +152,104 @@ def sample(
     column = torch.where(place < num_positives, place, place - num_positives + most)
     index = torch.cat([positives, negatives], dim=1).gather(1, column)
     return index, place < num_positives + num_negatives
+
+
+def decode(deltas: Tensor, boxes_xyxy: Tensor, transform: Any) -> Tensor:
+    """Move and scale boxes, as `transform.apply_deltas`.
+
+    Args:
+        deltas: (*, 4 * C), predicted.
+        boxes_xyxy: (*, 4).
+        transform: detectron2's `Box2BoxTransform`.
+
+    Returns:
+        (*, C, 4) XYXY in float32.
+    """
+    wx, wy, ww, wh = transform.weights
+    shifts, scales = deltas.float().unflatten(-1, (-1, 4)).split(2, dim=-1)  # (*, C, 2)
+    centres, sizes = _centres_and_sizes(boxes_xyxy.float()[..., None, :])
+    shifts, scales = _by(torch.div, shifts, wx, wy), _by(torch.div, scales, ww, wh)
+    centres = shifts * sizes + centres
+    half = 0.5 * (torch.exp(scales.clamp(max=transform.scale_clamp)) * sizes)
+    return torch.cat([centres - half, centres + half], dim=-1)
+
+
+def encode(boxes_xyxy: Tensor, targets_xyxy: Tensor, transform: Any) -> Tensor:
+    """Return the offsets (*, 4) from boxes to targets (*, 4), as `transform.get_deltas`."""
+    wx, wy, ww, wh = transform.weights
+    centres, sizes = _centres_and_sizes(boxes_xyxy)
+    target_centres, target_sizes = _centres_and_sizes(targets_xyxy)
+    shifts = _by(torch.mul, target_centres - centres, wx, wy) / sizes
+    scales = _by(torch.mul, (target_sizes / sizes).log(), ww, wh)
+    return torch.cat([shifts, scales], dim=-1)
+
+
+def check_normalizer(name: str) -> str:
+    """Return what a loss of boxes is divided by, if there is such a normalizer.
+
+    Args:
+        name: "sampled", all boxes that were sampled, as in detectron2; or "positives", those with
+            an object, the N_reg of Eq. (6).
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    # NOT IN PAPER: the default is detectron2's, whose weights and learning rates are known.
+    if name not in _NORMALIZERS:
+        raise ValueError(f"box_normalizer must be one of {_NORMALIZERS}. Received {name!r}.")
+    return name
+
+
+def box_loss(
+    deltas: Tensor,
+    boxes_xyxy: Tensor,
+    targets_xyxy: Tensor,
+    counts: Tensor,
+    *,
+    transform: Any,
+    kind: str = "smooth_l1",
+    beta: float = 0.0,
+) -> Tensor:
+    """Add up the losses of predicted offsets, as detectron2's `_dense_box_regression_loss`.
+
+    Args:
+        deltas: (*, 4), predicted.
+        boxes_xyxy: (*, 4), which they move and scale.
+        targets_xyxy: (*, 4), where the boxes should come to.
+        counts: (*) bool; the other rows add nothing, whatever their boxes and targets.
+        transform: detectron2's `Box2BoxTransform`.
+        kind: "smooth_l1" of the offsets; "giou", "diou" or "ciou" of the boxes.
+        beta: of smooth L1.
+
+    Raises:
+        ValueError: for an unknown kind.
+    """
+    if kind != "smooth_l1" and kind not in _IOU_LOSSES:
+        raise ValueError(
+            f"box_reg_loss_type is one of {('smooth_l1', *_IOU_LOSSES)}. Received {kind!r}."
+        )
+    counts = counts[..., None]
+    # Where nothing counts, numbers must still be finite: 0 times a gradient of NaN is NaN.
+    unit = sent_along([0.0, 0.0, 1.0, 1.0], boxes_xyxy)
+    boxes = torch.where(counts, boxes_xyxy, unit)
+    targets = torch.where(counts, targets_xyxy, unit)
+    if kind == "smooth_l1":
+        wanted = encode(boxes, targets, transform)
+        losses = F.smooth_l1_loss(deltas, wanted, beta=beta, reduction="none")
+    else:
+        losses = _IOU_LOSSES[kind](decode(deltas, boxes, transform)[..., 0, :], targets)
+        losses = losses[..., None]
+    return torch.where(counts, losses, 0.0).sum()
+
+
+def _centres_and_sizes(boxes_xyxy: Tensor) -> tuple[Tensor, Tensor]:
+    start, end = boxes_xyxy.split(2, dim=-1)
+    sizes = end - start
+    return start + 0.5 * sizes, sizes
+
+
+def _by(operation: Callable, pairs: Tensor, first: float, second: float) -> Tensor:
+    """Multiply or divide pairs (*, 2) by two numbers, which are equal nearly always."""
+    if first == second:
+        return pairs if first == 1 else operation(pairs, first)
+    return torch.stack([operation(pairs[..., 0], first), operation(pairs[..., 1], second)], dim=-1)
