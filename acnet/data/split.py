@@ -89,13 +89,18 @@ def deal(groups: Sequence[Group], shares: Mapping[str, float], seed: int) -> dic
 
     The shares are positive and sum to 1. Another seed gives another split.
     """
-    ordered = sorted(groups, key=_dealing_order(seed))
+
+    def order(group: Group) -> tuple[int, bytes]:
+        """Sort large groups first, and equal ones by a hash: the same on all machines."""
+        text = f"{seed}:{group.file_names[0]}"
+        return -len(group.file_names), hashlib.sha256(text.encode()).digest()
+
     totals = [sum(values) for values in zip(*(group.features for group in groups), strict=True)]
     scale = [(PHOTO_WEIGHT if f == 0 else 1.0) / max(t, 1) ** 2 for f, t in enumerate(totals)]
     dealt: dict[str, list[Group]] = {part: [] for part in shares}
     have = {part: [0] * len(totals) for part in shares}
     sums = [0] * len(totals)
-    for group in ordered:
+    for group in sorted(groups, key=order):
         sums = [total + value for total, value in zip(sums, group.features, strict=True)]
         costs = {part: _cost(have, part, group, shares, sums, scale) for part in shares}
         best = min(shares, key=costs.__getitem__)  # the first of equal ones
@@ -153,16 +158,6 @@ def _cost(
     )
 
 
-def _dealing_order(seed: int):
-    """A key that sorts large groups first, and equal ones by a hash: the same on all machines."""
-
-    def key(group: Group) -> tuple[int, bytes]:
-        text = f"{seed}:{group.file_names[0]}"
-        return -len(group.file_names), hashlib.sha256(text.encode()).digest()
-
-    return key
-
-
 logger = logging.getLogger(__name__)
 
 TABLE = "parts.csv"
@@ -207,8 +202,12 @@ def write_split(dst: Path, source: Source, options: SplitOptions) -> ImportedSet
         parts = {part: names_of(members) for part, members in dealt.items()}
     else:
         parts = fold_parts(groups, options.folds, options.seed)
-    notes = [*source.notes, *_left_out(photos)]
-    arranged = dataclasses.replace(source, splits=parts, notes=notes)
+    left_out = [
+        Note(f"photo left out: {photo.findings[0].kind}", photo.file_name)
+        for photo in photos
+        if photo.annotated is None
+    ]
+    arranged = dataclasses.replace(source, splits=parts, notes=[*source.notes, *left_out])
     how = ImportOptions(workers=options.workers, command=options.command)
     imported = import_set(arranged, layout, how)
     write_csv(layout.folder / TABLE, _table(parts, groups, usable, folds=options.folds is not None))
@@ -306,14 +305,6 @@ def _table_text(path: Path) -> str:
             f"A table of groups is a CSV file. Received {path}, where there is none. "
             "Correct --group-by."
         ) from error
-
-
-def _left_out(photos: Sequence[Photo]) -> list[Note]:
-    return [
-        Note(f"photo left out: {photo.findings[0].kind}", photo.file_name)
-        for photo in photos
-        if photo.annotated is None
-    ]
 
 
 def _table(

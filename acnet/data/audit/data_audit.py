@@ -217,7 +217,8 @@ def write_cleaned(
     changes = [*imported.notes.items, *_other_notes(audit)]
     if copy_photos:
         kept = {name for names in splits.values() for name in names}
-        sideways = [p for p in audit.photos if p.file_name in kept and _is_sideways(p)]
+        photos = [photo for photo in audit.photos if photo.file_name in kept]
+        sideways = [photo for photo in photos if photo.orientation in UPRIGHT_BY_ORIENTATION]
         changes += _store_upright(sideways, source, layout)
     notes = portable(changes, source)
     write_text(layout.folder / CHANGES_TEXT, notes.text())
@@ -282,10 +283,6 @@ def _other_notes(audit: Audit) -> list[Note]:
         elif finding.kind.startswith("annotation id"):
             notes.append(Note(RENUMBERED, finding.file_name, finding.detail, finding.number))
     return notes
-
-
-def _is_sideways(photo: Photo) -> bool:
-    return photo.annotated is not None and photo.orientation in UPRIGHT_BY_ORIENTATION
 
 
 def _store_upright(photos: Sequence[Photo], source: Source, layout: PreparedLayout) -> list[Note]:

@@ -127,7 +127,7 @@ def describe(
         photos=len({name for members in splits.values() for name in members}),
         read=len(photos),
         boxes=sum(boxes_of.values()),
-        names=dict(sorted(names.items(), key=_by_frequency)),
+        names=dict(sorted(names.items(), key=lambda item: (-item[1], item[0]))),
         splits={
             split: SplitSize(
                 photos=len(members), boxes=sum(boxes_of.get(name, 0) for name in members)
@@ -173,10 +173,6 @@ def _summary(values: np.ndarray, edges: np.ndarray) -> dict[str, Any]:
         "percentiles": {str(p): q for p, q in zip(PERCENTS, quantiles(values), strict=False)},
         "histogram": {"edges": edges.round(2).tolist(), "numbers": numbers.tolist()},
     }
-
-
-def _by_frequency(item: tuple[str, int]) -> tuple[int, str]:
-    return -item[1], item[0]
 
 
 ERROR, WARNING, INFO = "error", "warning", "info"
