@@ -104,6 +104,8 @@ def file_state(path: Path) -> list:
 def read_manifest(layout: PreparedLayout) -> dict[str, Any]:
     """Read the manifest of a set, which must be complete."""
     try:
+        if not layout.manifest.is_file():  # a pipe would never end
+            raise FileNotFoundError
         manifest = json.loads(layout.manifest.read_text(encoding="utf-8"))
     except FileNotFoundError:
         fault = f"no {layout.manifest}"

@@ -54,7 +54,7 @@ def register_all(root: str | os.PathLike | None = None) -> None:
     """
     root = datasets_root(root)
     for manifest in sorted(root.glob("*/manifest.json")):
-        if b'"complete"' not in manifest.read_bytes():
+        if not manifest.is_file() or b'"complete"' not in manifest.read_bytes():
             continue  # many other programs write a file of this name
         try:
             register_set(PreparedLayout(root, manifest.parent.name))

@@ -4,8 +4,10 @@ import copy
 import logging
 import math
 from argparse import Namespace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import torch
 from detectron2.config import instantiate
@@ -164,6 +166,15 @@ def _parts_of_a_batch(cfg: DictConfig) -> int:
     return parts
 
 
+class NamelessTensorboardWriter(TensorboardXWriter):
+    """TensorBoard's files, which are shared, without the machine's name in their names."""
+
+    @cached_property
+    def _writer(self) -> Any:
+        with mock.patch("socket.gethostname", return_value="acnet"):
+            return TensorboardXWriter._writer.func(self)
+
+
 def build_report(
     cfg: DictConfig,
     trainer: Trainer,
@@ -185,7 +196,7 @@ def build_report(
         writers = [
             CommonMetricPrinter(max_iter),
             MetricsFile(path, last_iteration=last_reported),
-            TensorboardXWriter(cfg.train.output_dir, purge_step=trainer.next_iter),
+            NamelessTensorboardWriter(cfg.train.output_dir, purge_step=trainer.next_iter),
         ]
         best = BestCheckpoint(
             trainer,

@@ -138,6 +138,12 @@ def _columns(
         photo.append(photo_index)
         classes.append(class_index)
         boxes.extend(row["bbox"])
+    if 0 < max(boxes, default=0) <= 1 and len(boxes) > 4:
+        raise UserError(
+            "Boxes of a COCO file are in pixels. Received "
+            f"{source}, all of whose boxes lie within [0, 1], as shares of width and height do; "
+            "export them in pixels."
+        )
     return {
         "photo": np.frombuffer(photo, dtype=np.int32),
         "classes": np.frombuffer(classes, dtype=np.int32),

@@ -12,6 +12,7 @@ from acnet.data.prepared_set import (
     read_manifest,
     relocate,
 )
+from acnet.data.register import register_all
 from acnet.errors import UserError
 from tests.data.samples import import_folder
 from tests.data.small_sets import yolo
@@ -96,6 +97,14 @@ def test_other_manifests_are_refused(layout, text):
     layout.manifest.write_text(text)
     with pytest.raises(UserError, match="must be prepared before it is used"):
         read_manifest(layout)
+
+
+def test_a_manifest_that_is_a_pipe_is_none(layout):
+    layout.manifest.unlink()
+    os.mkfifo(layout.manifest)
+    with pytest.raises(UserError, match=r"Received no .*manifest\.json"):
+        read_manifest(layout)
+    register_all(layout.root)
 
 
 def test_photos_that_were_moved_alone_are_found_again(layout, tmp_path):

@@ -83,7 +83,10 @@ def test_fast_dev_run_does_a_little_of_everything(train_net: Callable, tmp_path:
     folder = tmp_path / "out" / "fast_dev_run"
     names = {path.name for path in folder.iterdir()}
     assert {"config.yaml", "log.txt", "model_best.pth", "model_final.pth"} <= names
-    assert any(name.startswith("events.out.tfevents") for name in names)
+    (events,) = [name for name in names if name.startswith("events.out.tfevents")]
+    assert events.split(".")[4] == "acnet"  # and not the name of this machine
+    for name in names - {"config.yaml", "log.txt"}:  # which are for this machine only
+        assert str(tmp_path).encode() not in (folder / name).read_bytes()
     assert [row["iteration"] for row in read_metrics(folder / "metrics.json")] == [0, 1, 2]
 
 

@@ -145,3 +145,9 @@ def test_a_missing_file_is_no_traceback(tmp_path):
     for read in (read_ground_truth, lambda path: list(read_json_rows(path))):
         with pytest.raises(UserError, match=r"Received .*none.json: No such file"):
             read(tmp_path / "none.json")
+
+
+def test_boxes_in_shares_of_the_sides_are_refused():
+    rows = [{**row, "bbox": [0.1, 0.2, 0.3, 0.4]} for row in TRUTH["annotations"]]
+    with pytest.raises(UserError, match=r"within \[0, 1\], .* export them in pixels"):
+        ground_truth_from_coco({**TRUTH, "annotations": rows})
