@@ -112,8 +112,7 @@ def test_found_boxes_become_a_data_set_and_labels(light, results, tmp_path):
 def test_a_page_is_served(light):
     code = (
         "import acnet, http.client, sys, threading\n"
-        "from acnet.photos.server import PhotoServer\n"
-        "from acnet.photos.session import Session\n"
+        "from acnet.photos.server import PhotoServer, Session\n"
         "server = PhotoServer(Session(acnet.load()), 0)\n"
         "threading.Thread(target=server.serve_forever, daemon=True).start()\n"
         "client = http.client.HTTPConnection('127.0.0.1', server.server_port)\n"

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     """
     set_up_logging(logging.WARNING)
     from acnet.data.clean import choose_classes, clean
-    from acnet.data.readers.results_set import is_results, open_results
+    from acnet.data.readers.coco_set import is_results, open_results
     from acnet.data.writers import WRITERS
 
     if args.output.exists() and (not args.output.is_dir() or any(args.output.iterdir())):

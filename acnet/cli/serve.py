@@ -45,8 +45,7 @@ def run(args: argparse.Namespace) -> int:
     set_up_logging(logging.INFO)
     logging.getLogger("acnet.checkpoint").setLevel(logging.ERROR)  # its report is for training
     from acnet.inference.predictor import load
-    from acnet.photos.server import PhotoServer
-    from acnet.photos.session import Session
+    from acnet.photos.server import PhotoServer, Session
 
     server = PhotoServer(Session(load(args.weights, engine=args.engine)), args.port)
     sys.stdout.write(f"{server.url} (end by Ctrl-C)\n")

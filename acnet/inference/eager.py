@@ -173,7 +173,7 @@ def load_eager_model(
 
 def _check_parts(engine: EagerEngine, weights: Path, class_names: Sequence[str]) -> None:
     """Let a blank tile through, which meets any two parts that do not fit each other."""
-    num_classes = engine.model.roi_heads.num_classes
+    num_classes = getattr(engine.model, "roi_heads", engine.model).num_classes
     if len(class_names) != num_classes:
         raise WeightsMismatchError(
             f"Each class that a model finds has a name. Received {weights} with {num_classes} "

@@ -12,10 +12,8 @@ import pytest
 
 from acnet.cli.main import main
 from acnet.photos import server as server_module
-from acnet.photos import session as session_module
 from acnet.photos.results import arrays_of
-from acnet.photos.server import PhotoServer
-from acnet.photos.session import Session
+from acnet.photos.server import PhotoServer, Session
 from tests.photos.bright_square import SQUARE_XYXY, BrightSquare, photo
 
 OWN = {"X-ACNet": "1"}
@@ -202,7 +200,7 @@ def test_a_photo_under_way_is_forgotten_too():
 
 
 def test_a_page_that_is_full_says_so(monkeypatch):
-    monkeypatch.setattr(session_module, "MOST_PHOTOS", 1)
+    monkeypatch.setattr(server_module, "MOST_PHOTOS", 1)
     session = Session(BrightSquare())
     assert session.add("a.jpg", jpeg()) is None
     assert "this one is full" in session.add("b.jpg", jpeg())

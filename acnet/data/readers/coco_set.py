@@ -1,9 +1,10 @@
-"""Reading COCO detection files: those of COCO, of Roboflow, of CVAT, and our own.
+"""Reading COCO detection files: those of COCO, of Roboflow, of CVAT, our own, and results.
 
 Pictures lie beside the file (Roboflow), in a folder that is called as the split (COCO), in
 `images/`, or where a prepared set's manifest says.
 """
 
+import dataclasses
 import json
 import logging
 import os
@@ -16,17 +17,21 @@ import numpy as np
 from acnet.data.prepared_set import TILES_SUFFIX
 from acnet.data.readers.box_forms import box_of
 from acnet.data.readers.coco_json import Box, Objects, Table, Tally, read_table
-from acnet.data.readers.safe_files import list_files, member, relative_name
+from acnet.data.readers.safe_files import list_files, member, read_json, relative_name
 from acnet.data.readers.source import Source, split_names
 from acnet.data.records import Annotated
 from acnet.errors import UnreadableFileError, UserError
 from acnet.file_names import PHOTO_SUFFIXES, MatchedNames, NameIndex, match_names
+from acnet.files import is_ours
+from acnet.photos.results import TABLE_MARKS
+from acnet.photos.sources import distinct_stems
 
 logger = logging.getLogger(__name__)
 
 ROBOFLOW_NAME = "_annotations.coco"
 COCO_PREFIX = "instances_"
 MANIFEST = "manifest.json"
+IMAGES, PREDICTIONS, COPIES = "images.json", "predictions.json", "photos"  # of `acnet predict`
 BY_END = "photo found by the end of its path"
 AMBIGUOUS = "photo dropped: its name fits several files, or several names one file"
 LEAVES = "photo dropped: its name leads out of the folder"
@@ -203,3 +208,66 @@ def _same(one: Objects, other: Objects) -> bool:
     return one.names == other.names and np.array_equal(
         one.boxes_xyxy, other.boxes_xyxy, equal_nan=True
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultsSource(CocoSource):
+    """Photos with the detections that count; large photos are there as smaller copies."""
+
+    def read(self, file_name: str) -> Annotated:
+        """Read one photo's size, and bring its boxes to it."""
+        found = super().read(file_name)
+        if found.declared_hw in (None, found.image_hw):
+            return found
+        scale = np.array(found.image_hw[::-1]) / found.declared_hw[::-1]
+        boxes_xyxy = found.boxes_xyxy * np.tile(scale, 2)
+        return dataclasses.replace(found, boxes_xyxy=boxes_xyxy, declared_hw=None)
+
+
+def is_results(src: Path) -> bool:
+    """Return whether a folder holds the two tables of a prediction."""
+    return all(is_ours(src / name, TABLE_MARKS[name]) for name in (IMAGES, PREDICTIONS))
+
+
+def open_results(
+    src: Path,
+    *,
+    image_root: Path | None = None,
+    annotation_root: Path | None = None,
+    score_threshold: float | None = None,
+) -> ResultsSource:
+    """Read the detections of a folder of results.
+
+    Args:
+        src: The folder.
+        image_root: Of the photos; by default the folder's own copies.
+        annotation_root: Of the tables, in place of the folder.
+        score_threshold: Lowest score of what is taken; by default the one that counted.
+    """
+    folder = annotation_root or src
+    about, rows = read_json(folder / IMAGES), read_json(folder / PREDICTIONS)
+    try:
+        threshold = about["info"]["count"]["threshold"]
+        threshold = threshold if score_threshold is None else score_threshold
+        taken = [row for row in rows if row["score"] >= threshold]
+        annotations = [{**row, "id": number} for number, row in enumerate(taken, start=1)]
+        images = about["images"]
+        if image_root is None:
+            stems = distinct_stems([image["file_name"] for image in images])
+            pairs = zip(images, stems, strict=True)
+            images = [{**image, "file_name": f"{stem}.jpg"} for image, stem in pairs]
+    except (AttributeError, KeyError, TypeError) as error:
+        raise UnreadableFileError(
+            f"A folder of results holds {IMAGES} and {PREDICTIONS} as `acnet predict` wrote them. "
+            f"Received {folder}, where they are damaged ({type(error).__name__} {error}). Predict "
+            "again."
+        ) from error
+    content = {**about, "images": images, "annotations": annotations}
+
+    def read(path: Path, box: object) -> Table:
+        return read_table(path, box, content)
+
+    root = image_root or src / COPIES
+    source = build_source([folder / PREDICTIONS], root, box_of, format_name="results", read=read)
+    inputs = [folder / IMAGES, folder / PREDICTIONS]
+    return ResultsSource(**{**vars(source), "inputs": inputs, "unlisted": []})

@@ -7,8 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from acnet.data.readers.acne04 import is_acne04, is_acne04_v2, open_acne04, open_acne04_v2
-from acnet.data.readers.coco_set import is_coco, open_coco
-from acnet.data.readers.results_set import is_results, open_results
+from acnet.data.readers.coco_set import is_coco, is_results, open_coco, open_results
 from acnet.data.readers.safe_files import is_text, list_files, member
 from acnet.data.readers.source import Source
 from acnet.data.readers.voc import is_voc, open_voc
