@@ -34,6 +34,27 @@ def twins():
     return theirs, ours
 
 
+def test_ssd300_finds_what_torchvisions_finds(twins):
+    """To 1e-4. Scores that differ by 1e-8 change places, so detections are paired by box and class.
+
+    What clipping leaves empty is not compared: detectron2 drops it.
+    """
+    theirs, ours = (model.eval() for model in twins)
+    batch = [picture(300, [], []) for _ in range(2)]
+    with torch.no_grad():
+        expected = theirs([one["image"] / 255 for one in batch])
+        found = [one["instances"] for one in ours(batch)]
+    for one, other in zip(found, expected, strict=True):
+        mine = torch.cat([one.pred_boxes.tensor, 1000 * one.pred_classes[:, None]], dim=1)
+        wanted = torch.cat([other["boxes"], 1000 * (other["labels"][:, None] - 1)], dim=1)
+        kept = Boxes(other["boxes"]).nonempty()
+        assert len(mine) == kept.sum() > 100
+        exact = "donot_use_mm_for_euclid_dist"
+        pairs = torch.cdist(wanted[kept], mine, compute_mode=exact).argmin(dim=1)
+        torch.testing.assert_close(mine[pairs], wanted[kept], atol=1e-4, rtol=0)
+        torch.testing.assert_close(one.scores[pairs], other["scores"][kept], atol=1e-4, rtol=0)
+
+
 def test_ssd300_has_torchvisions_losses(twins):
     theirs, ours = (model.train() for model in twins)
     batch = [
