@@ -29,6 +29,7 @@ from torchvision.ops import batched_nms
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this clone, not an installed one
 
 from acnet.cli.main import main as acnet
+from acnet.engine.precision import resolve_device
 from acnet.layers import soft_nms
 from benchmarks import inference, training
 from benchmarks.common import REPO_ROOT, machine_state, report, synchronize
@@ -43,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--device", default="cuda", help="default cuda; cpu only tries the script")
+    parser.add_argument("--device", default="auto", help="a GPU; cpu only tries the script")
     parser.add_argument("--runs", type=int, default=7, help="of each side; default 7")
     parser.add_argument("--quick", action="store_true", help="ResNet-18 at 320 pixels, two runs")
     return parser
@@ -147,8 +148,8 @@ def measure_photos(device: torch.device, count: int) -> dict[str, float]:
 def main() -> None:
     """Measure, and write one line of JSON."""
     args = build_parser().parse_args()
-    device = torch.device(args.device)
-    if device.type == "cuda" and not torch.cuda.is_available():
+    device = resolve_device(args.device)
+    if args.device == "auto" and device.type == "cpu":
         raise SystemExit(
             "This benchmark is for an NVIDIA GPU, and torch sees none here. On a CPU, "
             "benchmarks/inference.py, training.py, soft_nms.py and predict.py measure the same."
