@@ -112,8 +112,12 @@ def _sync(path: Path) -> None:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Write UTF-8 text with Unix line ends, atomically."""
-    write_bytes(path, text.encode())
+    """Write UTF-8 text with Unix line ends, atomically.
+
+    What UTF-8 cannot hold, such as half of a surrogate pair in the name of a file, is escaped as
+    JSON does.
+    """
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: str | os.PathLike, content: Any, *, indent: int | None = None) -> None:

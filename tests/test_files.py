@@ -84,6 +84,12 @@ def test_json_and_text_are_utf8_with_unix_ends(tmp_path):
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["name"] == "Åkne"
 
 
+def test_half_of_a_surrogate_pair_is_escaped(tmp_path):
+    write_json(tmp_path / "a.json", {"file_name": "\ud800.jpg"})
+    assert (tmp_path / "a.json").read_bytes() == b'{"file_name": "\\ud800.jpg"}\n'
+    assert json.loads((tmp_path / "a.json").read_bytes()) == {"file_name": "\ud800.jpg"}
+
+
 def test_nan_is_no_json(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "a.json", [float("nan")])

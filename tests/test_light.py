@@ -21,6 +21,7 @@ from acnet.photos.read import as_bgr
 REPO_ROOT = Path(__file__).resolve().parents[1]
 PHOTOS = REPO_ROOT / "datasets" / "sample_photos"
 BOX_PX, SCORE = 0.01, 1e-4
+FAINT = 0.05  # boxes of lower scores move more, and count for nothing
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +78,9 @@ def test_the_same_boxes_as_of_the_model_itself(results):
         corners[:, 2:] += corners[:, :2]
         # Equal scores may come in another order, so each box looks for its like.
         far = np.abs(corners[:, None] - expected.boxes_xyxy).max(axis=2)
-        assert far.min(axis=1).max() < BOX_PX
+        sure = expected.scores[far.argmin(axis=1)] >= FAINT
+        assert far.min(axis=1)[sure].max() < BOX_PX
+        assert far.min(axis=1).max() < 10 * BOX_PX
         assert len(set(far.argmin(axis=1))) == len(ours)
         scores = expected.scores[far.argmin(axis=1)]
         np.testing.assert_allclose([row["score"] for row in ours], scores, atol=SCORE)
@@ -156,7 +159,7 @@ def test_an_exported_file_of_other_weights_is_refused(light, tmp_path):
 @pytest.mark.parametrize("path", named_weights().values(), ids=list(named_weights()))
 def test_bundled_weights_are_exported_anew_when_they_change(path):
     exported = path.with_suffix(".onnx")
-    command = f"acnet export weights/{path.name} --tile 512 --output weights/{exported.name}"
+    command = f"acnet export weights/{path.name} --tile 736 --output weights/{exported.name}"
     same = read_export(exported).settings.weights_sha256 == file_sha256(path)
     assert same, f"run `{command}`"
     assert exported.stat().st_size < 10e6
