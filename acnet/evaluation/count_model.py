@@ -269,4 +269,4 @@ def _unusable(source: str, fault: str) -> UserError:
 
 def conformal_rank(calibration: int, coverage: float) -> int:
     """Return k: the k-th smallest of n errors is the conformal quantile, if k is at most n."""
-    return math.ceil((calibration + 1) * coverage - 1e-9)  # 10 * 0.9 may be a little above 9
+    return max(1, math.ceil((calibration + 1) * coverage - 1e-9))  # 10 * 0.9 may be above 9

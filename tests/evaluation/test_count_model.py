@@ -160,3 +160,5 @@ def test_the_range_is_that_of_simulated_errors(calibration, photos):
     # With one error as the quantile (rank 1 of 1) the next is at most that with probability 1/2,
     # so of one new photo both 0 and 1 are to be expected.
     assert conformal_share_range(1, 0.5, 1) == (0, 1)
+    # Almost nothing is promised by the smallest error already.
+    assert conformal_share_range(21, 1e-27, 50) == conformal_share_range(21, 1 / 22, 50)
