@@ -67,6 +67,18 @@ def test_the_heavy_packages_are_not_there(light, name):
     assert "ModuleNotFoundError" in light("-c", f"import {name}").stderr
 
 
+def test_the_doctor_finds_no_fault(light, tmp_path):
+    done = light("-m", "acnet.cli.main", "doctor")
+    assert done.returncode == 0, done.stdout
+    assert re.search("note +torch, detectron2 .*\n.*facebookresearch/detectron2@", done.stdout)
+    assert re.search(r"predict, serve, .* work here; training and export need .*\n$", done.stdout)
+    (tmp_path / "onnxruntime.py").write_text("raise ImportError('lib is missing')")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from acnet.cli.main import main; "
+    done = light("-c", code + "sys.exit(main(['doctor', '--json']))")
+    document = json.loads(done.stdout)
+    assert (done.returncode, document["kind"], document["faults"]) == (1, "light", 1)
+
+
 def test_the_same_boxes_as_of_the_model_itself(results):
     predictor = acnet.load(device="cpu", precision="float32", engine="eager")
     rows = json.loads((results / "predictions.json").read_text())
@@ -163,3 +175,20 @@ def test_bundled_weights_are_exported_anew_when_they_change(path):
     same = read_export(exported).settings.weights_sha256 == file_sha256(path)
     assert same, f"run `{command}`"
     assert exported.stat().st_size < 10e6
+
+
+def test_the_dockerfile_copies_what_its_installation_reads():
+    lines = re.findall(r"^(\w+) (.+)$", (REPO_ROOT / "Dockerfile").read_text(), re.M)
+    kinds = [kind for kind, _ in lines]
+    assert kinds[0] == "FROM"
+    assert set(kinds) <= {"FROM", "WORKDIR", "COPY", "RUN", "ENTRYPOINT", "CMD"}
+    copied = {name for kind, rest in lines if kind == "COPY" for name in rest.split()[:-1]}
+    assert [name for name in copied if not (REPO_ROOT / name).exists()] == []
+    places = re.findall(r'": "([\w/]+)"', (REPO_ROOT / "setup.py").read_text())
+    assert {"acnet", "setup.py", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"} <= copied
+    assert all(any(Path(place).is_relative_to(name) for name in copied) for place in places)
+    asked = re.findall(r"-[cr] (\S+)", " ".join(rest for kind, rest in lines if kind == "RUN"))
+    assert set(asked) == {"constraints.txt", "requirements/light.txt"} <= copied
+    for kind, rest in lines:
+        if kind in {"ENTRYPOINT", "CMD"}:
+            assert all(isinstance(word, str) for word in json.loads(rest))

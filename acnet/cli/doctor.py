@@ -11,37 +11,40 @@ import json
 import platform
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import acnet
-from acnet.cli.main import add_command
+from acnet.cli.main import GET_DETECTRON2, add_command
 
 DESCRIPTION = """\
 Look at everything that acnet needs: packages, GPU, picture formats, disk, weights. Each line says
-ok, note (a limit that hinders nothing) or fault, with what repairs it. Nothing is changed.
+ok, note (a limit that hinders nothing) or fault, with what repairs it. The last line says what can
+be done: all, or, where neither torch nor detectron2 is installed, what needs neither. Nothing is
+changed.
 
 Exit status: 0, or 1 where there is a fault.
 """
 OLDEST_PYTHON = (3, 10)
 MAKE_ENV = "run `make env` in a clone of acnet"
-# What acnet imports besides the packages that have a check of their own, and where it comes from.
-OTHER_MODULES = {
-    "defusedxml": "defusedxml",
-    "fvcore": "fvcore",
-    "hydra": "hydra-core",
-    "iopath": "iopath",
-    "jinja2": "jinja2",
-    "matplotlib": "matplotlib",
-    "numba": "numba",
-    "numpy": "numpy",
-    "omegaconf": "omegaconf",
-    "safetensors": "safetensors",
-    "simplejpeg": "simplejpeg",
-    "tqdm": "tqdm",
+CAN = {
+    "light": "predict, serve, evaluate and labels work here; training and export need the whole",
+    "whole": "acnet can work here, and train",
+}
+# What acnet imports besides the packages that have a check of their own, and where it comes from:
+# what requirements/light.txt lists, and the rest.
+LIGHT_MODULES = {
+    **dict.fromkeys(("defusedxml", "ijson", "jinja2", "numpy", "simplejpeg", "tabulate", "tqdm")),
     "yaml": "pyyaml",
+}
+WHOLE_MODULES = {
+    "hydra": "hydra-core",
+    **LIGHT_MODULES,
+    **dict.fromkeys(("fvcore", "iopath", "matplotlib", "numba", "omegaconf")),
+    **dict.fromkeys(("safetensors", "scipy")),
 }
 NEEDED_FORMATS = {"jpg": "JPEG", "zlib": "PNG"}
 USEFUL_FORMATS = {"libtiff": "compressed TIFF", "webp": "WebP", "avif": "AVIF"}
@@ -60,10 +63,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Examine and report; the exit status is 1 where there is a fault."""
-    findings = examine(Path.cwd())
+    kind = "whole" if find_spec("torch") or find_spec("detectron2") else "light"
+    findings = examine(Path.cwd(), light=kind == "light")
     faults = sum(finding.status == "fault" for finding in findings)
     if args.json:
-        document = {"faults": faults, "findings": [dataclasses.asdict(one) for one in findings]}
+        found = [dataclasses.asdict(one) for one in findings]
+        document = {"kind": kind, "faults": faults, "findings": found}
         sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
         return 1 if faults else 0
     width = max(len(finding.name) for finding in findings)
@@ -71,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(f"{finding.status:<5}  {finding.name:<{width}}  {finding.text}\n")
         if finding.remedy:
             sys.stdout.write(f"{'':<{width + 9}}-> {finding.remedy}\n")
-    sys.stdout.write(f"{faults} to be repaired\n" if faults else "acnet can work here\n")
+    sys.stdout.write(f"{faults} to be repaired\n" if faults else f"{CAN[kind]}\n")
     return 1 if faults else 0
 
 
@@ -104,23 +109,33 @@ def guarded(name: str, check: Callable[[], Found], *, remedy: str = "") -> Findi
         return Finding(name, "fault", f"does not work ({type(error).__name__}: {reason})", remedy)
 
 
-def examine(folder: Path) -> list[Finding]:
-    """Examine the environment and the machine, where results are to be written to a folder."""
-    return [*check_packages(), *check_machine(folder)]
+def examine(folder: Path, *, light: bool = False) -> list[Finding]:
+    """Examine the environment and the machine, where results are to be written to a folder.
+
+    A light installation is asked only for what `requirements/light.txt` promises.
+    """
+    return [*check_packages(light=light), *check_machine(folder, light=light)]
 
 
-def check_packages() -> list[Finding]:
+def check_packages(*, light: bool = False) -> list[Finding]:
     """Examine Python and every package that acnet needs."""
-    detectron2 = f"{MAKE_ENV}, or install it from https://github.com/facebookresearch/detectron2"
+    if light:
+        text = "not installed; only training, export and reports need them"
+        remedy = f"`pip install .` in a clone, and detectron2: {GET_DETECTRON2}"
+        heavy = [Finding("torch, detectron2", "note", text, remedy)]
+    else:
+        heavy = [
+            guarded("torch", _torch, remedy=_pip("torch")),
+            guarded("torchvision", _torchvision, remedy=_pip("torchvision")),
+            guarded("detectron2", _detectron2, remedy=GET_DETECTRON2),
+            guarded("cv2", _cv2, remedy=_pip("opencv-python-headless")),
+            guarded("pycocotools", _pycocotools, remedy=_pip("pycocotools")),
+        ]
     return [
         guarded("python", _python),
-        guarded("torch", _torch, remedy=_pip("torch")),
-        guarded("torchvision", _torchvision, remedy=_pip("torchvision")),
-        guarded("detectron2", _detectron2, remedy=detectron2),
-        guarded("cv2", _cv2, remedy=_pip("opencv-python-headless")),
-        guarded("pycocotools", _pycocotools, remedy=_pip("pycocotools")),
+        *heavy,
         guarded("engines", _engines, remedy=_pip("onnxruntime")),
-        guarded("other packages", _others),
+        guarded("other packages", lambda: _others(LIGHT_MODULES if light else WHOLE_MODULES)),
     ]
 
 
@@ -199,12 +214,14 @@ def _engines() -> Found:
             continue
         kind.import_package()
         found.append(name if kind.extra is None else f"{name} {_version(kind.package)}")
+    if not found:
+        raise ImportError("none is installed")
     return "note" if missing else "ok", f"{', '.join(found)} run models", "; ".join(missing)
 
 
-def _others() -> Found:
+def _others(modules: Mapping[str, str | None]) -> Found:
     broken = {}
-    for module, package in OTHER_MODULES.items():
+    for module, package in modules.items():
 
         def load(module: str = module) -> Found:
             importlib.import_module(module)
@@ -213,10 +230,10 @@ def _others() -> Found:
         finding = guarded(module, load)
         if finding.status == "fault":
             text = finding.text
-            broken[package] = text if text.startswith(module) else f"{module} {text}"
+            broken[package or module] = text if text.startswith(module) else f"{module} {text}"
     if broken:
         return "fault", "; ".join(broken.values()), _pip(" ".join(broken))
-    return "ok", f"{len(OTHER_MODULES)} load"
+    return "ok", f"{len(modules)} load"
 
 
 def _version(package: str) -> str:
@@ -226,11 +243,12 @@ def _version(package: str) -> str:
         return "version unknown"
 
 
-def check_machine(folder: Path) -> list[Finding]:
+def check_machine(folder: Path, *, light: bool = False) -> list[Finding]:
     """Examine what does not come with a package."""
+    of_torch = {"GPU": _gpu, "bfloat16": _bfloat16} if not light else {}
+    remedy = "repair torch and detectron2 first"
     return [
-        guarded("GPU", _gpu, remedy="repair torch first"),
-        guarded("bfloat16", _bfloat16, remedy="repair torch and detectron2 first"),
+        *(guarded(name, check, remedy=remedy) for name, check in of_torch.items()),
         guarded("pictures", _pictures, remedy=f"install pillow anew, or {MAKE_ENV}"),
         guarded("disk", lambda: _disk(folder), remedy="choose another folder"),
         guarded("weights", _weights, remedy="repair safetensors and numpy first"),

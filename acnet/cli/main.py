@@ -10,17 +10,18 @@ import math
 import pkgutil
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import acnet
 from acnet.errors import UserError, printable
 
 EXIT_USER_ERROR = 2
-NO_DETECTRON2 = (
-    "detectron2 is not installed; pip cannot bring it along, because it has no release on the "
-    "package index: run `make env` in a clone of this repository, or install it from "
-    "https://github.com/facebookresearch/detectron2"
+# The commit of April 2024 that the wheel was built of, but for its number and two lines.
+GET_DETECTRON2 = (
+    "`pip install --no-build-isolation git+https://github.com/facebookresearch/detectron2@"
+    "a59f05630a8f205756064244bf5beb8661f96180`; or `conda install -c conda-forge detectron2`; or "
+    "`make env` in a clone of acnet, for the wheel whose hash is in detectron2.txt"
 )
 # What light installations lack, which are for predict, evaluate, labels and serve.
 HEAVY = ("cv2", "detectron2", "matplotlib", "numba", "omegaconf", "safetensors", "scipy", "torch")
@@ -53,12 +54,43 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     """
     parser = argparse.ArgumentParser(prog="acnet", description="Acne detection with ACNet.")
     parser.add_argument("--version", action="version", version=f"acnet {acnet.__version__}")
+    parser.add_argument(
+        "--print-completion",
+        choices=("bash", "zsh"),
+        action=_PrintCompletion,
+        help="print a script by which a shell completes words: see docs/predict.md",
+    )
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     names = command_modules("acnet.cli")
     command = ELSEWHERE.get(command, command)
     for name in [command] if command in names else names:
         importlib.import_module(f"acnet.cli.{name}").add_parser(subparsers)
     return parser
+
+
+class _PrintCompletion(argparse.Action):
+    """Print what shtab makes of the whole parser, and end."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: object, values: str, option: object = None
+    ) -> None:
+        try:
+            import shtab
+        except ModuleNotFoundError:
+            parser.exit(_complain("Completion is written by shtab. Install it: pip install shtab."))
+        for action in _all_actions(parser):
+            if action.type is path:
+                action.complete = shtab.FILE
+        sys.stdout.write(shtab.complete(parser, shell=values) + "\n")
+        parser.exit()
+
+
+def _all_actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    for action in parser._actions:
+        yield action
+        if isinstance(action, argparse._SubParsersAction):
+            for one in action.choices.values():
+                yield from _all_actions(one)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -86,7 +118,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.name not in HEAVY:
             raise
         light = f"This needs {error.name}, which the light installation lacks. Install acnet whole."
-        return _complain(NO_DETECTRON2 if error.name == "detectron2" else light)
+        lacks = f"detectron2 is not installed, and pip knows no release of it: {GET_DETECTRON2}."
+        return _complain(lacks if error.name == "detectron2" else light)
 
 
 def _complain(message: str) -> int:

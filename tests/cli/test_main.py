@@ -1,6 +1,8 @@
 """The frame of the command line: exit codes and what reaches the user."""
 
 import argparse
+import subprocess
+import sys
 
 import pytest
 
@@ -38,7 +40,7 @@ def test_a_users_mistake_is_one_line_without_traceback(monkeypatch, capsys) -> N
 def test_a_missing_detectron2_names_the_remedy(monkeypatch, capsys) -> None:
     error = ModuleNotFoundError("No module named 'detectron2'", name="detectron2")
     assert run_with(monkeypatch, raiser(error)) == 2
-    assert "run `make env`" in capsys.readouterr().err
+    assert "`make env`" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("error", [ModuleNotFoundError(name="other"), ValueError("a bug")])
@@ -62,3 +64,21 @@ def test_no_command_shows_the_usage(capsys) -> None:
 def test_every_module_beside_main_is_a_command() -> None:
     assert {"data", "predict"} <= set(command_modules("acnet.cli"))
     assert "main" not in command_modules("acnet.cli")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_completion_knows_commands_and_options(shell: str, capsys) -> None:
+    pytest.importorskip("shtab", reason="needs the extra [completion]")
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--print-completion", shell])
+    script = capsys.readouterr().out
+    assert all(word in script for word in ("--engine", "onnxruntime", "toy-tests", "--threshold"))
+    if shell == "bash":
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+def test_completion_without_shtab_says_what_to_install(monkeypatch, capsys) -> None:
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["--print-completion", "zsh"])
+    assert capsys.readouterr().err.endswith("Install it: pip install shtab.\n")
