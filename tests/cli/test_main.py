@@ -72,7 +72,7 @@ def test_completion_knows_commands_and_options(shell: str, capsys) -> None:
     with pytest.raises(SystemExit, match="0"):
         cli.main(["--print-completion", shell])
     script = capsys.readouterr().out
-    assert all(word in script for word in ("--engine", "onnxruntime", "toy-tests", "--threshold"))
+    assert all(word in script for word in ("--engine", "onnxruntime", "toy-tests", "--image-root"))
     if shell == "bash":
         subprocess.run(["bash", "-n"], input=script, text=True, check=True)
 
