@@ -78,11 +78,9 @@ def event_storage():
         yield storage
 
 
-@pytest.fixture
-def same_loggers() -> Iterator[None]:
+@pytest.fixture(autouse=True)
+def _same_loggers() -> Iterator[None]:
     """Undo what a command, or detectron2's setup_logger, does to the loggers of the process."""
-    from detectron2.utils.logger import setup_logger
-
     names = ("acnet", "acnet.checkpoint", "detectron2", "fvcore")
     loggers = [logging.getLogger(name) for name in names]
     before = [(one.handlers[:], one.propagate, one.level) for one in loggers]
@@ -90,7 +88,8 @@ def same_loggers() -> Iterator[None]:
     for one, (handlers, propagate, level) in zip(loggers, before, strict=True):
         one.handlers[:], one.propagate = handlers, propagate
         one.setLevel(level)
-    setup_logger.cache_clear()
+    if used := sys.modules.get("detectron2.utils.logger"):
+        used.setup_logger.cache_clear()
 
 
 def _run_process(rank: int, world_size: int, store: Path, function: Callable, args: tuple) -> None:

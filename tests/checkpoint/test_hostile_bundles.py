@@ -347,7 +347,7 @@ def test_spoilt_headers_are_refused(header, tmp_path):
     ],
 )
 @pytest.mark.parametrize("command", ["predict", "pack"])
-def test_commands_say_it_in_one_line(config, command, tmp_path, monkeypatch, capsys, same_loggers):
+def test_commands_say_it_in_one_line(config, command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     bundle = write(tmp_path / "m.safetensors", config=config)
     (tmp_path / "config.yaml").write_text(config)

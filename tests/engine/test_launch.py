@@ -23,7 +23,6 @@ from acnet.engine.launch import (
 from acnet.errors import UserError
 from tests.engine.tiny_task import TinyDetector
 
-pytestmark = pytest.mark.usefixtures("same_loggers")
 MODULE = sys.modules[launch.__module__]  # its name in the package is the function's
 
 

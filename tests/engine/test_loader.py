@@ -237,7 +237,6 @@ DAMAGED_SETS = {
 }
 
 
-@pytest.mark.usefixtures("same_loggers")
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("change", DAMAGED_SETS, ids=lambda change: change.__name__)
 def test_a_damaged_data_set_ends_a_training_in_a_line(change, workers, tmp_path, capfd):

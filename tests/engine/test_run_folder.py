@@ -21,8 +21,6 @@ from acnet.errors import UserError
 
 NAME = "check_classes_test"
 
-pytestmark = pytest.mark.usefixtures("same_loggers")
-
 
 @pytest.fixture
 def two_classes():
