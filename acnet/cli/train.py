@@ -4,7 +4,8 @@ import argparse
 import os
 import sys
 
-from acnet.cli.main import add_command
+from acnet.cli.main import add_command, path
+from acnet.errors import UserError
 
 DESCRIPTION = """\
 Train a model by its config, or evaluate one with --eval-only. All options come before the first
@@ -38,6 +39,9 @@ Examples:
   Go on after an interruption, with the losses of an uninterrupted run:
     acnet train --config toy/acnet_r18 --resume
 
+  Fine-tune the bundled weights on a set of your own, a quarter of which is held out to compare:
+    acnet train --from acnet-r18-demo --data sets/corrected train.output_dir=output/mine
+
   Evaluate the best checkpoint of a run; the results go to evaluation.json in train.output_dir:
     acnet train --config toy/acnet_r18 --eval-only \\
         train.init_checkpoint=output/toy/acnet_r18/model_best.pth
@@ -50,7 +54,12 @@ Examples:
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `train` to the command line."""
     summary = "train a model, or evaluate one on a data set"
-    add_arguments(add_command(subparsers, "train", run, summary, DESCRIPTION, EPILOG))
+    parser = add_command(subparsers, "train", run, summary, DESCRIPTION, EPILOG)
+    parser.add_argument(
+        "--from", dest="start", metavar="NAME|FILE", help="fine-tune these weights, with --data"
+    )
+    parser.add_argument("--data", type=path, metavar="SET", help="set of photos to fine-tune on")
+    add_arguments(parser)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -94,7 +103,23 @@ def run(args: argparse.Namespace) -> int:
     """Start the processes of a run."""
     from acnet.engine.launch import launch
 
-    launch(main, argparse.Namespace(**{k: v for k, v in vars(args).items() if k != "run"}))
+    options = {name: value for name, value in vars(args).items() if name != "run"}
+    start, data = options.pop("start"), options.pop("data")
+    if not start and not data:
+        launch(main, argparse.Namespace(**options))
+        return 0
+    if not start or not data or args.config_file:
+        raise UserError(
+            "Fine-tuning takes weights and photos, and no config, since the weights have theirs: "
+            "--from NAME --data SET. Received one of the two, or --config; correct the options."
+        )
+    from acnet.inference.finetune import before_and_after, prepare
+
+    tuning = prepare(start, data, args.opts)
+    options.update(config_file=str(tuning.config), opts=[])
+    launch(main, argparse.Namespace(**options))
+    if not args.eval_only:
+        sys.stdout.write(before_and_after(tuning))
     return 0
 
 

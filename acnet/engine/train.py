@@ -12,6 +12,7 @@ from unittest import mock
 import torch
 from detectron2.config import instantiate
 from detectron2.engine import hooks
+from detectron2.modeling import ResNet
 from detectron2.utils import comm
 from detectron2.utils.events import CommonMetricPrinter, TensorboardXWriter
 from omegaconf import DictConfig
@@ -126,10 +127,15 @@ def count_iterations(cfg: DictConfig, loader: TrainLoader) -> int:
 def build_model(cfg: DictConfig) -> torch.nn.Module:
     """Build the config's model on its device, not yet wrapped for several processes.
 
-    Its BN is synchronized if `train.sync_bn` and the device allow.
+    Its BN is synchronized if `train.sync_bn` and the device allow. The first stages of each ResNet
+    are frozen as `train.freeze_at` says: here, because a composite backbone that is built of frozen
+    stems shares one stem, and trained ones differ.
     """
     device = resolve_device(cfg.train.device)
     model = instantiate(cfg.model).to(device)
+    for module in list(model.modules()):
+        if isinstance(module, ResNet):
+            module.freeze(cfg.train.get("freeze_at", 0))  # not in configs of older runs
     if cfg.train.sync_bn and comm.get_world_size() > 1:
         model = synchronize_batch_norm(model, device=device)
     if cfg.train.get("activation_checkpointing", False):  # not in configs of older runs

@@ -23,6 +23,8 @@ train = dict(
     activation_checkpointing=False,
     # detectron2's SOLVER.CLIP_GRADIENTS: clip_type "value" or "norm", parameter by parameter.
     clip_gradients=dict(enabled=False, clip_type="norm", clip_value=1.0, norm_type=2.0),
+    # How many stages of each ResNet keep the weights of init_checkpoint, the stem being the first.
+    freeze_at=0,
     # Evaluates, and leaves for prediction, a moving average of the weights. docs/train.md
     ema=dict(enabled=False, decay=0.9995),
     ddp=dict(broadcast_buffers=False, find_unused_parameters=False, fp16_compression=False),
