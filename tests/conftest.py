@@ -18,6 +18,7 @@ from torch import distributed as dist
 from torch import multiprocessing
 
 REPO_ROOT = Path(__file__).resolve().parents[1]
+CHROMIUM = "/usr/bin/chromium"
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1", "0.0.0.0", socket.gethostname()}
 
 
@@ -76,6 +77,19 @@ def event_storage():
 
     with EventStorage() as storage:
         yield storage
+
+
+@pytest.fixture
+def browser():
+    """Yield Chromium."""
+    api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    with api.sync_playwright() as running:
+        try:
+            chromium = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        except api.Error:
+            pytest.skip(f"needs Chromium as {CHROMIUM}")
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture(autouse=True)

@@ -105,7 +105,7 @@ def source_words(args: argparse.Namespace) -> list:
     return words + (["--annotation-root", args.annotation_root] if args.annotation_root else [])
 
 
-def command_line(action: str, dst: Path, words: Iterable[object]) -> str:
+def command_line(command: str, dst: Path, words: Iterable[object]) -> str:
     """Write the command that makes a set again, from the folder above the set.
 
     Paths become relative to that folder, so that they hold where both are moved together.
@@ -117,7 +117,7 @@ def command_line(action: str, dst: Path, words: Iterable[object]) -> str:
             return ":".join(map(portable, word))
         return os.path.relpath(word.expanduser(), root) if isinstance(word, Path) else str(word)
 
-    return shlex.join(["acnet", "data", action, *map(portable, words)])
+    return shlex.join(["acnet", *command.split(), *map(portable, words)])
 
 
 def _add_import_parser(actions: argparse._SubParsersAction) -> None:
@@ -173,7 +173,7 @@ def run_import(args: argparse.Namespace) -> int:
         skip_unreadable=args.skip_unreadable,
         copy_images=args.copy_images,
         workers=workers,
-        command=command_line("import", args.dst, _import_words(args)),
+        command=command_line("data import", args.dst, _import_words(args)),
     )
     imported = import_set(source, layout, options)
     sys.stdout.write(import_report(imported, source))

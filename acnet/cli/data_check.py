@@ -129,7 +129,7 @@ def run_check(args: argparse.Namespace) -> int:
             audit,
             copy_photos=not args.reference_photos,
             workers=workers,
-            command=command_line("check", args.fix, [*source_words(args), *_fix_words(args)]),
+            command=command_line("data check", args.fix, [*source_words(args), *_fix_words(args)]),
         )
         news = f"\n{args.fix}: a cleaned copy, {len(changes)} changes in changes.txt\n"
         (sys.stderr if args.json == ON_STDOUT else sys.stdout).write(news)
@@ -222,7 +222,7 @@ def run_split(args: argparse.Namespace) -> int:
         group_regex=args.group_regex,
         by_grade=args.stratify == "grade",
         workers=args.workers or default_workers(),
-        command=command_line("split", args.dst, _split_words(args)),
+        command=command_line("data split", args.dst, _split_words(args)),
     )
     parts = write_split(args.dst, source, options)
     sys.stdout.write(parts_text(parts))

@@ -170,7 +170,7 @@ def run_toy_tests(args: argparse.Namespace) -> int:
         ToyTests(seed=args.seed, photos=args.photos, size_px=args.size),
         workers=args.workers or default_workers(),
         overwrite=args.overwrite,
-        command=command_line("toy-tests", args.dst, words),
+        command=command_line("data toy-tests", args.dst, words),
     )
     sys.stdout.write(f"{parts_text(imported)}written to {args.dst}\n")
     return 0

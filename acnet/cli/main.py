@@ -25,7 +25,8 @@ GET_DETECTRON2 = (
 )
 # What light installations lack, which are for predict, evaluate, labels and serve.
 HEAVY = ("cv2", "detectron2", "matplotlib", "numba", "omegaconf", "safetensors", "scipy", "torch")
-ELSEWHERE = {"export": "weights"}  # commands in the file of a relative
+# Commands in the file of a relative.
+ELSEWHERE = {"export": "weights", "review": "serve"}
 # Modules of a command package that are no commands.
 HELPERS = {"data_check", "data_toy", "main"}
 

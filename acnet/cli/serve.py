@@ -1,12 +1,25 @@
-"""`acnet serve`: a page on this machine to drop photos on."""
+"""`acnet serve` and `acnet review`: pages on this machine to see and to correct boxes."""
 
 import argparse
+import contextlib
 import logging
 import sys
 import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from acnet.cli.main import add_command, natural_int, set_up_logging
+from acnet.cli.data import (
+    add_source_arguments,
+    command_line,
+    open_given_source,
+    source_words,
+)
+from acnet.cli.main import add_command, natural_int, path, set_up_logging
+from acnet.errors import printable
 from acnet.export.metadata import ENGINES
+
+if TYPE_CHECKING:
+    from acnet.photos.server import Site
 
 DESCRIPTION = """\
 Serve a page on 127.0.0.1, which nobody on another machine can open: drop photos on it, and see
@@ -18,22 +31,57 @@ examples:
   acnet serve --open
   acnet serve --port 0 --weights model.onnx
 """
+REVIEW = """\
+Serve a page on 127.0.0.1 to correct boxes on: those that `acnet predict` found, or those of a data
+set of any format that `acnet data import` reads. SRC is a folder of results, a data set, or a JSON
+file. Photos whose number of lesions is the most uncertain come first. Boxes are drawn, moved,
+resized and deleted by mouse, finger or keyboard; of results, detections somewhat below the score
+that counts are suggested. Every change is kept in DIR, and the same command goes on with it.
+
+The accepted photos become a prepared data set in DIR, by a button of the page and when this program
+is ended by Ctrl-C; train_net.py takes it as DIR:train, or by its source's splits.
+"""
+REVIEW_EPILOG = """\
+examples:
+  acnet review results --output corrected --open
+  acnet review results --image-root photos --output corrected
+  acnet review acne.v3i.yolov8 --output corrected --copy-images
+  acnet data check corrected
+"""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add `serve` to the command line."""
+    """Add `serve` and `review` to the command line."""
     summary = "serve a page on this machine to drop photos on"
     parser = add_command(subparsers, "serve", run, summary, DESCRIPTION, EPILOG)
-    parser.add_argument(
-        "--port", type=natural_int, default=8000, metavar="N", help="default 8000; 0: any free one"
-    )
-    parser.add_argument("--open", action="store_true", help="open the page in the browser")
+    _add_page_options(parser)
     parser.add_argument(
         "--weights", metavar="FILE|NAME", help="as for `acnet predict`; default: the bundled ones"
     )
     parser.add_argument(
         "--engine", choices=("auto", *ENGINES), default="auto", help="as for `acnet predict`"
     )
+    summary = "correct found or annotated boxes on a page on this machine"
+    parser = add_command(subparsers, "review", run_review, summary, REVIEW, REVIEW_EPILOG)
+    add_source_arguments(parser)
+    parser.add_argument(
+        "--output",
+        type=path,
+        default=Path("corrected"),
+        metavar="DIR",
+        help="of the prepared set: new, or of an earlier review; default corrected",
+    )
+    parser.add_argument(
+        "--copy-images", action="store_true", help="copy the photos to DIR/images as well"
+    )
+    _add_page_options(parser)
+
+
+def _add_page_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--port", type=natural_int, default=8000, metavar="N", help="default 8000; 0: any free one"
+    )
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -45,16 +93,50 @@ def run(args: argparse.Namespace) -> int:
     set_up_logging(logging.INFO)
     logging.getLogger("acnet.checkpoint").setLevel(logging.ERROR)  # its report is for training
     from acnet.inference.predictor import load
-    from acnet.photos.server import PhotoServer, Session
+    from acnet.photos.server import Session
 
-    server = PhotoServer(Session(load(args.weights, engine=args.engine)), args.port)
+    _serve(Session(load(args.weights, engine=args.engine)), args)
+    return 0
+
+
+def run_review(args: argparse.Namespace) -> int:
+    """Serve until somebody interrupts, then write the set, if it is not written as it is by now.
+
+    Raises:
+        UserError: The source cannot be read, the folder holds something else, or the port is taken.
+    """
+    set_up_logging(logging.INFO)
+    from acnet.data.import_set import ImportOptions
+    from acnet.data.parallel import default_workers
+    from acnet.data.readers.coco_set import open_results
+    from acnet.data.review import SUGGESTED_FROM, Review
+
+    source = open_given_source(args)
+    if source.format == "results":
+        roots = {"image_root": args.image_root, "annotation_root": args.annotation_root}
+        least = SUGGESTED_FROM * source.threshold
+        source = open_results(args.src, **roots, score_threshold=least)
+    src, *how = source_words(args)
+    words = [src, *how, "--output", args.output, *["--copy-images"] * args.copy_images]
+    command = command_line("review", args.output, words)
+    options = ImportOptions(
+        copy_images=args.copy_images, workers=default_workers(), command=command
+    )
+    review = Review(source, args.output, options)
+    _serve(review, args)
+    if not review.is_written:
+        sys.stdout.write(printable(review.write()) + "\n")
+    return 0
+
+
+def _serve(site: "Site", args: argparse.Namespace) -> None:
+    from acnet.photos.server import PhotoServer
+
+    server = PhotoServer(site, args.port)
     sys.stdout.write(f"{server.url} (end by Ctrl-C)\n")
     sys.stdout.flush()
     if args.open:
         webbrowser.open(server.url)
-    with server:
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            sys.stdout.write("\n")
-    return 0
+    with server, contextlib.suppress(KeyboardInterrupt):
+        server.serve_forever()
+    sys.stdout.write("\n")

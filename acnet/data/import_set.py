@@ -86,7 +86,7 @@ def import_set(source: Source, layout: PreparedLayout, options: ImportOptions) -
     """
     wanted = choose_splits(source.splits, options.splits or ["*"])
     members = {split: source.splits[split] for split in wanted}
-    _check_apart(source, layout)
+    check_apart(source, layout)
     claim(layout)
     names = sorted({name for listed in members.values() for name in listed})
     work = functools.partial(read_photo, source=source)
@@ -130,12 +130,12 @@ def claim(layout: PreparedLayout) -> None:
         raise UserError(
             "A data set is prepared in a folder of its own, so that no other files are lost. "
             f"Received {folder}, which holds files and no manifest.json. "
-            "Choose another --dst or --prefix."
+            "Choose another folder."
         )
     write_json(layout.manifest, {"complete": False})
 
 
-def _check_apart(source: Source, layout: PreparedLayout) -> None:
+def check_apart(source: Source, layout: PreparedLayout) -> None:
     """A set in its own source would be taken for a part of it the next time."""
     # Unlike Path.resolve, realpath does not mind links in circles.
     folder, image_root = map(os.path.realpath, (layout.folder, source.image_root))

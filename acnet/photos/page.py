@@ -55,11 +55,11 @@ def gallery_page(
         trained_px: Long side of photos in training; None for tiles of photos as they are.
         template: That or one that extends it, with `more_script`, a file beside it.
     """
-    script = _template_text("gallery.js") + (_template_text(more_script) if more_script else "")
     has_grades = rule.model is not None and rule.model.has_grade
     sorts = [("name", "Name"), ("count", "Lesions")]
-    return render(
+    return scripted_page(
         template,
+        ["gallery.js", *filter(None, [more_script])],
         title=GALLERY_TITLE,
         photos=[_card(result, rule.threshold, trained_px) for result in results],
         slider=_slider(results, rule),
@@ -72,14 +72,21 @@ def gallery_page(
         grades=GRADE_NAMES,
         sorts=[*sorts, ("grade", "Grade")] if has_grades else sorts,
         files=files,
-        version=acnet.__version__,
-        script=Markup(script),
-        scripts=_permission(script),
     )
 
 
-def _template_text(name: str) -> str:
-    return resources.files("acnet.templates").joinpath(name).read_text("utf-8")
+def scripted_page(template: str, scripts: Sequence[str], **values: Any) -> str:
+    """Return a page on which these scripts, files beside the template, and no others run."""
+    folder = resources.files("acnet.templates")
+    script = "".join(folder.joinpath(name).read_text("utf-8") for name in scripts)
+    permission = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    return render(
+        template,
+        version=acnet.__version__,
+        script=Markup(script),
+        scripts=f"'sha256-{permission}'",
+        **values,
+    )
 
 
 def _slider(results: Sequence[PhotoResult], rule: CountRule) -> dict | None:
@@ -174,9 +181,3 @@ def _how(rule: CountRule) -> str:
         f"count holds the true one in {rule.model.coverage:.0%} of such photos. Counted "
         f"are {rule.model.counted}. {GRADED if rule.model.has_grade else UNGRADED}"
     )
-
-
-def _permission(script: str) -> str:
-    """Return what lets this script run on the page, and no other."""
-    hashed = hashlib.sha256(script.encode()).digest()
-    return f"'sha256-{base64.b64encode(hashed).decode('ascii')}'"

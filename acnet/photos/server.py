@@ -14,6 +14,7 @@ import threading
 import time
 from http import HTTPStatus
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -51,6 +52,22 @@ SAFETY = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+
+
+class Site(Protocol):
+    """What a `PhotoServer` serves."""
+
+    def page(self) -> str:
+        """Return the page."""
+
+    def file(self, name: str) -> bytes | None:
+        """Return a file by its name on the page; None where there is none."""
+
+    def most_bytes(self, path: str) -> int | None:
+        """Return how much may be sent to a path; None where nothing is taken."""
+
+    def post(self, path: str, name: str, content: bytes) -> dict:
+        """Take what is sent to such a path under a name; return the answer to it."""
 
 
 class Session:
@@ -165,6 +182,17 @@ class Session:
         names = self._detector.class_names
         return table_texts(results, failed, class_names=names, info=info)[name].encode()
 
+    def most_bytes(self, path: str) -> int | None:
+        """Return how much may be sent to a path; None where nothing is taken."""
+        return {"/forget": 0, "/photos": MOST_UPLOAD_BYTES}.get(path)
+
+    def post(self, path: str, name: str, content: bytes) -> dict:
+        """Take a photo, or forget all of them."""
+        reason = self.forget() if path == "/forget" else self.add(name, content)
+        if reason is not None:
+            raise UserError(reason)
+        return {}
+
     def page(self) -> str:
         """Return the page with all photos, the last one first."""
         with self._lock:
@@ -181,10 +209,10 @@ class Session:
 
 
 class PhotoServer(http.server.ThreadingHTTPServer):
-    """Serves the page of a session.
+    """Serves a page.
 
     Args:
-        session: What is shown, and where photos go.
+        site: What is shown, and where what is sent goes.
         port: 0 for any free one.
 
     Raises:
@@ -193,8 +221,8 @@ class PhotoServer(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, session: Session, port: int):
-        self.session = session
+    def __init__(self, site: Site, port: int):
+        self.site = site
         self._places = threading.BoundedSemaphore(MOST_REQUESTS)
         try:
             super().__init__((ADDRESS, port), _Handler)
@@ -235,14 +263,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     timeout = SECONDS
 
     def do_GET(self) -> None:
-        """Send the page, a picture or a table."""
+        """Send the page or a file of it."""
         if not self._is_own():
             return
         name = unquote(urlsplit(self.path).path).removeprefix("/")
         if not name:
-            self._send(HTTPStatus.OK, self.server.session.page().encode(), "text/html")
+            self._send(HTTPStatus.OK, self.server.site.page().encode(), "text/html")
             return
-        content = self.server.session.file(name)
+        try:
+            content = self.server.site.file(name)
+        except (UserError, OSError) as error:  # of a photo that cannot be read
+            self._refuse(HTTPStatus.UNPROCESSABLE_ENTITY, f"{error}")
+            return
         if content is None:
             self._refuse(HTTPStatus.NOT_FOUND, "There is no such file.")
             return
@@ -250,37 +282,37 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._send(HTTPStatus.OK, content, TYPES[name[name.rindex(".") :]], headers)
 
     def do_POST(self) -> None:
-        """Take a photo, or forget all of them."""
+        """Take what the page sends."""
         if not self._is_own():
             return
+        most_bytes = self.server.site.most_bytes(self.path)
         if self.headers.get(OWN_HEADER) is None:
-            self._refuse(HTTPStatus.FORBIDDEN, "Only the page itself may send photos.")
-        elif self.path == "/forget":
-            self.server.session.forget()
-            self._answer(HTTPStatus.OK, {})
-        elif self.path != "/photos":
+            self._refuse(HTTPStatus.FORBIDDEN, "Only the page itself may send something.")
+        elif most_bytes is None:
             self._refuse(HTTPStatus.NOT_FOUND, "There is no such place.")
         else:
-            self._take_photo()
+            self._take(most_bytes)
 
-    def _take_photo(self) -> None:
+    def _take(self, most_bytes: int) -> None:
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdecimal()):
-            self._refuse(HTTPStatus.LENGTH_REQUIRED, "The length of the photo's file is missing.")
+            self._refuse(HTTPStatus.LENGTH_REQUIRED, "The length of what is sent is missing.")
             return
-        if len(length) > 18 or int(length) > MOST_UPLOAD_BYTES:
-            most = f"A photo's file has at most {MOST_UPLOAD_BYTES >> 20} MB. Save it smaller."
+        if len(length) > 18 or int(length) > most_bytes:
+            most = f"What is sent has at most {most_bytes >> 20} MB. Make it smaller."
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, most)
             return
         content = self.rfile.read(int(length))
         if len(content) < int(length):
-            self._refuse(HTTPStatus.BAD_REQUEST, "The photo did not arrive whole.")
+            self._refuse(HTTPStatus.BAD_REQUEST, "What was sent did not arrive whole.")
             return
-        reason = self.server.session.add(unquote(self.headers.get(NAME_HEADER, "photo")), content)
-        if reason is None:
-            self._answer(HTTPStatus.OK, {})
+        name = unquote(self.headers.get(NAME_HEADER, "photo"))
+        try:
+            answer = self.server.site.post(self.path, name, content)
+        except (UserError, OSError) as error:
+            self._refuse(HTTPStatus.UNPROCESSABLE_ENTITY, f"{error}")
         else:
-            self._refuse(HTTPStatus.UNPROCESSABLE_ENTITY, reason)
+            self._answer(HTTPStatus.OK, answer)
 
     def _is_own(self) -> bool:
         """Tell whether the request is for this server and from its page, or of no page at all."""

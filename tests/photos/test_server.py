@@ -3,7 +3,6 @@
 import http.client
 import io
 import json
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,16 +12,9 @@ import pytest
 from acnet.cli.main import main
 from acnet.photos import server as server_module
 from acnet.photos.results import arrays_of
-from acnet.photos.server import PhotoServer, Session
+from acnet.photos.server import Session
 from tests.photos.bright_square import SQUARE_XYXY, BrightSquare, photo
-
-OWN = {"X-ACNet": "1"}
-
-
-def serving(session):
-    server = PhotoServer(session, 0)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
+from tests.photos.served import OWN, ask, serving
 
 
 @pytest.fixture
@@ -31,22 +23,6 @@ def served():
     yield server
     server.shutdown()
     server.server_close()
-
-
-def ask(server, method="GET", path="/", body=None, **headers):
-    """Return status, headers and content of an answer; `Host` may be another."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
-    headers = {name.replace("_", "-"): value for name, value in headers.items()}
-    connection.putrequest(method, path, skip_host="Host" in headers)
-    if body is not None and "Content-Length" not in headers:
-        headers["Content-Length"] = f"{len(body)}"
-    for name, value in headers.items():
-        connection.putheader(name, value)
-    connection.endheaders(body)
-    answer = connection.getresponse()
-    content = answer.read()
-    connection.close()
-    return answer.status, answer.headers, content
 
 
 def jpeg(size_wh=(48, 32)):
@@ -215,21 +191,6 @@ def test_a_port_that_is_taken_is_one_clear_sentence(served, monkeypatch, capsys)
     monkeypatch.setattr("acnet.inference.predictor.load", lambda *_, **__: BrightSquare())
     assert main(["serve", "--port", f"{served.server_port}"]) == 2
     assert "choose another, or 0 for any free one" in capsys.readouterr().err
-
-
-CHROMIUM = "/usr/bin/chromium"
-
-
-@pytest.fixture
-def browser():
-    api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    with api.sync_playwright() as running:
-        try:
-            chromium = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        except api.Error:
-            pytest.skip(f"needs Chromium as {CHROMIUM}")
-        yield chromium
-        chromium.close()
 
 
 @pytest.mark.parametrize("width", [1280, 390])

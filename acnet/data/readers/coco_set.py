@@ -212,7 +212,15 @@ def _same(one: Objects, other: Objects) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class ResultsSource(CocoSource):
-    """Photos with the detections that count; large photos are there as smaller copies."""
+    """Photos with the detections that count; large photos are there as smaller copies.
+
+    Args:
+        threshold: Lowest score that counted.
+        rows: The detections; the one at i has the annotation id i + 1.
+    """
+
+    threshold: float = 0.0
+    rows: Sequence[Mapping] = ()
 
     def read(self, file_name: str) -> Annotated:
         """Read one photo's size, and bring its boxes to it."""
@@ -248,8 +256,8 @@ def open_results(
     about, rows = read_json(folder / IMAGES), read_json(folder / PREDICTIONS)
     try:
         threshold = about["info"]["count"]["threshold"]
-        threshold = threshold if score_threshold is None else score_threshold
-        taken = [row for row in rows if row["score"] >= threshold]
+        least = threshold if score_threshold is None else score_threshold
+        taken = [row for row in rows if row["score"] >= least]
         annotations = [{**row, "id": number} for number, row in enumerate(taken, start=1)]
         images = about["images"]
         if image_root is None:
@@ -270,4 +278,5 @@ def open_results(
     root = image_root or src / COPIES
     source = build_source([folder / PREDICTIONS], root, box_of, format_name="results", read=read)
     inputs = [folder / IMAGES, folder / PREDICTIONS]
-    return ResultsSource(**{**vars(source), "inputs": inputs, "unlisted": []})
+    found = {"inputs": inputs, "unlisted": [], "threshold": threshold, "rows": taken}
+    return ResultsSource(**{**vars(source), **found})

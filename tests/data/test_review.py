@@ -1,0 +1,406 @@
+"""The page that corrects boxes, over a real HTTP client and in a browser, and the set it writes."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from detectron2.data import DatasetCatalog
+from PIL import Image
+
+from acnet.cli.main import main
+from acnet.data import review as review_module
+from acnet.data.import_set import ImportOptions
+from acnet.data.readers.coco_set import open_results
+from acnet.data.readers.formats import open_source
+from acnet.data.register import register_paths
+from acnet.data.review import Review
+from acnet.errors import UserError
+from tests.data.small_sets import coco, write
+from tests.photos.served import OWN, ask, serving
+
+SIZE_WH = (640, 480)
+NAMES = ("sure.jpg", "unsure.jpg", "empty.jpg")
+SCORES = {"sure.jpg": (0.99, 0.98), "unsure.jpg": (0.9, 0.6, 0.3), "empty.jpg": ()}
+OPTIONS = ImportOptions(command="acnet review")
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Return a folder as `acnet predict` leaves it; 0.6 counts, and a row of 0.01 is no news."""
+    folder = tmp_path / "results"
+    images, rows = [], []
+    for number, name in enumerate(NAMES, start=1):
+        (folder / "photos").mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(number).integers(60, 200, (12, 16, 3), np.uint8)
+        Image.fromarray(noise).resize(SIZE_WH).save(folder / "photos" / name)
+        images.append({"id": number, "file_name": name})
+        images[-1] |= {"width": SIZE_WH[0], "height": SIZE_WH[1]}
+        for place, score in enumerate((*SCORES[name], 0.01)):
+            box = [40 + 150 * place, 100, 80, 60.5]
+            rows.append({"image_id": number, "category_id": 1, "bbox": box, "score": score})
+    about = {"info": {"merge": "nms", "count": {"threshold": 0.6}}, "images": images}
+    about["categories"] = [{"id": 1, "name": "acne"}]
+    write(folder / "images.json", json.dumps(about))
+    write(folder / "predictions.json", "[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n")
+    return folder
+
+
+def review_of(results, output, options=OPTIONS):
+    return Review(open_results(results, score_threshold=0.2), output, options)
+
+
+@pytest.fixture
+def served(results, tmp_path):
+    server = serving(review_of(results, tmp_path / "corrected"))
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def boxes_of(server, number=0):
+    return json.loads(ask(server, path=f"/boxes/{number}.json")[2])
+
+
+def keep(server, content, number=0, **headers):
+    content = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return ask(server, "POST", f"/boxes/{number}", content, **{**OWN, **headers})
+
+
+def box(*xyxy, **fields):
+    return {"xyxy": list(xyxy), "name": "acne", "score": None, "taken": True, **fields}
+
+
+def test_photos_come_by_how_uncertain_their_number_of_lesions_is(served):
+    status, headers, content = ask(served, path="/photos.json")
+    assert (status, headers["Cache-Control"]) == (200, "no-store")
+    rows = json.loads(content)["photos"]
+    # 0.9 * 0.1 + 0.6 * 0.4 + 0.3 * 0.7 = 0.54; 0.99 * 0.01 + 0.98 * 0.02 = 0.03; 0
+    assert [row["name"] for row in rows] == ["unsure.jpg", "sure.jpg", "empty.jpg"]
+    assert [row["boxes"] for row in rows] == [2, 2, 0]  # those that count
+    photo = boxes_of(served)
+    assert photo["uncertain"] == pytest.approx(0.54)
+    assert [one["taken"] for one in photo["boxes"]] == [True, True, False]
+    assert ask(served, path="/pictures/0.jpg")[2].startswith(b"\xff\xd8")
+    assert b"review" in ask(served)[2].lower()
+
+
+def test_what_is_accepted_becomes_a_set_that_training_takes(served, tmp_path):
+    kept = [*boxes_of(served)["boxes"][1:], box(0, 0, 640, 480)]
+    assert keep(served, {"boxes": kept, "accepted": True})[0] == 200
+    assert keep(served, {"boxes": [], "accepted": True}, number=2)[0] == 200
+    keep(served, {"boxes": [box(1, 2, 3, 4)], "accepted": False}, number=1)
+    status, _, content = ask(served, "POST", "/write", b"", **OWN)
+    assert status == 200
+    assert "2 photos with 2 boxes" in json.loads(content)["told"]
+    assert ", 1 are not accepted" in json.loads(content)["told"]
+    corrected = tmp_path / "corrected"
+    source = open_source(corrected)
+    assert source.splits == {"train": ("empty.jpg", "unsure.jpg")}
+    # The suggestion of 0.3 was not taken.
+    found = source.read("unsure.jpg").boxes_xyxy
+    np.testing.assert_allclose(found, [[190, 100, 270, 160.5], [0, 0, 640, 480]])
+    assert main(["data", "check", str(corrected)]) == 0
+    assert json.loads((corrected / "manifest.json").read_text())["command"] == "acnet review"
+    name = f"{corrected}:train"
+    register_paths([name])
+    assert [len(one["annotations"]) for one in DatasetCatalog.get(name)] == [0, 2]
+
+
+def test_a_restart_goes_on(served, results, tmp_path):
+    content = {"boxes": [box(10, 20, 30, 40)], "accepted": True}
+    keep(served, content)
+    again = review_of(results, tmp_path / "corrected")
+    photo = json.loads(again.file("boxes/0.json"))
+    assert (photo["boxes"], photo["accepted"]) == (content["boxes"], True)
+    assert json.loads(again.file("photos.json"))["photos"][0]["accepted"]
+    assert not again.is_written
+    assert "1 photos with 1 boxes" in again.write()
+    assert again.is_written
+
+
+def test_a_kill_while_it_is_kept_loses_that_change_alone(served, results, tmp_path, monkeypatch):
+    keep(served, {"boxes": [], "accepted": True})
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(review_module, "write_json", full)
+        status, _, content = keep(served, {"boxes": [box(1, 2, 3, 4)], "accepted": True})
+    assert (status, "No space left" in content.decode()) == (422, True)
+    assert boxes_of(served)["boxes"] == []
+    assert json.loads(review_of(results, tmp_path / "corrected").file("boxes/0.json"))["accepted"]
+
+
+WRONG_BOXES = [
+    box(-1, 0, 10, 10),
+    box(0, 0, 641, 10),
+    box(0, 0, 10, 480.5),
+    box(700, 500, 800, 600),
+    box(10, 10, 10, 20),
+    box(20, 20, 10, 10),
+    box(0, 0, 1),
+    box(0, 0, 10, "10"),
+    box(0, 0, 10, True),
+    box(0, 0, 10, float("nan")),
+    box(0, 0, 10, float("inf")),
+    box(0, 0, 10, 10**400),
+    box(0, 0, 10, 10, name="nose"),
+    box(0, 0, 10, 10, name=["acne"]),
+    box(0, 0, 10, 10, score=2),
+    box(0, 0, 10, 10, score="high"),
+    box(0, 0, 10, 10, taken=1),
+    {"xyxy": [0, 0, 10, 10]},
+    [],
+    None,
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG_BOXES, ids=lambda wrong: str(wrong)[:60])
+def test_a_box_that_is_none_is_refused(served, wrong):
+    before = boxes_of(served)
+    status, _, content = keep(served, {"boxes": [box(1, 2, 3, 4), wrong], "accepted": True})
+    assert (status, "Draw it again" in json.loads(content)["error"]) == (422, True)
+    assert boxes_of(served) == before
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"{", b"\xff\xfe", b"[" * 100_000, b"null", b"[]", b'"boxes"', b"{}"),
+        *(b'{"boxes": []}', b'{"boxes": {}, "accepted": true}', b'{"boxes": [], "accepted": 1}'),
+        b'{"boxes": [' + b"[]," * 6000 + b'[]], "accepted": true}',
+    ],
+    ids=lambda body: str(body[:30]),
+)
+def test_odd_json_is_refused(served, body):
+    before = boxes_of(served)
+    assert keep(served, body)[0] == 422
+    assert boxes_of(served) == before
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ],
+    ids=str,
+)
+def test_a_strangers_page_reads_and_changes_nothing(served, headers, tmp_path):
+    before = boxes_of(served)
+    for path in ("/", "/photos.json", "/boxes/0.json", "/pictures/0.jpg"):
+        assert ask(served, path=path, **headers)[0] == 403
+    assert keep(served, {"boxes": [], "accepted": True}, **headers)[0] == 403
+    assert ask(served, "POST", "/write", b"", **OWN, **headers)[0] == 403
+    assert ask(served, "POST", "/boxes/0", b'{"boxes": [], "accepted": true}')[0] == 403  # a form
+    assert boxes_of(served) == before
+    assert not (tmp_path / "corrected" / "annotations").exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        *(
+            ("GET", f"/{path}")
+            for path in ("boxes/3.json", "boxes/-1.json", "boxes/٣.json".encode())
+        ),
+        *(
+            ("GET", f"/{path}")
+            for path in ("pictures/../sure.jpg", "photos/sure.jpg", "boxes/0.jpg")
+        ),
+        *(
+            ("GET", f"/{path}")
+            for path in ("%2e%2e/images.json", "review.json", "boxes/99999999.json")
+        ),
+        *(
+            ("POST", f"/{path}")
+            for path in ("boxes/3", "boxes/-1", "boxes/0.json", "photos", "forget")
+        ),
+    ],
+)
+def test_no_path_leads_elsewhere(served, method, path):
+    assert ask(served, method, path, b"{}", **OWN)[0] == 404
+
+
+def test_too_much_is_not_read(served):
+    assert keep(served, b"", **{"Content-Length": "200000000"})[0] == 413
+    assert ask(served, "POST", "/write", b"{}", **OWN)[0] == 413
+
+
+def test_nothing_accepted_is_no_set(served, tmp_path):
+    status, _, content = ask(served, "POST", "/write", b"", **OWN)
+    assert (status, "Accept some" in json.loads(content)["error"]) == (422, True)
+    assert json.loads((tmp_path / "corrected" / "manifest.json").read_text())["complete"] is False
+
+
+def test_a_data_set_keeps_its_splits_classes_and_flags(tmp_path):
+    coco(tmp_path / "set")
+    path = tmp_path / "set" / "train" / "_annotations.coco.json"
+    content = json.loads(path.read_text())
+    content["annotations"][0]["iscrowd"] = 1
+    path.write_text(json.dumps(content))
+    (tmp_path / "set" / "valid" / "c.jpg").write_bytes(b"no photo")
+    source = open_source(tmp_path / "set")
+    review = Review(source, tmp_path / "corrected", OPTIONS)
+    listed = json.loads(review.file("photos.json"))
+    assert [row["name"][-5:] for row in listed["photos"]] == ["a.jpg", "b.jpg", "d.jpg"][:3]
+    for number in range(3):
+        photo = json.loads(review.file(f"boxes/{number}.json"))
+        photo["accepted"] = True
+        review.post(f"/boxes/{number}", "", json.dumps(photo).encode())
+    review.write()
+    again = open_source(tmp_path / "corrected")
+    assert again.class_names == source.class_names
+    for split, names in again.splits.items():
+        for name in names:
+            assert name in source.splits[split]
+            before, after = source.read(name), again.read(name)
+            np.testing.assert_allclose(after.boxes_xyxy, before.boxes_xyxy)
+            assert (after.names, after.crowd.tolist()) == (before.names, before.crowd.tolist())
+
+
+def test_a_photo_that_is_gone_is_told_by_its_picture(served, results):
+    (results / "photos" / "unsure.jpg").unlink()
+    status, _, content = ask(served, path="/pictures/0.jpg")
+    assert (status, "unsure.jpg" in json.loads(content)["error"]) == (422, True)
+
+
+@pytest.mark.parametrize("there", ["a file", "a prepared set", "another review", "spoilt"])
+def test_nothing_of_others_is_replaced(results, tmp_path, there):
+    corrected = tmp_path / "corrected"
+    if there == "a file":
+        write(corrected / "notes.txt", "mine")
+    elif there == "a prepared set":
+        assert main(["data", "import", str(results), str(corrected)]) == 0
+    elif there == "spoilt":
+        review_of(results, corrected)
+        (corrected / "review.json").write_text('{"photos": {"sure.jpg": {"boxes": [')
+    else:
+        review_of(results, corrected).post("/boxes/0", "", b'{"boxes": [], "accepted": true}')
+        for name in ("images.json", "predictions.json"):
+            path = results / name
+            path.write_text(path.read_text().replace("unsure.jpg", "other.jpg"))
+        (results / "photos" / "unsure.jpg").rename(results / "photos" / "other.jpg")
+    before = {path: path.read_bytes() for path in corrected.rglob("*.*")}
+    with pytest.raises(UserError):
+        review_of(results, corrected)
+    assert {path: path.read_bytes() for path in corrected.rglob("*.*")} == before
+
+
+def test_a_set_inside_its_photos_is_refused_at_once(results):
+    with pytest.raises(UserError, match="apart from its source"):
+        review_of(results, results / "photos" / "corrected")
+
+
+def test_the_command_goes_on_and_writes_at_its_end(results, tmp_path):
+    corrected = tmp_path / "corrected"
+    review_of(results, corrected).post("/boxes/0", "", b'{"boxes": [], "accepted": true}')
+    words = ["review", str(results), "--output", str(corrected), "--port", "0", "--copy-images"]
+    command = [sys.executable, "-m", "acnet.cli.main", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        address = running.stdout.readline()
+        review_photo = b'{"boxes": [{"xyxy": [1, 2, 3, 4], "name": "acne", "taken": true}]'
+        running.server_port = int(address.split(":")[2].split("/")[0])
+        assert keep(running, review_photo + b', "accepted": true}', number=1)[0] == 200
+        running.send_signal(signal.SIGINT)
+        rest = running.stdout.read()
+    assert running.returncode == 0
+    assert "2 photos with 1 boxes" in rest
+    assert sorted(path.name for path in (corrected / "images").iterdir()) == [
+        "sure.jpg",
+        "unsure.jpg",
+    ]
+    manifest = json.loads((corrected / "manifest.json").read_text())
+    assert manifest["command"].startswith("acnet review results --format auto --output corrected")
+
+
+def center(page, xyxy):
+    """Return where corners of the photo are on the screen."""
+    return page.evaluate(
+        """([x, y]) => {
+          const sheet = document.getElementById("sheet");
+          const at = new DOMPoint(x, y).matrixTransform(sheet.getScreenCTM());
+          return [at.x, at.y];
+        }""",
+        xyxy,
+    )
+
+
+def drag(page, start, end):
+    page.mouse.move(*center(page, start))
+    page.mouse.down()
+    page.mouse.move(*center(page, [(a + b) / 2 for a, b in zip(start, end, strict=True)]))
+    page.mouse.move(*center(page, end))
+    page.mouse.up()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_in_a_browser(browser, served, tmp_path, width):
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    messages, hosts = [], set()
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.on("request", lambda request: hosts.add(request.url.split("/")[2]))
+
+    def kept(number=0):
+        page.wait_for_selector("#stage:not([aria-busy='true'])")
+        return [np.round(one["xyxy"], 1).tolist() for one in boxes_of(served, number)["boxes"]]
+
+    page.goto(served.url)
+    page.wait_for_selector("#boxes rect")
+    page.wait_for_load_state("networkidle")
+    page.screenshot(path=tmp_path / f"{width}_begin.png")
+    first, second, suggested = kept()
+    drag(page, [100, 300], [200, 400])  # add
+    added = kept()[3]
+    np.testing.assert_allclose(added, [100, 300, 200, 400], atol=2)
+    drag(page, [150, 350], [250, 330])  # move
+    np.testing.assert_allclose(kept()[3], np.add(added, [100, -20, 100, -20]), atol=2)
+    moved = kept()[3]
+    page.keyboard.press("ArrowRight")
+    nudged = kept()[3]
+    assert nudged[0] > moved[0]
+    page.screenshot(path=tmp_path / f"{width}.png")
+    side = 4 / page.evaluate("document.getElementById('sheet').getScreenCTM().a")
+    drag(page, [nudged[2] + side, nudged[3] + side], [500, 460])  # resize
+    np.testing.assert_allclose(kept()[3][2:], [500 - side, 460 - side], atol=2)
+    assert kept()[3][:2] == nudged[:2]
+    page.reload()
+    page.wait_for_selector("#boxes rect")
+    assert len(kept()) == 4
+    page.mouse.click(*center(page, [80, 130]))
+    page.keyboard.press("Delete")
+    assert kept()[:2] == [second, suggested]
+    page.keyboard.press("u")
+    assert kept()[:3] == [first, second, suggested]
+    page.click("#redo")
+    assert kept()[:2] == [second, suggested]
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Escape")
+    for _ in range(3):
+        page.keyboard.press("j")
+    page.keyboard.press("a")  # take the suggested one
+    kept()
+    assert boxes_of(served)["boxes"][2]["taken"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#status:has-text('photo 2 of')")
+    page.click("#accept")
+    page.wait_for_selector("#status:has-text('photo 3 of')")
+    page.click("#add")
+    page.click("#accept")
+    page.wait_for_selector("#told:not([hidden])")
+    page.click("#write")
+    page.wait_for_selector("#told:has-text('are written')")
+    page.screenshot(path=tmp_path / f"{width}_end.png")
+    assert (messages, hosts) == ([], {f"127.0.0.1:{served.server_port}"})
+    assert main(["data", "check", str(tmp_path / "corrected")]) == 0
+    source = open_source(tmp_path / "corrected")
+    counts = [len(source.read(name).names) for name in source.splits["train"]]
+    assert counts == [1, 2, 4]
