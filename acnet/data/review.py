@@ -299,10 +299,9 @@ class Review:
         imported = import_set(source, self._layout, self._options)
         records = {one.file_name: one for split in imported.splits.values() for one in split}
         boxes = sum(len(record.boxes_xyxy) for record in records.values())
-        left = len(self._names) - len(records)
         return (
-            f"{len(records)} photos with {boxes} boxes are written to {self._layout.folder}"
-            f"{f', {left} are not accepted and left out' if left else ''}."
+            f"{self._layout.folder} is written. Accepted photos: {len(records)} of "
+            f"{len(self._names)}. Boxes in them: {boxes}."
         )
 
 

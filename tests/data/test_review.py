@@ -94,8 +94,7 @@ def test_what_is_accepted_becomes_a_set_that_training_takes(served, tmp_path):
     keep(served, {"boxes": [box(1, 2, 3, 4)], "accepted": False}, number=1)
     status, _, content = ask(served, "POST", "/write", b"", **OWN)
     assert status == 200
-    assert "2 photos with 2 boxes" in json.loads(content)["told"]
-    assert ", 1 are not accepted" in json.loads(content)["told"]
+    assert "photos: 2 of 3. Boxes in them: 2." in json.loads(content)["told"]
     corrected = tmp_path / "corrected"
     source = open_source(corrected)
     assert source.splits == {"train": ("empty.jpg", "unsure.jpg")}
@@ -117,7 +116,7 @@ def test_a_restart_goes_on(served, results, tmp_path):
     assert (photo["boxes"], photo["accepted"]) == (content["boxes"], True)
     assert json.loads(again.file("photos.json"))["photos"][0]["accepted"]
     assert not again.is_written
-    assert "1 photos with 1 boxes" in again.write()
+    assert "photos: 1 of 3. Boxes in them: 1." in again.write()
     assert again.is_written
 
 
@@ -311,7 +310,7 @@ def test_the_command_goes_on_and_writes_at_its_end(results, tmp_path):
         running.send_signal(signal.SIGINT)
         rest = running.stdout.read()
     assert running.returncode == 0
-    assert "2 photos with 1 boxes" in rest
+    assert "photos: 2 of 3. Boxes in them: 1." in rest
     assert sorted(path.name for path in (corrected / "images").iterdir()) == [
         "sure.jpg",
         "unsure.jpg",
@@ -397,7 +396,7 @@ def test_the_page_in_a_browser(browser, served, tmp_path, width):
     page.click("#accept")
     page.wait_for_selector("#told:not([hidden])")
     page.click("#write")
-    page.wait_for_selector("#told:has-text('are written')")
+    page.wait_for_selector("#told:has-text('is written')")
     page.screenshot(path=tmp_path / f"{width}_end.png")
     assert (messages, hosts) == ([], {f"127.0.0.1:{served.server_port}"})
     assert main(["data", "check", str(tmp_path / "corrected")]) == 0
