@@ -124,6 +124,22 @@ def test_found_boxes_become_a_data_set_and_labels(light, results, tmp_path):
     assert " boxes of 2 photos" in light("-m", "acnet.cli.main", *words).stdout
 
 
+def test_found_boxes_are_reviewed(light, results, tmp_path):
+    code = (
+        "import sys\n"
+        "from acnet.data.import_set import ImportOptions\n"
+        "from acnet.data.readers.formats import open_source\n"
+        "from acnet.data.review import Review\n"
+        "review = Review(open_source(sys.argv[1]), sys.argv[2], ImportOptions())\n"
+        "photo = review.file('boxes/0.json').replace(b'false', b'true')\n"
+        "assert review.page() and review.file('pictures/0.jpg')\n"
+        "review.post('/boxes/0', '', photo)\n"
+        "print(review.write())"
+    )
+    done = light("-c", code, results, tmp_path / "corrected")
+    assert "Accepted photos: 1 of 2." in done.stdout, done.stderr
+
+
 def test_a_page_is_served(light):
     code = (
         "import acnet, http.client, sys, threading\n"

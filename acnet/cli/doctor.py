@@ -31,7 +31,7 @@ Exit status: 0, or 1 where there is a fault.
 OLDEST_PYTHON = (3, 10)
 MAKE_ENV = "run `make env` in a clone of acnet"
 CAN = {
-    "light": "predict, serve, evaluate and labels work here; training and export need the whole",
+    "light": "predict, serve, review, evaluate, labels work here; training and export need more",
     "whole": "acnet can work here, and train",
 }
 # What acnet imports besides the packages that have a check of their own, and where it comes from:

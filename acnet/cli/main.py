@@ -23,7 +23,7 @@ GET_DETECTRON2 = (
     "a59f05630a8f205756064244bf5beb8661f96180`; or `conda install -c conda-forge detectron2`; or "
     "`make env` in a clone of acnet, for the wheel whose hash is in detectron2.txt"
 )
-# What light installations lack, which are for predict, evaluate, labels and serve.
+# What light installations lack, which are for predict, evaluate, labels, serve and review.
 HEAVY = ("cv2", "detectron2", "matplotlib", "numba", "omegaconf", "safetensors", "scipy", "torch")
 # Commands in the file of a relative.
 ELSEWHERE = {"export": "weights", "review": "serve"}
