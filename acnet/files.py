@@ -29,8 +29,8 @@ BLOCK_BYTES = 1 << 20
 TERMINAL_INTERVAL_SECONDS = 0.1
 LOG_INTERVAL_SECONDS = 30.0  # where stderr is a file
 NAME_BYTES = 255  # that file systems take
-# What `atomic_write` calls a checkpoint's temporary file.
-_TEMPORARY_NAME = re.compile(r"\.(.+\.[0-9a-f]{12}\.tmp\.pth|last_checkpoint\.[0-9a-f]{12}\.tmp)")
+# What `atomic_write` calls its files until they are whole.
+_TEMPORARY_NAME = re.compile(r"\..+\.[0-9a-f]{12}\.tmp(\..+)?", re.DOTALL)
 
 HEAD_BYTES = 4096
 # What a spreadsheet takes for the beginning of a formula, which could run a command.
@@ -90,14 +90,15 @@ def durable_write(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def remove_stale(folder: str | os.PathLike) -> list[Path]:
-    """Remove the temporary checkpoint files that a killed process left in a folder.
+    """Remove the temporary files that a killed process left in a folder.
 
     No other process may be saving to it. Returns the removed files, sorted.
     """
     folder = Path(folder)
     if not folder.is_dir():
         return []
-    stale = sorted(file for file in folder.iterdir() if _TEMPORARY_NAME.fullmatch(file.name))
+    names = sorted(file for file in folder.iterdir() if _TEMPORARY_NAME.fullmatch(file.name))
+    stale = [file for file in names if file.is_file()]
     for file in stale:
         file.unlink(missing_ok=True)
     return stale

@@ -109,17 +109,13 @@ def run_check(args: argparse.Namespace) -> int:
     anchors = AnchorSet(tuple(args.anchors), tuple(args.anchor_ratios), args.anchor_stride)
     workers = args.workers or default_workers()
     audit = audit_source(source, anchors=anchors, workers=workers)
-    if args.json == ON_STDOUT:
-        json.dump(audit.report.as_dict(), sys.stdout, allow_nan=False, indent=2)
-        sys.stdout.write("\n")
-    else:
-        sys.stdout.write(report_text(audit.report))
     if args.json not in (None, ON_STDOUT):
         write_json(args.json, audit.report.as_dict(), indent=2)
     if args.page is not None:
         from acnet.visualization.audit_page import write_audit_page
 
         write_audit_page(args.page, audit, source.image_root if args.with_photos else None)
+    news = ""
     if args.fix is not None:
         from acnet.data.audit.data_audit import write_cleaned
 
@@ -132,7 +128,12 @@ def run_check(args: argparse.Namespace) -> int:
             command=command_line("data check", args.fix, [*source_words(args), *_fix_words(args)]),
         )
         news = f"\n{args.fix}: a cleaned copy, {len(changes)} changes in changes.txt\n"
-        (sys.stderr if args.json == ON_STDOUT else sys.stdout).write(news)
+    if args.json == ON_STDOUT:
+        json.dump(audit.report.as_dict(), sys.stdout, allow_nan=False, indent=2)
+        sys.stdout.write("\n")
+    else:
+        sys.stdout.write(report_text(audit.report))
+    (sys.stderr if args.json == ON_STDOUT else sys.stdout).write(news)
     return 1 if audit.report.has_errors() else 0
 
 

@@ -163,15 +163,15 @@ def run(args: argparse.Namespace) -> int:
     ground_truth = read_ground_truth(args.ground_truth)
     detections = read_saved_predictions(args.predictions, ground_truth)
     result = evaluate(ground_truth, detections, count_model=count_model, options=_options(args))
-    _show(args, result_text(result), result.to_json())
-    if args.report:
+    text = result_text(result)
+    if args.report:  # first, since whoever reads the text may go
         from acnet.visualization.report import write_report
 
         page = write_report(
             args.report, result, photos_root=args.image_root if args.with_photos else None
         )
-        if not args.quiet and args.json != ON_STDOUT:
-            sys.stdout.write(f"\nreport: {page}\n")
+        text += f"\nreport: {page}\n"
+    _show(args, text, result.to_json())
     return 0
 
 

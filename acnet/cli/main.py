@@ -104,7 +104,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: what the sub-command returned, or 2 for a mistake of the user.
     """
     argv = sys.argv[1:] if argv is None else argv
-    args = build_parser(argv[0] if argv else None).parse_args(argv)
+    parser = build_parser(argv[0] if argv else None)
+    if any("\0" in word for word in argv):  # as programs may hand on, and shells cannot
+        parser.error("no file or option has a null character in its name, received one")
+    args = parser.parse_args(argv)
     hide_library_noise()
     try:
         return args.run(args)

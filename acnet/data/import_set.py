@@ -36,7 +36,7 @@ from acnet.data.readers.source import (
 )
 from acnet.data.records import ImageRecord, Note, Notes, write_coco
 from acnet.errors import UserError
-from acnet.files import atomic_write, write_json, write_text
+from acnet.files import atomic_write, remove_stale, write_json, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -126,6 +126,7 @@ def claim(layout: PreparedLayout) -> None:
         raise UserError(
             f"A data set is written to a folder. Received {folder}, a file. Choose another."
         )
+    remove_stale(folder)
     if not layout.manifest.is_file() and folder.exists() and any(folder.iterdir()):
         raise UserError(
             "A data set is prepared in a folder of its own, so that no other files are lost. "

@@ -20,6 +20,11 @@ CUT = (
     "A part of the file is missing or damaged, so a part of the photo may be grey or blurred, and "
     "lesions there are missed."
 )
+DARK = (
+    "Nearly black: of the 16 bits of its colours only the lower ones are used, and the upper ones "
+    "were read. Save it with 8 bits a colour."
+)
+DARK_BELOW = 32  # of 255: no more than 13 of 16 bits
 HARMLESS = "extraneous bytes before marker 0xd9"  # which some cameras write behind the pixels
 MOST_PROFILE_BYTES = 4 << 20  # of colours
 EXIF_ORIENTATION = 274
@@ -34,7 +39,7 @@ UPRIGHT_BY_ORIENTATION = {
     8: Image.Transpose.ROTATE_90,
 }
 # What is stored in 16 or 32 bits was measured with one of these.
-SENSOR_BITS = (8, 10, 12, 14, 16, 32)
+SENSOR_BITS = (8, 10, 12, 14, 16)
 # Of deep grey's pixels, at each end: single ones lie beyond the range, by resampling or a defect.
 OUTLIERS = 0.001
 SIGNED_FROM = 0.1  # of the range, that lies below 0 where grey goes from -1 to 1
@@ -128,6 +133,16 @@ def to_rgb(image: Image.Image) -> Image.Image:
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
     return image.convert("RGB")
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Tell whether a picture that is not decoded yet has colours of 16 bits."""
+    return "RGB" in image.mode and ";16" in str(image.tile)
+
+
+def dark_warning(image: np.ndarray) -> str:
+    """Return a warning where colours of 16 bits hold those of a camera of 12, as the lower bits."""
+    return DARK if np.quantile(image, 1 - OUTLIERS) < DARK_BELOW else ""
 
 
 def _deep_grey_to_8_bit(grey: np.ndarray) -> np.ndarray:

@@ -8,7 +8,6 @@ are missing: run the same command again.
 
 import dataclasses
 import logging
-import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,14 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 import acnet
 from acnet.errors import UserError, printable
-from acnet.files import check_output_file, check_output_folder, digest, is_ours, progress_bar
+from acnet.files import (
+    check_output_file,
+    check_output_folder,
+    digest,
+    is_ours,
+    progress_bar,
+    remove_stale,
+)
 from acnet.photos.draw import (
     PICTURE_FOLDERS,
     PICTURE_MARK,
@@ -47,8 +53,6 @@ PAGE_MARKS = (f"<title>{GALLERY_TITLE}</title>",)
 TABLES = ("counts.csv", "lesions.csv", "predictions.json", "images.json")
 SMALLEST_LIMIT = 100  # of detections, COCO's; fewer are never all that a model may keep
 POLL_SECONDS = 0.5
-# What `atomic_write` calls its files until they are whole.
-_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.tmp(\..+)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -292,10 +296,8 @@ def all_rows(jobs: Sequence[Job], store: PartStore, rule: CountRule) -> Iterator
 def _tidy(store: PartStore) -> None:
     """Remove what killed processes left, and let unreadable photos be tried again."""
     store.forget_failures()
-    folders = [store.output, *(store.output / name for name in (PARTS, *PICTURE_FOLDERS))]
-    for path in [path for folder in folders for path in folder.glob("*")]:
-        if path.is_file() and _TEMPORARY.fullmatch(path.name):
-            path.unlink(missing_ok=True)
+    for name in ("", PARTS, *PICTURE_FOLDERS):
+        remove_stale(store.output / name)
 
 
 class PhotoBar:

@@ -149,7 +149,10 @@ def read_photo_file(
                 if found is not None:
                     image_bgr, warning = found
                     return PhotoFile(turned(image_bgr, orientation(image)), warning, profile)
-            return PhotoFile(_bgr(to_rgb(upright(image))), profile=profile)
+            is_deep = decode.is_deep(image)
+            image_bgr = _bgr(to_rgb(upright(image)))
+            warning = decode.dark_warning(image_bgr) if is_deep else ""
+            return PhotoFile(image_bgr, warning, profile)
 
 
 def _check_size(path: str | os.PathLike, image_hw: tuple[int, int], max_megapixels: float) -> None:

@@ -10,22 +10,34 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from tests.cli.evaluation_files import save_set
 
 pytestmark = pytest.mark.slow
-WORDS = ["data", "toy", "toy", "--photos", "40", "--size", "160", "--workers", "2"]
+TOY = "data toy toy --photos 40 --size 160 --workers 2"
+COMMANDS = [
+    "calibrate gt.json predictions.json --merge nms --output out",
+    "compare gt.json predictions.json predictions.json --replicates 0 --json out",
+    "evaluate gt.json predictions.json --replicates 0 --report out",
+    "labels src/set.json --as coco --output out",
+    "data check src/set.json --json out",
+    "data import src/set.json out",
+    "configs",
+    "weights list",
+    "weights show acnet-r18-demo",
+]
 
 
 def small_files() -> None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40, 40))
 
 
-def start(folder: Path, repo_root: Path, **options) -> subprocess.Popen:
-    command = [sys.executable, "-m", "acnet.cli.main", *WORDS]
+def start(folder: Path, repo_root: Path, words: str = TOY, **options) -> subprocess.Popen:
+    command = [sys.executable, "-m", "acnet.cli.main", *words.split()]
     environment = {**os.environ, "PYTHONPATH": str(repo_root)}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(
-        command, cwd=folder, env=environment, start_new_session=True, **pipes, **options
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
+    return subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True, **pipes)
 
 
 def processes_of(session: int) -> list[int]:
@@ -76,3 +88,29 @@ def test_a_rerun_completes(how, tmp_path, repo_root):
     assert again.returncode == 0, errors
     assert len(list(tmp_path.rglob("*.jpg"))) == 40
     check_whole(tmp_path)
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_a_full_disk_is_one_line_and_a_closed_output_none(words, tmp_path, repo_root):
+    save_set(tmp_path, 30, seed=0)
+    (tmp_path / "src").mkdir()
+    Image.new("RGB", (40, 30)).save(tmp_path / "src" / "a.png")
+    content = {"images": [{"id": 1, "file_name": "a.png", "width": 40, "height": 30}]}
+    content["annotations"] = [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 9, 9]}]
+    content["categories"] = [{"id": 1, "name": "acne"}]
+    (tmp_path / "src" / "set.json").write_text(json.dumps(content))
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        process = start(tmp_path, repo_root, words, stdout=full, preexec_fn=small_files)
+        _, errors = process.communicate(timeout=200)
+    assert process.returncode == 2
+    assert errors.count("acnet: error: ") == 1
+    again = start(tmp_path, repo_root, words)
+    again.stdout.close()  # as `head` does
+    more = again.stderr.read()
+    assert again.wait(timeout=200) == 2
+    for told in (errors, more):
+        assert "Traceback" not in told
+        assert "ignored" not in told
+    assert "acnet: error: " not in more
+    assert (tmp_path / "out").exists() == ("out" in words.split())
+    assert not [path for path in tmp_path.rglob("*") if ".tmp" in path.name]

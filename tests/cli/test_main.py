@@ -55,9 +55,10 @@ def test_version(capsys) -> None:
     assert capsys.readouterr().out == f"acnet {acnet.__version__}\n"
 
 
-def test_no_command_shows_the_usage(capsys) -> None:
+@pytest.mark.parametrize("words", [[], ["configs", "a\0b"], ["predict", "a", "--output", "b\0"]])
+def test_no_command_and_a_null_character_show_the_usage(capsys, words) -> None:
     with pytest.raises(SystemExit, match="2"):
-        cli.main([])
+        cli.main(words)
     assert "usage: acnet" in capsys.readouterr().err
 
 

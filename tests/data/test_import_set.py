@@ -160,6 +160,7 @@ def test_a_set_is_not_imported_into_its_source_nor_over_itself(tmp_path, layout)
 
 def test_a_prepared_set_can_be_imported_again(tmp_path, layout):
     yolo(tmp_path / "src")
+    write(layout.folder / ".manifest.0123456789ab.tmp.json", "")  # of a run that was killed
     run(tmp_path / "src", layout)
     layout.annotations("train", tiles=True).write_text('{"images": []}')
     again = PreparedLayout(layout.root, "one")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from acnet.cli.labels import FORMS
+from acnet.cli.labels import FORMS, UNFINISHED
 from acnet.cli.main import main
 from acnet.data.readers.formats import open_source
 
@@ -106,8 +106,12 @@ def read_back(form, folder):
 @pytest.mark.parametrize("form", FORMS)
 def test_boxes_come_back(form, annotated, tmp_path, capsys):
     source, expected = annotated
+    left = tmp_path / "labels" / UNFINISHED / "labels" / "of a killed run.txt"
+    left.parent.mkdir(parents=True)
+    left.touch()
     assert main(["labels", str(source), "--as", form, "--copy-images", *out(tmp_path)]) == 0
     assert "40 boxes of 2 photos" in capsys.readouterr().out
+    assert not (tmp_path / "labels" / UNFINISHED).exists()
     found = read_back(form, tmp_path / "labels")
     assert found.keys() == expected.keys()
     for name, rows in found.items():
@@ -149,6 +153,21 @@ def test_found_boxes_are_checked_imported_and_taken_from_a_score(results, tmp_pa
     assert "6 boxes of 2 photos" in capsys.readouterr().out
     assert main(words + out(tmp_path)) == 2
     assert "is there already; name another folder" in capsys.readouterr().err
+
+
+def test_what_cannot_be_written_is_told(annotated, tmp_path, capsys, caplog):
+    content = json.loads(annotated[0].read_text())
+    content["categories"][0]["name"] = "pap\x01ule"
+    content["images"][0]["file_name"] = "../../gone.png"
+    content["annotations"][-1]["bbox"] = [9000, 9000, 5, 5]
+    annotated[0].write_text(json.dumps(content))
+    assert main(["labels", str(annotated[0]), "--as", "yolo", *out(tmp_path)]) == 2
+    assert r"Received 'pap\x01ule'; rename it" in capsys.readouterr().err
+    assert not (tmp_path / "labels").exists()
+    assert main(["labels", str(annotated[0]), "--as", "coco", *out(tmp_path)]) == 0
+    assert "19 boxes of 1 photos" in capsys.readouterr().out
+    for kind in ("box dropped: outside the photo", "its name leads out of the folder"):
+        assert kind in caplog.text
 
 
 def test_refusals_name_the_remedy(annotated, results, tmp_path, capsys):

@@ -116,22 +116,38 @@ def test_a_name_that_fits_two_photos_is_dropped(tmp_path):
     assert "fits several files" in (tmp_path / "dst" / "dropped.txt").read_text()
 
 
-OTHER_FILES = {
-    "labelme": ("a.json", '{"shapes": [{"label": "acne"}], "imagePath": "a.jpg"}'),
-    "CVAT": (
-        "annotations.xml",
-        '<?xml version="1.0"?><annotations><image name="a.jpg"/></annotations>',
-    ),
-    "Label Studio": ("x.json", '[{"data": {}, "annotations": [{"result": []}]}]'),
-    "VIA": ("via.csv", "filename,region_shape_attributes\n"),
-    "Supervisely": ("meta.json", '{"classes": [], "projectType": "images"}'),
-    "CreateML": ("x.json", '[{"image": "a", "annotations": [{"label": 1, "coordinates": {}}]}]'),
-}
+XML, LONG = '<?xml version="1.0"?>', " " * 70_000
+OTHER_FILES = [
+    ("labelme", "a.json", '{"shapes": [{"label": "acne"}], "imagePath": "a.jpg"}'),
+    ("labelme", "a.json", f'{{"imageData": "{LONG}", "imagePath": "a.jpg", "shapes": []}}'),
+    ("labelme", "a.json", f'{{"shapes": [{{"shape_type": "rectangle"}}{LONG}], "imagePath": 1}}'),
+    ("CVAT", "annotations.xml", f'{XML}<annotations><image name="a.jpg"/></annotations>'),
+    ("CVAT", "a.xml", f"{XML}<annotations><version>1.1</version>{LONG}<track/></annotations>"),
+    ("CVAT", "default.json", '{"info": {}, "categories": {"label": {}}, "items": []}'),
+    ("Label Studio", "x.json", '[{"data": {}, "annotations": [{"result": []}]}]'),
+    ("Label Studio", "x.csv", 'image,label\na.jpg,"[{""rectanglelabels"":[""acne""]}]"\n'),
+    ("Label Studio", "x.tsv", 'image\tlabel\na.jpg\t"[{""rectanglelabels"":[""acne""]}]"\n'),
+    ("VIA", "via.csv", "filename,region_shape_attributes\n"),
+    ("VIA", "via.csv", "# Exported using VGG Image Annotator\n"),
+    ("VIA", "via.json", '{"_via_settings": {}, "_via_img_metadata": {}}'),
+    ("VIA", "via.json", '{"project": {"creator": "VGG Image Annotator"}, "metadata": {}}'),
+    ("Supervisely", "meta.json", '{"classes": [], "projectType": "images"}'),
+    ("Supervisely", "meta.json", '{"classes": [{"title": 1, "shape": 1}], "tags": []}'),
+    ("Supervisely", "a.jpg.json", '{"tags": [], "size": {"height": 1}, "objects": []}'),
+    ("CreateML", "x.json", '[{"image": "a", "annotations": [{"label": 1, "coordinates": {}}]}]'),
+    ("CreateML", "x.json", '[{"imagefilename": "a.jpg", "annotation": []}]'),
+    ("Roboflow", "_annotations.createml.json", "[]"),
+    ("Roboflow", "_annotations.csv", "filename,width,height,class,xmin,ymin,xmax,ymax\n"),
+    ("Roboflow", "_annotations.csv", "a.jpg,1,2,30,40,acne\n"),
+    ("Roboflow", "_annotations.txt", "a.jpg 1,2,30,40,0\n"),
+    ("Roboflow", "_classes.csv", "filename, acne\na.jpg, 1\n"),
+    ("Roboflow", "a.tfrecord", "\0"),
+    ("Roboflow", "x.jsonl", '{"image": "a.jpg", "prefix": "detect", "suffix": "<loc1>"}'),
+]
 
 
-@pytest.mark.parametrize("tool", OTHER_FILES)
-def test_sets_of_other_tools_are_called_by_the_tool(tmp_path, tool):
-    name, text = OTHER_FILES[tool]
+@pytest.mark.parametrize(("tool", "name", "text"), OTHER_FILES)
+def test_sets_of_other_tools_are_called_by_the_tool(tmp_path, tool, name, text):
     write_photo(tmp_path / "a.jpg", HW)
     (tmp_path / name).write_text(text)
     with pytest.raises(UserError, match=rf"looks like a file of {tool}\. In {tool}, .*(COCO|coco)"):

@@ -3,13 +3,22 @@
 import warnings
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from acnet.errors import UnreadableFileError
 from acnet.photos import read
-from acnet.photos.read import as_bgr, read_bgr, read_photo, read_size, register_plugins
+from acnet.photos.decode import DARK
+from acnet.photos.read import (
+    as_bgr,
+    read_bgr,
+    read_photo,
+    read_photo_file,
+    read_size,
+    register_plugins,
+)
 
 RED_BGR = [0, 0, 255]
 
@@ -51,6 +60,7 @@ def test_transparent_parts_are_white(tmp_path):
         (np.array([[0, 2048, 4095]], np.uint16), [0, 128, 255]),  # 12 bits: 127.5
         (np.array([[0, 100, 255]], np.uint16), [0, 100, 255]),
         (np.array([[0, 32768, 65535]], np.int32), [0, 128, 255]),
+        (np.array([[0, 500_000, 1_000_000]], np.int32), [0, 128, 255]),
         (np.array([[0, 0.5, 1]], np.float32), [0, 128, 255]),
         (np.array([[-5, 100, 255]], np.float32), [0, 100, 255]),
         (np.array([[np.nan, np.nan, 1]], np.float32), [0, 0, 255]),
@@ -152,6 +162,13 @@ def test_a_pixel_beyond_the_range_does_not_darken_the_others(tmp_path, full, bey
     found = read_photo(save(Image.fromarray(grey), tmp_path / "photo.tif"))
     assert found[10, 10, 0] == pytest.approx(127.5, abs=1)
     assert found[5, 5, 0] == 255
+
+
+@pytest.mark.parametrize(("full", "warning"), [(255, DARK), (4095, DARK), (65535, "")])
+def test_colours_of_fewer_bits_than_their_16_are_told(tmp_path, full, warning):
+    pixels = (noise(40, 40) / 255 * full).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / "a.png"), pixels)
+    assert read_photo_file(tmp_path / "a.png").warning == warning
 
 
 def test_what_is_no_photo_format_is_refused_by_its_content(tmp_path):

@@ -118,24 +118,44 @@ def detect_format(src: Path) -> str:
     )
 
 
-# By tool: what its files hold in their first 64 KiB, all of one row; and the export to choose.
-_JSON, _XML, _CSV = (".json", ".ndjson", ".jsonl"), (".xml",), (".csv",)
+# By tool: what the name and the first 64 KiB of its files hold, all of one row; and the export to
+# choose.
+_JSON, _XML, _CSV = (".json", ".ndjson", ".jsonl"), (".xml",), (".csv", ".tsv")
+_OTHERS = (".txt", ".tfrecord")
+_LABELME = (
+    "convert them by `labelme2coco`, or labelme's examples/instance_segmentation/labelme2coco.py"
+)
+_COCO, _COCO_OR_YOLO = "export as COCO format", "export as COCO or YOLO"
+_OF_SUPERVISELY = "export by the app `Export to COCO`"
+_OF_CVAT = "export the task as COCO 1.0 or YOLO 1.1"
+_OF_ROBOFLOW = "export a project of boxes as COCO or YOLOv8"
 OTHER_TOOLS = (
-    (
-        "labelme",
-        _JSON,
-        ('"shapes"', '"imagePath"'),
-        "convert them by `labelme2coco`, or labelme's "
-        "examples/instance_segmentation/labelme2coco.py",
-    ),
+    ("Roboflow", _JSON, ("_annotations.createml.json",), _OF_ROBOFLOW),
+    ("Roboflow", _JSON, ('"prefix"', '"suffix"'), _OF_ROBOFLOW),
+    ("Roboflow", _CSV, ("filename,width,height,class,xmin",), _OF_ROBOFLOW),
+    ("Roboflow", _CSV, ("_annotations.csv",), _OF_ROBOFLOW),
+    ("Roboflow", _CSV, ("_classes.csv",), _OF_ROBOFLOW),
+    ("Roboflow", _OTHERS, ("_annotations.txt",), _OF_ROBOFLOW),
+    ("Roboflow", _OTHERS, (".tfrecord",), _OF_ROBOFLOW),
+    ("labelme", _JSON, ('"shapes"', '"imagePath"'), _LABELME),
+    ("labelme", _JSON, ('"imageData"',), _LABELME),  # which may fill the first 64 KiB
+    ("labelme", _JSON, ('"shape_type"',), _LABELME),
     ("Label Studio", _JSON, ('rectanglelabels"',), "export as COCO or as YOLO with images"),
+    ("Label Studio", _CSV, ('rectanglelabels"',), "export as COCO or as YOLO with images"),
     ("Label Studio", _JSON, ('"annotations"', '"result"', '"data"'), "export as COCO or as YOLO"),
-    ("VIA", _JSON, ('"shape_attributes"',), "export as COCO format"),
-    ("VIA", _CSV, ("region_shape_attributes",), "export as COCO format"),
-    ("CreateML", _JSON, ('"annotations"', '"coordinates"', '"label"'), "export as COCO or YOLO"),
-    ("Supervisely", _JSON, ('"classTitle"',), "export by the app `Export to COCO`"),
-    ("Supervisely", _JSON, ('"projectType"', '"classes"'), "export by the app `Export to COCO`"),
-    ("CVAT", _XML, ("<annotations>", "<image "), "export the task as COCO 1.0 or YOLO 1.1"),
+    ("VIA", _JSON, ('"shape_attributes"',), _COCO),
+    ("VIA", _JSON, ('"_via_settings"',), _COCO),
+    ("VIA", _JSON, ("VGG Image Annotator",), _COCO),
+    ("VIA", _CSV, ("region_shape_attributes",), _COCO),
+    ("VIA", _CSV, ("VGG Image Annotator",), _COCO),
+    ("CreateML", _JSON, ('"annotations"', '"coordinates"', '"label"'), _COCO_OR_YOLO),
+    ("CreateML", _JSON, ('"imagefilename"',), _COCO_OR_YOLO),
+    ("Supervisely", _JSON, ('"classTitle"',), _OF_SUPERVISELY),
+    ("Supervisely", _JSON, ('"tags"', '"size"', '"objects"'), _OF_SUPERVISELY),
+    ("Supervisely", _JSON, ('"projectType"', '"classes"'), _OF_SUPERVISELY),
+    ("Supervisely", _JSON, ('"tags"', '"classes"', '"shape"'), _OF_SUPERVISELY),
+    ("CVAT", _XML, ("<annotations",), _OF_CVAT),
+    ("CVAT", _JSON, ('"categories"', '"items"'), _OF_CVAT),
     ("Labelbox", _JSON, ('"data_row"',), "convert the export to COCO by Labelbox's SDK"),
     ("V7 Darwin", _JSON, ('"slots"', '"bounding_box"'), "export as COCO"),
     ("VoTT", _JSON, ('"asset"', '"regions"'), "export as Pascal VOC"),
@@ -147,13 +167,13 @@ MAX_LOOKED_AT = 20  # files of each sort: a set has many of the same form
 
 def _refuse_other_tools(src: Path) -> None:
     """Name the tool that wrote a set which has none of the formats, and the export to choose."""
-    for suffixes in (_JSON, _XML, _CSV):
+    for suffixes in (_JSON, _XML, _CSV, _OTHERS):
         files = [src] if src.is_file() else [member(src, n) for n in list_files(src, suffixes)]
         for path in files[:MAX_LOOKED_AT]:
             if not path.is_file():
                 continue
             with path.open("rb") as file:
-                head = file.read(HEAD_BYTES).decode("utf-8", "replace")
+                head = f"{path.name}\n{file.read(HEAD_BYTES).decode('utf-8', 'replace')}"
             for tool, of, words, remedy in OTHER_TOOLS:
                 if of == suffixes and all(word in head for word in words):
                     raise UserError(

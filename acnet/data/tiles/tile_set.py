@@ -31,7 +31,7 @@ from acnet.data.tiles.tile_plan import (
     photos_to_cut,
 )
 from acnet.errors import UnreadableFileError, UserError
-from acnet.files import write_json
+from acnet.files import remove_stale, write_json
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,8 @@ def tile_set(
     to_cut = photos_to_cut(photos, chosen)
     check_fresh(layout, manifest, [photo.file_name for photo in to_cut])
 
+    for folder in (layout.folder, layout.annotations_folder):
+        remove_stale(folder)
     manifest.pop("tiles", None)
     write_json(layout.manifest, manifest, indent=2)
     for path in sorted(layout.annotations_folder.glob(f"*{TILES_SUFFIX}.json")):

@@ -242,6 +242,8 @@ def test_a_killed_run_is_finished_with_the_same_bytes(tmp_path, cut_photos):
     assert "tiles" not in json.loads(killed.manifest.read_text())
     cut_before = set(journal.read_text().splitlines()[1:])
     times = {path.name: path.stat().st_mtime_ns for path in killed.tiles.glob("*.png")}
+    for folder in (killed.folder, killed.annotations_folder):  # as of a kill while it was written
+        (folder / ".file.0123456789ab.tmp.json").touch()
 
     tile_set(killed, PNG)
     assert contents(killed.folder) == contents(whole.folder)
