@@ -26,7 +26,7 @@ GET_DETECTRON2 = (
 # What light installations lack, which are for predict, evaluate, labels, serve and review.
 HEAVY = ("cv2", "detectron2", "matplotlib", "numba", "omegaconf", "safetensors", "scipy", "torch")
 # Commands in the file of a relative.
-ELSEWHERE = {"export": "weights", "review": "serve"}
+ELSEWHERE = {"configs": "train", "export": "weights", "review": "serve"}
 # Modules of a command package that are no commands.
 HELPERS = {"data_check", "data_toy", "main"}
 

@@ -1,7 +1,7 @@
 """`acnet configs` lists every config with its size, fast and without importing torch."""
 
-from acnet.cli.configs import read_sizes, summary
 from acnet.cli.main import main
+from acnet.cli.train import config_summary, read_sizes
 from acnet.config import CONFIG_ROOT, available_configs
 
 
@@ -17,7 +17,7 @@ def test_every_config_has_its_line(capsys) -> None:
 def test_every_config_has_a_size_and_says_what_it_is() -> None:
     assert sorted(read_sizes()) == available_configs()
     for name in available_configs():
-        assert len(summary(CONFIG_ROOT / f"{name}.py")) > 20, name
+        assert len(config_summary(CONFIG_ROOT / f"{name}.py")) > 20, name
 
 
 def test_a_prefix_chooses(capsys) -> None:

@@ -15,7 +15,7 @@ from detectron2.structures import Boxes, Instances
 from omegaconf import OmegaConf
 from torch.utils.flop_counter import FlopCounterMode
 
-from acnet.cli.configs import read_sizes
+from acnet.cli.train import read_sizes
 from acnet.modeling import RFCNROIHeads
 
 CONFIGS = Path(__file__).resolve().parents[2] / "projects" / "ACNet" / "configs"

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.detection import SSD300_VGG16_Weights
 
 from acnet.checkpoint import ACNetCheckpointer
-from acnet.cli.configs import read_sizes
+from acnet.cli.train import read_sizes
 from acnet.config import available_configs, load_config
 from acnet.engine.train import default_train
 from acnet.errors import WeightsMismatchError
