@@ -6,14 +6,11 @@ from acnet.modeling.yaml_config import add_acnet_config, build_acnet_backbone
 
 from .attention_loss import mask_attention_loss
 from .composite_backbone import CompositeResNet, RefinedResNet
+from .context_attention import ContextAttention
 from .dynamic_context_enhancement import DynamicContextEnhancement, DynamicFeatureFusion
 from .feature_refinement import FeatureRefinement
 from .mask_attention import MaskAttention
-from .mask_aware_multi_attention import (
-    ChannelProjection,
-    ContextAttention,
-    MaskAwareMultiAttention,
-)
+from .mask_aware_multi_attention import ChannelProjection, MaskAwareMultiAttention
 from .meta_arch import ACNet, ACNetWithTTA
 from .resnet import make_resnet_stage, make_resnet_stages
 from .rfcn import PositionSensitiveOutputLayers, RFCNROIHeads
