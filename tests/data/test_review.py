@@ -1,5 +1,6 @@
 """The page that corrects boxes, over a real HTTP client and in a browser, and the set it writes."""
 
+import functools
 import json
 import signal
 import subprocess
@@ -302,7 +303,9 @@ def test_the_command_goes_on_and_writes_at_its_end(results, tmp_path):
     review_of(results, corrected).post("/boxes/0", "", b'{"boxes": [], "accepted": true}')
     words = ["review", str(results), "--output", str(corrected), "--port", "0", "--copy-images"]
     command = [sys.executable, "-m", "acnet.cli.main", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+    # In the background of a shell, Ctrl-C is ignored from the start.
+    listen = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=listen) as running:
         address = running.stdout.readline()
         review_photo = b'{"boxes": [{"xyxy": [1, 2, 3, 4], "name": "acne", "taken": true}]'
         running.server_port = int(address.split(":")[2].split("/")[0])
