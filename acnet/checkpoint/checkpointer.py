@@ -60,6 +60,7 @@ class ACNetCheckpointer(DetectionCheckpointer):
 
         Raises:
             UnsafeFileError: something in it could not be loaded again without running code.
+            UserError: the disk is full, or cannot be written for another reason.
         """
         if not self.save_dir or not self.save_to_disk:
             return
@@ -73,7 +74,7 @@ class ACNetCheckpointer(DetectionCheckpointer):
             content[CONVENTIONS_KEY] = conventions
         self.logger.info("Saving checkpoint to %s", path)
         with durable_write(path) as temporary:
-            torch.save({**content, **extra}, temporary)
+            _write({**content, **extra}, temporary, path)
             _check_loadable(temporary, path)
         self.tag_last_checkpoint(path.name)
 
@@ -200,6 +201,21 @@ class ACNetCheckpointer(DetectionCheckpointer):
                 "All processes must start from the same weights. Received, rank by rank, "
                 f"{sources}; put train.output_dir on a file system that all machines share."
             )
+
+
+def _write(content: dict[str, Any], temporary: Path, path: Path) -> None:
+    try:
+        with temporary.open("wb") as file:
+            torch.save(content, file)
+    except (OSError, RuntimeError) as error:
+        # Behind torch's RuntimeError about a position in the file is what the system said.
+        said = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(said, OSError):
+            raise
+        raise UserError(
+            f"A checkpoint needs a place where it can be written whole. Received {path}: "
+            f"{said.strerror}. Make room there and go on with --resume; older checkpoints are kept."
+        ) from error
 
 
 def _check_loadable(temporary: Path, path: Path) -> None:

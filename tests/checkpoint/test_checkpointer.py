@@ -2,6 +2,8 @@
 
 import copy
 import logging
+import resource
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +100,22 @@ def test_falls_back_loudly_to_the_newest_older_checkpoint(tmp_path, caplog, dama
         assert resumed_iteration(tmp_path) == 9
     assert "model_0000009.pth in place of" in caplog.messages[-1]
     assert "model_0000100.pth" in caplog.messages[-1]
+
+
+def test_a_full_disk_ends_in_a_sentence_and_keeps_what_was_saved(tmp_path):
+    _, _, checkpointer = with_optimizer(tmp_path)
+    checkpointer.save("model_0000001", iteration=1)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writing fails instead
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(UserError, match=r"model_0000002\.pth: File too large.*--resume"):
+            checkpointer.save("model_0000002", iteration=2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert files(tmp_path) == ["last_checkpoint", "model_0000001.pth"]
+    assert checkpointer.resume_or_load("", resume=True) == {"iteration": 1}
 
 
 def test_newest_is_by_iteration_not_by_name_or_time(tmp_path):
