@@ -98,6 +98,18 @@ def open_given_source(args: argparse.Namespace):
     )
 
 
+def open_given_results(args: argparse.Namespace, *, score_threshold: float):
+    """Open the results of `acnet predict` that the command line names, from such a score on."""
+    from acnet.data.readers.coco_set import open_results
+
+    return open_results(
+        args.src,
+        image_root=args.image_root,
+        annotation_root=args.annotation_root,
+        score_threshold=score_threshold,
+    )
+
+
 def source_words(args: argparse.Namespace) -> list:
     """Return what `add_source_arguments` read as words of a command."""
     words = [args.src, "--format", args.format]

@@ -1,15 +1,22 @@
 """`acnet labels`: found or annotated boxes in the formats of other tools."""
 
 import argparse
+import contextlib
 import logging
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from acnet.cli.data import add_source_arguments, open_given_source
+from acnet.cli.data import add_source_arguments, open_given_results, open_given_source
 from acnet.cli.main import add_command, path, set_up_logging, share
 from acnet.errors import UserError, printable
+
+if TYPE_CHECKING:
+    from acnet.data.clean import ClassMap
+    from acnet.data.readers.source import Source
+    from acnet.data.records import Annotated, ImageRecord
 
 logger = logging.getLogger(__name__)
 
@@ -64,53 +71,26 @@ def run(args: argparse.Namespace) -> int:
         UserError: The source cannot be read, or the folder holds something already.
     """
     set_up_logging(logging.WARNING)
-    from acnet.data.clean import choose_classes, clean
-    from acnet.data.readers.coco_set import is_results, open_results
-    from acnet.data.records import Notes
+    from acnet.data.clean import choose_classes
     from acnet.data.writers import WRITERS
 
-    there = args.output.is_dir() and {path.name for path in args.output.iterdir()} - {UNFINISHED}
-    if there or (args.output.exists() and not args.output.is_dir()):
-        raise UserError(
-            "Labels are written to a folder of their own, so that no other files are lost. "
-            f"Received --output {args.output}, which is there already; name another folder."
-        )
-    if args.score_threshold is None:
-        source = open_given_source(args)
-    elif is_results(args.src):
-        roots = {"image_root": args.image_root, "annotation_root": args.annotation_root}
-        source = open_results(args.src, **roots, score_threshold=args.score_threshold)
-    else:
-        raise UserError(
-            "--score-threshold chooses among boxes that `acnet predict` found. Received it with "
-            f"{args.src}, which is no folder of results; leave it out."
-        )
+    _check_output(args.output)
+    source = _open(args)
     photos = {name: source.read(name) for names in source.splits.values() for name in names}
     found = {name for photo in photos.values() for name in photo.names}
     classes = choose_classes(source.class_names, found, format_name=source.format)
-    cleaned = {name: clean(photo, classes) for name, photo in photos.items()}
-    records = {name: record for name, (record, _) in cleaned.items() if record is not None}
-    notes = Notes([*source.notes, *(note for _, found in cleaned.values() for note in found)])
-    for kind, times in notes.counts().items():
-        logger.warning("%s, %d times; `acnet data import` lists each", kind, times)
+    records = _clean_all(photos, classes, source)
     _check_names([] if args.form == "coco" else [*records, *classes.class_names])
     splits = {
         split: [records[name] for name in names if name in records]
         for split, names in source.splits.items()
     }
-    unfinished = args.output / UNFINISHED
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    try:
-        WRITERS[args.form](unfinished, splits, classes.class_names)
+    with _whole_or_not(args.output) as folder:
+        WRITERS[args.form](folder, splits, classes.class_names)
         for name in records if args.copy_images else ():
-            copy = unfinished / ("JPEGImages" if args.form == "voc" else "images") / name
+            copy = folder / ("JPEGImages" if args.form == "voc" else "images") / name
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source.image_root / name, copy)
-        for path in unfinished.iterdir():
-            path.replace(args.output / path.name)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     boxes = sum(len(record.boxes_xyxy) for record in records.values())
     left_out = len(photos) - len(records)
     more = f"; {left_out} photos left out, most of whose boxes cannot be used" if left_out else ""
@@ -118,6 +98,57 @@ def run(args: argparse.Namespace) -> int:
         f"{boxes} boxes of {len(records)} photos written to {printable(str(args.output))}{more}\n"
     )
     return 0
+
+
+def _check_output(output: Path) -> None:
+    """Refuse a folder that holds more than what a killed run left."""
+    there = output.is_dir() and {one.name for one in output.iterdir()} - {UNFINISHED}
+    if there or (output.exists() and not output.is_dir()):
+        raise UserError(
+            "Labels are written to a folder of their own, so that no other files are lost. "
+            f"Received --output {output}, which is there already; name another folder."
+        )
+
+
+def _open(args: argparse.Namespace) -> "Source":
+    if args.score_threshold is None:
+        return open_given_source(args)
+    from acnet.data.readers.coco_set import is_results
+
+    if is_results(args.src):
+        return open_given_results(args, score_threshold=args.score_threshold)
+    raise UserError(
+        "--score-threshold chooses among boxes that `acnet predict` found. Received it with "
+        f"{args.src}, which is no folder of results; leave it out."
+    )
+
+
+def _clean_all(
+    photos: Mapping[str, "Annotated"], classes: "ClassMap", source: "Source"
+) -> dict[str, "ImageRecord"]:
+    """Return the records by name, and warn of what is left out."""
+    from acnet.data.clean import clean
+    from acnet.data.records import Notes
+
+    cleaned = {name: clean(photo, classes) for name, photo in photos.items()}
+    notes = Notes([*source.notes, *(note for _, found in cleaned.values() for note in found)])
+    for kind, times in notes.counts().items():
+        logger.warning("%s, %d times; `acnet data import` lists each", kind, times)
+    return {name: record for name, (record, _) in cleaned.items() if record is not None}
+
+
+@contextlib.contextmanager
+def _whole_or_not(output: Path) -> Iterator[Path]:
+    """Give a folder to write to, whose files are moved to the output when all are there."""
+    unfinished = output / UNFINISHED
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        yield unfinished
+        for one in unfinished.iterdir():
+            one.replace(output / one.name)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _check_names(names: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from acnet.cli.data import (
     add_source_arguments,
     command_line,
+    open_given_results,
     open_given_source,
     source_words,
 )
@@ -108,14 +109,11 @@ def run_review(args: argparse.Namespace) -> int:
     set_up_logging(logging.INFO)
     from acnet.data.import_set import ImportOptions
     from acnet.data.parallel import default_workers
-    from acnet.data.readers.coco_set import open_results
     from acnet.data.review import SUGGESTED_FROM, Review
 
     source = open_given_source(args)
     if source.format == "results":
-        roots = {"image_root": args.image_root, "annotation_root": args.annotation_root}
-        least = SUGGESTED_FROM * source.threshold
-        source = open_results(args.src, **roots, score_threshold=least)
+        source = open_given_results(args, score_threshold=SUGGESTED_FROM * source.threshold)
     src, *how = source_words(args)
     words = [src, *how, "--output", args.output, *["--copy-images"] * args.copy_images]
     command = command_line("review", args.output, words)
