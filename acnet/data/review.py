@@ -225,8 +225,7 @@ class Review:
 
     def _draw(self, name: str) -> bytes:
         photo = read_photo_file(member(self._source.image_root, name))
-        photo_bgr = in_srgb(photo.image_bgr, photo.profile)
-        photo_rgb, _ = limited(np.ascontiguousarray(photo_bgr[:, :, ::-1]))
+        photo_rgb, _ = limited(in_srgb(photo.image_bgr, photo.profile))
         return encode_picture(photo_rgb)
 
     def most_bytes(self, path: str) -> int | None:

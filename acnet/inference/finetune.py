@@ -19,7 +19,7 @@ from acnet.data.readers.formats import open_source
 from acnet.data.split import SplitOptions, write_split
 from acnet.errors import UserError
 from acnet.evaluation.coco_files import read_ground_truth
-from acnet.evaluation.columns import Detections, sort_detections
+from acnet.evaluation.columns import Detections, sort_detections, xyxy_to_xywh
 from acnet.evaluation.protocol import compare
 from acnet.export.metadata import ONNX
 from acnet.inference.predictor import load
@@ -99,11 +99,9 @@ def before_and_after(run: FineTuning) -> str:
 def _detect(weights: Path, paths: Sequence[Path]) -> Detections:
     predictor = load(weights)
     found = [predictor.detect(as_bgr(path)) for path in paths]
-    boxes = np.concatenate([one.boxes_xyxy for one in found])
-    boxes[:, 2:] -= boxes[:, :2]
     return sort_detections(
         photo=np.repeat(np.arange(len(found)), [len(one) for one in found]),
         classes=np.concatenate([one.classes for one in found]),
-        boxes_xywh=boxes,
+        boxes_xywh=xyxy_to_xywh(np.concatenate([one.boxes_xyxy for one in found])),
         scores=np.concatenate([one.scores for one in found]),
     )

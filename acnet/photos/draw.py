@@ -115,7 +115,7 @@ def write_pictures(
     boxes_xyxy, classes = boxes_xyxy[best], classes[best]
     if options.share:
         return _write_shareable(folder, stem, photo_bgr, boxes_xyxy, options)
-    photo_rgb, shrink = limited(np.ascontiguousarray(photo_bgr[:, :, ::-1]))
+    photo_rgb, shrink = limited(photo_bgr)
     boxes_xyxy = boxes_xyxy * np.float32(shrink)
     files = picture_files(stem, options)
     picture = draw_boxes(
@@ -179,8 +179,9 @@ def _write_shareable(
     return files
 
 
-def limited(photo_rgb: np.ndarray) -> tuple[np.ndarray, float]:
-    """Shrink a photo that is too large to be drawn on; return it with the factor."""
+def limited(photo_bgr: np.ndarray) -> tuple[np.ndarray, float]:
+    """Turn BGR into RGB, and shrink a photo that is too large to be drawn on, by that factor."""
+    photo_rgb = np.ascontiguousarray(photo_bgr[:, :, ::-1])
     height, width = photo_rgb.shape[:2]
     shrink = min(1.0, (MAX_PICTURE_PIXELS / (height * width)) ** 0.5)
     shrink = min(shrink, MAX_PICTURE_SIDE / max(height, width))

@@ -149,7 +149,7 @@ class Session:
         rule = self._detector.rule
         counted = [row for row in part.rows if row["score"] >= rule.threshold]
         boxes_xyxy, _, _ = arrays_of(sorted(counted, key=lambda row: -row["score"]))
-        photo_rgb, _ = limited(np.ascontiguousarray(photo_bgr[:, :, ::-1]))
+        photo_rgb, _ = limited(photo_bgr)
         pictures = {"photo": photo_rgb, "thumbnail": thumbnail(photo_rgb)}
         crops = lesion_crops(photo_bgr, boxes_xyxy) if rule.may_count(part.traits) else None
         if crops is not None:
