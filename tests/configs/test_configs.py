@@ -108,8 +108,7 @@ def _image(height, width, boxes):
 
 
 @pytest.mark.parametrize(
-    ("folder", "depth", "row_h"),
-    [("acne04", "r101", "acnet_r101"), ("toy", "r18", "table2/acnet")],
+    ("folder", "depth", "row_h"), [("acne04", "r101", "acnet_r101"), ("toy", "r18", "table2/acnet")]
 )
 def test_the_rows_of_the_paper_are_all_there(folder, depth, row_h):
     there = {name.removeprefix(f"{folder}/") for name in NAMES if name.startswith(folder)}

@@ -5,13 +5,7 @@ import os
 import pytest
 
 from acnet.data import prepared_set as module
-from acnet.data.prepared_set import (
-    PreparedLayout,
-    check_fresh,
-    file_state,
-    read_manifest,
-    relocate,
-)
+from acnet.data.prepared_set import PreparedLayout, check_fresh, file_state, read_manifest, relocate
 from acnet.data.register import register_all
 from acnet.errors import UserError
 from tests.data.samples import import_folder

@@ -144,10 +144,7 @@ def test_photos_that_the_ground_truth_lacks_are_left_out_and_said(truth, caplog)
 
 @pytest.mark.parametrize(
     ("names", "fault"),
-    [
-        (["c.jpg"], "none fits any"),
-        (["x/a.jpg", "y/a.jpg"], "x/a.jpg, y/a.jpg fits several"),
-    ],
+    [(["c.jpg"], "none fits any"), (["x/a.jpg", "y/a.jpg"], "x/a.jpg, y/a.jpg fits several")],
 )
 def test_names_that_fit_none_or_several_are_refused(truth, names, fault):
     with pytest.raises(UserError, match=f"must fit one photo .* {fault}.* leave file_name out"):

@@ -4,11 +4,7 @@ import pytest
 import torch
 from detectron2.layers import CNNBlockBase
 
-from acnet.modeling import (
-    CompositeResNet,
-    DynamicContextEnhancement,
-    MaskAwareMultiAttention,
-)
+from acnet.modeling import CompositeResNet, DynamicContextEnhancement, MaskAwareMultiAttention
 from acnet.modeling.activation_checkpointing import checkpoint_activations
 
 

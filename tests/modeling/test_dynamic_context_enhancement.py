@@ -41,10 +41,7 @@ def test_without_enhancement_it_is_the_sum_of_resized_levels(small_resnet):
     # Sides divide by 16, so adaptive pooling is the plain 2x2 average of III-B.1.
     two = model.resize["res2"](F.avg_pool2d(levels["res2"], 2))
     four = F.interpolate(
-        model.resize["res4"](levels["res4"]),
-        scale_factor=2,
-        mode="bilinear",
-        align_corners=False,
+        model.resize["res4"](levels["res4"]), scale_factor=2, mode="bilinear", align_corners=False
     )
     torch.testing.assert_close(model(image)["p3"], two + levels["res3"] + four)
 
@@ -93,8 +90,7 @@ def test_unknown_init_is_named():
 
 
 @pytest.mark.parametrize(
-    "in_features",
-    [("stem", "res2", "res3", "res4"), ("res2", "res3", "res4"), ("res3", "res4")],
+    "in_features", [("stem", "res2", "res3", "res4"), ("res2", "res3", "res4"), ("res3", "res4")]
 )
 def test_table_three_s_levels(small_resnet, in_features, assert_every_gradient):
     model = _dce(small_resnet(), in_features=in_features)

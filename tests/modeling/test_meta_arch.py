@@ -53,10 +53,7 @@ def model():
 @pytest.fixture
 def batch(training_input):
     """Mixed sizes, odd sides, and an image without boxes."""
-    return [
-        training_input(64, 80, [[4, 6, 20, 25], [40, 30, 52, 41]]),
-        training_input(50, 61, []),
-    ]
+    return [training_input(64, 80, [[4, 6, 20, 25], [40, 30, 52, 41]]), training_input(50, 61, [])]
 
 
 def _train_step(model, batch):

@@ -6,18 +6,12 @@ from html.parser import HTMLParser
 
 import pytest
 
-from acnet.photos.page import (
-    MOST_BELOW,
-    write_gallery,
-)
+from acnet.photos.page import MOST_BELOW, write_gallery
 from acnet.photos.results import CountRule, FailedPhoto, PhotoCount, PhotoResult
 from tests.evaluation.count_models import count_model
 
 PLAIN = CountRule(threshold=0.5)
-FITTED = CountRule(
-    threshold=0.4,
-    model=count_model(threshold=0.4),
-)
+FITTED = CountRule(threshold=0.4, model=count_model(threshold=0.4))
 
 
 ROW = {"category_id": 1, "bbox": [1.0, 2.04, 3.0, 4.0], "score": 0.9, "probability": 0.5}

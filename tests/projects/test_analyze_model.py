@@ -43,10 +43,7 @@ FRM = (
     sum(PHI) + sum(OUT) + 6 * (64 + 256 + 512),
     PHI[0] * L2 + PHI[1] * L3 + PHI[2] * L4 + OUT[0] * L1 + OUT[1] * L2 + OUT[2] * L3,
 )
-RESIZE = (
-    conv(256, 512) + conv(1024, 512) + 2 * 512,
-    conv(256, 512) * L3 + conv(1024, 512) * L4,
-)
+RESIZE = (conv(256, 512) + conv(1024, 512) + 2 * 512, conv(256, 512) * L3 + conv(1024, 512) * L4)
 DILATED, FC = 3 * conv(512, 512, 3), 2 * 1536 * 96
 FUSION = (3 * (DILATED + 3 * 512 + FC + 96 + 1536), 3 * (DILATED * L3 + FC))
 INCEPTION_WEIGHTS = (

@@ -9,13 +9,7 @@ from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
 from detectron2.structures import Boxes, pairwise_iou
 from numpy.testing import assert_allclose
 
-from acnet.data.audit.findings import (
-    AnchorSet,
-    best_anchor_iou,
-    count_edges,
-    describe,
-    size_edges,
-)
+from acnet.data.audit.findings import AnchorSet, best_anchor_iou, count_edges, describe, size_edges
 from tests.data.audit.fake_source import annotated
 
 PHOTOS = [

@@ -86,12 +86,7 @@ def test_objects_of_no_picture_and_pictures_of_one_id(tmp_path):
     content["images"] += [{"id": 9, "file_name": "c.jpg"}, {"file_name": "d.jpg"}, 5]
     source = open_coco(one_file(tmp_path, content))
     assert source.splits == {"annotations": ("c.jpg",)}
-    assert kinds(source) == {
-        SHARED_ID: 2,
-        TWICE: 1,
-        BAD_ENTRY: 2,
-        LOST: 4,
-    }
+    assert kinds(source) == {SHARED_ID: 2, TWICE: 1, BAD_ENTRY: 2, LOST: 4}
     assert len(source.read("c.jpg").names) == 2
 
 

@@ -6,12 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from projects.ACNet.tables.estimates import (
-    effect_weights,
-    estimate,
-    paper_effect,
-    seed_spread,
-)
+from projects.ACNet.tables.estimates import effect_weights, estimate, paper_effect, seed_spread
 from projects.ACNet.tables.rows import PAPER_ROWS, PARTS
 
 GAIN = {"b": 1.0, "a": -1.0}

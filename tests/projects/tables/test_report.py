@@ -11,13 +11,7 @@ from acnet.errors import UserError
 from projects.ACNet.tables.estimates import Measured
 from projects.ACNet.tables.page import draw_panels, write_between_markers, write_reports
 from projects.ACNet.tables.record import HEADLINE, read_records
-from projects.ACNet.tables.report import (
-    NOTHING,
-    effect_table,
-    form_table,
-    gain_table,
-    paper_tables,
-)
+from projects.ACNet.tables.report import NOTHING, effect_table, form_table, gain_table, paper_tables
 from projects.ACNet.tables.rows import PAPER_ROWS, choose_rows
 from tests.projects.tables.samples import add_record
 

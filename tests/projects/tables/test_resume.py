@@ -46,11 +46,7 @@ def datasets(tmp_path_factory) -> Path:
 
 
 def start(output: Path, datasets: Path) -> subprocess.Popen:
-    environment = {
-        **os.environ,
-        "DETECTRON2_DATASETS": str(datasets),
-        "PYTHONPATH": str(REPO_ROOT),
-    }
+    environment = {**os.environ, "DETECTRON2_DATASETS": str(datasets), "PYTHONPATH": str(REPO_ROOT)}
     places = ["--output", str(output), "--results", str(output / "records")]
     at = COMMAND.index("--opts")
     command = [sys.executable, *COMMAND[:at], *places, *COMMAND[at:]]

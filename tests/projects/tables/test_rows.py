@@ -8,14 +8,7 @@ import pytest
 from acnet.config import resolve_config
 from acnet.errors import UserError
 from projects.ACNet.tables import rows as rows_module
-from projects.ACNet.tables.rows import (
-    DATA,
-    PAPER_ROWS,
-    PARTS,
-    baseline_of,
-    choose_rows,
-    known_rows,
-)
+from projects.ACNet.tables.rows import DATA, PAPER_ROWS, PARTS, baseline_of, choose_rows, known_rows
 
 
 def names(rows) -> list[str]:
