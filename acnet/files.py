@@ -213,10 +213,7 @@ def check_output_file(
 
 
 def _fault(
-    path: Path,
-    inputs: Iterable[Path],
-    marks: Sequence[str],
-    known: Callable[[Path], object] | None,
+    path: Path, inputs: Iterable[Path], marks: Sequence[str], known: Callable[[Path], object] | None
 ) -> str | None:
     try:
         if any(_is_same(path, other) for other in inputs):

@@ -131,11 +131,7 @@ def matrix_peak(
 
 
 def _speed(
-    size: int,
-    dtype: torch.dtype,
-    device: torch.device,
-    products: int,
-    clock: Callable[[], float],
+    size: int, dtype: torch.dtype, device: torch.device, products: int, clock: Callable[[], float]
 ) -> float:
     one = torch.randn(size, size, device=device).to(dtype)
     out = torch.empty_like(one)

@@ -46,10 +46,7 @@ from benchmarks.models import (
 )
 
 # Each model with the row of Table II that it is compared with.
-BASELINES = {
-    "toy/acnet_r18": "toy/table2/baseline",
-    "acne04/acnet_r101": "acne04/table2/baseline",
-}
+BASELINES = {"toy/acnet_r18": "toy/table2/baseline", "acne04/acnet_r101": "acne04/table2/baseline"}
 
 
 def build_parser() -> argparse.ArgumentParser:

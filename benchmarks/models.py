@@ -276,11 +276,7 @@ def in_channels_last(model: nn.Module) -> nn.Module:
 
 
 def compare(
-    medians: Mapping[str, float],
-    macs: Mapping[str, Mapping[str, int]],
-    *,
-    name: str,
-    baseline: str,
+    medians: Mapping[str, float], macs: Mapping[str, Mapping[str, int]], *, name: str, baseline: str
 ) -> dict[str, object]:
     """Sets a model's time over its baseline's against their arithmetic.
 

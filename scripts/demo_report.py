@@ -136,8 +136,7 @@ def write_report(folders: Folders, results: Mapping[str, Any], command: str) -> 
     write_json(output / "results.json", results, indent=2)
     lines = [f"| {name} | {value} |" for name, value in table]
     write_text(
-        output / "results.md",
-        "\n".join([f"`{command}`", "", "| | |", "|---|---|", *lines]) + "\n",
+        output / "results.md", "\n".join([f"`{command}`", "", "| | |", "|---|---|", *lines]) + "\n"
     )
     write_page(
         output / "index.html",

@@ -91,10 +91,7 @@ def open_given_source(args: argparse.Namespace):
     from acnet.data.readers.formats import open_source
 
     return open_source(
-        args.src,
-        args.format,
-        image_root=args.image_root,
-        annotation_root=args.annotation_root,
+        args.src, args.format, image_root=args.image_root, annotation_root=args.annotation_root
     )
 
 

@@ -8,12 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acnet.cli.data import (
-    add_source_arguments,
-    command_line,
-    open_given_source,
-    source_words,
-)
+from acnet.cli.data import add_source_arguments, command_line, open_given_source, source_words
 from acnet.cli.main import (
     add_command,
     natural_int,

@@ -89,10 +89,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="show photos in the report, and so the people in them; drawn as schematics otherwise",
     )
     parser.add_argument(
-        "--image-root",
-        type=path,
-        metavar="DIR",
-        help="where the file names of GT.json lead to",
+        "--image-root", type=path, metavar="DIR", help="where the file names of GT.json lead to"
     )
     _add_output_options(parser)
 

@@ -57,11 +57,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="X",
         help="lowest score of found boxes; default: the one that counted",
     )
-    parser.add_argument(
-        "--copy-images",
-        action="store_true",
-        help="copy the photos to DIR as well",
-    )
+    parser.add_argument("--copy-images", action="store_true", help="copy the photos to DIR as well")
 
 
 def run(args: argparse.Namespace) -> int:

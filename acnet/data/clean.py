@@ -44,11 +44,7 @@ def clean_boxes(
     faults = faulty_boxes(boxes_xyxy, image_hw)
     kept = ~np.any([faults[kind] for kind in UNUSABLE], axis=0)
     outside = faults["box outside"]
-    places = {
-        DEGENERATE: ~kept & ~outside,
-        OUTSIDE: outside,
-        CLIPPED: faults["box partly outside"],
-    }
+    places = {DEGENERATE: ~kept & ~outside, OUTSIDE: outside, CLIPPED: faults["box partly outside"]}
     found: list[tuple[int, Note]] = []
     for kind, is_kind in places.items():
         indices = np.flatnonzero(is_kind)

@@ -21,12 +21,7 @@ from acnet.data.clean import (
     read_photo,
 )
 from acnet.data.parallel import map_photos
-from acnet.data.prepared_set import (
-    TILES_SUFFIX,
-    PreparedLayout,
-    file_state,
-    portable_path,
-)
+from acnet.data.prepared_set import TILES_SUFFIX, PreparedLayout, file_state, portable_path
 from acnet.data.readers.source import (
     Source,
     choose_splits,
@@ -228,10 +223,7 @@ def _remove_stale(layout: PreparedLayout, splits: Mapping[str, Sequence[ImageRec
 
 
 def _manifest(
-    source: Source,
-    imported: ImportedSet,
-    options: ImportOptions,
-    pictures: Mapping[str, list],
+    source: Source, imported: ImportedSet, options: ImportOptions, pictures: Mapping[str, list]
 ) -> dict[str, Any]:
     layout = imported.layout
     return {

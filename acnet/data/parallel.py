@@ -30,11 +30,7 @@ def default_workers() -> int:
 
 
 def map_photos(
-    function: Callable[[Item], Result],
-    items: Sequence[Item],
-    *,
-    workers: int,
-    description: str,
+    function: Callable[[Item], Result], items: Sequence[Item], *, workers: int, description: str
 ) -> list[Result]:
     """Apply a function to every item; the results are in order, whatever the number of workers.
 
@@ -71,11 +67,7 @@ def map_photos(
 
 
 def in_threads(
-    function: Callable[[Item], Result],
-    items: Sequence[Item],
-    *,
-    workers: int,
-    description: str,
+    function: Callable[[Item], Result], items: Sequence[Item], *, workers: int, description: str
 ) -> Iterator[Result]:
     """Apply a function to every item in threads of this process, and yield results as they come.
 

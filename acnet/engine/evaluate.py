@@ -28,10 +28,7 @@ FAST_DEV_RUN_BATCHES = 2
 
 
 def default_eval(
-    cfg: DictConfig,
-    model: torch.nn.Module,
-    *,
-    before_batch: Callable[[], None] | None = None,
+    cfg: DictConfig, model: torch.nn.Module, *, before_batch: Callable[[], None] | None = None
 ) -> dict[str, dict[str, float]]:
     """Evaluate a model on `dataloader.test` by `dataloader.evaluator` and log the table.
 

@@ -63,10 +63,7 @@ class FrocCurve:
         iou: float = 0.5,
         duplicates: Literal["ignored", "false"] = "ignored",
     ):
-        for name, value, choices in (
-            ("rule", rule, RULES),
-            ("duplicates", duplicates, DUPLICATES),
-        ):
+        for name, value, choices in (("rule", rule, RULES), ("duplicates", duplicates, DUPLICATES)):
             if value not in choices:
                 raise ValueError(
                     f"{name} must be one of {choices}. Received {value!r}; choose one of them."

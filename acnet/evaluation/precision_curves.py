@@ -61,12 +61,7 @@ class RankedHits:
 
 
 def rank_hits(
-    matches: Matches,
-    *,
-    class_index: int,
-    cap: int,
-    suffixes: Sequence[str],
-    ious: Sequence[float],
+    matches: Matches, *, class_index: int, cap: int, suffixes: Sequence[str], ious: Sequence[float]
 ) -> dict[str, RankedHits]:
     """Sort the true positives of one class by COCO's rules, for each size range wanted."""
     rows = sorted_rows(matches, class_index)

@@ -17,14 +17,7 @@ import ijson
 import numpy as np
 
 from acnet.errors import UserError, shorten
-from acnet.evaluation.coco_files import (
-    box_fault,
-    index_of,
-    is_number,
-    row_error,
-    short,
-    unknown_id,
-)
+from acnet.evaluation.coco_files import box_fault, index_of, is_number, row_error, short, unknown_id
 from acnet.evaluation.columns import Detections, GroundTruth, sort_detections
 from acnet.file_names import match_names
 

@@ -23,13 +23,7 @@ from acnet.inference.trained_model import (
 )
 from acnet.photos.grid import AUTO, PhotoSize, TilingOptions, resize, see, tile_batches
 from acnet.photos.instances import to_instances
-from acnet.photos.merge import (
-    MergeOptions,
-    TileDetections,
-    blend_saliency,
-    in_photo,
-    merge_tiles,
-)
+from acnet.photos.merge import MergeOptions, TileDetections, blend_saliency, in_photo, merge_tiles
 from acnet.photos.read import Photo, as_bgr
 from acnet.photos.results import CountRule, PhotoCount, photo_traits
 

@@ -5,10 +5,4 @@ from .nms import nms
 from .roi_align import roi_align
 from .soft_nms import soft_nms, soft_nms_padded
 
-__all__ = [
-    "boxes_to_mask",
-    "nms",
-    "roi_align",
-    "soft_nms",
-    "soft_nms_padded",
-]
+__all__ = ["boxes_to_mask", "nms", "roi_align", "soft_nms", "soft_nms_padded"]

@@ -153,10 +153,7 @@ def merge_tiles(
         detections = detections.take(~cut)
     detections = detections.take(detections.scores >= options.score_floor).best_first()
     better, worse = overlapping_pairs(
-        detections.boxes_xyxy,
-        detections.classes,
-        detections.tiles,
-        above_iou=options.iou_threshold,
+        detections.boxes_xyxy, detections.classes, detections.tiles, above_iou=options.iou_threshold
     )
     kept = np.ones(len(detections), bool)
     # In rising order of the better one: whether it is kept is known when it is reached.
@@ -167,10 +164,7 @@ def merge_tiles(
 
 
 def cut_and_seen_elsewhere(
-    detections: TileDetections,
-    tiles_xyxy: np.ndarray,
-    image_hw: tuple[int, int],
-    margin_px: float,
+    detections: TileDetections, tiles_xyxy: np.ndarray, image_hw: tuple[int, int], margin_px: float
 ) -> np.ndarray:
     """Tell which detections an inner edge may have cut, while another tile sees their place whole.
 

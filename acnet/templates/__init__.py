@@ -36,12 +36,7 @@ DARK = {
 }
 # On skin the boxes are brighter, in hues that skin does not have; missed is deep enough to differ
 # from found in lightness, for readers without green cones (tests/templates/test_colours.py).
-ON_PHOTO = {
-    "muted": "#ffffff",
-    "found": "#5ad1ff",
-    "false": "#ffe03b",
-    "missed": "#f800b8",
-}
+ON_PHOTO = {"muted": "#ffffff", "found": "#5ad1ff", "false": "#ffe03b", "missed": "#f800b8"}
 
 
 def render(name: str | Path, **values: object) -> str:

@@ -70,10 +70,7 @@ class _Drawing:
             picture = photo_data_uri(self.photos_root, photo.file_name, photo.image_hw)
         faulty = np.any(list(faulty_boxes(photo.boxes_xyxy, photo.image_hw).values()), axis=0)
         drawable = np.isfinite(photo.boxes_xyxy).all(axis=1)
-        boxes = {
-            "found": photo.boxes_xyxy[~faulty],
-            "missed": photo.boxes_xyxy[faulty & drawable],
-        }
+        boxes = {"found": photo.boxes_xyxy[~faulty], "missed": photo.boxes_xyxy[faulty & drawable]}
         alt = f"{len(photo.boxes_xyxy)} boxes of {photo.file_name}, {int(faulty.sum())} faulty"
         return photo_svg(photo.image_hw, boxes, alt=alt, picture=picture)
 

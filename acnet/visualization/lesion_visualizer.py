@@ -9,13 +9,7 @@ import numpy as np
 from detectron2.utils.visualizer import Visualizer
 from matplotlib.patheffects import Normal, Stroke
 
-from acnet.photos.box_painter import (
-    RIM_OPACITY,
-    RIM_PX,
-    label_texts,
-    line_width,
-    widest_line,
-)
+from acnet.photos.box_painter import RIM_OPACITY, RIM_PX, label_texts, line_width, widest_line
 from acnet.photos.draw import PREDICTION_COLOR, enlarge_small
 
 GROUND_TRUTH_COLOR = (0.97, 0.0, 0.72)  # not in skin either, and darker than the palest

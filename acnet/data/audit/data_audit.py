@@ -35,12 +35,7 @@ from acnet.data.audit.twins import Leak, Twins, check_twins, find_twins, shared_
 from acnet.data.import_set import ImportOptions, import_set, portable
 from acnet.data.parallel import map_photos
 from acnet.data.prepared_set import PreparedLayout, file_state, read_manifest
-from acnet.data.readers.source import (
-    Source,
-    folder_prefixes,
-    place_in_set,
-    without_folders,
-)
+from acnet.data.readers.source import Source, folder_prefixes, place_in_set, without_folders
 from acnet.data.records import Annotated, Note
 from acnet.errors import printable, shorten
 from acnet.files import atomic_write, write_json, write_text

@@ -111,9 +111,7 @@ class Statistics:
 
 
 def describe(
-    photos: Sequence[Annotated],
-    splits: Mapping[str, Sequence[str]],
-    anchors: AnchorSet,
+    photos: Sequence[Annotated], splits: Mapping[str, Sequence[str]], anchors: AnchorSet
 ) -> Statistics:
     """Count what a set holds, and compare its boxes with anchors; `photos` could be read."""
     usable = [(clean_boxes(p.boxes_xyxy, p.image_hw, "")[0], p.image_hw) for p in photos]

@@ -54,11 +54,7 @@ def open_acne04(
     annotation_root = _first_folder(
         "the annotations", "--annotation-root", [annotation_root] if annotation_root else boxes
     )
-    lists = [
-        *_list_folders(src),
-        image_root.parent,
-        annotation_root.parent / "ImageSets" / "Main",
-    ]
+    lists = [*_list_folders(src), image_root.parent, annotation_root.parent / "ImageSets" / "Main"]
     with_lists = [folder for folder in lists if find_lists(folder)]
     list_root = _first_folder("the NNEW_*.txt lists", "--src", with_lists)
     return Acne04Source.of_files(image_root, annotation_root, find_lists(list_root))

@@ -82,12 +82,7 @@ def _mask_box(mask: Mapping[str, Any]) -> tuple[float, float, float, float] | No
     whole = last_column > first_column  # such a run touches the top or bottom of a column
     top = np.where(whole, 0, starts % height).min()
     bottom = np.where(whole, height - 1, (ends - 1) % height).max()
-    return (
-        float(first_column.min()),
-        float(top),
-        float(last_column.max()) + 1,
-        float(bottom) + 1,
-    )
+    return (float(first_column.min()), float(top), float(last_column.max()) + 1, float(bottom) + 1)
 
 
 def _unpacked(text: str) -> list[int]:

@@ -9,12 +9,7 @@ from acnet.evaluation.result import Metric
 
 # The measures of the first table, in its order; the sections show the others.
 HEADLINES = {
-    "Finding lesions": (
-        r"AP50@(\d+)",
-        r"AP@(\d+)",
-        r"AP50-VOC07",
-        r"sensitivity@1 \((.*)\)",
-    ),
+    "Finding lesions": (r"AP50@(\d+)", r"AP@(\d+)", r"AP50-VOC07", r"sensitivity@1 \((.*)\)"),
     "Counting lesions": (r"MAE", r"bias"),
     "Grading severity": (r"accuracy", r"quadratic kappa"),
     "Trusting the scores": (r"ECE",),

@@ -14,15 +14,7 @@ from projects.ACNet.tables.estimates import (
 )
 from projects.ACNet.tables.plan import short_test
 from projects.ACNet.tables.record import RESAMPLED, Record
-from projects.ACNet.tables.rows import (
-    FORMS,
-    PAPER_ROWS,
-    PARTS,
-    TITLES,
-    PaperRow,
-    Row,
-    baseline_of,
-)
+from projects.ACNet.tables.rows import FORMS, PAPER_ROWS, PARTS, TITLES, PaperRow, Row, baseline_of
 
 NOTHING = "\N{EN DASH}"
 

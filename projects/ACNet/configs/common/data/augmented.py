@@ -8,10 +8,7 @@ def crops(*, photo_px, crop_px, min_scale, max_scale):
     """Square crops of a photo at a random scale, mirrored or not, in another light."""
     return [
         L(T.ResizeScale)(
-            min_scale=min_scale,
-            max_scale=max_scale,
-            target_height=photo_px,
-            target_width=photo_px,
+            min_scale=min_scale, max_scale=max_scale, target_height=photo_px, target_width=photo_px
         ),
         L(T.RandomCrop)(crop_type="absolute", crop_size=[crop_px, crop_px]),
         L(T.RandomFlip)(horizontal=True),

@@ -11,9 +11,7 @@ from detectron2.config import LazyCall as L
 from acnet import peers
 
 IMAGENET = dict(
-    pixel_mean=[123.675, 116.280, 103.530],
-    pixel_std=[58.395, 57.120, 57.375],
-    input_format="RGB",
+    pixel_mean=[123.675, 116.280, 103.530], pixel_std=[58.395, 57.120, 57.375], input_format="RGB"
 )
 # For each level its stride, its size in percent of the picture's side, and its ratios.
 SSD_LEVELS = {
