@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from acnet.errors import UserError
 from acnet.files import progress_bar
-from acnet.photos import pixels
+from acnet.photos import decode
 
 PARENT_CHECK_SECONDS = 0.5
 
@@ -91,8 +91,8 @@ def _photo_bar(results: Iterable[Result], *, total: int, description: str) -> It
 def _start_worker(function: Callable[[Item], Result], parent: int) -> None:
     global _function
     _function = function
-    if pixels.cv2 is not None:
-        pixels.cv2.setNumThreads(1)
+    if decode.cv2 is not None:
+        decode.cv2.setNumThreads(1)
     threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from acnet.files import write_bytes, write_text
-from acnet.photos.pixels import resize
+from acnet.photos.decode import resize
 from acnet.templates import DARK, LIGHT
 
 # It does not occur in skin, and differs from it in brightness too, for readers who see few colours.

@@ -17,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 
 from acnet.errors import UserError
-from acnet.photos import pixels
+from acnet.photos import decode
 from acnet.photos.merge import NMS, TileDetections
 
 MULTIPLE_PX = 32  # what every backbone's strides divide, so that no tile is padded
@@ -182,7 +182,7 @@ def resize(photo_bgr: np.ndarray, size_px: int) -> np.ndarray:
     if factor == 1:
         return photo_bgr
     size_wh = [max(1, round(side * factor)) for side in (width, height)]
-    return pixels.resize(photo_bgr, size_wh)
+    return decode.resize(photo_bgr, size_wh)
 
 
 @dataclass(frozen=True, kw_only=True)

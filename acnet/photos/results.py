@@ -23,7 +23,7 @@ import acnet
 from acnet.evaluation.count_model import CountModel
 from acnet.evaluation.counting import hayashi_grade
 from acnet.files import atomic_write, csv_text, json_text, write_text
-from acnet.photos.pixels import OPENCV_VERSION, blur, resize, y_cr_cb
+from acnet.photos.decode import OPENCV_VERSION, blur, resize, y_cr_cb
 
 DEFAULT_THRESHOLD = 0.5
 TRAIT_PX = 128  # long side at which traits are measured, so that they are those of any resolution

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from acnet.photos import box_painter, pixels
+from acnet.photos import box_painter, decode
 from acnet.photos.draw import PREDICTION_COLOR
 from acnet.photos.instances import PlainBoxes, PlainInstances
 from acnet.photos.results import photo_traits
@@ -12,7 +12,7 @@ from acnet.photos.results import photo_traits
 def without_opencv(monkeypatch, function, *arguments):
     """Return the results with OpenCV and without it."""
     expected = function(*arguments)
-    monkeypatch.setattr(pixels, "cv2", None)
+    monkeypatch.setattr(decode, "cv2", None)
     return expected, function(*arguments)
 
 
@@ -24,7 +24,7 @@ def picture(height, width):
 @pytest.mark.parametrize("hw", [(90, 77), (160, 240), (1, 300)])
 def test_shrinking_takes_the_same_means(monkeypatch, hw, factor):
     size_wh = tuple(max(1, round(side * factor)) for side in hw[::-1])
-    expected, ours = without_opencv(monkeypatch, pixels.resize, picture(*hw), size_wh)
+    expected, ours = without_opencv(monkeypatch, decode.resize, picture(*hw), size_wh)
     np.testing.assert_array_equal(ours, expected)
 
 
@@ -32,7 +32,7 @@ def test_shrinking_takes_the_same_means(monkeypatch, hw, factor):
 def test_growing_follows_the_same_curve(monkeypatch, factor):
     image = picture(90, 77)
     size_wh = (round(77 * factor), round(90 * factor))
-    expected, ours = without_opencv(monkeypatch, pixels.resize, image, size_wh)
+    expected, ours = without_opencv(monkeypatch, decode.resize, image, size_wh)
     differences = np.abs(ours.astype(int) - expected)
     assert differences.max() <= 1  # rounding
     assert (differences > 0).mean() < 1e-3
