@@ -1,4 +1,4 @@
-"""Boxes on photos, drawn by numpy and Pillow; and what they have in common with detectron2's.
+"""Boxes on photos, drawn by numpy and Pillow where detectron2 is missing.
 
 Shape shorthand: (H, W, 3) is an RGB picture in uint8.
 """
@@ -8,33 +8,30 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from acnet.photos.draw import PREDICTION_COLOR, enlarge_small
+from acnet.photos.draw import (
+    PREDICTION_COLOR,
+    RIM_OPACITY,
+    RIM_PX,
+    enlarge_small,
+    line_width,
+    widest_line,
+)
 
-MAX_LABELLED_BOXES = 20  # more labels than this hide the lesions beside them
-RIM_PX = 0.75  # of shade on both sides of a line, so that it is seen on any skin
-RIM_OPACITY, LINE_OPACITY = 0.4, 0.9
+LINE_OPACITY = 0.9
 LABEL_OPACITY = 0.8  # of the black behind a text
-LABEL_CHOICES = ("auto", "always", "never")
 
 
 def draw_boxes(
-    photo_rgb: np.ndarray,
-    boxes_xyxy: np.ndarray,
-    scores: np.ndarray,
-    classes: np.ndarray,
-    *,
-    labels: str = "auto",
-    class_names: Sequence[str] | None = None,
+    photo_rgb: np.ndarray, boxes_xyxy: np.ndarray, labels: Sequence[str] | None = None
 ) -> np.ndarray:
     """Do as `acnet.visualization.lesion_visualizer.draw_boxes`, without detectron2 and matplotlib.
 
     Example:
         >>> photo = np.zeros((960, 960, 3), np.uint8)
-        >>> picture = draw_boxes(photo, np.array([[10, 10, 90, 90]]), np.ones(1), np.zeros(1, int))
+        >>> picture = draw_boxes(photo, np.array([[10, 10, 90, 90]]))
         >>> picture[50, 8].tolist()  # on the box's left side
         [0, 207, 230]
     """
-    texts = label_texts(labels, scores, classes, class_names)
     picture, enlargement = enlarge_small(photo_rgb)
     picture = picture.copy()
     widest_px = widest_line(picture.shape[:2])
@@ -43,51 +40,14 @@ def draw_boxes(
         middle = box + np.array([-1, -1, 1, 1]) * (line_px / 2 + RIM_PX)
         _draw_frame(picture, middle, line_px + 2 * RIM_PX, (0.0, 0.0, 0.0), RIM_OPACITY)
         _draw_frame(picture, middle, line_px, PREDICTION_COLOR, LINE_OPACITY)
-    if not texts:
+    if not labels:
         return picture
     drawn = Image.fromarray(picture)
     size_px = max(12.0, np.sqrt(picture.shape[0] * picture.shape[1]) / 110)
     font = ImageFont.load_default(size_px)
-    for box, text in zip(boxes_xyxy * enlargement, texts, strict=True):
+    for box, text in zip(boxes_xyxy * enlargement, labels, strict=True):
         _draw_label(drawn, box, text, font, widest_px)
     return np.asarray(drawn)
-
-
-def label_texts(
-    labels: str, scores: np.ndarray, classes: np.ndarray, class_names: Sequence[str] | None
-) -> list[str] | None:
-    """Return what is written at each box; None where nothing is.
-
-    Args:
-        labels: "always", "never", or "auto": only where at most 20 boxes are drawn.
-        scores: (N,).
-        classes: (N,) indices.
-        class_names: Names by class index, written before the score; None or a single name writes
-            the score alone.
-
-    Raises:
-        ValueError: `labels` is none of the three.
-    """
-    if labels not in LABEL_CHOICES:
-        raise ValueError(f"labels must be one of {LABEL_CHOICES}. Received {labels!r}.")
-    if labels == "never" or (labels == "auto" and len(scores) > MAX_LABELLED_BOXES):
-        return None
-    numbers = [f"{score:.2f}" for score in scores.tolist()]
-    if class_names is None or len(class_names) == 1:
-        return numbers
-    pairs = zip(classes.tolist(), numbers, strict=True)
-    return [f"{class_names[index]} {number}" for index, number in pairs]
-
-
-def widest_line(picture_hw: tuple[int, int]) -> float:
-    """Return the width in pixels of the lines around large boxes of a picture."""
-    return max(1.0, np.hypot(*picture_hw) / 900)
-
-
-def line_width(box_xyxy: np.ndarray, widest_px: float) -> float:
-    """Return the width of a box's line: one that is wider would hide half of a small lesion."""
-    x0, y0, x1, y1 = box_xyxy
-    return float(np.clip(min(x1 - x0, y1 - y0) / 10, 1.0, widest_px))
 
 
 def _draw_frame(

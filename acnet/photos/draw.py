@@ -27,6 +27,8 @@ from acnet.templates import DARK, LIGHT
 
 # It does not occur in skin, and differs from it in brightness too, for readers who see few colours.
 PREDICTION_COLOR = (0.0, 0.9, 1.0)
+RIM_PX, RIM_OPACITY = 0.75, 0.4  # of shade on both sides of a line, so that any skin shows it
+MOST_LABELLED = 20  # boxes; more labels than this hide the lesions beside them
 JPEG_QUALITY = 92
 # NOT IN PAPER: larger photos are drawn smaller, since matplotlib needs 25 bytes for each pixel.
 MAX_PICTURE_PIXELS = 16_000_000
@@ -48,35 +50,24 @@ MOST_CROPS = 64  # hundreds of them could be pieced together
 
 @dataclass(frozen=True, kw_only=True)
 class DrawingOptions:
-    """What the user may choose about the pictures.
+    """What the user may choose about the pictures."""
 
-    Args:
-        labels: Scores at the boxes: "auto", "always" or "never".
-        suffix: ".jpg" or ".png".
-        attention: Also draw the mask attention's saliency.
-        share: Draw lesions and a schematic instead of photos.
-    """
-
-    labels: str = "auto"
-    suffix: str = ".jpg"
-    attention: bool = False
-    share: bool = False
+    labels: str = "auto"  # at the boxes: "always", "never", or "auto", where boxes are few
+    suffix: str = ".jpg"  # or ".png"
+    attention: bool = False  # also draw the mask attention's saliency
+    share: bool = False  # draw lesions and a schematic instead of photos
 
 
 class DrawBoxes(Protocol):
     """Draw boxes on a photo: `visualization.lesion_visualizer` does, or `photos.box_painter`."""
 
     def __call__(
-        self,
-        photo_rgb: np.ndarray,
-        boxes_xyxy: np.ndarray,
-        scores: np.ndarray,
-        classes: np.ndarray,
-        *,
-        labels: str,
-        class_names: Sequence[str],
+        self, photo_rgb: np.ndarray, boxes_xyxy: np.ndarray, labels: Sequence[str] | None = None
     ) -> np.ndarray:
-        """Return the picture, perhaps larger than the photo; boxes are best first."""
+        """Return the picture (H, W, 3) uint8, enlarged where the photo (H, W, 3) uint8 is small.
+
+        Boxes are (N, 4) in the photo's pixels; labels are what is written at each.
+        """
 
 
 def write_pictures(
@@ -97,12 +88,10 @@ def write_pictures(
     """Draw what was found in a photo.
 
     Args:
-        folder: Of all results.
-        stem: Of the pictures' names.
+        folder, stem: Of all results, and of the pictures' names.
         photo_bgr: (H, W, 3) uint8.
         boxes_xyxy: (N, 4) in pixels of the photo; with scores, indices of classes, and
             probabilities that are written at the boxes instead of the scores (N,).
-        options: What to draw.
         score_threshold: Lowest score that is drawn, 0 to 1.
         saliency: Over the same field of view in [0, 1], where `attention` is asked for.
 
@@ -118,15 +107,38 @@ def write_pictures(
     photo_rgb, shrink = limited(photo_bgr)
     boxes_xyxy = boxes_xyxy * np.float32(shrink)
     files = picture_files(stem, options)
-    picture = draw_boxes(
-        photo_rgb, boxes_xyxy, scores, classes, labels=options.labels, class_names=class_names
-    )
+    labels = _labels(options.labels, scores, classes, class_names)
+    picture = draw_boxes(photo_rgb, boxes_xyxy, labels)
     save_picture(folder / files["picture"], picture)
     save_picture(folder / files["photo"], photo_rgb)
     save_picture(folder / files["thumbnail"], thumbnail(photo_rgb))
     if saliency is not None:
         save_picture(folder / files["attention"], draw_saliency(photo_rgb, saliency))
     return files
+
+
+def _labels(
+    wanted: str, scores: np.ndarray, classes: np.ndarray, class_names: Sequence[str]
+) -> list[str] | None:
+    """Return what is written at each box: its score, behind its class where there are several."""
+    if wanted == "never" or (wanted == "auto" and len(scores) > MOST_LABELLED):
+        return None
+    numbers = [f"{score:.2f}" for score in scores.tolist()]
+    if len(class_names) == 1:
+        return numbers
+    pairs = zip(classes.tolist(), numbers, strict=True)
+    return [f"{class_names[index]} {number}" for index, number in pairs]
+
+
+def widest_line(picture_hw: tuple[int, int]) -> float:
+    """Return the width in pixels of the lines around large boxes of a picture."""
+    return max(1.0, np.hypot(*picture_hw) / 900)
+
+
+def line_width(box_xyxy: np.ndarray, widest_px: float) -> float:
+    """Return the width of a box's line: one that is wider would hide half of a small lesion."""
+    x0, y0, x1, y1 = box_xyxy
+    return float(np.clip(min(x1 - x0, y1 - y0) / 10, 1.0, widest_px))
 
 
 def picture_files(stem: str, options: DrawingOptions) -> dict[str, str]:
@@ -143,7 +155,7 @@ def picture_files(stem: str, options: DrawingOptions) -> dict[str, str]:
 
 
 def save_picture(path: Path, picture_rgb: np.ndarray) -> None:
-    """Write a picture atomically, as .jpg or .png, with what `encode_picture` gives it."""
+    """Write a picture atomically, as .jpg or .png, by `encode_picture`."""
     write_bytes(path, encode_picture(picture_rgb, path.suffix))
 
 
@@ -274,9 +286,7 @@ def box_path(boxes_xyxy: np.ndarray) -> str:
 
 
 def lesion_crops(photo_bgr: np.ndarray, boxes_xyxy: np.ndarray) -> np.ndarray | None:
-    """Cut lesions out of a photo.
-
-    The sheet's order is that of the boxes and says nothing about where they were.
+    """Cut lesions out of a photo, in the order of the boxes, wherever they were.
 
     Args:
         photo_bgr: (H, W, 3) uint8.

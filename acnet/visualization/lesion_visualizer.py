@@ -3,14 +3,18 @@
 Shape shorthand: (H, W, 3) is an RGB picture in uint8.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from detectron2.utils.visualizer import Visualizer
 from matplotlib.patheffects import Normal, Stroke
 
-from acnet.photos.box_painter import RIM_OPACITY, RIM_PX, label_texts, line_width, widest_line
-from acnet.photos.draw import PREDICTION_COLOR, enlarge_small
+from acnet.photos.draw import (
+    PREDICTION_COLOR,
+    RIM_OPACITY,
+    RIM_PX,
+    enlarge_small,
+    line_width,
+    widest_line,
+)
 
 GROUND_TRUTH_COLOR = (0.97, 0.0, 0.72)  # not in skin either, and darker than the palest
 
@@ -74,33 +78,15 @@ class BoxPainter(Visualizer):
 
 
 def draw_boxes(
-    photo_rgb: np.ndarray,
-    boxes_xyxy: np.ndarray,
-    scores: np.ndarray,
-    classes: np.ndarray,
-    *,
-    labels: str = "auto",
-    class_names: Sequence[str] | None = None,
-    ground_truth_xyxy: np.ndarray | None = None,
+    photo_rgb: np.ndarray, boxes_xyxy: np.ndarray, labels: list[str] | None = None
 ) -> np.ndarray:
-    """Draw boxes on the photo, and the ground truth under them where it is known.
-
-    Args:
-        photo_rgb: (H, W, 3).
-        boxes_xyxy, scores, classes: (N, 4) in the photo's pixels, (N,), (N,) indices.
-        labels: "always", "never", or "auto": only where at most 20 boxes are drawn.
-        class_names: Names by class index, written before the score; None or a single name writes
-            the score alone.
-        ground_truth_xyxy: (M, 4), in the photo's pixels.
+    """Draw (N, 4) boxes in the photo's pixels, with a label at each where there are labels.
 
     Returns:
-        The picture, an integer factor larger than the photo where that is small.
+        The picture, an integer factor larger than the photo (H, W, 3) where that is small.
     """
-    texts = label_texts(labels, scores, classes, class_names)
     painter = BoxPainter(photo_rgb)
-    if ground_truth_xyxy is not None:
-        painter.paint(ground_truth_xyxy, color=GROUND_TRUTH_COLOR)
-    painter.paint(boxes_xyxy, color=PREDICTION_COLOR, labels=texts)
+    painter.paint(boxes_xyxy, color=PREDICTION_COLOR, labels=labels)
     return painter.picture()
 
 

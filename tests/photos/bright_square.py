@@ -78,7 +78,7 @@ def make_photos(folder: Path, *names: str) -> Path:
     return folder
 
 
-def frame_boxes(photo_rgb, boxes_xyxy, scores, classes, **options) -> np.ndarray:
+def frame_boxes(photo_rgb, boxes_xyxy, labels) -> np.ndarray:
     """Draw boxes in no time."""
     picture = photo_rgb.copy()
     for left, top, right, bottom in boxes_xyxy.astype(int):

@@ -24,7 +24,16 @@ from acnet.visualization.lesion_visualizer import draw_boxes
 ROWS = [{"category_id": 1, "bbox": [8.0, 4.0, 4.0, 4.0], "score": 0.9}]
 
 
-def write(folder, *, hw=(64, 96), rows=ROWS, saliency=None, **options) -> dict[str, str]:
+def write(
+    folder,
+    *,
+    hw=(64, 96),
+    rows=ROWS,
+    saliency=None,
+    class_names=("acne",),
+    draw=draw_boxes,
+    **options,
+) -> dict[str, str]:
     photo_bgr = np.full((*hw, 3), (10, 20, 30), np.uint8)
     return write_pictures(
         folder,
@@ -33,8 +42,8 @@ def write(folder, *, hw=(64, 96), rows=ROWS, saliency=None, **options) -> dict[s
         *arrays_of(rows),
         options=DrawingOptions(**options),
         score_threshold=0.5,
-        class_names=["acne"],
-        draw_boxes=draw_boxes,
+        class_names=class_names,
+        draw_boxes=draw,
         saliency=saliency,
     )
 
@@ -46,6 +55,29 @@ def test_a_photo_has_a_picture_and_for_the_page_the_photo_alone_and_a_small_one(
     for kind in ("photos", "thumbnails"):
         with Image.open(tmp_path / kind / "photo.jpg") as image:
             assert image.size == (96, 64)
+
+
+@pytest.mark.parametrize(
+    ("options", "boxes", "expected"),
+    [
+        ({}, 20, "0.90"),  # by default where boxes are few
+        ({}, 21, None),
+        ({"labels": "always"}, 21, "0.90"),
+        ({"labels": "never"}, 1, None),
+        ({"class_names": ["papule", "pustule"]}, 1, "papule 0.90"),
+    ],
+)
+def test_labels_are_scores_with_names_where_there_are_several_classes(
+    tmp_path, options, boxes, expected
+):
+    seen = []
+
+    def draw(photo_rgb, boxes_xyxy, labels):
+        seen.append(labels)
+        return photo_rgb
+
+    write(tmp_path, rows=ROWS * boxes, draw=draw, **options)
+    assert seen == [None if expected is None else [expected] * boxes]
 
 
 def test_attention_and_format_are_chosen(tmp_path):
