@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from fvcore.common.checkpoint import _strip_prefix_if_present
 from tabulate import tabulate
 from torch import Tensor, nn
@@ -169,7 +170,8 @@ def plan_loading(model: nn.Module, checkpoint: dict[str, Any], *, source: str) -
 
     Raises:
         WeightsMismatchError: ImageNet weights that do not fill every ResNet of the model name by
-            name; weights for another input than the model's; a checkpoint that fills nothing.
+            name; weights for another input than the model's; a checkpoint that fills nothing, or
+            that has two values for a parameter which the model shares under two names.
     """
     own = model.state_dict(keep_vars=True)
     naming = recognise_naming(checkpoint["model"])
@@ -226,6 +228,7 @@ def _plan_checkpoint(
             f"{source}, whose names, such as {shorten(sorted(weights), 3)}, do not occur in the "
             "model; give ImageNet weights of a ResNet or a checkpoint of this model."
         )
+    _check_shared(own, filled, source)
     parts = group_names(model, filled, own)
     loaded = tuple(LoadedPart(p.group, "same names", len(p.names), p.values) for p in parts)
     report = LoadReport(
@@ -240,6 +243,23 @@ def _plan_checkpoint(
         },
     )
     return LoadPlan(_like(own, filled), report)
+
+
+def _check_shared(own: dict[str, Tensor], filled: dict[str, Tensor], source: str) -> None:
+    """Refuse two values for one tensor of the model, since the latter would overwrite the former.
+
+    A composite backbone of two frozen stems shares one, while a training of both made two of them.
+    """
+    first: dict[int, str] = {}
+    for name, value in filled.items():
+        other = first.setdefault(id(own[name]), name)
+        if other != name and not torch.equal(value, filled[other]):
+            raise WeightsMismatchError(
+                "What a model shares under two names has one value. Received "
+                f"{source}, where {other} and {name} differ, as after training both; build the "
+                "model with freeze_at=0 for each ResNet (MODEL.BACKBONE.FREEZE_AT in a yaml "
+                "config), which then share nothing, and freeze them with train.freeze_at."
+            )
 
 
 def _unfilled(own: dict[str, Tensor], filled: dict[str, Tensor]) -> list[str]:

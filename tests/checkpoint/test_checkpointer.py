@@ -169,6 +169,11 @@ def test_ranks_that_start_from_different_files_are_an_error(tmp_path, monkeypatc
         (Detector(), Detector(num_classes=20), r"cls_score\.bias \(2,\), not \(21,\).*config"),
         (nn.Linear(4, 4, bias=False), nn.Linear(4, 4), "not in the file: bias; not in the model"),
         (nn.Linear(4, 4), nn.Linear(4, 4, bias=False), r"not in the model: bias\. "),
+        (
+            Detector(share_stem=False),
+            Detector(),
+            r"\.stem\.\S+ and \S+stem\.\S+ differ.*freeze_at=0",
+        ),
     ],
 )
 def test_weights_of_another_model_are_refused_where_all_must_fit(tmp_path, trained, model, message):
@@ -246,6 +251,19 @@ def test_safetensors_with_a_shared_stem(tmp_path):
     checkpointer.load(str(tmp_path / "model.safetensors"))
     (part,) = checkpointer.report.random  # the stem that the file lacks
     assert (part.group, len(part.names)) == ("ResNet", 5)
+
+
+def test_two_stems_of_one_value_fill_the_shared_one_and_different_ones_are_refused(tmp_path):
+    two, model = Detector(share_stem=False), Detector()
+    stem = copy.deepcopy(model.lead.stem.state_dict())
+    ACNetCheckpointer(two, tmp_path).save("different")
+    with pytest.raises(WeightsMismatchError, match="freeze_at"):
+        ACNetCheckpointer(model).load(str(tmp_path / "different.pth"))
+    torch.testing.assert_close(model.lead.stem.state_dict(), stem)
+    two.assistant.stem.load_state_dict(two.lead.stem.state_dict())
+    ACNetCheckpointer(two, tmp_path).save("equal")
+    ACNetCheckpointer(model).load(str(tmp_path / "equal.pth"))
+    torch.testing.assert_close(model.state_dict(), two.state_dict())
 
 
 @pytest.mark.parametrize("average", [torch.ones(1), {}, {"weight": torch.ones(4, 4)}])
