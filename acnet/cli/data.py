@@ -4,7 +4,6 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 from acnet.cli.main import add_command, natural_int, path, positive_int, positive_share, share
@@ -84,6 +83,7 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--annotation-root", type=path, metavar="DIR", help="folder of the annotations, likewise"
     )
+    parser.set_defaults(parser=parser)
 
 
 def open_given_source(args: argparse.Namespace):
@@ -107,26 +107,34 @@ def open_given_results(args: argparse.Namespace, *, score_threshold: float):
     )
 
 
-def source_words(args: argparse.Namespace) -> list:
-    """Return what `add_source_arguments` read as words of a command."""
-    words = [args.src, "--format", args.format]
-    words += ["--image-root", args.image_root] if args.image_root else []
-    return words + (["--annotation-root", args.annotation_root] if args.annotation_root else [])
+# Options that say how a command works and not what it writes into a set.
+_NOT_REPEATED = ("json", "open", "overwrite", "page", "port", "with_photos", "workers")
 
 
-def command_line(command: str, dst: Path, words: Iterable[object]) -> str:
+def command_line(command: str, dst: Path, args: argparse.Namespace) -> str:
     """Write the command that makes a set again, from the folder above the set.
 
-    Paths become relative to that folder, so that they hold where both are moved together.
+    It has the options that differ from their defaults. Paths become relative to that folder, so
+    that they hold where both are moved together.
+
+    Args:
+        args: with the `parser` that they come from, as of `add_source_arguments`.
     """
     root = Path(os.path.abspath(dst)).parent  # noqa: PTH100 - keeps links
 
     def portable(word: object) -> str:
-        if isinstance(word, tuple):  # FILE:COLUMN
-            return ":".join(map(portable, word))
-        return os.path.relpath(word.expanduser(), root) if isinstance(word, Path) else str(word)
+        if isinstance(word, tuple):  # FILE:COLUMN, NAME=CLASS or PART=SHARE
+            return (":" if isinstance(word[0], Path) else "=").join(map(portable, word))
+        return os.path.relpath(word.expanduser(), root) if isinstance(word, Path) else f"{word}"
 
-    return shlex.join(["acnet", *command.split(), *map(portable, words)])
+    words = ["acnet", *command.split()]
+    for action in args.parser._actions:
+        value = getattr(args, action.dest, None)
+        if value in (None, action.default) or action.dest in _NOT_REPEATED:
+            continue
+        values = value if isinstance(value, list) else [] if value is True else [value]
+        words += [*action.option_strings[:1], *map(portable, values)]
+    return shlex.join(words)
 
 
 def _add_import_parser(actions: argparse._SubParsersAction) -> None:
@@ -162,7 +170,6 @@ def _add_import_parser(actions: argparse._SubParsersAction) -> None:
     parser.add_argument("--workers", type=positive_int, help="processes; default: all cores")
     parser.add_argument("--tiles", action="store_true", help="cut the photos into tiles as well")
     _add_tile_options(parser.add_argument_group("tiles, with --tiles"))
-    parser.set_defaults(parser=parser)
 
 
 def run_import(args: argparse.Namespace) -> int:
@@ -182,7 +189,7 @@ def run_import(args: argparse.Namespace) -> int:
         skip_unreadable=args.skip_unreadable,
         copy_images=args.copy_images,
         workers=workers,
-        command=command_line("data import", args.dst, _import_words(args)),
+        command=command_line("data import", args.dst, args),
     )
     imported = import_set(source, layout, options)
     sys.stdout.write(import_report(imported, source))
@@ -199,7 +206,7 @@ def _take_earlier_spelling(args: argparse.Namespace) -> None:
         return
     if str(args.src) not in FORMATS:
         args.parser.error(f"unrecognized arguments: {args.third}")
-    args.format, args.src, args.dst = str(args.src), args.dst, args.third
+    args.format, args.src, args.dst, args.third = str(args.src), args.dst, args.third, None
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -207,19 +214,6 @@ def _pair(text: str) -> tuple[str, str]:
     if not (name and equals and to):
         raise argparse.ArgumentTypeError(f"NAME=CLASS is needed, received {text!r}")
     return name, to
-
-
-def _import_words(args: argparse.Namespace) -> list:
-    src, *how = source_words(args)
-    words = [src, args.dst, *how]
-    if args.class_map:
-        words += ["--class-map", *(f"{name}={to}" for name, to in args.class_map)]
-    if args.one_class:
-        words += ["--one-class", args.one_class]
-    if args.splits:
-        words += ["--splits", *args.splits]
-    words += ["--skip-unreadable"] * args.skip_unreadable + ["--copy-images"] * args.copy_images
-    return words + (["--tiles", *_tile_words(args)] if args.tiles else [])
 
 
 def _add_tile_parser(actions: argparse._SubParsersAction) -> None:
@@ -237,20 +231,6 @@ def _add_tile_parser(actions: argparse._SubParsersAction) -> None:
     )
     _add_tile_options(tile, "--format")
     tile.add_argument("--workers", type=positive_int, metavar="N", help="default: all cores")
-
-
-# Option, its field of `TileOptions`, its default: what a command repeats where it differs.
-_TILE_OPTIONS = (
-    ("tile", "tile_px", 640),
-    ("overlap", "overlap_px", 320),
-    ("min_share", "min_share", 0.5),
-    ("empty_share", "empty_share", 0.1),
-    ("train_splits", "train_splits", ["train*"]),
-    ("tile_format", "image_format", "jpg"),
-    ("quality", "jpeg_quality", 95),
-    ("png_level", "png_level", 2),
-    ("virtual", "virtual", False),
-)
 
 
 def _add_tile_options(parser: argparse._ActionsContainer, *earlier: str) -> None:
@@ -288,17 +268,6 @@ def _add_tile_options(parser: argparse._ActionsContainer, *earlier: str) -> None
         help="default jpg",
     )
     parser.add_argument(
-        "--quality", type=_quality, default=95, metavar="Q", help="of JPEG, 1 to 100; default 95"
-    )
-    parser.add_argument(
-        "--png-level",
-        type=int,
-        choices=range(10),
-        default=2,
-        metavar="N",
-        help="of PNG, 0 to 9: smaller files for more time; default 2",
-    )
-    parser.add_argument(
         "--virtual", action="store_true", help="write no pictures; the loader cuts the tiles"
     )
 
@@ -324,22 +293,12 @@ def _tile_options(args: argparse.Namespace):
             "--overlap is smaller than --tile, or the tiles would not advance. "
             f"Received --overlap {args.overlap} and --tile {args.tile}. Choose a smaller overlap."
         )
-    given = {field: getattr(args, option) for option, field, _ in _TILE_OPTIONS}
-    return TileOptions(**{**given, "train_splits": tuple(args.train_splits)})
-
-
-def _tile_words(args: argparse.Namespace) -> list:
-    words = []
-    for option, _, default in _TILE_OPTIONS:
-        value = getattr(args, option)
-        if value != default:
-            values = value if isinstance(value, list) else [] if value is True else [value]
-            words += [f"--{option.replace('_', '-')}", *values]
-    return words
-
-
-def _quality(text: str) -> int:
-    value = positive_int(text)
-    if value > 100:
-        raise argparse.ArgumentTypeError(f"a number from 1 to 100 is needed, received {text}")
-    return value
+    return TileOptions(
+        tile_px=args.tile,
+        overlap_px=args.overlap,
+        min_share=args.min_share,
+        empty_share=args.empty_share,
+        train_splits=tuple(args.train_splits),
+        image_format=args.tile_format,
+        virtual=args.virtual,
+    )

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acnet.cli.data import add_source_arguments, command_line, open_given_source, source_words
+from acnet.cli.data import add_source_arguments, command_line, open_given_source
 from acnet.cli.main import (
     add_command,
     natural_int,
     path,
-    positive_float,
     positive_int,
     positive_share,
 )
@@ -66,44 +65,19 @@ def add_check_parser(actions: argparse._SubParsersAction) -> None:
         action="store_true",
         help="with --fix: leave the photos where they are, also those that are stored sideways",
     )
-    _add_anchor_options(check)
     check.add_argument("--workers", type=positive_int, help="processes; default: all cores")
-
-
-def _add_anchor_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--anchors",
-        type=positive_float,
-        nargs="+",
-        default=[32.0, 64.0, 128.0, 256.0],
-        metavar="PX",
-        help="anchor sizes to compare the boxes with; default: the paper's, 32 64 128 256",
-    )
-    parser.add_argument(
-        "--anchor-ratios",
-        type=positive_float,
-        nargs="+",
-        default=[0.5, 1.0, 2.0],
-        metavar="X",
-        help="their heights over their widths; default 0.5 1 2",
-    )
-    parser.add_argument(
-        "--anchor-stride", type=positive_int, default=8, metavar="PX", help="default 8"
-    )
 
 
 def run_check(args: argparse.Namespace) -> int:
     """Check the data set and says what was found."""
     from acnet.data.audit.data_audit import audit_source, report_text
-    from acnet.data.audit.findings import AnchorSet
     from acnet.data.parallel import default_workers
     from acnet.files import write_json
 
     source = open_given_source(args)
     _check_outputs(args, source)
-    anchors = AnchorSet(tuple(args.anchors), tuple(args.anchor_ratios), args.anchor_stride)
     workers = args.workers or default_workers()
-    audit = audit_source(source, anchors=anchors, workers=workers)
+    audit = audit_source(source, workers=workers)
     if args.json not in (None, ON_STDOUT):
         write_json(args.json, audit.report.as_dict(), indent=2)
     if args.page is not None:
@@ -120,7 +94,7 @@ def run_check(args: argparse.Namespace) -> int:
             audit,
             copy_photos=not args.reference_photos,
             workers=workers,
-            command=command_line("data check", args.fix, [*source_words(args), *_fix_words(args)]),
+            command=command_line("data check", args.fix, args),
         )
         news = f"\n{args.fix}: a cleaned copy, {len(changes)} changes in changes.txt\n"
     if args.json == ON_STDOUT:
@@ -139,10 +113,6 @@ def _check_outputs(args: argparse.Namespace, source: "Source") -> None:
     if args.page is not None:
         page = args.page / "index.html"
         check_output_file(page, inputs=source.inputs, marks=[PAGE_MARK], option="--page")
-
-
-def _fix_words(args: argparse.Namespace) -> list:
-    return ["--fix", args.fix, *["--reference-photos"] * args.reference_photos]
 
 
 SPLIT = """\
@@ -218,7 +188,7 @@ def run_split(args: argparse.Namespace) -> int:
         group_regex=args.group_regex,
         by_grade=args.stratify == "grade",
         workers=args.workers or default_workers(),
-        command=command_line("data split", args.dst, _split_words(args)),
+        command=command_line("data split", args.dst, args),
     )
     parts = write_split(args.dst, source, options)
     sys.stdout.write(parts_text(parts))
@@ -270,20 +240,6 @@ def _folds(folds: int | None) -> int | None:
             "Ask for 2 or more."
         )
     return folds
-
-
-def _split_words(args: argparse.Namespace) -> list:
-    src, *how = source_words(args)
-    words = [src, args.dst, *how, "--seed", args.seed]
-    if args.folds is not None:
-        words += ["--folds", args.folds]
-    else:
-        words += ["--parts", *(f"{name}={share:g}" for name, share in args.parts)]
-    if args.group_by is not None:
-        words += ["--group-by", args.group_by]
-    if args.group_regex is not None:
-        words += ["--group-regex", args.group_regex]
-    return words + (["--stratify", args.stratify] if args.stratify else [])
 
 
 def add_relocate_parser(actions: argparse._SubParsersAction) -> None:

@@ -143,6 +143,7 @@ def add_toy_tests_parser(actions: argparse._SubParsersAction) -> None:
     """Add `toy-tests` to the actions of `acnet data`."""
     text = "draw test sets hard in colour, scale or density"
     tests = add_command(actions, "toy-tests", run_toy_tests, text, TESTS, TESTS_EXAMPLES)
+    tests.set_defaults(parser=tests)
     tests.add_argument("dst", type=path, metavar="DST", help="folder of the set")
     tests.add_argument(
         "--photos", type=positive_int, default=100, metavar="N", help="of each set; default 100"
@@ -164,13 +165,12 @@ def run_toy_tests(args: argparse.Namespace) -> int:
     from acnet.data.split import parts_text
     from acnet.data.toy.toy_set import ToyTests, write_toy_tests
 
-    words = [args.dst, "--photos", args.photos, "--size", args.size, "--seed", args.seed]
     imported = write_toy_tests(
         PreparedLayout.of_folder(args.dst),
         ToyTests(seed=args.seed, photos=args.photos, size_px=args.size),
         workers=args.workers or default_workers(),
         overwrite=args.overwrite,
-        command=command_line("data toy-tests", args.dst, words),
+        command=command_line("data toy-tests", args.dst, args),
     )
     sys.stdout.write(f"{parts_text(imported)}written to {args.dst}\n")
     return 0

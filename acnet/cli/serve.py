@@ -13,7 +13,6 @@ from acnet.cli.data import (
     command_line,
     open_given_results,
     open_given_source,
-    source_words,
 )
 from acnet.cli.main import add_command, natural_int, path, set_up_logging
 from acnet.errors import printable
@@ -114,9 +113,7 @@ def run_review(args: argparse.Namespace) -> int:
     source = open_given_source(args)
     if source.format == "results":
         source = open_given_results(args, score_threshold=SUGGESTED_FROM * source.threshold)
-    src, *how = source_words(args)
-    words = [src, *how, "--output", args.output, *["--copy-images"] * args.copy_images]
-    command = command_line("review", args.output, words)
+    command = command_line("review", args.output, args)
     options = ImportOptions(
         copy_images=args.copy_images, workers=default_workers(), command=command
     )

@@ -77,7 +77,6 @@ class _Drawing:
 
 def _holdings(statistics: Statistics) -> list[tuple[str, str]]:
     grades = ", ".join(f"{grade}: {n:,}" for grade, n in statistics.photos_by_grade.items())
-    sizes = " ".join(f"{size:g}" for size in statistics.anchors.sizes_px)
     rows = [
         ("Photos", f"{statistics.photos:,}, {statistics.photos - statistics.read:,} unusable"),
         ("Boxes", f"{statistics.boxes:,}"),
@@ -88,7 +87,7 @@ def _holdings(statistics: Statistics) -> list[tuple[str, str]]:
     ]
     if statistics.anchor_share is not None:
         share = f"{statistics.anchor_share:.1%}"
-        rows.append((f"Boxes that an anchor of {sizes} px meets at IoU 0.5", share))
+        rows.append(("Boxes that an anchor of the paper's meets at IoU 0.5", share))
     return rows
 
 

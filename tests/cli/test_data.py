@@ -73,8 +73,7 @@ def test_a_users_mistake_is_one_line(words, message, tmp_path, monkeypatch, caps
         *("import yolo a b --workers 0", "split a b --parts train", "split a b --parts a/b=1"),
         *("split a b --parts train=1.5 test=0.1", "split a b --parts a=0.5 b=0.5 --folds 5"),
         *("split a b --group-by table.csv", "split a b --group-regex none", "split a b --folds 0"),
-        *("split a b --group-regex (", "tile set --quality 0", "tile set --quality 101"),
-        *("tile set --png-level 10", "tile set --min-share 0", "tile set --format gif"),
+        *("split a b --group-regex (", "tile set --min-share 0", "tile set --format gif"),
         *("toy dst --size 0", "toy dst --photos x", "toy dst --density -1", "toy dst --seed -1"),
         "toy dst --colour-shift nan",
     ],
@@ -99,12 +98,10 @@ def test_check_shows_and_writes_errors_and_tells_them_by_its_status(planted, tmp
     assert "<h2>identical photos</h2>" in (tmp_path / "page" / "index.html").read_text()
 
 
-def test_check_writes_a_cleaned_copy_for_the_anchors_that_are_chosen(planted, tmp_path, capsys):
-    anchors = ["--anchors", 5, 8, 12, "--anchor-stride", 1, "--workers", 1]
-    assert run("check", planted, "--fix", tmp_path / "copy", *anchors) == 1  # of the original
+def test_check_writes_a_cleaned_copy(planted, tmp_path, capsys):
+    words = ["--fix", tmp_path / "copy", "--workers", 1]
+    assert run("check", planted, *words) == 1  # of the original
     shown = capsys.readouterr().out
-    assert "anchors miss boxes" not in shown
-    assert "boxes with an anchor of 5 8 12 px at IoU 0.5: " in shown
     changed = int(shown.split("a cleaned copy, ")[1].split()[0])
     # Each twin leaves the training lists of the folds that test the other: two folds a pair. With
     # it a stray object, and undecided labels.
@@ -252,12 +249,12 @@ def test_the_defaults_of_tile_are_the_librarys_and_every_option_arrives(layout, 
     assert options == {**vars(TileOptions()), "train_splits": ["train*"]}
     assert "set_train" in capsys.readouterr().out
     words = "--splits test --tile 64 --overlap 16 --min-share 1 --empty-share 0.5"
-    words += " --train-splits fold_* t* --format png --quality 7 --png-level 3 --virtual"
+    words += " --train-splits fold_* t* --format png --virtual"
     assert run("tile", layout.folder, *words.split()) == 0
     assert manifest_of(layout.folder)["tiles"]["options"] == {
         **{"tile_px": 64, "overlap_px": 16, "min_share": 1.0, "empty_share": 0.5},
-        **{"train_splits": ["fold_*", "t*"], "image_format": "png", "jpeg_quality": 7},
-        **{"png_level": 3, "virtual": True},
+        **{"train_splits": ["fold_*", "t*"], "image_format": "png", "jpeg_quality": 95},
+        "virtual": True,
     }
     out = capsys.readouterr().out
     assert "set_test" in out

@@ -319,7 +319,7 @@ def test_the_command_goes_on_and_writes_at_its_end(results, tmp_path):
         "unsure.jpg",
     ]
     manifest = json.loads((corrected / "manifest.json").read_text())
-    assert manifest["command"].startswith("acnet review results --format auto --output corrected")
+    assert manifest["command"].startswith("acnet review results --output corrected")
 
 
 def center(page, xyxy):

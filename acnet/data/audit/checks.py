@@ -15,6 +15,7 @@ from acnet.data.clean import UNUSABLE, faulty_boxes
 from acnet.data.records import Annotated
 from acnet.errors import shorten
 from acnet.evaluation.counting import hayashi_grade
+from acnet.photos.merge import overlapping_pairs
 
 # A box drawn twice by hand differs by a pixel or two; two lesions that touch share far less.
 NEAR_IOU = 0.95
@@ -46,24 +47,10 @@ def exact_copies(photo: Annotated) -> np.ndarray:
 
 def near_copies(boxes_xyxy: np.ndarray, min_iou: float) -> np.ndarray:
     """Return all pairs of boxes that nearly coincide: (P, 2) indices, the smaller first, sorted."""
-    order = np.argsort(boxes_xyxy[:, 0], kind="stable")
-    boxes = boxes_xyxy[order]
-    widths, areas = boxes[:, 2] - boxes[:, 0], (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    # IoU >= t means that the left edges lie at most (1 - t) / t widths apart. So in the order of
-    # the left edges only few neighbours matter, and the loop is over their distance in it.
-    reach = boxes[:, 0] + widths * (1.0 - min_iou) / min_iou
-    pairs = [np.zeros((0, 2), dtype=np.int64)]
-    for step in range(1, len(boxes)):
-        first = np.flatnonzero(boxes[step:, 0] <= reach[:-step])
-        if not len(first):
-            break
-        a, b = boxes[first], boxes[first + step]
-        wh = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
-        shared = np.clip(wh, 0.0, None).prod(axis=1)
-        near = first[shared >= min_iou * (areas[first] + areas[first + step] - shared)]
-        pairs.append(np.stack([order[near], order[near + step]], axis=1))
-    found = np.sort(np.concatenate(pairs), axis=1)
-    return found[np.lexsort((found[:, 1], found[:, 0]))]
+    same_class, tiles = np.zeros(len(boxes_xyxy)), np.arange(len(boxes_xyxy))  # no pair left out
+    below = np.nextafter(np.float32(min_iou), np.float32(0))
+    pairs = overlapping_pairs(boxes_xyxy, same_class, tiles, above_iou=below)
+    return np.stack(pairs, axis=1)
 
 
 def _check_copies(photo: Annotated, usable: np.ndarray) -> Iterator[Finding]:

@@ -23,7 +23,6 @@ from acnet.data.audit.examination import Photo, examine
 from acnet.data.audit.findings import (
     KINDS,
     PERCENTS,
-    AnchorSet,
     Finding,
     Report,
     Statistics,
@@ -54,12 +53,12 @@ class Audit:
     twins: Sequence[Twins]
 
 
-def audit_source(source: Source, *, anchors: AnchorSet | None = None, workers: int = 1) -> Audit:
-    """Look for all faults of `KINDS` in a data set, and how well anchors, the paper's, fit."""
+def audit_source(source: Source, *, workers: int = 1) -> Audit:
+    """Look for all faults of `KINDS` in a data set, and how well the paper's anchors fit."""
     photos = examine_all(source, workers=workers)
     annotated = [photo.annotated for photo in photos if photo.annotated is not None]
     twins = find_twins(photos)
-    statistics = describe(annotated, source.splits, anchors or AnchorSet())
+    statistics = describe(annotated, source.splits)
     findings = [finding for photo in photos for finding in photo.findings]
     for photo in annotated:
         findings += check_boxes(photo)
@@ -122,8 +121,7 @@ def _holdings(statistics: Statistics) -> Iterator[str]:
         yield f"boxes a photo {percentiles(statistics.counts)}"
         yield f"box sizes in px (root of the area) {percentiles(statistics.sizes_px)}"
     if statistics.anchor_share is not None:
-        sizes = " ".join(f"{size:g}" for size in statistics.anchors.sizes_px)
-        yield f"boxes with an anchor of {sizes} px at IoU 0.5: {statistics.anchor_share:.1%}"
+        yield f"boxes with an anchor of the paper's at IoU 0.5: {statistics.anchor_share:.1%}"
 
 
 def names_text(statistics: Statistics) -> str:

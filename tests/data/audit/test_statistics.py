@@ -9,7 +9,8 @@ from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
 from detectron2.structures import Boxes, pairwise_iou
 from numpy.testing import assert_allclose
 
-from acnet.data.audit.findings import AnchorSet, best_anchor_iou, count_edges, describe, size_edges
+from acnet.data.audit import findings
+from acnet.data.audit.findings import best_anchor_iou, count_edges, describe, size_edges
 from tests.data.audit.fake_source import annotated
 
 PHOTOS = [
@@ -21,7 +22,7 @@ SPLITS = {"train": ["a.jpg", "b.jpg", "lost.jpg"], "test": ["c.jpg"]}
 
 
 def test_numbers_that_a_reader_counts():
-    told = describe(PHOTOS, SPLITS, AnchorSet())
+    told = describe(PHOTOS, SPLITS)
     assert (told.photos, told.read, told.boxes) == (4, 3, 3)
     assert list(told.names.items()) == [("papule", 2), ("nodule", 1)]
     assert {s: (size.photos, size.boxes) for s, size in told.splits.items()} == {
@@ -36,13 +37,13 @@ def test_numbers_that_a_reader_counts():
 
 
 def test_an_empty_set_has_no_shares():
-    told = describe([], {"train": []}, AnchorSet())
+    told = describe([], {"train": []})
     assert (told.photos, told.boxes, told.anchor_share) == (0, 0, None)
     json.dumps(told.as_dict(), allow_nan=False)
 
 
 def test_json_holds_histograms_of_all_values():
-    told = describe(PHOTOS, SPLITS, AnchorSet()).as_dict()
+    told = describe(PHOTOS, SPLITS).as_dict()
     json.dumps(told, allow_nan=False)
     assert sum(told["sizes_px"]["histogram"]["numbers"]) == 3
     assert sum(told["counts"]["histogram"]["numbers"]) == 3
@@ -66,16 +67,28 @@ def test_every_value_is_in_a_bin_of_its_histogram():
         assert np.histogram(values, edges)[0].sum() == len(values)
 
 
+def choose_anchors(monkeypatch, sizes_px, ratios, stride_px):
+    monkeypatch.setattr(findings, "ANCHOR_SIZES_PX", sizes_px)
+    monkeypatch.setattr(findings, "ANCHOR_RATIOS", ratios)
+    monkeypatch.setattr(findings, "ANCHOR_STRIDE_PX", stride_px)
+
+
 @pytest.mark.parametrize("image_hw", [(96, 128), (75, 61)])
 @pytest.mark.parametrize(
-    "anchors",
-    [AnchorSet(), AnchorSet((16.0, 24.0), (1.0,), 16), AnchorSet((10.0, 40.0), (0.3, 3.0), 4)],
+    ("sizes_px", "ratios", "stride"),
+    [
+        ((32.0, 64.0, 128.0, 256.0), (0.5, 1.0, 2.0), 8),
+        ((16.0, 24.0), (1.0,), 16),
+        ((10.0, 40.0), (0.3, 3.0), 4),
+    ],
 )
-def test_the_best_iou_is_that_over_every_anchor_at_every_place(image_hw, anchors):
+def test_the_best_iou_is_that_over_every_anchor_at_every_place(
+    monkeypatch, image_hw, sizes_px, ratios, stride
+):
+    choose_anchors(monkeypatch, sizes_px, ratios, stride)
     height, width = image_hw
-    stride = anchors.stride_px
     generator = DefaultAnchorGenerator(
-        sizes=[anchors.sizes_px], aspect_ratios=[anchors.ratios], strides=[stride], offset=0.0
+        sizes=[sizes_px], aspect_ratios=[ratios], strides=[stride], offset=0.0
     )
     (everywhere,) = generator([torch.zeros(1, 1, -(-height // stride), -(-width // stride))])
     rng = np.random.default_rng(0)
@@ -83,13 +96,13 @@ def test_the_best_iou_is_that_over_every_anchor_at_every_place(image_hw, anchors
     ends = corners + rng.uniform(2, 60, (200, 2))
     boxes = np.concatenate([corners, np.minimum(ends, [width, height])], axis=1)
     slow = pairwise_iou(Boxes(torch.tensor(boxes)), everywhere).max(dim=1).values
-    assert_allclose(best_anchor_iou(boxes, image_hw, anchors), slow.numpy(), atol=1e-5)
+    assert_allclose(best_anchor_iou(boxes, image_hw), slow.numpy(), atol=1e-5)
 
 
-def test_a_box_on_an_anchor_and_one_between_two():
-    anchors = AnchorSet((32.0,), (1.0,), 8)
+def test_a_box_on_an_anchor_and_one_between_two(monkeypatch):
+    choose_anchors(monkeypatch, (32.0,), (1.0,), 8)
     # Centred on the grid point (40, 40): the anchor itself. Moved by half a stride along x, the
     # nearest anchor shares 28 x 32 of 2 * 1024 - 896 = 1152 px: 7/9.
     boxes = np.array([[24.0, 24, 56, 56], [28.0, 24, 60, 56]])
-    assert_allclose(best_anchor_iou(boxes, (100, 100), anchors), [1.0, 7 / 9])
-    assert best_anchor_iou(np.zeros((0, 4)), (100, 100), anchors).shape == (0,)
+    assert_allclose(best_anchor_iou(boxes, (100, 100)), [1.0, 7 / 9])
+    assert best_anchor_iou(np.zeros((0, 4)), (100, 100)).shape == (0,)
