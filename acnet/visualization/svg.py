@@ -18,6 +18,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from acnet.data.readers.safe_files import member
 from acnet.errors import UserError
 from acnet.photos.draw import box_path
 from acnet.photos.read import read_bgr
@@ -50,6 +51,7 @@ STYLE = {
     "xtick.labelcolor": LIGHT["muted"],
     "ytick.color": LIGHT["rule"],
     "ytick.labelcolor": LIGHT["muted"],
+    "path.simplify_threshold": 0.5,  # px, by which a long curve is made short
     "savefig.dpi": 160,  # of the parts that are drawn as pixels because they are too many
 }
 FIGURE_STYLE = (
@@ -127,7 +129,13 @@ def photo_data_uri(photos_root: Path, file_name: str, image_hw: tuple[int, int])
     Raises:
         UserError: There is no such photo in the folder, it is no picture, or its size is another.
     """
-    path = _below(photos_root, file_name)
+    path = member(photos_root, file_name)
+    if not path.is_file():
+        raise UserError(
+            f"Photos to be shown must be in the folder that was given, {photos_root}. Received "
+            f"{file_name!r}, which is not there; give the folder that the ground truth's file "
+            "names start from, or leave the photos out."
+        )
     photo_bgr = read_bgr(path)
     if photo_bgr.shape[:2] != tuple(image_hw):
         raise UserError(
@@ -142,21 +150,3 @@ def photo_data_uri(photos_root: Path, file_name: str, image_hw: tuple[int, int])
         photo_bgr = cv2.resize(photo_bgr, size_wh, interpolation=cv2.INTER_AREA)
     _, encoded = cv2.imencode(".jpg", photo_bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return "data:image/jpeg;base64," + base64.b64encode(encoded).decode("ascii")
-
-
-def _below(photos_root: Path, file_name: str) -> Path:
-    """Return the photo's path; a name cannot lead out of the folder."""
-    path = (photos_root / file_name).resolve()
-    if not path.is_relative_to(photos_root.resolve()):
-        raise UserError(
-            "A photo is shown only from the folder that was given, so that no file name leads "
-            f"elsewhere. Received {file_name!r}, which is not below {photos_root}; correct "
-            "the name in the ground truth, or leave the photos out."
-        )
-    if not path.is_file():
-        raise UserError(
-            f"Photos to be shown must be in the folder that was given, {photos_root}. Received "
-            f"{file_name!r}, which is not there; give the folder that the ground truth's file "
-            "names start from, or leave the photos out."
-        )
-    return path

@@ -29,7 +29,7 @@ def draw_precision_recall(
     for line, (label, (recall, precision)) in zip(LINES, curves.items(), strict=False):
         start = np.zeros(min(1, len(recall)))  # a line from the axis to the first lesion found
         x, y = np.append(start, recall), np.append(precision[:1], precision)
-        axes.plot(*thin(x * 100, y * 100), label=label, **line)
+        axes.plot(x * 100, y * 100, label=label, **line)
     axes.set(xlim=(0, 100), ylim=(0, 101))
     axes.legend(loc="best")
 
@@ -46,7 +46,7 @@ def draw_froc(figure: Figure, curves: Mapping[str, Froc]) -> None:
         rates = np.concatenate([points[:1], curve.false_positives[shown], points[-1:]])
         at_points = np.asarray(curve.at_points)
         found = np.concatenate([at_points[:1], curve.sensitivity[shown], at_points[-1:]])
-        axes.plot(*thin(np.log2(rates), found * 100), **line)
+        axes.plot(np.log2(rates), found * 100, **line)
         dots = np.log2(points), at_points * 100
         axes.plot(*dots, linestyle="", marker=marker, markersize=5, color=line["color"])
         axes.plot([], [], marker=marker, markersize=5, label=label, **line)
@@ -186,24 +186,3 @@ def marker_sizes(photos: np.ndarray) -> np.ndarray:
 
 def _root(counts: np.ndarray) -> np.ndarray:
     return np.sqrt(np.maximum(counts, 0))
-
-
-def thin(x: np.ndarray, y: np.ndarray, *, columns: int = 400) -> tuple[np.ndarray, np.ndarray]:
-    """Keep the first, lowest, highest and last point of each column of the figure.
-
-    A line through these covers the same pixels as the line through all points.
-
-    Reference: Jugel et al., "M4: A Visualization-Oriented Time Series Data Aggregation", 2014.
-    """
-    if len(x) <= 4 * columns:
-        return x, y
-    span = x[-1] - x[0]
-    column = np.zeros(len(x), np.int64)
-    if span > 0:
-        column = np.minimum(((x - x[0]) / span * columns).astype(np.int64), columns - 1)
-    starts = np.flatnonzero(np.diff(column, prepend=-1))
-    ends = np.append(starts[1:], len(x)) - 1
-    # Sorted by column, then y: the first of each column is its lowest point, the last its highest.
-    by_height = np.lexsort((y, column))
-    kept = np.unique(np.concatenate([starts, ends, by_height[starts], by_height[ends]]))
-    return x[kept], y[kept]
