@@ -66,16 +66,13 @@ class NameIndex:
 
 @dataclass(frozen=True)
 class MatchedNames:
-    """Which file each written name means.
+    """Which file each written name means."""
 
-    Args:
-        found: The file's own name, by the name as written.
-        by_end: Those of `found` that agree in the end of their path only.
-        ambiguous: The names of the files that fit equally well, by the name as written.
-    """
-
+    # The file's own name, by the name as written.
     found: Mapping[str, str] = field(default_factory=dict)
+    # Those of `found` that agree in the end of their path only.
     by_end: frozenset[str] = frozenset()
+    # The names of the files that fit equally well, by the name as written.
     ambiguous: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 

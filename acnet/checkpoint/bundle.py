@@ -53,21 +53,13 @@ HOW_TO_GET = (
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """What a file of weights, or an exported model, says about itself.
+    """What a file of weights, or an exported model, says about itself."""
 
-    Args:
-        config: Yaml of the model and of what prediction needs.
-        class_names: By class index.
-        count_model: That was fitted to this model, or None.
-        card: Markdown for people.
-        settings: How the model was exported; None for weights.
-    """
-
-    config: str
-    class_names: tuple[str, ...]
-    count_model: CountModel | None
-    card: str
-    settings: "ExportSettings | None" = None
+    config: str  # yaml of the model and of what prediction needs
+    class_names: tuple[str, ...]  # by class index
+    count_model: CountModel | None  # that was fitted to this model, or None
+    card: str  # Markdown for people
+    settings: "ExportSettings | None" = None  # how the model was exported; None for weights
 
     def texts(self, format_name: str) -> dict[str, str]:
         """Return the texts that a file of a format carries, by name; see `parse_bundle`."""

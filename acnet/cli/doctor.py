@@ -82,19 +82,13 @@ def run(args: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the examination.
+    """One line of the examination."""
 
-    Args:
-        name: Of what was looked at.
-        status: "ok"; "note" for what limits and does not hinder; "fault" for what must be repaired.
-        text: What was found.
-        remedy: The command or step that repairs it, or "".
-    """
-
-    name: str
+    name: str  # of what was looked at
+    # "ok"; "note" for what limits and does not hinder; "fault" for what must be repaired.
     status: Status
-    text: str
-    remedy: str = ""
+    text: str  # what was found
+    remedy: str = ""  # the command or step that repairs it, or ""
 
 
 def guarded(name: str, check: Callable[[], Found], *, remedy: str = "") -> Finding:

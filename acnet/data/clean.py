@@ -91,17 +91,12 @@ DEFAULT_MAPS: Mapping[str, Mapping[str, str]] = {"acne04": {"fore": "acne"}}
 
 @dataclass(frozen=True)
 class ClassMap:
-    """The classes of a prepared set.
+    """The classes of a prepared set."""
 
-    Args:
-        class_names: in the order of their indices.
-        index_of: the class index by name as it is annotated; other names are left out.
-        is_chosen: somebody decided to leave the other names out, so they are not lost.
-    """
-
-    class_names: tuple[str, ...]
+    class_names: tuple[str, ...]  # in the order of their indices
+    # The class index by name as it is annotated; other names are left out.
     index_of: Mapping[str, int]
-    is_chosen: bool = False
+    is_chosen: bool = False  # somebody decided to leave the other names out, so they are not lost
 
 
 def choose_classes(
@@ -222,18 +217,12 @@ DRAFT_SCALE = 8  # JPEGs decode at this reduction in a third of the time
 
 @dataclass(frozen=True)
 class ReadPhoto:
-    """What became of one listed photo; `annotated` and `state` are None where it was dropped.
-
-    Args:
-        state: of the picture's file, for the manifest.
-        notes: why it was dropped.
-        error: why it could not be read, empty where it could.
-    """
+    """What became of one listed photo; `annotated` and `state` are None where it was dropped."""
 
     annotated: Annotated | None
-    state: list | None = None
-    notes: tuple[Note, ...] = ()
-    error: str = ""
+    state: list | None = None  # of the picture's file, for the manifest
+    notes: tuple[Note, ...] = ()  # why it was dropped
+    error: str = ""  # why it could not be read, empty where it could
 
 
 def read_photo(file_name: str, *, source: Source) -> ReadPhoto:

@@ -38,25 +38,18 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ImportOptions:
-    """What decides the content of a prepared set.
+    """What decides the content of a prepared set."""
 
-    Args:
-        class_map: class by name as annotated, names that it lacks are left out; None for the
-            format's default.
-        one_class: takes every name into this one class.
-        splits: which of the source's; None for all.
-        skip_unreadable: leave corrupt files out, instead of stopping after all were read.
-        copy_images: copy the photos into the prepared set, rather than leave them where they are.
-        command: that repeats the import, for the manifest.
-    """
-
+    # Class by name as annotated, names that it lacks are left out; None for the format's default.
     class_map: Mapping[str, str] | None = None
-    one_class: str | None = None
-    splits: Sequence[str] | None = None
+    one_class: str | None = None  # takes every name into this one class
+    splits: Sequence[str] | None = None  # which of the source's; None for all
+    # Leave corrupt files out, instead of stopping after all were read.
     skip_unreadable: bool = False
+    # Copy the photos into the prepared set, rather than leave them where they are.
     copy_images: bool = False
     workers: int = 1
-    command: str = ""
+    command: str = ""  # that repeats the import, for the manifest
 
 
 @dataclass(frozen=True)

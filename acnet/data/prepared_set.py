@@ -36,15 +36,10 @@ def datasets_root(root: str | os.PathLike | None = None) -> Path:
 
 @dataclass(frozen=True)
 class PreparedLayout:
-    """The paths of one prepared data set.
+    """The paths of one prepared data set."""
 
-    Args:
-        root: the folder that holds the data sets.
-        prefix: the first word of its registered names, and its folder below `root`.
-    """
-
-    root: Path
-    prefix: str
+    root: Path  # the folder that holds the data sets
+    prefix: str  # the first word of its registered names, and its folder below `root`
 
     @classmethod
     def of_folder(cls, folder: str | os.PathLike) -> "PreparedLayout":

@@ -50,70 +50,48 @@ class Annotated:
 
     Readers make these; the import cleans them into an `ImageRecord`, the audit reports what is
     wrong with them.
-
-    Args:
-        file_name: below the folder of the pictures, with forward slashes.
-        image_hw: height and width in pixels as decoded, with the EXIF orientation applied.
-        names: class of each object, as it is written.
-        boxes_xyxy: (N, 4) float64 in pixels from the picture's left and top edge, as written: may
-            be NaN, inverted or outside.
-        annotation_ids: N, where the format has them; else none.
-        declared_hw: the size that the annotation states, or None.
-        grade: the severity that a list states, or None.
-        count: the number of lesions that a list states, or None.
-        crowd: (N,) bool, COCO's `iscrowd`; empty where the format has none.
-        difficult: (N,) bool, VOC's flag; empty where the format has none.
-        notes: on what the reader could not take at all.
-        lost: how many objects those are.
     """
 
-    file_name: str
+    file_name: str  # below the folder of the pictures, with forward slashes
+    # Height and width in pixels as decoded, with the EXIF orientation applied.
     image_hw: tuple[int, int]
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # class of each object, as it is written
+    # (N, 4) float64 in pixels from the picture's left and top edge, as written: may be NaN,
+    # inverted or outside.
     boxes_xyxy: np.ndarray
-    annotation_ids: tuple[int, ...] = ()
-    declared_hw: tuple[int, int] | None = None
-    grade: int | None = None
-    count: int | None = None
+    annotation_ids: tuple[int, ...] = ()  # N, where the format has them; else none
+    declared_hw: tuple[int, int] | None = None  # the size that the annotation states, or None
+    grade: int | None = None  # the severity that a list states, or None
+    count: int | None = None  # the number of lesions that a list states, or None
+    # (N,) bool, COCO's `iscrowd`; empty where the format has none.
     crowd: np.ndarray = field(default_factory=_no_flags)
+    # (N,) bool, VOC's flag; empty where the format has none.
     difficult: np.ndarray = field(default_factory=_no_flags)
-    notes: tuple[Note, ...] = ()
-    lost: int = 0
+    notes: tuple[Note, ...] = ()  # on what the reader could not take at all
+    lost: int = 0  # how many objects those are
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageRecord:
-    """A picture and its boxes.
+    """A picture and its boxes."""
 
-    Args:
-        file_name: below the folder of the pictures, with forward slashes.
-        width: pixels, of the picture as decoded with its EXIF orientation; `height` likewise.
-        boxes_xyxy: (N, 4) float64 in pixels, inside the picture, each with an area.
-        classes: (N,) int64 indices into the names of the classes.
-        crowd: (N,) bool, boxes around many objects; empty where none is.
-        difficult: (N,) bool, objects that need not be found; empty where none is.
-    """
-
-    file_name: str
-    width: int
+    file_name: str  # below the folder of the pictures, with forward slashes
+    width: int  # pixels, of the picture as decoded with its EXIF orientation; `height` likewise
     height: int
-    boxes_xyxy: np.ndarray
-    classes: np.ndarray
+    boxes_xyxy: np.ndarray  # (N, 4) float64 in pixels, inside the picture, each with an area
+    classes: np.ndarray  # (N,) int64 indices into the names of the classes
+    # (N,) bool, boxes around many objects; empty where none is.
     crowd: np.ndarray = field(default_factory=_no_flags)
+    # (N,) bool, objects that need not be found; empty where none is.
     difficult: np.ndarray = field(default_factory=_no_flags)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TileRecord(ImageRecord):
-    """A tile, which knows where it comes from.
+    """A tile, which knows where it comes from."""
 
-    Args:
-        photo_file_name: the `file_name` of the photo that it was cut from.
-        offset_xy: the photo pixel of the tile's left top corner.
-    """
-
-    photo_file_name: str
-    offset_xy: tuple[int, int]
+    photo_file_name: str  # the `file_name` of the photo that it was cut from
+    offset_xy: tuple[int, int]  # the photo pixel of the tile's left top corner
 
 
 @dataclass

@@ -41,13 +41,10 @@ PHOTO_WEIGHT = 10.0
 
 @dataclass(frozen=True)
 class Group:
-    """Photos that stay together, sorted.
-
-    Args:
-        features: (F,) what the group adds to its part: photos, boxes, then photos of each stratum.
-    """
+    """Photos that stay together, sorted."""
 
     file_names: tuple[str, ...]
+    # (F,) what the group adds to its part: photos, boxes, then photos of each stratum.
     features: tuple[int, ...]
 
 
@@ -166,27 +163,19 @@ SHOWN_NAMES = 5
 
 @dataclass(frozen=True, kw_only=True)
 class SplitOptions:
-    """How to split.
+    """How to split."""
 
-    Args:
-        shares: of the parts by name, with a sum of 1.
-        folds: how many folds to make instead of parts; None for parts.
-        seed: another one gives another split.
-        group_table: a CSV file whose first column names photos, and the column whose equal values
-            keep photos together.
-        group_regex: whose first group, found in the base names of files, keeps photos together.
-        by_grade: balance the grades too.
-        command: that repeats the split, for the manifest.
-    """
-
-    shares: Mapping[str, float]
-    folds: int | None = None
-    seed: int = 0
+    shares: Mapping[str, float]  # of the parts by name, with a sum of 1
+    folds: int | None = None  # how many folds to make instead of parts; None for parts
+    seed: int = 0  # another one gives another split
+    # A CSV file whose first column names photos, and the column whose equal values keep photos
+    # together.
     group_table: tuple[Path, str] | None = None
+    # Whose first group, found in the base names of files, keeps photos together.
     group_regex: str | None = None
-    by_grade: bool = False
+    by_grade: bool = False  # balance the grades too
     workers: int = 1
-    command: str = ""
+    command: str = ""  # that repeats the split, for the manifest
 
 
 def write_split(dst: Path, source: Source, options: SplitOptions) -> ImportedSet:

@@ -39,16 +39,11 @@ MOST_BATCH_PIXELS = 1 << 28  # of all tiles together: 800 MB as bytes, 3 GB as f
 
 @dataclass(frozen=True, kw_only=True)
 class EngineKind:
-    """An engine.
+    """An engine."""
 
-    Args:
-        suffix: of the files that it runs; None for weights of every kind.
-        package: that must be importable.
-        extra: of acnet, that installs the package; None where acnet needs it anyway.
-    """
-
-    suffix: str | None
-    package: str
+    suffix: str | None  # of the files that it runs; None for weights of every kind
+    package: str  # that must be importable
+    # Of acnet, that installs the package; None where acnet needs it anyway.
     extra: str | None = None
 
     @property
@@ -122,21 +117,13 @@ def _mismatch(chosen: str, weights: str | os.PathLike, fitting: list[str]) -> st
 
 @dataclass(frozen=True, kw_only=True)
 class ExportSettings:
-    """How a model was exported.
+    """How a model was exported."""
 
-    Args:
-        name: of the weights file and its config, for people.
-        tile_px: side of the square tiles that it takes.
-        batch: tiles that it takes at once; 0 for any number.
-        weights_sha256: of the weights file.
-        versions: of the packages that made it, by name.
-    """
-
-    name: str
-    tile_px: int
-    batch: int
-    weights_sha256: str
-    versions: Mapping[str, str]
+    name: str  # of the weights file and its config, for people
+    tile_px: int  # side of the square tiles that it takes
+    batch: int  # tiles that it takes at once; 0 for any number
+    weights_sha256: str  # of the weights file
+    versions: Mapping[str, str]  # of the packages that made it, by name
 
 
 def check_size(tile_px: int, batch: int) -> str | None:

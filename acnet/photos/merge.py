@@ -64,20 +64,13 @@ class MergeOptions:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TileDetections:
-    """Detections of a photo's tiles, in the photo's pixels.
+    """Detections of a photo's tiles, in the photo's pixels."""
 
-    Args:
-        boxes_xyxy: (N, 4) float32.
-        scores: (N,) float32, 0 to 1.
-        classes: (N,) int64.
-        tiles: (N,) int64, the index of the tile that each was found in.
-        photo_size_px: Long side at which the photo was seen, None for its own pixels.
-    """
-
-    boxes_xyxy: np.ndarray
-    scores: np.ndarray
-    classes: np.ndarray
-    tiles: np.ndarray
+    boxes_xyxy: np.ndarray  # (N, 4) float32
+    scores: np.ndarray  # (N,) float32, 0 to 1
+    classes: np.ndarray  # (N,) int64
+    tiles: np.ndarray  # (N,) int64, the index of the tile that each was found in
+    # Long side at which the photo was seen, None for its own pixels.
     photo_size_px: int | None = None
 
     def __len__(self) -> int:

@@ -91,17 +91,12 @@ def as_bgr(photo: Photo, *, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarra
 
 @dataclass(frozen=True)
 class PhotoFile:
-    """What a photo's file holds.
+    """What a photo's file holds."""
 
-    Args:
-        image_bgr: (H, W, 3) uint8, upright, perhaps as a view of pixels that lie otherwise.
-        warning: What is wrong with the file, though it could be read.
-        profile: What its colours mean, where it says so (ICC).
-    """
-
+    # (H, W, 3) uint8, upright, perhaps as a view of pixels that lie otherwise.
     image_bgr: np.ndarray
-    warning: str = ""
-    profile: bytes | None = None
+    warning: str = ""  # what is wrong with the file, though it could be read
+    profile: bytes | None = None  # what its colours mean, where it says so (ICC)
 
 
 def read_photo(

@@ -52,21 +52,16 @@ DECIDING_PACKAGES = ("numpy", "pillow", "torch", "torchvision")
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoCount:
-    """A photo's lesions.
+    """A photo's lesions."""
 
-    Args:
-        count: How many there seem to be; None where a photo is not to be counted, as `note` says.
-        low: Lowest true count that is likely, None without a count model.
-        high: Highest, included.
-        grade: Hayashi's severity, 0 (mild) to 3 (very severe), of `count`; None without a count
-            model for inflammatory lesions on half of the face.
-        counted: What is counted, as the count model says, such as "all lesions, whole face".
-    """
-
+    # How many there seem to be; None where a photo is not to be counted, as `note` says.
     count: int | None
-    low: int | None = None
-    high: int | None = None
+    low: int | None = None  # lowest true count that is likely, None without a count model
+    high: int | None = None  # highest, included
+    # Hayashi's severity, 0 (mild) to 3 (very severe), of `count`; None without a count model for
+    # inflammatory lesions on half of the face.
     grade: int | None = None
+    # What is counted, as the count model says, such as "all lesions, whole face".
     counted: str | None = None
     note: str | None = None
 
@@ -124,31 +119,19 @@ class CountRule:
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoResult:
-    """What was found in one photo.
+    """What was found in one photo."""
 
-    Args:
-        image_id: From 1.
-        name: What the outputs call the photo.
-        image_hw: Its height and width in pixels, upright.
-        rows: The detections that count, as COCO results without image_id.
-        below: The best of those that do not.
-        count: Its lesions.
-        seconds: Of reading and predicting.
-        photo_size_px: Long side at which it was seen.
-        files: Path of each picture in the output folder, by kind.
-        warning: What the reader of its count should know.
-    """
-
-    image_id: int
-    name: str
-    image_hw: tuple[int, int]
-    rows: list[dict]
-    count: PhotoCount
-    seconds: float
-    photo_size_px: int
+    image_id: int  # from 1
+    name: str  # what the outputs call the photo
+    image_hw: tuple[int, int]  # its height and width in pixels, upright
+    rows: list[dict]  # the detections that count, as COCO results without image_id
+    count: PhotoCount  # its lesions
+    seconds: float  # of reading and predicting
+    photo_size_px: int  # long side at which it was seen
+    # Path of each picture in the output folder, by kind.
     files: Mapping[str, str] = field(default_factory=dict)
-    below: list[dict] = field(default_factory=list)
-    warning: str = ""
+    below: list[dict] = field(default_factory=list)  # the best of those that do not
+    warning: str = ""  # what the reader of its count should know
 
 
 @dataclass(frozen=True, kw_only=True)

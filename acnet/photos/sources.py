@@ -25,17 +25,11 @@ STEM_BYTES = 200  # file systems take names of 255 bytes, and endings and tempor
 
 @dataclass(frozen=True)
 class Source:
-    """One photo to be read.
+    """One photo to be read."""
 
-    Args:
-        path: Where it is.
-        name: What the outputs call it: the shortest end of its path that no other photo shares.
-        stem: The same as one part of a file name, without its ending, for the pictures.
-    """
-
-    path: Path
-    name: str
-    stem: str
+    path: Path  # where it is
+    name: str  # what the outputs call it: the shortest end of its path that no other photo shares
+    stem: str  # the same as one part of a file name, without its ending, for the pictures
 
 
 def find_photos(arguments: Iterable[str | os.PathLike]) -> list[Source]:
@@ -199,17 +193,11 @@ def _in_utf8(name: str) -> str:
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those that work on the same photos, which share a folder and no more.
+    """This process among those that work on the same photos, which share a folder and no more."""
 
-    Args:
-        rank: From 0; the first writes what all have found.
-        world_size: How many there are, on all machines.
-        local_rank: Among those of this machine, from 0; chooses its GPU.
-    """
-
-    rank: int = 0
-    world_size: int = 1
-    local_rank: int = 0
+    rank: int = 0  # from 0; the first writes what all have found
+    world_size: int = 1  # how many there are, on all machines
+    local_rank: int = 0  # among those of this machine, from 0; chooses its GPU
 
     @property
     def is_first(self) -> bool:

@@ -88,27 +88,17 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One photo's result, as it is kept to go on from.
+    """One photo's result, as it is kept to go on from."""
 
-    Args:
-        image_hw: Its height and width in pixels, upright.
-        rows: Its detections as COCO results, without the photo's id.
-        seconds: Of reading and predicting.
-        photo_size_px: Long side at which it was seen.
-        drawn: Hash of the options that its pictures were drawn with.
-        files: Path of each picture in the output folder, by kind.
-        warning: What was wrong with its file, though it could be read.
-        traits: Of `photo_traits`.
-    """
-
-    image_hw: tuple[int, int]
-    rows: list[dict]
-    seconds: float
-    photo_size_px: int
-    drawn: str = ""
+    image_hw: tuple[int, int]  # its height and width in pixels, upright
+    rows: list[dict]  # its detections as COCO results, without the photo's id
+    seconds: float  # of reading and predicting
+    photo_size_px: int  # long side at which it was seen
+    drawn: str = ""  # hash of the options that its pictures were drawn with
+    # Path of each picture in the output folder, by kind.
     files: Mapping[str, str] = field(default_factory=dict)
-    warning: str = ""
-    traits: list[float] = field(default_factory=list)
+    warning: str = ""  # what was wrong with its file, though it could be read
+    traits: list[float] = field(default_factory=list)  # of `photo_traits`
 
 
 class PartStore:

@@ -129,23 +129,15 @@ SMOOTH = Image.Resampling.LANCZOS
 
 @dataclass(frozen=True)
 class Photo:
-    """What is known of a photo after reading it.
+    """What is known of a photo after reading it."""
 
-    Args:
-        file_name: below the folder of the pictures.
-        findings: on the file, the picture and the annotation's being there.
-        sha256: of the file's bytes; empty where there is no file.
-        orientation: EXIF's, 1 for upright.
-        looks: what nearly identical photos share; None where the picture is unreadable.
-        annotated: None where picture or annotation cannot be used.
-    """
-
-    file_name: str
-    findings: tuple[Finding, ...] = ()
-    sha256: str = ""
-    orientation: int = UPRIGHT
+    file_name: str  # below the folder of the pictures
+    findings: tuple[Finding, ...] = ()  # on the file, the picture and the annotation's being there
+    sha256: str = ""  # of the file's bytes; empty where there is no file
+    orientation: int = UPRIGHT  # EXIF's, 1 for upright
+    # What nearly identical photos share; None where the picture is unreadable.
     looks: Looks | None = None
-    annotated: Annotated | None = None
+    annotated: Annotated | None = None  # None where picture or annotation cannot be used
 
 
 def examine(file_name: str, *, source: Source) -> Photo:

@@ -59,25 +59,19 @@ class SplitSize:
 
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
-    """What a set holds; photos that cannot be read count as listed and have no boxes.
+    """What a set holds; photos that cannot be read count as listed and have no boxes."""
 
-    Args:
-        photos: listed in any split; `read` of them have a readable picture and annotation.
-        names: number of objects by name, most frequent first.
-        photos_by_grade: listed grades, or Hayashi's of the number of boxes where none is listed.
-        sizes_px: (N,) square roots of the areas of the usable boxes, clipped to their picture.
-        counts: (M,) boxes of each read photo.
-        anchor_share: of the usable boxes, that an anchor overlaps by at least half; None if no box.
-    """
-
-    photos: int
+    photos: int  # listed in any split; `read` of them have a readable picture and annotation
     read: int
     boxes: int
-    names: Mapping[str, int]
+    names: Mapping[str, int]  # number of objects by name, most frequent first
     splits: Mapping[str, SplitSize]
+    # Listed grades, or Hayashi's of the number of boxes where none is listed.
     photos_by_grade: Mapping[int, int]
+    # (N,) square roots of the areas of the usable boxes, clipped to their picture.
     sizes_px: np.ndarray
-    counts: np.ndarray
+    counts: np.ndarray  # (M,) boxes of each read photo
+    # Of the usable boxes, that an anchor overlaps by at least half; None if no box.
     anchor_share: float | None
 
     def as_dict(self) -> dict[str, Any]:
@@ -156,17 +150,13 @@ SEVERITIES = (ERROR, WARNING, INFO)
 
 @dataclass(frozen=True)
 class Kind:
-    """One sort of finding.
-
-    Args:
-        severity: "error": training or evaluation goes wrong; "warning": a person should look;
-            "info": good to know.
-        remedy: what the user can do about it.
-    """
+    """One sort of finding."""
 
     name: str
+    # "error": training or evaluation goes wrong; "warning": a person should look; "info": good to
+    # know.
     severity: str
-    remedy: str
+    remedy: str  # what the user can do about it
 
 
 _FIXED = "--fix does it in a copy"
@@ -218,22 +208,15 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One fault at one place.
+    """One fault at one place."""
 
-    Args:
-        kind: a name of `KINDS`.
-        file_name: the photo, below the folder of the pictures, or another file's name; empty where
-            the finding is on the whole set.
-        detail: what exactly; an example where the number is larger than one.
-        number: how many boxes, objects or ids it is about.
-        others: further photos that the finding is about, sorted.
-    """
-
-    kind: str
+    kind: str  # a name of `KINDS`
+    # The photo, below the folder of the pictures, or another file's name; empty where the finding
+    # is on the whole set.
     file_name: str
-    detail: str = ""
-    number: int = 1
-    others: tuple[str, ...] = ()
+    detail: str = ""  # what exactly; an example where the number is larger than one
+    number: int = 1  # how many boxes, objects or ids it is about
+    others: tuple[str, ...] = ()  # further photos that the finding is about, sorted
 
     @property
     def severity(self) -> str:

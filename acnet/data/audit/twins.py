@@ -68,19 +68,13 @@ SHOWN_LEAKS = 4
 
 @dataclass(frozen=True)
 class Twins:
-    """Photos that must stay together.
+    """Photos that must stay together."""
 
-    Args:
-        file_names: at least two, sorted.
-        pairs: those that look alike, by file name, each sorted; none where `identical`.
-        identical: the files are equal in every byte.
-        detail: how alike they are.
-    """
-
-    file_names: tuple[str, ...]
+    file_names: tuple[str, ...]  # at least two, sorted
+    # Those that look alike, by file name, each sorted; none where `identical`.
     pairs: tuple[tuple[str, str], ...]
-    identical: bool
-    detail: str = ""
+    identical: bool  # the files are equal in every byte
+    detail: str = ""  # how alike they are
 
 
 def find_twins(photos: Sequence[Photo]) -> list[Twins]:

@@ -212,15 +212,10 @@ def _same(one: Objects, other: Objects) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class ResultsSource(CocoSource):
-    """Photos with the detections that count; large photos are there as smaller copies.
+    """Photos with the detections that count; large photos are there as smaller copies."""
 
-    Args:
-        threshold: Lowest score that counted.
-        rows: The detections; the one at i has the annotation id i + 1.
-    """
-
-    threshold: float = 0.0
-    rows: Sequence[Mapping] = ()
+    threshold: float = 0.0  # lowest score that counted
+    rows: Sequence[Mapping] = ()  # the detections; the one at i has the annotation id i + 1
 
     def read(self, file_name: str) -> Annotated:
         """Read one photo's size, and bring its boxes to it."""

@@ -24,16 +24,12 @@ OTHER_PICTURE = "pictures of such an ending are not read"
 
 @dataclass(frozen=True)
 class Format:
-    """One format.
-
-    Args:
-        recognises: whether a folder or file has it, from names and the first bytes alone.
-        looked_for: what `recognises` looks for, in words.
-    """
+    """One format."""
 
     open: Callable[..., Source]
+    # Whether a folder or file has it, from names and the first bytes alone.
     recognises: Callable[[Path], bool]
-    looked_for: str
+    looked_for: str  # what `recognises` looks for, in words
 
 
 # In the order in which they are tried: an earlier one is more particular.

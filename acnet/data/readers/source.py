@@ -72,26 +72,21 @@ class Source:
 
     Every reader adds what it needs to read a picture. Sources travel to worker processes, so they
     hold paths and tables and no open files.
-
-    Args:
-        format: its name on the command line, such as "yolo".
-        image_root: folder of the pictures.
-        splits: sorted file names, below `image_root`, by split; folds may share pictures,
-            and one that no split lists is not in the set. A name in a list that no picture has
-            stays as it is listed.
-        inputs: the files beside the pictures that decide the result: annotations, lists, tables.
-        unlisted: pictures and annotations that are there and belong to no split or no partner.
-        class_names: the names that the set declares, in their order; empty where there are none.
-        notes: on what the reader could not take of the set as a whole, such as a box that belongs
-            to no picture.
     """
 
-    format: str
-    image_root: Path
+    format: str  # its name on the command line, such as "yolo"
+    image_root: Path  # folder of the pictures
+    # Sorted file names, below `image_root`, by split; folds may share pictures, and one that no
+    # split lists is not in the set. A name in a list that no picture has stays as it is listed.
     splits: Mapping[str, Sequence[str]]
+    # The files beside the pictures that decide the result: annotations, lists, tables.
     inputs: Sequence[Path] = ()
+    # Pictures and annotations that are there and belong to no split or no partner.
     unlisted: Sequence[Path] = ()
+    # The names that the set declares, in their order; empty where there are none.
     class_names: tuple[str, ...] = ()
+    # On what the reader could not take of the set as a whole, such as a box that belongs to no
+    # picture.
     notes: Sequence[Note] = ()
 
     def read(self, file_name: str) -> Annotated:

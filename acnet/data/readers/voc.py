@@ -34,16 +34,12 @@ from acnet.file_names import PHOTO_SUFFIXES, NameIndex
 
 @dataclass(frozen=True, kw_only=True)
 class VocSource(Source):
-    """Pictures with XML files.
-
-    Args:
-        annotation_of: names of the XML files, below `annotation_root`, by picture.
-        words_of: what the lists say of a picture beside its name.
-    """
+    """Pictures with XML files."""
 
     format: str = "voc"
     annotation_root: Path
-    annotation_of: Mapping[str, str]
+    annotation_of: Mapping[str, str]  # names of the XML files, below `annotation_root`, by picture
+    # What the lists say of a picture beside its name.
     words_of: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod

@@ -34,17 +34,13 @@ BAD_LINE = "line dropped: no class and box"
 
 @dataclass(frozen=True, kw_only=True)
 class YoloSource(Source):
-    """A YOLO export.
-
-    Args:
-        label_of: names of the label files, below `label_root`, by picture, where there is one.
-        name_of_number: of each class that has a name.
-    """
+    """A YOLO export."""
 
     format: str = "yolo"
     label_root: Path
+    # Names of the label files, below `label_root`, by picture, where there is one.
     label_of: Mapping[str, str]
-    name_of_number: Mapping[int, str] = field(default_factory=dict)
+    name_of_number: Mapping[int, str] = field(default_factory=dict)  # of each class that has a name
     has_keypoints: bool = False
 
     def read(self, file_name: str) -> Annotated:

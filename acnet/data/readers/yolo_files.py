@@ -27,16 +27,11 @@ NO_NAMES: Mapping[str, int] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class YoloLabel:
-    """What one file says.
-
-    Args:
-        boxes_xyxy: (N, 4) float64 in shares of width and height.
-        bad_lines: how many lines are no object; `examples` are the first of them.
-    """
+    """What one file says."""
 
     classes: list[int]
-    boxes_xyxy: np.ndarray
-    bad_lines: int
+    boxes_xyxy: np.ndarray  # (N, 4) float64 in shares of width and height
+    bad_lines: int  # how many lines are no object; `examples` are the first of them
     examples: str
 
 
@@ -146,17 +141,13 @@ MAX_CLASSES = 10_000
 
 @dataclass(frozen=True)
 class YoloYaml:
-    """What the file says, if there is one.
-
-    Args:
-        splits: folders or lists of pictures by split, as they are written.
-        has_keypoints: lines have keypoints after the box.
-    """
+    """What the file says, if there is one."""
 
     path: Path | None = None
     class_names: Mapping[int, str] = field(default_factory=dict)
+    # Folders or lists of pictures by split, as they are written.
     splits: Mapping[str, list[str]] = field(default_factory=dict)
-    has_keypoints: bool = False
+    has_keypoints: bool = False  # lines have keypoints after the box
 
 
 def find_yaml(src: Path) -> Path | None:

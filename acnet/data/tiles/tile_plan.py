@@ -33,26 +33,19 @@ PNG_LEVEL = 2
 
 @dataclass(frozen=True, kw_only=True)
 class TileOptions:
-    """How photos are cut, how tiles are written, and which of them a split takes.
+    """How photos are cut, how tiles are written, and which of them a split takes."""
 
-    Args:
-        tile_px: side of the square tiles.
-        overlap_px: what neighbours share, at least.
-        min_share: share of a box's area that a tile must hold to keep the box.
-        empty_share: share of the tiles without boxes that a split for training takes, 0 to 1.
-        train_splits: patterns (`*`, `?`) of the splits for training; all others take every tile.
-        image_format: "jpg" or "png".
-        jpeg_quality: 1 to 100. NOT IN PAPER: 95 keeps a second compression below what is seen.
-        virtual: write no pictures; the loader cuts the tiles of a photo when it needs them.
-    """
-
-    tile_px: int = 640
-    overlap_px: int = 320
-    min_share: float = 0.5
+    tile_px: int = 640  # side of the square tiles
+    overlap_px: int = 320  # what neighbours share, at least
+    min_share: float = 0.5  # share of a box's area that a tile must hold to keep the box
+    # Share of the tiles without boxes that a split for training takes, 0 to 1.
     empty_share: float = 0.1
+    # Patterns (`*`, `?`) of the splits for training; all others take every tile.
     train_splits: Sequence[str] = ("train*",)
-    image_format: str = "jpg"
+    image_format: str = "jpg"  # "jpg" or "png"
+    # 1 to 100. NOT IN PAPER: 95 keeps a second compression below what is seen.
     jpeg_quality: int = 95
+    # Write no pictures; the loader cuts the tiles of a photo when it needs them.
     virtual: bool = False
 
     @property

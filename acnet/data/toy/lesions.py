@@ -13,19 +13,12 @@ MAX_COVERED = 0.25  # of the smaller of two boxes by the other: clusters touch, 
 
 @dataclass(frozen=True)
 class Blob:
-    """A shape on the pixel grid.
+    """A shape on the pixel grid."""
 
-    Args:
-        rho: (h, w) distance from the centre as a share of the rim's, 1 on the rim.
-        left: column of the patch's first pixel in the photo, may be negative.
-        top: row of the patch's first pixel in the photo, may be negative.
-        diameter: pixels.
-    """
-
-    rho: np.ndarray
-    left: int
-    top: int
-    diameter: float
+    rho: np.ndarray  # (h, w) distance from the centre as a share of the rim's, 1 on the rim
+    left: int  # column of the patch's first pixel in the photo, may be negative
+    top: int  # row of the patch's first pixel in the photo, may be negative
+    diameter: float  # pixels
 
     def box_xyxy(self) -> tuple[int, int, int, int]:
         """The tight box around the pixels inside the rim, in photo pixels, end exclusive."""
@@ -119,16 +112,11 @@ COUNT_SIGMA = 0.75  # of the logarithm: 2 to 24 lesions in nine photos of ten
 
 @dataclass(frozen=True)
 class Lesion:
-    """One lesion to be painted.
-
-    Args:
-        kind: "papule", "pustule", "nodule" or "whitehead".
-        redness: its optical density of blood.
-    """
+    """One lesion to be painted."""
 
     blob: Blob
-    kind: str
-    redness: float
+    kind: str  # "papule", "pustule", "nodule" or "whitehead"
+    redness: float  # its optical density of blood
 
 
 def sample_count(rng: np.random.Generator, density: float) -> int:

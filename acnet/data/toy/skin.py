@@ -21,21 +21,13 @@ PUS_RGB = np.array([0.93, 0.88, 0.66], dtype=np.float32)
 
 @dataclass(frozen=True)
 class SkinMaps:
-    """What a photo is made of; all maps are (H, W) float32 and are drawn on in place.
+    """What a photo is made of; all maps are (H, W) float32 and are drawn on in place."""
 
-    Args:
-        melanin: brown pigment, optical density.
-        blood: redness, optical density.
-        height: relief in pixels.
-        pus: 0 to 1, covers what lies below.
-        hair: 0 to 1, covers everything.
-    """
-
-    melanin: np.ndarray
-    blood: np.ndarray
-    height: np.ndarray
-    pus: np.ndarray
-    hair: np.ndarray
+    melanin: np.ndarray  # brown pigment, optical density
+    blood: np.ndarray  # redness, optical density
+    height: np.ndarray  # relief in pixels
+    pus: np.ndarray  # 0 to 1, covers what lies below
+    hair: np.ndarray  # 0 to 1, covers everything
 
 
 def smooth_noise(rng: np.random.Generator, image_hw: tuple[int, int], cell_px: float) -> np.ndarray:

@@ -97,39 +97,27 @@ NUM_STREAMS = 5  # of random numbers, see `_streams`
 
 @dataclass(frozen=True, kw_only=True)
 class ToyOptions:
-    """What decides the pixels of photo i, together with i itself.
+    """What decides the pixels of photo i, together with i itself."""
 
-    Args:
-        seed: any whole number from 0.
-        sizes_px: sides of square photos, or (width, height); each photo takes one by chance.
-        lesion_px: smallest and largest lesion diameter in pixels.
-        colour_shift: strength of colour casts, 0 for white light, 1 as usual.
-        scale_spread: share of the size range that is used, in log scale; 0 for one size.
-        density: factor on the number of lesions.
-        paired: draw every part of a photo from random numbers of its own, so that sets that differ
-            in one knob show the same skin, spots, hair, light and camera. Off, one stream feeds
-            all, and a knob that changes how many numbers a part takes changes all that follows.
-    """
-
-    seed: int = 0
+    seed: int = 0  # any whole number from 0
+    # Sides of square photos, or (width, height); each photo takes one by chance.
     sizes_px: tuple[int | tuple[int, int], ...] = (320,)
-    lesion_px: tuple[float, float] = (6.0, 80.0)
-    colour_shift: float = 1.0
-    scale_spread: float = 1.0
-    density: float = 1.0
+    lesion_px: tuple[float, float] = (6.0, 80.0)  # smallest and largest lesion diameter in pixels
+    colour_shift: float = 1.0  # strength of colour casts, 0 for white light, 1 as usual
+    scale_spread: float = 1.0  # share of the size range that is used, in log scale; 0 for one size
+    density: float = 1.0  # factor on the number of lesions
+    # Draw every part of a photo from random numbers of its own, so that sets that differ in one
+    # knob show the same skin, spots, hair, light and camera. Off, one stream feeds all, and a knob
+    # that changes how many numbers a part takes changes all that follows.
     paired: bool = False
 
 
 @dataclass(frozen=True)
 class ToyPhoto:
-    """One generated photo.
+    """One generated photo."""
 
-    Args:
-        image_bgr: (H, W, 3) uint8.
-        boxes_xyxy: (N, 4) whole pixels, end exclusive, tight around the lesions, inside the photo.
-    """
-
-    image_bgr: np.ndarray
+    image_bgr: np.ndarray  # (H, W, 3) uint8
+    # (N, 4) whole pixels, end exclusive, tight around the lesions, inside the photo.
     boxes_xyxy: np.ndarray
 
 
