@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-__all__ = ["boxes_to_mask"]
-
 
 def boxes_to_mask(boxes_xyxy: Tensor, grid_hw: tuple[int, int], stride: int) -> Tensor:
     """Mark the cells of a feature grid that any box covers.

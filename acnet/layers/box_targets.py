@@ -22,17 +22,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import complete_box_iou_loss, distance_box_iou_loss, generalized_box_iou_loss
 
-__all__ = [
-    "box_loss",
-    "check_normalizer",
-    "decode",
-    "encode",
-    "match",
-    "padded",
-    "sample",
-    "sent_along",
-]
-
 # Overlaps compared at once: what a part of the batch holds bounds the memory, and on a CPU a matrix
 # that leaves the cache costs more than a second call.
 _MOST_PAIRS = 2**20

@@ -15,8 +15,6 @@ import torch
 import torchvision
 from torch import Tensor
 
-__all__ = ["compiled", "nms", "pick_greedily"]
-
 logger = logging.getLogger(__name__)
 Function = TypeVar("Function", bound=Callable)
 

@@ -16,8 +16,6 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ["roi_align"]
-
 # Bytes that the dense form may hold between its two products, for each image.
 _CHUNK_BYTES = 64 * 2**20
 

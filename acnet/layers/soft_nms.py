@@ -19,8 +19,6 @@ from torch import Tensor
 
 from .nms import compiled
 
-__all__ = ["NO_SCORE", "soft_nms", "soft_nms_on_host", "soft_nms_padded"]
-
 NO_SCORE = -1.0  # of padding and of a picked box, below all others
 _METHODS = ("linear", "gaussian")
 

@@ -19,8 +19,6 @@ from .dynamic_context_enhancement import DynamicFeatureFusion
 from .feature_refinement import FeatureRefinement
 from .streamlined_inception import StreamlinedInception
 
-__all__ = ["checkpoint_activations"]
-
 _BLOCKS = (
     CNNBlockBase,  # of ResNets, res5 as box head among them
     CompositeConnection,

@@ -8,8 +8,6 @@ from torch import Tensor
 
 from acnet.layers import boxes_to_mask
 
-__all__ = ["mask_attention_loss"]
-
 
 def mask_attention_loss(
     mask_logits: Tensor,

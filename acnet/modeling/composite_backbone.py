@@ -17,8 +17,6 @@ from torch import Tensor, nn
 
 from .feature_refinement import FeatureRefinement
 
-__all__ = ["LEVELS", "CompositeConnection", "CompositeResNet", "RefinedResNet"]
-
 LEVELS = ("stem", "res2", "res3", "res4")  # L1, L2, L3, L4
 
 

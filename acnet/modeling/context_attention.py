@@ -5,8 +5,6 @@ from detectron2.layers import Conv2d
 from fvcore.nn import weight_init
 from torch import Tensor, nn
 
-__all__ = ["ContextAttention"]
-
 
 class ContextAttention(nn.Module):
     """Add to every position what matters in the whole image.

@@ -18,8 +18,6 @@ from torch import Tensor, nn
 
 from .own_cells import SizesHW, own_cells
 
-__all__ = ["DynamicContextEnhancement", "DynamicFeatureFusion"]
-
 _INITS = ("xavier", "identity")
 
 

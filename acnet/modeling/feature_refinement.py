@@ -5,8 +5,6 @@ from detectron2.layers import Conv2d, get_norm
 from fvcore.nn import weight_init
 from torch import Tensor, nn
 
-__all__ = ["FeatureRefinement"]
-
 
 class FeatureRefinement(nn.Module):
     """Fuse a deep and a shallow level of the assistant; let them modulate the lead's shallow one.

@@ -36,8 +36,6 @@ from .rpn import Float32ROIPooler, float32_region
 
 MIN_SIDE = 1e-3  # of a detection, in pixels; detectron2 drops empty ones after resizing
 
-__all__ = ["BatchSampling", "SoftNMSOutputLayers", "SoftNMSROIHeads", "SoftNMSRes5ROIHeads"]
-
 
 class SoftNMSOutputLayers(FastRCNNOutputLayers):
     """`FastRCNNOutputLayers` with Soft-NMS in the place of NMS on the final detections.

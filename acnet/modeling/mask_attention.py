@@ -4,8 +4,6 @@ from detectron2.layers import Conv2d
 from fvcore.nn import weight_init
 from torch import Tensor, nn
 
-__all__ = ["MaskAttention"]
-
 
 class MaskAttention(nn.Module):
     """Predict a saliency map of one channel by consecutive convolutions.

@@ -18,8 +18,6 @@ from .streamlined_inception import StreamlinedInception
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["ChannelProjection", "MaskAwareMultiAttention"]
-
 # What the saliency is raised by. NOT IN PAPER: all but "product".
 _GATE_OFFSETS = {"product": 0.0, "centred": 0.5, "residual": 1.0}
 

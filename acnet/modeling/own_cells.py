@@ -16,16 +16,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = [
-    "cells_inside",
-    "extend_edges",
-    "has_mark",
-    "own_cells",
-    "padding_kept_out",
-    "run_backbone",
-    "whole_cells",
-]
-
 SizesHW = Tensor | Sequence[tuple[int, int]] | None
 
 

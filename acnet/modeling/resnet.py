@@ -5,8 +5,6 @@ from detectron2.layers import CNNBlockBase
 from detectron2.modeling.backbone import ResNet
 from detectron2.modeling.backbone.resnet import BasicBlock, BottleneckBlock
 
-__all__ = ["DilatedBasicBlock", "block_arguments", "make_resnet_stage", "make_resnet_stages"]
-
 _BLOCKS_PER_STAGE = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 
 

@@ -25,8 +25,6 @@ from acnet.modeling.heads import BatchSampling, SoftNMSOutputLayers
 from .resnet import block_arguments, make_resnet_stage
 from .rpn import float32_region
 
-__all__ = ["PositionSensitiveOutputLayers", "RFCNROIHeads"]
-
 _MIN_CELLS = 1e-3  # a box without any width has no samples, and their mean would be 0 / 0
 
 

@@ -5,8 +5,6 @@ from detectron2.layers import Conv2d, get_norm
 from fvcore.nn import weight_init
 from torch import Tensor, nn
 
-__all__ = ["StreamlinedInception"]
-
 
 class StreamlinedInception(nn.Module):
     """Look at the map through kernels of different shapes, without changing its size.

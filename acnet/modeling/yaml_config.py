@@ -11,8 +11,6 @@ from .dynamic_context_enhancement import DynamicContextEnhancement
 from .mask_aware_multi_attention import ChannelProjection, MaskAwareMultiAttention
 from .resnet import block_arguments, make_resnet_stages
 
-__all__ = ["add_acnet_config", "build_acnet_backbone"]
-
 
 def add_acnet_config(cfg: CfgNode) -> None:
     """Add ACNet's keys to a config of `detectron2.config.get_cfg()`, and set the paper's values.
