@@ -125,7 +125,6 @@ def write_json(path: str | os.PathLike, content: Any, *, indent: int | None = No
     """Write JSON atomically; equal content gives equal bytes.
 
     Args:
-        path: the file to write.
         content: anything that `json` takes; NaN is refused, since JSON has none.
         indent: spaces per level for files that people read; None for one line.
     """
@@ -190,7 +189,6 @@ def check_output_file(
 
     Args:
         path: Of the file to write; folders above it may be missing.
-        inputs: Files that the command reads.
         marks: Texts, one of which is among the first 4096 bytes of every file that the command
             writes.
         option: What the user named the file by, for the error.

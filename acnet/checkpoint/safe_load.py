@@ -42,7 +42,6 @@ def read_checkpoint(path: str | os.PathLike, *, mmap: bool = False) -> dict[str,
     """Read a checkpoint by its suffix: `.pkl`, `.safetensors`, and torch's format for the rest.
 
     Args:
-        path: a local file.
         mmap: leave the tensors of a torch file on the disk until they are used.
 
     Returns:

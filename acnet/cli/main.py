@@ -97,9 +97,6 @@ def _all_actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one sub-command.
 
-    Args:
-        argv: The arguments after the program's name; those of the process by default.
-
     Returns:
         The exit status: what the sub-command returned, or 2 for a mistake of the user.
     """

@@ -34,7 +34,6 @@ def clean_boxes(
 
     Args:
         boxes_xyxy: (N, 4) float64 as annotated; NaN and infinity may occur.
-        file_name: the picture, for the notes.
 
     Returns:
         (K, 4) boxes, the (K,) indices of their originals, rising, and notes on the changed and

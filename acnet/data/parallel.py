@@ -38,8 +38,6 @@ def map_photos(
 
     Args:
         function: a function of a module, or a partial of one: it travels to other processes.
-        workers: processes; 1 works in this one.
-        description: the progress bar's title, on stderr.
     """
     progress = functools.partial(_photo_bar, total=len(items), description=description)
     workers = min(workers, len(items))

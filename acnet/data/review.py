@@ -70,7 +70,6 @@ class Review:
         source: The data set. Of results also detections below the score that counts are shown, as
             suggestions, where they were opened with them.
         output: Folder of the prepared set: new, or of an earlier review of the same source.
-        options: Of the import that writes the set.
 
     Raises:
         UserError: The folder holds something else, or no photo can be read.

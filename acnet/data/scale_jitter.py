@@ -40,9 +40,6 @@ class ScaleJitterMapper:
     Args:
         dataset: Records that mosaics take their other three photos from.
         photo_px: Longer side of a photo at scale 1.
-        crop_px: Side of a crop.
-        scales: Least and largest scale.
-        image_format: "BGR" or "RGB".
 
     Raises:
         ValueError: A mosaic of photos at the least scale would not fill a crop.

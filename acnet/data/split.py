@@ -56,7 +56,6 @@ def make_groups(
     Args:
         photos: usable ones, of the whole set.
         given: the user's group by file name, such as the patient; photos without one are alone.
-        by_grade: balance the grades too.
     """
     annotated = {photo.file_name: photo.annotated for photo in photos}
     same = collections.defaultdict(list)

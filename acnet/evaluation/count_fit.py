@@ -46,7 +46,6 @@ def fit_count_model(
         detections: Of the P photos, all scores.
         merge: What merged the detections, such as "soft_nms-linear".
         coverage: Share of new photos whose true count the interval shall hold, above 0 and below 1.
-        seed: Of the split.
         view, lesions: What the photos show and which lesions count; see `count_model`.
 
     Raises:

@@ -35,7 +35,6 @@ def error_parts(
     several errors can be corrected to one lesion, the best score is, and the others are removed.
 
     Args:
-        matches: Of all photos.
         iou: From which a detection is right; one of the match's thresholds.
         background_iou: Below which a detection is on no lesion.
 

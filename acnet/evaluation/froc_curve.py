@@ -44,7 +44,6 @@ class FrocCurve:
     """What is sorted once, so that each re-weighting of the photos costs only sums.
 
     Args:
-        matches: Of all photos.
         rule: "iou": a detection hits the lesion that it is matched with at `iou`; "centre": the
             one that `match` gave it by the centre rule.
         iou: One of the match's thresholds. By either rule, a detection is left out when it overlaps

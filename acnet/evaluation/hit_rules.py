@@ -189,8 +189,6 @@ class CentreMatcher:
     """Gives each detection, by falling score, the nearest lesion that nobody has hit before.
 
     Args:
-        num_detections: D.
-        num_gt: G.
         radius_px: How far the centres may be apart; None: the detection's centre has to be inside
             the lesion's box, its edges included.
     """

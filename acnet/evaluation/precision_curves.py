@@ -173,7 +173,6 @@ class PrecisionCurves:
     Args:
         matches: Of all photos, at COCO's ten thresholds and any others.
         suffixes, caps: Of the size ranges and the caps that are wanted; None for all.
-        voc: Whether VOC's numbers are wanted.
 
     Raises:
         ValueError: A threshold of COCO's, a size range or a cap was not matched at.

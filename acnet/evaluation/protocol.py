@@ -149,7 +149,6 @@ def evaluate(
     Args:
         ground_truth, detections: Of the same photos.
         count_model: For counts and grades, fitted on other photos; None leaves both out.
-        options: By default those of `EvaluationOptions`.
 
     Raises:
         UserError: There is no photo, or one holds more lesions than the cap on detections.
@@ -286,7 +285,6 @@ def compare(
         ground_truth, detections_a, detections_b: Of the same photos.
         count_models: Of A and of B, each fitted to its own model; None leaves counts and grades
             out.
-        options: By default those of `EvaluationOptions`.
 
     Returns:
         One difference a headline number, in the order of the table.

@@ -57,9 +57,6 @@ def export_model(
     """Write a trained model as an ONNX file in float32, with Soft-NMS inside.
 
     Args:
-        cfg: of the training, or of a bundle.
-        weights: checkpoint or bundle.
-        output: is there whole or not at all.
         tile_px: side of the square tiles that it takes.
         batch: tiles that go through at once; 0 for any number.
         name: of weights and config, for people.

@@ -24,10 +24,6 @@ _PROGRAM = (
 def fault_of(path: Path, engine: str) -> str | None:
     """Say why a file cannot be loaded and run once within limits of time and memory.
 
-    Args:
-        path: of the .onnx file.
-        engine: that is to run it.
-
     Raises:
         UserError: its model does what no detector does.
     """

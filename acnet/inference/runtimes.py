@@ -33,7 +33,6 @@ def open_session(path: Path, engine: str, *, device: str, precision: str) -> Ses
     """Make an exported file ready to run; one that is not bundled with acnet is tried first.
 
     Args:
-        path: of an .onnx file that `acnet export` wrote.
         engine: "onnxruntime" or "openvino".
         device: "auto" (the CPU: the runtimes' usual packages know no other), or a name.
         precision: "config" or "auto" (as exported), or one that the engine can compute in.
@@ -72,7 +71,6 @@ class OnnxRuntimeSession:
     def __init__(self, path: Path, device: str):
         """
         Args:
-            path: of the .onnx file.
             device: "cpu", or "cuda:0" where the installed ONNX Runtime has CUDA.
 
         Raises:
@@ -126,7 +124,6 @@ class OpenVinoSession:
     def __init__(self, path: Path, device: str, precision: str):
         """
         Args:
-            path: of the .onnx file.
             device: "cpu".
             precision: "float32" or "bfloat16". Left to itself, OpenVINO takes bfloat16 on a CPU
                 that has it.

@@ -145,7 +145,6 @@ def decode(deltas: Tensor, boxes_xyxy: Tensor, transform: Any) -> Tensor:
     Args:
         deltas: (*, 4 * C), predicted.
         boxes_xyxy: (*, 4).
-        transform: detectron2's `Box2BoxTransform`.
 
     Returns:
         (*, C, 4) XYXY in float32.
@@ -202,9 +201,7 @@ def box_loss(
         boxes_xyxy: (*, 4), which they move and scale.
         targets_xyxy: (*, 4), where the boxes should come to.
         counts: (*) bool; the other rows add nothing, whatever their boxes and targets.
-        transform: detectron2's `Box2BoxTransform`.
         kind: "smooth_l1" of the offsets; "giou", "diou" or "ciou" of the boxes.
-        beta: of smooth L1.
 
     Raises:
         ValueError: for an unknown kind.

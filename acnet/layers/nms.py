@@ -121,7 +121,6 @@ def _pick_greedily(
         boxes_xyxy: (N, 4) float32, C-contiguous.
         order: (N,) int64, the indices of the boxes, best first.
         iou_threshold: float32; a box above it overlaps.
-        max_keep: most picks wanted.
 
     Returns:
         (K,) int64, the picks.

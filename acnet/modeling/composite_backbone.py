@@ -33,7 +33,6 @@ class CompositeConnection(nn.Module):
         Args:
             high_channels: channels of the assistant's level k.
             low_channels: channels of level k-1.
-            norm: detectron2's name of the normalisation.
             zero_init: start the normalisation's gain at zero, so that the lead starts untouched;
                 without a norm the convolution itself.
 
@@ -93,7 +92,6 @@ class CompositeResNet(Backbone):
             out_features: which of the lead's levels to return.
             connection: "plain" for the composite backbone alone, "refine" for the feature
                 refinement module in its place.
-            norm: normalisation of the new layers.
             zero_init: new layers start by leaving the lead untouched.
 
         Raises:

@@ -157,7 +157,6 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
     ) -> tuple[list[Instances], list[Tensor]]:
         """
         Args:
-            predictions: what `forward` returned.
             proposals: for each image the boxes that the predictions were made for.
 
         Returns:

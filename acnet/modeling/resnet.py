@@ -25,9 +25,6 @@ class DilatedBasicBlock(BasicBlock):
 def block_arguments(cfg: CfgNode) -> dict:
     """What a yaml config says of a ResNet's blocks; a basic block has no 1x1 to stride in.
 
-    Args:
-        cfg: with detectron2's `MODEL.RESNETS`.
-
     Returns:
         Arguments for `make_resnet_stage` beside depth, stage and width.
     """

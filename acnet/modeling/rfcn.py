@@ -186,9 +186,6 @@ class RFCNROIHeads(BatchSampling, ROIHeads):
     def compute_hidden(self, features: dict[str, Tensor]) -> Tensor:
         """The map that the box predictor reads: all of the heads' work that no box adds to.
 
-        Args:
-            features: what the backbone returned.
-
         Returns:
             (B, hidden channels, H, W).
         """

@@ -108,7 +108,6 @@ def predict_folder(
         drawing: About the pictures; `share` also calls photos by number instead of by name.
         ranks: Which of several processes this is; None for the only one.
         max_megapixels: Larger photos are refused.
-        bom: See `write_results`.
 
     Returns:
         What was found; None in processes other than the first.

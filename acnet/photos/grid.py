@@ -147,7 +147,6 @@ def see(photo_bgr: np.ndarray, sizing: PhotoSizing, look: Look) -> TileDetection
 
     Args:
         photo_bgr: (H, W, 3) uint8.
-        sizing: Chooses the size.
         look: Called once, or up to `PASSES` times where the size follows what is found.
 
     Returns:
@@ -276,7 +275,6 @@ def even_grid(
     tiles of 1152 rather than of 1280.
 
     Args:
-        image_hw: The photo's height and width in pixels.
         tile_px: Longest side of a tile. A side of the photo that is no longer is not cut.
         overlap_px: What neighbours share, at least.
         exact: Sides that are cut are cut into `tile_px`, and neighbours share more instead.

@@ -36,7 +36,6 @@ class PlainInstances:
     """Detections as `detectron2.structures.Instances` has them, in numpy.
 
     Args:
-        image_size: Height and width of the picture.
         fields: Values with one entry a detection, by name.
 
     Example:
@@ -73,7 +72,6 @@ def to_instances(
     """Return detections of a picture with `pred_boxes`, `scores` and `pred_classes`.
 
     Args:
-        image_hw: The picture's height and width.
         boxes_xyxy: (N, 4) float32.
         scores: (N,).
         classes: (N,) int64.

@@ -134,8 +134,6 @@ def merge_tiles(
     Args:
         detections: N, of all tiles, in the photo's pixels and any order.
         tiles_xyxy: (T, 4), the tiles, a grid: each of its rows has each of its columns.
-        image_hw: Height and width of the photo.
-        options: How.
 
     Returns:
         The photo's detections, best first; equal scores in the order of top, left, bottom, right.
@@ -169,7 +167,6 @@ def cut_and_seen_elsewhere(
     Args:
         detections: N, of all tiles.
         tiles_xyxy: (T, 4), all tiles of a grid: each of its rows has each of its columns.
-        image_hw: Height and width of the photo.
         margin_px: Least distance of a box from an inner edge, at least 0.
 
     Returns:
@@ -294,8 +291,6 @@ def blend_saliency(
     Args:
         maps: for each tile its map, (h, w) in [0, 1] over the tile, of any resolution.
         tiles_xyxy: (T, 4), covering the photo.
-        image_hw: height and width of the photo.
-        progress: called after each tile.
 
     Returns:
         (H / 8, W / 8) float32, rounded up, over the whole photo.

@@ -192,10 +192,6 @@ def read_size(path: str | os.PathLike, content: bytes | None = None) -> tuple[in
 def read_bgr(path: str | os.PathLike, content: bytes | None = None) -> np.ndarray:
     """Read a picture whole; the same pixels as detectron2's `read_image(path, "BGR")`.
 
-    Args:
-        path: A picture of one of `FORMATS`.
-        content: The file's bytes, where they were read already.
-
     Returns:
         (H, W, 3) uint8, with the EXIF orientation applied.
 
@@ -226,7 +222,6 @@ def open_image(path: str | os.PathLike, content: bytes | None = None) -> Iterato
     """Open a picture of one of `FORMATS`, and turn what decoders raise into one error.
 
     Args:
-        path: The file.
         content: Its bytes, where they were read already.
 
     Yields:

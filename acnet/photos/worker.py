@@ -105,7 +105,6 @@ class PartStore:
     """The photos' records in an output folder.
 
     Args:
-        output: The folder.
         classes: How many the model has.
     """
 

@@ -78,8 +78,6 @@ def rounded(value: float, digits: int, plus: bool = False) -> str:
     """Write a number for people, with a true minus sign and commas at thousands.
 
     Args:
-        value: Any number.
-        digits: After the point.
         plus: Write the sign of positive numbers too.
 
     Returns:

@@ -25,9 +25,6 @@ class BoxPainter(Visualizer):
     """detectron2's Visualizer with thin lines around the lesions and labels above them.
 
     Boxes are given in the photo's pixels, whatever the enlargement.
-
-    Args:
-        photo_rgb: (H, W, 3).
     """
 
     def __init__(self, photo_rgb: np.ndarray):

@@ -242,7 +242,6 @@ def open_results(
     """Read the detections of a folder of results.
 
     Args:
-        src: The folder.
         image_root: Of the photos; by default the folder's own copies.
         annotation_root: Of the tables, in place of the folder.
         score_threshold: Lowest score of what is taken; by default the one that counted.

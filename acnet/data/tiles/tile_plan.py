@@ -69,7 +69,6 @@ def tile_grid(
     """Lay tiles of a fixed size over a photo, row by row.
 
     Args:
-        image_hw: The photo's height and width in pixels.
         tile_px: Side of the square tiles. A side of the photo that is shorter bounds the tile, so
             a photo with both sides at most `tile_px` is one tile.
         overlap_px: What neighbours share, at least.

@@ -46,7 +46,6 @@ def draw_blob(
     Args:
         diameter: geometric mean of the two axes, in pixels.
         roughness: standard deviation of the rim's longest wave, as a share of the radius.
-        max_aspect: largest ratio of the two axes.
     """
     radius = diameter / 2
     reach = int(np.ceil(radius * PATCH_REACH)) + 1

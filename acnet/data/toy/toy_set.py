@@ -76,9 +76,6 @@ def write_toy_set(
     A set that is complete already is left as it is; one that was interrupted, or that is to grow,
     is finished. Photo i is in the test list of fold i mod 5.
 
-    Args:
-        overwrite: replace an earlier toy set that was made otherwise.
-
     Returns:
         The photos in order of their index; an empty list where the set was complete.
     """

@@ -55,7 +55,6 @@ def write_report(
 
     Args:
         folder: Where `index.html` and `results.json` go; made where it is missing.
-        result: Of the evaluation.
         photos_root: Folder that the ground truth's file names start from, to show the worst and
             the best photos themselves. None draws their outlines and boxes alone, so that the page
             can be passed on where photos of faces cannot.
