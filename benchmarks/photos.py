@@ -88,7 +88,7 @@ def draw_set(
     """
     options = ToyOptions(seed=seed, sizes_px=(size_wh,), lesion_px=LESION_PX, density=density)
     draw = functools.partial(_draw_to_file, folder, options)
-    return map_photos(draw, range(count), workers=default_workers(), description="drawing")
+    return list(map_photos(draw, range(count), workers=default_workers(), description="drawing"))
 
 
 def _draw_to_file(folder: Path, options: ToyOptions, index: int) -> SavedPhoto:

@@ -167,7 +167,7 @@ def _add_import_parser(actions: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--copy-images", action="store_true", help="copy the photos to DST/images as well"
     )
-    parser.add_argument("--workers", type=positive_int, help="processes; default: all cores")
+    parser.add_argument("--workers", type=positive_int, help="threads; default: all cores")
     parser.add_argument("--tiles", action="store_true", help="cut the photos into tiles as well")
     _add_tile_options(parser.add_argument_group("tiles, with --tiles"))
 

@@ -65,7 +65,7 @@ def add_check_parser(actions: argparse._SubParsersAction) -> None:
         action="store_true",
         help="with --fix: leave the photos where they are, also those that are stored sideways",
     )
-    check.add_argument("--workers", type=positive_int, help="processes; default: all cores")
+    check.add_argument("--workers", type=positive_int, help="threads; default: all cores")
 
 
 def run_check(args: argparse.Namespace) -> int:
@@ -170,7 +170,7 @@ def add_split_parser(actions: argparse._SubParsersAction) -> None:
     split.add_argument(
         "--stratify", choices=("grade",), help="balance the grades too, not only photos and boxes"
     )
-    split.add_argument("--workers", type=positive_int, help="processes; default: all cores")
+    split.add_argument("--workers", type=positive_int, help="threads; default: all cores")
 
 
 def run_split(args: argparse.Namespace) -> int:

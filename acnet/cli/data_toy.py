@@ -75,7 +75,7 @@ def add_toy_parser(actions: argparse._SubParsersAction) -> None:
         metavar="X",
         help="factor on the number of lesions, 7 a photo at the median; default 1",
     )
-    toy.add_argument("--workers", type=positive_int, help="processes; default: all cores")
+    toy.add_argument("--workers", type=positive_int, help="threads; default: all cores")
     toy.add_argument(
         "--overwrite", action="store_true", help="replace a toy set that other options made"
     )
@@ -152,7 +152,7 @@ def add_toy_tests_parser(actions: argparse._SubParsersAction) -> None:
         "--size", type=positive_int, default=320, metavar="PX", help="side of a photo; default 320"
     )
     tests.add_argument("--seed", type=natural_int, default=7, help="another seed, other photos")
-    tests.add_argument("--workers", type=positive_int, help="processes; default: all cores")
+    tests.add_argument("--workers", type=positive_int, help="threads; default: all cores")
     tests.add_argument(
         "--overwrite", action="store_true", help="replace photos that other options made"
     )

@@ -78,7 +78,7 @@ def import_set(source: Source, layout: PreparedLayout, options: ImportOptions) -
     claim(layout)
     names = sorted({name for listed in members.values() for name in listed})
     work = functools.partial(read_photo, source=source)
-    read = map_photos(work, names, workers=options.workers, description="reading photos")
+    read = list(map_photos(work, names, workers=options.workers, description="reading photos"))
     notes = portable([*source.notes, *(note for result in read for note in result.notes)], source)
     write_text(layout.dropped, notes.text())
     if not options.skip_unreadable:

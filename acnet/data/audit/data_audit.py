@@ -77,7 +77,7 @@ def examine_all(source: Source, *, workers: int) -> list[Photo]:
     """Read every photo that a split lists, in order of their file names."""
     names = sorted({name for members in source.splits.values() for name in members})
     work = functools.partial(examine, source=source)
-    return map_photos(work, names, workers=workers, description="reading photos")
+    return list(map_photos(work, names, workers=workers, description="reading photos"))
 
 
 def _check_lists(source: Source) -> Iterator[Finding]:

@@ -70,8 +70,8 @@ def choose_splits(there: Iterable[str], patterns: Sequence[str]) -> list[str]:
 class Source:
     """A data set as its makers left it. Making one lists files and reads no picture.
 
-    Every reader adds what it needs to read a picture. Sources travel to worker processes, so they
-    hold paths and tables and no open files.
+    Every reader adds what it needs to read a picture: paths and tables, and no open files, since
+    several threads read at once.
     """
 
     format: str  # its name on the command line, such as "yolo"

@@ -17,7 +17,7 @@ import cv2
 import PIL
 from tabulate import tabulate
 
-from acnet.data.parallel import in_threads
+from acnet.data.parallel import map_photos
 from acnet.data.prepared_set import TILES_SUFFIX, PreparedLayout, check_fresh, read_manifest
 from acnet.data.readers.source import choose_splits
 from acnet.data.records import read_photo_split, write_coco
@@ -146,7 +146,7 @@ def _cut_all(
     )
     results, errors = [], []
     try:
-        for result in in_threads(work, photos, workers=workers, description="cutting tiles"):
+        for result in map_photos(work, photos, workers=workers, description="cutting tiles"):
             if isinstance(result, str):
                 errors.append(result)
             else:

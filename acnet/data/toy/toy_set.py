@@ -92,12 +92,8 @@ def write_toy_set(
     if not _continues(found, wanted):
         _clear(dst, found, overwrite)
     _write_marker(dst, wanted, complete=False)
-    written = map_photos(
-        functools.partial(_write_photo, dst, options),
-        range(photos),
-        workers=workers,
-        description="drawing",
-    )
+    draw = functools.partial(_write_photo, dst, options)
+    written = list(map_photos(draw, range(photos), workers=workers, description="drawing"))
     _write_lists(dst, written)
     _write_marker(dst, wanted, complete=True)
     return written
