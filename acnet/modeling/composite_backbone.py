@@ -70,7 +70,29 @@ class CompositeConnection(nn.Module):
 _CONNECTIONS = {"plain": CompositeConnection, "refine": FeatureRefinement}
 
 
-class CompositeResNet(Backbone):
+class _LevelsOfResNet(Backbone):
+    """Some of the levels of a ResNet, with their own channels and strides."""
+
+    def __init__(self, shapes: dict[str, ShapeSpec], out_features: Sequence[str]):
+        super().__init__()
+        unknown = sorted(set(out_features) - set(LEVELS))
+        if unknown or not out_features:
+            raise ValueError(
+                f"out_features names levels to return. Received {list(out_features)}; "
+                f"choose from {LEVELS}."
+            )
+        self._shapes = shapes
+        self._out_features = list(out_features)
+
+    def output_shape(self) -> dict[str, ShapeSpec]:
+        return {name: self._shapes[name] for name in self._out_features}
+
+    @property
+    def size_divisibility(self) -> int:
+        return self._shapes[LEVELS[-1]].stride
+
+
+class CompositeResNet(_LevelsOfResNet):
     """Two ResNets side by side: stage k of the lead also reads level k of the assistant.
 
     Reference: paper, III-A, Fig. 2.
@@ -97,13 +119,12 @@ class CompositeResNet(Backbone):
         Raises:
             ValueError: for an unknown name, a missing stage, or widths that differ.
         """
-        super().__init__()
+        lead_shapes, assistant_shapes = _level_shapes(lead), _level_shapes(assistant)
+        super().__init__(lead_shapes, out_features)
         if connection not in _CONNECTIONS:
             raise ValueError(
                 f"connection must be one of {tuple(_CONNECTIONS)}. Received {connection!r}."
             )
-        _check_out_features(out_features)
-        lead_shapes, assistant_shapes = _level_shapes(lead), _level_shapes(assistant)
         if lead_shapes != assistant_shapes:
             raise ValueError(
                 "Lead and assistant are added level by level, so their channels and strides must "
@@ -116,8 +137,6 @@ class CompositeResNet(Backbone):
         self.connections = _build_connections(
             _CONNECTIONS[connection], lead_shapes, norm, zero_init
         )
-        self._shapes = lead_shapes
-        self._out_features = list(out_features)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """
@@ -136,15 +155,8 @@ class CompositeResNet(Backbone):
             levels[high] = getattr(self.lead, high)(levels[low] + term)
         return {name: levels[name] for name in self._out_features}
 
-    def output_shape(self) -> dict[str, ShapeSpec]:
-        return {name: self._shapes[name] for name in self._out_features}
 
-    @property
-    def size_divisibility(self) -> int:
-        return self._shapes[LEVELS[-1]].stride
-
-
-class RefinedResNet(Backbone):
+class RefinedResNet(_LevelsOfResNet):
     """Feature refinement without a second backbone: row (a) of Table II.
 
     The one ResNet plays lead and assistant. Level k-1 becomes `L[k-1] + g[k]` where it is tapped;
@@ -168,11 +180,8 @@ class RefinedResNet(Backbone):
             out_features: which levels to return.
             norm, zero_init: see `FeatureRefinement`.
         """
-        super().__init__()
-        _check_out_features(out_features)
+        super().__init__(_level_shapes(bottom_up), out_features)
         self.bottom_up = bottom_up
-        self._shapes = _level_shapes(bottom_up)
-        self._out_features = list(out_features)
         refined = [high for low, high in itertools.pairwise(LEVELS) if low in out_features]
         self.connections = _build_connections(
             FeatureRefinement, self._shapes, norm, zero_init, levels=refined
@@ -187,13 +196,6 @@ class RefinedResNet(Backbone):
                 term = self.connections[high](plain[high], plain[low], plain[low])
                 levels[low] = plain[low] + term
         return {name: levels[name] for name in self._out_features}
-
-    def output_shape(self) -> dict[str, ShapeSpec]:
-        return {name: self._shapes[name] for name in self._out_features}
-
-    @property
-    def size_divisibility(self) -> int:
-        return self._shapes[LEVELS[-1]].stride
 
 
 def _run_stages(resnet: ResNet, stem: Tensor) -> dict[str, Tensor]:
@@ -245,12 +247,3 @@ def _level_shapes(resnet: ResNet) -> dict[str, ShapeSpec]:
 
 def _is_frozen(module: nn.Module) -> bool:
     return not any(parameter.requires_grad for parameter in module.parameters())
-
-
-def _check_out_features(out_features: Sequence[str]) -> None:
-    unknown = sorted(set(out_features) - set(LEVELS))
-    if unknown or not out_features:
-        raise ValueError(
-            f"out_features names levels to return. Received {list(out_features)}; "
-            f"choose from {LEVELS}."
-        )

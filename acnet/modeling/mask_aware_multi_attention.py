@@ -22,13 +22,29 @@ logger = logging.getLogger(__name__)
 _GATE_OFFSETS = {"product": 0.0, "centred": 0.5, "residual": 1.0}
 
 
-class MaskAwareMultiAttention(Backbone):
+class _OfOneMap(Backbone):
+    """A backbone that reads one map of another, `bottom_up`, and gives one of the same name."""
+
+    pools_over_map = True
+
+    def output_shape(self) -> dict[str, ShapeSpec]:
+        return {self.in_feature: self._output_shape}
+
+    @property
+    def size_divisibility(self) -> int:
+        return self.bottom_up.size_divisibility
+
+    @property
+    def padding_constraints(self) -> dict[str, int]:
+        return self.bottom_up.padding_constraints
+
+
+class MaskAwareMultiAttention(_OfOneMap):
     """Suppress the background and raise probable lesions on the merged map.
 
     Reference: paper, III-C, Fig. 4.
     """
 
-    pools_over_map = True
     gives_losses = True  # if it is given the boxes: see `ACNet`
 
     def __init__(
@@ -171,25 +187,12 @@ class MaskAwareMultiAttention(Backbone):
         _, mask_logits = self._attended(image, image_sizes)
         return mask_logits.float().sigmoid()
 
-    def output_shape(self) -> dict[str, ShapeSpec]:
-        return {self.in_feature: self._output_shape}
 
-    @property
-    def size_divisibility(self) -> int:
-        return self.bottom_up.size_divisibility
-
-    @property
-    def padding_constraints(self) -> dict[str, int]:
-        return self.bottom_up.padding_constraints
-
-
-class ChannelProjection(Backbone):
+class ChannelProjection(_OfOneMap):
     """A 1x1 convolution in the place of MAMA, so that all heads stay the same in ablations.
 
     NOT IN PAPER: Table II does not say what feeds the RPN where MAMA is absent.
     """
-
-    pools_over_map = True
 
     def __init__(
         self,
@@ -217,17 +220,6 @@ class ChannelProjection(Backbone):
         """Same as `MaskAwareMultiAttention.forward`."""
         merged = run_backbone(self.bottom_up, image, image_sizes)[self.in_feature]
         return {self.in_feature: self.project(merged)}
-
-    def output_shape(self) -> dict[str, ShapeSpec]:
-        return {self.in_feature: self._output_shape}
-
-    @property
-    def size_divisibility(self) -> int:
-        return self.bottom_up.size_divisibility
-
-    @property
-    def padding_constraints(self) -> dict[str, int]:
-        return self.bottom_up.padding_constraints
 
 
 def _projection(in_channels: int, out_channels: int, norm: str) -> Conv2d:

@@ -198,18 +198,13 @@ def read_bgr(path: str | os.PathLike, content: bytes | None = None) -> np.ndarra
     Raises:
         UnreadableFileError: It is truncated, corrupt, no picture, or larger than Pillow deems safe.
     """
-    return np.ascontiguousarray(read_bgr_view(path, content))
-
-
-def read_bgr_view(path: str | os.PathLike, content: bytes | None = None) -> np.ndarray:
-    """Read as `read_bgr` does, without a second copy of a large JPEG that has to be turned."""
     with open_image(path, content) as image:
         if image.format in JPEG_FORMATS and image.mode in JPEG_MODES:
             content = Path(path).read_bytes() if content is None else content
             check_scans(path, content)
             image_bgr = decode.decode_jpeg(content)
             if image_bgr is not None:
-                return turned(image_bgr, orientation(image))
+                return np.ascontiguousarray(turned(image_bgr, orientation(image)))
         return _bgr(upright(image).convert("RGB"))
 
 
