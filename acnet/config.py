@@ -128,10 +128,7 @@ def complete_train(cfg: "DictConfig") -> None:
 
 
 def config_of(weights: Path) -> Path:
-    """Find what a weights file's model was built by.
-
-    Returns:
-        The file itself where it holds its config, else the config.yaml beside it.
+    """Find what a weights file's model was built by: itself, or the config.yaml beside it.
 
     Raises:
         UserError: There is none.

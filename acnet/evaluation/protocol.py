@@ -276,7 +276,7 @@ def compare(
     count_models: tuple[CountModel, CountModel] | None = None,
     options: EvaluationOptions | None = None,
 ) -> tuple[Difference, ...]:
-    """Compare two models by their headline numbers.
+    """Compare two models by their headline numbers, in the order of the table.
 
     Each replicate draws photos once and computes both models on them, so what is hard or easy about
     a photo cancels, and far smaller differences show than two separate intervals could tell apart.
@@ -285,9 +285,6 @@ def compare(
         ground_truth, detections_a, detections_b: Of the same photos.
         count_models: Of A and of B, each fitted to its own model; None leaves counts and grades
             out.
-
-    Returns:
-        One difference a headline number, in the order of the table.
 
     Raises:
         UserError: There is no photo, or one holds more lesions than the cap on detections.

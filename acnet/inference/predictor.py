@@ -265,16 +265,13 @@ class Predictor:
     def detect_whole(
         self, images: list[np.ndarray], parts_xyxy: Sequence[np.ndarray] | None = None
     ) -> "list[Instances]":
-        """Detect lesions in pictures as they are, in one batch, whatever their size.
+        """Detect lesions in pictures as they are, in one batch: the model's own output, on the CPU.
 
         This is what a tile goes through; call the predictor itself for photos.
 
         Args:
             images: (H, W, 3) uint8 in BGR; of one size, or the smaller ones are padded.
             parts_xyxy: For each picture the part that it answers for, in its pixels; None for all.
-
-        Returns:
-            For each picture the model's own output, on the CPU.
         """
         found = self._detect_batch(images, parts_xyxy)
         pairs = zip(images, found, strict=True)

@@ -94,15 +94,12 @@ def nms(
 def pick_greedily(
     boxes_xyxy: np.ndarray, order: np.ndarray, iou_threshold: float, max_keep: int
 ) -> np.ndarray:
-    """Run `nms` on arrays of the host.
+    """Run `nms` on arrays of the host, and return the picks, (K,) int64.
 
     Args:
         boxes_xyxy: (N, 4) float32.
         order: int64 indices of the boxes that are there, best first.
         iou_threshold, max_keep: as for `nms`.
-
-    Returns:
-        (K,) int64, the picks.
     """
     threshold = _float32_below(iou_threshold)
     return _pick_greedily(np.ascontiguousarray(boxes_xyxy), order, threshold, max_keep)
@@ -112,7 +109,7 @@ def pick_greedily(
 def _pick_greedily(
     boxes_xyxy: np.ndarray, order: np.ndarray, iou_threshold: float, max_keep: int
 ) -> np.ndarray:
-    """Pick boxes in the given order that overlap no earlier pick.
+    """Pick boxes in the given order that overlap no earlier pick: (K,) int64.
 
     A box is compared with the picks, not with all other boxes: that ends at the first hit, and
     nothing is computed for boxes after the last pick that is wanted.
@@ -121,9 +118,6 @@ def _pick_greedily(
         boxes_xyxy: (N, 4) float32, C-contiguous.
         order: (N,) int64, the indices of the boxes, best first.
         iou_threshold: float32; a box above it overlaps.
-
-    Returns:
-        (K,) int64, the picks.
     """
     limit = min(max_keep, len(order))
     keep = np.empty(limit, np.int64)

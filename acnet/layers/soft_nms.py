@@ -107,11 +107,7 @@ def soft_nms_on_host(
     score_floor: float,
     max_detections: int | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Run `soft_nms` on arrays of the host, for whoever brings a whole batch there at once.
-
-    Returns:
-        (K,) int64 and (K,) float32.
-    """
+    """Run `soft_nms` on arrays of the host: (K,) int64 picks and (K,) float32 decayed scores."""
     limit = len(scores) if max_detections is None else max_detections
     _check(boxes_xyxy, scores, classes, method, sigma, score_floor, limit)
     finite = np.isfinite(boxes_xyxy).all(axis=1, keepdims=True)

@@ -29,16 +29,13 @@ _BLOCKS = (
 
 
 def checkpoint_activations(model: nn.Module) -> int:
-    """Let the blocks of a detector compute their activations again in the backward pass.
+    """Let a detector's blocks compute their activations again in the backward pass; return how many.
 
     Losses, gradients and BN statistics stay the same bit for bit, and so do the names of weights;
     evaluation is not affected.
 
     Args:
         model: changed in place: its ResNet blocks, connections, fusions and inception network.
-
-    Returns:
-        The number of blocks.
     """
     blocks = [module for module in model.modules() if isinstance(module, _BLOCKS)]
     for block in blocks:

@@ -36,7 +36,7 @@ def block_arguments(cfg: CfgNode) -> dict:
 def make_resnet_stages(
     depth: int, *, stem_channels: int = 64, num_stages: int = 3, **kwargs
 ) -> list[list[CNNBlockBase]]:
-    """The first stages (res2 and on) of a ResNet.
+    """Build the blocks of the first stages (res2 and on) of a ResNet, for each stage a list.
 
     `ResNet.make_default_stages` fixes the widths; here they follow the stem.
 
@@ -45,9 +45,6 @@ def make_resnet_stages(
         stem_channels: channels of the stem; res2 has as many (18, 34) or four times (50, 101).
         num_stages: how many stages; 3 ends with res4.
         kwargs: for each block, such as `norm` or `stride_in_1x1`.
-
-    Returns:
-        For each stage its blocks.
 
     Raises:
         ValueError: for an unknown depth.

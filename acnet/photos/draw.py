@@ -85,7 +85,7 @@ def write_pictures(
     probabilities: np.ndarray | None = None,
     saliency: np.ndarray | None = None,
 ) -> dict[str, str]:
-    """Draw what was found in a photo.
+    """Draw what was found in a photo, and return where each picture is in the folder, by kind.
 
     Args:
         folder, stem: Of all results, and of the pictures' names.
@@ -94,9 +94,6 @@ def write_pictures(
             probabilities that are written at the boxes instead of the scores (N,).
         score_threshold: Lowest score that is drawn, 0 to 1.
         saliency: Over the same field of view in [0, 1], where `attention` is asked for.
-
-    Returns:
-        The path of each picture in the folder, by kind.
     """
     best = np.argsort(-scores, kind="stable")
     best = best[scores[best] >= score_threshold]

@@ -54,15 +54,12 @@ _PILLOW_LIMIT = threading.RLock()  # Pillow's limit is one variable for the whol
 
 
 def as_bgr(photo: Photo, *, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
-    """Take a photo in any of the forms in which programs hold one.
+    """Take a photo in any form in which programs hold one: (H, W, 3) uint8, BGR, upright.
 
     Args:
         photo: A path, a file's bytes, a PIL image, or an array (H, W, 3) uint8 in BGR, as
             `cv2.imread` gives it.
         max_megapixels: Refuse larger files by their header.
-
-    Returns:
-        (H, W, 3) uint8, BGR, upright.
 
     Raises:
         UnreadableFileError: A file is no picture, damaged, or too large.

@@ -40,14 +40,11 @@ ON_PHOTO = {"muted": "#ffffff", "found": "#5ad1ff", "false": "#ffe03b", "missed"
 
 
 def render(name: str | Path, **values: object) -> str:
-    """Fill a template.
+    """Fill a template, and return the page.
 
     Args:
         name: Of a file in this folder, or the path of another one, which may extend those here.
         **values: Its variables; text is escaped, `Markup` is not.
-
-    Returns:
-        The page.
 
     Raises:
         jinja2.UndefinedError: The template uses a variable that is not among `values`.

@@ -90,10 +90,7 @@ class Source:
     notes: Sequence[Note] = ()
 
     def read(self, file_name: str) -> Annotated:
-        """Read one picture's size and annotation.
-
-        Returns:
-            What is written, uncleaned.
+        """Read one picture's size and annotation as they are written, uncleaned.
 
         Raises:
             UnreadableFileError: the picture or its annotation is damaged, or leaves the folder.

@@ -49,7 +49,7 @@ CONTENTS = {
 def write_report(
     folder: str | os.PathLike, result: EvaluationResult, *, photos_root: Path | None = None
 ) -> Path:
-    """Write a page that needs no network and no other file, and its numbers as JSON.
+    """Write a page that needs no other file, and its numbers as JSON; return the page's path.
 
     The same result gives the same bytes.
 
@@ -58,9 +58,6 @@ def write_report(
         photos_root: Folder that the ground truth's file names start from, to show the worst and
             the best photos themselves. None draws their outlines and boxes alone, so that the page
             can be passed on where photos of faces cannot.
-
-    Returns:
-        The path of the page.
 
     Raises:
         UserError: A photo to be shown is not there, or not the one of the ground truth; or the
