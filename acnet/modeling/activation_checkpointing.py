@@ -29,7 +29,7 @@ _BLOCKS = (
 
 
 def checkpoint_activations(model: nn.Module) -> int:
-    """Let a detector's blocks compute their activations again in the backward pass; return how many.
+    """Let a detector's blocks compute activations again in the backward pass; return how many.
 
     Losses, gradients and BN statistics stay the same bit for bit, and so do the names of weights;
     evaluation is not affected.
