@@ -15,7 +15,7 @@ from acnet.cli.data import (
     open_given_source,
 )
 from acnet.cli.main import add_command, natural_int, path, set_up_logging
-from acnet.errors import printable
+from acnet.errors import UserError, printable
 from acnet.export.metadata import ENGINES
 
 if TYPE_CHECKING:
@@ -25,11 +25,16 @@ DESCRIPTION = """\
 Serve a page on 127.0.0.1, which nobody on another machine can open: drop photos on it, and see
 boxes, counts, and what the threshold changes. Photos and results stay in the memory of this program
 and are forgotten when it ends; tables can be saved from the page. End it by Ctrl-C.
+
+--static DIR writes the page for any web server instead, and ends. There the visitor's browser finds
+the lesions by onnxruntime-web, and photos never leave it. `npm pack onnxruntime-web` fetches the
+.tgz that --runtime takes.
 """
 EPILOG = """\
 examples:
   acnet serve --open
   acnet serve --port 0 --weights model.onnx
+  acnet serve --static page --runtime onnxruntime-web-1.30.0.tgz
 """
 REVIEW = """\
 Serve a page on 127.0.0.1 to correct boxes on: those that `acnet predict` found, or those of a data
@@ -61,6 +66,15 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--engine", choices=("auto", *ENGINES), default="auto", help="as for `acnet predict`"
     )
+    parser.add_argument(
+        "--static", type=path, metavar="DIR", help="write the page there, for ONNX Runtime"
+    )
+    parser.add_argument(
+        "--runtime",
+        type=path,
+        metavar="FILES",
+        help="of --static: the npm package onnxruntime-web, as .tgz or folder",
+    )
     summary = "correct found or annotated boxes on a page on this machine"
     parser = add_command(subparsers, "review", run_review, summary, REVIEW, REVIEW_EPILOG)
     add_source_arguments(parser)
@@ -85,17 +99,49 @@ def _add_page_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until somebody interrupts.
+    """Serve until somebody interrupts, or write the page's files.
 
     Raises:
-        UserError: The weights cannot be used, or the port is taken.
+        UserError: The weights cannot be used, the port is taken, or files cannot be written.
     """
     set_up_logging(logging.INFO)
     logging.getLogger("acnet.checkpoint").setLevel(logging.ERROR)  # its report is for training
+    if args.static is not None:
+        return _write_static(args)
+    if args.runtime is not None:
+        raise UserError(
+            "The engine of the static page is of no use without one. Received --runtime "
+            f"{args.runtime}; add --static DIR."
+        )
     from acnet.inference.predictor import load
     from acnet.photos.server import Session
 
     _serve(Session(load(args.weights, engine=args.engine)), args)
+    return 0
+
+
+def _write_static(args: argparse.Namespace) -> int:
+    from acnet.export.metadata import read_export
+    from acnet.inference.trained_model import find_count_rule, find_weights, load_model
+    from acnet.photos.static_page import read_runtime, write_static_page
+
+    runtime = read_runtime(args.runtime)
+    model = load_model(find_weights(args.weights), engine="onnxruntime")  # tries the file as well
+    size = write_static_page(
+        args.static,
+        runtime,
+        model.weights,
+        batch=read_export(model.weights).settings.batch,
+        input_format=model.input_format,
+        class_names=model.class_names,
+        tiling=model.tiling,
+        sizing=model.sizing,
+        rule=find_count_rule(model.weights, model.sizing.merge_name),
+    )
+    sys.stdout.write(
+        f"{args.static}: {size / 1e6:.0f} MB for any web server. To try it here: "
+        f"python -m http.server --bind 127.0.0.1 --directory {args.static}\n"
+    )
     return 0
 
 

@@ -46,6 +46,7 @@ def gallery_page(
     trained_px: int | None = None,
     template: str = "gallery.html.j2",
     more_script: str = "",
+    **values: Any,
 ) -> str:
     """Return the page, which lies in the folder that the pictures' paths start from.
 
@@ -54,6 +55,7 @@ def gallery_page(
         files: Names beside the page that programs read.
         trained_px: Long side of photos in training; None for tiles of photos as they are.
         template: That or one that extends it, with `more_script`, a file beside it.
+        **values: Variables of a template that extends it.
     """
     has_grades = rule.model is not None and rule.model.has_grade
     sorts = [("name", "Name"), ("count", "Lesions")]
@@ -72,6 +74,7 @@ def gallery_page(
         grades=GRADE_NAMES,
         sorts=[*sorts, ("grade", "Grade")] if has_grades else sorts,
         files=files,
+        **values,
     )
 
 

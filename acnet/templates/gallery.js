@@ -4,10 +4,18 @@
   const list = document.getElementById("cards");
   if (!list) return;
   const tools = document.getElementById("tools");
-  const cards = [...list.children];
+  let cards = [...list.children];
   const buttons = [...tools.querySelectorAll("[data-sort]")];
   const byName = (a, b) => a.dataset.name.localeCompare(b.dataset.name, undefined, { numeric: true });
   let descending = false;
+
+  // A page that finds lesions itself adds and removes cards.
+  list.addEventListener("renew", () => {
+    cards = [...list.children];
+    if (sliders.length) setThreshold(threshold);
+    tools.hidden = !cards.length;
+    say();
+  });
 
   function visible() {
     return [...list.children].filter((card) => !card.hidden);
@@ -233,7 +241,7 @@
   });
   viewer.addEventListener("close", () => current.querySelector(".frame").focus());
 
-  tools.hidden = false;
+  tools.hidden = !cards.length;
   if (sliders.length) setThreshold(fitted);
   say();
 })();
