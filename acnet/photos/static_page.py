@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
@@ -164,10 +164,7 @@ def _check_own(folder: Path, files: Mapping[str, str]) -> None:
         is_own, earlier = False, {}
     strange = [] if is_own else [SETTINGS]
     for name, sha256 in files.items():
-        one = folder / name
-        if one.is_symlink() or one.parent.is_symlink() or (one.exists() and not one.is_file()):
-            strange.append(name)
-        elif one.exists() and file_sha256(one) not in (sha256, earlier.get(name)):
+        if not _may_replace(folder / name, {sha256, earlier.get(name)}):
             strange.append(name)
     if strange:
         raise UserError(
@@ -177,9 +174,13 @@ def _check_own(folder: Path, files: Mapping[str, str]) -> None:
         )
 
 
-def _index(
-    rule: CountRule, sizing: PhotoSizing, runtime: Runtime, files: Mapping[str, str]
-) -> str:
+def _may_replace(path: Path, known_sha256: Collection[str | None]) -> bool:
+    if path.is_symlink() or path.parent.is_symlink():
+        return False
+    return not path.exists() or (path.is_file() and file_sha256(path) in known_sha256)
+
+
+def _index(rule: CountRule, sizing: PhotoSizing, runtime: Runtime, files: Mapping[str, str]) -> str:
     """Return the page with one empty card, which is filled for each photo."""
     empty = {"name": "", "image_hw": (1, 1), "rows": [], "seconds": 0.0, "photo_size_px": 1}
     card = PhotoResult(image_id=1, count=rule([]), files={"photo": "#"}, **empty)
