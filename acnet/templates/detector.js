@@ -311,6 +311,7 @@ async function seenAt(run, photo, sizePx, settings) {
   let found = [];
   for (const [index, tile] of tiles.entries()) {
     const [left, top] = tile.box;
+    settings.tell?.(index + 1, tiles.length);
     for (const one of await detectTile(run, picture, tile, settings)) {
       found.push({ ...one, box: one.box.map((value, side) => f32(value + (side % 2 ? top : left))), tile: index });
     }
@@ -471,7 +472,7 @@ if (typeof WorkerGlobalScope !== "undefined") {
   onmessage = async ({ data }) => {
     try {
       if (data.settings) {
-        settings = data.settings;
+        settings = { ...data.settings, tell: (tile, of) => postMessage({ tile, of }) };
         opened = openModel(data.base, settings);
         await opened;
         postMessage({ ready: true });

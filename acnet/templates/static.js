@@ -8,6 +8,7 @@
   const photos = []; // {name, card, urls, count, and what the worker answered}
   let round = 0; // photos under way are of an earlier one, once all are forgotten
   let busy = false;
+  let under = ""; // what is said of the photo under way
 
   function complain(text) {
     problem.hidden = false;
@@ -15,11 +16,15 @@
   }
 
   // The worker begins as a blob, so that this page's own policy holds in it: no other host.
-  function startWorker(script) {
+  function startWorker(script, tell) {
     const source = new Blob([`importScripts(${JSON.stringify(script)});`], { type: "text/javascript" });
     const worker = new Worker(URL.createObjectURL(source));
     const ask = (message) => new Promise((resolve, reject) => {
-      worker.onmessage = ({ data }) => (data.error ? reject(new Error(data.error)) : resolve(data));
+      worker.onmessage = ({ data }) => {
+        if (data.error) reject(new Error(data.error));
+        else if (!data.tile) resolve(data);
+        else tell(data);
+      };
       worker.onerror = (event) => reject(new Error(event.message || "this browser cannot start it."));
       worker.postMessage(message);
     });
@@ -120,7 +125,8 @@
     let taken = 0;
     for (const [index, file] of files.entries()) {
       if (thisRound !== round) break;
-      progress.textContent = `${index + 1} of ${files.length}: ${file.name}`;
+      under = `${index + 1} of ${files.length}: ${file.name}`;
+      progress.textContent = under;
       try {
         await take(file, thisRound);
         taken += 1;
@@ -196,7 +202,10 @@
     const said = progress.textContent;
     progress.textContent = "The model is loaded …";
     settings = await (await fetch("settings.json", { cache: "no-cache" })).json();
-    ask = startWorker(new URL(`detector.js?${settings.files["detector.js"].slice(0, 12)}`, location.href).href);
+    const script = new URL(`detector.js?${settings.files["detector.js"].slice(0, 12)}`, location.href).href;
+    ask = startWorker(script, ({ tile, of }) => {
+      if (of > 1) progress.textContent = `${under}, tile ${tile} of ${of}`;
+    });
     await ask({ settings, base: new URL(".", location.href).href });
     choose.disabled = false;
     progress.textContent = said;
