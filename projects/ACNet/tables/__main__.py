@@ -5,6 +5,7 @@ Each row is measured on several test sets. OUTPUT gets
 
   index.html, results.md   tables, gains over the baseline with intervals, training curves
   runs/ROW/seed_N/         checkpoints and logs of each training
+  pace/ROW/seed_N/         with --seconds, those of the short training that times the row
   results/ROW/seed_N.json  what it gave; small, and all that a table is made of
 
 It does the first seed of every row, then the second, so that it is useful early. After an
@@ -33,6 +34,7 @@ examples:
       --output output/longer
   python projects/ACNet/tables --data toy --report-only --results docs/lab/results
   python projects/ACNet/tables --data acne04 --tables 1 2 --seeds 1 --num-gpus 2
+  python projects/ACNet/tables --data toy --tables 1 4 --seconds 600 --jobs 12
   python projects/ACNet/tables --data toy --rows baseline acnet --test sets/acne:valid \\
       --opts optimizer.lr=0.01
 """
@@ -80,8 +82,16 @@ def build_parser() -> argparse.ArgumentParser:
         "three hard ones, else that of the config",
     )
     add("--seeds", type=natural_int, nargs="+", default=[1, 2, 3], metavar="S", help="1 2 3")
+    length = parser.add_mutually_exclusive_group()
     iterations_help = "of every row; default: the configs'"
-    add("--iterations", type=positive_int, metavar="N", help=iterations_help)
+    length.add_argument("--iterations", type=positive_int, metavar="N", help=iterations_help)
+    length.add_argument(
+        "--seconds",
+        type=positive_int,
+        metavar="N",
+        help="equal time instead: each row trains for as many iterations as it does in N seconds, "
+        "by the pace of a short training before, which the results keep",
+    )
     jobs_help = "trainings at a time; default: one a core, or one on a GPU"
     add("--jobs", type=positive_int, metavar="N", help=jobs_help)
     add("--num-gpus", type=natural_int, default=0, metavar="N", help="of one training")

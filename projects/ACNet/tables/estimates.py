@@ -148,6 +148,11 @@ class Measured:
         self._of_row = {row: self._find(row) for row in rows}
         # Alike in all records, or the first ones' where some lack a set.
         self.tests = tuple(records[0].content["tests"]) if records else ()
+        # Those of `RESAMPLED` that a record has; older ones have no counts.
+        self.numbers = tuple(
+            key for key in RESAMPLED if any(record.value(self.tests[0], key) for record in records)
+        )
+        self.is_of_equal_time = bool(records) and "seconds" in records[0].settings
 
     def of(self, row: Row) -> dict[int, Record]:
         """Return the records of a row, by seed."""
@@ -160,7 +165,8 @@ class Measured:
 
         It is None where that row is not among the rows.
         """
-        tables = (1, 2) if (table, key) == (1, "acnet") else (table,)
+        tables = (4, 1) if table == 4 else (table,)
+        tables += (2,) if key == "acnet" and table in (1, 4) else ()
         for wanted in dict.fromkeys((form, FORMS[0])):
             for one in tables:
                 for row in self.rows:

@@ -25,6 +25,8 @@ from acnet.engine.metrics import read_metrics
 from acnet.engine.train import build_model
 from acnet.evaluation.bootstrap import bootstrap
 from acnet.evaluation.columns import Detections
+from acnet.evaluation.count_fit import fit_threshold
+from acnet.evaluation.counting import count_errors
 from acnet.evaluation.evaluator import RESULTS_NAME, RegisteredTruth, registered_truth
 from acnet.evaluation.matching import match
 from acnet.evaluation.precision_curves import average_precision
@@ -35,9 +37,11 @@ from projects.ACNet.analyze_model import count_parts
 from projects.ACNet.tables.plan import Run, read_run, register_sets, truth_digest
 from projects.ACNet.tables.record import (
     BOOTSTRAP_SEED,
+    COUNT_ERROR,
     MAX_DETECTIONS,
     REPLICATES,
     RESAMPLED,
+    STEP_TIME,
     write_record,
 )
 
@@ -89,13 +93,20 @@ def _measure(
     path = run.folder / RESULTS_NAME
     if not is_of_training or not path.is_file():  # the training has just evaluated on the first set
         path = _predict(cfg, run, name)
-    matches = match(truth.ground_truth, _read(path, truth), max_detections=[MAX_DETECTIONS])
+    detections = _read(path, truth)
+    matches = match(truth.ground_truth, detections, max_detections=[MAX_DETECTIONS])
     headline = Headline(matches, count_model=None, bins=10)
+    true = truth.ground_truth.counts()
+    counts = cross_counts(true, detections)
 
     def numbers(photo_weights: np.ndarray) -> dict[str, float | None]:
         of_rule = f" ({FROC_RULES['iou']})"  # records name that rule's numbers without it
-        values = headline(photo_weights).items()
-        return {key.removesuffix(of_rule): value for key, value in values if value is not None}
+        values = headline(photo_weights) | {
+            COUNT_ERROR: count_errors(counts, true, photo_weights=photo_weights)["MAE"]
+        }
+        return {
+            key.removesuffix(of_rule): value for key, value in values.items() if value is not None
+        }
 
     photos = truth.ground_truth.num_photos
     resampled = bootstrap(
@@ -108,6 +119,21 @@ def _measure(
         "lesions": int(truth.ground_truth.counts().sum()),
         "numbers": {key: round(value, DIGITS) for key, value in values.items()},
     }, resampled.replicates
+
+
+def cross_counts(true: np.ndarray, detections: Detections) -> np.ndarray:
+    """Count the lesions of (P,) photos, each half by the threshold that counts the other best.
+
+    So every row has a threshold of its own, and no photo has a say in its own count.
+    """
+    counts = np.zeros_like(true)
+    is_odd = np.arange(len(true)) % 2 == 1
+    for half in (is_odd, ~is_odd):
+        fits = ~half[detections.photo]
+        photo, scores = detections.photo[fits], detections.scores[fits]
+        threshold = fit_threshold(np.where(half, 0, true), photo, scores) if len(scores) else 1.0
+        counts[half] = detections.counts(len(true), score_threshold=threshold)[half]
+    return counts
 
 
 def _predict(cfg: DictConfig, run: Run, name: str) -> Path:
@@ -152,7 +178,7 @@ def _curve(rows: list[dict[str, Any]]) -> dict[str, list[float | None]]:
 
 def _times(rows: list[dict[str, Any]]) -> dict[str, float]:
     seconds = [row["time"] for row in rows if "time" in row]
-    return {"seconds_a_step": round(statistics.median(seconds), DIGITS)} if seconds else {}
+    return {STEP_TIME: round(statistics.median(seconds), DIGITS)} if seconds else {}
 
 
 def _machine() -> dict[str, Any]:

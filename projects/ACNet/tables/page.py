@@ -17,6 +17,7 @@ from projects.ACNet.tables.estimates import LEVEL, Measured
 from projects.ACNet.tables.plan import short_test
 from projects.ACNet.tables.record import (
     BOOTSTRAP_SEED,
+    COUNT_ERROR,
     HEADLINE,
     MAX_DETECTIONS,
     REPLICATES,
@@ -102,7 +103,11 @@ def _facts(records: Sequence[Record]) -> list[tuple[str, str]]:
         for record in records
     }
     machines = {_machine(**record.content["machine"]) for record in records}
-    length = f"{settings['iterations']:,} iterations of {settings['images a batch']} images"
+    length = f"iterations of {settings['images a batch']} images"
+    if "seconds" in settings:
+        length = f"{settings['seconds']:,} s by the pace of each row, in {length}"
+    else:
+        length = f"{settings['iterations']:,} {length}"
     facts = [
         ("training", length),
         ("start", settings["start"]),
@@ -139,6 +144,12 @@ def _notes(measured: Measured) -> list[str]:
         "Sensitivity (sens.) and FROC are by IoU 0.5; FP are false positives a photo. The time of "
         "a step is a median, comparable only where machine and trainings at a time are the same.",
     ]
+    if COUNT_ERROR in measured.numbers:
+        notes.append(
+            "The count error is the mean absolute error of a photo's count in lesions, less being "
+            "better; each half of the photos is counted by the score threshold that counts the "
+            "other half best."
+        )
     states = len({record.content["source"] for record in measured.records})
     if states > 1:
         notes.append(f"The records come from {states} states of the source code.")

@@ -24,6 +24,7 @@ from acnet.errors import UserError
 from acnet.evaluation.evaluator import registered_truth
 from acnet.files import write_json
 from projects.ACNet.tables.record import (
+    STEP_TIME,
     Record,
     check_equal,
     model_settings,
@@ -36,6 +37,7 @@ from projects.ACNet.tables.rows import Row
 logger = logging.getLogger(__name__)
 
 JOB_FILE = "job.json"
+PACE_ITERATIONS = 60
 THIS = "this command"
 # The toy photos of `make demo`, which the rows are trained on.
 TOY_PHOTOS = ("--photos", 1000, "--size", 320, "--seed", 42)
@@ -129,6 +131,36 @@ def plan_runs(
     return sorted(runs, key=lambda run: seeds.index(run.seed))
 
 
+def pace_run(run: Run, *, output: Path, results: Path) -> Run:
+    """Plan the short training that times a row; its record has no test set."""
+    folder = output / "pace" / run.row.config / f"seed_{run.seed}"
+    return dataclasses.replace(
+        run,
+        opts=(*run.opts, *_length(PACE_ITERATIONS), f"train.output_dir={folder}"),
+        folder=folder,
+        record=record_path(results / "pace", run.row.config, run.seed),
+        settings=run.settings | {"iterations": PACE_ITERATIONS},
+        iterations=PACE_ITERATIONS,
+        tests={},
+    )
+
+
+def of_equal_time(run: Run, pace: Run, seconds: int) -> Run:
+    """Give a run as many iterations as its row does in some seconds, by the record of its pace."""
+    iterations = max(1, round(seconds / read_record(pace.record).content["times"][STEP_TIME]))
+    shared = {name: value for name, value in run.settings.items() if name != "iterations"}
+    return dataclasses.replace(
+        run,
+        opts=(*run.opts, *_length(iterations)),
+        settings=shared | {"seconds": seconds},
+        iterations=iterations,
+    )
+
+
+def _length(iterations: int) -> tuple[str, str]:
+    return f"train.max_iter={iterations}", f"train.eval_period={iterations}"
+
+
 def _opts(overrides: Sequence[str], seed: int, folder: Path, test: str) -> tuple[str, ...]:
     # Readers beside one-thread trainings that fill the cores only take turns with them; the order
     # and the augmentation of the images do not depend on them.
@@ -178,6 +210,7 @@ def check_runs(runs: Sequence[Run], records: Sequence[Record]) -> None:
         if (run.folder / JOB_FILE).is_file():
             begun, names = read_run(run.folder), (THIS, f"the training begun in {run.folder}")
             check_equal(run.settings, begun.settings, names)
+            check_equal({"steps": run.iterations}, {"steps": begun.iterations}, names)
             check_equal(run.model, begun.model, names)
     for record in records:
         run = planned.get(record.row, first)

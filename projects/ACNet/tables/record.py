@@ -30,20 +30,24 @@ from acnet.files import atomic_write, file_sha256, write_json
 
 SCHEMA_VERSION = 1
 UNDEFINED = np.iinfo(np.uint16).max
-STEPS_A_PERCENT = 100  # replicates are kept to 0.01 %
+STEPS_A_PERCENT = 100  # replicates are kept to 0.01 (percent, or lesions)
 # Differ between two runs of the same command, and say nothing of the model.
 TIME_KEYS = ("times", "machine", "versions", "source")
 
+STEP_TIME = "seconds_a_step"
+COUNT_ERROR = "count MAE"
 MAX_DETECTIONS = 1000  # of a photo and class
 REPLICATES = 1000
 BOOTSTRAP_SEED = 0
-# Numbers with an interval; the first is the headline, which is probably what the paper calls mAP.
+# Numbers with an interval; the first is the headline, which is probably what the paper calls mAP,
+# and the last, in lesions a photo, is not in older records.
 RESAMPLED = {
     "AP50-VOC07": "AP50, VOC 2007",
     f"AP50@{MAX_DETECTIONS}": "AP50",
     f"AP@{MAX_DETECTIONS}": "AP",
     "sensitivity@1": "sens. at 1 FP",
     "FROC": "FROC",
+    COUNT_ERROR: "count error",
 }
 HEADLINE = next(iter(RESAMPLED))
 
@@ -61,7 +65,7 @@ class Record:
     seed: int  # of the training
     settings: Mapping[str, Any]  # what all rows of a table share
     content: Mapping[str, Any]
-    replicates: Mapping[str, np.ndarray]  # by set, (R, M) percent; NaN where undefined
+    replicates: Mapping[str, np.ndarray]  # by set, (R, M); NaN where undefined
     path: Path  # of the JSON file
 
     @property
@@ -154,6 +158,7 @@ NEUTRAL_KEYS = (
 OF_THE_FORM = ("optimizer", "schedule")  # the tuned form may have its own
 REMEDIES = {
     "iterations": "give --iterations {there}",
+    "seconds": "give --seconds {there}",
     "overrides": "give the same --opts",
     "data": "make the data anew, or name its folder with --datasets",
     "results version": "measure all rows anew",

@@ -46,14 +46,14 @@ def paper_tables(measured: Measured) -> list[Table]:
         for form in FORMS:
             shown = _rows_of(number, form, measured)
             own = [row for _, row in shown if row and row.form == form]
-            if form != FORMS[0]:  # what a table shares with another is shown in the paper's form
+            if form != FORMS[0] or number == 4:  # what a table shares with another is no reason
                 own = [row for row in own if row.table == number]
             if any(measured.of(row) for row in own):
                 tables.append(_paper_table(number, form, shown, measured))
     others = [row for row in measured.rows if row.paper is None and measured.of(row)]
     if others:
         cells = tuple((_name(row.config), *_our_cells(measured, row, others)) for row in others)
-        header = ("row", *_our_header())
+        header = ("row", *_our_header(measured))
         tables.append(
             Table(title="Other rows", text="Not in the paper.", header=header, rows=cells)
         )
@@ -145,37 +145,40 @@ def _paper_table(
     return Table(
         title=TITLES[number] + ("" if form == FORMS[0] else ", tuned form"),
         text=f"Measured on {short_test(measured.tests[0])}.",
-        header=("row", "paper: mAP", "gain", *_our_header()),
+        header=("row", "paper: mAP", "gain", *_our_header(measured)),
         rows=tuple(cells),
     )
 
 
-def _our_header() -> tuple[str, ...]:
-    headline, *others = RESAMPLED.values()
-    sizes = ("M weights", "GMACs", "s a step", "seeds")
-    return (f"ours: {headline}", "gain", *others, *sizes)
+def _our_header(measured: Measured) -> tuple[str, ...]:
+    headline, *others = measured.numbers
+    steps = ("steps",) if measured.is_of_equal_time else ()
+    sizes = ("M weights", "GMACs", *steps, "s a step", "seeds")
+    return (f"ours: {RESAMPLED[headline]}", "gain", *(RESAMPLED[key] for key in others), *sizes)
 
 
 def _our_cells(measured: Measured, row: Row | None, pool: Sequence[Row]) -> list[Cell]:
     if row is None or not measured.of(row):
-        return [Cell(text=NOTHING)] * len(_our_header())
-    test, (headline, *others) = measured.tests[0], RESAMPLED
+        return [Cell(text=NOTHING)] * len(_our_header(measured))
+    test, (headline, *others) = measured.tests[0], measured.numbers
     records = list(measured.of(row).values())
     return [
         _estimate_cell(measured.value(row, pool, test, headline)),
         _estimate_cell(measured.gain(row, pool, test, headline), plus=True),
         *(_estimate_cell(measured.value(row, pool, test, key), short=True) for key in others),
-        *_size_cells(records),
+        *_size_cells(records, with_steps=measured.is_of_equal_time),
     ]
 
 
-def _size_cells(records: Sequence[Record]) -> list[Cell]:
+def _size_cells(records: Sequence[Record], *, with_steps: bool) -> list[Cell]:
     size = records[0].content["size"]
     steps = [record.content["times"].get("seconds_a_step") for record in records]
     known = [seconds for seconds in steps if seconds is not None]
+    iterations = records[0].content["curve"]["iteration"][-1] + 1
     return [
         Cell(text=f"{size['parameters'] / 1e6:.1f}"),
         Cell(text=f"{size['gmacs']:.1f}"),
+        *([Cell(text=f"{iterations:,}")] if with_steps else []),
         Cell(text=f"{statistics.median(known):.2f}" if known else NOTHING),
         Cell(text=" ".join(str(record.seed) for record in records)),
     ]

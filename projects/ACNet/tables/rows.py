@@ -169,6 +169,8 @@ def _row_of(config: str, data: str) -> Row:
     key = _DEPTH.sub("", stem).removesuffix("_tuned")
     tables = [int(folder[-1]) for folder in folders if re.fullmatch(r"(tuned_)?table[1-4]", folder)]
     table = tables[0] if tables else _table_of(stem, key, data, in_folder=bool(folders))
+    sized = re.compile(rf"{key}\d+")  # "ssd" in small stands for "ssd300", the first of its sizes
+    key = next((one for place, one in _BY_KEY if place == table and sized.fullmatch(one)), key)
     return Row(config=config, data=data, table=table, key=key, form=FORMS[tuned])
 
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -30,11 +31,19 @@ from projects.ACNet.tables.plan import (
     check_runs,
     default_tests,
     make_toy_sets,
+    of_equal_time,
+    pace_run,
     plan_runs,
     register_sets,
     short_test,
 )
-from projects.ACNet.tables.record import HEADLINE, RESAMPLED, read_record, read_records
+from projects.ACNet.tables.record import (
+    HEADLINE,
+    RESAMPLED,
+    STEP_TIME,
+    read_record,
+    read_records,
+)
 from projects.ACNet.tables.rows import Row, choose_rows, known_rows
 
 REPO_ROOT = Path(__file__).resolve().parents[3]
@@ -88,20 +97,38 @@ def _train(args: argparse.Namespace, rows: Sequence[Row]) -> list[Run]:
         output=args.output.absolute(),
         results=args.results.absolute(),
     )
+    run_all = partial(_run, jobs=jobs, threads=threads, num_gpus=args.num_gpus)
+    failed = []
+    if args.seconds:
+        paces = {
+            run.row: pace_run(run, output=args.output.absolute(), results=args.results.absolute())
+            for run in reversed(runs)  # of each row the first seed
+        }
+        failed = run_all(list(paces.values())[::-1])
+        rows = {row for row, pace in paces.items() if pace not in failed}
+        runs = [of_equal_time(run, paces[run.row], args.seconds) for run in runs if run.row in rows]
+    if not runs:
+        return failed
     check_runs(runs, list(read_records(args.results / args.data)))
-    left = [run for run in runs if not run.is_measured()]
-    return Runner(left, jobs=jobs, threads=threads, num_gpus=args.num_gpus).run()
+    return failed + run_all(runs)
+
+
+def _run(runs: Sequence[Run], **options: int | None) -> list[Run]:
+    """Do those of the runs that are not yet measured, and return those that failed."""
+    return Runner([run for run in runs if not run.is_measured()], **options).run()
 
 
 def share_cores(jobs: int | None) -> tuple[int, int | None]:
     """Choose how many trainings run at a time, and with how many threads each.
 
     Threads do not depend on how many trainings are left: their number decides the order of sums,
-    and so the last digits of a loss. On a GPU each has as many threads as torch likes.
+    and so the last digits of a loss. On a GPU, where they may be more than the cores, one alone has
+    as many threads as torch likes.
     """
-    if torch.cuda.is_available():
-        return jobs or 1, None
     cores = default_workers()
+    if torch.cuda.is_available():
+        jobs = jobs or 1
+        return jobs, None if jobs == 1 else max(1, cores // jobs)
     jobs = jobs or cores
     if jobs > cores:
         raise UserError(
@@ -295,6 +322,8 @@ def _drop_checkpoints(run: Run) -> None:
 def _result(run: Run) -> str:
     """The headline of a finished run, set by set."""
     record = read_record(run.record)
+    if not run.tests:
+        return f"{record.content['times'][STEP_TIME]} s a step"
     values = [(short_test(name), record.value(name, HEADLINE)) for name in run.tests]
     shown = [f"{name} {value:.1f}" for name, value in values if value is not None]
     return f"{RESAMPLED[HEADLINE]}: {', '.join(shown)}"

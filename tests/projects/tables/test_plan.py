@@ -4,6 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from detectron2.data import DatasetCatalog
 
@@ -11,20 +12,26 @@ from acnet.config import load_config
 from acnet.data.prepared_set import PreparedLayout
 from acnet.data.toy.toy_set import ToyTests, write_toy_tests
 from acnet.errors import UserError
+from acnet.evaluation.columns import sort_detections
 from projects.ACNet.tables import plan
+from projects.ACNet.tables.measure import cross_counts
 from projects.ACNet.tables.plan import (
     check_records,
     check_runs,
     default_tests,
+    of_equal_time,
+    pace_run,
     plan_runs,
     read_run,
     register_sets,
     short_test,
     truth_digest,
 )
-from projects.ACNet.tables.record import read_records, shared_settings
+from projects.ACNet.tables.record import read_records, shared_settings, write_record
 from projects.ACNet.tables.rows import choose_rows, known_rows
 from tests.projects.tables.samples import SETTINGS, add_record, make_run, model_of
+
+BARE = {"row": "", "form": "paper", "seed": 2, "settings": {}, "model": {}, "tests": {}}
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +82,47 @@ def test_the_first_seed_comes_first_and_rows_of_the_same_model_are_trained_once(
     keys = [(2, "baseline"), (2, "cb_frm_mama"), (2, "acnet"), (3, "l1_l4")]
     expected = [(*key, seed) for seed in (3, 1) for key in keys]
     assert [(run.row.table, run.row.key, run.seed) for run in runs] == expected
+
+
+def test_in_equal_time_a_row_gets_the_iterations_of_its_pace(tmp_path):
+    slow, fast = planned(["cb"], output=tmp_path, results=tmp_path, seeds=[2])
+    runs = []
+    for run, times in ((slow, {"seconds_a_step": 0.5}), (fast, {"seconds_a_step": 0.02})):
+        pace = pace_run(run, output=tmp_path, results=tmp_path)
+        cfg = load_config(run.row.config, pace.opts)
+        assert (cfg.train.max_iter, cfg.train.output_dir) == (60, str(pace.folder))
+        assert not pace.is_measured()
+        write_record(pace.record, {**BARE, "times": times}, {})
+        assert pace.is_measured()
+        runs.append(of_equal_time(run, pace, 90))
+    assert [run.iterations for run in runs] == [180, 4500]
+    assert load_config("toy/table2/cb", runs[1].opts).train.max_iter == 4500
+    check_runs(runs, [])  # their settings agree
+    runs[0].write()
+    with pytest.raises(UserError, match="steps: 181 and 180"):  # timed again
+        check_runs([dataclasses.replace(runs[0], iterations=181), runs[1]], [])
+    longer = of_equal_time(slow, pace_run(slow, output=tmp_path, results=tmp_path), 100)
+    with pytest.raises(UserError, match=r"seconds: 100 and 90.*--seconds 90"):
+        check_runs([longer], [])
+
+
+@pytest.mark.parametrize(
+    ("photo", "scores", "expected"),
+    [
+        # The even photos hold two and one: 0.5 to 0.7 counts them, and the odd ones with one each.
+        ([0, 0, 0, 1, 1, 2, 3, 3], [0.9, 0.8, 0.3, 0.7, 0.2, 0.8, 0.9, 0.1], [2, 1, 1, 1]),
+        ([1, 1], [0.9, 0.8], [0, 0, 0, 0]),  # nothing in a half to fit on
+        ([], [], [0, 0, 0, 0]),
+    ],
+)
+def test_a_photo_has_no_say_in_its_own_count(photo, scores, expected):
+    detections = sort_detections(
+        photo=np.array(photo, dtype=np.int32),
+        classes=np.zeros(len(photo)),
+        boxes_xywh=np.ones((len(photo), 4)),
+        scores=np.array(scores),
+    )
+    assert cross_counts(np.array([2, 1, 1, 1]), detections).tolist() == expected
 
 
 def test_settings_tell_what_counts_and_leave_out_what_does_not():

@@ -72,6 +72,19 @@ def test_a_row_of_two_tables_is_measured_once(measured):
     assert first[:4] == [published, "14.7", "+4.4", NOTHING]
 
 
+def test_table_four_takes_the_rows_of_table_one_and_shows_steps_of_equal_time(tmp_path):
+    for config in ("table1/rfcn_r18", "table2/baseline", "table4/ssd_r18"):
+        add_record(tmp_path, f"toy/{config}", 1, 30.0, seconds=60)
+    rows = choose_rows("toy", tables=[1, 4], forms=["paper"])
+    measured = Measured(rows, list(read_records(tmp_path)))
+    fourth = paper_tables(measured)[-1]
+    assert fourth.header[-4:] == ("GMACs", "steps", "s a step", "seeds")
+    assert cells(fourth, "R-FCN, ResNet101, 1000x600")[3:5] == ["30.0", "+0.0"]
+    assert cells(fourth, "SSD300, VGG16, 300x300")[-3:] == ["400", "0.50", "1"]
+    text = write_reports(measured, "toy", tmp_path, markdown=None).with_name("results.md")
+    assert "60 s by the pace of each row, in iterations of 4 images" in text.read_text()
+
+
 def test_the_tuned_form_has_a_table_of_its_own_over_the_same_baseline(measured):
     tables = {table.title: table for table in paper_tables(measured)}
     table = tables["Table II: parts of ACNet, tuned form"]

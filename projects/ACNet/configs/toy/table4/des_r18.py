@@ -1,4 +1,4 @@
-"""Table IV in small: DES. Paper, at full size on VOC: 79.7 (300), 81.7 (512) mAP.
+"""Table IV in small: DES. Paper, at full size on VOC: 79.7 mAP (300), 81.7 (512).
 
 python projects/ACNet/train_net.py --config-file toy/table4/des_r18
 """

@@ -1,4 +1,4 @@
-"""Table IV in small: DSSD. Paper, at full size on VOC: 78.6 (321), 81.5 (513) mAP.
+"""Table IV in small: DSSD. Paper, at full size on VOC: 78.6 mAP (321), 81.5 (513).
 
 python projects/ACNet/train_net.py --config-file toy/table4/dssd_r18
 """

@@ -1,4 +1,4 @@
-"""Table IV in small: RefineDet. Paper, at full size on VOC: 80.0 (320), 81.8 (512) mAP.
+"""Table IV in small: RefineDet. Paper, at full size on VOC: 80.0 mAP (320), 81.8 (512).
 
 python projects/ACNet/train_net.py --config-file toy/table4/refinedet_r18
 """

@@ -1,4 +1,4 @@
-"""Table IV in small: RFBNet. Paper, at full size on VOC: 80.5 (300), 82.1 (512) mAP.
+"""Table IV in small: RFBNet. Paper, at full size on VOC: 80.5 mAP (300), 82.1 (512).
 
 python projects/ACNet/train_net.py --config-file toy/table4/rfbnet_r18
 """

@@ -1,4 +1,4 @@
-"""Table IV in small: SSD. Paper, at full size on VOC: 77.2 (300), 79.5 (512) mAP.
+"""Table IV in small: SSD. Paper, at full size on VOC: 77.2 mAP (300), 79.5 (512).
 
 python projects/ACNet/train_net.py --config-file toy/table4/ssd_r18
 """
