@@ -6,8 +6,7 @@ draws 1,000 photos of skin with acne, trains on 800 of them for five to ten minu
 evaluates on the other 200, and leaves in OUTPUT
 
   first_look/                what the bundled weights find, with a page of its own
-  index.html                 everything below, on one page
-  pictures/                  ground truth beside predictions
+  index.html                 what it found, what it did not, and all numbers
   results.md, results.json   the numbers
   loss_curve.png             the training
   run/                       weights, config, logs
@@ -19,6 +18,7 @@ again, run it again: it goes on where it was.
 
 import argparse
 import importlib.util
+import itertools
 import json
 import os
 import re
@@ -39,7 +39,7 @@ REPO_ROOT = Path(__file__).resolve().parents[1]
 CONFIG = "toy/acnet_r18"
 PHOTO_PX = 320
 SAMPLE_PHOTOS = REPO_ROOT / "datasets" / "sample_photos"
-SHOWN_PHOTOS = 6
+TYPICAL, WORST = 6, 3  # photos on the page
 SHOWN_LOG_LINES = 15
 LINE_SECONDS = 30.0  # between progress lines where stderr is a file
 
@@ -169,7 +169,7 @@ class Demo:
         """Predict a few of the test photos as a user would."""
         from demo_report import choose_photos
 
-        names = choose_photos(self.folders.layout, SHOWN_PHOTOS)
+        names = itertools.chain(*choose_photos(self.folders, TYPICAL, WORST))
         photos = [self.folders.photo(name) for name in names]
         weights = ["--weights", self.folders.run / "model_final.pth"]
         output = ["--output", self.folders.predictions]
@@ -177,10 +177,12 @@ class Demo:
 
     def report(self) -> str:
         """Write the report and return its key numbers."""
-        from demo_report import collect_results, write_report
+        from demo_report import choose_photos, collect_results, write_report
 
         results = collect_results(self.folders, self.settings)
-        write_report(self.folders, results, shlex.join([_shown(sys.executable), *sys.argv]))
+        typical, worst = choose_photos(self.folders, TYPICAL, WORST)
+        command = shlex.join([_shown(sys.executable), *sys.argv])
+        write_report(self.folders, results, command, typical=typical, worst=worst)
         ap, count = results["ap"], results["count"]
         return (
             f"AP50 {ap['AP50']:.1f} %, AP {ap['AP']:.1f} %, count error {count['MAE']:.2f} lesions "

@@ -11,20 +11,28 @@ from typing import Any
 
 import numpy as np
 import torch
-from detectron2.structures import BoxMode
 from matplotlib.figure import Figure
 
 from acnet.data.prepared_set import PreparedLayout
 from acnet.engine.metrics import read_metrics
-from acnet.evaluation import count_by_image, count_errors
+from acnet.evaluation import (
+    COCO_RANGES,
+    Detections,
+    GroundTruth,
+    count_by_image,
+    count_errors,
+    detections_from_rows,
+    match,
+    read_ground_truth,
+    read_predictions,
+)
 from acnet.files import atomic_write, write_json, write_text
-from acnet.photos.draw import contact_sheet, save_picture
-from acnet.photos.read import read_photo
-from acnet.photos.results import arrays_of
-from acnet.templates import render
-from acnet.visualization.lesion_visualizer import draw_comparison
+from acnet.photos.draw import DrawingOptions, picture_files
+from acnet.photos.page import MOST_BELOW, write_gallery
+from acnet.photos.results import CountRule, PhotoResult
 
 SCORE_THRESHOLD = 0.5
+IOU = 0.5  # from which a detection is right
 AP_NAMES = {
     "AP": "AP (IoU 0.50 to 0.95)",
     "AP50": "AP50",
@@ -33,30 +41,6 @@ AP_NAMES = {
     "APm": "AP, 32 x 32 to 96 x 96 px",
     "APl": "AP, above 96 x 96 px",
 }
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture beside the page: its path from there, with slashes, and what it shows."""
-
-    path: str
-    caption: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Section:
-    """A part of the page: heading, paragraph, table and pictures; what is empty is left out."""
-
-    title: str
-    text: str = ""
-    rows: Sequence[tuple[str, str]] = ()
-    pictures: Sequence[Picture] = ()
-
-
-def write_page(path: Path, title: str, sections: Sequence[Section]) -> None:
-    """Write the page, whole or not at all."""
-    template = Path(__file__).with_name("demo_page.html.j2")
-    write_text(path, render(template, title=title, sections=sections))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,17 +71,33 @@ class Folders:
         return self.photos / "Classification" / "JPEGImages" / file_name
 
 
-def choose_photos(layout: PreparedLayout, number: int) -> list[str]:
-    """Choose file names of test photos, from the one with the fewest lesions to that with the most.
+def choose_photos(folders: Folders, typical: int, worst: int) -> tuple[list[str], list[str]]:
+    """Choose file names of test photos: typical ones, and those with the most mistakes.
 
-    They are evenly spaced in the order of their lesions, and fewer where the set is smaller.
+    The typical ones are evenly spaced in the order of their lesions, the most lesions first, and
+    fewer where the set is smaller; a third of the photos at most are the worst.
     """
-    truth = _read_json(layout.annotations("test_0"))
-    counts = count_by_image(truth["annotations"], [image["id"] for image in truth["images"]])
-    names = [image["file_name"] for image in truth["images"]]
-    ordered = sorted(zip(counts, names, strict=True))
-    places = np.linspace(0, len(ordered) - 1, min(number, len(ordered))).round().astype(int)
-    return [ordered[place][1] for place in places]
+    truth = read_ground_truth(folders.layout.annotations("test_0", tiles=True))
+    found = read_predictions(folders.evaluation / "coco_instances_results.json", truth)
+    mistakes, lesions = np.sum(count_mistakes(truth, found), axis=0), truth.counts()
+    worst = min(worst, truth.num_photos // 3)
+    names = np.array(truth.file_names)
+    chosen = np.lexsort((names, -mistakes))[:worst]
+    rest = np.lexsort((names, -lesions))
+    rest = rest[~np.isin(rest, chosen)]
+    places = np.linspace(0, len(rest) - 1, min(typical, len(rest))).round().astype(int)
+    return names[rest[places]].tolist(), names[chosen].tolist()
+
+
+def count_mistakes(truth: GroundTruth, found: Detections) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many lesions of each photo are missed, and how many of what counts are none."""
+    matches = match(truth, found, iou_thresholds=[IOU], size_ranges=COCO_RANGES[:1])
+    counts, right = found.scores >= SCORE_THRESHOLD, matches.matched(iou=IOU)
+    hits, false = (
+        np.bincount(found.photo[chosen], minlength=truth.num_photos)
+        for chosen in (counts & right, counts & ~right)
+    )
+    return truth.counts() - hits, false
 
 
 def collect_results(folders: Folders, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,50 +127,82 @@ def collect_results(folders: Folders, settings: Mapping[str, Any]) -> dict[str, 
     }
 
 
-def write_report(folders: Folders, results: Mapping[str, Any], command: str) -> None:
-    """Write pictures, tables and a page that shows them and the command that repeats the demo."""
-    output = folders.output
-    shown = _draw_comparisons(folders)
+def write_report(
+    folders: Folders,
+    results: Mapping[str, Any],
+    command: str,
+    *,
+    typical: Sequence[str],
+    worst: Sequence[str],
+) -> None:
+    """Write tables, the loss curve and a page of the chosen photos and all numbers."""
+    output, table = folders.output, _table(results)
     draw_losses(read_metrics(folders.run / "metrics.json"), output / "loss_curve.png")
-    table = _table(results)
     write_json(output / "results.json", results, indent=2)
     lines = [f"| {name} | {value} |" for name, value in table]
     write_text(
-        output / "results.md", "\n".join([f"`{command}`", "", "| | |", "|---|---|", *lines]) + "\n"
+        output / "results.md",
+        "\n".join([f"`{command}`", "", "| | |", "|---|---|", *lines]) + "\n",
     )
-    write_page(
+    truth = read_ground_truth(folders.layout.annotations("test_0"))
+    photos = {photo.name: photo for photo in read_photos(folders.predictions)}
+    boxes = {name: [] for name in photos}
+    for photo, box in zip(truth.photo, truth.boxes_xywh.tolist(), strict=True):
+        boxes.get(truth.file_names[photo], []).append(box)
+    write_gallery(
         output / "index.html",
-        "ACNet on generated photos",
-        [
-            Section(
-                title="What it found in photos it had not seen",
-                text="Left, in magenta: where the lesions are. Right: where ACNet sees some, with "
-                f"a score of {SCORE_THRESHOLD:g} or more.",
-                pictures=[Picture(f"pictures/{name}.png", f"Photo {name}") for name in shown],
-            ),
-            Section(
-                title="What it cannot do",
-                text="It knows generated skin only, misses lesions and takes moles for some: the "
-                "last pictures have the fewest lesions. These are the errors on all test photos.",
-                rows=table,
-            ),
-            Section(title="Losses in training", pictures=[Picture("loss_curve.png", "Losses")]),
-            Section(
-                title="Where the mask attention looks",
-                text="The saliency of the mask attention block, from none (the photo) over "
-                "blue and green to full (yellow).",
-                pictures=[
-                    Picture(f"predictions/attention/{name}.jpg", f"Saliency in photo {name}")
-                    for name in shown
-                ],
-            ),
-            Section(
-                title="The page of acnet predict",
-                text="predictions/index.html shows these photos as acnet predict does.",
-            ),
-            Section(title="How to repeat this", text=command),
-        ],
+        [photos[name] for name in (*typical, *worst)],
+        [],
+        rule=CountRule(threshold=SCORE_THRESHOLD),
+        files=["results.json", "results.md"],
+        template=Path(__file__).with_name("demo_page.html.j2"),
+        title="ACNet on generated photos",
+        typical=typical,
+        worst=worst,
+        truth=boxes,
+        remarks=_remarks(truth, photos),
+        test_photos=results["test_photos"],
+        rows=table,
+        command=command,
     )
+
+
+def read_photos(folder: Path) -> list[PhotoResult]:
+    """Read what `acnet predict --attention` found, for a page in the folder above."""
+    rule = CountRule(threshold=SCORE_THRESHOLD)
+    found, photos = _read_json(folder / "predictions.json"), []
+    images = _read_json(folder / "images.json")["images"]
+    for image, seconds in zip(images, _prediction_seconds(folder), strict=True):
+        rows = [row for row in found if row["image_id"] == image["id"]]
+        rows.sort(key=lambda row: -row["score"])
+        count = rule(row["score"] for row in rows)
+        files = picture_files(Path(image["file_name"]).stem, DrawingOptions(attention=True))
+        photos.append(
+            PhotoResult(
+                image_id=image["id"],
+                name=image["file_name"],
+                image_hw=(image["height"], image["width"]),
+                rows=rows[: count.count],
+                below=rows[count.count :][:MOST_BELOW],
+                count=count,
+                seconds=seconds,
+                photo_size_px=image["photo_size_px"],
+                files={kind: f"{folder.name}/{path}" for kind, path in files.items()},
+            )
+        )
+    return photos
+
+
+def _remarks(truth: GroundTruth, photos: Mapping[str, PhotoResult]) -> dict[str, str]:
+    ids = dict(zip(truth.file_names, truth.image_ids.tolist(), strict=True))
+    rows = [{**row, "image_id": ids[name]} for name, photo in photos.items() for row in photo.rows]
+    mistakes = zip(*count_mistakes(truth, detections_from_rows(rows, truth)), strict=True)
+    return {
+        name: f"{lesions} are there, {missed} of them missed; {false} false"
+        for name, lesions, (missed, false) in zip(
+            truth.file_names, truth.counts(), mistakes, strict=True
+        )
+    }
 
 
 def draw_losses(rows: Sequence[Mapping[str, float]], path: Path) -> None:
@@ -192,38 +224,6 @@ def draw_losses(rows: Sequence[Mapping[str, float]], path: Path) -> None:
     axes.legend(frameon=False)
     with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=120)
-
-
-def _draw_comparisons(folders: Folders) -> list[str]:
-    """Draw ground truth beside predictions, also on one sheet, and return the photos' stems."""
-    truth = _read_json(folders.layout.annotations("test_0"))
-    id_of_name = {image["file_name"]: image["id"] for image in truth["images"]}
-    predicted = _read_json(folders.predictions / "predictions.json")
-    pictures, lesions = {}, {}
-    for image in _read_json(folders.predictions / "images.json")["images"]:
-        boxes = [
-            row["bbox"]
-            for row in truth["annotations"]
-            if row["image_id"] == id_of_name[image["file_name"]]
-        ]
-        lesions[Path(image["file_name"]).stem] = len(boxes)
-        rows = [row for row in predicted if row["image_id"] == image["id"]]
-        boxes_xyxy, scores, _ = arrays_of(rows)
-        photo_bgr = read_photo(folders.photo(image["file_name"]))
-        pictures[Path(image["file_name"]).stem] = draw_comparison(
-            photo_bgr[:, :, ::-1], boxes_xyxy[scores >= SCORE_THRESHOLD], _xyxy(boxes)
-        )
-    pictures = dict(sorted(pictures.items(), key=lambda item: -lesions[item[0]]))
-    for stem, picture in pictures.items():
-        save_picture(folders.output / "pictures" / f"{stem}.png", picture)
-    sheet = contact_sheet(list(pictures.values()), columns=2, width_px=960)
-    save_picture(folders.output / "pictures" / "all.png", sheet)
-    return list(pictures)
-
-
-def _xyxy(boxes_xywh: list[list[float]]) -> np.ndarray:
-    boxes = np.asarray(boxes_xywh, dtype=np.float32).reshape(-1, 4)
-    return BoxMode.convert(boxes, BoxMode.XYWH_ABS, BoxMode.XYXY_ABS)
 
 
 def _table(results: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -44,7 +44,7 @@ def gallery_page(
     rule: CountRule,
     files: Sequence[str],
     trained_px: int | None = None,
-    template: str = "gallery.html.j2",
+    template: str | Path = "gallery.html.j2",
     more_script: str = "",
     **values: Any,
 ) -> str:
@@ -54,31 +54,30 @@ def gallery_page(
         results: In the order in which they are shown at first.
         files: Names beside the page that programs read.
         trained_px: Long side of photos in training; None for tiles of photos as they are.
-        template: That or one that extends it, with `more_script`, a file beside it.
-        **values: Variables of a template that extends it.
+        template: That or one that extends it, with `more_script`, a file beside that.
+        **values: What such a template needs besides, or has otherwise.
     """
     has_grades = rule.model is not None and rule.model.has_grade
     sorts = [("name", "Name"), ("count", "Lesions")]
-    return scripted_page(
-        template,
-        ["gallery.js", *filter(None, [more_script])],
-        title=GALLERY_TITLE,
-        photos=[_card(result, rule.threshold, trained_px) for result in results],
-        slider=_slider(results, rule),
-        failed=failed,
-        total=sum(result.count.count or 0 for result in results),
-        uncounted=sum(result.count.count is None for result in results),
-        tally=_tally(results) if has_grades else [],
-        how=_how(rule),
-        level=f"{rule.model.coverage:.0%}" if rule.model else "",
-        grades=GRADE_NAMES,
-        sorts=[*sorts, ("grade", "Grade")] if has_grades else sorts,
-        files=files,
-        **values,
-    )
+    own = {
+        "title": GALLERY_TITLE,
+        "photos": [_card(result, rule.threshold, trained_px) for result in results],
+        "slider": _slider(results, rule),
+        "failed": failed,
+        "total": sum(result.count.count or 0 for result in results),
+        "uncounted": sum(result.count.count is None for result in results),
+        "tally": _tally(results) if has_grades else [],
+        "how": _how(rule),
+        "level": f"{rule.model.coverage:.0%}" if rule.model else "",
+        "grades": GRADE_NAMES,
+        "sorts": [*sorts, ("grade", "Grade")] if has_grades else sorts,
+        "files": files,
+    }
+    scripts = ["gallery.js", *filter(None, [more_script])]
+    return scripted_page(template, scripts, **own | values)
 
 
-def scripted_page(template: str, scripts: Sequence[str], **values: Any) -> str:
+def scripted_page(template: str | Path, scripts: Sequence[str], **values: Any) -> str:
     """Return a page on which these scripts, files beside the template, and no others run."""
     folder = resources.files("acnet.templates")
     script = "".join(folder.joinpath(name).read_text("utf-8") for name in scripts)

@@ -1,24 +1,23 @@
 "use strict";
 // Sorting, finding and looking closer. Without this script the page is a list with links.
 (() => {
-  const list = document.getElementById("cards");
-  if (!list) return;
   const tools = document.getElementById("tools");
-  let cards = [...list.children];
+  if (!tools) return;
+  let cards = [...document.querySelectorAll(".card")];
   const buttons = [...tools.querySelectorAll("[data-sort]")];
   const byName = (a, b) => a.dataset.name.localeCompare(b.dataset.name, undefined, { numeric: true });
   let descending = false;
 
   // A page that finds lesions itself adds and removes cards.
-  list.addEventListener("renew", () => {
-    cards = [...list.children];
+  document.addEventListener("renew", () => {
+    cards = [...document.querySelectorAll(".card")];
     if (sliders.length) setThreshold(threshold);
     tools.hidden = !cards.length;
     say();
-  });
+  }, true);
 
   function visible() {
-    return [...list.children].filter((card) => !card.hidden);
+    return [...document.querySelectorAll(".card")].filter((card) => !card.hidden);
   }
 
   function sort(button) {
@@ -29,7 +28,7 @@
     const value = (card) => Number(card.dataset[key]);
     const order = key === "name" ? byName : (a, b) => value(a) - value(b);
     cards.sort((a, b) => (descending ? -1 : 1) * order(a, b) || byName(a, b));
-    list.append(...cards);
+    for (const card of cards) card.parentElement.append(card);
     for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
     say();
   }
@@ -37,7 +36,7 @@
   function say() {
     const pressed = buttons.find((button) => button.getAttribute("aria-pressed") === "true");
     for (const button of buttons) button.textContent = button.textContent.replace(/ [↑↓]$/, "");
-    pressed.textContent += descending ? " ↓" : " ↑";
+    if (pressed) pressed.textContent += descending ? " ↓" : " ↑";
     const shown = visible().length;
     document.getElementById("status").textContent = shown < cards.length ? `${shown} of ${cards.length}` : "";
   }
@@ -77,7 +76,7 @@
     for (const card of cards) {
       const number = card.querySelector(".counted");
       if (!number) continue;
-      const boxes = [...card.querySelectorAll("rect")];
+      const boxes = [...card.querySelectorAll("[data-score]")];
       filter(boxes);
       const count = boxes.filter((box) => !box.hasAttribute("hidden")).length;
       total += count;
@@ -92,7 +91,7 @@
       slider.querySelector("output").textContent = `${Number(value.toFixed(3))}${right}`;
       slider.querySelector("button").hidden = !moved;
     }
-    if (current) filter(sheet.querySelectorAll("rect, text"));
+    if (current) filter(sheet.querySelectorAll("[data-score]"));
     if (current) caption();
   }
 
@@ -184,7 +183,7 @@
     const boxes = link.querySelector("svg");
     if (boxes) {
       const copy = sheet.appendChild(boxes.cloneNode(true));
-      for (const box of copy.querySelectorAll("rect")) {
+      for (const box of copy.querySelectorAll("[data-score]")) {
         const text = document.createElementNS(copy.namespaceURI, "text");
         text.textContent = box.dataset.text;
         text.dataset.score = box.dataset.score;
@@ -210,7 +209,7 @@
     show(current);
   }
 
-  list.addEventListener("click", (event) => {
+  document.addEventListener("click", (event) => {
     const link = event.target.closest(".frame");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
     event.preventDefault();

@@ -16,8 +16,6 @@ from acnet.photos.draw import (
     widest_line,
 )
 
-GROUND_TRUTH_COLOR = (0.97, 0.0, 0.72)  # not in skin either, and darker than the palest
-
 POINTS_PER_INCH = 72
 
 
@@ -85,17 +83,3 @@ def draw_boxes(
     painter = BoxPainter(photo_rgb)
     painter.paint(boxes_xyxy, color=PREDICTION_COLOR, labels=labels)
     return painter.picture()
-
-
-def draw_comparison(
-    photo_rgb: np.ndarray, boxes_xyxy: np.ndarray, ground_truth_xyxy: np.ndarray
-) -> np.ndarray:
-    """Put the photo with its ground truth (left) beside the photo with its detections (right).
-
-    Both are (N, 4) boxes in the photo's pixels; a white bar separates the halves.
-    """
-    left, right = BoxPainter(photo_rgb), BoxPainter(photo_rgb)
-    left.paint(ground_truth_xyxy, color=GROUND_TRUTH_COLOR)
-    right.paint(boxes_xyxy, color=PREDICTION_COLOR)
-    bar = np.full((right.output.height, 8, 3), 255, np.uint8)
-    return np.concatenate([left.picture(), bar, right.picture()], axis=1)

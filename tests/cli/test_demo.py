@@ -9,17 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from defusedxml import ElementTree
+from markupsafe import escape
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 import demo
 from demo import StepFailedError, evaluation_progress, training_progress
-from demo_report import Picture, Section, choose_photos, draw_losses, write_page
+from demo_report import Folders, choose_photos, draw_losses, write_report
 
-from acnet.data.prepared_set import PreparedLayout
-from acnet.files import write_json
+from acnet.files import write_json, write_text
 
 SCRIPTS = Path(demo.__file__).parent
 TRAINING_LINE = (
@@ -75,14 +74,75 @@ def test_progress_of_a_command_reaches_the_user(tmp_path, capsys):
     assert INFERENCE_LINE in (tmp_path / "logs" / "step.log").read_text()
 
 
-def test_photos_with_few_and_many_lesions_are_chosen(tmp_path):
-    # Photo i of 0 to 4 has 4 - i lesions: the fewest, the middle and the most.
-    layout = PreparedLayout(tmp_path, "toy")
-    images = [{"id": i + 1, "file_name": f"{i}.jpg"} for i in range(5)]
-    annotations = [{"image_id": i + 1} for i in range(5) for _ in range(4 - i)]
-    write_json(layout.annotations("test_0"), {"images": images, "annotations": annotations})
-    assert choose_photos(layout, 3) == ["4.jpg", "2.jpg", "0.jpg"]
-    assert len(choose_photos(layout, 9)) == 5
+def made_demo(folder: Path, lesions: int = 5) -> Folders:
+    """Write what the demo's commands leave of five photos: photo i has `lesions` - i lesions.
+
+    All are found, but for those of the second photo, which has one that is none.
+    """
+    folders = Folders(output=folder, run=folder / "run", evaluation=folder / "evaluation")
+    images = [
+        {"id": i + 1, "file_name": NAMES[i], "width": 99, "height": 90, "photo_size_px": 99}
+        for i in range(5)
+    ]
+    boxes = [(i + 1, [10.0 * j, 20.5, 8.0, 9.0]) for i in range(5) for j in range(lesions - i)]
+    truth = [{"image_id": i, "category_id": 1, "bbox": box} for i, box in boxes]
+    found = [{**row, "score": 0.9} for row in truth if row["image_id"] != 2]
+    found += [{"image_id": 2, "category_id": 1, "bbox": [70, 70, 9, 9], "score": 0.75}]
+    found += [{"image_id": 3, "category_id": 1, "bbox": [70, 70, 9, 9], "score": 0.25}]
+    contents = {"images": images, "categories": [{"id": 1, "name": "acne"}]}
+    for tiles in (False, True):
+        path = folders.layout.annotations("test_0", tiles=tiles)
+        write_json(path, {**contents, "annotations": truth})
+    write_json(folders.evaluation / "coco_instances_results.json", found)
+    write_json(folders.predictions / "predictions.json", found)
+    write_json(folders.predictions / "images.json", contents)
+    write_text(folders.predictions / "counts.csv", "seconds\n" + 5 * "0.5\n")
+    write_text(folders.run / "metrics.json", json.dumps({"iteration": 1, "total_loss": 2.0}) + "\n")
+    return folders
+
+
+NAMES = ["0.jpg", "1.jpg", "<script>\"&'.jpg", "3.jpg", "4.jpg"]
+RESULTS = {
+    "ap": {"AP50": 85.0},
+    "count": {"score_threshold": 0.5, "MAE": 1.0, "bias": -1.0},
+    "iterations": 2,
+    "training_minutes": 0.1,
+    "test_photos": 5,
+    "test_lesions": 15,
+    "seconds_per_photo": 0.5,
+    "gpu": "H100",
+    "config": "toy",
+    "overrides": [],
+    "seed": 42,
+}
+
+
+def test_the_photos_with_the_most_mistakes_and_even_ones_of_the_others_are_chosen(tmp_path):
+    folders = made_demo(tmp_path)
+    assert choose_photos(folders, 3, 1) == (["0.jpg", "3.jpg", "4.jpg"], ["1.jpg"])
+    assert choose_photos(folders, 9, 9) == (["0.jpg", *NAMES[2:]], ["1.jpg"])  # a third at most
+
+
+def test_the_page_shows_what_was_found_then_what_was_not_then_numbers(tmp_path):
+    typical, worst = choose_photos(folders := made_demo(tmp_path), 4, 1)
+    write_report(folders, RESULTS, "make <demo>", typical=typical, worst=worst)
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    wanted = ["What it can do", *map(escape, typical), "What it cannot do", "1.jpg", "AP50"]
+    places = [text.index(f">{word}<") for word in wanted]
+    assert places == sorted(places)
+    remarks = re.findall('<p class="fitted">(.*)</p>', text)
+    assert remarks == [
+        *(f"{n} are there, 0 of them missed; 0 false" for n in (5, 3, 2, 1)),
+        "4 are there, 4 of them missed; 1 false",
+    ]
+    assert text.count('<rect class="truth"') == 5 + 3 + 2 + 1 + 4
+    assert text.count("data-score=") == 5 + 4 + 2 + 1 + 1
+    assert 'type="range"' in text
+    assert 'data-attention="predictions/attention/0.jpg"' in text
+    assert 'src="predictions/thumbnails/%3Cscript%3E%22%26%27.jpg"' in text
+    assert text.count("<script>") == 1
+    assert "make &lt;demo&gt;" in text
+    assert "://" not in text
 
 
 def make_demo(tmp_path: Path, *arguments: str) -> demo.Demo:
@@ -116,8 +176,8 @@ def test_quick_demo_leaves_a_page_that_works_from_the_disk(tmp_path):
         "generated_2.jpg",
     ]
     page = (output / "index.html").read_text()
-    pictures = re.findall(r'src="([^"]+)"', page)
-    assert len(pictures) == 5  # two test photos of ten, twice, and the loss curve
+    pictures = re.findall(r' src="([^"]+)"', page)
+    assert len(pictures) == 3  # two test photos of ten, and the loss curve
     assert all((output / picture).is_file() for picture in pictures)
     results = json.loads((output / "results.json").read_text())
     assert results["test_photos"] == 2
@@ -125,7 +185,8 @@ def test_quick_demo_leaves_a_page_that_works_from_the_disk(tmp_path):
     assert "| AP50 |" in (output / "results.md").read_text()
 
     # Again: the photos and the training are there, a lost report is made anew.
-    shutil.rmtree(output / "pictures")
+    (output / "loss_curve.png").unlink()
+    shutil.rmtree(output / "predictions")
     again = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     assert "[2/5] photos\n  are ready\n" in again.stderr
@@ -151,36 +212,3 @@ def test_losses_are_drawn_and_other_rows_skipped(tmp_path):
 
 def test_run_that_was_killed_early_has_an_empty_curve(tmp_path):
     assert draw_curve([], tmp_path / "a.png").shape == (540, 960, 3)
-
-
-def tables(tmp_path: Path, *sections: Section) -> str:
-    write_page(tmp_path / "index.html", "A <title>", sections)
-    return (tmp_path / "index.html").read_text(encoding="utf-8")
-
-
-def test_sections_stand_in_order_with_their_parts(tmp_path):
-    text = tables(
-        tmp_path,
-        Section(title="Numbers", text="All of them.", rows=[("AP50", "85.0"), ("AP", "50.0")]),
-        Section(title="Pictures", pictures=[Picture("pictures/a.png", "Photo a")]),
-    )
-    wanted = ["Numbers", "All of them.", "AP50", "85.0", "AP", "50.0", "Pictures", "pictures/a.png"]
-    places = [text.index(f">{word}<" if "/" not in word else word) for word in wanted]
-    assert places == sorted(places)
-
-
-def test_names_cannot_break_the_page(tmp_path):
-    nasty = "<script>\"&'"
-    text = tables(
-        tmp_path, Section(title=nasty, rows=[(nasty, nasty)], pictures=[Picture(nasty, nasty)])
-    )
-    assert "<script>" not in text
-    assert 'src="%3Cscript%3E%22%26%27"' in text
-
-
-def test_page_is_well_formed_and_asks_nobody(tmp_path):
-    text = tables(tmp_path, Section(title="Empty"))
-    body = text[text.index("<body>") : text.index("</html>")]
-    assert [element.tag for element in ElementTree.fromstring(body)] == ["h1", "section"]
-    assert "://" not in text
-    assert "<table>" not in text

@@ -5,10 +5,8 @@ import pytest
 
 from acnet.photos.draw import PREDICTION_COLOR
 from acnet.visualization.lesion_visualizer import (
-    GROUND_TRUTH_COLOR,
     BoxPainter,
     draw_boxes,
-    draw_comparison,
 )
 
 GREY = 90
@@ -68,19 +66,6 @@ def test_a_label_stands_above_its_box_and_at_the_upper_edge_below():
     assert not changed(drawn(ONE))[370:395, 300:400].any()
     assert changed(drawn(ONE, labels=["0.90"]))[370:395, 300:400].any()
     assert changed(drawn([[300, 0, 500, 200]], labels=["0.90"]))[205:225, 300:400].any()
-
-
-def test_ground_truth_stands_left_of_the_predictions():
-    picture = draw_comparison(photo(1000, 1000), np.array(ONE), np.array([[700, 100, 800, 200]]))
-    left, bar, right = np.split(picture, [1000, 1008], axis=1)
-    assert (bar == 255).all()
-    assert changed(left)[100:200, 690:810].any()
-    assert not changed(left)[300:].any()
-    assert changed(right)[390:610, 290:510].any()
-    assert not changed(right)[:300].any()
-    one = np.array(ONE)
-    left = draw_comparison(photo(1000, 1000), np.zeros((0, 4)), one)[:, :1000]
-    assert_line_of(left, GROUND_TRUTH_COLOR)
 
 
 def test_what_does_not_fit_is_refused():
