@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from acnet.inference.predictor import Predictor, load
     from acnet.photos.grid import TilingOptions
+    from acnet.photos.instances import to_coco, to_supervision
     from acnet.photos.merge import MergeOptions
 
 __version__ = "0.1.0"
@@ -30,8 +31,10 @@ _PLACES = {
     "Predictor": "acnet.inference.predictor",
     "TilingOptions": "acnet.photos.grid",
     "load": "acnet.inference.predictor",
+    "to_coco": "acnet.photos.instances",
+    "to_supervision": "acnet.photos.instances",
 }
-__all__ = ["MergeOptions", "Predictor", "TilingOptions", "load"]
+__all__ = ["MergeOptions", "Predictor", "TilingOptions", "load", "to_coco", "to_supervision"]
 
 
 def __getattr__(name: str) -> Any:

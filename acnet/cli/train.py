@@ -124,14 +124,21 @@ def run(args: argparse.Namespace) -> int:
             "Fine-tuning takes weights and photos, and no config, since the weights have theirs: "
             "--from NAME --data SET. Received one of the two, or --config; correct the options."
         )
+    launch(fine_tune, argparse.Namespace(**options, start=start, data=data))
+    return 0
+
+
+def fine_tune(args: argparse.Namespace) -> None:
+    """Split a set, train on a part, and compare on the other, in one process of a run."""
+    from detectron2.utils import comm
+
+    from acnet.engine.launch import first_alone
     from acnet.inference.finetune import before_and_after, prepare
 
-    tuning = prepare(start, data, args.opts)
-    options.update(config_file=str(tuning.config), opts=[])
-    launch(main, argparse.Namespace(**options))
-    if not args.eval_only:
+    tuning = first_alone(prepare, args.start, args.data, args.opts)
+    main(argparse.Namespace(**{**vars(args), "config_file": str(tuning.config), "opts": []}))
+    if comm.is_main_process() and not args.eval_only:
         sys.stdout.write(before_and_after(tuning))
-    return 0
 
 
 def main(args: argparse.Namespace) -> None:

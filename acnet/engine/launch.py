@@ -139,6 +139,24 @@ def _exit_with(error: UserError) -> None:
     raise SystemExit(2) from error
 
 
+def first_alone(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function in the first process, and return or raise in all what it returns or refuses.
+
+    Raises:
+        UserError: The function raised it.
+    """
+    told = None
+    if comm.is_main_process():
+        try:
+            told = function(*args)
+        except UserError as error:
+            told = error
+    told = comm.all_gather(told)[0]
+    if isinstance(told, UserError):
+        raise told
+    return told
+
+
 def synchronize_batch_norm(model: nn.Module, *, device: torch.device) -> nn.Module:
     """Let BN layers take their statistics over all processes' images, where torch can.
 

@@ -1,10 +1,13 @@
 """Detections as detectron2's `Instances` where it is installed, elsewhere as a class like it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+
+from acnet.errors import UserError
+from acnet.photos.results import rows_of
 
 
 class PlainBoxes:
@@ -87,3 +90,48 @@ def to_instances(
     instances.scores = torch.from_numpy(scores)
     instances.pred_classes = torch.from_numpy(classes)
     return instances
+
+
+def to_coco(found: Any, image_id: int = 1) -> list[dict[str, Any]]:
+    """Return what a predictor found in a photo as COCO results, `category_id` being from 1.
+
+    Example:
+        >>> box, score = np.array([[2, 3, 6, 9]], np.float32), np.array([0.5])
+        >>> to_coco(to_instances((8, 9), box, score, np.array([0])), image_id=7)
+        [{'image_id': 7, 'category_id': 1, 'bbox': [2.0, 3.0, 4.0, 6.0], 'score': 0.5}]
+    """
+    return [{"image_id": image_id, **row} for row in rows_of(*_arrays(found))]
+
+
+def to_supervision(found: Any, class_names: Sequence[str] = ()) -> Any:
+    """Return what a predictor found in a photo as `supervision.Detections`.
+
+    Args:
+        found: What `predictor(photo)` gives.
+        class_names: Of the predictor; they become `data["class_name"]`, which labels are made of.
+
+    Raises:
+        UserError: The package supervision is missing.
+
+    Example:
+        detections = acnet.to_supervision(predictor("photo.jpg"), predictor.class_names)
+        detections = detections[detections.confidence > predictor.rule.threshold]
+    """
+    try:
+        from supervision import Detections
+    except ModuleNotFoundError as error:
+        if error.name != "supervision":
+            raise
+        raise UserError(
+            "to_supervision gives detections to supervision, so that must be installed, and acnet "
+            "does not install it. Received an environment without it: pip install supervision."
+        ) from error
+    boxes_xyxy, scores, classes = _arrays(found)
+    named = {"class_name": np.array(class_names)[classes]} if len(class_names) else {}
+    return Detections(xyxy=boxes_xyxy, confidence=scores, class_id=classes, data=named)
+
+
+def _arrays(found: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    columns = (found.pred_boxes.tensor, found.scores, found.pred_classes)
+    boxes_xyxy, scores, classes = map(np.asarray, columns)
+    return boxes_xyxy, scores, classes

@@ -11,9 +11,10 @@ from detectron2.utils import comm
 from torch import multiprocessing
 
 from acnet.engine.evaluate import default_eval
-from acnet.engine.launch import broadcast_buffers
+from acnet.engine.launch import broadcast_buffers, first_alone
 from acnet.engine.loader import build_train_loader
 from acnet.engine.metrics import read_metrics
+from acnet.errors import UserError
 from tests.engine import tiny_task
 
 
@@ -31,6 +32,25 @@ def test_two_processes_share_the_batches_of_one(in_two_processes: Callable, tmp_
     in_two_processes(write_batches, tmp_path)
     halves = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
     assert [first + second for first, second in zip(*halves, strict=True)] == alone
+
+
+def prepare(folder: Path, name: str) -> str:
+    (folder / f"{name}_{comm.get_rank()}").touch()
+    if name == "wrong":
+        raise UserError("Give a number.")
+    return name
+
+
+def check_first_alone(folder: Path) -> None:
+    assert first_alone(prepare, folder, "right") == "right"
+    with pytest.raises(UserError, match=r"Give a number\."):
+        first_alone(prepare, folder, "wrong")
+
+
+def test_the_first_process_alone_prepares_and_all_hear_of_it(in_two_processes, tmp_path):
+    (tmp_path / "made").mkdir()
+    in_two_processes(check_first_alone, tmp_path / "made")
+    assert {path.name for path in (tmp_path / "made").iterdir()} == {"right_0", "wrong_0"}
 
 
 def check_buffers() -> None:

@@ -10,6 +10,8 @@ import torch
 from acnet.checkpoint.bundle import resolve_weights
 from acnet.checkpoint.safe_load import read_checkpoint
 from acnet.cli.main import main
+from acnet.errors import UserError
+from acnet.inference.finetune import prepare
 
 
 @pytest.mark.parametrize(
@@ -18,25 +20,31 @@ from acnet.cli.main import main
         (["--from", "acnet-r18-demo"], "--from NAME --data SET"),
         (["--data", "set"], "--from NAME --data SET"),
         (["--from", "a", "--data", "b", "--config", "toy/acnet_r18"], "no config"),
-        (["--from", "model.onnx", "--data", "set"], "exported file"),
     ],
 )
-def test_mistakes_are_told(words, message, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "model.onnx").write_bytes(resolve_weights(None).with_suffix(".onnx").read_bytes())
+def test_mistakes_are_told(words, message, capsys):
     assert main(["train", *words]) == 2
     assert message in capsys.readouterr().err
 
 
+def test_an_exported_file_is_not_trained(tmp_path):
+    with pytest.raises(UserError, match="exported file"):
+        prepare(str(resolve_weights(None).with_suffix(".onnx")), tmp_path, [])
+
+
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2)
+
+
 @pytest.mark.slow
-def test_a_small_set_is_split_by_photos_and_learned_from(run_python, tmp_path):
+@pytest.mark.parametrize("launcher", [(), TORCHRUN], ids=["one process", "torchrun"])
+def test_a_small_set_is_split_by_photos_and_learned_from(run_python, tmp_path, launcher):
     words = ("-W", "ignore", "-m", "acnet.cli.main")
     run_python(*words, "data", "toy", "toy", "--photos", 12, "--size", 320, cwd=tmp_path)
     short = ("train.output_dir=out", "train.max_iter=5", "dataloader.train.num_workers=0")
     options = ("--from", "acnet-r18-demo", "--data", "toy", *short)
-    shown = run_python(*words, "train", *options, cwd=tmp_path)
-    said = re.search(r"AP50 on 3 held-out photos: (\S+) before, (\S+) after \([+-]\d", shown)
-    before, after = map(float, said.groups())
+    shown = run_python(*words[:2], *launcher, *words[2:], "train", *options, cwd=tmp_path)
+    said = re.findall(r"AP50 on 3 held-out photos: (\S+) before, (\S+) after \([+-]\d", shown)
+    [(before, after)] = [map(float, numbers) for numbers in said]  # by one process alone
     assert after > before / 2 > 10
     with (tmp_path / "out" / "data" / "parts.csv").open() as file:
         parts = [row["part"] for row in csv.DictReader(file)]

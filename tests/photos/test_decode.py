@@ -5,7 +5,6 @@ import pytest
 
 from acnet.photos import box_painter, decode
 from acnet.photos.draw import PREDICTION_COLOR
-from acnet.photos.instances import PlainBoxes, PlainInstances
 from acnet.photos.results import photo_traits
 
 
@@ -55,22 +54,3 @@ def test_a_box_is_framed_outside_with_a_rim():
     assert (drawn[300, 96] < 200).all()
     labelled = box_painter.draw_boxes(photo, boxes, ["0.90", "0.80"])
     assert (labelled[180:198, 100:130] != drawn[180:198, 100:130]).any()
-
-
-@pytest.mark.parametrize("chosen", [[True, False], [1], slice(0, 1), -1])
-def test_plain_instances_are_indexed_as_detectron2s(chosen):
-    structures = pytest.importorskip("detectron2.structures")
-    torch = pytest.importorskip("torch")
-    boxes, scores = np.array([[0, 0, 2, 4], [1, 1, 5, 3]], np.float32), np.array([0.5, 0.2])
-    theirs = structures.Instances((8, 9), scores=torch.from_numpy(scores))
-    theirs.pred_boxes = structures.Boxes(torch.from_numpy(boxes))
-    ours = PlainInstances((8, 9), scores=scores, pred_boxes=PlainBoxes(boxes))
-    index = np.array(chosen) if isinstance(chosen, list) else chosen
-    one = theirs[torch.tensor(chosen) if isinstance(chosen, list) else chosen]
-    other = ours[index]
-    assert (len(other), other.image_size) == (len(one), one.image_size)
-    assert other.scores.tolist() == one.scores.tolist()
-    assert other.pred_boxes.tensor.tolist() == one.pred_boxes.tensor.tolist()
-    assert other.pred_boxes.area().tolist() == one.pred_boxes.area().tolist()
-    assert other.pred_boxes.get_centers().tolist() == one.pred_boxes.get_centers().tolist()
-    assert (other.has("scores"), other.has("classes")) == (True, False)
