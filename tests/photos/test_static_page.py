@@ -137,7 +137,12 @@ def test_what_others_put_there_stays(tmp_path, name, make):
         (lambda path: path, "not that package"),
         (lambda path: tgz(path / "a.tgz", {"../evil": b"", "package/x": b""}), "not that package"),
         (lambda path: packed(path / "a.tgz", {**PACKAGE, "../../evil": b""}), "not that package"),
-        (lambda path: tgz(path / "a.tgz", {"/tmp/evil": b""}), "not that package"),
+        (
+            lambda path: tgz(
+                path / "a.tgz", {f"package/{n}": c for n, c in PACKAGE.items()} | {"/tmp/evil": b""}
+            ),
+            "not that package",
+        ),
         (lambda path: packed(path / "a.tgz", kind=tarfile.SYMTYPE), "not that package"),
         (lambda path: packed(path / "a.tgz", {"package.json": b"[]"}), "not that package"),
         (
@@ -269,11 +274,14 @@ def test_tiles_and_their_parts_are_those_of_python(tmp_path, size_hw):
     assert [part for _, part in found] == expected
 
 
-def random_boxes(count, size_hw, seed):
+def random_boxes(count, size_hw, seed, *, side_px=10.0):
+    """Return boxes (2 * count, 4), each with one that is nearly the same, and their scores."""
     rng = np.random.default_rng(seed)
     corners = rng.uniform(0, 1, (count, 2)) * size_hw[::-1]
-    boxes = np.concatenate([corners, corners + rng.uniform(2, 30, (count, 2))], axis=1)
-    scores = rng.choice(np.linspace(0.0005, 0.999, 40), count)  # some are equal
+    sides = side_px * rng.uniform(0.5, 2, (count, 2))
+    boxes = np.concatenate([corners, corners + sides], axis=1).repeat(2, axis=0)
+    boxes += rng.uniform(-0.2, 0.2, boxes.shape) * side_px
+    scores = rng.choice(np.linspace(0.0005, 0.999, 40), 2 * count)  # some are equal
     return boxes.astype(np.float32), scores.astype(np.float32)
 
 
@@ -286,8 +294,8 @@ def listed(boxes, scores, classes, tiles):
 def test_tiles_are_merged_as_in_python(tmp_path, seed):
     size_hw, rng = (300, 400), np.random.default_rng(seed)
     tiles = TILING.tiles(size_hw)
-    boxes, scores = random_boxes(400, size_hw, seed)
-    arrays = boxes, scores, rng.integers(0, 2, 400), rng.integers(0, len(tiles), 400)
+    boxes, scores = random_boxes(200, size_hw, seed)
+    arrays = boxes, scores, rng.integers(0, 2, 200).repeat(2), rng.integers(0, len(tiles), 400)
     names = ("boxes_xyxy", "scores", "classes", "tiles")
     detections = TileDetections(**dict(zip(names, arrays, strict=True)))
     expected = merge_tiles(detections, tiles, size_hw, MergeOptions())
@@ -307,17 +315,19 @@ def test_tiles_are_merged_as_in_python(tmp_path, seed):
 def test_sizes_are_chosen_as_in_python(tmp_path, wanted):
     sizing = PhotoSizing(size_px=128, lesion_px=9.5, wanted=wanted)
     cases, expected = [], []
-    for seed, image_hw in enumerate([(40, 30), (128, 100), (300, 500), (2000, 3000)] * 3):
-        boxes, scores = random_boxes(seed * 2, image_hw, seed)
+    for seed, image_hw in enumerate([(40, 30), (128, 100), (300, 500), (2000, 3000)] * 8):
+        side_px = 9.5 * max(image_hw) / 128 * 1.08 ** (seed - 16)
+        boxes, scores = random_boxes(seed, image_hw, seed, side_px=side_px)
         size_px = sizing.first(image_hw)
-        following = sizing.following(size_px, image_hw, boxes, scores)
-        expected.append([size_px, following])
+        others = [size_px, round(1.1 * size_px), round(0.7 * size_px)]  # that it was seen at
+        sizes = [sizing.following(one, image_hw, boxes, scores) for one in others]
+        expected.append([size_px, *sizes])
         found = listed(boxes, scores, *np.zeros((2, len(scores)), int))
-        cases.append({"longPx": max(image_hw), "found": found})
+        cases.append({"longPx": max(image_hw), "found": found, "others": others})
     code = (
-        "return values.cases.map(({ longPx, found }) => {"
-        "  const first = firstSize(longPx, values.sizing);"
-        "  return [first, followingSize(first, longPx, found, values.sizing)];"
+        "return values.cases.map(({ longPx, found, others }) => {"
+        "  const next = (size) => followingSize(size, longPx, found, values.sizing);"
+        "  return [firstSize(longPx, values.sizing), ...others.map(next)];"
         "})"
     )
     settings = settings_of(tmp_path, sizing=sizing)["sizing"]
