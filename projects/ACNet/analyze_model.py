@@ -19,6 +19,7 @@ if importlib.util.find_spec("acnet") is None:
 import torch
 from detectron2.config import instantiate
 from detectron2.modeling.backbone import FPN, Backbone, ResNet
+from detectron2.modeling.meta_arch.dense_detector import DenseDetector
 from detectron2.structures import Boxes, Instances
 from detectron2.utils.events import EventStorage
 from omegaconf import DictConfig
@@ -67,25 +68,32 @@ class OneImage(nn.Module):
     keeps at most.
     """
 
-    def __init__(self, model: ACNet, proposals: int):
+    def __init__(self, model: ACNet | DenseDetector):
         super().__init__()
         self.model = model
-        self.proposals = proposals
 
     def forward(self, image: Tensor) -> None:
-        """Run backbone, RPN and ROI heads on an image (1, 3, H, W)."""
+        """Run backbone, RPN and ROI heads, or the only head, on an image (1, 3, H, W)."""
         features = self.model.backbone(image)
+        if isinstance(self.model, DenseDetector):
+            self.model.head([features[name] for name in self.model.head_in_features])
+            return
         rpn, heads = self.model.proposal_generator, self.model.roi_heads
+        proposals = rpn.post_nms_topk[False]
         rpn.rpn_head([features[name] for name in rpn.in_features])
         if isinstance(heads, RFCNROIHeads):
-            hidden = heads.compute_hidden(features)
-            heads.box_predictor.cls_score(hidden)  # once an image, however many boxes vote
-            heads.box_predictor.bbox_pred(hidden)
+            hidden, predictor = heads.compute_hidden(features), heads.box_predictor
+            predictor.cls_score(hidden)  # once an image, however many boxes vote
+            predictor.bbox_pred(hidden)
+            if hasattr(predictor, "whole"):  # CoupleNet's second branch, box by box
+                size = (predictor.whole.in_channels, *[predictor.num_bins] * 2)
+                predictor.global_map(hidden)
+                predictor.global_score(predictor.whole(hidden.new_empty(proposals, *size)))
             return
         feature = features[heads.in_features[0]]
         uses_res5 = hasattr(heads, "res5")
         size = (heads.pooler if uses_res5 else heads.box_pooler).output_size
-        pooled = feature.new_empty(self.proposals, feature.shape[1], *size)
+        pooled = feature.new_empty(proposals, feature.shape[1], *size)
         pooled.requires_grad_(feature.requires_grad)
         box_features = heads.res5(pooled).mean(dim=(2, 3)) if uses_res5 else heads.box_head(pooled)
         heads.box_predictor(box_features)
@@ -111,7 +119,7 @@ def count_parts(
         model = instantiate(cfg.model).eval()
     step = model.backbone.size_divisibility or 1
     image_hw = tuple(-(-side // step) * step for side in image_hw)
-    one_image = OneImage(model, cfg.model.proposal_generator.post_nms_topk[1])
+    one_image = OneImage(model)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         one_image(torch.empty(1, 3, *image_hw, device=model.device))
     macs = _own_macs(counter.get_flop_counts())
@@ -147,8 +155,10 @@ def _own_macs(flops: dict[str, dict]) -> dict[str, int]:
     return own
 
 
-def _named_parts(model: ACNet) -> dict[str, nn.Module]:
+def _named_parts(model: ACNet | DenseDetector) -> dict[str, nn.Module]:
     """The boxes of Fig. 1, or of a detector that it is compared with, in the order of the data."""
+    if isinstance(model, DenseDetector):
+        return {"backbone": model.backbone, "head": model.head}
     heads = {"RPN": model.proposal_generator.rpn_head, "ROI heads": model.roi_heads}
     return _backbone_parts(model.backbone) | heads
 
@@ -185,10 +195,13 @@ def size_table(cfg: DictConfig, image_hw: tuple[int, int]) -> str:
     image_hw, parts = count_parts(cfg, image_hw)
     parts["all"] = tuple(map(sum, zip(*parts.values(), strict=True)))
     rows = [(name, f"{count:,}", f"{macs / 1e9:.2f}") for name, (count, macs) in parts.items()]
-    proposals = cfg.model.proposal_generator.post_nms_topk[1]
-    title = f"one image of {image_hw[0]}x{image_hw[1]}, {proposals} proposals\n\n"
+    title = f"one image of {image_hw[0]}x{image_hw[1]}"
+    if "proposal_generator" in cfg.model:
+        title += f", {cfg.model.proposal_generator.post_nms_topk[1]} proposals"
     headers = ("part", "parameters", "GMACs")
-    return title + tabulate(rows, headers, "github", stralign="right", disable_numparse=True)
+    return f"{title}\n\n" + tabulate(
+        rows, headers, "github", stralign="right", disable_numparse=True
+    )
 
 
 def random_batch(batch_size: int, image_hw: tuple[int, int]) -> list[dict]:

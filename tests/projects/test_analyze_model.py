@@ -11,6 +11,7 @@ from detectron2.config import instantiate
 
 from acnet.config import load_config
 from projects.ACNet.analyze_model import count_parts
+from projects.ACNet.tables.rows import known_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -116,6 +117,7 @@ def test_rfcn_s_work_does_not_grow_with_the_boxes():
     [
         *("acne04/table2/baseline", "acne04/table2/frm_dce_mama", "acne04/table2/cb"),
         *("acne04/faster_rcnn_r101_fpn", "toy/acnet_r18", "toy/table1/rfcn_r18"),
+        *[row.config for row in known_rows("toy") if row.table == 4],
     ],
 )
 def test_parts_add_up_to_the_whole_model(name):
