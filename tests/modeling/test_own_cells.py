@@ -1,5 +1,6 @@
 """A picture's answer does not depend on its padding: alone, beside larger ones, on any canvas."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,6 +8,9 @@ from detectron2.config import instantiate
 from torch import nn
 
 from acnet.config import available_configs, load_config
+from acnet.export.detector import FixedSizeDetector
+from acnet.export.metadata import INPUT_NAMES, OUTPUT_NAMES
+from acnet.export.onnx_file import to_program, write_onnx
 from acnet.modeling import ContextAttention, DynamicFeatureFusion, FeatureRefinement
 from acnet.modeling.own_cells import (
     extend_edges,
@@ -44,6 +48,15 @@ def _image(height, width):
     return {"image": image, "height": height, "width": width}
 
 
+def assert_same(one, other):
+    """Compare boxes (N, 4) and scores (N,), which are equal but for the order of equal scores."""
+    boxes = (one[0][:, None] - other[0]).abs().amax(dim=2)
+    same = (boxes < 1e-3) & ((one[1][:, None] - other[1]).abs() < 1e-5)
+    assert len(one[1]) == len(other[1])
+    assert same.any(dim=0).all()
+    assert same.any(dim=1).all()
+
+
 @pytest.mark.parametrize("name", ROWS)
 def test_detections_are_those_of_the_picture_alone(name):
     model = _model(name)
@@ -54,12 +67,7 @@ def test_detections_are_those_of_the_picture_alone(name):
     assert sum(map(len, alone)) > 20
     for one, other in zip(alone, together, strict=True):
         assert one.image_size == other.image_size
-        # Equal but for the order of equal scores.
-        boxes = (one.pred_boxes.tensor[:, None] - other.pred_boxes.tensor).abs().amax(dim=2)
-        same = (boxes < 1e-3) & ((one.scores[:, None] - other.scores).abs() < 1e-5)
-        assert len(one) == len(other)
-        assert same.any(dim=0).all()
-        assert same.any(dim=1).all()
+        assert_same(*((i.pred_boxes.tensor, i.scores) for i in (one, other)))
 
 
 @pytest.mark.parametrize("name", [name for name in ROWS if "fpn" not in name])
@@ -93,6 +101,49 @@ def test_maps_on_a_larger_canvas_are_those_of_the_picture_alone(name):
             ours = logits[index : index + 1, :, :rows, :columns]
             torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-4)
     assert not any(module._forward_pre_hooks or module._forward_hooks for module in model.modules())
+
+
+def _exported(model, tile_px, path):
+    """Return what finds lesions in pictures by an ONNX file for tiles of this size."""
+    import onnxruntime
+
+    program = to_program(FixedSizeDetector(model, tile_px=tile_px), tile_px=tile_px, batch=0)
+    write_onnx(path, program, {})
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+    def detect(images):
+        tiles = np.full((len(images), 3, tile_px, tile_px), 255, np.uint8)
+        for tile, one in zip(tiles, images, strict=True):
+            tile[:, : one["height"], : one["width"]] = one["image"]
+        sizes = np.array([(one["height"], one["width"]) for one in images], np.float32)
+        parts = np.concatenate([np.zeros_like(sizes), sizes[:, ::-1]], axis=1)
+        outputs = session.run(
+            OUTPUT_NAMES, dict(zip(INPUT_NAMES, (tiles, sizes, parts), strict=True))
+        )
+        boxes, scores, _ = map(torch.from_numpy, outputs)
+        return [
+            (box[score >= 0], score[score >= 0]) for box, score in zip(boxes, scores, strict=True)
+        ]
+
+    return detect
+
+
+@pytest.mark.slow  # a minute a row
+@pytest.mark.parametrize("name", [name for name in ROWS if "table2" in name])
+def test_an_exported_file_finds_what_it_finds_in_the_picture_alone(name, tmp_path):
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package, reason="needs the extra [export]")
+    model = _model(name)
+    images = [_image(96, 96), _image(72, 90), _image(65, 49)]
+    larger = [_image(160, 160), _image(130, 144)]
+    small, large = (_exported(model, size, tmp_path / f"{size}.onnx") for size in (96, 160))
+    alone = [small([one])[0] for one in images]
+    assert sum(len(scores) for _, scores in alone) > 20
+    together = large([larger[0], *images, larger[1]])[1:4]
+    for one, beside, image in zip(alone, together, images, strict=True):
+        assert_same(one, large([image])[0])
+        assert_same(one, beside)
+    assert_same(alone[0], small([images[2], images[0]])[1])
 
 
 def test_own_cells_hold_a_pixel_of_their_picture():
