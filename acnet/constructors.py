@@ -73,7 +73,7 @@ _PREDICTOR = {
     "loss_weight": (POSITIVE, {"*": POSITIVE}),
 }
 _SOFT_NMS = {
-    **_PREDICTOR, **_NORMALIZER, "soft_nms_method": {"linear", "gaussian", "hard"},
+    **_PREDICTOR, **_NORMALIZER, "soft_nms_method": {"linear", "gaussian"},
     "soft_nms_sigma": (0.001, 100.0), "score_floor": SHARE,
 }
 _VOTES = {**_SOFT_NMS, "num_bins": (1, 28), "sampling_ratio": (0, 8), "vote_gain": POSITIVE}

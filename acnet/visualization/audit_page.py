@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 import acnet
 from acnet.data.audit.checks import faulty_boxes
-from acnet.data.audit.data_audit import Audit, names_text, percentiles
+from acnet.data.audit.data_audit import Audit, holdings
 from acnet.data.audit.findings import KINDS, Finding, Report, Statistics, count_edges, size_edges
 from acnet.data.records import Annotated
 from acnet.files import write_text
@@ -39,7 +39,7 @@ def write_audit_page(folder: Path, audit: Audit, photos_root: Path | None = None
         version=acnet.__version__,
         with_photos=photos_root is not None,
         shown=SHOWN_FINDINGS,
-        holdings=_holdings(audit.report.statistics),
+        holdings=holdings(audit.report.statistics),
         splits=audit.report.statistics.splits.items(),
         summary=_summary(audit.report),
         figures=_figures(audit.report.statistics),
@@ -73,22 +73,6 @@ class _Drawing:
         boxes = {"found": photo.boxes_xyxy[~faulty], "missed": photo.boxes_xyxy[faulty & drawable]}
         alt = f"{len(photo.boxes_xyxy)} boxes of {photo.file_name}, {int(faulty.sum())} faulty"
         return photo_svg(photo.image_hw, boxes, alt=alt, picture=picture)
-
-
-def _holdings(statistics: Statistics) -> list[tuple[str, str]]:
-    grades = ", ".join(f"{grade}: {n:,}" for grade, n in statistics.photos_by_grade.items())
-    rows = [
-        ("Photos", f"{statistics.photos:,}, {statistics.photos - statistics.read:,} unusable"),
-        ("Boxes", f"{statistics.boxes:,}"),
-        ("Names", names_text(statistics)),
-        ("Photos by grade", grades or "none"),
-        ("Boxes a photo", percentiles(statistics.counts)),
-        ("Box sizes in px, root of the area", percentiles(statistics.sizes_px)),
-    ]
-    if statistics.anchor_share is not None:
-        share = f"{statistics.anchor_share:.1%}"
-        rows.append(("Boxes that an anchor of the paper's meets at IoU 0.5", share))
-    return rows
 
 
 def _summary(report: Report) -> list[dict[str, Any]]:

@@ -89,7 +89,7 @@ def test_check_shows_and_writes_errors_and_tells_them_by_its_status(planted, tmp
     words = ["--workers", 1, "--json", tmp_path / "found.json", "--page", tmp_path / "page"]
     assert run("check", planted, *words) == 1
     shown = capsys.readouterr().out
-    assert "60 photos, 426 boxes (fore 425, cold_sore 1)" in shown
+    assert "Boxes: 426\nNames: fore 425, cold_sore 1\n" in shown
     assert "identical across parts" in shown
     assert "anchors miss boxes" in shown
     found = json.loads((tmp_path / "found.json").read_text())

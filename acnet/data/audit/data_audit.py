@@ -103,34 +103,31 @@ SHOWN_NAMES = 20
 
 def report_text(report: Report) -> str:
     """Write what the set holds, what is wrong with it and what to do, for people."""
-    parts = [*_holdings(report.statistics), "", _summary(report)]
+    parts = [f"{name}: {value}" for name, value in holdings(report.statistics)]
+    for split, size in report.statistics.splits.items():
+        parts.append(f"  {printable(split)}: {size.photos:,} photos, {size.boxes:,} boxes")
+    parts += ["", _summary(report)]
     for kind in report.counts():
         parts += ["", *_findings_of(report, kind)]
     return "\n".join(parts) + "\n"
 
 
-def _holdings(statistics: Statistics) -> Iterator[str]:
-    grades = ", ".join(f"{g}: {n:,}" for g, n in statistics.photos_by_grade.items())
-    yield f"{statistics.photos:,} photos, {statistics.boxes:,} boxes ({names_text(statistics)})"
-    if statistics.read < statistics.photos:
-        yield f"{statistics.photos - statistics.read:,} photos cannot be used"
-    for split, size in statistics.splits.items():
-        yield f"  {printable(split)}: {size.photos:,} photos, {size.boxes:,} boxes"
-    if statistics.boxes:
-        yield f"photos by grade: {grades}"
-        yield f"boxes a photo {percentiles(statistics.counts)}"
-        yield f"box sizes in px (root of the area) {percentiles(statistics.sizes_px)}"
+def holdings(statistics: Statistics) -> Iterator[tuple[str, str]]:
+    """Yield what the set holds but for its splits, each with its name."""
+    grades = ", ".join(f"{grade}: {n:,}" for grade, n in statistics.photos_by_grade.items())
+    yield "Photos", f"{statistics.photos:,}, {statistics.photos - statistics.read:,} unusable"
+    yield "Boxes", f"{statistics.boxes:,}"
+    names = (f"{printable(name)} {number:,}" for name, number in statistics.names.items())
+    yield "Names", shorten(names, SHOWN_NAMES)
+    yield "Photos by grade", grades or "none"
+    yield "Boxes a photo", _percentiles(statistics.counts)
+    yield "Box sizes in px, root of the area", _percentiles(statistics.sizes_px)
     if statistics.anchor_share is not None:
-        yield f"boxes with an anchor of the paper's at IoU 0.5: {statistics.anchor_share:.1%}"
+        share = f"{statistics.anchor_share:.1%}"
+        yield "Boxes that an anchor of the paper's meets at IoU 0.5", share
 
 
-def names_text(statistics: Statistics) -> str:
-    """Write names and how often each occurs, such as "fore 18,982, cold_sore 1"; at most twenty."""
-    parts = (f"{printable(name)} {number:,}" for name, number in statistics.names.items())
-    return shorten(parts, SHOWN_NAMES)
-
-
-def percentiles(values: np.ndarray) -> str:
+def _percentiles(values: np.ndarray) -> str:
     """Write the 5th, 50th and 95th percentile, such as "5/50/95 %: 3/10/30"."""
     numbers = "/".join(f"{value:.0f}" for value in quantiles(values))
     return f"{'/'.join(map(str, PERCENTS))} %: {numbers or 'none'}"
