@@ -54,11 +54,8 @@ def test_lesions_are_brought_to_their_size_in_training(side, size_px):
     assert TRAINED.following(640, HW, *squares(side)) == size_px
 
 
-def test_the_choice_does_not_depend_on_the_size_at_which_they_were_found():
+def test_few_or_weak_detections_and_the_size_at_which_they_were_found_change_nothing():
     assert {TRAINED.following(now, HW, *squares(32)) for now in (320, 640, 1280)} == {1280}
-
-
-def test_few_or_weak_detections_change_nothing():
     assert TRAINED.following(640, HW, *squares(32, count=0)) == 640
     assert TRAINED.following(640, HW, *squares(32, count=50, score=0.05)) == 640
     # A quarter of a lesion half as large, against one of the trained size: by 2 ** (1 / 5).
@@ -66,38 +63,35 @@ def test_few_or_weak_detections_change_nothing():
 
 
 def test_a_photo_is_never_blown_up_to_more_than_twice_its_own_pixels():
-    sizing = PhotoSizing(size_px=640, lesion_px=32.0)
-    assert sizing.first((100, 80)) == 200
-    assert sizing.following(640, (320, 320), *squares(8)) == 640
+    assert TRAINED.first((100, 80)) == 200
+    assert TRAINED.following(640, (320, 320), *squares(8)) == 640
 
 
-def test_sure_detections_weigh_more():
+def test_sure_detections_weigh_more_and_without_any_sizes_are_as_believed():
     # Of 0.9 + 0.9 + 0.3 + 0.3 + 0.3 the middle lies in the second of the larger ones.
     sides = np.array([20, 20, 10, 10, 10.0])
     boxes = np.stack([0 * sides, 0 * sides, sides, sides], axis=1)
     scores = np.array([0.9, 0.9, 0.3, 0.3, 0.3])
     assert lesion_size(boxes, scores, prior_px=20) == pytest.approx(20)
     assert lesion_size(boxes, scores[::-1], prior_px=10) == pytest.approx(10)
-
-
-def test_nothing_found_is_as_believed():
     assert lesion_size(np.empty((0, 4)), np.empty(0), prior_px=7) == 7
     assert lesion_size(np.zeros((3, 4)), np.ones(3), prior_px=7) == 7  # boxes without area
 
 
-def test_a_photo_is_seen_again_until_lesions_measure_what_they_should():
+@pytest.mark.parametrize(
+    ("sizing", "side", "sizes"),
+    [
+        (TRAINED, 32, [(640, 480), (1280, 960)]),
+        (TRAINED, 64, [(640, 480)]),
+        (PhotoSizing(size_px=640, lesion_px=32.0, wanted=960), 16, [(960, 720)]),
+    ],
+)
+def test_a_photo_is_seen_again_until_lesions_measure_what_they_should(sizing, side, sizes):
     seen = []
-    found = see(np.zeros((*HW, 3), np.uint8), TRAINED, look_for(32, seen))
-    assert seen == [(640, 480), (1280, 960)]
-    assert found.photo_size_px == 1280
-    np.testing.assert_allclose(found.boxes_xyxy, squares(32)[0])
-
-
-def test_a_photo_as_in_training_is_seen_once_and_boxes_come_back_in_its_own_pixels():
-    seen = []
-    found = see(np.zeros((*HW, 3), np.uint8), TRAINED, look_for(64, seen))
-    assert seen == [(640, 480)]
-    np.testing.assert_allclose(found.boxes_xyxy, squares(64)[0], rtol=1e-6)
+    found = see(np.zeros((*HW, 3), np.uint8), sizing, look_for(side, seen))
+    assert seen == sizes
+    assert found.photo_size_px == max(sizes[-1])
+    np.testing.assert_allclose(found.boxes_xyxy, squares(side)[0], rtol=1e-6)
 
 
 def test_native_photos_are_seen_as_they_are():
@@ -110,13 +104,6 @@ def test_native_photos_are_seen_as_they_are():
         assert given[0] is photo_bgr
         assert len(given) == 1
         assert found.photo_size_px == 1280
-
-
-def test_a_size_that_is_asked_for_is_taken():
-    seen = []
-    sizing = PhotoSizing(size_px=640, lesion_px=32.0, wanted=960)
-    assert see(np.zeros((*HW, 3), np.uint8), sizing, look_for(16, seen)).photo_size_px == 960
-    assert seen == [(960, 720)]
 
 
 def test_boxes_stay_in_the_photo():
@@ -161,32 +148,31 @@ def test_sizes_out_of_range_are_refused(wanted):
         PhotoSizing(wanted=wanted)
 
 
-def test_a_photo_of_one_even_tile_stays_whole():
-    assert_array_equal(even_grid((640, 640), tile_px=640, overlap_px=64), [[0, 0, 640, 640]])
-    assert_array_equal(even_grid((300, 477), tile_px=640, overlap_px=64), [[0, 0, 477, 300]])
+# The third: (700 + 64) / 2 = 382, rounded up to 384; the second tile starts at 700 - 384. The
+# fourth: exact tiles share more instead of being smaller, and the height is not cut.
+@pytest.mark.parametrize(
+    ("hw", "exact", "expected"),
+    [
+        ((640, 640), False, [[0, 0, 640, 640]]),
+        ((300, 477), False, [[0, 0, 477, 300]]),
+        ((100, 700), False, [[0, 0, 384, 100], [316, 0, 700, 100]]),
+        ((100, 700), True, [[0, 0, 640, 100], [60, 0, 700, 100]]),
+    ],
+)
+def test_even_tiles_are_no_longer_than_they_need_be(hw, exact, expected):
+    assert_array_equal(even_grid(hw, tile_px=640, overlap_px=64, exact=exact), expected)
 
 
-def test_two_tiles_are_no_longer_than_they_need_be():
-    # 700 pixels by two tiles that share 64: (700 + 64) / 2 = 382, rounded up to 384. The second
-    # starts at 700 - 384 = 316, so they share 68.
-    expected = [[0, 0, 384, 100], [316, 0, 700, 100]]
-    assert_array_equal(even_grid((100, 700), tile_px=640, overlap_px=64), expected)
-
-
-def test_a_photo_of_acne04s_usual_size_in_even_tiles():
+def test_photos_of_several_rows_of_tiles():
     # 3456: steps of 1152 pass the last start 2176 with the third tile; (3456 + 2 * 128) / 3 =
     # 1237.3, rounded up to 1248; starts 0, (3456 - 1248) / 2 = 1104, 2208. 3112 likewise: 1152.
     tiles = even_grid((3456, 3112), tile_px=1280, overlap_px=128)
     assert len(tiles) == 9
     assert tiles[0].tolist() == [0, 0, 1152, 1248]
     assert tiles[-1].tolist() == [1960, 2208, 3112, 3456]
-
-
-def test_the_grid_of_training_where_its_tiles_fit_exactly():
-    # 1600 = 640 + 3 * 320.
-    assert_array_equal(
-        even_grid((1600, 1600), tile_px=640, overlap_px=320), tile_grid((1600, 1600))
-    )
+    # Training's grid, where its tiles fit exactly: 1600 = 640 + 3 * 320.
+    even = even_grid((1600, 1600), tile_px=640, overlap_px=320)
+    assert_array_equal(even, tile_grid((1600, 1600)))
 
 
 @settings(deadline=None)
@@ -221,13 +207,6 @@ def test_wrong_numbers_are_refused(grid):
         grid((0, 100), tile_px=64, overlap_px=32)
 
 
-def test_exact_tiles_share_more_instead_of_being_smaller():
-    # 700 pixels by two tiles of 640: the second starts at 60. The photo's height is not cut.
-    expected = [[0, 0, 640, 100], [60, 0, 700, 100]]
-    found = even_grid((100, 700), tile_px=640, overlap_px=64, exact=True)
-    assert_array_equal(found, expected)
-
-
 def centred_in(boxes_xyxy: np.ndarray, part_xyxy: np.ndarray) -> np.ndarray:
     """Tell which boxes have their centre in a part, ends included."""
     centres = (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2
@@ -237,13 +216,10 @@ def centred_in(boxes_xyxy: np.ndarray, part_xyxy: np.ndarray) -> np.ndarray:
 TILES = np.array([[0, 0, 100, 50], [80, 0, 180, 50]])  # they share x from 80 to 100
 
 
-def test_parts_meet_in_the_middle_of_the_overlap():
+def test_parts_meet_in_the_middle_of_the_overlap_and_one_tile_answers_for_all():
     far = np.inf
     assert_array_equal(own_parts(TILES, 0), [[-far, -far, 90, far], [90, -far, far, far]])
     assert_array_equal(own_parts(TILES, 5), [[-far, -far, 95, far], [85, -far, far, far]])
-
-
-def test_one_tile_answers_for_all():
     parts = own_parts(np.array([[0, 0, 100, 50]]), 3)
     assert_array_equal(parts, [[-np.inf, -np.inf, np.inf, np.inf]])
 

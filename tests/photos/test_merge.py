@@ -33,11 +33,6 @@ def merged(rows, **options):
     return merge_tiles(detections(rows), TILES, IMAGE_HW, options)
 
 
-def test_a_lesion_that_two_tiles_see_alike_counts_once():
-    twice = [(0, 0.9, [85, 10, 95, 20]), (1, 0.9, [85, 10, 95, 20])]
-    assert_allclose(merged(twice).scores, [0.9])
-
-
 def test_a_box_that_lost_takes_no_other_with_it():
     # Each overlaps the next by 15 of 25, 0.6: the second loses to the first, and the third stays.
     rows = [(0, 0.9, [80, 10, 100, 20]), (1, 0.8, [85, 10, 105, 20]), (0, 0.7, [90, 10, 110, 20])]
@@ -134,12 +129,6 @@ def test_a_box_keeps_its_distance_from_inner_edges_only(one, tile, whole):
     assert answer.tolist() == [whole]
 
 
-def test_views_are_counted():
-    boxes = np.array([box(10, 20), box(85, 95), box(85, 99), box(70, 99)])
-    # Only tile 0; both; tile 1 alone, since 99 is near the end of tile 0; none.
-    assert count_views(boxes, TILES, IMAGE_HW, 4).tolist() == [1, 2, 1, 0]
-
-
 def test_views_are_those_of_all_pairs():
     found, tiles, image_hw = random_case(0)
     boxes = found.boxes_xyxy
@@ -170,13 +159,10 @@ def test_the_views_of_a_cut_box_are_those_of_other_tiles():
     assert (count_views(gone.boxes_xyxy, tiles, image_hw, 6) > 0).all()
 
 
-def test_nothing_is_cut_in_one_tile():
+def test_nothing_is_cut_in_one_tile_and_without_boxes():
     found = detections([(0, 0.5, [0, 0, 100, 100]), (0, 0.5, [90, 90, 100, 100])])
     tile = np.array([[0, 0, 100, 100]])
     assert not cut_and_seen_elsewhere(found, tile, (100, 100), 8).any()
-
-
-def test_no_boxes():
     empty = detections([])
     assert cut_and_seen_elsewhere(empty, TILES, IMAGE_HW, 4).shape == (0,)
     assert count_views(empty.boxes_xyxy, TILES, IMAGE_HW, 4).shape == (0,)
@@ -208,13 +194,10 @@ def test_overlapping_pairs_are_those_of_all_pairs(monkeypatch, above_iou, pairs_
     assert list(zip(better.tolist(), worse.tolist(), strict=True)) == sorted(expected)
 
 
-def test_boxes_without_area_overlap_nothing():
+def test_boxes_without_area_overlap_nothing_and_no_boxes_are_no_pairs():
     boxes = np.array([[5, 5, 5, 5], [5, 5, 5, 5], [0, 0, 9, 9]], np.float32)
     better, worse = overlapping_pairs(boxes, np.zeros(3), np.arange(3), above_iou=0.0)
     assert better.tolist() == worse.tolist() == []
-
-
-def test_no_boxes_are_no_pairs():
     better, worse = overlapping_pairs(np.empty((0, 4)), np.empty(0), np.empty(0), above_iou=0.5)
     assert better.shape == worse.shape == (0,)
 

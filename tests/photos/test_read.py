@@ -32,11 +32,6 @@ def noise(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def test_rgb_comes_as_bgr(tmp_path):
-    path = save(Image.new("RGB", (3, 2), "red"), tmp_path / "red.png")
-    np.testing.assert_array_equal(read_photo(path), np.full((2, 3, 3), RED_BGR))
-
-
 def test_usual_photos_read_as_in_training(voc100):
     for path in sorted((voc100 / "JPEGImages").iterdir())[:5]:
         np.testing.assert_array_equal(read_photo(path), read_bgr(path))

@@ -38,17 +38,15 @@ def test_every_exif_orientation_is_read_as_detectron2_reads_it(tmp_path, orienta
 
 @pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "1", "I;16"])
 def test_other_colour_modes_are_read_as_detectron2_reads_them(tmp_path, mode):
-    suffix = "tif" if mode in ("CMYK", "I;16") else "png"
     source = Image.fromarray(picture())
+    path = tmp_path / ("a.tif" if mode in ("CMYK", "I;16") else "a.png")
     if mode == "I;16":
         image = Image.fromarray((picture()[..., 0]).astype(np.uint16) * 100)
-    elif mode == "LA":
-        image = source.convert("L").convert("LA")
     else:
-        image = source.convert(mode)
-    image.save(tmp_path / f"a.{suffix}")
-    ours = read_bgr(tmp_path / f"a.{suffix}")
-    assert_array_equal(ours, read_image(str(tmp_path / f"a.{suffix}"), "BGR"))
+        image = (source.convert("L") if mode == "LA" else source).convert(mode)
+    image.save(path)
+    ours = read_bgr(path)
+    assert_array_equal(ours, read_image(str(path), "BGR"))
     assert ours.shape == (12, 20, 3)
 
 
@@ -86,16 +84,16 @@ def test_what_is_no_picture_is_refused_by_name(tmp_path, content):
             read(path)
 
 
-def test_a_decompression_bomb_is_refused(tmp_path, monkeypatch):
+def test_a_decompression_bomb_is_refused_and_a_missing_file_is_called_missing(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # the picture has 240, more than twice
     Image.fromarray(picture()).save(tmp_path / "a.png")
     with pytest.raises(UnreadableFileError, match="decompression bomb"):
         read_bgr(tmp_path / "a.png")
 
-
-def test_a_missing_file_is_called_missing(tmp_path):
     with pytest.raises(FileNotFoundError):
-        read_bgr(tmp_path / "a.jpg")
+        read_bgr(tmp_path / "b.png")
 
 
 def test_a_jpeg_of_a_window_holds_the_window(tmp_path):
@@ -130,29 +128,18 @@ def decoded(monkeypatch) -> list[bool]:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"subsampling": 0},
-        {"subsampling": 1},
-        {"subsampling": 2},
-        {"progressive": True},
-        {"quality": 20},
-        {"quality": 100},
-        {"optimize": True},
-        {"restart_marker_rows": 1},
+        *({"subsampling": value} for value in (0, 1, 2)),
+        *({"quality": value} for value in (20, 100)),
+        *({name: 1} for name in ("progressive", "optimize", "restart_marker_rows")),
+        # A phone's photo with a second picture behind it.
+        {"format": "MPO", "save_all": True, "append_images": [SHARP.rotate(180)]},
     ],
     ids=str,
 )
 def test_the_pixels_are_pillows(tmp_path, decoded, mode, settings):
     path = tmp_path / "a.jpg"
-    SHARP.convert(mode).save(path, "JPEG", **settings)
-    assert_array_equal(read_bgr(path), read_image(str(path), "BGR"))
-    assert decoded == [True]
-
-
-def test_a_phones_photo_with_a_second_picture_behind_it(tmp_path, decoded):
-    path = tmp_path / "a.jpg"
-    second = SHARP.transpose(Image.Transpose.ROTATE_180)
-    SHARP.save(path, "MPO", save_all=True, append_images=[second])
-    assert Image.open(path).format == "MPO"
+    SHARP.convert(mode).save(path, **{"format": "JPEG", **settings})
+    assert Image.open(path).format == settings.get("format", "JPEG")
     assert_array_equal(read_bgr(path), read_image(str(path), "BGR"))
     assert decoded == [True]
 

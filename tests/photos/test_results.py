@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from acnet.evaluation.count_fit import fit_domain
-from acnet.evaluation.count_model import NUM_TRAITS, ScoreMap
+from acnet.evaluation.count_model import ScoreMap
 from acnet.photos.results import (
     UNLIKE,
     CountRule,
@@ -25,32 +25,32 @@ from acnet.photos.results import (
 from tests.evaluation.count_models import count_model
 
 MODEL = count_model(quantile=2.0)
+FITTED = CountRule(threshold=MODEL.threshold, model=MODEL)
 ROW = {"category_id": 2, "bbox": [1.0, 2.0, 3.0, 5.0], "score": 0.5}
 
 
-def test_without_a_count_model_there_is_a_count_and_nothing_else():
-    assert CountRule(threshold=0.5)([0.9, 0.5, 0.49]) == PhotoCount(count=2)
+HALF = "inflammatory lesions, half face"
 
 
-def test_with_a_count_model_there_are_interval_and_grade():
-    # 8 lesions: 2 * sqrt(8 + 1) = 6 to each side; 8 are more than 5 and at most 20: moderate.
-    rule = CountRule(threshold=MODEL.threshold, model=MODEL)
-    assert rule([0.6] * 8 + [0.4]) == PhotoCount(
-        count=8, low=2, high=14, grade=1, counted="inflammatory lesions, half face"
-    )
-
-
-def test_no_grade_where_hayashi_s_limits_do_not_apply():
-    # They are for inflammatory lesions on half of the face (Hayashi et al., 2008).
-    rule = CountRule(model=count_model(quantile=2.0, view="whole face", lesions="all"))
-    assert rule([0.6] * 8) == PhotoCount(count=8, low=2, high=14, counted="all lesions, whole face")
-
-
-def test_nothing_found_is_a_count_too():
-    rule = CountRule(threshold=MODEL.threshold, model=MODEL)
-    assert rule([]) == PhotoCount(
-        count=0, low=0, high=2, grade=0, counted="inflammatory lesions, half face"
-    )
+# A width of 2 * sqrt(8 + 1) = 6 to each side of 8 lesions, which are more than 5 and at most 20:
+# moderate. Hayashi's limits are for inflammatory lesions on half of the face (2008).
+@pytest.mark.parametrize(
+    ("rule", "scores", "count"),
+    [
+        (CountRule(threshold=0.5), [0.9, 0.5, 0.49], PhotoCount(count=2)),
+        (FITTED, [0.6] * 8 + [0.4], PhotoCount(count=8, low=2, high=14, grade=1, counted=HALF)),
+        (FITTED, [], PhotoCount(count=0, low=0, high=2, grade=0, counted=HALF)),
+        (
+            CountRule(model=count_model(quantile=2.0, view="whole face", lesions="all")),
+            [0.6] * 8,
+            PhotoCount(count=8, low=2, high=14, counted="all lesions, whole face"),
+        ),
+    ],
+)
+def test_counts_have_an_interval_with_a_count_model_and_a_grade_where_it_applies(
+    rule, scores, count
+):
+    assert rule(scores) == count
 
 
 def test_probabilities_stand_beside_the_scores_where_they_were_fitted():
@@ -95,13 +95,6 @@ def test_photos_unlike_those_of_the_count_model_get_no_count():
     assert new.count(1) >= 85
     assert rule([0.9]).count == 1  # nothing is known of the photo
     assert CountRule(model=MODEL)([0.9], photo_traits(noise())).count == 1
-
-
-@pytest.mark.parametrize("image_hw", [(1, 1), (1, 700), (900, 3), (128, 128)])
-def test_every_photo_has_traits(image_hw):
-    traits = photo_traits(np.full((*image_hw, 3), 90, np.uint8))
-    assert traits.shape == (NUM_TRAITS,)
-    assert np.isfinite(traits).all()
 
 
 def test_traits_hardly_depend_on_the_resolution():

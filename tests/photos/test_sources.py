@@ -26,16 +26,12 @@ def stems_of(*arguments) -> list[str]:
 
 
 def test_folder_gives_its_photos_sorted_and_nothing_else(tmp_path, caplog):
+    assert names_of(*make_files(tmp_path / "named", "photo.dat").iterdir()) == ["photo.dat"]
     photos = ["a.png", "b.JPG", "c.HEIC", "d.jfif"]
     make_files(tmp_path, *photos, "notes.txt", "._a.png", "deeper/c.jpg", "e.jpg/b.txt")
     make_files(tmp_path, "f.DNG", "g.nef")
     assert names_of(tmp_path) == photos
     assert "2 raw photos, left out" in caplog.text
-
-
-def test_named_file_may_end_in_anything(tmp_path):
-    make_files(tmp_path, "photo.dat")
-    assert names_of(tmp_path / "photo.dat") == ["photo.dat"]
 
 
 def test_photo_given_twice_is_predicted_once(tmp_path, monkeypatch):
@@ -80,12 +76,9 @@ def test_pictures_stay_apart_where_the_file_system_ignores_case(tmp_path):
     assert stems == ["IMG.JPG", "img.jpg-2", "a_img"]
 
 
-def test_missing_file_is_named(tmp_path):
+def test_a_missing_file_and_a_folder_without_photos_are_named(tmp_path):
     with pytest.raises(UserError, match=r"Received .*nothing\.jpg, which does not exist"):
         find_photos([tmp_path / "nothing.jpg"])
-
-
-def test_folders_without_photos_are_named(tmp_path):
     make_files(tmp_path, "notes.txt")
     with pytest.raises(UserError, match=rf"Received {tmp_path}; give photo files"):
         find_photos([tmp_path])
