@@ -112,13 +112,18 @@ def write_set(folder: Path, image_root: Path, splits: Mapping[str, list[str]]) -
 
 def _record(image_root: Path, name: str) -> ImageRecord:
     height, width = read_size(image_root / name)
-    centre = [width // 2 - 5.0, height // 2 - 7.0, width // 2 + 5.0, height // 2 + 7.0]
+    centre = (width // 2 - 5.0, height // 2 - 7.0, width // 2 + 5.0, height // 2 + 7.0)
+    return record(name, centre, image_hw=(height, width))
+
+
+def record(name: str, *boxes, image_hw: tuple[int, int] = (80, 100), classes=None) -> ImageRecord:
+    """A photo's record, of one class unless said otherwise."""
     return ImageRecord(
         file_name=name,
-        width=width,
-        height=height,
-        boxes_xyxy=np.array([centre]),
-        classes=np.zeros(1, np.int64),
+        width=image_hw[1],
+        height=image_hw[0],
+        boxes_xyxy=np.array(boxes, np.float64).reshape(-1, 4),
+        classes=np.zeros(len(boxes), np.int64) if classes is None else classes,
     )
 
 

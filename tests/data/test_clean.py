@@ -83,8 +83,7 @@ def test_what_the_reader_lost_and_names_that_nobody_declared_count_as_lost():
 
 def test_a_photo_without_objects_or_of_unwanted_ones_stays():
     for photo in (annotated(), annotated(("mole", (200, 1, 210, 5)))):
-        record, _ = clean(photo, ACNE)
-        assert record.boxes_xyxy.shape == (0, 4)
+        assert clean(photo, ACNE)[0].boxes_xyxy.shape == (0, 4)
 
 
 def test_another_size_is_noted_and_the_readers_notes_are_kept():
@@ -188,24 +187,17 @@ def test_names_become_classes(declared, found, options, expected):
     assert classes.is_chosen == ("wanted" in options or "format_name" in options)
 
 
-def test_a_misspelt_name_is_told():
+def test_a_misspelt_name_and_no_class_at_all_are_told():
     with pytest.raises(UserError, match=r"'papul'; there are 'papule', 'scar'\. Correct"):
         choose(["papule"], ["scar"], wanted={"papul": "acne", "scar": "scar"})
-
-
-def test_no_class_at_all():
     with pytest.raises(UserError, match=r"--one-class acne\.$"):
         choose()
 
 
-def test_notes_are_counted_by_kind_with_their_numbers():
+def test_notes_are_counted_by_kind_and_are_lines_of_three_fields():
     notes = Notes([Note("b", "1.jpg"), Note("a", "1.jpg", count=3)])
     notes.extend([Note("b", "2.jpg", count=2)])
-    assert notes.counts() == {"a": 3, "b": 3}
-    assert list(notes.counts()) == ["a", "b"]
+    assert list(notes.counts().items()) == [("a", 3), ("b", 3)]
     assert Notes().counts() == {}
-
-
-def test_a_note_is_one_line_of_three_fields():
     notes = Notes([Note("a", "x\t\ny\ud800.jpg", "one\r\ntwo", 4), Note("b", "z.jpg")])
     assert notes.text() == "a\tx  y\\ud800.jpg\tone two (4 times)\nb\tz.jpg\t\n"

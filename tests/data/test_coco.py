@@ -9,19 +9,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from acnet.data.records import ImageRecord, coco_dict, read_photo_split, write_coco
+from acnet.data.records import coco_dict, read_photo_split, write_coco
 from acnet.errors import UnreadableFileError
-
-
-def photo(name: str, *boxes) -> ImageRecord:
-    return ImageRecord(
-        file_name=name,
-        width=100,
-        height=80,
-        boxes_xyxy=np.array(boxes, np.float64).reshape(-1, 4),
-        classes=np.zeros(len(boxes), np.int64),
-    )
-
+from tests.data.samples import record as photo
 
 PHOTOS = [
     photo("b.jpg", (5, 6, 15, 26), (0, 0, 10, 10)),

@@ -106,15 +106,6 @@ def test_a_link_out_is_skipped_and_counted(tmp_path, name, pattern, target):
     assert victim.stem in imported.layout.dropped.read_text()
 
 
-@pytest.mark.parametrize("name", ["voc", "acne04"])
-def test_hostile_xml_is_skipped_and_counted(tmp_path, name):
-    SETS[name](tmp_path / "src")
-    sorted((tmp_path / "src").rglob("*.xml"))[0].write_text(HOSTILE_XML["bomb"])
-    imported = run(tmp_path)
-    assert len(kept(imported)) == 3
-    assert imported.notes.counts()["photo dropped: unreadable"] == 1
-
-
 @pytest.mark.parametrize("text", HOSTILE_XML.values(), ids=HOSTILE_XML)
 def test_hostile_and_broken_xml_is_refused_by_name(tmp_path, text):
     write(tmp_path / "src" / "a.xml", text)

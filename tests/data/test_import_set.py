@@ -166,7 +166,8 @@ def test_a_prepared_set_can_be_imported_again(tmp_path, layout):
     again = PreparedLayout(layout.root, "one")
     imported = run(layout.folder, again, one_class="acne")
     assert {split: len(records) for split, records in imported.splits.items()} == {
-        **{"train": 2, "val": 2}
+        "train": 2,
+        "val": 2,
     }
     assert imported.image_root == tmp_path / "src"
 
@@ -191,9 +192,8 @@ def test_names_in_other_forms_and_cases_and_missing_halves(tmp_path, layout):
 
 def test_the_report_says_what_is_there_and_what_is_not(tmp_path, layout):
     yolo(tmp_path / "src")
-    (tmp_path / "src" / "train" / "labels" / "a.txt").rename(
-        tmp_path / "src" / "train" / "labels" / "z.txt"
-    )
+    labels = tmp_path / "src" / "train" / "labels"
+    (labels / "a.txt").rename(labels / "z.txt")
     imported = run(tmp_path / "src", layout)
     text = import_report(imported, open_source(tmp_path / "src"))
     rows = [line.split() for line in text.splitlines()]
@@ -210,6 +210,5 @@ def test_five_folds_partition_the_photos(toy_photos, layout):
     assert tuple(imported.splits) == FOLD_SPLITS
     names = {split: {r.file_name for r in records} for split, records in imported.splits.items()}
     everything = names["trainval_0"] | names["test_0"]
-    assert sorted(name for fold in range(5) for name in names[f"test_{fold}"]) == sorted(everything)
-    for fold in range(5):
-        assert names[f"trainval_{fold}"] == everything - names[f"test_{fold}"]
+    assert sorted(name for i in range(5) for name in names[f"test_{i}"]) == sorted(everything)
+    assert all(names[f"trainval_{i}"] == everything - names[f"test_{i}"] for i in range(5))

@@ -40,14 +40,12 @@ def test_masks_give_the_box_that_pycocotools_gives(seed):
     packed = coco_mask.encode(mask)
     x, y, width, height = coco_mask.toBbox(packed).tolist()
     text = {"size": packed["size"], "counts": packed["counts"].decode()}
-    assert box_of({"segmentation": text}) == (x, y, x + width, y + height)
+    box = (x, y, x + width, y + height)
+    assert box_of({"segmentation": text}) == box
     flat = np.concatenate([[0], mask.ravel(order="F"), [0]]).astype(int)
     edges = np.flatnonzero(np.diff(flat))
     runs = np.diff(np.concatenate([[0], edges, [mask.size]])).tolist()
-    assert box_of({"segmentation": {"size": [17, 23], "counts": runs}}) == (
-        *(x, y),
-        *(x + width, y + height),
-    )
+    assert box_of({"segmentation": {"size": [17, 23], "counts": runs}}) == box
 
 
 @pytest.mark.parametrize("image_id", ["0", 0.0, "a.jpg", "a"])

@@ -60,23 +60,17 @@ def test_no_box_is_two_faults_at_a_time():
     assert faults.any(axis=1).all()
 
 
-def test_copies_are_counted_beyond_the_first_and_by_name():
+def test_copies_and_near_copies_are_counted_beyond_the_first_and_by_name():
     twice = annotated(boxes=[SOUND, SOUND, SOUND], names=("acne", "acne", "mole"))
     assert exact_copies(twice).tolist() == [False, True, False]
     assert found([SOUND, SOUND, SOUND]) == {"box duplicated": 2}
     # The same place with another name is no copy: one of the names must be wrong.
     names = ("acne", "acne", "mole")
     assert found([SOUND] * 3, names=names) == {"box duplicated": 1, "box with two names": 1}
-
-
-def test_nearly_the_same_box():
     # 40 x 40 and 41 x 40 share 1600 of 1640 px: IoU 0.976. 40 x 40 and 43 x 40: 0.930.
     assert found([[0, 0, 40, 40], [0, 0, 41, 40]]) == {"box nearly duplicated": 1}
     assert found([[0, 0, 40, 40], [0, 0, 43, 40]]) == {}
-
-
-def test_boxes_that_are_none_are_not_compared():
-    nan = [np.nan] * 4
+    nan = [np.nan] * 4  # what is none is not compared
     assert found([nan, nan, [5, 5, 5, 5]]) == {"box not a number": 2, "box without area": 1}
     assert found([[np.inf] * 4] * 2) == {"box not a number": 2}
 
@@ -125,16 +119,15 @@ THREE = [[0, 0, 9, 9], [20, 0, 29, 9], [40, 0, 49, 9]]  # Hayashi's grade 0
         (["prefix against grade"], "images/train/levle1_7.jpg", {}),
         # 6 lesions are grade 1; there are 3 boxes, so the count is wrong or boxes are missing.
         (["count against boxes", "grade against count"], "a.jpg", {"grade": 0, "count": 6}),
+        (["size differs"], "a.jpg", {"declared_hw": (96, 64)}),
     ],
 )
 def test_each_disagreement_has_its_kind(expected, name, fields):
     photo = annotated(name, **{"boxes": THREE, **fields})
-    assert [finding.kind for finding in check_photo_labels(photo)] == expected
-
-
-def test_a_turned_photo_is_told_from_another_size():
-    (turned,) = check_photo_labels(annotated(boxes=THREE, declared_hw=(96, 64)))
-    assert turned.detail == "stated 64x96, decoded 96x64: sides exchanged"
+    findings = list(check_photo_labels(photo))
+    assert [finding.kind for finding in findings] == expected
+    if fields.get("declared_hw") == (96, 64):  # turned
+        assert findings[0].detail == "stated 64x96, decoded 96x64: sides exchanged"
 
 
 def photo_of(name, names):

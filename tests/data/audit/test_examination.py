@@ -96,9 +96,8 @@ def test_a_missing_picture_a_missing_annotation_and_one_that_is_damaged(tmp_path
 def test_a_file_too_large_for_a_photo_is_not_read(tmp_path):
     with (tmp_path / "a.jpg").open("wb") as file:
         file.truncate(MAX_FILE_BYTES + 1)  # a hole: it takes no room on the disk
-    photo = examined(tmp_path)
-    assert kinds(photo) == ["picture unreadable"]
-    assert "536,870,913 bytes" in photo.findings[0].detail
+    (finding,) = examined(tmp_path).findings
+    assert (finding.kind, "536,870,913 bytes" in finding.detail) == ("picture unreadable", True)
 
 
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
@@ -148,7 +147,7 @@ def looks_of(image: Image.Image) -> looks.Looks:
 
 
 def pairs_of(bits, other_bits, radius):
-    blocks = list(close_hashes(bits, other_bits, radius))
+    blocks = close_hashes(bits, other_bits, radius)
     return [tuple(row) for block in blocks for row in np.stack(block, axis=1).tolist()]
 
 
@@ -172,28 +171,16 @@ def test_all_pairs_within_the_radius_are_those_of_a_loop(block_rows, monkeypatch
 
 def test_copies_that_were_shrunk_lit_or_mirrored_are_alike_and_other_photos_are_not():
     photo = toy_picture(0)
-    copies = [
-        photo.resize((77, 77)),
-        ImageEnhance.Brightness(photo).enhance(0.7),
-        photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
-    ]
+    dark = ImageEnhance.Brightness(photo).enhance(0.7)
+    copies = [photo.resize((77, 77)), dark, photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT)]
     others = [toy_picture(index) for index in range(1, 40)]
     found = near_pairs([looks_of(p) for p in [photo, *copies, *others]], **LIMITS)
     # The first three are alike as they are, each of them is like the fourth mirrored.
-    assert {(p.first, p.second): p.mirrored for p in found} == {
-        (0, 1): False,
-        (0, 2): False,
-        (1, 2): False,
-        (0, 3): True,
-        (1, 3): True,
-        (2, 3): True,
-    }
+    assert {(p.first, p.second) for p in found if not p.mirrored} == {(0, 1), (0, 2), (1, 2)}
+    assert {(p.first, p.second) for p in found if p.mirrored} == {(0, 3), (1, 3), (2, 3)}
     assert all(p.correlation > 0.99 for p in found)
     mirrored = looks_of(copies[2]).bits
     assert int((looks_of(photo).mirrored_bits != mirrored).sum()) <= 2  # of resizing
-
-
-def test_pictures_of_one_colour_are_like_nothing():
-    plain = [looks_of(Image.new("L", (64, 64), grey)) for grey in (0, 128, 128)]
+    plain = [looks_of(Image.new("L", (64, 64), grey)) for grey in (0, 128, 128)]  # of one colour
     assert near_pairs(plain, **LIMITS) == near_pairs(plain[:1], **LIMITS) == []
     assert near_pairs([], **LIMITS) == []

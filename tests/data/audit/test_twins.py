@@ -135,10 +135,7 @@ def test_connected_groups_are_the_components_of_the_graph():
         (["test", "train", "valid"], [("train", "test"), ("train", "valid"), ("valid", "test")]),
         (["Test", "Training"], [("Training", "Test")]),
         # the folds of ACNE04: only the same fold's lists
-        (
-            ["trainval_0", "test_0", "trainval_1", "test_1"],
-            [("trainval_0", "test_0"), ("trainval_1", "test_1")],
-        ),
+        (["trainval_0", "test_0", "trainval_1"], [("trainval_0", "test_0")]),
         (["train2017", "val2017"], [("train2017", "val2017")]),
         (["train_fold1", "val_fold1", "val_fold2"], [("train_fold1", "val_fold1")]),
         # VOC: trainval is train and val together

@@ -19,19 +19,14 @@ from acnet.data.tiles.tile_plan import (
 )
 from acnet.errors import UserError
 from acnet.photos.grid import tile_starts
+from tests.data.samples import record
 
 OPTIONS = TileOptions(tile_px=64, overlap_px=32)
 SPLIT_OPTIONS = TileOptions(tile_px=64, overlap_px=32, empty_share=0.0)
 
 
 def photo(name="levle0_1.png", image_hw=(50, 100), *boxes) -> ImageRecord:
-    return ImageRecord(
-        file_name=name,
-        width=image_hw[1],
-        height=image_hw[0],
-        boxes_xyxy=np.array(boxes, np.float64).reshape(-1, 4),
-        classes=np.arange(len(boxes)),
-    )
+    return record(name, *boxes, image_hw=image_hw, classes=np.arange(len(boxes)))
 
 
 def test_boxes_are_shared_out_by_hand():
@@ -88,6 +83,8 @@ def test_chance_does_not_depend_on_the_format():
 
     assert 0 < len(chosen()) < 21**2
     assert chosen() == chosen(image_format="png")
+    assert TileOptions().suffix == ".jpg"  # virtual tiles have the pixels of PNG
+    assert TileOptions(image_format="png").suffix == TileOptions(virtual=True).suffix == ".png"
 
 
 def test_splits_for_training_leave_empty_tiles_out_and_others_are_whole():
@@ -102,11 +99,6 @@ def test_splits_for_training_leave_empty_tiles_out_and_others_are_whole():
     named = {"fold_0": 0.2, "fold_4": 1.0, "extra": 0.2, "train": 1.0}
     assert shares(options, *named) == named
     assert TileOptions(train_splits=()).share_of_empty("train") == 1.0
-
-
-def test_virtual_tiles_are_named_as_the_png_tiles_whose_pixels_they_have():
-    assert TileOptions().suffix == ".jpg"
-    assert TileOptions(image_format="png").suffix == TileOptions(virtual=True).suffix == ".png"
 
 
 def test_by_hand():
@@ -134,19 +126,13 @@ def test_splits_may_differ_on_a_photos_boxes():
     assert len(cut.tiles) == 3
 
 
-def test_photos_of_one_stem_would_overwrite_each_other():
+def test_photos_of_one_stem_would_overwrite_each_other_and_a_photo_has_one_size():
     splits = {"test": [photo("a/b.jpg"), photo("a/b.png")]}
     with pytest.raises(UserError, match=r"a/b\.jpg and a/b\.png, which both give a/b_y00000_x0"):
         photos_to_cut(splits, choose_tiles(splits, SPLIT_OPTIONS))
-
-
-def test_a_photo_has_one_size():
     splits = {"test_0": [photo("b.jpg")], "test_1": [photo("b.jpg", (50, 101))]}
     with pytest.raises(UserError, match=r"b\.jpg with \(H, W\) = \(50, 100\) and \(50, 101\)"):
         photos_to_cut(splits, choose_tiles(splits, SPLIT_OPTIONS))
-
-
-def test_no_photos():
     assert photos_to_cut({"test": []}, choose_tiles({"test": []}, SPLIT_OPTIONS)) == []
 
 

@@ -140,9 +140,8 @@ def test_they_load_by_name_and_by_path(written):
     try:
         by_name, by_path = (DatasetCatalog.get(name) for name in ("toy_tests_colour", path))
         assert len(by_name) == 5
-        assert [record["file_name"] for record in by_name] == [
-            record["file_name"] for record in by_path
-        ]
+        names = [[record["file_name"] for record in records] for records in (by_name, by_path)]
+        assert names[0] == names[1]
         assert "toy_tests_photos/colour/" in by_name[0]["file_name"]
     finally:
         DatasetCatalog.remove(path)
