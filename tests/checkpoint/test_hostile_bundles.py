@@ -98,10 +98,7 @@ TARGETS = {  # what is named, and what it is given
     "builtins.open": {"file": "pwned", "mode": "w"},
     "torch.load": {"f": "x.pth", "weights_only": False},
     "torch.hub.load": {"repo_or_dir": "a/b", "model": "c"},
-    "detectron2.data.build.load_proposals_into_dataset": {
-        "dataset_dicts": [],
-        "proposal_file": "x",
-    },
+    "detectron2.data.build.load_proposals_into_dataset": {"proposal_file": "x"},
     "detectron2.data.build.os.system": {"command": "touch pwned"},
     "detectron2.data.build.pickle.loads": {"data": "x"},
     "detectron2.data.detection_utils.read_image": {"file_name": "http://localhost/?${oc.env:HOME}"},
@@ -296,13 +293,8 @@ def test_escape_codes_do_not_reach_the_console(sound, tmp_path, capsys):
 @pytest.mark.parametrize(
     "change",
     [
-        {"fit_photos": 10**400},
-        {"interval_photos": 10**18},
-        {"threshold": 1e300},
-        {"quantile": "1"},
-        {"merge": ["nms"]},
-        {"version": 10**300},
-        {"x" * 10_000: 1},
+        *({"fit_photos": 10**400}, {"interval_photos": 10**18}, {"threshold": 1e300}),
+        *({"quantile": "1"}, {"merge": ["nms"]}, {"version": 10**300}, {"x" * 10_000: 1}),
     ],
     ids=str,
 )
@@ -322,10 +314,7 @@ def test_count_models_that_are_none_are_refused(text):
 @pytest.mark.parametrize(
     "header",
     [
-        b"",
-        b"no bundle",
-        b"\xff" * 8,
-        b"\xff" * 100,
+        *(b"", b"no bundle", b"\xff" * 8, b"\xff" * 100),
         struct.pack("<Q", 10**15) + b"{}",
         struct.pack("<Q", 10**5) + b"[" * 10**5,
         struct.pack("<Q", 2) + b"[]",

@@ -80,11 +80,9 @@ def test_layouts_become_one(tmp_path):
     }
     for name, content in torch_files.items():
         torch.save(content, tmp_path / f"{name}.pth")
-    pickles = {
-        "named": {"model": {"w": array}, "__author__": "torchvision"},
-        "caffe2": {"blobs": {"w": array, "w_momentum": array}, "cfg": "MODEL: ..."},
-    }
-    for name, content in pickles.items():
+    named = {"model": {"w": array}, "__author__": "torchvision"}
+    caffe2 = {"blobs": {"w": array, "w_momentum": array}, "cfg": "MODEL: ..."}
+    for name, content in {"named": named, "caffe2": caffe2}.items():
         (tmp_path / f"{name}.pkl").write_bytes(pickle.dumps(content))
     save_file({"w": w}, tmp_path / "safe.safetensors", metadata={"__author__": "MSRA"})
     for path in sorted(tmp_path.iterdir()):

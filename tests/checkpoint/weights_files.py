@@ -14,13 +14,10 @@ from acnet.checkpoint import ACNetCheckpointer
 MSRA_INPUT = {
     "input_format": "BGR",
     "pixel_mean": (103.53, 116.28, 123.675),
-    "pixel_std": (1.0, 1.0, 1.0),
+    "pixel_std": (1.0,) * 3,
 }
-TORCHVISION_INPUT = {
-    "input_format": "RGB",
-    "pixel_mean": (123.675, 116.28, 103.53),
-    "pixel_std": (58.395, 57.12, 57.375),
-}
+TORCHVISION_INPUT = {"input_format": "RGB", "pixel_mean": (123.675, 116.28, 103.53)}
+TORCHVISION_INPUT |= {"pixel_std": (58.395, 57.12, 57.375)}
 _TRUNK = "abc"  # Caffe2's branch2a, 2b, 2c are conv1, conv2, conv3
 
 

@@ -112,15 +112,9 @@ def test_a_batch_in_parts_trains_as_a_whole_one(parts: int):
     for accumulate in (1, parts):
         seed_everything(0)
         model = MeanLoss()
-        trainers.append(
-            Trainer(
-                model=model,
-                data_loader=batches(4),
-                optimizer=torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9),
-                precision=FP32,
-                accumulate=accumulate,
-            )
-        )
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        common = {"model": model, "data_loader": batches(4), "optimizer": optimizer}
+        trainers.append(Trainer(**common, precision=FP32, accumulate=accumulate))
         trainers[-1].train(0, 5)
     whole, split = trainers
     assert split.model.sizes == [4 // parts] * parts * 5
