@@ -17,7 +17,7 @@ from acnet.data.import_set import ImportOptions, import_set
 from acnet.data.prepared_set import PreparedLayout
 from acnet.data.readers.formats import open_source
 from acnet.engine.train import build_model
-from acnet.errors import UnreadableFileError, UserError, WeightsMismatchError
+from acnet.errors import WeightsMismatchError
 from acnet.inference import load
 from acnet.inference.optimize import NOTHING, Optimizations
 from tests.data.small_sets import voc
@@ -84,15 +84,6 @@ def test_same_answer_as_detectron2s_own_loader_and_model(tmp_path, weights, pred
         expected = model([{**record, "height": 64, "width": 96}])[0]["instances"]
     assert len(expected) > 0
     assert_same(predictor(path), expected)
-
-
-def test_array_file_and_list_agree(tmp_path, predictor):
-    path = save_bgr(tmp_path / "photo.png", photo())
-    from_array = predictor(photo())
-    from_list = predictor([photo(), str(path), path])
-    assert len(from_list) == 3
-    for result in from_list:
-        assert_same(result, from_array)
 
 
 def test_boxes_refer_to_the_upright_photo(tmp_path, predictor):
@@ -204,45 +195,7 @@ def test_model_without_mask_attention_has_no_saliency(weights):
         predictor.saliency(photo())
 
 
-@pytest.mark.parametrize(
-    "bad",
-    [
-        np.zeros((8, 8), np.uint8),
-        np.zeros((8, 8, 4), np.uint8),
-        np.zeros((8, 8, 3), np.float32),
-        np.zeros((0, 8, 3), np.uint8),
-    ],
-)
-def test_other_arrays_are_refused(predictor, bad):
-    with pytest.raises(ValueError, match=r"as cv2\.imread gives it"):
-        predictor(bad)
-
-
-def test_damaged_file_is_refused(tmp_path, predictor):
-    path = tmp_path / "photo.jpg"
-    path.write_bytes(b"\xff\xd8\xff")
-    with pytest.raises(UnreadableFileError):
-        predictor(path)
-
-
-def test_one_pixel_is_a_photo(predictor):
-    assert predictor(photo(1, 1)).image_size == (1, 1)
-
-
 def test_weights_of_another_model_are_refused(weights):
     cfg = load_config(CONFIG, ["model.backbone.bottom_up.enhance=false"])
     with pytest.raises(WeightsMismatchError, match=r"not in the model: backbone\.bottom_up\.enh"):
         load(weights, config=cfg)
-
-
-def test_weights_that_leave_a_part_random_are_refused(tmp_path, weights):
-    content = torch.load(weights, weights_only=True)
-    del content["model"]["roi_heads.box_predictor.cls_score.bias"]
-    torch.save(content, tmp_path / "part.pth")
-    with pytest.raises(WeightsMismatchError, match=r"not in the file: roi_heads.*cls_score\.bias;"):
-        load(tmp_path / "part.pth", config=CONFIG)
-
-
-def test_unknown_config_is_a_mistake_of_the_user(weights):
-    with pytest.raises(UserError, match="Did you mean toy/acnet_r18"):
-        load(weights, config="toy/acnet_r81")

@@ -37,54 +37,30 @@ def test_a_device_that_it_was_not_built_for(exported):
 def onnx_with(nodes, inputs, tmp_path):
     """Write a model of these nodes with the outputs of a detector."""
     onnx = pytest.importorskip("onnx", reason="needs the extra [export]")
+    info, float32 = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
     kinds = {"images": onnx.TensorProto.UINT8}
-    made = onnx.helper.make_model(
-        onnx.helper.make_graph(
-            nodes(onnx.helper),
-            "hostile",
-            [
-                onnx.helper.make_tensor_value_info(
-                    name, kinds.get(name, onnx.TensorProto.FLOAT), None
-                )
-                for name in inputs
-            ],
-            [
-                onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
-                for name in OUTPUT_NAMES
-            ],
-        ),
-        opset_imports=[onnx.helper.make_opsetid("", 18)],
-        ir_version=9,
-    )
+    given = [info(name, kinds.get(name, float32), None) for name in inputs]
+    made = [info(name, float32, None) for name in OUTPUT_NAMES]
+    graph = onnx.helper.make_graph(nodes(onnx.helper), "hostile", given, made)
+    opsets = [onnx.helper.make_opsetid("", 18)]
+    model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=9)
     path = tmp_path / "model.onnx"
-    onnx.save(made, path)
+    onnx.save(model, path)
     return path
 
 
 def endless(helper):
     """A loop whose condition is always true, for 2^62 turns."""
-    body = helper.make_graph(
-        [
-            helper.make_node("Identity", ["go"], ["go_on"]),
-            helper.make_node("Identity", ["value"], ["next"]),
-        ],
-        "body",
-        [
-            helper.make_tensor_value_info("turn", 7, []),
-            helper.make_tensor_value_info("go", 9, []),
-            helper.make_tensor_value_info("value", 1, None),
-        ],
-        [
-            helper.make_tensor_value_info("go_on", 9, []),
-            helper.make_tensor_value_info("next", 1, None),
-        ],
-    )
+    node, info = helper.make_node, helper.make_tensor_value_info
+    turns = [node("Identity", ["go"], ["go_on"]), node("Identity", ["value"], ["next"])]
+    given = [info("turn", 7, []), info("go", 9, []), info("value", 1, None)]
+    body = helper.make_graph(turns, "body", given, [info("go_on", 9, []), info("next", 1, None)])
     return [
-        helper.make_node("Constant", [], ["most"], value_int=2**62),
-        helper.make_node("Loop", ["most", "", "parts_xyxy"], ["boxes"], body=body),
-        helper.make_node("Identity", ["sizes_hw"], ["scores"]),
-        helper.make_node("Identity", ["sizes_hw"], ["classes"]),
-        helper.make_node("Identity", ["images"], ["unused"]),
+        node("Constant", [], ["most"], value_int=2**62),
+        node("Loop", ["most", "", "parts_xyxy"], ["boxes"], body=body),
+        node("Identity", ["sizes_hw"], ["scores"]),
+        node("Identity", ["sizes_hw"], ["classes"]),
+        node("Identity", ["images"], ["unused"]),
     ]
 
 

@@ -107,9 +107,8 @@ def test_photos_are_seen_at_the_size_that_the_config_says(run_folder):
     native = load(run_folder, device="cpu", precision="float32")
     assert native.sizing.name == "native"
     picture = photo(64, 96)
-    fixed = load(
-        run_folder, overrides=SIZED, device="cpu", precision="float32", photo_size=48
-    ).detect(picture)
+    options = {"overrides": SIZED, "device": "cpu", "precision": "float32"}
+    fixed = load(run_folder, **options, photo_size=48).detect(picture)
     assert (fixed.photo_size_px, native.detect(picture).photo_size_px) == (48, 96)
     # Twice as small in both directions: what is found lies at half the place there.
     expected = native.detect(resize(picture, 48))
@@ -208,10 +207,8 @@ def test_bundles_whose_parts_do_not_fit_are_refused(place, value, fault, tmp_pat
         functools.reduce(operator.getitem, above, content["model"])[last] = value
     state = build(content["model"]).state_dict()
     path = tmp_path / "model.safetensors"
-    bundle = Bundle(
-        config=yaml.safe_dump(content), class_names=names, count_model=None, card="# Card"
-    )
-    write_bundle(path, state, bundle)
+    texts = {"config": yaml.safe_dump(content), "card": "# Card"}
+    write_bundle(path, state, Bundle(**texts, class_names=names, count_model=None))
     with pytest.raises(UserError, match=fault) as error:
         load(path, device="cpu")
     assert str(path) in str(error.value)

@@ -16,20 +16,6 @@ def test_equals_upsampling_before_the_convolution():
     torch.testing.assert_close(module(high, low, low), module.project(upsampled))
 
 
-def test_zero_init_adds_nothing_at_first():
-    module = CompositeConnection(high_channels=6, low_channels=4)
-    term = module(torch.randn(2, 6, 3, 4), torch.randn(2, 4, 6, 8), torch.randn(2, 4, 6, 8))
-    torch.testing.assert_close(term, torch.zeros(2, 4, 6, 8))
-
-
-def test_every_parameter_of_a_plain_connection_gets_a_gradient(assert_every_gradient):
-    module = CompositeConnection(high_channels=6, low_channels=4, zero_init=False)
-    low = torch.randn(2, 4, 6, 8)
-    module(torch.randn(2, 6, 3, 4), low, low).square().sum().backward()
-    # A sum of squares after BN does not depend on the scale before it, up to its epsilon.
-    assert_every_gradient(module)
-
-
 def _composite(small_resnet, **kwargs):
     return CompositeResNet(lead=small_resnet(), assistant=small_resnet(), **kwargs)
 
@@ -64,14 +50,9 @@ def test_shapes_and_strides(small_resnet):
     model = _composite(small_resnet, out_features=("stem", "res2", "res3", "res4"))
     levels = model(torch.randn(2, 3, 64, 96))
     assert model.size_divisibility == 16
-    for name, channels, stride in (
-        ("stem", 8, 4),
-        ("res2", 8, 4),
-        ("res3", 16, 8),
-        ("res4", 32, 16),
-    ):
-        shape = model.output_shape()[name]
-        assert (shape.channels, shape.stride) == (channels, stride)
+    shapes = {name: (shape.channels, shape.stride) for name, shape in model.output_shape().items()}
+    assert shapes == {"stem": (8, 4), "res2": (8, 4), "res3": (16, 8), "res4": (32, 16)}
+    for name, (channels, stride) in shapes.items():
         assert levels[name].shape == (2, channels, 64 // stride, 96 // stride)
 
 

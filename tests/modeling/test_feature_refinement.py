@@ -38,18 +38,6 @@ def test_one_pixel_by_hand():
     torch.testing.assert_close(module(3 * pixel, -4 * pixel, 5 * pixel), 150.5 * pixel)
 
 
-def test_zero_init_adds_nothing_at_first():
-    torch.testing.assert_close(_module()(*_levels()), torch.zeros(2, 4, 8, 10))
-
-
-def test_every_parameter_and_input_gets_a_gradient(assert_every_gradient):
-    module = _module(zero_init=False)
-    inputs = [level.requires_grad_() for level in _levels()]
-    module(*inputs).square().sum().backward()
-    assert_every_gradient(module)
-    assert all(level.grad.abs().sum() > 0 for level in inputs)
-
-
 def test_odd_sizes_meet_at_the_size_of_the_low_level():
     high, low = torch.randn(1, 6, 4, 4), torch.randn(1, 4, 7, 9)
     assert _module()(high, low, low).shape == (1, 4, 7, 9)

@@ -21,11 +21,8 @@ def tuned(small_resnet):
     levels = CompositeResNet(lead=small_resnet(), assistant=small_resnet())
     return MaskAwareMultiAttention(
         bottom_up=_merged(levels, init="identity", shortcut=True),
-        width=0.0625,
-        mask_channels=8,
-        context_reduction=4,
-        gate="centred",
-        shortcut=True,
+        **{"width": 0.0625, "mask_channels": 8, "context_reduction": 4},
+        **{"gate": "centred", "shortcut": True},
     )
 
 

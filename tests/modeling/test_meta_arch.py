@@ -113,12 +113,8 @@ def test_channels_last_changes_the_memory_and_not_the_result(model, batch):
     last.load_state_dict(model.state_dict())
     images = last.preprocess_image(batch).tensor
     assert images.is_contiguous(memory_format=torch.channels_last)
-    torch.testing.assert_close(
-        last.backbone(images)["p3"],
-        model.backbone(model.preprocess_image(batch).tensor)["p3"],
-        rtol=1e-3,
-        atol=1e-3,
-    )
+    theirs = model.backbone(model.preprocess_image(batch).tensor)["p3"]
+    torch.testing.assert_close(last.backbone(images)["p3"], theirs, rtol=1e-3, atol=1e-3)
 
 
 def test_inference_is_inherited(model, batch):
@@ -152,10 +148,8 @@ def test_training_without_ground_truth_is_an_error(model, batch):
 @pytest.mark.parametrize(
     ("composite", "refinement", "enhancement", "attention"),
     [
-        (False, False, False, False),
-        (False, True, True, True),
-        (True, False, False, False),
-        (True, True, False, True),
+        *((False, False, False, False), (False, True, True, True)),
+        *((True, False, False, False), (True, True, False, True)),
     ],
 )
 def test_yaml_switches(batch, event_storage, composite, refinement, enhancement, attention):

@@ -112,23 +112,6 @@ def test_the_gain_makes_a_step_as_long_as_a_linear_layer_s():
     torch.testing.assert_close(moved[1.0][0], (linear(feature) - before) / 9)
 
 
-def test_parts_of_a_box_are_told_apart():
-    """Upper bins look for 1, lower ones for -1: a box over the edge wins, one beside it does not.
-
-    The map is 1 in its upper half and -1 below. Over the edge all bins answer 1; in the upper half
-    the two upper bins answer 1 and the two lower ones -1, which cancels.
-    """
-    layers = _layers(channels=1, num_classes=1, num_bins=2)
-    with torch.no_grad():
-        layers.cls_score.weight.zero_()
-        layers.cls_score.weight[:4, 0, 0, 0] = torch.tensor([1.0, 1, -1, -1])
-    features = torch.ones(1, 1, 16, 16)
-    features[:, :, 8:] = -1
-    boxes = Boxes(torch.tensor([[4.0, 4, 12, 12], [4, 0, 12, 6]]))
-    scores, _ = layers(features, [boxes])
-    torch.testing.assert_close(scores[:, 0], torch.tensor([1.0, 0.0]))
-
-
 def test_a_box_without_any_width_gets_what_lies_there():
     """torchvision divides by the number of samples, which are none."""
     layers = _layers(stride=4)
@@ -195,11 +178,9 @@ def test_boxes_cost_no_convolution():
     calls = []
     for layer in (heads.res5[0].conv1, heads.reduce, heads.box_predictor.cls_score):
         layer.register_forward_hook(lambda layer, inputs, output: calls.append(output.shape[0]))
-    heads.eval()(
-        None,
-        {name: torch.randn(shape) for name, shape in FEATURES.items()},
-        [_proposals([[4, 6, 50, 40]] * 5), _proposals([[4, 6, 50, 40]])],
-    )
+    features = {name: torch.randn(shape) for name, shape in FEATURES.items()}
+    box = [4, 6, 50, 40]
+    heads.eval()(None, features, [_proposals([box] * 5), _proposals([box])])
     assert calls == [2, 2, 2]  # images, not boxes
 
 
