@@ -44,15 +44,20 @@ def test_available_configs_are_sorted_and_can_be_resolved():
     assert all(resolve_config(name).is_file() for name in names)
 
 
-@pytest.mark.parametrize("wrong", ["toy/acnet_r81", "toy/acnet_r81.py"])
-def test_a_misspelt_name_is_answered_with_the_nearest(wrong: str):
-    with pytest.raises(UserError, match=rf"Received '{wrong}'. Did you mean toy/acnet_r18"):
-        resolve_config(wrong)
-
-
-@pytest.mark.parametrize("wrong", ["", "README.md", "toy"])
-def test_what_is_near_to_nothing_is_answered_with_all(wrong: str):
-    with pytest.raises(UserError, match=r"There are: acne04/acnet_r101, .*voc07/acnet_r101"):
+@pytest.mark.parametrize(
+    ("wrong", "answer"),
+    [
+        ("toy/acnet_r81", "Received 'toy/acnet_r81'. Did you mean toy/acnet_r18"),
+        ("toy/acnet_r81.py", "Received 'toy/acnet_r81.py'. Did you mean toy/acnet_r18"),
+        *(
+            (wrong, "There are: acne04/acnet_r101, .*voc07/acnet_r101")
+            for wrong in ("", "README.md")
+        ),
+        ("toy", "There are: acne04/acnet_r101, .*voc07/acnet_r101"),
+    ],
+)
+def test_a_wrong_name_is_answered_with_the_nearest_or_with_all(wrong: str, answer: str):
+    with pytest.raises(UserError, match=answer):
         resolve_config(wrong)
 
 
@@ -61,11 +66,9 @@ def test_overrides_change_values_and_what_follows_from_them():
     assert (cfg.train.max_iter, cfg.train.amp.enabled) == (5, "auto")
     assert cfg.dataloader.train.seed == 7  # interpolated
     assert load_config(TINY).train.max_iter == 12  # nothing leaks into the next
-
-
-def test_overrides_may_name_arguments_that_the_config_leaves_out():
     cfg = load_config(TINY, ["model.nan_at_image=3", "dataloader.test.batch_size=2"])
-    assert (cfg.model.nan_at_image, cfg.dataloader.test.batch_size) == (3, 2)
+    assert (cfg.model.nan_at_image, cfg.dataloader.test.batch_size) == (3, 2)  # left out before
+    assert load_config(TINY, ["+train.new.key=1"]).train.new.key == 1
 
 
 @pytest.mark.parametrize(
@@ -85,25 +88,13 @@ def test_a_wrong_override_is_an_error_with_a_remedy(override: str, remedy: str):
     assert remedy in str(error.value)
 
 
-def test_a_plus_adds_a_key():
-    assert load_config(TINY, ["+train.new.key=1"]).train.new.key == 1
-
-
-def test_a_saved_config_loads_as_the_file_it_came_from(tmp_path: Path):
+def test_a_saved_config_holds_values_that_still_belong_together_when_it_is_changed(tmp_path: Path):
     save_config(load_config("toy/acnet_r18"), tmp_path / "config.yaml")
+    assert "${" not in (tmp_path / "config.yaml").read_text()
     cfg = load_config(tmp_path / "config.yaml", ["train.max_iter=7", "model.vis_period=2"])
     assert cfg.train.max_iter == 7
     assert cfg.dataloader.train.seed == 42
     assert cfg.model["_target_"] == "acnet.modeling.ACNet"
-
-
-def test_what_is_saved_holds_values_and_no_references(tmp_path: Path):
-    save_config(load_config("toy/acnet_r18"), tmp_path / "config.yaml")
-    assert "${" not in (tmp_path / "config.yaml").read_text()
-
-
-def test_values_that_belong_together_still_do_when_a_saved_config_is_changed(tmp_path: Path):
-    save_config(load_config("toy/acnet_r18"), tmp_path / "config.yaml")
     overrides = ["dataloader.test.dataset.names=other", "train.seed=7", "train.channels_last=false"]
     cfg = load_config(tmp_path / "config.yaml", overrides)
     assert cfg.dataloader.evaluator.dataset_name == "other"
@@ -128,12 +119,9 @@ def test_a_reference_that_leads_nowhere_is_refused(tmp_path: Path):
         save_config(cfg, tmp_path / "config.yaml")
 
 
-def test_a_bundles_config_tells_nothing_of_the_training():
+def test_a_bundles_config_tells_the_size_of_photos_and_nothing_of_the_training():
     plain = yaml.safe_load(prediction_config(load_config("toy/acnet_r18")))
     assert plain.keys() == {"model", "dataloader", "train"}
     assert plain["train"].keys() == {"amp", "channels_last", "sync_bn"}
-
-
-def test_a_bundles_config_says_at_which_size_photos_were_seen():
     plain = yaml.safe_load(prediction_config(load_config("demo/acnet_r18")))
     assert plain["photos"]["size_px"] == 640

@@ -35,13 +35,12 @@ from tests.checkpoint.weights_files import write_msra_pickle
 
 NAME = "habits"
 ONCE = Namespace(resume=False, eval_only=False)
-QUICK = [
-    f"dataloader.train.dataset.names={NAME}",
-    f"dataloader.test.dataset.names={NAME}",
-    "dataloader.train.num_workers=0",
-    "dataloader.test.num_workers=0",
+QUICK = [f"dataloader.{split}.dataset.names={NAME}" for split in ("train", "test")]
+QUICK += [f"dataloader.{split}.num_workers=0" for split in ("train", "test")]
+# detectron2's AMPTrainer asserts CUDA
+QUICK += [
     "dataloader.train.total_batch_size=2",
-    "train.amp.enabled=false",  # detectron2's AMPTrainer asserts CUDA
+    "train.amp.enabled=false",
     "train.channels_last=false",
 ]
 

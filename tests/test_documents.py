@@ -41,10 +41,6 @@ def check_make(arguments: list[str]) -> None:
     assert wanted <= set(targets)
 
 
-def check_acnet(arguments: list[str]) -> None:
-    build_parser().parse_args(arguments)
-
-
 def check_script(arguments: list[str]) -> None:
     """Check that the script or program folder exists and its own parser takes what follows it."""
     index = next(
@@ -66,7 +62,7 @@ def check(words: list[str]) -> None:
     if program == "make":
         check_make(arguments)
     elif program == "acnet":
-        check_acnet(arguments)
+        build_parser().parse_args(arguments)
     elif "--no-python" in arguments:
         check(arguments[arguments.index("--no-python") + 1 :])
     elif "-m" not in arguments and "-c" not in arguments:
@@ -102,12 +98,8 @@ def test_commands_exist(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_links_lead_to_files(document: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text())
-    missing = [
-        link
-        for link in links
-        if "://" not in link and not (document.parent / link).resolve().exists()
-    ]
-    assert missing == []
+    files = [document.parent / link for link in links if "://" not in link]
+    assert [file for file in files if not file.resolve().exists()] == []
 
 
 def test_the_readmes_test_command_is_what_ci_runs() -> None:

@@ -48,13 +48,7 @@ def test_an_installed_package_lists_trains_and_names_its_weights(
     words = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
     subprocess.run([*words, str(target), str(wheel)], check=True)
     empty.mkdir()
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(target),
-        "DETECTRON2_DATASETS": str(data),
-        "OMP_NUM_THREADS": "1",
-        "CUDA_VISIBLE_DEVICES": "",
-    }
+    environment = {**os.environ, "PYTHONPATH": str(target), "DETECTRON2_DATASETS": str(data)}
 
     def run(*words: object, of: tuple[str, ...] = ("-m", "acnet.cli.main")) -> str:
         command = [sys.executable, "-W", "ignore", *of, *map(str, words)]
