@@ -101,23 +101,22 @@ def _ask(url: str, sent: object = None) -> dict:
         return json.loads(answer.read() or b"{}")
 
 
-def main() -> None:
-    """Draw, or correct."""
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
     parser = argparse.ArgumentParser(description="A trial of correcting and fine-tuning.")
     actions = parser.add_subparsers(dest="action", required=True)
     drawing = actions.add_parser("draw")
     drawing.add_argument("dst", type=Path)
     drawing.add_argument("--photos", type=int, default=80)
     drawing.add_argument("--seed", type=int, default=11)
+    drawing.set_defaults(run=lambda args: draw(args.dst, args.photos, args.seed))
     correcting = actions.add_parser("correct")
     correcting.add_argument("truth", type=Path)
     correcting.add_argument("--url", required=True)
-    args = parser.parse_args()
-    if args.action == "draw":
-        draw(args.dst, args.photos, args.seed)
-    else:
-        correct(args.truth, args.url)
+    correcting.set_defaults(run=lambda args: correct(args.truth, args.url))
+    return parser
 
 
 if __name__ == "__main__":
-    main()
+    arguments = build_parser().parse_args()
+    arguments.run(arguments)

@@ -318,7 +318,7 @@ def drag(page, start, end):
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_page_in_a_browser(browser, served, tmp_path, width):
+def test_the_page_in_a_browser(browser, served, tmp_path, width, run_python):
     page = browser.new_page(viewport={"width": width, "height": 800})
     messages, hosts = [], set()
     page.on("console", lambda message: messages.append(message.text))
@@ -381,3 +381,8 @@ def test_the_page_in_a_browser(browser, served, tmp_path, width):
     source = open_source(tmp_path / "corrected")
     counts = [len(source.read(name).names) for name in source.splits["train"]]
     assert counts == [1, 2, 4]
+    if width == 1280:
+        options = ("--from", "acnet-r18-demo", "--data", "corrected", "train.output_dir=tuned")
+        steps = ("train.max_iter=20", "dataloader.train.num_workers=0")
+        words = ("-W", "ignore", "-m", "acnet.cli.main", "train", *options, *steps)
+        assert "AP50 on 1 held-out photos" in run_python(*words, cwd=tmp_path)
