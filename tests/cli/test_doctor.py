@@ -98,12 +98,9 @@ def test_little_disk_space_is_said(monkeypatch, tmp_path, free_gb, status):
 def test_weights_are_named(monkeypatch):
     monkeypatch.setattr(bundle, "named_weights", dict)
     assert doctor._weights()[0] == "note"
-    monkeypatch.setattr(bundle, "named_weights", _two_weights)
+    two = {name: Path(f"{name}.safetensors") for name in ("large", "small")}
+    monkeypatch.setattr(bundle, "named_weights", lambda: two)
     assert doctor._weights() == ("ok", "by name: large, small")
-
-
-def _two_weights() -> dict[str, Path]:
-    return {"large": Path("large.safetensors"), "small": Path("small.safetensors")}
 
 
 def test_engines_that_are_missing_are_a_note_with_the_line_that_installs_them(

@@ -34,15 +34,9 @@ def test_equals_cell_by_cell_overlap(stride):
         torch.testing.assert_close(mask, _slow_mask(boxes[:count], (11, 9), stride))
 
 
-def test_smallest_lesion_owns_one_cell():
+def test_smallest_lesion_owns_one_cell_and_what_lies_outside_none():
     assert boxes_to_mask(torch.tensor([[8.0, 8.0, 8.0, 8.0]]), (4, 4), 8).sum() == 1
-
-
-def test_no_boxes_is_all_background():
     torch.testing.assert_close(boxes_to_mask(torch.zeros(0, 4), (2, 3), 8), torch.zeros(2, 3))
-
-
-def test_box_outside_the_grid_is_ignored():
     outside = torch.tensor([[-40.0, -40, -8, -8], [-6.0, -6, -2, -2], [64.0, 0, 80, 8]])
     assert boxes_to_mask(outside, (4, 4), 8).sum() == 0
 

@@ -76,11 +76,8 @@ def test_equals_the_loop_of_the_paper(method, count):
 def test_without_overlap_above_the_threshold_it_is_hard_nms():
     # Identical boxes decay to zero and distant ones are left alone: what hard NMS does.
     boxes, scores, classes = _random_boxes(20, spread=2000.0)
-    boxes, scores, classes = (
-        boxes.repeat(2, 1),
-        torch.cat([scores, scores * 0.9]),
-        classes.repeat(2),
-    )
+    boxes, classes = boxes.repeat(2, 1), classes.repeat(2)
+    scores = torch.cat([scores, scores * 0.9])
     keep, decayed = soft_nms(boxes, scores, classes, iou_threshold=0.5)
     hard = batched_nms(boxes, scores, classes, 0.5)
     assert keep.tolist() == hard.tolist()

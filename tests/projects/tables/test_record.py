@@ -51,19 +51,17 @@ def test_records_come_in_sorted_order_and_a_missing_folder_has_none(tmp_path):
     assert list(read_records(tmp_path / "nothing")) == []
 
 
-def _cut(path):
-    path.write_text(path.read_text()[:-20])
-
-
-def _lose_replicates(path):
-    path.with_suffix(".npz").unlink()
-
-
-def _other_version(path):
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 99}))
-
-
-@pytest.mark.parametrize("damage", [_cut, _lose_replicates, _other_version])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_text(path.read_text()[:-20]),
+        lambda path: path.with_suffix(".npz").unlink(),
+        lambda path: path.write_text(
+            json.dumps(json.loads(path.read_text()) | {"schema_version": 99})
+        ),
+    ],
+    ids=["cut", "without replicates", "of another version"],
+)
 def test_a_broken_record_is_named(tmp_path, damage):
     path = add_record(tmp_path, "toy/table2/cb", 1, 30.0)
     damage(path)

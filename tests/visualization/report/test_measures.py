@@ -13,14 +13,11 @@ def metric(key: str, value: float | None = 50.0, **changes: object) -> Metric:
 
 def test_order_is_the_table_s_not_the_evaluation_s():
     metrics = [metric("MAE"), metric("AP@1000"), metric("AP@100"), metric("AP50@1000")]
-    groups = [
-        (group["title"], [row["key"] for row in group["rows"]])
-        for group in headline_groups(metrics)
-    ]
-    assert groups == [
-        ("Finding lesions", ["AP50@1000", "AP@1000", "AP@100"]),
-        ("Counting lesions", ["MAE"]),
-    ]
+    groups = {
+        group["title"]: [row["key"] for row in group["rows"]] for group in headline_groups(metrics)
+    }
+    finding = ["AP50@1000", "AP@1000", "AP@100"]
+    assert list(groups.items()) == [("Finding lesions", finding), ("Counting lesions", ["MAE"])]
     # What the sections show is not in the first table.
     assert headline_groups([metric("AP75@1000"), metric("sensitivity"), metric("RMSE")]) == []
 

@@ -55,17 +55,12 @@ def test_boxes_are_drawn_by_what_became_of_them():
     truth = truth_of([0] * 4, lesions, 1, crowd=[False, False, False, True])
     detections = detections_of([0] * 4, [0.9, 0.8, 0.7, 0.2], np.array(found, dtype=float))
     result = evaluate(truth, detections, options=EvaluationOptions(replicates=0))
-    result = dataclasses.replace(
-        result, operating_threshold=0.5, photos=photo_rows(result.matches, 0.5, None)
-    )
+    of_photos = photo_rows(result.matches, 0.5, None)
+    result = dataclasses.replace(result, operating_threshold=0.5, photos=of_photos)
     photo = photo_parts(result, None)["parts"][0]["photos"][0]
     assert (photo["matched"], photo["false"], photo["missed"]) == (1, 1, 2)
-    assert lefts(photo["svg"]) == {
-        "truth": ["0"],
-        "found": ["0"],
-        "false": ["400"],
-        "missed": ["100", "200"],
-    }
+    wrong = {"false": ["400"], "missed": ["100", "200"]}
+    assert lefts(photo["svg"]) == {"truth": ["0"], "found": ["0"], **wrong}
 
 
 def test_as_many_boxes_are_drawn_as_the_caption_says(result):
