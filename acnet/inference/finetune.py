@@ -87,9 +87,10 @@ def before_and_after(run: FineTuning) -> str:
     paths = [run.data.image_root / name for name in truth.file_names]
     found = [_detect(weights, paths) for weights in (run.weights, run.output)]
     ap50 = next(one for one in compare(truth, *found) if one.key.startswith("AP50"))
+    photos = f"{truth.num_photos} held-out photo{'s' * (truth.num_photos > 1)}"
     if ap50.difference is None:
-        return f"No lesion is on the {truth.num_photos} held-out photos, so nothing is compared.\n"
-    text = f"AP50 on {truth.num_photos} held-out photos: {ap50.a:.1f} before, {ap50.b:.1f} after"
+        return f"No lesion is on the {photos}, so nothing is compared.\n"
+    text = f"AP50 on {photos}: {ap50.a:.1f} before, {ap50.b:.1f} after"
     if ap50.low is None:
         return f"{text}\n"
     text += f" ({ap50.difference:+.1f}, 95 % interval {ap50.low:+.1f} to {ap50.high:+.1f})"

@@ -129,7 +129,7 @@ def _photos_of(argument: Path) -> list[Path]:
     _tell_left_out(argument, "pictures of kinds that are not read", visible, unread)
     folders = [path.name for path in others if path.is_dir()]
     if folders:
-        _tell("%s holds %d folders, which are not searched: give them too", argument, len(folders))
+        _tell("%s holds folders that are not searched (%d): give them too", argument, len(folders))
     odd = [path.name for path in others if not path.is_dir()]
     if odd:
         what = f"{odd[0]}{' and others' * (len(odd) > 1)}"

@@ -385,4 +385,4 @@ def test_the_page_in_a_browser(browser, served, tmp_path, width, run_python):
         options = ("--from", "acnet-r18-demo", "--data", "corrected", "train.output_dir=tuned")
         steps = ("train.max_iter=20", "dataloader.train.num_workers=0")
         words = ("-W", "ignore", "-m", "acnet.cli.main", "train", *options, *steps)
-        assert "AP50 on 1 held-out photos" in run_python(*words, cwd=tmp_path)
+        assert "AP50 on 1 held-out photo:" in run_python(*words, cwd=tmp_path)
