@@ -232,6 +232,7 @@ def build_train_loader(
         num_workers=num_workers,
         collate_fn=trivial_batch_collator,
         worker_init_fn=outlive_sigterm,
+        pin_memory=torch.cuda.is_available(),
         # Its own generator, or each new iterator would draw from the training's random numbers.
         generator=torch.Generator().manual_seed(seed),
     )

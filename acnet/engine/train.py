@@ -1,6 +1,7 @@
 """Training as a config describes it."""
 
 import copy
+import inspect
 import logging
 import math
 from argparse import Namespace
@@ -15,6 +16,7 @@ from detectron2.engine import hooks
 from detectron2.modeling import ResNet
 from detectron2.utils import comm
 from detectron2.utils.events import CommonMetricPrinter, TensorboardXWriter
+from detectron2.utils.registry import locate
 from omegaconf import DictConfig
 
 from acnet.checkpoint import ACNetCheckpointer
@@ -36,6 +38,7 @@ from acnet.engine.run_folder import compare_data, log_environment
 from acnet.engine.trainer import Trainer, clip_gradients
 from acnet.errors import UserError
 from acnet.modeling.activation_checkpointing import checkpoint_activations
+from acnet.modeling.cuda_graphs import replay_in_training
 
 logger = logging.getLogger(__name__)
 
@@ -142,7 +145,26 @@ def build_model(cfg: DictConfig) -> torch.nn.Module:
         checkpoint_activations(model)
     if cfg.train.channels_last:
         model = model.to(memory_format=torch.channels_last)
+    if cfg.train.get("cuda_graphs", False):  # not in configs of older runs
+        _check_cuda_graphs(cfg)
+        replay_in_training(model)
     return model
+
+
+def _fused(optimizer: type | str) -> dict[str, bool]:
+    """The option by which torch's optimizers change all weights of a GPU in one kernel."""
+    kind = locate(optimizer) if isinstance(optimizer, str) else optimizer
+    return {"fused": True} if "fused" in inspect.signature(kind).parameters else {}
+
+
+def _check_cuda_graphs(cfg: DictConfig) -> None:
+    accumulates = cfg.train.get("accumulate", 1) > 1
+    if accumulates or cfg.train.get("activation_checkpointing", False) or comm.get_world_size() > 1:
+        raise UserError(
+            "train.cuda_graphs replays one forward and one backward pass a step, in one process. "
+            "Received it with train.accumulate, train.activation_checkpointing or several "
+            "processes; set train.cuda_graphs=false."
+        )
 
 
 def build_trainer(cfg: DictConfig, model: torch.nn.Module) -> Trainer:
@@ -150,6 +172,8 @@ def build_trainer(cfg: DictConfig, model: torch.nn.Module) -> Trainer:
     device = resolve_device(cfg.train.device)
     optimizer_cfg = copy.deepcopy(cfg.optimizer)
     optimizer_cfg.params.model = model
+    if device.type == "cuda" and optimizer_cfg.get("fused", None) is None:
+        optimizer_cfg.update(_fused(optimizer_cfg._target_))
     return Trainer(
         model=wrap_for_processes(model, device=device, ddp=cfg.train.ddp),
         data_loader=load_data(cfg.dataloader.train),

@@ -64,9 +64,11 @@ class Optimizations:
         fold_norms: batch normalisation becomes part of the convolution before it.
         cast_weights: convolutions and the layers of box heads keep their weights in the precision
             that they compute with, instead of converting them at every call.
-        channels_last: on a CPU and in lower precision, convolutions work in channels_last.
+        channels_last: in lower precision, convolutions work in channels_last.
         best_proposals_first: the RPN decodes and compares only what it may keep.
         skip_unread_bins: on a CPU, RoIAlign leaves out bins that res5 as a box head strides over.
+        cuda_graphs: on a GPU, the kernels of backbone and RPN head are recorded once for each size
+            of picture and replayed.
         chunk_boxes: on a CPU, res5 as a box head takes a few boxes at a time.
         compile: `torch.compile` the backbone. Not by default: it needs a C++ compiler, and a
             quarter of a minute for each new size of picture, and gains a tenth.
@@ -78,6 +80,7 @@ class Optimizations:
     best_proposals_first: bool = True
     skip_unread_bins: bool = True
     chunk_boxes: bool = True
+    cuda_graphs: bool = True
     compile: bool = False
 
 

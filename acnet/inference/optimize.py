@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from acnet.inference.engines import NOTHING, Optimizations
 from acnet.layers import roi_align
 from acnet.modeling import ACNet, BestFirstRPN, Float32RPNHead, SoftNMSRes5ROIHeads
+from acnet.modeling.cuda_graphs import replay_in_prediction
 
 __all__ = ["NOTHING", "Optimizations", "optimize_for_inference"]
 
@@ -77,7 +78,7 @@ def optimize_for_inference(
     if chosen.cast_weights and dtype != torch.float32:
         for part, part_dtype in _parts(model, dtype):
             _cast(part, part_dtype)
-    if chosen.channels_last and on_cpu and dtype != torch.float32:
+    if chosen.channels_last and dtype != torch.float32:
         model.to(memory_format=torch.channels_last)
         if isinstance(model, ACNet):
             model.channels_last = True  # the picture is brought into the format once
@@ -85,6 +86,11 @@ def optimize_for_inference(
         model.roi_heads.res5 = ChunkedStage(model.roi_heads.res5)
     if chosen.compile:
         model.backbone.compile()
+    elif chosen.cuda_graphs and not on_cpu:
+        replay_in_prediction(model.backbone)
+        head = getattr(model.proposal_generator, "rpn_head", None)
+        if isinstance(head, StandardRPNHead):
+            replay_in_prediction(head)
     return model
 
 

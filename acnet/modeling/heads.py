@@ -30,6 +30,7 @@ from acnet.layers.box_targets import (
     sample,
     sent_along,
 )
+from acnet.layers.nms import for_each_image
 from acnet.layers.soft_nms import soft_nms_on_host
 
 from .rpn import Float32ROIPooler, float32_region
@@ -171,10 +172,11 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
         # The one look at values, for all images: Soft-NMS picks on the host.
         rows = torch.cat([boxes.flatten(1), scores.float()], dim=1).cpu().numpy()
         borders = np.cumsum([len(one) for one in proposals])[:-1]
-        found = [
-            self._detect(*np.split(one, [-scores.shape[1]], axis=1), proposal.image_size)
-            for one, proposal in zip(np.split(rows, borders), proposals, strict=True)
-        ]
+        boxes, scores = np.split(rows, [-scores.shape[1]], axis=1)
+        sizes_hw = [one.image_size for one in proposals]
+        found = for_each_image(
+            self._detect, np.split(boxes, borders), np.split(scores, borders), sizes_hw
+        )
         counts = [len(numbers) for numbers, _ in found]
         numbers, indices = (
             sent_along(np.concatenate(one), deltas).split(counts)

@@ -176,7 +176,8 @@ class ACNet(GeneralizedRCNN):
 
     def preprocess_image(self, batched_inputs: list[dict]) -> ImageList:
         """Normalise, pad and batch the images, in the memory format that the model was made for."""
-        images = [self._move_to_current_device(one["image"]) for one in batched_inputs]
+        device = self.device  # from pinned memory a GPU takes pictures while the host goes on
+        images = [one["image"].to(device, non_blocking=True) for one in batched_inputs]
         images = [(one - self.pixel_mean) / self.pixel_std for one in images]
         constraints, sizes = self.backbone.padding_constraints, [one.shape[-2:] for one in images]
         divisor = constraints.get("size_divisibility", self.backbone.size_divisibility) or 1

@@ -11,6 +11,7 @@ Shape shorthand:
     S: anchors that are sampled for training
 """
 
+import functools
 import itertools
 from contextlib import AbstractContextManager, nullcontext
 
@@ -37,7 +38,7 @@ from acnet.layers.box_targets import (
     sample,
     sent_along,
 )
-from acnet.layers.nms import pick_greedily
+from acnet.layers.nms import for_each_image, pick_greedily
 
 __all__ = ["BestFirstRPN", "Float32ROIPooler", "Float32RPNHead", "float32_region"]
 
@@ -231,9 +232,8 @@ class BestFirstRPN(RPN):
             raise FloatingPointError(
                 "Predicted boxes or scores contain Inf/NaN. Training has diverged."
             )
-        found = [
-            self._propose(*one, borders) for one in zip(rows, is_finite, image_sizes, strict=True)
-        ]
+        propose = functools.partial(self._propose, borders=borders)
+        found = for_each_image(propose, rows, is_finite, image_sizes)
         together = sent_along(np.concatenate(found), levels[0])
         return [
             Instances(size, proposal_boxes=Boxes(one[:, :4]), objectness_logits=one[:, 4])

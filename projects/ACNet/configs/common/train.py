@@ -21,6 +21,8 @@ train = dict(
     accumulate=1,
     # Less memory for a second forward pass; the same gradients.
     activation_checkpointing=False,
+    # On a GPU, replay the backbone's kernels as CUDA graphs: for pictures of few sizes, as tiles.
+    cuda_graphs=False,
     # detectron2's SOLVER.CLIP_GRADIENTS: clip_type "value" or "norm", parameter by parameter.
     clip_gradients=dict(enabled=False, clip_type="norm", clip_value=1.0, norm_type=2.0),
     # How many stages of each ResNet keep the weights of init_checkpoint, the stem being the first.
