@@ -37,6 +37,7 @@ from benchmarks.photos import draw_set
 from benchmarks.soft_nms import IOU_THRESHOLD, generate
 
 PHOTOS, PHOTO_PX = 64, 1280
+PARTS = ("parity", "soft_nms", "models", "photos")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -46,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--device", default="auto", help="a GPU; cpu only tries the script")
     parser.add_argument("--runs", type=int, default=7, help="of each side; default 7")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="default: all")
     parser.add_argument("--quick", action="store_true", help="ResNet-18 at 320 pixels, two runs")
     return parser
 
@@ -155,22 +157,25 @@ def main() -> None:
             "benchmarks/inference.py, training.py, soft_nms.py and predict.py measure the same."
         )
     runs = 2 if args.quick else args.runs
-    parity = measure_parity()
-    models = measure_models(device, runs, quick=args.quick)
-    slowest = min(models.values(), key=lambda row: row["ratio"])
+    measures = {
+        "parity": measure_parity,
+        "soft_nms": lambda: measure_soft_nms(device, runs),
+        "models": lambda: measure_models(device, runs, quick=args.quick),
+        "photos": lambda: measure_photos(device, 8 if args.quick else PHOTOS),
+    }
+    results = {name: measures[name]() for name in args.parts}
+    rows = results.get("models", {}).values()
+    slowest = min(rows, key=lambda row: row["ratio"], default={"ratio": None, "seconds": {}})
     report(
         {
             "name": "gpu",
             "ratio": slowest["ratio"],
-            "ours": slowest["seconds"]["ours"],
-            "peer": slowest["seconds"]["peer"],
+            "ours": slowest["seconds"].get("ours"),
+            "peer": slowest["seconds"].get("peer"),
             "runs": runs,
             "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
             "machine": machine_state(),
-            "parity": parity,
-            "soft_nms": measure_soft_nms(device, runs),
-            "models": models,
-            "files": measure_photos(device, 8 if args.quick else PHOTOS),
+            **results,
         }
     )
 

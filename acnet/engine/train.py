@@ -39,6 +39,7 @@ from acnet.engine.trainer import Trainer, clip_gradients
 from acnet.errors import UserError
 from acnet.modeling.activation_checkpointing import checkpoint_activations
 from acnet.modeling.cuda_graphs import replay_in_training
+from acnet.modeling.unread_bins import RES5_HEADS, skip_unread_bins
 
 logger = logging.getLogger(__name__)
 
@@ -143,6 +144,8 @@ def build_model(cfg: DictConfig) -> torch.nn.Module:
         model = synchronize_batch_norm(model, device=device)
     if cfg.train.get("activation_checkpointing", False):  # not in configs of older runs
         checkpoint_activations(model)
+    if type(getattr(model, "roi_heads", None)) in RES5_HEADS:
+        skip_unread_bins(model.roi_heads)
     if cfg.train.channels_last:
         model = model.to(memory_format=torch.channels_last)
     if cfg.train.get("cuda_graphs", False):  # not in configs of older runs
@@ -151,8 +154,18 @@ def build_model(cfg: DictConfig) -> torch.nn.Module:
     return model
 
 
+def build_optimizer(
+    optimizer_cfg: DictConfig, model: torch.nn.Module, device: torch.device
+) -> torch.optim.Optimizer:
+    """Build a config's optimizer for a model; on a GPU one kernel changes all weights."""
+    optimizer_cfg = copy.deepcopy(optimizer_cfg)
+    optimizer_cfg.params.model = model
+    if device.type == "cuda" and optimizer_cfg.get("fused", None) is None:
+        optimizer_cfg.update(_fused(optimizer_cfg._target_))
+    return instantiate(optimizer_cfg)
+
+
 def _fused(optimizer: type | str) -> dict[str, bool]:
-    """The option by which torch's optimizers change all weights of a GPU in one kernel."""
     kind = locate(optimizer) if isinstance(optimizer, str) else optimizer
     return {"fused": True} if "fused" in inspect.signature(kind).parameters else {}
 
@@ -170,14 +183,12 @@ def _check_cuda_graphs(cfg: DictConfig) -> None:
 def build_trainer(cfg: DictConfig, model: torch.nn.Module) -> Trainer:
     """Build optimizer, loader and trainer, without hooks, around a model on its device."""
     device = resolve_device(cfg.train.device)
-    optimizer_cfg = copy.deepcopy(cfg.optimizer)
-    optimizer_cfg.params.model = model
-    if device.type == "cuda" and optimizer_cfg.get("fused", None) is None:
-        optimizer_cfg.update(_fused(optimizer_cfg._target_))
     return Trainer(
         model=wrap_for_processes(model, device=device, ddp=cfg.train.ddp),
         data_loader=load_data(cfg.dataloader.train),
-        optimizer=clip_gradients(instantiate(optimizer_cfg), cfg.train.get("clip_gradients", None)),
+        optimizer=clip_gradients(
+            build_optimizer(cfg.optimizer, model, device), cfg.train.get("clip_gradients", None)
+        ),
         precision=choose_precision(cfg.train.amp, device),
         accumulate=_parts_of_a_batch(cfg),
     )

@@ -66,9 +66,11 @@ class Optimizations:
             that they compute with, instead of converting them at every call.
         channels_last: in lower precision, convolutions work in channels_last.
         best_proposals_first: the RPN decodes and compares only what it may keep.
-        skip_unread_bins: on a CPU, RoIAlign leaves out bins that res5 as a box head strides over.
+        skip_unread_bins: RoIAlign leaves out bins that res5 as a box head strides over.
         cuda_graphs: on a GPU, the kernels of backbone and RPN head are recorded once for each size
             of picture and replayed.
+        fuse_activations: on a GPU and in lower precision, one kernel convolves, adds bias and
+            shortcut, and applies ReLU.
         chunk_boxes: on a CPU, res5 as a box head takes a few boxes at a time.
         compile: `torch.compile` the backbone. Not by default: it needs a C++ compiler, and a
             quarter of a minute for each new size of picture, and gains a tenth.
@@ -81,6 +83,7 @@ class Optimizations:
     skip_unread_bins: bool = True
     chunk_boxes: bool = True
     cuda_graphs: bool = True
+    fuse_activations: bool = True
     compile: bool = False
 
 

@@ -5,24 +5,24 @@ measured (benchmarks/inference.py) and tested on its own.
 """
 
 import copy
+import functools
 import logging
 from collections.abc import Iterator
 
 import torch
-from detectron2.layers import Conv2d, FrozenBatchNorm2d, ROIAlign
-from detectron2.modeling.backbone.resnet import BottleneckBlock
+import torch.nn.functional as F
+from detectron2.layers import Conv2d, FrozenBatchNorm2d
+from detectron2.modeling.backbone.resnet import BasicBlock, BottleneckBlock
 from detectron2.modeling.meta_arch import GeneralizedRCNN
-from detectron2.modeling.poolers import ROIPooler
 from detectron2.modeling.proposal_generator import RPN
 from detectron2.modeling.proposal_generator.rpn import StandardRPNHead
-from detectron2.modeling.roi_heads import Res5ROIHeads, StandardROIHeads
-from detectron2.structures import Boxes
+from detectron2.modeling.roi_heads import StandardROIHeads
 from torch import Tensor, nn
 
 from acnet.inference.engines import NOTHING, Optimizations
-from acnet.layers import roi_align
-from acnet.modeling import ACNet, BestFirstRPN, Float32RPNHead, SoftNMSRes5ROIHeads
+from acnet.modeling import ACNet, BestFirstRPN, Float32RPNHead
 from acnet.modeling.cuda_graphs import replay_in_prediction
+from acnet.modeling.unread_bins import RES5_HEADS, skip_unread_bins
 
 __all__ = ["NOTHING", "Optimizations", "optimize_for_inference"]
 
@@ -30,7 +30,7 @@ _CONSTANT_NORMS = (FrozenBatchNorm2d, nn.modules.batchnorm._BatchNorm)
 # Boxes that go through res5 at once: its largest map is then 6 MB in bfloat16. With 300 boxes it is
 # 60 MB, and the convolution that writes it took 1.7 times as long.
 _CHUNK = 32
-_RES5_HEADS = (Res5ROIHeads, SoftNMSRes5ROIHeads)  # other subclasses use res5 in another way
+_FUSED = (torch.bfloat16, torch.float16)
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def optimize_for_inference(
         return model
     if chosen.best_proposals_first and type(model.proposal_generator) is RPN:
         model.proposal_generator = _best_first(model.proposal_generator)
-    has_res5 = on_cpu and type(model.roi_heads) in _RES5_HEADS
+    has_res5 = type(model.roi_heads) in RES5_HEADS
     if chosen.skip_unread_bins and has_res5:
         skip_unread_bins(model.roi_heads)
     if chosen.cast_weights and dtype != torch.float32:
@@ -82,16 +82,61 @@ def optimize_for_inference(
         model.to(memory_format=torch.channels_last)
         if isinstance(model, ACNet):
             model.channels_last = True  # the picture is brought into the format once
-    if chosen.chunk_boxes and has_res5:
+    if chosen.chunk_boxes and on_cpu and has_res5:
         model.roi_heads.res5 = ChunkedStage(model.roi_heads.res5)
     if chosen.compile:
         model.backbone.compile()
-    elif chosen.cuda_graphs and not on_cpu:
+    on_gpu = next(model.parameters()).device.type == "cuda"
+    if chosen.fuse_activations and on_gpu and dtype in _FUSED:
+        logger.debug("%d blocks and layers fused with their ReLU", fuse_activations(model))
+    if chosen.cuda_graphs and on_gpu and not chosen.compile:
         replay_in_prediction(model.backbone)
         head = getattr(model.proposal_generator, "rpn_head", None)
         if isinstance(head, StandardRPNHead):
             replay_in_prediction(head)
     return model
+
+
+def fuse_activations(model: nn.Module) -> int:
+    """Let one cuDNN kernel convolve, add the bias or the shortcut too, and apply ReLU.
+
+    Args:
+        model: on a GPU, its norms folded; blocks and layers with a norm stay as they are.
+
+    Returns:
+        How many blocks and layers were changed.
+    """
+    count = 0
+    for module in model.modules():
+        if isinstance(module, BottleneckBlock | BasicBlock):
+            convs = [layer for layer in module.children() if isinstance(layer, Conv2d)]
+            forward = _block if all(map(_can_fuse, convs)) else None
+        else:
+            is_layer = isinstance(module, Conv2d) and module.activation in (F.relu, F.relu_)
+            forward = _with_relu if is_layer and _can_fuse(module) else None
+        if forward is not None:
+            module.forward = functools.partial(forward, module)
+            count += 1
+    return count
+
+
+def _can_fuse(conv: Conv2d) -> bool:
+    return type(conv) is Conv2d and conv.norm is None and conv.weight.dtype in _FUSED
+
+
+def _block(block: BottleneckBlock | BasicBlock, x: Tensor) -> Tensor:
+    shortcut = x if block.shortcut is None else block.shortcut(x)
+    last = block.conv3 if isinstance(block, BottleneckBlock) else block.conv2
+    inner = _with_relu(block.conv1, x)
+    if last is not block.conv2:
+        inner = _with_relu(block.conv2, inner)
+    settings = (last.bias, last.stride, last.padding, last.dilation, last.groups)
+    return torch.cudnn_convolution_add_relu(inner, last.weight, shortcut, 1.0, *settings)
+
+
+def _with_relu(conv: Conv2d, x: Tensor) -> Tensor:
+    settings = (conv.bias, conv.stride, conv.padding, conv.dilation, conv.groups)
+    return torch.cudnn_convolution_relu(x.to(conv.weight.dtype), conv.weight, *settings)
 
 
 def _best_first(rpn: RPN) -> BestFirstRPN:
@@ -127,7 +172,7 @@ def _parts(model: GeneralizedRCNN, dtype: torch.dtype) -> Iterator[tuple[nn.Modu
         predictions = torch.float32 if isinstance(head, Float32RPNHead) else dtype
         yield head.objectness_logits, predictions
         yield head.anchor_deltas, predictions
-    if type(model.roi_heads) in _RES5_HEADS:
+    if type(model.roi_heads) in RES5_HEADS:
         yield model.roi_heads.res5, dtype
     elif isinstance(model.roi_heads, StandardROIHeads):
         yield model.roi_heads.box_head, dtype
@@ -199,30 +244,6 @@ def _constant(value: Tensor, *, like: Tensor) -> nn.Parameter:
     return nn.Parameter(value.to(like.dtype), requires_grad=False)
 
 
-class StridedPooler(nn.Module):
-    """`ROIPooler` of one level that leaves bins out which nobody reads."""
-
-    def __init__(self, pooler: ROIPooler, bin_stride: int):
-        """
-        Args:
-            pooler: RoIAlign on one level.
-            bin_stride: 2 gives every other bin of every other row.
-        """
-        super().__init__()
-        (level,) = pooler.level_poolers
-        self._options = {
-            "output_size": level.output_size,
-            "spatial_scale": level.spatial_scale,
-            "sampling_ratio": level.sampling_ratio,
-            "aligned": level.aligned,
-            "bin_stride": bin_stride,
-        }
-
-    def forward(self, x: list[Tensor], box_lists: list[Boxes]) -> Tensor:
-        """As `ROIPooler.forward`; the result is in channels_last."""
-        return roi_align(x[0], [boxes.tensor for boxes in box_lists], **self._options)
-
-
 class ChunkedStage(nn.Module):
     """A stage of a ResNet as box head, a few boxes at a time, averaged over their bins."""
 
@@ -246,30 +267,3 @@ class ChunkedStage(nn.Module):
         """
         chunks = pooled.split(self.chunk)  # one empty chunk where there are no boxes
         return torch.cat([self.stage(chunk).mean(dim=(2, 3), keepdim=True) for chunk in chunks])
-
-
-def skip_unread_bins(heads: Res5ROIHeads) -> None:
-    """Pool only the bins that res5 reads, where its first convolutions stride over them.
-
-    With the stride in 1x1 convolutions, three bins in four are pooled and never read.
-
-    Args:
-        heads: on a CPU; pooler and strides are changed, unless the bins are all read.
-    """
-    first, pooler = heads.res5[0], heads.pooler
-    if not isinstance(first, BottleneckBlock) or first.shortcut is None or not _is_align(pooler):
-        return
-    readers, stride = (first.conv1, first.shortcut), first.conv1.stride[0]
-    if any(conv.kernel_size != (1, 1) or conv.stride != (stride, stride) for conv in readers):
-        return
-    for conv in readers:
-        conv.stride = (1, 1)
-    heads.pooler = StridedPooler(pooler, stride)
-
-
-def _is_align(pooler: nn.Module) -> bool:
-    return (
-        isinstance(pooler, ROIPooler)
-        and len(pooler.level_poolers) == 1
-        and isinstance(pooler.level_poolers[0], ROIAlign)
-    )

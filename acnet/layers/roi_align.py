@@ -10,11 +10,16 @@ Shape shorthand:
     R: boxes of all images, K: boxes an image, P, Q: rows and columns of bins
 """
 
+import functools
+import logging
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torchvision.ops._utils import convert_boxes_to_roi_format
+
+logger = logging.getLogger(__name__)
 
 # Bytes that the dense form may hold between its two products, for each image.
 _CHUNK_BYTES = 64 * 2**20
@@ -31,9 +36,11 @@ def roi_align(
 ) -> Tensor:
     """Pool each box to a fixed grid of bins by bilinear sampling: `torchvision.ops.roi_align`.
 
-    Two forms give the same result. Boxes as a list or (R, 5) read only the cells under them; that
-    needs the boxes' values on the host, so it is for the CPU. Boxes as (B, K, 4) are multiplied
-    with the whole map: more work, but no size depends on a value, which `torch.export` needs.
+    On a GPU it is a kernel of its own, in the precision of the features, where that can be built.
+    Elsewhere two forms give the same result. Boxes as a list or (R, 5) read only the cells under
+    them; that needs the boxes' values on the host, so it is for the CPU. Boxes as (B, K, 4) are
+    multiplied with the whole map: more work, but no size depends on a value, which `torch.export`
+    needs.
 
     Args:
         features: (B, C, H, W); contiguous or, without a copy, in channels_last.
@@ -58,6 +65,13 @@ def roi_align(
         raise ValueError(f"Features must be (B, C, H, W). Received {tuple(features.shape)}.")
     rows, columns = (output_size, output_size) if isinstance(output_size, int) else output_size
     options = (spatial_scale, sampling_ratio, aligned)
+    is_listed = not isinstance(boxes, Tensor) or boxes.dim() == 2
+    if features.is_cuda and is_listed and runs_triton():
+        from acnet.layers.roi_align_gpu import PoolBins
+
+        boxes = boxes if isinstance(boxes, Tensor) else convert_boxes_to_roi_format(list(boxes))
+        with torch.autocast("cuda", enabled=False):
+            return PoolBins.apply(features, boxes, (rows, columns), *options, bin_stride)
     dtype = torch.float64 if features.dtype == torch.float64 else torch.float32
     with torch.autocast(features.device.type, enabled=False):
         cells = features.permute(0, 2, 3, 1).to(dtype).contiguous()  # (B, H, W, C)
@@ -69,6 +83,26 @@ def roi_align(
             row_weights, column_weights = (one[:, ::bin_stride] for one in weights)
             pooled = _Windowed.apply(cells, images, row_weights, column_weights)
         return pooled.permute(0, 3, 1, 2).to(features.dtype)  # (R, C, P, Q)
+
+
+@functools.cache
+def runs_triton() -> bool:
+    """Whether this machine's GPU kernels can be written in Triton, which needs a C compiler."""
+    try:
+        from acnet.layers.roi_align_gpu import PoolBins
+
+        with torch.inference_mode(), torch.autocast("cuda", enabled=False):
+            one = torch.ones(1, 1, 2, 2, device="cuda")
+            PoolBins.apply(one, torch.zeros(1, 5, device="cuda"), (1, 1), 1.0, 1, True, 1)
+    except Exception as error:  # noqa: BLE001 - compilers and drivers raise anything
+        reason = " ".join(f"{error}".split())[:200]
+        logger.warning(
+            "RoIAlign takes torchvision's slower kernel, since Triton cannot build its own here "
+            "(%s: %s). Install a C compiler.",
+            *(type(error).__name__, reason),
+        )
+        return False
+    return True
 
 
 def _weights(

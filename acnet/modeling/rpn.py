@@ -39,6 +39,7 @@ from acnet.layers.box_targets import (
     sent_along,
 )
 from acnet.layers.nms import for_each_image, pick_greedily
+from acnet.layers.roi_align import runs_triton
 
 __all__ = ["BestFirstRPN", "Float32ROIPooler", "Float32RPNHead", "float32_region"]
 
@@ -69,7 +70,8 @@ class Float32ROIPooler(ROIPooler):
     def forward(self, x: list[Tensor], box_lists: list[Boxes]) -> Tensor:
         """Same as `ROIPooler.forward`; the result has the precision of the features."""
         with float32_region(x[0]):
-            pooled = super().forward([features.float() for features in x], box_lists)
+            maps = x if all(map(_pools_in_triton, x)) else [features.float() for features in x]
+            pooled = super().forward(maps, box_lists)
         return pooled.to(x[0].dtype)
 
 
@@ -78,13 +80,17 @@ class _ROIAlign(ROIAlign):
 
     def forward(self, features: Tensor, boxes: Tensor) -> Tensor:
         """Same as `ROIAlign.forward`."""
-        # Measured on CPUs only (docs/lab/performance_training.md). A GPU would wait for the boxes,
-        # and has torchvision's kernel; on the meta device there are no values to look at.
-        if features.device.type != "cpu" or torch.compiler.is_compiling():
+        # On the meta device there are no values to look at.
+        is_ours = features.device.type == "cpu" or _pools_in_triton(features)
+        if not is_ours or torch.compiler.is_compiling():
             return super().forward(features, boxes)
         return roi_align(
             features, boxes, self.output_size, self.spatial_scale, self.sampling_ratio, self.aligned
         )
+
+
+def _pools_in_triton(features: Tensor) -> bool:
+    return features.is_cuda and features.dtype != torch.float64 and runs_triton()
 
 
 @RPN_HEAD_REGISTRY.register()

@@ -17,12 +17,11 @@ from acnet.inference.optimize import (
     NOTHING,
     ChunkedStage,
     Optimizations,
-    StridedPooler,
     fold_norms,
     optimize_for_inference,
-    skip_unread_bins,
 )
 from acnet.modeling import BestFirstRPN, SoftNMSRes5ROIHeads, make_resnet_stage
+from acnet.modeling.unread_bins import StridedPooler, skip_unread_bins
 
 SWITCHES = [field.name for field in dataclasses.fields(Optimizations)]
 
