@@ -1,9 +1,11 @@
 """Files that are written: whole or not at all, never over inputs or files of others.
 
 `atomic_write` survives a kill, `durable_write` a power cut as well. Tables are safe in
-spreadsheets, and hashes tell whether a file is still the one that was read.
+spreadsheets, hashes tell whether a file is still the one that was read, and many photos are worked
+on in threads.
 """
 
+import concurrent.futures
 import contextlib
 import csv
 import hashlib
@@ -15,13 +17,15 @@ import secrets
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from acnet.errors import UserError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 # Called with what is done and what there is to do.
 Progress: TypeAlias = Callable[[int, int], None]
 
@@ -312,3 +316,28 @@ def csv_text(rows: Iterable[Sequence[object]], *, bom: bool = False) -> str:
 def write_csv(path: Path, rows: Iterable[Sequence[object]], *, bom: bool = False) -> None:
     """Write what `csv_text` returns, atomically, in UTF-8."""
     write_text(path, csv_text(rows, bom=bom))
+
+
+def default_workers() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def map_photos(
+    function: Callable[[Item], Result], items: Sequence[Item], *, workers: int, description: str
+) -> Iterator[Result]:
+    """Apply a function to every item in threads of this process, and yield the results in order.
+
+    For work that leaves Python, as decoding, encoding and drawing do: threads start at once, share
+    memory, and end with their process however it is killed. An error of the function abandons the
+    rest.
+    """
+    with concurrent.futures.ThreadPoolExecutor(max(workers, 1)) as pool:
+        futures = [pool.submit(function, item) for item in items]
+        try:
+            for future in progress_bar(futures, desc=description, unit="photo"):
+                yield future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

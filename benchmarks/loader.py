@@ -20,10 +20,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this clone, not 
 from detectron2.config import instantiate
 
 from acnet.config import load_config
-from acnet.data.parallel import default_workers
 from acnet.data.register import register_set
 from acnet.data.tiles.tile_plan import TileOptions
 from acnet.data.tiles.tile_set import tile_set
+from acnet.files import default_workers
 from benchmarks.common import report
 from benchmarks.photos import FEWEST_PHOTOS, draw_and_import
 

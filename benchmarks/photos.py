@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from acnet.data.import_set import ImportedSet, ImportOptions, import_set
-from acnet.data.parallel import default_workers, map_photos
 from acnet.data.prepared_set import PreparedLayout
 from acnet.data.readers.acne04 import open_acne04
 from acnet.data.toy.toy_photo import ToyOptions, draw_photo
 from acnet.data.toy.toy_set import JPEG_QUALITY, write_toy_set
 from acnet.evaluation import Detections, GroundTruth, sort_detections, xyxy_to_xywh
-from acnet.files import atomic_write
+from acnet.files import atomic_write, default_workers, map_photos
 from acnet.photos.decode import write_jpeg
 
 LESION_PX = (6.0, 80.0)  # what the small model is trained for

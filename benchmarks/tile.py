@@ -61,9 +61,9 @@ def work(side: str, image_format: str, *places: str) -> None:
         places: of ours the prepared set; of SAHI's annotations, photos and output.
     """
     if side == "ours":
-        from acnet.data.parallel import default_workers
         from acnet.data.tiles.tile_plan import TileOptions
         from acnet.data.tiles.tile_set import tile_set
+        from acnet.files import default_workers
 
         options = TileOptions(image_format=image_format, jpeg_quality=75, empty_share=1.0)
         start = time.perf_counter()

@@ -34,7 +34,8 @@ from acnet.engine.precision import choose_precision, resolve_device
 from acnet.engine.train import build_optimizer
 from acnet.modeling import CompositeResNet, MaskAwareMultiAttention
 from acnet.modeling.cuda_graphs import replay_in_training
-from acnet.modeling.unread_bins import RES5_HEADS, skip_unread_bins
+from acnet.modeling.heads import RES5_HEADS
+from acnet.modeling.rpn import skip_unread_bins
 from benchmarks.common import matrix_peak, synchronize, take_turns
 from benchmarks.models import (
     StepTimes,

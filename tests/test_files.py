@@ -3,18 +3,21 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from acnet.checkpoint.bundle import read_bundle
-from acnet.errors import UserError
+from acnet.errors import UnreadableFileError, UserError
 from acnet.export.metadata import read_export
 from acnet.files import (
     atomic_write,
     check_output_file,
+    default_workers,
     digest,
     file_sha256,
+    map_photos,
     spreadsheet_cell,
     write_csv,
     write_json,
@@ -169,3 +172,38 @@ def test_a_file_is_known_by_reading_it(tmp_path, repo_root, content, read):
     with pytest.raises(UserError, match="which holds something else; name another file"):
         check_output_file(path, known=read)
     check_output_file(repo_root / "weights" / "acnet-r18-demo.safetensors", known=read_bundle)
+
+
+def square(value: int) -> int:
+    if value < 0:
+        raise UnreadableFileError(f"Received {value}.")
+    return value * value
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_keep_the_order(workers):
+    items = list(range(20))
+    found = map_photos(square, items, workers=workers, description="squaring")
+    assert list(found) == [value * value for value in items]
+    assert list(map_photos(square, [], workers=workers, description="squaring")) == []
+    assert default_workers() >= 1
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_of_a_worker_arrives(workers):
+    with pytest.raises(UnreadableFileError, match="Received -1"):
+        list(map_photos(square, [1, -1, 2], workers=workers, description="squaring"))
+
+
+def test_an_error_in_a_thread_abandons_the_rest():
+    done = []
+
+    def work(item):
+        if item == 0:
+            raise KeyError(item)
+        time.sleep(0.02)
+        done.append(item)
+
+    with pytest.raises(KeyError):
+        list(map_photos(work, range(200), workers=2, description="testing"))
+    assert len(done) < 200

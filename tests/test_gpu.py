@@ -17,7 +17,7 @@ from detectron2.structures import Boxes, Instances
 from torchvision.ops import roi_align as torchvision_roi_align
 
 from acnet.config import load_config
-from acnet.engine.train import default_train
+from acnet.engine.train import build_optimizer, default_train
 from acnet.inference import load
 from acnet.inference.engines import Optimizations
 from acnet.inference.optimize import optimize_for_inference
@@ -82,28 +82,31 @@ def test_losses_and_gradients(config):
 
 
 @pytest.mark.usefixtures("event_storage")
-@pytest.mark.parametrize("config", ["toy/acnet_r18", "toy/table2/baseline"])
-def test_losses_gradients_and_statistics_of_a_replay(config):
-    torch.manual_seed(0)
-    plain = all_samples(instantiate(load_config(config).model)).train().to(GPU)
-    replayed = copy.deepcopy(plain)
-    replay_in_training(replayed)
-    inputs = batch([(96, 96), (96, 96)])
-    for _ in range(3):  # as they are; recorded; replayed
-        sides = []
-        for model in (plain, replayed):
-            model.zero_grad()
-            losses = model(inputs)
-            sum(losses.values()).backward()
-            gradient = torch.cat([p.grad.flatten() for p in model.parameters() if p.requires_grad])
-            sides.append((torch.stack(list(losses.values())), gradient))
-        torch.testing.assert_close(sides[1][0], sides[0][0], rtol=1e-3, atol=1e-5)
-        difference = (sides[1][1] - sides[0][1]).norm() / sides[0][1].norm()
-        assert difference < 0.02
-    for (name, one), (_, other) in zip(
-        plain.named_buffers(), replayed.named_buffers(), strict=True
-    ):
-        torch.testing.assert_close(other, one, rtol=1e-2, atol=1e-3, msg=name)
+def test_losses_and_statistics_of_a_replayed_training():
+    def train(*, replays: bool) -> tuple[list[float], dict[str, torch.Tensor]]:
+        torch.manual_seed(0)
+        cfg = load_config("toy/acnet_r18")
+        model = instantiate(cfg.model).train().to(GPU)
+        if replays:
+            replay_in_training(model)
+        optimizer = build_optimizer(cfg.optimizer, model, torch.device(GPU))
+        totals = [step(model, optimizer, seed) for seed in range(4)]  # as it is; recorded; replayed
+        return totals, dict(model.named_buffers())
+
+    def step(model: torch.nn.Module, optimizer: torch.optim.Optimizer, seed: int) -> float:
+        torch.manual_seed(seed)
+        with torch.autocast(GPU, dtype=torch.bfloat16):
+            total = sum(model(batch([(96, 96), (96, 96)])).values())
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        return total.item()
+
+    (plain, buffers), (replayed, others) = train(replays=False), train(replays=True)
+    assert replayed == pytest.approx(plain, rel=0.02)
+    for name, buffer in buffers.items():
+        if name.endswith("num_batches_tracked"):
+            assert others[name] == buffer, name
 
 
 @pytest.mark.parametrize("aligned", [True, False])
@@ -146,10 +149,9 @@ def test_a_replayed_prediction_is_the_plain_one(config):
             torch.testing.assert_close(one.scores, other.scores, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("config", ["toy/acnet_r18", "acne04/acnet_r101"])
-def test_fused_layers_compute_the_same(config):
+def test_fused_layers_compute_the_same():
     torch.manual_seed(0)
-    model = instantiate(load_config(config).model).eval().to(GPU)
+    model = instantiate(load_config("toy/acnet_r18").model).eval().to(GPU)
     image = torch.randn(2, 3, 128, 160, device=GPU)
     sides = []
     for fuses in (False, True):

@@ -163,7 +163,15 @@ def test_layers_point_one_way(package: str) -> None:
 
 
 def test_layers_know_tensors_and_nothing_of_detectron2() -> None:
-    allowed = {*sys.stdlib_module_names, "acnet", "numba", "numpy", "torch", "torchvision"}
+    allowed = {
+        *sys.stdlib_module_names,
+        "acnet",
+        "numba",
+        "numpy",
+        "torch",
+        "torchvision",
+        "triton",
+    }
     for module, path in MODULES.items():
         nodes = runtime_imports(ast.parse(path.read_text()), nested=True)
         roots = {name.split(".")[0] for node in nodes for name in imported_names(module, node)}

@@ -175,8 +175,8 @@ def _add_import_parser(actions: argparse._SubParsersAction) -> None:
 def run_import(args: argparse.Namespace) -> int:
     """Import the data set, cut its tiles if asked to, and say what was written and left out."""
     from acnet.data.import_set import ImportOptions, import_report, import_set
-    from acnet.data.parallel import default_workers
     from acnet.data.prepared_set import PreparedLayout
+    from acnet.files import default_workers
 
     _take_earlier_spelling(args)
     tiles = _tile_options(args) if args.tiles else None
@@ -274,9 +274,9 @@ def _add_tile_options(parser: argparse._ActionsContainer, *earlier: str) -> None
 
 def run_tile(args: argparse.Namespace) -> int:
     """Cut the set and say what it holds."""
-    from acnet.data.parallel import default_workers
     from acnet.data.prepared_set import PreparedLayout
     from acnet.data.tiles.tile_set import counts_table, tile_set
+    from acnet.files import default_workers
 
     options, layout = _tile_options(args), PreparedLayout.of_folder(args.set)
     workers = args.workers or default_workers()

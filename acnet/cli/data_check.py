@@ -71,8 +71,7 @@ def add_check_parser(actions: argparse._SubParsersAction) -> None:
 def run_check(args: argparse.Namespace) -> int:
     """Check the data set and says what was found."""
     from acnet.data.audit.data_audit import audit_source, report_text
-    from acnet.data.parallel import default_workers
-    from acnet.files import write_json
+    from acnet.files import default_workers, write_json
 
     source = open_given_source(args)
     _check_outputs(args, source)
@@ -175,8 +174,8 @@ def add_split_parser(actions: argparse._SubParsersAction) -> None:
 
 def run_split(args: argparse.Namespace) -> int:
     """Deal the photos and says how many went where."""
-    from acnet.data.parallel import default_workers
     from acnet.data.split import SplitOptions, parts_text, write_split
+    from acnet.files import default_workers
 
     shares, folds = _shares(args.parts), _folds(args.folds)
     source = open_given_source(args)

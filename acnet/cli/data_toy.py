@@ -83,9 +83,9 @@ def add_toy_parser(actions: argparse._SubParsersAction) -> None:
 
 def run_toy(args: argparse.Namespace) -> int:
     """Write the generated photos and says what was written."""
-    from acnet.data.parallel import default_workers
     from acnet.data.toy.toy_photo import ToyOptions
     from acnet.data.toy.toy_set import write_toy_set
+    from acnet.files import default_workers
 
     options = ToyOptions(
         seed=args.seed,
@@ -160,10 +160,10 @@ def add_toy_tests_parser(actions: argparse._SubParsersAction) -> None:
 
 def run_toy_tests(args: argparse.Namespace) -> int:
     """Write the four sets and says how many photos and lesions each holds."""
-    from acnet.data.parallel import default_workers
     from acnet.data.prepared_set import PreparedLayout
     from acnet.data.split import parts_text
     from acnet.data.toy.toy_set import ToyTests, write_toy_tests
+    from acnet.files import default_workers
 
     imported = write_toy_tests(
         PreparedLayout.of_folder(args.dst),

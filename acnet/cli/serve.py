@@ -153,8 +153,8 @@ def run_review(args: argparse.Namespace) -> int:
     """
     set_up_logging(logging.INFO)
     from acnet.data.import_set import ImportOptions
-    from acnet.data.parallel import default_workers
     from acnet.data.review import SUGGESTED_FROM, Review
+    from acnet.files import default_workers
 
     source = open_given_source(args)
     if source.format == "results":

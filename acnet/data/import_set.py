@@ -20,7 +20,6 @@ from acnet.data.clean import (
     clean,
     read_photo,
 )
-from acnet.data.parallel import map_photos
 from acnet.data.prepared_set import TILES_SUFFIX, PreparedLayout, file_state, portable_path
 from acnet.data.readers.source import (
     Source,
@@ -31,7 +30,7 @@ from acnet.data.readers.source import (
 )
 from acnet.data.records import ImageRecord, Note, Notes, write_coco
 from acnet.errors import UserError
-from acnet.files import atomic_write, remove_stale, write_json, write_text
+from acnet.files import atomic_write, map_photos, remove_stale, write_json, write_text
 
 logger = logging.getLogger(__name__)
 

@@ -39,7 +39,8 @@ from acnet.engine.trainer import Trainer, clip_gradients
 from acnet.errors import UserError
 from acnet.modeling.activation_checkpointing import checkpoint_activations
 from acnet.modeling.cuda_graphs import replay_in_training
-from acnet.modeling.unread_bins import RES5_HEADS, skip_unread_bins
+from acnet.modeling.heads import RES5_HEADS
+from acnet.modeling.rpn import skip_unread_bins
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,6 @@ import numpy as np
 
 from acnet.config import change_config, config_of, load_config, save_config
 from acnet.data.import_set import ImportedSet
-from acnet.data.parallel import default_workers
 from acnet.data.readers.formats import open_source
 from acnet.data.split import SplitOptions, write_split
 from acnet.errors import UserError
@@ -22,6 +21,7 @@ from acnet.evaluation.coco_files import read_ground_truth
 from acnet.evaluation.columns import Detections, sort_detections, xyxy_to_xywh
 from acnet.evaluation.protocol import compare
 from acnet.export.metadata import ONNX
+from acnet.files import default_workers
 from acnet.inference.predictor import load
 from acnet.inference.trained_model import find_weights
 from acnet.photos.read import as_bgr

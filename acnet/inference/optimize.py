@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from acnet.inference.engines import NOTHING, Optimizations
 from acnet.modeling import ACNet, BestFirstRPN, Float32RPNHead
 from acnet.modeling.cuda_graphs import replay_in_prediction
-from acnet.modeling.unread_bins import RES5_HEADS, skip_unread_bins
+from acnet.modeling.heads import RES5_HEADS
+from acnet.modeling.rpn import skip_unread_bins
 
 __all__ = ["NOTHING", "Optimizations", "optimize_for_inference"]
 

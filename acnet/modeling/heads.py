@@ -334,3 +334,6 @@ def _pooler(cfg, stride: int) -> Float32ROIPooler:
         sampling_ratio=cfg.MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO,
         pooler_type=cfg.MODEL.ROI_BOX_HEAD.POOLER_TYPE,
     )
+
+
+RES5_HEADS = (Res5ROIHeads, SoftNMSRes5ROIHeads)  # other subclasses use res5 in another way

@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from detectron2.config import configurable
 from detectron2.layers import ROIAlign, cat
+from detectron2.modeling.backbone.resnet import BottleneckBlock
 from detectron2.modeling.poolers import ROIPooler
 from detectron2.modeling.proposal_generator import RPN
 from detectron2.modeling.proposal_generator.build import PROPOSAL_GENERATOR_REGISTRY
@@ -70,7 +71,9 @@ class Float32ROIPooler(ROIPooler):
     def forward(self, x: list[Tensor], box_lists: list[Boxes]) -> Tensor:
         """Same as `ROIPooler.forward`; the result has the precision of the features."""
         with float32_region(x[0]):
-            maps = x if all(map(_pools_in_triton, x)) else [features.float() for features in x]
+            are_ours = all(isinstance(one, _ROIAlign) for one in self.level_poolers)
+            is_kept = are_ours and all(map(_pools_in_triton, x))
+            maps = x if is_kept else [features.float() for features in x]
             pooled = super().forward(maps, box_lists)
         return pooled.to(x[0].dtype)
 
@@ -91,6 +94,57 @@ class _ROIAlign(ROIAlign):
 
 def _pools_in_triton(features: Tensor) -> bool:
     return features.is_cuda and features.dtype != torch.float64 and runs_triton()
+
+
+class StridedPooler(nn.Module):
+    """`ROIPooler` of one level that leaves bins out which nobody reads."""
+
+    def __init__(self, pooler: ROIPooler, bin_stride: int):
+        """
+        Args:
+            pooler: RoIAlign on one level.
+            bin_stride: 2 gives every other bin of every other row.
+        """
+        super().__init__()
+        (level,) = pooler.level_poolers
+        self._options = {
+            "output_size": level.output_size,
+            "spatial_scale": level.spatial_scale,
+            "sampling_ratio": level.sampling_ratio,
+            "aligned": level.aligned,
+            "bin_stride": bin_stride,
+        }
+
+    def forward(self, x: list[Tensor], box_lists: list[Boxes]) -> Tensor:
+        """As `ROIPooler.forward`; the result is in channels_last."""
+        return roi_align(x[0], [boxes.tensor for boxes in box_lists], **self._options)
+
+
+def skip_unread_bins(heads: nn.Module) -> None:
+    """Pool only the bins that res5 reads, where its first convolutions stride over them.
+
+    With the stride in 1x1 convolutions, three bins in four are pooled and never read.
+
+    Args:
+        heads: one of `RES5_HEADS`; pooler and strides are changed, unless the bins are all read.
+    """
+    first, pooler = heads.res5[0], heads.pooler
+    if not isinstance(first, BottleneckBlock) or first.shortcut is None or not _is_align(pooler):
+        return
+    readers, stride = (first.conv1, first.shortcut), first.conv1.stride[0]
+    if any(conv.kernel_size != (1, 1) or conv.stride != (stride, stride) for conv in readers):
+        return
+    for conv in readers:
+        conv.stride = (1, 1)
+    heads.pooler = StridedPooler(pooler, stride)
+
+
+def _is_align(pooler: nn.Module) -> bool:
+    return (
+        isinstance(pooler, ROIPooler)
+        and len(pooler.level_poolers) == 1
+        and isinstance(pooler.level_poolers[0], ROIAlign)
+    )
 
 
 @RPN_HEAD_REGISTRY.register()

@@ -4,15 +4,17 @@ import dataclasses
 
 import pytest
 import torch
+import torch.nn.functional as F
 from detectron2.config import LazyCall as L
 from detectron2.config import instantiate
-from detectron2.layers import Conv2d, FrozenBatchNorm2d, ShapeSpec, get_norm
+from detectron2.layers import CNNBlockBase, Conv2d, FrozenBatchNorm2d, ShapeSpec, get_norm
 from detectron2.modeling.backbone.resnet import BottleneckBlock
 from detectron2.modeling.poolers import ROIPooler
 from detectron2.structures import Boxes
 from torch import nn
 
 from acnet.config import load_config
+from acnet.inference import optimize
 from acnet.inference.optimize import (
     NOTHING,
     ChunkedStage,
@@ -21,7 +23,7 @@ from acnet.inference.optimize import (
     optimize_for_inference,
 )
 from acnet.modeling import BestFirstRPN, SoftNMSRes5ROIHeads, make_resnet_stage
-from acnet.modeling.unread_bins import StridedPooler, skip_unread_bins
+from acnet.modeling.rpn import StridedPooler, skip_unread_bins
 
 SWITCHES = [field.name for field in dataclasses.fields(Optimizations)]
 
@@ -305,3 +307,26 @@ def test_chunks_are_the_whole(count):
     assert ours.shape == (count, 16, 1, 1)
     means = (one.mean(dim=(2, 3)) for one in (ours, theirs))
     torch.testing.assert_close(*means, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("config", ["toy/acnet_r18", "acne04/acnet_r101"])
+def test_fused_blocks_are_wired_as_plain_ones(monkeypatch, config):
+    def with_relu(x, weight, bias, *settings):
+        return F.conv2d(x, weight, bias, *settings).relu()
+
+    def with_shortcut(x, weight, shortcut, scale, bias, *settings):
+        return (F.conv2d(x, weight, bias, *settings) + scale * shortcut).relu()
+
+    monkeypatch.setattr(torch, "cudnn_convolution_relu", with_relu)
+    monkeypatch.setattr(torch, "cudnn_convolution_add_relu", with_shortcut)
+    monkeypatch.setattr(optimize, "_FUSED", (torch.float32,))
+    torch.manual_seed(0)
+    model = instantiate(load_config(config).model).eval()
+    fold_norms(model)
+    lead = model.backbone.bottom_up.bottom_up.lead
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        expected = lead(image)["res4"]
+        blocks = sum(isinstance(one, CNNBlockBase) for one in lead.modules())
+        assert optimize.fuse_activations(lead) >= blocks - 1  # the stem has a form of its own
+        torch.testing.assert_close(lead(image)["res4"], expected, rtol=1e-4, atol=1e-3)

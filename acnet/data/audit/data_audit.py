@@ -32,12 +32,11 @@ from acnet.data.audit.findings import (
 )
 from acnet.data.audit.twins import Leak, Twins, check_twins, find_twins, shared_photos, straddling
 from acnet.data.import_set import ImportOptions, import_set, portable
-from acnet.data.parallel import map_photos
 from acnet.data.prepared_set import PreparedLayout, file_state, read_manifest
 from acnet.data.readers.source import Source, folder_prefixes, place_in_set, without_folders
 from acnet.data.records import Annotated, Note
 from acnet.errors import printable, shorten
-from acnet.files import atomic_write, write_json, write_text
+from acnet.files import atomic_write, map_photos, write_json, write_text
 from acnet.photos.decode import UPRIGHT_BY_ORIENTATION, upright
 from acnet.photos.read import open_image
 

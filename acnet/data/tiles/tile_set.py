@@ -17,7 +17,6 @@ import cv2
 import PIL
 from tabulate import tabulate
 
-from acnet.data.parallel import map_photos
 from acnet.data.prepared_set import TILES_SUFFIX, PreparedLayout, check_fresh, read_manifest
 from acnet.data.readers.source import choose_splits
 from acnet.data.records import read_photo_split, write_coco
@@ -32,7 +31,7 @@ from acnet.data.tiles.tile_plan import (
     photos_to_cut,
 )
 from acnet.errors import UnreadableFileError, UserError
-from acnet.files import remove_stale, write_json
+from acnet.files import map_photos, remove_stale, write_json
 
 
 @dataclass(frozen=True)

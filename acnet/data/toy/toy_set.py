@@ -20,13 +20,12 @@ from pathlib import Path
 import numpy as np
 
 from acnet.data.import_set import ImportedSet, ImportOptions, import_set
-from acnet.data.parallel import map_photos
 from acnet.data.prepared_set import NUM_FOLDS, TOY_TESTS, PreparedLayout
 from acnet.data.readers.acne04 import Acne04Source, open_acne04
 from acnet.data.toy.toy_photo import ToyOptions, draw_photo
 from acnet.errors import UserError
 from acnet.evaluation.counting import hayashi_grade
-from acnet.files import write_json, write_text
+from acnet.files import map_photos, write_json, write_text
 from acnet.photos.decode import write_jpeg
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,6 @@ from acnet.errors import UserError
 from acnet.evaluation.result import EvaluationResult
 from acnet.files import check_output_file, write_json, write_text
 from acnet.templates import render
-from acnet.visualization.report.measures import headline_groups
 from acnet.visualization.report.photo_views import base_name, photo_parts
 from acnet.visualization.report.sections import (
     calibration_part,
@@ -23,6 +22,7 @@ from acnet.visualization.report.sections import (
     detection_part,
     errors_part,
     grading_part,
+    headline_groups,
     sizes_part,
 )
 

@@ -19,7 +19,6 @@ from omegaconf import DictConfig
 import acnet
 from acnet.checkpoint import load_trained_weights
 from acnet.config import load_config
-from acnet.data.parallel import default_workers
 from acnet.engine.evaluate import default_eval
 from acnet.engine.metrics import read_metrics
 from acnet.engine.train import build_model
@@ -32,6 +31,7 @@ from acnet.evaluation.matching import match
 from acnet.evaluation.precision_curves import average_precision
 from acnet.evaluation.protocol import FROC_RULES, Headline
 from acnet.evaluation.result_rows import detections_from_rows, read_json_rows
+from acnet.files import default_workers
 from benchmarks.common import cpu_name
 from projects.ACNet.analyze_model import count_parts
 from projects.ACNet.tables.plan import Run, read_run, register_sets, truth_digest

@@ -20,9 +20,9 @@ import torch
 from tqdm import tqdm
 
 from acnet.config import load_config
-from acnet.data.parallel import default_workers
 from acnet.engine.metrics import read_metrics
 from acnet.errors import UserError
+from acnet.files import default_workers
 from projects.ACNet.tables.estimates import Measured
 from projects.ACNet.tables.page import write_reports
 from projects.ACNet.tables.plan import (

@@ -3,7 +3,7 @@
 import pytest
 
 from acnet.evaluation.result import Metric
-from acnet.visualization.report.measures import describe, headline_groups, metric_row
+from acnet.visualization.report.sections import describe, headline_groups, metric_row
 
 
 def metric(key: str, value: float | None = 50.0, **changes: object) -> Metric:
