@@ -33,7 +33,8 @@ STAGE = {"norm": NORM, "stem_channels": COUNT, "dilation": (1, 64), "stride_in_1
 # fmt: off
 # What the engine and the predictor read beside what is built.
 TRAIN = {
-    "accumulate": (1, 10_000), "activation_checkpointing": bool, "freeze_at": (0, 5),
+    "accumulate": (1, 10_000), "activation_checkpointing": bool, "cuda_graphs": bool,
+    "freeze_at": (0, 5),
     "amp": {"enabled": (bool, {"auto"}), "dtype": {"auto", "bfloat16", "float16", "float32"}},
     "best_metric": re.compile(r"[\w@./ -]{0,200}"), "channels_last": bool,
     "clip_gradients": {"enabled": bool, "clip_type": {"norm", "value"}, "clip_value": POSITIVE,

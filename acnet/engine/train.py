@@ -172,12 +172,12 @@ def _fused(optimizer: type | str) -> dict[str, bool]:
 
 
 def _check_cuda_graphs(cfg: DictConfig) -> None:
-    accumulates = cfg.train.get("accumulate", 1) > 1
-    if accumulates or cfg.train.get("activation_checkpointing", False) or comm.get_world_size() > 1:
+    is_split = cfg.train.get("accumulate", 1) > 1 or comm.get_world_size() > 1
+    if is_split or cfg.train.get("activation_checkpointing", False) or not cfg.train.amp.enabled:
         raise UserError(
-            "train.cuda_graphs replays one forward and one backward pass a step, in one process. "
-            "Received it with train.accumulate, train.activation_checkpointing or several "
-            "processes; set train.cuda_graphs=false."
+            "train.cuda_graphs replays one forward and one backward pass a step, in one process "
+            "and with AMP. Received it with train.accumulate, train.activation_checkpointing or "
+            "several processes, or without train.amp.enabled; set train.cuda_graphs=false."
         )
 
 

@@ -165,6 +165,21 @@ def test_a_batch_in_parts_keeps_iterations_and_data(tiny_cfg, train, metrics):
             train(tiny_cfg(f"train.accumulate={number}"))
 
 
+@pytest.mark.parametrize(
+    "opts",
+    [
+        (),
+        ("train.amp.enabled=true", "train.accumulate=2"),
+        ("train.amp.enabled=true", "train.activation_checkpointing=true"),
+    ],
+)
+def test_cuda_graphs_need_one_pass_a_step_and_amp(tiny_cfg, train, opts):
+    cfg = tiny_cfg(*opts)
+    cfg.train.cuda_graphs = True
+    with pytest.raises(UserError, match=r"train\.cuda_graphs=false"):
+        train(cfg)
+
+
 def test_initial_weights_are_not_a_run_to_go_on_with(tiny_cfg, train, metrics):
     first = train(tiny_cfg(name="first"))
     start = f"train.init_checkpoint={first / 'model_final.pth'}"
