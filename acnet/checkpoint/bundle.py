@@ -88,10 +88,13 @@ def write_bundle(path: Path, state: "Mapping[str, torch.Tensor]", bundle: Bundle
     texts = {**bundle.texts(FORMAT), "sha256": "0" * 64}  # until the rest is written
     tensors = {name: state[name].detach().cpu().contiguous().clone() for name in sorted(state)}
     with atomic_write(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         try:
             save_file(tensors, temporary, metadata=texts)
         except SafetensorError as error:  # of a disk, since the tensors are as they must be
             raise OSError(f"{error}") from error
+        temporary.chmod(mode)  # safetensors lets the owner alone read it
         _finish_header(temporary)
 
 

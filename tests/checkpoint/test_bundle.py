@@ -58,6 +58,11 @@ def test_equal_content_gives_equal_bytes(path, tmp_path):
     assert other.read_bytes() == path.read_bytes()
 
 
+def test_whoever_may_read_new_files_may_read_it(path, tmp_path):
+    (tmp_path / "new").touch()
+    assert path.stat().st_mode == (tmp_path / "new").stat().st_mode
+
+
 def test_a_tensor_that_shares_memory_is_stored_twice(path):
     shared = torch.ones(3)
     write_bundle(path, {"a": shared, "b": shared}, BUNDLE)
