@@ -114,7 +114,7 @@ def test_losses_and_statistics_of_a_replayed_training():
 @pytest.mark.parametrize("stride", [1, 2])
 def test_roi_align_is_torchvisions(aligned, ratio, stride):
     torch.manual_seed(0)
-    assert runs_triton()
+    assert runs_triton(torch.device(GPU))
     ours = torch.randn(2, 300, 20, 30, device=GPU).requires_grad_()
     theirs = ours.detach().clone().requires_grad_()
     corners = torch.rand(40, 2, device=GPU) * 200 - 20

@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import acnet
 from acnet.errors import UserError, printable
@@ -48,12 +49,20 @@ def command_modules(package: str) -> list[str]:
     return sorted(name for name in names if not name.startswith("_"))
 
 
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose errors are one line, as all others are; its actions' parsers are like it."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with status 2 and one line that says where to read on."""
+        self.exit(2, f"{self.prog}: error: {printable(message)}; see {self.prog} --help\n")
+
+
 def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     """Return the parser of one command, or of the whole command line where it is no command.
 
     Neither imports torch or detectron2.
     """
-    parser = argparse.ArgumentParser(prog="acnet", description="Acne detection with ACNet.")
+    parser = OneLineParser(prog="acnet", description="Acne detection with ACNet.")
     parser.add_argument("--version", action="version", version=f"acnet {acnet.__version__}")
     parser.add_argument(
         "--print-completion",

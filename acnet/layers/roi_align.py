@@ -66,11 +66,11 @@ def roi_align(
     rows, columns = (output_size, output_size) if isinstance(output_size, int) else output_size
     options = (spatial_scale, sampling_ratio, aligned)
     is_listed = not isinstance(boxes, Tensor) or boxes.dim() == 2
-    if features.is_cuda and is_listed and runs_triton():
+    if features.is_cuda and is_listed and runs_triton(features.device):
         from acnet.layers.roi_align_gpu import PoolBins
 
         boxes = boxes if isinstance(boxes, Tensor) else convert_boxes_to_roi_format(list(boxes))
-        with torch.autocast("cuda", enabled=False):
+        with torch.autocast(features.device.type, enabled=False):
             return PoolBins.apply(features, boxes, (rows, columns), *options, bin_stride)
     dtype = torch.float64 if features.dtype == torch.float64 else torch.float32
     with torch.autocast(features.device.type, enabled=False):
@@ -86,14 +86,14 @@ def roi_align(
 
 
 @functools.cache
-def runs_triton() -> bool:
-    """Whether this machine's GPU kernels can be written in Triton, which needs a C compiler."""
+def runs_triton(device: torch.device) -> bool:
+    """Whether kernels for a GPU can be built by Triton here, which needs a C compiler."""
     try:
         from acnet.layers.roi_align_gpu import PoolBins
 
-        with torch.inference_mode(), torch.autocast("cuda", enabled=False):
-            one = torch.ones(1, 1, 2, 2, device="cuda")
-            PoolBins.apply(one, torch.zeros(1, 5, device="cuda"), (1, 1), 1.0, 1, True, 1)
+        with torch.inference_mode(), torch.autocast(device.type, enabled=False):
+            one = torch.ones(1, 1, 2, 2, device=device)
+            PoolBins.apply(one, one.new_zeros(1, 5), (1, 1), 1.0, 1, True, 1)
     except Exception as error:  # noqa: BLE001 - compilers and drivers raise anything
         reason = " ".join(f"{error}".split())[:200]
         logger.warning(

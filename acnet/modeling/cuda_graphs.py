@@ -99,10 +99,12 @@ class _Recordings:
 
 
 def _kernels(maps: Any) -> tuple:
+    tensors = tree_flatten(maps)[0]
+    kind = tensors[0].device.type
     return (
-        *((tuple(one.shape), one.stride(), one.dtype) for one in tree_flatten(maps)[0]),
+        *((tuple(one.shape), one.stride(), one.dtype) for one in tensors),
         torch.is_inference_mode_enabled(),
-        torch.is_autocast_enabled("cuda") and torch.get_autocast_dtype("cuda"),
+        torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind),
     )
 
 

@@ -93,7 +93,7 @@ class _ROIAlign(ROIAlign):
 
 
 def _pools_in_triton(features: Tensor) -> bool:
-    return features.is_cuda and features.dtype != torch.float64 and runs_triton()
+    return features.is_cuda and features.dtype != torch.float64 and runs_triton(features.device)
 
 
 class StridedPooler(nn.Module):
