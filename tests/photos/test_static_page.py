@@ -163,10 +163,12 @@ def test_what_others_put_there_stays(tmp_path, name, make):
     ],
 )
 def test_what_is_no_runtime_is_refused_with_the_remedy(tmp_path, make, fault):
+    inside = tmp_path / "inside"
+    inside.mkdir()
     with pytest.raises(UserError, match="npm pack onnxruntime-web") as error:
-        read_runtime(make(tmp_path))
+        read_runtime(make(inside))
     assert fault in str(error.value)
-    assert not any("evil" in path.name for path in tmp_path.parent.rglob("*"))
+    assert not any("evil" in path.name for path in tmp_path.rglob("*"))
 
 
 def test_a_file_that_is_no_archive_is_refused(tmp_path):
