@@ -350,7 +350,12 @@ def test_what_is_no_photo_in_a_folder_is_skipped_with_a_word(photos, out, caplog
         server.bind(os.path.relpath(photos / "socket.jpg"))
         found = find_photos([photos, photos / "pipe.jpg", photos / "lost.jpg"])
     assert [source.name for source in found] == ["a.png", "b.png", "c.png"]
-    for words in ("1 folder", "links to nothing, devices or pipes", "1 pictures of kinds", "lost"):
+    for words in (
+        "folders that are not searched (1)",
+        "links to nothing, devices or pipes",
+        "1 pictures of kinds",
+        "lost",
+    ):
         assert words in caplog.text
 
 
