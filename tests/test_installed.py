@@ -36,7 +36,8 @@ def test_the_wheel_holds_every_module_config_template_and_weight(wheel: Path, re
     expected |= {f"acnet/configs/{path.relative_to(CONFIG_ROOT).as_posix()}" for path in configs}
     peers = (repo_root / "projects" / "ACNet" / "peers").glob("*.py")
     expected |= {f"acnet/peers/{path.name}" for path in peers}
-    expected |= {f"acnet/weights/{path.name}" for path in (repo_root / "weights").glob("*.safet*")}
+    weights = [path for path in (repo_root / "weights").iterdir() if path.suffix != ".md"]
+    expected |= {f"acnet/weights/{path.name}" for path in weights}
     assert {name for name in names if ".dist-info/" not in name} == expected
 
 
