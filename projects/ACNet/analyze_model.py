@@ -64,13 +64,14 @@ def build_parser() -> argparse.ArgumentParser:
 class OneImage(nn.Module):
     """The model's way from an image to its outputs, as far as it has weights.
 
-    Pooling has none, and needs boxes; the boxes that reach the ROI heads are as many as the RPN
-    keeps at most.
+    Pooling has none, and needs boxes; the boxes that reach the ROI heads are as many as is said,
+    by default as many as the RPN keeps at most.
     """
 
-    def __init__(self, model: ACNet | DenseDetector):
+    def __init__(self, model: ACNet | DenseDetector, proposals: int | None = None):
         super().__init__()
         self.model = model
+        self.proposals = proposals
 
     def forward(self, image: Tensor) -> None:
         """Run backbone, RPN and ROI heads, or the only head, on an image (1, 3, H, W)."""
@@ -79,7 +80,7 @@ class OneImage(nn.Module):
             self.model.head([features[name] for name in self.model.head_in_features])
             return
         rpn, heads = self.model.proposal_generator, self.model.roi_heads
-        proposals = rpn.post_nms_topk[False]
+        proposals = rpn.post_nms_topk[False] if self.proposals is None else self.proposals
         rpn.rpn_head([features[name] for name in rpn.in_features])
         if isinstance(heads, RFCNROIHeads):
             hidden, predictor = heads.compute_hidden(features), heads.box_predictor
