@@ -31,11 +31,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this clone, not 
 
 from acnet.config import load_config
 from acnet.engine.precision import choose_precision, resolve_device
-from acnet.engine.train import build_optimizer
+from acnet.engine.train import build_model, build_optimizer
 from acnet.modeling import CompositeResNet, MaskAwareMultiAttention
-from acnet.modeling.cuda_graphs import replay_in_training
-from acnet.modeling.heads import RES5_HEADS
-from acnet.modeling.rpn import skip_unread_bins
 from benchmarks.common import matrix_peak, synchronize, take_turns
 from benchmarks.models import (
     StepTimes,
@@ -89,12 +86,13 @@ class Side:
     ) -> None:
         torch.manual_seed(SEED)
         cfg = load_config(name, SETTINGS)
-        model = instantiate(cfg.model).to(device).train()
-        self.model = plain(model, name) if is_peer else model
+        cfg.train.device, cfg.train.cuda_graphs = str(device), device.type == "cuda"
+        if is_peer:
+            self.model = plain(instantiate(cfg.model).to(device).train(), name)
+        else:
+            self.model = build_model(cfg)
         _tame(self.model)
         cfg.optimizer.lr = 0.0  # random weights on noise diverge; a step costs the same
-        if not is_peer:
-            _prepare(self.model, device)
         self._optimizer = build_optimizer(cfg.optimizer, self.model, device)
         self._precision = choose_precision(cfg.train.amp, device)
         self._batch, self._device = batch, device
@@ -139,14 +137,6 @@ class Side:
     def dtype(self) -> torch.dtype:
         """Returns what it multiplies with."""
         return self._precision.dtype or torch.float32
-
-
-def _prepare(model: nn.Module, device: torch.device) -> None:
-    """Do what `acnet.engine.train.build_model` does, with CUDA graphs on a GPU."""
-    if type(model.roi_heads) in RES5_HEADS:
-        skip_unread_bins(model.roi_heads)
-    if device.type == "cuda":
-        replay_in_training(model)
 
 
 def _tame(model: nn.Module) -> None:

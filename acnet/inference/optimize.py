@@ -65,7 +65,8 @@ def optimize_for_inference(
         )
     chosen = Optimizations() if optimizations is None else optimizations
     model = copy.deepcopy(model).requires_grad_(False)
-    on_cpu = next(model.parameters()).device.type == "cpu"
+    device = next(model.parameters()).device.type
+    on_cpu, on_gpu = device == "cpu", device == "cuda"
     dtype = torch.float32 if dtype is None else dtype
     if chosen.fold_norms:
         logger.debug("normalisation of %d layers folded", fold_norms(model))
@@ -87,7 +88,6 @@ def optimize_for_inference(
         model.roi_heads.res5 = ChunkedStage(model.roi_heads.res5)
     if chosen.compile:
         model.backbone.compile()
-    on_gpu = next(model.parameters()).device.type == "cuda"
     if chosen.fuse_activations and on_gpu and dtype in _FUSED:
         logger.debug("%d blocks and layers fused with their ReLU", fuse_activations(model))
     if chosen.cuda_graphs and on_gpu and not chosen.compile:

@@ -66,7 +66,7 @@ def roi_align(
     rows, columns = (output_size, output_size) if isinstance(output_size, int) else output_size
     options = (spatial_scale, sampling_ratio, aligned)
     is_listed = not isinstance(boxes, Tensor) or boxes.dim() == 2
-    if features.is_cuda and is_listed and runs_triton(features.device):
+    if is_listed and has_kernel(features):
         from acnet.layers.roi_align_gpu import PoolBins
 
         boxes = boxes if isinstance(boxes, Tensor) else convert_boxes_to_roi_format(list(boxes))
@@ -83,6 +83,11 @@ def roi_align(
             row_weights, column_weights = (one[:, ::bin_stride] for one in weights)
             pooled = _Windowed.apply(cells, images, row_weights, column_weights)
         return pooled.permute(0, 3, 1, 2).to(features.dtype)  # (R, C, P, Q)
+
+
+def has_kernel(features: Tensor) -> bool:
+    """Whether boxes are pooled from these features by the kernel for GPUs, in their precision."""
+    return features.is_cuda and features.dtype != torch.float64 and runs_triton(features.device)
 
 
 @functools.cache

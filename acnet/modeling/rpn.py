@@ -40,7 +40,7 @@ from acnet.layers.box_targets import (
     sent_along,
 )
 from acnet.layers.nms import for_each_image, pick_greedily
-from acnet.layers.roi_align import runs_triton
+from acnet.layers.roi_align import has_kernel
 
 __all__ = ["BestFirstRPN", "Float32ROIPooler", "Float32RPNHead", "float32_region"]
 
@@ -72,7 +72,7 @@ class Float32ROIPooler(ROIPooler):
         """Same as `ROIPooler.forward`; the result has the precision of the features."""
         with float32_region(x[0]):
             are_ours = all(isinstance(one, _ROIAlign) for one in self.level_poolers)
-            is_kept = are_ours and all(map(_pools_in_triton, x))
+            is_kept = are_ours and all(map(has_kernel, x))
             maps = x if is_kept else [features.float() for features in x]
             pooled = super().forward(maps, box_lists)
         return pooled.to(x[0].dtype)
@@ -84,16 +84,12 @@ class _ROIAlign(ROIAlign):
     def forward(self, features: Tensor, boxes: Tensor) -> Tensor:
         """Same as `ROIAlign.forward`."""
         # On the meta device there are no values to look at.
-        is_ours = features.device.type == "cpu" or _pools_in_triton(features)
+        is_ours = features.device.type == "cpu" or has_kernel(features)
         if not is_ours or torch.compiler.is_compiling():
             return super().forward(features, boxes)
         return roi_align(
             features, boxes, self.output_size, self.spatial_scale, self.sampling_ratio, self.aligned
         )
-
-
-def _pools_in_triton(features: Tensor) -> bool:
-    return features.is_cuda and features.dtype != torch.float64 and runs_triton(features.device)
 
 
 class StridedPooler(nn.Module):

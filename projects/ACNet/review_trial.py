@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torchvision.ops import box_iou
 
+from acnet.data.records import ImageRecord, write_coco
 from acnet.data.toy.toy_photo import ToyOptions, draw_photo
-from acnet.files import write_json
 from acnet.photos.decode import write_jpeg
 
 LIGHT_BGR = (0.72, 0.9, 1.12)  # of a warm lamp
@@ -41,21 +41,17 @@ def another_look(photo_bgr: np.ndarray) -> np.ndarray:
 def draw(dst: Path, photos: int, seed: int) -> None:
     """Write photos of 640x640 pixels, and their boxes as COCO annotations."""
     options = ToyOptions(seed=seed, sizes_px=(640,), lesion_px=(10, 120), density=2, paired=True)
-    images, annotations = [], []
+    records = []
     for index in range(photos):
         photo = draw_photo(options, index)
         name = f"{index:04}.jpg"
         write_jpeg(dst / "photos" / name, another_look(photo.image_bgr), quality=JPEG_QUALITY)
-        images.append({"id": index + 1, "file_name": name, "width": 640, "height": 640})
-        for x0, y0, x1, y1 in photo.boxes_xyxy.tolist():
-            box = {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": (x1 - x0) * (y1 - y0), "iscrowd": 0}
-            ids = {"id": len(annotations) + 1, "image_id": index + 1, "category_id": 1}
-            annotations.append(ids | box)
-    categories = [{"id": 1, "name": "acne"}]
-    write_json(
-        dst / "truth.json",
-        {"images": images, "annotations": annotations, "categories": categories},
-    )
+        boxes = {
+            "boxes_xyxy": photo.boxes_xyxy,
+            "classes": np.zeros(len(photo.boxes_xyxy), np.int64),
+        }
+        records.append(ImageRecord(file_name=name, width=640, height=640, **boxes))
+    write_coco(dst / "truth.json", records, ["acne"])
 
 
 def correct(truth: Path, url: str) -> None:
