@@ -10,6 +10,7 @@ import torch
 from detectron2.config import instantiate
 
 from acnet.config import load_config
+from benchmarks.models import macs_of_parts
 from projects.ACNet.analyze_model import count_parts
 from projects.ACNet.tables.rows import known_rows
 
@@ -162,3 +163,9 @@ def test_steps_are_timed(task):
     size = ("--size", "96", "96", "--repeats", "1", "train.amp.enabled=false")
     pattern = rf"^{task}, 1 of 96x96: median \d+\.\d+ s .* memory \d"
     assert re.search(pattern, _run("--task", task, *size), re.MULTILINE)
+
+
+def test_benchmarks_count_a_step_with_the_boxes_of_a_training():
+    found, trained = (macs_of_parts("toy/acnet_r18", 64, training=t) for t in (False, True))
+    assert found.keys() == trained.keys()
+    assert 2 * found["assistant"] < trained["assistant"] <= 3 * found["assistant"]
