@@ -13,12 +13,13 @@ from .acnet_r18 import model as acnet, small
 from .backbone import resnet
 
 SIZES_PX, STRIDES = [8, 16, 32, 64], [4, 8, 16, 32]
-CHANNELS = [48, 96, 192, 256]
+CHANNELS = [84, 168, 336, 256]  # the ResNet is wider than `acnet_r18`s, for as many weights
 
 
 def levels(out_features=("res2", "res3", "res4"), **kwargs):
     """Levels of the ResNet, and one behind them."""
     bottom_up = resnet(**small["resnet_config"])
+    bottom_up.stem.out_channels = bottom_up.stages.stem_channels = CHANNELS[0]
     bottom_up.out_features = list(out_features)
     kwargs = dict(hidden_channels=[128], out_channels=[256], strides=[2], paddings=[1]) | kwargs
     return L(peers.ExtraLevels)(bottom_up=bottom_up, norm="BN", **kwargs)
