@@ -4,7 +4,8 @@ detectron2's LazyConfig reads yaml with PyYAML's unsafe loader, builds whatever 
 resolves whatever `${...}` says: each lets a file that came with somebody's weights run any code.
 So a `config.yaml`, and the config in a bundle or an exported model, are read here:
 
-1. The yaml has limits on size, depth and numbers, and neither tags nor aliases.
+1. The yaml has limits on size, depth and numbers, and neither aliases nor tags. One tag is read, a
+   tuple's, as the list that it is: omegaconf 2.4 writes it.
 2. Nothing in it refers to anything else. The few values that a training's config links to another
    of its values are known by their place, and linked anew.
 3. Everything that it builds is in `acnet.constructors`, with the arguments that are listed there.
@@ -41,6 +42,7 @@ MAX_DEPTH = 32
 MAX_LENGTH = 64  # of a list of arguments
 MAX_DIGITS = 25  # of a number
 MAX_CLASSES = 10_000
+_TUPLE = "tag:yaml.org,2002:python/tuple"
 # Which value another one is, by its place. Written out in a file, and linked again when it is read.
 LINKS = {
     "dataloader.evaluator.dataset_name": "${dataloader.test.dataset.names}",
@@ -134,6 +136,15 @@ def check_class_names(names: Any, *, source: str) -> tuple[str, ...]:
     return tuple(printable(name).replace("\n", " ") for name in names)
 
 
+class _PlainLoader(yaml.SafeLoader):
+    """PyYAML's safe loader, for which a tuple is a list."""
+
+
+_PlainLoader.add_constructor(
+    _TUPLE, lambda loader, node: loader.construct_sequence(node, deep=True)
+)
+
+
 def _read_yaml(text: str) -> dict[str, Any]:
     if len(text) > MAX_CHARACTERS:
         raise ConfigError(f"there are more than {MAX_CHARACTERS:,} characters")
@@ -142,7 +153,8 @@ def _read_yaml(text: str) -> dict[str, Any]:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
                 raise ConfigError("one part refers to another (an alias of yaml)")
-            if getattr(event, "tag", None):
+            is_tuple = isinstance(event, yaml.SequenceStartEvent) and event.tag == _TUPLE
+            if getattr(event, "tag", None) and not is_tuple:
                 raise ConfigError(f"a value has the tag {shown(event.tag)}, and is no plain value")
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
@@ -151,7 +163,7 @@ def _read_yaml(text: str) -> dict[str, Any]:
             is_plain = isinstance(event, yaml.ScalarEvent) and event.style is None
             if is_plain and len(event.value) > MAX_DIGITS and event.value[:1] in "+-.0123456789":
                 raise ConfigError(f"there is the number {shown(event.value)}")
-        content = yaml.safe_load(text)
+        content = yaml.load(text, Loader=_PlainLoader)
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise ConfigError(f"is no yaml of plain values: {str(error)[:300]}") from error
     if not isinstance(content, dict):

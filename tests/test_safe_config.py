@@ -5,6 +5,7 @@ What strangers may put into them is tried in `tests/checkpoint/test_hostile_bund
 
 import copy
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,25 @@ def test_what_detectron2_saves_with_references_is_read_as_well(tmp_path: Path):
     LazyConfig.save(load_config(TOY), str(tmp_path / "config.yaml"))
     assert "${" in (tmp_path / "config.yaml").read_text()
     assert plain(load_saved_config(tmp_path / "config.yaml")) == plain(load_config(TOY))
+
+
+def test_a_tuple_is_read_as_a_list_and_no_other_tag_is_read(tmp_path: Path):
+    """omegaconf 2.4 writes tuples with PyYAML's tag for them."""
+    path = tmp_path / "config.yaml"
+    save_config(load_config(TOY), path)
+    before = path.read_text()
+    lists = before.replace("pre_nms_topk:\n", "pre_nms_topk: !!python/tuple\n")
+    assert lists != before
+    path.write_text(lists)
+    assert plain(load_saved_config(path)) == plain(load_config(TOY))
+    for tag in (
+        "!!python/tuple 1",
+        "!!python/name:os.system",
+        "!!python/object/apply:os.getcwd []",
+    ):
+        path.write_text(re.sub(r"pre_nms_topk:\n(?: *- \d+\n)+", f"pre_nms_topk: {tag}\n", before))
+        with pytest.raises(UserError, match="tag"):
+            load_saved_config(path)
 
 
 def test_our_builder_and_detectron2s_build_the_same_model(tmp_path: Path):
