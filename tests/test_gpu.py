@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from detectron2.config import LazyConfig, instantiate
+from detectron2.modeling.backbone.resnet import BottleneckBlock
 from detectron2.structures import Boxes, Instances
 from torchvision.ops import roi_align as torchvision_roi_align
 
@@ -24,6 +25,7 @@ from acnet.inference.optimize import optimize_for_inference
 from acnet.layers import roi_align, soft_nms
 from acnet.layers.roi_align import runs_triton
 from acnet.modeling.cuda_graphs import replay_in_training
+from acnet.modeling.resnet import fold_frozen_norms
 from tests.export.models import picture, random_model, small_config
 
 pytestmark = pytest.mark.gpu
@@ -107,6 +109,28 @@ def test_losses_and_statistics_of_a_replayed_training():
     for name, buffer in buffers.items():
         if name.endswith("num_batches_tracked"):
             assert others[name] == buffer, name
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_folded_norms_and_fused_layers_train_the_same(stride):
+    torch.manual_seed(0)
+    channels = 64 if stride == 1 else 32
+    plain = BottleneckBlock(
+        channels, 64, bottleneck_channels=32, stride=stride, norm="FrozenBN"
+    ).to(GPU)
+    for name, buffer in plain.named_buffers():
+        buffer.uniform_(0.5, 1.5) if "mean" not in name else buffer.normal_()
+    folded = copy.deepcopy(plain)
+    assert fold_frozen_norms(folded) == 1
+    image = torch.randn(2, channels, 24, 32, device=GPU)
+    sides = []
+    for block, dtype in ((plain, None), (folded, torch.bfloat16)):
+        x = image.clone().requires_grad_()
+        with torch.autocast(GPU, dtype=dtype, enabled=dtype is not None):
+            block(x).float().square().mean().backward()
+        sides.append([x.grad, *(weight.grad for weight in block.parameters())])
+    for one, other in zip(*sides, strict=True):
+        assert (other - one).norm() < 0.03 * one.norm()
 
 
 @pytest.mark.parametrize("aligned", [True, False])

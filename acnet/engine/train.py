@@ -40,6 +40,7 @@ from acnet.errors import UserError
 from acnet.modeling.activation_checkpointing import checkpoint_activations
 from acnet.modeling.cuda_graphs import replay_in_training
 from acnet.modeling.heads import RES5_HEADS
+from acnet.modeling.resnet import fold_frozen_norms
 from acnet.modeling.rpn import skip_unread_bins
 
 logger = logging.getLogger(__name__)
@@ -145,6 +146,8 @@ def build_model(cfg: DictConfig) -> torch.nn.Module:
         model = synchronize_batch_norm(model, device=device)
     if cfg.train.get("activation_checkpointing", False):  # not in configs of older runs
         checkpoint_activations(model)
+    else:
+        fold_frozen_norms(model)
     if type(getattr(model, "roi_heads", None)) in RES5_HEADS:
         skip_unread_bins(model.roi_heads)
     if cfg.train.channels_last:

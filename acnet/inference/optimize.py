@@ -23,6 +23,7 @@ from acnet.inference.engines import NOTHING, Optimizations
 from acnet.modeling import ACNet, BestFirstRPN, Float32RPNHead
 from acnet.modeling.cuda_graphs import replay_in_prediction
 from acnet.modeling.heads import RES5_HEADS
+from acnet.modeling.resnet import scale_and_shift
 from acnet.modeling.rpn import skip_unread_bins
 
 __all__ = ["NOTHING", "Optimizations", "optimize_for_inference"]
@@ -221,24 +222,6 @@ def fold_norms(model: nn.Module) -> int:
         layer.bias = _constant(bias, like=layer.weight)
         layer.norm = None
     return len(layers)
-
-
-def scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor]:
-    """Write a batch normalisation with fixed statistics as `scale * x + shift`.
-
-    Args:
-        norm: `FrozenBatchNorm2d`, or a batch normalisation in evaluation mode.
-
-    Returns:
-        Two (C,) float32.
-    """
-    scale = (norm.running_var.float() + norm.eps).rsqrt()
-    shift = -norm.running_mean.float() * scale
-    if norm.weight is not None:
-        scale, shift = scale * norm.weight.float(), shift * norm.weight.float()
-    if norm.bias is not None:
-        shift = shift + norm.bias.float()
-    return scale, shift
 
 
 def _constant(value: Tensor, *, like: Tensor) -> nn.Parameter:

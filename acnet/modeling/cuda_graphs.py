@@ -2,8 +2,8 @@
 
 Two ResNets and their connections ask a GPU for a thousand kernels, most of which take less time
 than their launch. What is recorded is what follows from the shape of the pictures alone: backbone,
-neck, attention and RPN head in prediction, the levels of the backbone in training. A shape is
-recorded when it comes for the second time, so pictures of ever new sizes cost nothing more.
+neck, attention, RPN head and, in training, the box head. A shape is recorded when it comes for the
+second time, so pictures of ever new sizes cost nothing more.
 """
 
 import functools
@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from detectron2.modeling.proposal_generator.rpn import StandardRPNHead
+from detectron2.modeling.roi_heads import FastRCNNConvFCHead
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_map
 
@@ -22,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 MOST_SHAPES = 6  # the memory of each recording stays taken
 WARM_UPS = 3  # before a recording: libraries choose their kernels and take their memory
+_HEADS = (StandardRPNHead, FastRCNNConvFCHead, nn.Sequential)  # the last is res5
 
 
 def replay_in_prediction(module: nn.Module) -> None:
@@ -31,11 +34,11 @@ def replay_in_prediction(module: nn.Module) -> None:
         module: a backbone or an RPN head, in evaluation mode, with weights that do not change any
             more; its answer depends on its maps alone.
     """
-    module.forward = functools.partial(_replay, module, _Recordings(_Prediction))
+    _let_replay(module, "forward", _Prediction)
 
 
 def replay_in_training(model: nn.Module) -> None:
-    """Let the levels of a detector's backbone replay their forward and backward kernels.
+    """Let backbone and heads of a detector replay their forward and backward kernels.
 
     Losses and gradients are those of the same kernels. The gradients of a replay lie in memory that
     the next replay writes, so each step must have one: no accumulation.
@@ -43,18 +46,30 @@ def replay_in_training(model: nn.Module) -> None:
     Args:
         model: a `GeneralizedRCNN`, on its device.
     """
-    backbone = model.backbone
-    if has_mark(backbone, "gives_losses"):
-        backbone = backbone.bottom_up  # what depends on the pictures alone
-    backbone.forward = functools.partial(_replay, backbone, _Recordings(_Training))
+    # Of a backbone with losses, what depends on the pictures alone.
+    name = "attended" if has_mark(model.backbone, "gives_losses") else "forward"
+    _let_replay(model.backbone, name, _Training)
+    rpn, heads = (getattr(model, one, None) for one in ("proposal_generator", "roi_heads"))
+    of_boxes = getattr(heads, "res5", getattr(heads, "box_head", None))  # as many boxes each step
+    for head in (getattr(rpn, "rpn_head", None), of_boxes):
+        if isinstance(head, _HEADS):
+            _let_replay(head, "forward", _Training)
+
+
+def _let_replay(module: nn.Module, name: str, kind: type) -> None:
+    plain = functools.partial(getattr(type(module), name), module)
+    setattr(module, name, functools.partial(_replay, plain, module, _Recordings(kind)))
 
 
 def _replay(
-    module: nn.Module, recordings: "_Recordings", maps: Any, sizes_hw: SizesHW = None
+    plain: Callable,
+    module: nn.Module,
+    recordings: "_Recordings",
+    maps: Any,
+    sizes_hw: SizesHW = None,
 ) -> Any:
-    """The `forward` of a module's class, replayed where it can be."""
+    """A method of the module's class, replayed where it can be."""
     arguments = (maps,) if sizes_hw is None else (maps, sizes_hw)
-    plain = functools.partial(type(module).forward, module)
     if not recordings.kind.fits(module) or not _are_whole(maps, sizes_hw):
         return plain(*arguments)
     recording = recordings.of(maps, plain, module)
@@ -150,10 +165,11 @@ class _Prediction:
 class _Training:
     """Graphs of the forward and the backward pass; BN counts no recording as a step."""
 
-    def __init__(self, maps: Tensor, plain: Callable, module: nn.Module) -> None:
+    def __init__(self, maps: Any, plain: Callable, module: nn.Module) -> None:
         kept = {name: buffer.clone() for name, buffer in module.named_buffers()}
+        like = tree_map(lambda one: one.detach().clone().requires_grad_(one.requires_grad), maps)
         self._graphed = torch.cuda.make_graphed_callables(
-            _OfOne(module, plain), (maps.detach().clone(),), allow_unused_input=True
+            _OfOne(module, plain), (like,), allow_unused_input=True
         )
         for name, buffer in module.named_buffers():
             buffer.copy_(kept[name])
@@ -162,7 +178,7 @@ class _Training:
     def fits(module: nn.Module) -> bool:
         return module.training and torch.is_grad_enabled()
 
-    def __call__(self, maps: Tensor) -> Any:
+    def __call__(self, maps: Any) -> Any:
         return self._graphed(maps)
 
 
@@ -173,5 +189,5 @@ class _OfOne(nn.Module):
         super().__init__()
         self._module, self._plain = module, plain
 
-    def forward(self, maps: Tensor) -> Any:
+    def forward(self, maps: Any) -> Any:
         return self._plain(maps)

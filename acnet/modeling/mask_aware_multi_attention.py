@@ -116,7 +116,7 @@ class MaskAwareMultiAttention(_OfOneMap):
             {in_feature: (B, out_channels, H / stride, W / stride)}, I; with `gt_boxes_xyxy` also
             the losses: {"loss_attention": scalar} unless its weight is 0.
         """
-        attended, mask_logits = self._attended(image, image_sizes)
+        attended, mask_logits = self.attended(image, image_sizes)
         features = {self.in_feature: attended}
         if gt_boxes_xyxy is None:
             self._warn_without_supervision()
@@ -154,7 +154,8 @@ class MaskAwareMultiAttention(_OfOneMap):
                 " (MODEL.ACNET.MAMA.LOSS_WEIGHT) to 0."
             )
 
-    def _attended(self, image: Tensor, image_sizes: SizesHW) -> tuple[Tensor, Tensor]:
+    def attended(self, image: Tensor, image_sizes: SizesHW = None) -> tuple[Tensor, Tensor]:
+        """The attended map and the mask's logits, of the arguments of `forward`."""
         merged = run_backbone(self.bottom_up, image, image_sizes)[self.in_feature]
         return self.attend(merged, own_cells(merged, image_sizes, self._output_shape.stride))
 
@@ -184,7 +185,7 @@ class MaskAwareMultiAttention(_OfOneMap):
         Returns:
             (B, 1, H / stride, W / stride), in [0, 1].
         """
-        _, mask_logits = self._attended(image, image_sizes)
+        _, mask_logits = self.attended(image, image_sizes)
         return mask_logits.float().sigmoid()
 
 

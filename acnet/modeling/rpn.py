@@ -283,13 +283,8 @@ class BestFirstRPN(RPN):
         ]
         borders = np.cumsum([0] + [one.shape[1] for one in levels]).tolist()
         rows = cat(levels, dim=1).cpu().numpy()  # the one look at values, for all images
-        is_finite = np.isfinite(rows).all(axis=2)
-        if self.training and not is_finite.all():
-            raise FloatingPointError(
-                "Predicted boxes or scores contain Inf/NaN. Training has diverged."
-            )
         propose = functools.partial(self._propose, borders=borders)
-        found = for_each_image(propose, rows, is_finite, image_sizes)
+        found = for_each_image(propose, rows, image_sizes)
         together = sent_along(np.concatenate(found), levels[0])
         return [
             Instances(size, proposal_boxes=Boxes(one[:, :4]), objectness_logits=one[:, 4])
@@ -307,11 +302,15 @@ class BestFirstRPN(RPN):
     def _propose(
         self,
         rows: np.ndarray,
-        is_finite: np.ndarray,
         image_size: tuple[int, int],
         borders: list[int],
     ) -> np.ndarray:
         """The proposals (at most `post_nms_topk`, 5) of an image, among its best of all levels."""
+        is_finite = np.isfinite(rows).all(axis=1)
+        if self.training and not is_finite.all():
+            raise FloatingPointError(
+                "Predicted boxes or scores contain Inf/NaN. Training has diverged."
+            )
         limit, (height, width) = self.post_nms_topk[self.training], image_size
         boxes = np.clip(rows[:, :4], 0, np.array([width, height] * 2, np.float32))
         sides = boxes[:, 2:] - boxes[:, :2]

@@ -1,8 +1,11 @@
+import copy
+
 import pytest
 import torch
 from detectron2.modeling.backbone import ResNet
 
 from acnet.modeling import make_resnet_stage, make_resnet_stages
+from acnet.modeling.resnet import fold_frozen_norms
 
 
 @pytest.mark.parametrize("depth", [18, 34, 50, 101])
@@ -58,3 +61,30 @@ def test_width_follows_the_stem():
 def test_unknown_depth_or_stage_is_named(depth, stage):
     with pytest.raises(ValueError, match=f"depth={depth}, stage={stage}"):
         make_resnet_stage(depth, stage)
+
+
+@pytest.mark.parametrize("depth", [18, 50])
+def test_folded_norms_give_the_same_maps_and_gradients(depth):
+    torch.manual_seed(0)
+    plain = torch.nn.Sequential(*make_resnet_stage(depth, 3, stem_channels=8, norm="FrozenBN"))
+    for name, buffer in plain.double().named_buffers():
+        buffer.normal_() if name.endswith(("bias", "mean")) else buffer.uniform_(0.5, 1.5)
+    folded = copy.deepcopy(plain)
+    assert fold_frozen_norms(folded) == len(plain)
+    image = torch.randn(2, plain[0].in_channels, 12, 14, dtype=torch.double)
+    sides = []
+    for stage in (plain, folded):
+        x = image.clone().requires_grad_()
+        maps = stage(x)
+        maps.square().sum().backward()
+        sides.append([maps, x.grad, *(weight.grad for weight in stage.parameters())])
+    for one, other in zip(*sides, strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-4 * one.abs().max().item())
+    with torch.no_grad():
+        assert torch.equal(folded(image), plain(image))
+    assert folded.state_dict().keys() == plain.state_dict().keys()
+
+
+def test_norms_that_learn_are_not_folded():
+    stage = torch.nn.Sequential(*make_resnet_stage(18, 3, stem_channels=8, norm="BN"))
+    assert fold_frozen_norms(stage) == 0
