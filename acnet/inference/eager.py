@@ -62,8 +62,7 @@ class EagerEngine:
         inputs = [{**one, "image": torch.as_tensor(one["image"])} for one in inputs]
         with torch.inference_mode(), self.precision.autocast():
             found = detect(self.model, inputs, parts_xyxy)
-        columns = [(one.pred_boxes.tensor, one.scores, one.pred_classes) for one in found]
-        return [tuple(column.cpu().numpy() for column in one) for one in columns]
+        return _on_host(found) if found else []
 
     def saliency(self, inputs: list[dict]) -> list[np.ndarray]:
         """Return (h, w) maps at the size of each input, of a model with mask attention."""
@@ -118,6 +117,15 @@ def _detect_parts(
     found, _ = model.roi_heads(images, features, proposals)
     outputs = model._postprocess(found, inputs, images.image_sizes)  # no empty box to look for
     return [output["instances"] for output in outputs]
+
+
+def _on_host(found: Sequence[Instances]) -> list[Found]:
+    """Boxes, scores and classes of each picture, which leave the device together."""
+    columns = [(one.pred_boxes.tensor, one.scores, one.pred_classes) for one in found]
+    rows = [torch.column_stack([part.float() for part in one]) for one in columns]
+    on_host = torch.cat(rows).cpu().numpy()
+    pictures = np.split(on_host, np.cumsum([len(one) for one in rows])[:-1])
+    return [(one[:, :4], one[:, 4], one[:, 5].astype(np.int64)) for one in pictures]
 
 
 def _centred_in(proposals: Instances, part_xyxy: np.ndarray) -> Tensor:

@@ -4,12 +4,11 @@ from acnet.modeling.composite_backbone import CompositeConnection
 from acnet.modeling.heads import SoftNMSOutputLayers, SoftNMSRes5ROIHeads, SoftNMSROIHeads
 from acnet.modeling.yaml_config import add_acnet_config, build_acnet_backbone
 
-from .attention_loss import mask_attention_loss
 from .composite_backbone import CompositeResNet, RefinedResNet
 from .context_attention import ContextAttention
 from .dynamic_context_enhancement import DynamicContextEnhancement, DynamicFeatureFusion
 from .feature_refinement import FeatureRefinement
-from .mask_attention import MaskAttention
+from .mask_attention import MaskAttention, mask_attention_loss
 from .mask_aware_multi_attention import ChannelProjection, MaskAwareMultiAttention
 from .meta_arch import ACNet, ACNetWithTTA
 from .resnet import make_resnet_stage, make_resnet_stages

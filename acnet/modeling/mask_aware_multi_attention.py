@@ -10,9 +10,8 @@ from detectron2.structures import ImageList, Instances
 from fvcore.nn import weight_init
 from torch import Tensor, nn
 
-from .attention_loss import mask_attention_loss
 from .context_attention import ContextAttention
-from .mask_attention import MaskAttention
+from .mask_attention import MaskAttention, mask_attention_loss
 from .own_cells import SizesHW, own_cells, run_backbone
 from .streamlined_inception import StreamlinedInception
 

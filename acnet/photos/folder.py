@@ -1,6 +1,6 @@
 """A whole prediction: photos in, a folder of results out, by one process or by many.
 
-Each photo becomes a file of its own (see `acnet.photos.worker`), so that a run goes on where it
+Each photo becomes a file of its own (see `acnet.photos.records`), so that a run goes on where it
 was stopped. Of several processes each takes every n-th photo; they share the folder and nothing
 else, and the first makes tables and page of all photos at the end. Where a process dies, its photos
 are missing: run the same command again.
@@ -35,6 +35,7 @@ from acnet.photos.draw import (
 )
 from acnet.photos.page import GALLERY_TITLE, MOST_BELOW, write_gallery
 from acnet.photos.read import MAX_MEGAPIXELS
+from acnet.photos.records import PARTS, Part, PartStore
 from acnet.photos.results import (
     TABLE_MARKS,
     CountRule,
@@ -44,7 +45,7 @@ from acnet.photos.results import (
     write_results,
 )
 from acnet.photos.sources import Ranks, Source, numbered, photo_digest
-from acnet.photos.worker import PARTS, Detector, Job, Part, PartStore, PhotoWorker
+from acnet.photos.worker import Detector, Job, PhotoWorker
 
 logger = logging.getLogger(__name__)
 
@@ -218,10 +219,9 @@ def do_jobs(jobs: Sequence[Job], worker: PhotoWorker, store: PartStore, ranks: R
     if finished and ranks.is_first:
         logger.info("%d of %d photos are done already", finished, len(jobs))
     with logging_redirect_tqdm(), PhotoBar(len(jobs), finished, visible=ranks.is_first) as bar:
-        for job in jobs[ranks.rank :: ranks.world_size]:
-            if not worker.is_done(job):
-                worker.do(job, bar.tiles)
-                bar.photo()
+        own = {job.key: job for job in reversed(jobs[ranks.rank :: ranks.world_size])}
+        for _ in worker.do([one for one in own.values() if not worker.is_done(one)], bar.tiles):
+            bar.photo()
         others = [job for job in jobs if not worker.is_done(job)] if ranks.is_first else []
         while others:
             time.sleep(POLL_SECONDS)

@@ -28,7 +28,7 @@ AUTO, NATIVE = "auto", "native"
 # NOT IN PAPER: everything here; the paper evaluates tiles of photos as they are. The numbers were
 # chosen on photos that neither trained the bundled weights nor test them, see docs/predict.md.
 LARGEST_FACTOR = 4.0  # between the trained size and the one that is looked at, either way
-LARGEST_GROWTH = 2.0  # of a photo's own pixels
+LARGEST_GROWTH = 3.0  # of a photo's own pixels
 KEPT_FACTOR = 2**0.25 * 1.0001  # between the best size and one that is good enough
 STEPS = 2  # sizes for each factor of two
 PASSES = 3

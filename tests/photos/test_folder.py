@@ -1,4 +1,4 @@
-"""Going on: what is done is not done again, what changed is, and a kill costs one photo."""
+"""Going on: what is done is not done again, what changed is, and a kill costs a photo or two."""
 
 import dataclasses
 import json
@@ -6,18 +6,23 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from acnet.errors import UserError
 from acnet.evaluation.count_model import NUM_TRAITS
+from acnet.photos import worker
 from acnet.photos.draw import DrawingOptions
 from acnet.photos.folder import SMALLEST_LIMIT, collect
+from acnet.photos.read import read_photo_file
+from acnet.photos.records import Part, PartStore
 from acnet.photos.results import CountRule
 from acnet.photos.sources import Source, without_folders
-from acnet.photos.worker import Job, Part, PartStore
+from acnet.photos.worker import Job
 from tests.photos.bright_square import BrightSquare, make_photos, photo, predict
 
 PROCESS = Path(__file__).with_name("predict_process.py")
@@ -61,6 +66,36 @@ def start(*arguments: object, rank: int | None = None, size: int = 1) -> subproc
 def photos_of(out: Path, rank: int) -> int:
     log = out.with_name(f"{out.name}.rank{rank}.log")
     return len(log.read_text().splitlines()) if log.exists() else 0
+
+
+class WaitsForTheNext(BrightSquare):
+    """Finds nothing in a photo before the next one is read."""
+
+    read = threading.Semaphore(0)
+
+    def detect(self, photo_bgr, *, progress=None):
+        if self.calls < 4:
+            assert self.read.acquire(timeout=30)
+        return super().detect(photo_bgr, progress=progress)
+
+
+def test_the_next_photo_is_read_while_one_is_predicted(photos, out, monkeypatch):
+    predictor = WaitsForTheNext(identity="these weights")
+
+    def read(path, **options):
+        if Path(path).stem != "a":
+            predictor.read.release()
+        return read_photo_file(path, **options)
+
+    monkeypatch.setattr(worker, "read_photo_file", read)
+    assert predict(photos, out, predictor) is not None
+    assert predictor.calls == 5
+
+
+def test_a_disk_that_fails_ends_the_run(photos, out, monkeypatch):
+    monkeypatch.setattr(worker, "write_pictures", Mock(side_effect=OSError(28, "No space left")))
+    with pytest.raises(OSError, match="No space left"):
+        predict(photos, out)
 
 
 def test_a_second_run_asks_the_model_nothing(photos, out):
@@ -115,10 +150,11 @@ def test_other_thresholds_count_anew(photos, out):
 
 
 @pytest.mark.parametrize("die_at", [1, 3, 5])
-def test_a_kill_costs_the_photo_under_way(photos, out, die_at):
+def test_a_kill_costs_the_photos_under_way(photos, out, die_at):
     assert start(photos, out, "--die-at", die_at).wait() == -9
     assert not (out / "predictions.json").exists()
-    assert calls(photos, out) == 5 - (die_at - 1)
+    # The one before may not have been written yet.
+    assert calls(photos, out) - (5 - (die_at - 1)) in (0, 1)
     whole = out.with_name("whole")
     predict(photos, whole)
     assert content(out) == content(whole)
@@ -170,11 +206,11 @@ def test_what_a_killed_process_left_is_done_when_it_is_run_again(photos, out):
     assert calls(photos, out) == 2
 
 
-def test_a_killed_first_process_loses_its_photo_only(photos, out):
+def test_a_killed_first_process_loses_its_own_photos_only(photos, out):
     assert start(photos, out, "--die-at", 2, rank=0, size=2).wait() == -9
     assert start(photos, out, rank=1, size=2).wait() == 0  # does its own, and merges nothing
     assert not (out / "images.json").exists()
-    assert calls(photos, out) == 2
+    assert calls(photos, out) in (2, 3)
 
 
 @pytest.mark.parametrize("name", ["photos/a.png", "./photos/a.png", "{absolute}/photos/a.png"])
