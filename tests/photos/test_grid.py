@@ -62,9 +62,9 @@ def test_few_or_weak_detections_and_the_size_at_which_they_were_found_change_not
     assert TRAINED.following(640, HW, *squares(32, count=1, score=0.25)) == 640
 
 
-def test_a_photo_is_never_blown_up_to_more_than_twice_its_own_pixels():
-    assert TRAINED.first((100, 80)) == 200
-    assert TRAINED.following(640, (320, 320), *squares(8)) == 640
+def test_a_photo_is_never_blown_up_to_more_than_three_times_its_own_pixels():
+    assert TRAINED.first((100, 80)) == 300
+    assert TRAINED.following(640, (320, 320), *squares(4)) == 960
 
 
 def test_sure_detections_weigh_more_and_without_any_sizes_are_as_believed():
