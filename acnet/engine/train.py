@@ -144,10 +144,9 @@ def build_model(cfg: DictConfig) -> torch.nn.Module:
             module.freeze(cfg.train.get("freeze_at", 0))  # not in configs of older runs
     if cfg.train.sync_bn and comm.get_world_size() > 1:
         model = synchronize_batch_norm(model, device=device)
+    fold_frozen_norms(model)
     if cfg.train.get("activation_checkpointing", False):  # not in configs of older runs
         checkpoint_activations(model)
-    else:
-        fold_frozen_norms(model)
     if type(getattr(model, "roi_heads", None)) in RES5_HEADS:
         skip_unread_bins(model.roi_heads)
     if cfg.train.channels_last:

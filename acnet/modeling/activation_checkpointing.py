@@ -4,7 +4,7 @@ A block keeps its inputs only, and computes what lies inside it again when its g
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
@@ -41,18 +41,17 @@ def checkpoint_activations(model: nn.Module) -> int:
     for block in blocks:
         # An attribute rather than a wrapping module: names of weights stay. A partial rather than a
         # closure: a copy of the block gets a partial of the copy.
-        block.forward = functools.partial(_forward, block)
+        plain = vars(block).get("forward", functools.partial(type(block).forward, block))
+        block.forward = functools.partial(_forward, block, plain)
     return len(blocks)
 
 
-def _forward(block: nn.Module, *inputs: torch.Tensor) -> torch.Tensor:
-    """The `forward` of a block's class, checkpointed wherever gradients are wanted."""
-    forward = type(block).forward
+def _forward(block: nn.Module, plain: Callable, *inputs: torch.Tensor) -> torch.Tensor:
+    """What a block computes, checkpointed wherever gradients are wanted."""
     if not torch.is_grad_enabled():
-        return forward(block, *inputs)
+        return plain(*inputs)
     return checkpoint(
-        forward,
-        block,
+        plain,
         *inputs,
         use_reentrant=False,
         preserve_rng_state=False,  # no block draws random numbers
