@@ -30,7 +30,7 @@ from acnet.constructors import (
     try_to_build,
 )
 from acnet.errors import UserError, printable, shown
-from acnet.value_kinds import NEEDED, PHOTOS, TRAIN
+from acnet.value_kinds import NEEDED, PHOTOS, TRAIN, described, is_of, is_plain, is_range
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -128,7 +128,7 @@ def check_class_names(names: Any, *, source: str) -> tuple[str, ...]:
         UserError: They are no list of such names.
     """
     is_list = isinstance(names, list | tuple) and len(names) <= MAX_CLASSES
-    if not is_list or not all(_is_plain(name) and len(name) <= 200 for name in names):
+    if not is_list or not all(is_plain(name) and len(name) <= 200 for name in names):
         raise UserError(
             "Classes are a list of names, plain text without references. "
             f"Received {source}, whose classes are {shown(names)}; get another file."
@@ -160,8 +160,8 @@ def _read_yaml(text: str) -> dict[str, Any]:
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:
                 raise ConfigError(f"values are nested more than {MAX_DEPTH} deep")
-            is_plain = isinstance(event, yaml.ScalarEvent) and event.style is None
-            if is_plain and len(event.value) > MAX_DIGITS and event.value[:1] in "+-.0123456789":
+            is_bare = isinstance(event, yaml.ScalarEvent) and event.style is None
+            if is_bare and len(event.value) > MAX_DIGITS and event.value[:1] in "+-.0123456789":
                 raise ConfigError(f"there is the number {shown(event.value)}")
         content = yaml.load(text, Loader=_PlainLoader)
     except (yaml.YAMLError, ValueError, OverflowError) as error:
@@ -215,7 +215,7 @@ def _checked(value: Any, kind: Any, place: str, *, partial: bool = False) -> Any
         return _node(value, kind, place, partial=partial)
     if isinstance(kind, dict):
         return _mapping(value, kind, place, others=True, partial=partial)
-    if isinstance(kind, tuple) and not _is_range(kind):
+    if isinstance(kind, tuple) and not is_range(kind):
         faults = []
         for one in kind:
             try:
@@ -228,8 +228,8 @@ def _checked(value: Any, kind: Any, place: str, *, partial: bool = False) -> Any
             raise ConfigError(f"{place} has {len(value)} values, above {MAX_LENGTH}")
         each = enumerate(value)
         return [_checked(one, kind[0], f"{place}[{i}]", partial=partial) for i, one in each]
-    if not _is_of(value, kind):
-        raise ConfigError(f"{place} is {shown(value)}, where {_described(kind)} is needed")
+    if not is_of(value, kind):
+        raise ConfigError(f"{place} is {shown(value)}, where {described(kind)} is needed")
     return value
 
 
@@ -287,7 +287,7 @@ def _plain(value: Any, place: str) -> Any:
     if isinstance(value, list):
         return [_plain(one, f"{place}[{i}]") for i, one in enumerate(value)]
     is_number = isinstance(value, int | float) and math.isfinite(value)
-    if not (value is None or isinstance(value, bool) or is_number or _is_plain(value)):
+    if not (value is None or isinstance(value, bool) or is_number or is_plain(value)):
         raise ConfigError(f"{place} is {shown(value)}, which is no plain value")
     return value
 
@@ -297,38 +297,6 @@ def _name(key: Any, place: str) -> str:
     if not isinstance(key, str) or not re.fullmatch(r"\w[\w@ -]{0,99}", key) or key == "_target_":
         raise ConfigError(f"{place or 'it'} has {shown(key)}, which is no name of a plain value")
     return key
-
-
-def _is_plain(value: Any) -> bool:
-    """Tell whether a value is a text that refers to nothing; OmegaConf's "???" stands for none."""
-    return isinstance(value, str) and "${" not in value and value != "???"
-
-
-def _is_range(kind: tuple) -> bool:
-    return len(kind) == 2 and all(type(bound) in (int, float) for bound in kind)
-
-
-def _is_of(value: Any, kind: Any) -> bool:
-    if kind is None or kind is bool:
-        return value is None if kind is None else isinstance(value, bool)
-    if isinstance(kind, set):
-        return isinstance(value, str) and value in kind
-    if isinstance(kind, re.Pattern):
-        return _is_plain(value) and kind.fullmatch(value) is not None
-    if isinstance(kind, tuple) and not isinstance(value, bool):
-        whole = all(isinstance(bound, int) for bound in kind)
-        return isinstance(value, int if whole else int | float) and kind[0] <= value <= kind[1]
-    return False
-
-
-def _described(kind: Any) -> str:
-    if isinstance(kind, tuple):
-        return f"a {'whole ' * isinstance(kind[0], int)}number from {kind[0]} to {kind[1]}"
-    if isinstance(kind, set):
-        return f"one of {', '.join(sorted(map(repr, kind)))}"
-    if isinstance(kind, list):
-        return "a list"
-    return {bool: "true or false", None: "null"}.get(kind, "a short plain text")
 
 
 def _keep_inside(cfg: dict[str, Any], folder: Path | None, source: str) -> None:

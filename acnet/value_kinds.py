@@ -12,6 +12,7 @@ What a value may be:
 """
 
 import re
+from typing import Any
 
 COUNT = (1, 8192)  # channels, and what comes in such numbers
 SMALL = (0, 64)
@@ -52,3 +53,38 @@ PHOTOS = {"size_px": ((32, 8192), None), "lesion_px": ((1.0, 8192.0), None)}
 NEEDED = ("model.input_format", "train.amp.enabled", "train.amp.dtype", "train.channels_last",
           "dataloader.test.mapper.augmentations")  # for a prediction as for a training
 # fmt: on
+
+
+def is_plain(value: Any) -> bool:
+    """Tell whether a value is a text that refers to nothing; OmegaConf's "???" stands for none."""
+    return isinstance(value, str) and "${" not in value and value != "???"
+
+
+def is_range(kind: tuple) -> bool:
+    """Tell whether a kind is that of numbers between two others."""
+    return len(kind) == 2 and all(type(bound) in (int, float) for bound in kind)
+
+
+def is_of(value: Any, kind: Any) -> bool:
+    """Tell whether a plain value is of a kind that is no list, mapping or role."""
+    if kind is None or kind is bool:
+        return value is None if kind is None else isinstance(value, bool)
+    if isinstance(kind, set):
+        return isinstance(value, str) and value in kind
+    if isinstance(kind, re.Pattern):
+        return is_plain(value) and kind.fullmatch(value) is not None
+    if isinstance(kind, tuple) and not isinstance(value, bool):
+        whole = all(isinstance(bound, int) for bound in kind)
+        return isinstance(value, int if whole else int | float) and kind[0] <= value <= kind[1]
+    return False
+
+
+def described(kind: Any) -> str:
+    """Say what a value of this kind is."""
+    if isinstance(kind, tuple):
+        return f"a {'whole ' * isinstance(kind[0], int)}number from {kind[0]} to {kind[1]}"
+    if isinstance(kind, set):
+        return f"one of {', '.join(sorted(map(repr, kind)))}"
+    if isinstance(kind, list):
+        return "a list"
+    return {bool: "true or false", None: "null"}.get(kind, "a short plain text")

@@ -1,6 +1,6 @@
 """A whole prediction: photos in, a folder of results out, by one process or by many.
 
-Each photo becomes a file of its own (see `acnet.photos.records`), so that a run goes on where it
+Each photo becomes a file of its own (see `acnet.photos.photo_records`), so that a run goes on where it
 was stopped. Of several processes each takes every n-th photo; they share the folder and nothing
 else, and the first makes tables and page of all photos at the end. Where a process dies, its photos
 are missing: run the same command again.
@@ -34,8 +34,8 @@ from acnet.photos.draw import (
     picture_files,
 )
 from acnet.photos.page import GALLERY_TITLE, MOST_BELOW, write_gallery
+from acnet.photos.photo_records import PARTS, Part, PartStore
 from acnet.photos.read import MAX_MEGAPIXELS
-from acnet.photos.records import PARTS, Part, PartStore
 from acnet.photos.results import (
     TABLE_MARKS,
     CountRule,

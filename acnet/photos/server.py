@@ -25,8 +25,8 @@ from acnet.photos.decode import in_srgb
 from acnet.photos.draw import encode_picture, lesion_crops, limited, thumbnail
 from acnet.photos.folder import photo_result
 from acnet.photos.page import gallery_page
+from acnet.photos.photo_records import FOLDER_OF, Part
 from acnet.photos.read import MAX_MEGAPIXELS, read_photo_file
-from acnet.photos.records import FOLDER_OF, Part
 from acnet.photos.results import FailedPhoto, PhotoResult, arrays_of, table_texts
 from acnet.photos.sources import Source
 from acnet.photos.worker import Detector, Job, find_lesions

@@ -17,8 +17,8 @@ from acnet.photos.decode import in_srgb
 from acnet.photos.draw import DrawBoxes, DrawingOptions, write_pictures
 from acnet.photos.grid import PhotoSizing
 from acnet.photos.merge import TileDetections
+from acnet.photos.photo_records import Part, PartStore
 from acnet.photos.read import PhotoFile, read_photo_file
-from acnet.photos.records import Part, PartStore
 from acnet.photos.results import CountRule, arrays_of, photo_traits, rows_of
 from acnet.photos.sources import Source, without_folders
 

@@ -18,8 +18,8 @@ from acnet.evaluation.count_model import NUM_TRAITS
 from acnet.photos import worker
 from acnet.photos.draw import DrawingOptions
 from acnet.photos.folder import SMALLEST_LIMIT, collect
+from acnet.photos.photo_records import Part, PartStore
 from acnet.photos.read import read_photo_file
-from acnet.photos.records import Part, PartStore
 from acnet.photos.results import CountRule
 from acnet.photos.sources import Source, without_folders
 from acnet.photos.worker import Job
