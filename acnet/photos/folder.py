@@ -1,6 +1,6 @@
 """A whole prediction: photos in, a folder of results out, by one process or by many.
 
-Each photo becomes a file of its own (see `acnet.photos.photo_records`), so that a run goes on where it
+Each photo becomes a file of its own (see `photo_records`), so that a run goes on where it
 was stopped. Of several processes each takes every n-th photo; they share the folder and nothing
 else, and the first makes tables and page of all photos at the end. Where a process dies, its photos
 are missing: run the same command again.
