@@ -102,23 +102,25 @@ class PhotoWorker:
         return self._store.has(job.key, self._drawn) or bool(self._store.read_failure(job.key))
 
     def do(self, jobs: Sequence[Job], progress: Progress) -> Iterator[Job]:
-        """Make photos' files, or keep why they cannot be made, and yield each when that is done.
+        """Make photos' files, or keep why they cannot be made, and yield each once it is predicted.
 
-        While a photo is predicted, the next one is read, and the one before is drawn and written.
+        While a photo is predicted, the next one is read, and the one before is drawn and written;
+        the last is written when the iteration ends.
         """
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
             following = deque(jobs)
             ahead = reader.submit(self._read, following[0]) if jobs else None
-            behind: tuple[Job, Future] | None = None
+            writing: Future | None = None
             while following:
                 job, reading = following.popleft(), ahead.result()
                 ahead = reader.submit(self._read, following[0]) if following else None
                 found = self._find(job, reading, progress)
-                if behind is not None:
-                    yield _finished(*behind)
-                behind = job, writer.submit(self._write, job, found)
-            if behind is not None:
-                yield _finished(*behind)
+                if writing is not None:
+                    writing.result()  # raises what was raised there
+                writing = writer.submit(self._write, job, found)
+                yield job
+            if writing is not None:
+                writing.result()
 
     def _read(self, job: Job) -> tuple[PhotoFile | Exception, float]:
         """Return the photo, or why there is none, and the seconds that it took."""
@@ -197,8 +199,3 @@ class PhotoWorker:
         reason = without_folders(reason, job.source)
         logger.warning("%s is left out: %s", job.source.name, reason)
         self._store.write_failure(job.key, reason)
-
-
-def _finished(job: Job, writing: Future) -> Job:
-    writing.result()  # raises what was raised there
-    return job
