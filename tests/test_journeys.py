@@ -72,5 +72,5 @@ def test_a_photo(repo_root, tmp_path):
 @pytest.mark.slow
 def test_from_a_config_to_its_loss(repo_root, tmp_path):
     files = files_on(LOSS, repo_root, tmp_path)
-    assert "modeling/mask_attention.py" in files
+    assert "modeling/attention_blocks.py" in files
     assert len(files) <= 18, files

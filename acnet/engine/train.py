@@ -40,8 +40,8 @@ from acnet.errors import UserError
 from acnet.modeling.activation_checkpointing import checkpoint_activations
 from acnet.modeling.cuda_graphs import replay_in_training
 from acnet.modeling.heads import RES5_HEADS
+from acnet.modeling.poolers import skip_unread_bins
 from acnet.modeling.resnet import fold_frozen_norms
-from acnet.modeling.rpn import skip_unread_bins
 
 logger = logging.getLogger(__name__)
 

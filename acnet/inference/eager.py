@@ -4,7 +4,9 @@ Nothing here is imported where an exported file runs.
 """
 
 import copy
+import itertools
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +28,7 @@ from acnet.files import digest
 from acnet.inference.engines import NOTHING, Found, Optimizations, scaled_part
 from acnet.inference.optimize import optimize_for_inference
 from acnet.inference.trained_model import Config, LoadedModel, tiling_of
-from acnet.layers.box_targets import sent_along
+from acnet.layers.host import Fetched, Turns, finish, sent_along, take_turns
 from acnet.modeling import ACNet
 from acnet.modeling.own_cells import run_backbone
 from acnet.photos.grid import PhotoSizing, TilingOptions
@@ -104,19 +106,35 @@ def detect(
 def _detect_parts(
     model: GeneralizedRCNN, inputs: list[dict], parts_xyxy: Sequence[np.ndarray]
 ) -> list[Instances]:
-    images = model.preprocess_image(inputs)
-    features = run_backbone(model.backbone, images.tensor, images.image_sizes)
-    proposals, _ = model.proposal_generator(images, features)
+    halves = model.halves(inputs) if isinstance(model, ACNet) else [slice(None)]
+    chooses = [partial(_chosen, inputs[half], parts_xyxy[half]) for half in halves]
+    if len(halves) > 1:
+        both = zip(halves, chooses, strict=True)
+        turns = [model.detecting(inputs[half], choose) for half, choose in both]
+        found = list(itertools.chain(*take_turns(turns)))
+    else:
+        images = model.preprocess_image(inputs)
+        features = run_backbone(model.backbone, images.tensor, images.image_sizes)
+        proposals, _ = model.proposal_generator(images, features)
+        found, _ = model.roi_heads(images, features, finish(chooses[0](proposals)))
+    # No empty box to look for.
+    outputs = model._postprocess(found, inputs, [one.image_size for one in found])
+    return [output["instances"] for output in outputs]
+
+
+def _chosen(
+    inputs: list[dict], parts_xyxy: Sequence[np.ndarray], proposals: list[Instances]
+) -> Turns[list[Instances]]:
+    """The proposals whose centre lies in the part of their picture, in turns."""
     inside = [
         _centred_in(one, scaled_part(part, picture))
         for one, part, picture in zip(proposals, parts_xyxy, inputs, strict=True)
     ]
-    on_host = torch.cat(inside).cpu().split([len(one) for one in inside])  # one look for all
-    chosen = [sent_along(np.flatnonzero(one), images.tensor) for one in on_host]
-    proposals = [one[index] for one, index in zip(proposals, chosen, strict=True)]
-    found, _ = model.roi_heads(images, features, proposals)
-    outputs = model._postprocess(found, inputs, images.image_sizes)  # no empty box to look for
-    return [output["instances"] for output in outputs]
+    fetched = Fetched(torch.cat(inside))  # one look for all
+    yield
+    on_host = np.split(fetched.numpy(), np.cumsum([len(one) for one in inside])[:-1])
+    chosen = [sent_along(np.flatnonzero(one), inside[0]) for one in on_host]
+    return [one[index] for one, index in zip(proposals, chosen, strict=True)]
 
 
 def _on_host(found: Sequence[Instances]) -> list[Found]:

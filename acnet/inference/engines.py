@@ -71,6 +71,8 @@ class Optimizations:
             of picture and replayed.
         fuse_activations: on a GPU and in lower precision, one kernel convolves, adds bias and
             shortcut, and applies ReLU.
+        take_turns: on a GPU, a batch is predicted in two halves: it computes one of them while the
+            host picks boxes of the other.
         chunk_boxes: on a CPU, res5 as a box head takes a few boxes at a time.
         compile: `torch.compile` the backbone. Not by default: it needs a C++ compiler, and a
             quarter of a minute for each new size of picture, and gains a tenth.
@@ -84,6 +86,7 @@ class Optimizations:
     chunk_boxes: bool = True
     cuda_graphs: bool = True
     fuse_activations: bool = True
+    take_turns: bool = True
     compile: bool = False
 
 

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from acnet.inference.engines import NOTHING, Optimizations
 from acnet.modeling import ACNet, BestFirstRPN, Float32RPNHead
 from acnet.modeling.cuda_graphs import replay_in_prediction
-from acnet.modeling.heads import RES5_HEADS
+from acnet.modeling.heads import RES5_HEADS, SoftNMSOutputLayers
+from acnet.modeling.poolers import skip_unread_bins
 from acnet.modeling.resnet import scale_and_shift
-from acnet.modeling.rpn import skip_unread_bins
 
 __all__ = ["NOTHING", "Optimizations", "optimize_for_inference"]
 
@@ -96,7 +96,20 @@ def optimize_for_inference(
         head = getattr(model.proposal_generator, "rpn_head", None)
         if isinstance(head, StandardRPNHead):
             replay_in_prediction(head)
+    if chosen.take_turns and on_gpu:
+        model.takes_turns = can_take_turns(model)
     return model
+
+
+def can_take_turns(model: GeneralizedRCNN) -> bool:
+    """Whether all parts of a model that wait for a GPU let others go on meanwhile."""
+    heads = model.roi_heads
+    return (
+        isinstance(model, ACNet)
+        and isinstance(model.proposal_generator, BestFirstRPN)
+        and hasattr(heads, "predictions")
+        and isinstance(heads.box_predictor, SoftNMSOutputLayers)
+    )
 
 
 def fuse_activations(model: nn.Module) -> int:
@@ -113,6 +126,8 @@ def fuse_activations(model: nn.Module) -> int:
         if isinstance(module, BottleneckBlock | BasicBlock):
             convs = [layer for layer in module.children() if isinstance(layer, Conv2d)]
             forward = _block if all(map(_can_fuse, convs)) else None
+            if forward is not None:
+                _move_bias_of_shortcut(module)
         else:
             is_layer = isinstance(module, Conv2d) and module.activation in (F.relu, F.relu_)
             forward = _with_relu if is_layer and _can_fuse(module) else None
@@ -124,6 +139,15 @@ def fuse_activations(model: nn.Module) -> int:
 
 def _can_fuse(conv: Conv2d) -> bool:
     return type(conv) is Conv2d and conv.norm is None and conv.weight.dtype in _FUSED
+
+
+def _move_bias_of_shortcut(block: BottleneckBlock | BasicBlock) -> None:
+    """Let the block's last kernel add it, which adds a bias in any case."""
+    shortcut = block.shortcut
+    if shortcut is not None and shortcut.bias is not None:
+        last = block.conv3 if isinstance(block, BottleneckBlock) else block.conv2
+        last.bias = _constant(last.bias.float() + shortcut.bias.float(), like=last.bias)
+        shortcut.bias = None
 
 
 def _block(block: BottleneckBlock | BasicBlock, x: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
-"""What boxes are trained on: which object each answers for, which are sampled, and their offsets.
+"""What is learnt from boxes: which object each box answers for, which are sampled, their offsets.
 
 These are detectron2's `pairwise_iou`, `Matcher`, `subsample_labels` and `Box2BoxTransform` in fewer
 operators, without loops over images, and with sizes that depend on no value, so that a GPU is never
-waited for.
+waited for. The map of boxes is what the mask attention learns (paper, III-C.1).
 
 Shape shorthand:
     N: images
@@ -22,6 +22,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import complete_box_iou_loss, distance_box_iou_loss, generalized_box_iou_loss
 
+from .host import sent_along
+
 # Overlaps compared at once: what a part of the batch holds bounds the memory, and on a CPU a matrix
 # that leaves the cache costs more than a second call.
 _MOST_PAIRS = 2**20
@@ -31,20 +33,6 @@ _IOU_LOSSES = {
     "diou": distance_box_iou_loss,
     "ciou": complete_box_iou_loss,
 }
-
-
-def sent_along(values: list | np.ndarray, like: Tensor) -> Tensor:
-    """Put values of the host beside a tensor, for which a GPU's host does not wait.
-
-    A list takes the tensor's type, an array keeps its own.
-    """
-    if isinstance(values, np.ndarray):
-        tensor = torch.from_numpy(values)
-    else:
-        tensor = torch.tensor(values, dtype=like.dtype)
-    if like.is_cuda:
-        tensor = tensor.pin_memory()
-    return tensor.to(like.device, non_blocking=True)
 
 
 def padded(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -235,3 +223,42 @@ def _by(operation: Callable, pairs: Tensor, first: float, second: float) -> Tens
     if first == second:
         return pairs if first == 1 else operation(pairs, first)
     return torch.stack([operation(pairs[..., 0], first), operation(pairs[..., 1], second)], dim=-1)
+
+
+def boxes_to_mask(boxes_xyxy: Tensor, grid_hw: tuple[int, int], stride: int) -> Tensor:
+    """Mark the cells of a feature grid that any box covers.
+
+    A cell belongs to a box when the two overlap at all: the box is grown outward to whole cells
+    (floor of its start, ceil of its end), so that even the smallest lesion owns one cell.
+
+    Args:
+        boxes_xyxy: (N, 4), corners in pixels of the image; parts outside the grid are ignored.
+        grid_hw: height and width of the grid, in cells.
+        stride: pixels per cell, at least 1.
+
+    Returns:
+        (H, W) float32 on the device of the boxes: 1 inside a box, 0 elsewhere.
+
+    Raises:
+        ValueError: if the boxes are not (N, 4) or the stride is below 1.
+
+    Reference: paper, III-C.1, "a binary map as a label based on the ground truth".
+    """
+    if boxes_xyxy.dim() != 2 or boxes_xyxy.shape[1] != 4:
+        raise ValueError(f"Boxes must have shape (N, 4). Received {tuple(boxes_xyxy.shape)}.")
+    if stride < 1:
+        raise ValueError(f"The stride is in pixels per cell, so at least 1. Received {stride}.")
+    height, width = grid_hw
+    # NOT IN PAPER: how a box becomes cells. Outward rounding keeps lesions smaller than a cell.
+    start = torch.div(boxes_xyxy[:, :2], stride, rounding_mode="floor")  # (N, 2): x, y
+    end = torch.maximum((boxes_xyxy[:, 2:] / stride).ceil(), start + 1)
+    rows = _covered(start[:, 1], end[:, 1], height)  # (N, H)
+    columns = _covered(start[:, 0], end[:, 0], width)  # (N, W)
+    # A cell's count of boxes is a product of rows and columns; no loop over boxes, no host sync.
+    return (rows.T @ columns > 0).float()
+
+
+def _covered(start: Tensor, end: Tensor, length: int) -> Tensor:
+    """(N, length) float: 1 where `start <= index < end`."""
+    index = torch.arange(length, device=start.device)
+    return ((index >= start[:, None]) & (index < end[:, None])).float()

@@ -7,9 +7,7 @@ Shape shorthand:
 
 import functools
 import logging
-import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
@@ -58,26 +56,6 @@ def compiled(function: Function) -> Function:
         return machine_code()(*arguments)
 
     return call
-
-
-def for_each_image(function: Callable, *columns: Iterable) -> list:
-    """Apply a function of the host to each image of a batch, in threads if there are several.
-
-    Compiled loops leave the interpreter to other threads meanwhile.
-
-    Args:
-        columns: one for each of the function's arguments, as long as the batch.
-    """
-    arguments = list(zip(*columns, strict=True))
-    if len(arguments) == 1:
-        return [function(*arguments[0])]
-    return list(_threads(os.getpid()).map(lambda one: function(*one), arguments))
-
-
-@functools.cache
-def _threads(process: int) -> ThreadPoolExecutor:
-    """The threads of a process: one that was forked has none of its parent's."""
-    return ThreadPoolExecutor(thread_name_prefix=f"boxes-{process}")
 
 
 @torch.no_grad()

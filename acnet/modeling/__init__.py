@@ -4,16 +4,16 @@ from acnet.modeling.composite_backbone import CompositeConnection
 from acnet.modeling.heads import SoftNMSOutputLayers, SoftNMSRes5ROIHeads, SoftNMSROIHeads
 from acnet.modeling.yaml_config import add_acnet_config, build_acnet_backbone
 
+from .attention_blocks import ContextAttention, MaskAttention, mask_attention_loss
 from .composite_backbone import CompositeResNet, RefinedResNet
-from .context_attention import ContextAttention
 from .dynamic_context_enhancement import DynamicContextEnhancement, DynamicFeatureFusion
 from .feature_refinement import FeatureRefinement
-from .mask_attention import MaskAttention, mask_attention_loss
 from .mask_aware_multi_attention import ChannelProjection, MaskAwareMultiAttention
 from .meta_arch import ACNet, ACNetWithTTA
+from .poolers import Float32ROIPooler
 from .resnet import make_resnet_stage, make_resnet_stages
 from .rfcn import PositionSensitiveOutputLayers, RFCNROIHeads
-from .rpn import BestFirstRPN, Float32ROIPooler, Float32RPNHead
+from .rpn import BestFirstRPN, Float32RPNHead
 from .streamlined_inception import StreamlinedInception
 
 __all__ = [

@@ -93,7 +93,9 @@ class DynamicFeatureFusion(nn.Module):
         """
         maps = [conv(level) for conv in self.convs]  # Eq. (4), never concatenated
         scores = self._attend(maps, own)
-        mixed = sum(score * one for score, one in zip(scores, maps, strict=True))  # Eq. (3)
+        mixed = scores[0] * maps[0]  # Eq. (3)
+        for score, one in zip(scores[1:], maps[1:], strict=True):
+            mixed = torch.addcmul(mixed, score, one)
         return mixed if self.gain is None else level + self.gain.to(mixed.dtype) * mixed
 
     def _attend(self, maps: list[Tensor], own: Tensor | None) -> tuple[Tensor, ...]:

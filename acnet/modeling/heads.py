@@ -10,6 +10,9 @@ Shape shorthand:
     D: detections of an image
 """
 
+import functools
+import itertools
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -21,19 +24,11 @@ from detectron2.structures import Boxes, Instances
 from detectron2.utils.events import get_event_storage
 from torch import Tensor
 
-from acnet.layers.box_targets import (
-    box_loss,
-    check_normalizer,
-    decode,
-    match,
-    padded,
-    sample,
-    sent_along,
-)
-from acnet.layers.nms import for_each_image
+from acnet.layers.box_targets import box_loss, check_normalizer, decode, match, padded, sample
+from acnet.layers.host import Fetched, Turns, begin_for_each_image, finish, sent_along
 from acnet.layers.soft_nms import soft_nms_on_host
 
-from .rpn import Float32ROIPooler, float32_region
+from .poolers import float32_region, pooler_of
 
 MIN_SIDE = 1e-3  # of a detection, in pixels; detectron2 drops empty ones after resizing
 
@@ -66,8 +61,8 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
             test_nms_thresh: overlap above which the linear decay acts.
             kwargs: as for `FastRCNNOutputLayers`.
         """
-        # NOT IN PAPER: method, thresholds and floor. Cutting decayed scores at the score threshold
-        # of a detector (0.05) would undo what Soft-NMS is for, so the floor is a value of its own.
+        # NOT IN PAPER: method, thresholds and floor; at a detector's score threshold of 0.05 the
+        # floor would undo what Soft-NMS is for.
         super().__init__(
             input_shape,
             test_score_thresh=test_score_thresh,
@@ -135,7 +130,7 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
         return loss / is_counted.sum().clamp(min=1)  # Eq. (6)
 
     def _log_samples(self, logits: Tensor, classes: Tensor, num_images: int) -> int:
-        """Put detectron2's scalars of samples and accuracy, by one look at values; the samples."""
+        """Put detectron2's scalars, by one look at values, and return how many samples there are."""
         predicted, background = logits.argmax(dim=1), self.num_classes
         is_positive = (classes >= 0) & (classes < background)
         is_right = predicted == classes
@@ -163,24 +158,30 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
         Returns:
             For each image the detections, best first, and the index of the proposal of each.
         """
+        return finish(self.detecting(predictions, proposals))
+
+    @torch.no_grad()
+    def detecting(
+        self, predictions: tuple[Tensor, Tensor], proposals: list[Instances]
+    ) -> Turns[tuple[list[Instances], list[Tensor]]]:
+        """`inference`, in turns."""
         if not proposals:
             return [], []
         logits, deltas = predictions
         sources = cat([one.proposal_boxes.tensor for one in proposals])
         boxes = decode(deltas, sources, self.box2box_transform)
         scores = logits.sigmoid() if self.use_sigmoid_ce else logits.softmax(dim=1)
-        # The one look at values, for all images: Soft-NMS picks on the host.
-        rows = torch.cat([boxes.flatten(1), scores.float()], dim=1).cpu().numpy()
-        borders = np.cumsum([len(one) for one in proposals])[:-1]
-        boxes, scores = np.split(rows, [-scores.shape[1]], axis=1)
+        # The one look at values, for all images.
+        rows = Fetched(torch.cat([boxes.flatten(1), scores.float()], dim=1))
+        borders = np.cumsum([0] + [len(one) for one in proposals]).tolist()
+        detect = functools.partial(self._detect, rows, scores.shape[1])
         sizes_hw = [one.image_size for one in proposals]
-        found = for_each_image(
-            self._detect, np.split(boxes, borders), np.split(scores, borders), sizes_hw
-        )
-        counts = [len(numbers) for numbers, _ in found]
+        found = begin_for_each_image(detect, itertools.pairwise(borders), sizes_hw)
+        yield
+        kept = found()
+        counts = [len(numbers) for numbers, _ in kept]
         numbers, indices = (
-            sent_along(np.concatenate(one), deltas).split(counts)
-            for one in zip(*found, strict=True)
+            sent_along(np.concatenate(one), deltas).split(counts) for one in zip(*kept, strict=True)
         )
         results = [
             Instances(
@@ -194,19 +195,19 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
         return results, [index[:, 1] for index in indices]
 
     def _detect(
-        self, boxes: np.ndarray, scores: np.ndarray, image_size: tuple[int, int]
+        self, fetched: Fetched, num_scores: int, part: tuple[int, int], image_size: tuple[int, int]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Choose the detections of an image, on the host.
 
         Args:
-            boxes: (R, 4) or (R, 4 * classes) float32.
-            scores: (R, classes + 1), background last.
-            image_size: height and width.
+            fetched: for each proposal its boxes, and then as many scores, background last.
+            part: which of the rows are the image's, from and to.
 
         Returns:
             (D, 5) float32, the boxes and their scores, and (D, 2) int64, their classes and from
-            which of the R they are.
+            which of the image's rows they are.
         """
+        boxes, scores = np.split(fetched.numpy()[slice(*part)], [-num_scores], axis=1)
         proposal, classes = (scores[:, :-1] > self.test_score_thresh).nonzero()
         boxes = boxes.reshape(len(boxes), boxes.shape[1] // 4, 4)
         boxes = boxes[proposal, classes if boxes.shape[1] > 1 else 0]
@@ -237,17 +238,22 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
         }
 
 
-class BatchSampling:
-    """Mixin for `ROIHeads` that matches and samples all images of a batch at once.
+class BatchHeads:
+    """Mixin for `ROIHeads` that matches and samples all images at once, and detects in turns."""
 
-    The samples are as random as detectron2's, by other random numbers.
-    """
+    def detecting(
+        self, features: dict[str, Tensor], proposals: list[Instances]
+    ) -> Turns[list[Instances]]:
+        """`forward` in evaluation, in turns."""
+        predictions = self.predictions(features, [one.proposal_boxes for one in proposals])
+        found, _ = yield from self.box_predictor.detecting(predictions, proposals)
+        return self.forward_with_given_boxes(features, found)
 
     @torch.no_grad()
     def label_and_sample_proposals(
         self, proposals: list[Instances], targets: list[Instances]
     ) -> list[Instances]:
-        """Same as `ROIHeads.label_and_sample_proposals`.
+        """Same as `ROIHeads.label_and_sample_proposals`, by other random numbers.
 
         Returns:
             For each image as many proposals as for any other, positives first; where there are too
@@ -291,8 +297,12 @@ class BatchSampling:
 
 
 @ROI_HEADS_REGISTRY.register()
-class SoftNMSRes5ROIHeads(BatchSampling, Res5ROIHeads):
+class SoftNMSRes5ROIHeads(BatchHeads, Res5ROIHeads):
     """Box head: the last stage of the ResNet. The paper's size, which uses all of its weights."""
+
+    def predictions(self, features: dict[str, Tensor], boxes: list[Boxes]) -> tuple[Tensor, Tensor]:
+        maps = self._shared_roi_transform([features[name] for name in self.in_features], boxes)
+        return self.box_predictor(maps.mean(dim=[2, 3]))
 
     @configurable
     def __init__(self, **kwargs):
@@ -303,15 +313,19 @@ class SoftNMSRes5ROIHeads(BatchSampling, Res5ROIHeads):
     def from_config(cls, cfg, input_shape):
         parts = super().from_config(cfg, input_shape)
         stride = input_shape[parts["in_features"][0]].stride
-        parts["pooler"] = _pooler(cfg, stride)
+        parts["pooler"] = pooler_of(cfg, stride)
         channels = parts["res5"][-1].out_channels
         parts["box_predictor"] = SoftNMSOutputLayers(cfg, ShapeSpec(channels=channels))
         return parts
 
 
 @ROI_HEADS_REGISTRY.register()
-class SoftNMSROIHeads(BatchSampling, StandardROIHeads):
+class SoftNMSROIHeads(BatchHeads, StandardROIHeads):
     """Box head: fully connected layers. For small backbones without a pretrained last stage."""
+
+    def predictions(self, features: dict[str, Tensor], boxes: list[Boxes]) -> tuple[Tensor, Tensor]:
+        pooled = self.box_pooler([features[name] for name in self.box_in_features], boxes)
+        return self.box_predictor(self.box_head(pooled))
 
     @configurable
     def __init__(self, **kwargs):
@@ -322,18 +336,9 @@ class SoftNMSROIHeads(BatchSampling, StandardROIHeads):
     def _init_box_head(cls, cfg, input_shape):
         parts = super()._init_box_head(cfg, input_shape)
         stride = input_shape[parts["box_in_features"][0]].stride
-        parts["box_pooler"] = _pooler(cfg, stride)
+        parts["box_pooler"] = pooler_of(cfg, stride)
         parts["box_predictor"] = SoftNMSOutputLayers(cfg, parts["box_head"].output_shape)
         return parts
-
-
-def _pooler(cfg, stride: int) -> Float32ROIPooler:
-    return Float32ROIPooler(
-        output_size=cfg.MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION,
-        scales=(1.0 / stride,),
-        sampling_ratio=cfg.MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO,
-        pooler_type=cfg.MODEL.ROI_BOX_HEAD.POOLER_TYPE,
-    )
 
 
 RES5_HEADS = (Res5ROIHeads, SoftNMSRes5ROIHeads)  # other subclasses use res5 in another way

@@ -10,8 +10,7 @@ from detectron2.structures import ImageList, Instances
 from fvcore.nn import weight_init
 from torch import Tensor, nn
 
-from .context_attention import ContextAttention
-from .mask_attention import MaskAttention, mask_attention_loss
+from .attention_blocks import ContextAttention, MaskAttention, mask_attention_loss
 from .own_cells import SizesHW, own_cells, run_backbone
 from .streamlined_inception import StreamlinedInception
 

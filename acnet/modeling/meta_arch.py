@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -14,12 +14,15 @@ from detectron2.utils.events import get_event_storage
 from torch import Tensor, nn
 
 from acnet.layers import soft_nms
-from acnet.layers.box_targets import sent_along
+from acnet.layers.host import Turns, sent_along, take_turns
 
 from .heads import SoftNMSOutputLayers
 from .own_cells import has_mark, run_backbone
 
 __all__ = ["ACNet", "ACNetWithTTA"]
+
+FEWEST_IN_TURNS = 4  # pictures; fewer do not fill a GPU, and two halves of them even less
+Choice = Callable[[list[Instances]], Turns[list[Instances]]]
 
 
 @META_ARCH_REGISTRY.register()
@@ -45,6 +48,9 @@ class ACNet(GeneralizedRCNN):
         """
         super().__init__(**kwargs)
         self.channels_last = channels_last
+        # Whether a batch is predicted in two halves, so that a GPU computes one of them while the
+        # host picks boxes of the other; `acnet.inference.optimize` sets it.
+        self.takes_turns = False
         _check_channels(self)
         if channels_last:
             self.to(memory_format=torch.channels_last)
@@ -167,7 +173,35 @@ class ACNet(GeneralizedRCNN):
             groups.setdefault(cells, []).append(index)
         return list(groups.values())
 
+    def halves(self, inputs: list[dict]) -> list[slice]:
+        """The parts of a batch that take turns; one where nothing would be gained."""
+        middle = -(-len(inputs) // 2)
+        if not self.takes_turns or len(inputs) < FEWEST_IN_TURNS:
+            return [slice(None)]
+        return [slice(middle), slice(middle, None)]
+
+    def detecting(self, inputs: list[dict], choose: Choice | None = None) -> Turns[list[Instances]]:
+        """Find what is in pictures of one size, in turns.
+
+        Args:
+            inputs: as for `forward`.
+            choose: in turns, takes proposals and returns those that the box head is to look at.
+
+        Returns:
+            For each picture the detections, at its size in the batch.
+        """
+        images = self.preprocess_image(inputs)
+        features = self.extract_features(images)
+        proposals, _ = yield from self.proposal_generator.proposing(images, features)
+        if choose is not None:
+            proposals = yield from choose(proposals)
+        return (yield from self.roi_heads.detecting(features, proposals))
+
     def _infer(self, inputs: list[dict], known: list[Instances] | None) -> list[Instances]:
+        halves = self.halves(inputs)
+        if known is None and len(halves) > 1:
+            found = take_turns([self.detecting(inputs[half]) for half in halves])
+            return list(itertools.chain(*found))
         images = self.preprocess_image(inputs)
         features = self.extract_features(images)
         if known is not None:

@@ -20,10 +20,10 @@ from fvcore.nn.weight_init import c2_msra_fill
 from torch import Tensor, nn
 from torchvision.ops import ps_roi_align
 
-from acnet.modeling.heads import BatchSampling, SoftNMSOutputLayers
+from acnet.modeling.heads import BatchHeads, SoftNMSOutputLayers
 
+from .poolers import float32_region
 from .resnet import block_arguments, make_resnet_stage
-from .rpn import float32_region
 
 _MIN_CELLS = 1e-3  # a box without any width has no samples, and their mean would be 0 / 0
 
@@ -105,7 +105,7 @@ class PositionSensitiveOutputLayers(SoftNMSOutputLayers):
 
 
 @ROI_HEADS_REGISTRY.register()
-class RFCNROIHeads(BatchSampling, ROIHeads):
+class RFCNROIHeads(BatchHeads, ROIHeads):
     """Heads that compute everything once an image; a box costs no more than its pooling.
 
     res5 without its stride, a 1x1 convolution, and `PositionSensitiveOutputLayers`.

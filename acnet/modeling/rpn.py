@@ -1,8 +1,7 @@
-"""Region proposal network that computes only what it needs, and parts that stay in float32.
+"""Region proposal network that computes only what it needs, and ranks in float32.
 
-bfloat16 keeps 8 bits: at x = 640 its grid is 4 pixels wide, and thousands of scores become equal.
-detectron2 hands boxes to RoIAlign in the precision of the features, and ranks proposals by logits
-in the precision of autocast. Both cost little in float32.
+bfloat16 keeps 8 bits, so thousands of scores become equal. detectron2 ranks proposals by logits in
+the precision of autocast; in float32 they cost little.
 
 Shape shorthand:
     N: images of the batch
@@ -13,134 +12,26 @@ Shape shorthand:
 
 import functools
 import itertools
-from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from detectron2.config import configurable
-from detectron2.layers import ROIAlign, cat
-from detectron2.modeling.backbone.resnet import BottleneckBlock
-from detectron2.modeling.poolers import ROIPooler
+from detectron2.layers import cat
 from detectron2.modeling.proposal_generator import RPN
 from detectron2.modeling.proposal_generator.build import PROPOSAL_GENERATOR_REGISTRY
 from detectron2.modeling.proposal_generator.rpn import RPN_HEAD_REGISTRY, StandardRPNHead
-from detectron2.structures import Boxes, Instances
+from detectron2.structures import Boxes, ImageList, Instances
 from detectron2.utils.events import get_event_storage
-from torch import Tensor, nn
+from torch import Tensor
 
-from acnet.layers import roi_align
-from acnet.layers.box_targets import (
-    box_loss,
-    check_normalizer,
-    decode,
-    match,
-    padded,
-    sample,
-    sent_along,
-)
-from acnet.layers.nms import for_each_image, pick_greedily
-from acnet.layers.roi_align import has_kernel
+from acnet.layers.box_targets import box_loss, check_normalizer, decode, match, padded, sample
+from acnet.layers.host import Fetched, Turns, begin_for_each_image, finish, sent_along
+from acnet.layers.nms import pick_greedily
 
-__all__ = ["BestFirstRPN", "Float32ROIPooler", "Float32RPNHead", "float32_region"]
+from .poolers import float32_region
 
-
-def float32_region(tensor: Tensor) -> AbstractContextManager:
-    """A context in which autocast is off for the device of the tensor."""
-    if not torch.amp.is_autocast_available(tensor.device.type):
-        return nullcontext()  # torch's meta device, on which sizes are counted
-    return torch.autocast(device_type=tensor.device.type, enabled=False)
-
-
-class Float32ROIPooler(ROIPooler):
-    """`ROIPooler` that reads boxes in float32, whatever the precision of the features.
-
-    On a CPU it pools by matrix products, which take a fifth of the time of torchvision's loops.
-    """
-
-    def __init__(self, *args, **kwargs):
-        """Arguments as for `ROIPooler`."""
-        super().__init__(*args, **kwargs)
-        self.level_poolers = nn.ModuleList(
-            _ROIAlign(one.output_size, one.spatial_scale, one.sampling_ratio, one.aligned)
-            if isinstance(one, ROIAlign)
-            else one
-            for one in self.level_poolers
-        )
-
-    def forward(self, x: list[Tensor], box_lists: list[Boxes]) -> Tensor:
-        """Same as `ROIPooler.forward`; the result has the precision of the features."""
-        with float32_region(x[0]):
-            are_ours = all(isinstance(one, _ROIAlign) for one in self.level_poolers)
-            is_kept = are_ours and all(map(has_kernel, x))
-            maps = x if is_kept else [features.float() for features in x]
-            pooled = super().forward(maps, box_lists)
-        return pooled.to(x[0].dtype)
-
-
-class _ROIAlign(ROIAlign):
-    """`ROIAlign` by whichever form is faster: the same result."""
-
-    def forward(self, features: Tensor, boxes: Tensor) -> Tensor:
-        """Same as `ROIAlign.forward`."""
-        # On the meta device there are no values to look at.
-        is_ours = features.device.type == "cpu" or has_kernel(features)
-        if not is_ours or torch.compiler.is_compiling():
-            return super().forward(features, boxes)
-        return roi_align(
-            features, boxes, self.output_size, self.spatial_scale, self.sampling_ratio, self.aligned
-        )
-
-
-class StridedPooler(nn.Module):
-    """`ROIPooler` of one level that leaves bins out which nobody reads."""
-
-    def __init__(self, pooler: ROIPooler, bin_stride: int):
-        """
-        Args:
-            pooler: RoIAlign on one level.
-            bin_stride: 2 gives every other bin of every other row.
-        """
-        super().__init__()
-        (level,) = pooler.level_poolers
-        self._options = {
-            "output_size": level.output_size,
-            "spatial_scale": level.spatial_scale,
-            "sampling_ratio": level.sampling_ratio,
-            "aligned": level.aligned,
-            "bin_stride": bin_stride,
-        }
-
-    def forward(self, x: list[Tensor], box_lists: list[Boxes]) -> Tensor:
-        """As `ROIPooler.forward`; the result is in channels_last."""
-        return roi_align(x[0], [boxes.tensor for boxes in box_lists], **self._options)
-
-
-def skip_unread_bins(heads: nn.Module) -> None:
-    """Pool only the bins that res5 reads, where its first convolutions stride over them.
-
-    With the stride in 1x1 convolutions, three bins in four are pooled and never read.
-
-    Args:
-        heads: one of `RES5_HEADS`; pooler and strides are changed, unless the bins are all read.
-    """
-    first, pooler = heads.res5[0], heads.pooler
-    if not isinstance(first, BottleneckBlock) or first.shortcut is None or not _is_align(pooler):
-        return
-    readers, stride = (first.conv1, first.shortcut), first.conv1.stride[0]
-    if any(conv.kernel_size != (1, 1) or conv.stride != (stride, stride) for conv in readers):
-        return
-    for conv in readers:
-        conv.stride = (1, 1)
-    heads.pooler = StridedPooler(pooler, stride)
-
-
-def _is_align(pooler: nn.Module) -> bool:
-    return (
-        isinstance(pooler, ROIPooler)
-        and len(pooler.level_poolers) == 1
-        and isinstance(pooler.level_poolers[0], ROIAlign)
-    )
+__all__ = ["BestFirstRPN", "Float32RPNHead"]
 
 
 @RPN_HEAD_REGISTRY.register()
@@ -182,6 +73,41 @@ class BestFirstRPN(RPN):
     def from_config(cls, cfg, input_shape):
         parts = super().from_config(cfg, input_shape)
         return {**parts, "box_normalizer": cfg.MODEL.ACNET.BOX_NORMALIZER}
+
+    def forward(
+        self,
+        images: ImageList,
+        features: dict[str, Tensor],
+        gt_instances: list[Instances] | None = None,
+    ) -> tuple[list[Instances], dict[str, Tensor]]:
+        """Same as `RPN.forward`."""
+        return finish(self.proposing(images, features, gt_instances))
+
+    def proposing(
+        self,
+        images: ImageList,
+        features: dict[str, Tensor],
+        gt_instances: list[Instances] | None = None,
+    ) -> Turns[tuple[list[Instances], dict[str, Tensor]]]:
+        """`forward`, in turns. The host picks proposals while the losses are computed."""
+        maps = [features[name] for name in self.in_features]
+        anchors = self.anchor_generator(maps)
+        logits, deltas = self.rpn_head(maps)
+        logits = [one.permute(0, 2, 3, 1).flatten(1) for one in logits]
+        sides = self.anchor_generator.box_dim
+        deltas = [
+            one.unflatten(1, (-1, sides)).permute(0, 3, 4, 1, 2).flatten(1, -2) for one in deltas
+        ]
+        picking = self._proposals(
+            anchors, *([one.detach() for one in of] for of in (logits, deltas)), images.image_sizes
+        )
+        next(picking)
+        losses = {}
+        if self.training:
+            gt_labels, gt_boxes = self.label_and_sample_anchors(anchors, gt_instances)
+            losses = self.losses(anchors, logits, gt_labels, deltas, gt_boxes)
+        yield
+        return finish(picking), losses
 
     @torch.no_grad()
     def label_and_sample_anchors(
@@ -277,18 +203,28 @@ class BestFirstRPN(RPN):
         Raises:
             FloatingPointError: in training, if a prediction is not finite.
         """
-        levels = [
-            self._best(*level)
-            for level in zip(anchors, pred_objectness_logits, pred_anchor_deltas, strict=True)
-        ]
+        arguments = (anchors, pred_objectness_logits, pred_anchor_deltas, image_sizes)
+        return finish(self._proposals(*arguments))
+
+    def _proposals(
+        self,
+        anchors: list[Boxes],
+        logits: list[Tensor],
+        deltas: list[Tensor],
+        image_sizes: list[tuple[int, int]],
+    ) -> Turns[list[Instances]]:
+        """`predict_proposals`, in turns."""
+        levels = [self._best(*level) for level in zip(anchors, logits, deltas, strict=True)]
         borders = np.cumsum([0] + [one.shape[1] for one in levels]).tolist()
-        rows = cat(levels, dim=1).cpu().numpy()  # the one look at values, for all images
-        propose = functools.partial(self._propose, borders=borders)
-        found = for_each_image(propose, rows, image_sizes)
-        together = sent_along(np.concatenate(found), levels[0])
+        rows = Fetched(cat(levels, dim=1))  # the one look at values, for all images
+        propose = functools.partial(self._propose, rows, borders=borders)
+        found = begin_for_each_image(propose, range(len(image_sizes)), image_sizes)
+        yield
+        kept = found()
+        together = sent_along(np.concatenate(kept), levels[0])
         return [
             Instances(size, proposal_boxes=Boxes(one[:, :4]), objectness_logits=one[:, 4])
-            for size, one in zip(image_sizes, together.split([len(x) for x in found]), strict=True)
+            for size, one in zip(image_sizes, together.split([len(x) for x in kept]), strict=True)
         ]
 
     def _best(self, anchors: Boxes, logits: Tensor, deltas: Tensor) -> Tensor:
@@ -301,11 +237,13 @@ class BestFirstRPN(RPN):
 
     def _propose(
         self,
-        rows: np.ndarray,
+        fetched: Fetched,
+        image: int,
         image_size: tuple[int, int],
         borders: list[int],
     ) -> np.ndarray:
         """The proposals (at most `post_nms_topk`, 5) of an image, among its best of all levels."""
+        rows = fetched.numpy()[image]
         is_finite = np.isfinite(rows).all(axis=1)
         if self.training and not is_finite.all():
             raise FloatingPointError(

@@ -1,9 +1,9 @@
 """How much a GPU would be asked for, and how often the host would wait, counted without one.
 
 Counted are the forms that a GPU takes, with torchvision's RoIAlign. A transfer to the host is no
-operator on a CPU, so calls of `Tensor.cpu` count as waits. The numbers are budgets: 1,200 operators
-and 2 waits a batch for predicting with R-101; 4 waits a step of training, of which the trainer
-needs one for the losses.
+operator on a CPU, so calls of `Tensor.cpu` and what is `Fetched` count as waits. The numbers are
+budgets: 1,200 operators and 2 waits a batch for predicting with R-101; 4 waits a step of training,
+of which the trainer needs one for the losses.
 """
 
 from collections import Counter
@@ -18,7 +18,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from acnet.config import load_config
 from acnet.inference.eager import detect
-from acnet.modeling import rpn
+from acnet.layers.host import Fetched
+from acnet.modeling import poolers
 
 # The host reads a value, or a size that depends on values.
 WAITS = {
@@ -42,18 +43,26 @@ class Operators(TorchDispatchMode):
         self.count, self.waits = 0, Counter()
 
     def __enter__(self):
-        transfer = torch.Tensor.cpu
-
-        def counted(tensor):
-            self.waits["Tensor.cpu"] += 1
-            return transfer(tensor)
-
-        self._patch = patch.object(torch.Tensor, "cpu", counted)
-        self._patch.start()
+        self._patches = [
+            patch.object(kind, name, self._counted(kind, name))
+            for kind, name in ((torch.Tensor, "cpu"), (Fetched, "__init__"))
+        ]
+        for one in self._patches:
+            one.start()
         return super().__enter__()
 
+    def _counted(self, kind, name):
+        function = getattr(kind, name)
+
+        def counted(*arguments):
+            self.waits[f"{kind.__name__}.{name}"] += 1
+            return function(*arguments)
+
+        return counted
+
     def __exit__(self, *error):
-        self._patch.stop()
+        for one in self._patches:
+            one.stop()
         return super().__exit__(*error)
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
@@ -70,7 +79,7 @@ def _has_mask(indices) -> bool:
 
 @pytest.fixture(autouse=True)
 def _forms_of_a_gpu(monkeypatch):
-    monkeypatch.setattr(rpn._ROIAlign, "forward", ROIAlign.forward)
+    monkeypatch.setattr(poolers._ROIAlign, "forward", ROIAlign.forward)
 
 
 def inputs(count: int, *, with_boxes: bool = False) -> list[dict]:

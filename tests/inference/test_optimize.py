@@ -23,7 +23,7 @@ from acnet.inference.optimize import (
     optimize_for_inference,
 )
 from acnet.modeling import BestFirstRPN, SoftNMSRes5ROIHeads, make_resnet_stage
-from acnet.modeling.rpn import StridedPooler, skip_unread_bins
+from acnet.modeling.poolers import StridedPooler, skip_unread_bins
 
 SWITCHES = [field.name for field in dataclasses.fields(Optimizations)]
 

@@ -110,6 +110,13 @@ def test_tiles_answer_for_their_parts(predictor):
     assert 20 < len(some) < len(everything)
 
 
+def test_tiles_may_take_turns(predictor, monkeypatch):
+    few = with_tiling(predictor, slack_px=0.0)
+    expected = few(photo())
+    monkeypatch.setattr(few.model, "takes_turns", True)
+    assert_same(few(photo()), expected, rtol=0, atol=1e-3)
+
+
 FAR = np.inf
 HALVES = {  # of a picture of 64 x 64: which side, and the part
     "left": (0, [-FAR, -FAR, 32, FAR]),

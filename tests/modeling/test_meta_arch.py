@@ -233,3 +233,20 @@ def test_res5_heads_train_and_find(batch, event_storage):
     model.eval()
     with torch.no_grad():
         assert len(model(copy.deepcopy(batch))) == 2
+
+
+def test_halves_that_take_turns_find_what_the_batch_finds(model, training_input):
+    model.eval()
+    pictures = [training_input(64, 80, []) for _ in range(5)] + [training_input(48, 48, [])]
+    with torch.no_grad():
+        expected = [one["instances"].get_fields() for one in model(pictures)]
+        model.takes_turns = True
+        assert [part.indices(5) for part in model.halves(pictures[:5])] == [(0, 3, 1), (3, 5, 1)]
+        assert len(model.halves(pictures[:3])) == 1
+        found = [one["instances"].get_fields() for one in model(pictures)]
+    assert len(expected) == len(found) == 6
+    for one, other in zip(expected, found, strict=True):
+        boxes = (of["pred_boxes"].tensor for of in (one, other))
+        torch.testing.assert_close(*boxes, atol=0.01, rtol=0)
+        torch.testing.assert_close(one["scores"], other["scores"], atol=1e-4, rtol=0)
+        assert torch.equal(one["pred_classes"], other["pred_classes"])

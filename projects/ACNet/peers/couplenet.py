@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torchvision.ops import roi_align
 
 from acnet.modeling import PositionSensitiveOutputLayers
-from acnet.modeling.heads import float32_region
+from acnet.modeling.poolers import float32_region
 
 __all__ = ["CoupledOutputLayers"]
 

@@ -6,7 +6,7 @@ from detectron2.modeling import META_ARCH_REGISTRY
 from detectron2.structures import ImageList, Instances
 from torch import Tensor, nn
 
-from acnet.modeling.heads import float32_region
+from acnet.modeling.poolers import float32_region
 
 from .single_shot import SSD, SSDHead
 from .vgg import conv_norm_relu, xavier

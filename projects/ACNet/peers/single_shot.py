@@ -21,7 +21,7 @@ from detectron2.modeling.meta_arch.dense_detector import DenseDetector, permute_
 from detectron2.structures import Boxes, ImageList, Instances, pairwise_iou
 from torch import Tensor, nn
 
-from acnet.modeling.heads import float32_region
+from acnet.modeling.poolers import float32_region
 
 from .vgg import xavier
 

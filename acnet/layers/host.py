@@ -1,0 +1,94 @@
+"""What passes between host and device, and what one of them does while the other is busy.
+
+A GPU runs what it is given in order, and the host waits only where it needs a value. NMS and
+Soft-NMS pick on the host, in threads that wait for the values themselves; whoever began them may
+give the device more to do meanwhile. Functions that do so are generators: they yield where another
+may go on, and return their result.
+"""
+
+import functools
+import os
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Result = TypeVar("Result")
+Turns = Generator[None, None, Result]  # of a function that yields where another may go on
+
+
+def sent_along(values: list | np.ndarray, like: Tensor) -> Tensor:
+    """Put values of the host beside a tensor, for which a GPU's host does not wait.
+
+    A list takes the tensor's type, an array keeps its own.
+    """
+    if isinstance(values, np.ndarray):
+        tensor = torch.from_numpy(values)
+    else:
+        tensor = torch.tensor(values, dtype=like.dtype)
+    if like.is_cuda:
+        tensor = tensor.pin_memory()
+    return tensor.to(like.device, non_blocking=True)
+
+
+class Fetched:
+    """Values of a tensor on their way to the host, which waits for them when it reads them."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._values = tensor.to("cpu", non_blocking=True)  # from a GPU into pinned memory
+        self._arrived = None
+        if tensor.is_cuda:
+            self._arrived = torch.cuda.Event()
+            self._arrived.record()
+
+    def numpy(self) -> np.ndarray:
+        """Wait for the values alone, not for what the device was given since."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        return self._values.numpy()
+
+
+def begin_for_each_image(function: Callable, *columns: Iterable) -> Callable[[], list]:
+    """Apply a function of the host to each image of a batch, in threads if there are several.
+
+    Compiled loops leave the interpreter to other threads meanwhile.
+
+    Args:
+        columns: one for each of the function's arguments, as long as the batch.
+
+    Returns:
+        A function that gives the results, in the order of the images, or raises the first error.
+    """
+    arguments = list(zip(*columns, strict=True))
+    if len(arguments) == 1:
+        return lambda: [function(*arguments[0])]
+    futures: list[Future] = [_threads(os.getpid()).submit(function, *one) for one in arguments]
+    return lambda: [one.result() for one in futures]
+
+
+@functools.cache
+def _threads(process: int) -> ThreadPoolExecutor:
+    """The threads of a process: one that was forked has none of its parent's."""
+    return ThreadPoolExecutor(thread_name_prefix=f"boxes-{process}")
+
+
+def finish(work: Turns[Result]) -> Result:
+    """Let a function go on, whenever it yields, until it returns."""
+    return take_turns([work])[0]
+
+
+def take_turns(works: Sequence[Turns[Result]]) -> list[Result]:
+    """Let functions go on one after the other, in their order, until all have returned."""
+    results: list[Any] = [None] * len(works)
+    waiting = dict(enumerate(works))
+    while waiting:
+        for place, work in list(waiting.items()):
+            try:
+                next(work)
+            except StopIteration as end:
+                results[place] = end.value
+                del waiting[place]
+    return results
