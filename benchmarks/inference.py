@@ -163,6 +163,8 @@ class Measurement:
         take_turns([side.run for side in sides.values()], self._args.runs)
         macs = {name: self._macs(name) for name in (self._name, BASELINES[self._name])}
         medians = {key: side.median() for key, side in sides.items()}
+        for side in sides.values():
+            side.model.takes_turns = False  # parts are told one after the other
         return {
             "ratio": round(medians["peer"] / medians["ours"], 2),
             "ratio_eager": round(medians["eager"] / medians["ours"], 2),

@@ -13,6 +13,9 @@ from fvcore.nn import weight_init
 from torch import Tensor, nn
 
 from acnet.layers import boxes_to_mask
+from acnet.layers.box_targets import padded
+
+from .own_cells import own_cells
 
 
 class MaskAttention(nn.Module):
@@ -71,16 +74,17 @@ def mask_attention_loss(
 
     Reference: paper, III-D, Eq. (6).
     """
-    logits = mask_logits.float()  # bfloat16 would round the loss of easy cells to zero
-    losses = []
-    for logits_one, boxes, (height, width) in zip(
-        logits[:, 0], gt_boxes_xyxy, image_sizes_hw, strict=True
-    ):
-        # NOT IN PAPER: padding is no skin, so it does not count.
-        rows, columns = -(-height // stride), -(-width // stride)
-        target = boxes_to_mask(boxes, (rows, columns), stride)
-        losses.append(F.binary_cross_entropy_with_logits(logits_one[:rows, :columns], target))
-    return torch.stack(losses).mean()  # Eq. (6)
+    logits = mask_logits.float()[:, 0]  # bfloat16 would round the loss of easy cells to zero
+    boxes, is_real = padded(gt_boxes_xyxy)
+    boxes = torch.where(is_real[..., None], boxes, -2 * stride)  # what fills up lies outside
+    target = boxes_to_mask(boxes, logits.shape[1:], stride)
+    loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    # NOT IN PAPER: padding is no skin, so it does not count.
+    own = own_cells(mask_logits, image_sizes_hw, stride)
+    if own is None:
+        return loss.mean()  # Eq. (6)
+    share = (own / own.sum(dim=(2, 3), keepdim=True))[:, 0]
+    return (loss * share).sum() / len(loss)  # Eq. (6)
 
 
 class ContextAttention(nn.Module):

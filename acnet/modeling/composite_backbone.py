@@ -8,14 +8,13 @@ Levels of the paper and their names in detectron2, with stride and the channels 
 import itertools
 from collections.abc import Sequence
 
-import torch.nn.functional as F
 from detectron2.layers import Conv2d, FrozenBatchNorm2d, ShapeSpec, get_norm
 from detectron2.modeling import Backbone
 from detectron2.modeling.backbone import ResNet
 from fvcore.nn import weight_init
 from torch import Tensor, nn
 
-from .feature_refinement import FeatureRefinement
+from .feature_refinement import FeatureRefinement, interpolate
 
 LEVELS = ("stem", "res2", "res3", "res4")  # L1, L2, L3, L4
 
@@ -64,7 +63,7 @@ class CompositeConnection(nn.Module):
             (B, low_channels, H, W), the term to add to `lead_low`.
         """
         # Convolving before upsampling gives the same map for a quarter of the work.
-        return F.interpolate(self.project(assistant_high), size=lead_low.shape[-2:], mode="nearest")
+        return interpolate(self.project(assistant_high), lead_low.shape[-2:], mode="nearest")
 
 
 _CONNECTIONS = {"plain": CompositeConnection, "refine": FeatureRefinement}

@@ -16,6 +16,7 @@ from detectron2.modeling import Backbone
 from fvcore.nn import weight_init
 from torch import Tensor, nn
 
+from .feature_refinement import interpolate
 from .own_cells import SizesHW, own_cells
 
 _INITS = ("xavier", "identity")
@@ -205,7 +206,7 @@ class DynamicContextEnhancement(Backbone):
         if level.shape[-2:] == size_hw:
             return level
         # The 1x1 convolution and the interpolation commute; convolving first is the cheaper order.
-        return F.interpolate(level, size=size_hw, mode="bilinear", align_corners=False)
+        return interpolate(level, size_hw)
 
     def _enhance(self, name: str, level: Tensor, own: Tensor | None) -> Tensor:
         return self.enhance[name](level, own) if name in self.enhance else level

@@ -1,9 +1,12 @@
 """Feature refinement module (FRM): the second half of Composite Feature Refinement."""
 
+import torch
 import torch.nn.functional as F
 from detectron2.layers import Conv2d, get_norm
 from fvcore.nn import weight_init
 from torch import Tensor, nn
+
+from .poolers import autocast_off
 
 
 class FeatureRefinement(nn.Module):
@@ -49,11 +52,19 @@ class FeatureRefinement(nn.Module):
             (B, low_channels, H, W), g_k.
         """
         # The 1x1 convolution and the interpolation commute; convolving first is the cheaper order.
-        high = F.interpolate(
-            self.phi(assistant_high),
-            size=assistant_low.shape[-2:],
-            mode="bilinear",
-            align_corners=False,
-        )
+        high = interpolate(self.phi(assistant_high), assistant_low.shape[-2:])
         fused = F.relu(self.fused_norm(assistant_low + high))  # Eq. (1)
         return self.output(F.relu(self.lead_norm(lead_low) * fused))  # Eq. (2)
+
+
+def interpolate(maps: Tensor, size_hw: torch.Size, *, mode: str = "bilinear") -> Tensor:
+    """Resize maps, on a GPU that predicts in their own precision.
+
+    Autocast makes them float32, and with them all that they are added to or multiplied by: twice
+    the memory to write and read, which is what bounds a GPU there.
+    """
+    align = None if mode == "nearest" else False
+    if torch.is_grad_enabled() or not maps.is_cuda:
+        return F.interpolate(maps, size=size_hw, mode=mode, align_corners=align)
+    with autocast_off(maps):
+        return F.interpolate(maps, size=size_hw, mode=mode, align_corners=align)

@@ -28,7 +28,7 @@ from acnet.layers.box_targets import box_loss, check_normalizer, decode, match, 
 from acnet.layers.host import Fetched, Turns, begin_for_each_image, finish, sent_along
 from acnet.layers.soft_nms import soft_nms_on_host
 
-from .poolers import float32_region, pooler_of
+from .poolers import autocast_off, pooler_of
 
 MIN_SIDE = 1e-3  # of a detection, in pixels; detectron2 drops empty ones after resizing
 
@@ -87,7 +87,7 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Same as `FastRCNNOutputLayers.forward`, in float32 under any autocast."""
-        with float32_region(x):
+        with autocast_off(x):
             return super().forward(x.float())
 
     def losses(
@@ -130,7 +130,7 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
         return loss / is_counted.sum().clamp(min=1)  # Eq. (6)
 
     def _log_samples(self, logits: Tensor, classes: Tensor, num_images: int) -> int:
-        """Put detectron2's scalars, by one look at values, and return how many samples there are."""
+        """Put detectron2's scalars, by one look at values, and return the number of samples."""
         predicted, background = logits.argmax(dim=1), self.num_classes
         is_positive = (classes >= 0) & (classes < background)
         is_right = predicted == classes

@@ -17,7 +17,7 @@ from acnet.layers import roi_align
 from acnet.layers.roi_align import has_kernel
 
 
-def float32_region(tensor: Tensor) -> AbstractContextManager:
+def autocast_off(tensor: Tensor) -> AbstractContextManager:
     """A context in which autocast is off for the device of the tensor."""
     if not torch.amp.is_autocast_available(tensor.device.type):
         return nullcontext()  # torch's meta device, on which sizes are counted
@@ -42,7 +42,7 @@ class Float32ROIPooler(ROIPooler):
 
     def forward(self, x: list[Tensor], box_lists: list[Boxes]) -> Tensor:
         """Same as `ROIPooler.forward`; the result has the precision of the features."""
-        with float32_region(x[0]):
+        with autocast_off(x[0]):
             are_ours = all(isinstance(one, _ROIAlign) for one in self.level_poolers)
             is_kept = are_ours and all(map(has_kernel, x))
             maps = x if is_kept else [features.float() for features in x]

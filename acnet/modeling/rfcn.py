@@ -22,7 +22,7 @@ from torchvision.ops import ps_roi_align
 
 from acnet.modeling.heads import BatchHeads, SoftNMSOutputLayers
 
-from .poolers import float32_region
+from .poolers import autocast_off
 from .resnet import block_arguments, make_resnet_stage
 
 _MIN_CELLS = 1e-3  # a box without any width has no samples, and their mean would be 0 / 0
@@ -87,7 +87,7 @@ class PositionSensitiveOutputLayers(SoftNMSOutputLayers):
         Returns:
             (R, K) logits of the classes, background last, and (R, 4) offsets.
         """
-        with float32_region(x):
+        with autocast_off(x):
             x = x.float()
             rois = self._to_rois(boxes)
             return self._vote(self.cls_score(x), rois), self._vote(self.bbox_pred(x), rois)

@@ -29,7 +29,7 @@ from acnet.layers.box_targets import box_loss, check_normalizer, decode, match, 
 from acnet.layers.host import Fetched, Turns, begin_for_each_image, finish, sent_along
 from acnet.layers.nms import pick_greedily
 
-from .poolers import float32_region
+from .poolers import autocast_off
 
 __all__ = ["BestFirstRPN", "Float32RPNHead"]
 
@@ -43,7 +43,7 @@ class Float32RPNHead(StandardRPNHead):
         logits, deltas = [], []
         for level in features:
             hidden = self.conv(level)
-            with float32_region(hidden):
+            with autocast_off(hidden):
                 logits.append(self.objectness_logits(hidden.float()))
                 deltas.append(self.anchor_deltas(hidden.float()))
         return logits, deltas

@@ -189,7 +189,7 @@ def test_autocast_does_not_change_the_mask():
 
 
 def test_wrong_shape_and_stride_are_named():
-    with pytest.raises(ValueError, match=r"\(N, 4\).*\(3,\)"):
+    with pytest.raises(ValueError, match=r"G, 4\).*\(3,\)"):
         boxes_to_mask(torch.zeros(3), (2, 2), 8)
     with pytest.raises(ValueError, match=r"at least 1.*0"):
         boxes_to_mask(torch.zeros(0, 4), (2, 2), 0)

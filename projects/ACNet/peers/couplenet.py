@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torchvision.ops import roi_align
 
 from acnet.modeling import PositionSensitiveOutputLayers
-from acnet.modeling.poolers import float32_region
+from acnet.modeling.poolers import autocast_off
 
 __all__ = ["CoupledOutputLayers"]
 
@@ -60,14 +60,14 @@ class CoupledOutputLayers(PositionSensitiveOutputLayers):
         """Same as `PositionSensitiveOutputLayers.forward`."""
         local, deltas = super().forward(x, boxes)
         whole = self.whole(self._pool(self.global_map(x), boxes))
-        with float32_region(x):
+        with autocast_off(x):
             of_whole = self.global_score(whole.float()).flatten(2)  # (R, K, 1)
             scores = self.scales[0](local[..., None]) + self.scales[1](of_whole)
         return scores[..., 0], deltas
 
     def _pool(self, maps: Tensor, boxes: list) -> Tensor:
         """(R, 2 * channels, k, k): the boxes, then their surroundings."""
-        with float32_region(maps):
+        with autocast_off(maps):
             rois = self._to_rois(boxes)
             index, start, end = rois.split([1, 2, 2], dim=1)
             more = (self.context_scale - 1) / 2 * (end - start)

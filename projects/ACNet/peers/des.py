@@ -6,7 +6,7 @@ from detectron2.modeling import META_ARCH_REGISTRY
 from detectron2.structures import ImageList, Instances
 from torch import Tensor, nn
 
-from acnet.modeling.poolers import float32_region
+from acnet.modeling.poolers import autocast_off
 
 from .single_shot import SSD, SSDHead
 from .vgg import conv_norm_relu, xavier
@@ -42,7 +42,7 @@ class SegmentationBranch(nn.Module):
     def forward(self, level: Tensor) -> tuple[Tensor, Tensor]:
         """Return the (B, C, H, W) level, weighed, and (B, K + 1, H, W) logits, background last."""
         hidden = self.hidden(level)
-        with float32_region(hidden):
+        with autocast_off(hidden):
             logits = self.logits(hidden.float())
         return level * self.gate(hidden).sigmoid(), logits
 

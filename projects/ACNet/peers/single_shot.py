@@ -21,7 +21,7 @@ from detectron2.modeling.meta_arch.dense_detector import DenseDetector, permute_
 from detectron2.structures import Boxes, ImageList, Instances, pairwise_iou
 from torch import Tensor, nn
 
-from acnet.modeling.poolers import float32_region
+from acnet.modeling.poolers import autocast_off
 
 from .vgg import xavier
 
@@ -90,7 +90,7 @@ class SSDHead(nn.Module):
 
     def forward(self, features: list[Tensor]) -> list[list[Tensor]]:
         """Return the logits of the levels, and their deltas, as `DenseDetector` wants them."""
-        with float32_region(features[0]):
+        with autocast_off(features[0]):
             features = [level.float() for level in features]
             return [
                 [layer(level) for layer, level in zip(layers, features, strict=True)]
