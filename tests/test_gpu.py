@@ -155,15 +155,17 @@ def test_roi_align_is_torchvisions(aligned, ratio, stride):
 
 
 @pytest.mark.parametrize("config", ["toy/acnet_r18", "acne04/acnet_r101", "toy/table2/baseline"])
-def test_a_replayed_prediction_is_the_plain_one(config):
+def test_a_prediction_in_turns_and_replayed_is_the_plain_one(config):
     torch.manual_seed(0)
     model = instantiate(load_config(config).model).eval().to(GPU)
     inputs = [
         {"image": torch.from_numpy(picture(128, 128, seed=n).transpose(2, 0, 1).copy())}
-        for n in range(3)
+        for n in range(4)
     ]
-    plain = optimize_for_inference(model, optimizations=Optimizations(cuda_graphs=False))
+    off = Optimizations(cuda_graphs=False, take_turns=False)
+    plain = optimize_for_inference(model, optimizations=off)
     replayed = optimize_for_inference(model)
+    assert replayed.takes_turns
     with torch.inference_mode():
         expected = [one["instances"] for one in plain(inputs)]
         for _ in range(3):  # as it is; recorded; replayed
