@@ -237,11 +237,15 @@ class ACNet(GeneralizedRCNN):
         device = self.device
         for (_, size_hw, _, kind), group in itertools.groupby(images, _likeness):
             same = list(group)
-            place = None
             if device.type == "cuda" and kind == "cpu":
-                shape = (len(same), *same[0].shape)
-                place = torch.empty(shape, dtype=same[0].dtype, pin_memory=True)
-            yield torch.stack(same, out=place).to(device, non_blocking=True), size_hw
+                stack = torch.empty(
+                    (len(same), *same[0].shape), dtype=same[0].dtype, pin_memory=True
+                )
+                for place, one in zip(stack.numpy(), same, strict=True):
+                    place[...] = one.numpy()  # torch would wake its threads for it
+            else:
+                stack = torch.stack(same)
+            yield stack.to(device, non_blocking=True), size_hw
 
 
 class ACNetWithTTA(GeneralizedRCNNWithTTA):
