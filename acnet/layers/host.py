@@ -9,7 +9,7 @@ may go on, and return their result.
 import functools
 import os
 from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import numpy as np
@@ -51,21 +51,28 @@ class Fetched:
         return self._values.numpy()
 
 
-def begin_for_each_image(function: Callable, *columns: Iterable) -> Callable[[], list]:
+def begin_for_each_image(
+    function: Callable, fetched: Fetched, *columns: Iterable
+) -> Callable[[], list]:
     """Apply a function of the host to each image of a batch, in threads if there are several.
 
     Compiled loops leave the interpreter to other threads meanwhile.
 
     Args:
-        columns: one for each of the function's arguments, as long as the batch.
+        function: of the values that are fetched, and of one of each column.
+        columns: as long as the batch.
 
     Returns:
         A function that gives the results, in the order of the images, or raises the first error.
     """
     arguments = list(zip(*columns, strict=True))
     if len(arguments) == 1:
-        return lambda: [function(*arguments[0])]
-    futures: list[Future] = [_threads(os.getpid()).submit(function, *one) for one in arguments]
+        return lambda: [function(fetched.numpy(), *arguments[0])]
+    threads = _threads(os.getpid())
+    values = threads.submit(fetched.numpy)  # one waits for the device, the others for that one
+    futures = [
+        threads.submit(lambda one: function(values.result(), *one), one) for one in arguments
+    ]
     return lambda: [one.result() for one in futures]
 
 

@@ -169,14 +169,19 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
             return [], []
         logits, deltas = predictions
         sources = cat([one.proposal_boxes.tensor for one in proposals])
-        boxes = decode(deltas, sources, self.box2box_transform)
+        boxes = decode(deltas, sources, self.box2box_transform)  # (R, classes or 1, 4)
         scores = logits.sigmoid() if self.use_sigmoid_ce else logits.softmax(dim=1)
-        # The one look at values, for all images.
-        rows = Fetched(torch.cat([boxes.flatten(1), scores.float()], dim=1))
-        borders = np.cumsum([0] + [len(one) for one in proposals]).tolist()
-        detect = functools.partial(self._detect, rows, scores.shape[1])
+        counts = [len(one) for one in proposals]
         sizes_hw = [one.image_size for one in proposals]
-        found = begin_for_each_image(detect, itertools.pairwise(borders), sizes_hw)
+        limits = np.repeat(
+            np.array([[w, h, w, h] for h, w in sizes_hw], np.float32), counts, axis=0
+        )
+        boxes, scores = self._candidates(boxes, scores[:, :-1].float(), sent_along(limits, boxes))
+        # The one look at values, for all images.
+        rows = Fetched(torch.cat([boxes.flatten(1), scores], dim=1))
+        borders = itertools.pairwise(np.cumsum([0, *counts]).tolist())
+        detect = functools.partial(self._detect, num_classes=scores.shape[1])
+        found = begin_for_each_image(detect, rows, borders)
         yield
         kept = found()
         counts = [len(numbers) for numbers, _ in kept]
@@ -194,38 +199,39 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
         ]
         return results, [index[:, 1] for index in indices]
 
+    def _candidates(self, boxes: Tensor, scores: Tensor, limits: Tensor) -> tuple[Tensor, Tensor]:
+        """Clip boxes to `limits` (R, 4), and let the score of what is no candidate be NaN."""
+        clipped = boxes.clamp(min=0).minimum(limits[:, None])
+        is_box = boxes.isfinite() & (clipped[..., 2:] - clipped[..., :2] > MIN_SIDE).repeat(1, 1, 2)
+        is_candidate = is_box.all(dim=2) & (scores > self.test_score_thresh) & scores.isfinite()
+        return clipped, scores.where(is_candidate, torch.nan)
+
     def _detect(
-        self, fetched: Fetched, num_scores: int, part: tuple[int, int], image_size: tuple[int, int]
+        self, values: np.ndarray, part: tuple[int, int], num_classes: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Choose the detections of an image, on the host.
 
         Args:
-            fetched: for each proposal its boxes, and then as many scores, background last.
+            values: for each proposal its boxes, and then as many scores as there are classes.
             part: which of the rows are the image's, from and to.
 
         Returns:
             (D, 5) float32, the boxes and their scores, and (D, 2) int64, their classes and from
             which of the image's rows they are.
         """
-        boxes, scores = np.split(fetched.numpy()[slice(*part)], [-num_scores], axis=1)
-        proposal, classes = (scores[:, :-1] > self.test_score_thresh).nonzero()
+        boxes, scores = np.split(values[slice(*part)], [-num_classes], axis=1)
+        proposal, classes = np.nonzero(~np.isnan(scores))
         boxes = boxes.reshape(len(boxes), boxes.shape[1] // 4, 4)
         boxes = boxes[proposal, classes if boxes.shape[1] > 1 else 0]
         scores = scores[proposal, classes]
-        is_candidate = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
-        height, width = image_size
-        boxes = np.clip(boxes, 0, np.array([width, height] * 2, np.float32))
-        is_candidate &= (boxes[:, 2:] - boxes[:, :2] > MIN_SIDE).all(axis=1)
-        chosen = np.flatnonzero(is_candidate)
         most = self.test_topk_per_image
         keep, decayed = soft_nms_on_host(
-            boxes[chosen],
-            scores[chosen],
-            classes[chosen],
+            boxes,
+            scores,
+            classes,
             max_detections=most if most >= 0 else None,
             **self.decay(),
         )
-        keep = chosen[keep]
         return np.column_stack([boxes[keep], decayed]), np.column_stack([classes, proposal])[keep]
 
     def decay(self) -> dict[str, str | float]:

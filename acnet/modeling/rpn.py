@@ -33,6 +33,8 @@ from .poolers import autocast_off
 
 __all__ = ["BestFirstRPN", "Float32RPNHead"]
 
+_MOST_GRIDS = 8  # whose anchors are kept
+
 
 @RPN_HEAD_REGISTRY.register()
 class Float32RPNHead(StandardRPNHead):
@@ -68,6 +70,7 @@ class BestFirstRPN(RPN):
         """
         super().__init__(**kwargs)
         self.box_normalizer = check_normalizer(box_normalizer)
+        self._made_anchors: dict[tuple, list[Boxes]] = {}
 
     @classmethod
     def from_config(cls, cfg, input_shape):
@@ -91,7 +94,7 @@ class BestFirstRPN(RPN):
     ) -> Turns[tuple[list[Instances], dict[str, Tensor]]]:
         """`forward`, in turns. The host picks proposals while the losses are computed."""
         maps = [features[name] for name in self.in_features]
-        anchors = self.anchor_generator(maps)
+        anchors = self._anchors(maps)
         logits, deltas = self.rpn_head(maps)
         logits = [one.permute(0, 2, 3, 1).flatten(1) for one in logits]
         sides = self.anchor_generator.box_dim
@@ -108,6 +111,21 @@ class BestFirstRPN(RPN):
             losses = self.losses(anchors, logits, gt_labels, deltas, gt_boxes)
         yield
         return finish(picking), losses
+
+    def _anchors(self, maps: list[Tensor]) -> list[Boxes]:
+        """The anchors of the maps, which are made once for maps of their sizes.
+
+        They come from the host, and sending them keeps it waiting until a GPU has nothing to do.
+        """
+        if any(type(one) is not Tensor for one in maps) or torch.jit.is_tracing():
+            return self.anchor_generator(maps)
+        sizes = [(tuple(one.shape[-2:]), one.device) for one in maps]
+        key = (*sizes, torch.is_inference_mode_enabled())
+        if key not in self._made_anchors:
+            if len(self._made_anchors) == _MOST_GRIDS:
+                self._made_anchors.pop(next(iter(self._made_anchors)))
+            self._made_anchors[key] = self.anchor_generator(maps)
+        return self._made_anchors[key]
 
     @torch.no_grad()
     def label_and_sample_anchors(
@@ -216,9 +234,10 @@ class BestFirstRPN(RPN):
         """`predict_proposals`, in turns."""
         levels = [self._best(*level) for level in zip(anchors, logits, deltas, strict=True)]
         borders = np.cumsum([0] + [one.shape[1] for one in levels]).tolist()
-        rows = Fetched(cat(levels, dim=1))  # the one look at values, for all images
-        propose = functools.partial(self._propose, rows, borders=borders)
-        found = begin_for_each_image(propose, range(len(image_sizes)), image_sizes)
+        # The one look at values, for all images.
+        rows = Fetched(self._clipped(cat(levels, dim=1), image_sizes))
+        propose = functools.partial(self._propose, borders=borders)
+        found = begin_for_each_image(propose, rows, range(len(image_sizes)))
         yield
         kept = found()
         together = sent_along(np.concatenate(kept), levels[0])
@@ -235,24 +254,26 @@ class BestFirstRPN(RPN):
         boxes = decode(chosen, anchors.tensor[index], self.box2box_transform)[:, :, 0]
         return torch.cat([boxes, best_logits[..., None]], dim=2)
 
-    def _propose(
-        self,
-        fetched: Fetched,
-        image: int,
-        image_size: tuple[int, int],
-        borders: list[int],
-    ) -> np.ndarray:
+    def _clipped(self, rows: Tensor, image_sizes: list[tuple[int, int]]) -> Tensor:
+        """Clip boxes to their images, and add a column: 1 for a box of use, 0 for one too small.
+
+        Where a box or its logit is not finite it is -1.
+        """
+        limits = sent_along([[[w, h, w, h]] for h, w in image_sizes], rows)
+        boxes = rows[..., :4].clamp(min=0).minimum(limits)
+        is_large = (boxes[..., 2:] - boxes[..., :2] > self.min_box_size).all(dim=2)
+        kind = torch.where(rows.isfinite().all(dim=2), is_large.to(rows.dtype), -1)
+        return torch.cat([boxes, rows[..., 4:], kind[..., None]], dim=2)
+
+    def _propose(self, values: np.ndarray, image: int, borders: list[int]) -> np.ndarray:
         """The proposals (at most `post_nms_topk`, 5) of an image, among its best of all levels."""
-        rows = fetched.numpy()[image]
-        is_finite = np.isfinite(rows).all(axis=1)
-        if self.training and not is_finite.all():
+        boxes, logits, kind = np.split(values[image], [4, 5], axis=1)
+        if self.training and (kind < 0).any():
             raise FloatingPointError(
                 "Predicted boxes or scores contain Inf/NaN. Training has diverged."
             )
-        limit, (height, width) = self.post_nms_topk[self.training], image_size
-        boxes = np.clip(rows[:, :4], 0, np.array([width, height] * 2, np.float32))
-        sides = boxes[:, 2:] - boxes[:, :2]
-        is_usable = is_finite & (sides > self.min_box_size).all(axis=1)
+        is_usable, boxes = kind[:, 0] > 0, np.ascontiguousarray(boxes)
+        limit = self.post_nms_topk[self.training]
         kept = [
             pick_greedily(
                 boxes, start + np.flatnonzero(is_usable[start:stop]), self.nms_thresh, limit
@@ -260,5 +281,5 @@ class BestFirstRPN(RPN):
             for start, stop in itertools.pairwise(borders)
         ]
         keep = np.concatenate(kept)
-        keep = keep[np.argsort(-rows[keep, 4], kind="stable")[:limit]]
-        return np.concatenate([boxes[keep], rows[keep, 4:]], axis=1)
+        keep = keep[np.argsort(-logits[keep, 0], kind="stable")[:limit]]
+        return np.concatenate([boxes[keep], logits[keep]], axis=1)

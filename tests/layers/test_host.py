@@ -16,10 +16,16 @@ def test_values_go_there_and_back():
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_each_image_has_its_result_in_order_and_its_error(count):
-    results = begin_for_each_image(divmod, range(7, 7 + count), [2] * count)
-    assert results() == [divmod(7 + one, 2) for one in range(count)]
+    divisors = Fetched(torch.tensor([2, 0]))
+    results = begin_for_each_image(
+        lambda values, one, which: one // int(values[which]),
+        divisors,
+        range(7, 7 + count),
+        [0] * count,
+    )
+    assert results() == [(7 + one) // 2 for one in range(count)]
     with pytest.raises(ZeroDivisionError):
-        begin_for_each_image(divmod, range(count), [0] * count)()
+        begin_for_each_image(lambda values, one: one // int(values[1]), divisors, range(count))()
 
 
 def test_turns_go_round_until_the_last_returns():
