@@ -20,7 +20,13 @@ from detectron2.modeling.roi_heads import StandardROIHeads
 from torch import Tensor, nn
 
 from acnet.inference.engines import NOTHING, Optimizations
-from acnet.modeling import ACNet, BestFirstRPN, Float32RPNHead
+from acnet.modeling import (
+    ACNet,
+    BestFirstRPN,
+    DynamicFeatureFusion,
+    Float32RPNHead,
+    StreamlinedInception,
+)
 from acnet.modeling.cuda_graphs import replay_in_prediction
 from acnet.modeling.heads import RES5_HEADS, SoftNMSOutputLayers
 from acnet.modeling.poolers import skip_unread_bins
@@ -90,6 +96,8 @@ def optimize_for_inference(
     if chosen.compile:
         model.backbone.compile()
     if chosen.fuse_activations and on_gpu and dtype in _FUSED:
+        average_last(model)
+        add_biases_last(model)
         logger.debug("%d blocks and layers fused with their ReLU", fuse_activations(model))
     if chosen.cuda_graphs and on_gpu and not chosen.compile:
         replay_in_prediction(model.backbone)
@@ -110,6 +118,30 @@ def can_take_turns(model: GeneralizedRCNN) -> bool:
         and hasattr(heads, "predictions")
         and isinstance(heads.box_predictor, SoftNMSOutputLayers)
     )
+
+
+def average_last(model: nn.Module) -> None:
+    """Let MAMA's pooling branch convolve first: the two commute, and fewer channels are averaged.
+
+    Args:
+        model: its norms folded; a branch with a norm stays as it is.
+    """
+    for module in model.modules():
+        if isinstance(module, StreamlinedInception):
+            pool, (conv,) = module.branch_pool
+            if conv.norm is None:
+                conv.activation = None
+                module.branch_pool = nn.Sequential(conv, pool, nn.ReLU())
+
+
+def add_biases_last(model: nn.Module) -> None:
+    """Let each DCE add the biases of its convolutions to the mix of their maps, not to each map."""
+    for module in model.modules():
+        if isinstance(module, DynamicFeatureFusion):
+            biases = torch.cat([conv.bias for conv in module.convs])
+            module.late_biases = biases[:, None, None]
+            for conv in module.convs:
+                conv.bias = None
 
 
 def fuse_activations(model: nn.Module) -> int:

@@ -16,13 +16,12 @@ Shape shorthand:
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import complete_box_iou_loss, distance_box_iou_loss, generalized_box_iou_loss
 
-from .host import sent_along
+from .host import constant, sent_along
 
 # Overlaps compared at once: what a part of the batch holds bounds the memory, and on a CPU a matrix
 # that leaves the cache costs more than a second call.
@@ -66,8 +65,9 @@ def match(objects_xyxy: Tensor, boxes_xyxy: Tensor, matcher: Any) -> tuple[Tenso
         (N, R) int64, which object, and (N, R) int8 labels: 1, 0, or -1 for neither. Images without
         objects have the index 0 and the label of no overlap.
     """
-    borders = sent_along(matcher.thresholds[1:-1], objects_xyxy)  # the first and last are infinite
-    labels = sent_along(np.array(matcher.labels, np.int8), objects_xyxy)
+    # The first and last threshold are infinite.
+    borders = constant(tuple(matcher.thresholds[1:-1]), objects_xyxy)
+    labels = constant(tuple(matcher.labels), objects_xyxy, torch.int8)
     num_images, num_objects = objects_xyxy.shape[:2]
     size = max(1, _MOST_PAIRS // max(1, num_objects * boxes_xyxy.shape[1]))
     columns = boxes_xyxy.mT[:, :, None].contiguous()  # (N, 4, 1, R)
@@ -200,7 +200,7 @@ def box_loss(
         )
     counts = counts[..., None]
     # Where nothing counts, numbers must still be finite: 0 times a gradient of NaN is NaN.
-    unit = sent_along([0.0, 0.0, 1.0, 1.0], boxes_xyxy)
+    unit = constant((0.0, 0.0, 1.0, 1.0), boxes_xyxy)
     boxes = torch.where(counts, boxes_xyxy, unit)
     targets = torch.where(counts, targets_xyxy, unit)
     if kind == "smooth_l1":

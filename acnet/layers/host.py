@@ -34,6 +34,23 @@ def sent_along(values: list | np.ndarray, like: Tensor) -> Tensor:
     return tensor.to(like.device, non_blocking=True)
 
 
+def constant(values: tuple, like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """Numbers beside a tensor, and of its type if no other is given; they are sent once.
+
+    Nobody may change what this returns.
+    """
+    dtype = like.dtype if dtype is None else dtype
+    if type(like) is not Tensor or torch.jit.is_tracing():
+        return torch.tensor(values, dtype=dtype, device=like.device)
+    return _constant(values, dtype, like.device)
+
+
+@functools.lru_cache(maxsize=1000)
+def _constant(values: tuple, dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):  # so that it may also be part of a training
+        return torch.tensor(values, dtype=dtype, device=device)
+
+
 class Fetched:
     """Values of a tensor on their way to the host, which waits for them when it reads them."""
 

@@ -66,6 +66,9 @@ class DynamicFeatureFusion(nn.Module):
         )
         # NOT IN PAPER: Eq. (3) has no shortcut. See docs/lab/components.md for what it changes.
         self.gain = nn.Parameter(torch.zeros(channels, 1, 1)) if shortcut else None
+        # Of all convolutions, (3C, 1, 1), where they are added to the mix rather than to each map;
+        # `acnet.inference.optimize` sets it.
+        self.late_biases: Tensor | None = None
         self.fc1 = nn.Linear(concatenated, concatenated // reduction)
         self.fc2 = nn.Linear(concatenated // reduction, concatenated)
         for conv in self.convs:
@@ -94,8 +97,12 @@ class DynamicFeatureFusion(nn.Module):
         """
         maps = [conv(level) for conv in self.convs]  # Eq. (4), never concatenated
         scores = self._attend(maps, own)
-        mixed = scores[0] * maps[0]  # Eq. (3)
-        for score, one in zip(scores[1:], maps[1:], strict=True):
+        if self.late_biases is None:
+            mixed, rest = scores[0] * maps[0], 1
+        else:
+            biases = self.late_biases.chunk(len(maps))
+            mixed, rest = sum(s * b for s, b in zip(scores, biases, strict=True)), 0
+        for score, one in zip(scores[rest:], maps[rest:], strict=True):  # Eq. (3)
             mixed = torch.addcmul(mixed, score, one)
         return mixed if self.gain is None else level + self.gain.to(mixed.dtype) * mixed
 
@@ -108,6 +115,8 @@ class DynamicFeatureFusion(nn.Module):
             pooled = torch.cat([(one * share).mean(dim=(2, 3)) for one in maps], dim=1)
         else:
             pooled = torch.cat([one.mean(dim=(2, 3)) for one in maps], dim=1)  # (B, 3C)
+        if self.late_biases is not None:
+            pooled = pooled + self.late_biases.flatten()
         alpha = torch.sigmoid(self.fc2(F.relu(self.fc1(pooled))))  # Eq. (5)
         return alpha[:, :, None, None].chunk(len(maps), dim=1)
 

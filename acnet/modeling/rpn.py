@@ -26,7 +26,7 @@ from detectron2.utils.events import get_event_storage
 from torch import Tensor
 
 from acnet.layers.box_targets import box_loss, check_normalizer, decode, match, padded, sample
-from acnet.layers.host import Fetched, Turns, begin_for_each_image, finish, sent_along
+from acnet.layers.host import Fetched, Turns, begin_for_each_image, constant, finish, sent_along
 from acnet.layers.nms import pick_greedily
 
 from .poolers import autocast_off
@@ -259,7 +259,7 @@ class BestFirstRPN(RPN):
 
         Where a box or its logit is not finite it is -1.
         """
-        limits = sent_along([[[w, h, w, h]] for h, w in image_sizes], rows)
+        limits = constant(tuple(((w, h, w, h),) for h, w in image_sizes), rows)
         boxes = rows[..., :4].clamp(min=0).minimum(limits)
         is_large = (boxes[..., 2:] - boxes[..., :2] > self.min_box_size).all(dim=2)
         kind = torch.where(rows.isfinite().all(dim=2), is_large.to(rows.dtype), -1)

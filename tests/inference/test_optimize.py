@@ -22,7 +22,12 @@ from acnet.inference.optimize import (
     fold_norms,
     optimize_for_inference,
 )
-from acnet.modeling import BestFirstRPN, SoftNMSRes5ROIHeads, make_resnet_stage
+from acnet.modeling import (
+    BestFirstRPN,
+    DynamicFeatureFusion,
+    SoftNMSRes5ROIHeads,
+    make_resnet_stage,
+)
 from acnet.modeling.poolers import StridedPooler, skip_unread_bins
 
 SWITCHES = [field.name for field in dataclasses.fields(Optimizations)]
@@ -330,3 +335,22 @@ def test_fused_blocks_are_wired_as_plain_ones(monkeypatch, config):
         blocks = sum(isinstance(one, CNNBlockBase) for one in lead.modules())
         assert optimize.fuse_activations(lead) >= blocks - 1  # the stem has a form of its own
         torch.testing.assert_close(lead(image)["res4"], expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("change", [optimize.average_last, optimize.add_biases_last])
+@pytest.mark.parametrize("gain", [False, True])
+def test_what_commutes_may_come_last(small_model, change, gain):
+    model = optimize_for_inference(small_model, optimizations=NOTHING)
+    assert fold_norms(model)
+    for part in model.modules():
+        if isinstance(part, DynamicFeatureFusion):
+            part.gain = nn.Parameter(torch.rand(1)) if gain else None
+            for conv in part.convs:
+                nn.init.normal_(conv.bias)
+    image = torch.randn(2, 3, 64, 96)
+    sizes = [(64, 96), (50, 70)]  # the second is padded
+    before = model.backbone(image, sizes)["p3"]
+    names = dict(model.named_parameters())
+    change(model)
+    assert dict(model.named_parameters()).keys() != names.keys()
+    torch.testing.assert_close(model.backbone(image, sizes)["p3"], before, rtol=1e-4, atol=1e-4)
