@@ -14,6 +14,7 @@ prediction and training. It takes at most four minutes on one GPU.
 import argparse
 import contextlib
 import io
+import json
 import shutil
 import statistics
 import subprocess
@@ -99,6 +100,7 @@ def measure_models(device: torch.device, runs: int, *, quick: bool) -> dict[str,
             args = inference.build_parser().parse_args([*options, *size, "--batch", str(batch)])
             row, peak_mb = _with_memory(device, inference.Measurement(name, args).result)
             ms = 1000 * row["seconds"]["ours"] / batch
+            sys.stderr.write(f"{name}, {batch} at once: {row['seconds']}\n")
             rows[f"prediction of {name}, {batch} at once"] = {
                 **_shortened(name, row, peak_mb),
                 "ms_a_picture": round(ms, 2),
@@ -171,7 +173,11 @@ def main() -> None:
         "models": lambda: measure_models(device, runs, quick=args.quick),
         "photos": lambda: measure_photos(device, 8 if args.quick else PHOTOS),
     }
-    results = {name: measures[name]() for name in args.parts}
+    results = {}
+    for name in args.parts:
+        results[name] = measures[name]()
+        # A machine may be lent for minutes: what is measured is told at once.
+        sys.stderr.write(f"{name}: {json.dumps(results[name])}\n")
     rows = results.get("models", {}).values()
     slowest = min(rows, key=lambda row: row["ratio"], default={"ratio": None, "seconds": {}})
     report(

@@ -165,6 +165,8 @@ class Measurement:
         medians = {key: side.median() for key, side in sides.items()}
         for side in sides.values():
             side.model.takes_turns = False  # parts are told one after the other
+            for _ in range(2):  # CUDA graphs of the whole batch, which no look at parts may disturb
+                side.run()
         return {
             "ratio": round(medians["peer"] / medians["ours"], 2),
             "ratio_eager": round(medians["eager"] / medians["ours"], 2),

@@ -166,7 +166,7 @@ def test_a_prediction_in_turns_and_replayed_is_the_plain_one(config):
     off = Optimizations(cuda_graphs=False, take_turns=False)
     plain = optimize_for_inference(model, optimizations=off)
     replayed = optimize_for_inference(model)
-    assert replayed.takes_turns
+    assert replayed.takes_turns == ("r101" in config)
     with torch.inference_mode():
         expected = [one["instances"] for one in plain(inputs)]
         for _ in range(3):  # as it is; recorded; replayed

@@ -71,8 +71,8 @@ class Optimizations:
             of picture and replayed.
         fuse_activations: on a GPU and in lower precision, one kernel convolves, adds bias and
             shortcut, and applies ReLU.
-        take_turns: on a GPU, a batch is predicted in two halves: it computes one of them while the
-            host picks boxes of the other.
+        take_turns: on a GPU, a batch is predicted by a large model in two halves: one of them is
+            computed while the host picks boxes of the other.
         chunk_boxes: on a CPU, res5 as a box head takes a few boxes at a time.
         compile: `torch.compile` the backbone. Not by default: it needs a C++ compiler, and a
             quarter of a minute for each new size of picture, and gains a tenth.

@@ -39,6 +39,7 @@ _CONSTANT_NORMS = (FrozenBatchNorm2d, nn.modules.batchnorm._BatchNorm)
 # 60 MB, and the convolution that writes it took 1.7 times as long.
 _CHUNK = 32
 _FUSED = (torch.bfloat16, torch.float16)
+_LARGE = 30_000_000  # weights
 
 logger = logging.getLogger(__name__)
 
@@ -110,13 +111,18 @@ def optimize_for_inference(
 
 
 def can_take_turns(model: GeneralizedRCNN) -> bool:
-    """Whether all parts of a model that wait for a GPU let others go on meanwhile."""
+    """Whether a model gains by turns: it keeps a GPU busier than the host, and its parts give way.
+
+    On an H200, eight pictures by R-101 took 32.4 ms in turns and 37.1 without, and by R-18, of
+    8 million weights, 20.1 and 17.7 ms.
+    """
     heads = model.roi_heads
     return (
         isinstance(model, ACNet)
         and isinstance(model.proposal_generator, BestFirstRPN)
         and hasattr(heads, "predictions")
         and isinstance(heads.box_predictor, SoftNMSOutputLayers)
+        and sum(one.numel() for one in model.parameters()) >= _LARGE
     )
 
 
