@@ -115,7 +115,7 @@ CONSTRUCTORS: dict[str, tuple[str, dict[str, Any]]] = {
         "reduction": COUNT, "enhance": bool, "init": {"xavier", "identity"}, "shortcut": bool}),
     "acnet.modeling.MaskAwareMultiAttention": ("backbone", {"bottom_up": "backbone",
         "in_feature": LEVEL, "width": (0.001, 8.0), "mask_channels": COUNT,
-        "context_reduction": COUNT, "norm": NORM, "gate": {"product", "residual", "centred"},
+        "context_reduction": COUNT, "norm": NORM, "gate": {"product", "sum", "residual", "centred"},
         "shortcut": bool, "loss_weight": POSITIVE}),
     "acnet.modeling.ChannelProjection": ("backbone", {"bottom_up": "backbone", "in_feature": LEVEL,
         "out_channels": COUNT, "norm": NORM}),

@@ -40,7 +40,7 @@ TRAIN = {
     "best_metric": re.compile(r"[\w@./ -]{0,200}"), "channels_last": bool,
     "clip_gradients": {"enabled": bool, "clip_type": {"norm", "value"}, "clip_value": POSITIVE,
         "norm_type": POSITIVE},
-    "ema": {"enabled": bool, "decay": SHARE},
+    "ema": {"enabled": bool, "decay": SHARE}, "lr_factors": {"*": POSITIVE},
     "checkpointer": {"max_to_keep": (LARGE, None), "period": LARGE},
     "ddp": {"broadcast_buffers": bool, "find_unused_parameters": bool, "fp16_compression": bool},
     "device": re.compile(r"[a-z]{1,20}(:\d{1,3})?"), "epochs": ((0.0, 1e6), None),

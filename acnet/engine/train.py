@@ -5,6 +5,7 @@ import inspect
 import logging
 import math
 from argparse import Namespace
+from collections.abc import Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -158,14 +159,43 @@ def build_model(cfg: DictConfig) -> torch.nn.Module:
 
 
 def build_optimizer(
-    optimizer_cfg: DictConfig, model: torch.nn.Module, device: torch.device
+    optimizer_cfg: DictConfig,
+    model: torch.nn.Module,
+    device: torch.device,
+    lr_factors: Mapping[str, float] | None = None,
 ) -> torch.optim.Optimizer:
-    """Build a config's optimizer for a model; on a GPU one kernel changes all weights."""
+    """Build a config's optimizer for a model; on a GPU one kernel changes all weights.
+
+    Args:
+        lr_factors: factors on the learning rate of parameters, by how their names begin.
+
+    Raises:
+        UserError: no parameter's name begins so.
+    """
     optimizer_cfg = copy.deepcopy(optimizer_cfg)
     optimizer_cfg.params.model = model
+    if lr_factors:
+        _check_lr_factors(lr_factors, model)
+        optimizer_cfg.params.base_lr = optimizer_cfg.lr
+        optimizer_cfg.params.lr_factor_func = partial(_lr_factor, dict(lr_factors))
     if device.type == "cuda" and optimizer_cfg.get("fused", None) is None:
         optimizer_cfg.update(_fused(optimizer_cfg._target_))
     return instantiate(optimizer_cfg)
+
+
+def _lr_factor(factors: Mapping[str, float], name: str) -> float:
+    return math.prod(factor for start, factor in factors.items() if name.startswith(start))
+
+
+def _check_lr_factors(factors: Mapping[str, float], model: torch.nn.Module) -> None:
+    names = [name for name, _ in model.named_parameters()]
+    for start in factors:
+        if not any(name.startswith(start) for name in names):
+            parts = ", ".join(sorted({name.partition(".")[0] for name in names}))
+            raise UserError(
+                "train.lr_factors has beginnings of parameters' names. Received "
+                f"{start!r}, with which none begins. The model's parts are {parts}."
+            )
 
 
 def _fused(optimizer: type | str) -> dict[str, bool]:
@@ -190,7 +220,8 @@ def build_trainer(cfg: DictConfig, model: torch.nn.Module) -> Trainer:
         model=wrap_for_processes(model, device=device, ddp=cfg.train.ddp),
         data_loader=load_data(cfg.dataloader.train),
         optimizer=clip_gradients(
-            build_optimizer(cfg.optimizer, model, device), cfg.train.get("clip_gradients", None)
+            build_optimizer(cfg.optimizer, model, device, cfg.train.get("lr_factors", None)),
+            cfg.train.get("clip_gradients", None),
         ),
         precision=choose_precision(cfg.train.amp, device),
         accumulate=_parts_of_a_batch(cfg),

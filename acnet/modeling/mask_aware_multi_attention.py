@@ -16,8 +16,9 @@ from .streamlined_inception import StreamlinedInception
 
 logger = logging.getLogger(__name__)
 
-# What the saliency is raised by. NOT IN PAPER: all but "product".
+# What the saliency is raised by. NOT IN PAPER: "centred" and "residual".
 _GATE_OFFSETS = {"product": 0.0, "centred": 0.5, "residual": 1.0}
+_GATES = (*_GATE_OFFSETS, "sum")
 
 
 class _OfOneMap(Backbone):
@@ -66,7 +67,8 @@ class MaskAwareMultiAttention(_OfOneMap):
             mask_channels: hidden channels of the mask attention block.
             context_reduction: r of the context attention block.
             norm: normalisation of the inception network.
-            gate: "product" is the paper's `sigmoid(m) * GC(X)`; "residual" is
+            gate: "product" is the paper's `sigmoid(m) * GC(X)`; "sum" is the other reading of its
+                "concurrently", `sigmoid(m) * X + GC(X)`, as in DANet; "residual" is
                 `(1 + sigmoid(m)) * GC(X)`, which never erases the surroundings of a lesion;
                 "centred" is `(1/2 + sigmoid(m)) * GC(X)`, which neither erases them nor changes
                 the map before the mask has learnt anything.
@@ -79,8 +81,8 @@ class MaskAwareMultiAttention(_OfOneMap):
             ValueError: for an unknown gate.
         """
         super().__init__()
-        if gate not in _GATE_OFFSETS:
-            raise ValueError(f"gate must be one of {tuple(_GATE_OFFSETS)}. Received {gate!r}.")
+        if gate not in _GATES:
+            raise ValueError(f"gate must be one of {_GATES}. Received {gate!r}.")
         shape = bottom_up.output_shape()[in_feature]
         self.bottom_up = bottom_up
         self.in_feature = in_feature
@@ -171,8 +173,10 @@ class MaskAwareMultiAttention(_OfOneMap):
         if self.project is not None:
             features = self.project(merged) + self.gain.to(features.dtype) * features
         mask_logits = self.mask_attention(features)
-        factor = mask_logits.sigmoid() + _GATE_OFFSETS[self.gate]
-        return factor * self.context_attention(features, own), mask_logits
+        saliency, context = mask_logits.sigmoid(), self.context_attention(features, own)
+        if self.gate == "sum":
+            return saliency * features + context, mask_logits
+        return (saliency + _GATE_OFFSETS[self.gate]) * context, mask_logits
 
     def saliency(self, image: Tensor, image_sizes: SizesHW = None) -> Tensor:
         """The mask attention's probabilities, to look at.

@@ -8,9 +8,12 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from acnet.checkpoint import ACNetCheckpointer, load_trained_weights
+from acnet.config import load_config
+from acnet.engine.train import build_optimizer
 from acnet.errors import UserError
 from tests.engine.tiny_task import TinyDetector
 
+SGD = load_config("toy/table2/cb").optimizer
 AVERAGED = ("train.ema.enabled=true", "train.ema.decay=0.5")
 
 
@@ -208,3 +211,16 @@ def test_the_moving_average_is_evaluated_and_kept(tiny_cfg, train, metrics):
     best = content(folder, "model_best")
     torch.testing.assert_close(best["model"], states[best["iteration"]]["ema"], rtol=0, atol=0)
     assert metrics(folder)[3]["bbox/AP50"] != metrics(train(tiny_cfg(name="plain")))[3]["bbox/AP50"]
+
+
+def test_parts_may_learn_at_a_rate_of_their_own():
+    model = torch.nn.ModuleDict({"backbone": torch.nn.Linear(2, 2), "rpn": torch.nn.Linear(2, 1)})
+    optimizer = build_optimizer(SGD, model, torch.device("cpu"), {"rpn": 30, "rpn.bias": 2})
+    rates = {id(one): group["lr"] for group in optimizer.param_groups for one in group["params"]}
+    found = {name: rates[id(parameter)] for name, parameter in model.named_parameters()}
+    lr = SGD.lr
+    assert found == pytest.approx(
+        {"backbone.weight": lr, "backbone.bias": lr, "rpn.weight": 30 * lr, "rpn.bias": 60 * lr}
+    )
+    with pytest.raises(UserError, match=r"'rnp'.*backbone, rpn"):
+        build_optimizer(SGD, model, torch.device("cpu"), {"rnp": 30})

@@ -63,7 +63,7 @@ def test_context_attention_equals_a_loop_over_positions():
 
 
 @pytest.mark.parametrize(
-    ("gate", "offset"), [("product", 0.0), ("centred", 0.5), ("residual", 1.0)]
+    ("gate", "offset"), [("product", 0.0), ("centred", 0.5), ("residual", 1.0), ("sum", None)]
 )
 def test_gates(merged, gate, offset):
     model = _mama(merged, gate=gate).eval()
@@ -72,7 +72,8 @@ def test_gates(merged, gate, offset):
     features = model.inception(level)
     saliency = torch.sigmoid(model.mask_attention(features))
     attended, _ = model.attend(level)
-    expected = (offset + saliency) * model.context_attention(features)
+    context = model.context_attention(features)
+    expected = saliency * features + context if gate == "sum" else (offset + saliency) * context
     torch.testing.assert_close(attended, expected)
 
 
@@ -124,5 +125,5 @@ def test_projection_keeps_name_and_stride(merged):
 
 
 def test_unknown_gate_is_named(merged):
-    with pytest.raises(ValueError, match=r"product.*'sum'"):
-        _mama(merged, gate="sum")
+    with pytest.raises(ValueError, match=r"product.*'open'"):
+        _mama(merged, gate="open")

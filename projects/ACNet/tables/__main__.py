@@ -69,9 +69,10 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--forms",
         nargs="+",
-        choices=("paper", "tuned"),
+        choices=("paper", "tuned", "pretrained", "pretrained_sum"),
         default=["paper", "tuned"],
-        help="the paper's, or what trains best; default: both",
+        help="the paper's, or what trains best, or the paper's from a pretrained backbone, with a "
+        "product or a sum in MAMA; default: the first two",
     )
     add(
         "--test",

@@ -29,7 +29,7 @@ from scipy import stats
 from acnet.config import load_config
 from acnet.evaluation.bootstrap import percentile_interval
 from projects.ACNet.tables.record import RESAMPLED, Record, check_equal, model_settings
-from projects.ACNet.tables.rows import FORMS, Row, baseline_of, known_rows, part_pairs
+from projects.ACNet.tables.rows import TWINS, Row, baseline_of, known_rows, part_pairs
 
 LEVEL = 0.95
 Sample: TypeAlias = tuple[float, np.ndarray]  # a number on all photos, and (R,) on resampled ones
@@ -161,13 +161,13 @@ class Measured:
     def find(self, table: int, key: str, form: str) -> Row | None:
         """Find the row that stands for one of the paper's.
 
-        A row that has no tuned twin, be it among the rows or not, is the same in both forms.
+        A row that has no twin in a form, be it among the rows or not, is the same in both.
 
         It is None where that row is not among the rows.
         """
         tables = (4, 1) if table == 4 else (table,)
         tables += (2,) if key == "acnet" and table in (1, 4) else ()
-        for wanted in dict.fromkeys((form, FORMS[0])):
+        for wanted in filter(None, (form, TWINS.get(form))):
             for one in tables:
                 for row in self.rows:
                     if (row.table, row.key, row.form) == (one, key, wanted):

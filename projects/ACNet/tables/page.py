@@ -32,7 +32,7 @@ from projects.ACNet.tables.report import (
     gain_table,
     paper_tables,
 )
-from projects.ACNet.tables.rows import FORMS, TITLES
+from projects.ACNet.tables.rows import FORMS, TITLES, TWINS
 
 PAGE, MARKDOWN, PICTURE = "index.html", "results.md", "curves.png"
 SHOWN_BY_SET = (HEADLINE, f"AP@{MAX_DETECTIONS}")
@@ -82,7 +82,7 @@ def write_between_markers(path: Path, marker: str, text: str) -> None:
 def _contents(measured: Measured, data: str) -> dict[str, Any]:
     """What a page says: title, facts that all rows share, tables, notes on how to read them."""
     extra = [make(measured, key) for key in SHOWN_BY_SET for make in (gain_table, effect_table)]
-    extra.append(form_table(measured, HEADLINE))
+    extra += [form_table(measured, HEADLINE, form) for form in TWINS]
     return {
         "title": f"The paper's tables on {DATA_NAMES[data]}",
         "facts": _facts(measured.records),
@@ -194,7 +194,7 @@ def draw_curves(measured: Measured, path: Path) -> bool:
     panels: dict[tuple[str, str], dict[str, list]] = {}
     for row in measured.rows:  # form by form, and table by table
         title = TITLES[row.table].partition(":")[0] if row.table else "Other rows"
-        title += "" if row.form == FORMS[0] else ", tuned form"
+        title += FORMS[row.form]
         records = [one for one in measured.of(row).values() if one.row == row.config]
         for key, name in CURVES.items():
             curves = [_known(record.content["curve"], key) for record in records]

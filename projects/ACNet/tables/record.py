@@ -61,7 +61,7 @@ class Record:
     """
 
     row: str  # name of the config
-    form: str  # "paper" or "tuned"
+    form: str  # one of `rows.FORMS`
     seed: int  # of the training
     settings: Mapping[str, Any]  # what all rows of a table share
     content: Mapping[str, Any]

@@ -14,7 +14,17 @@ from projects.ACNet.tables.estimates import (
 )
 from projects.ACNet.tables.plan import short_test
 from projects.ACNet.tables.record import RESAMPLED, Record
-from projects.ACNet.tables.rows import FORMS, PAPER_ROWS, PARTS, TITLES, PaperRow, Row, baseline_of
+from projects.ACNet.tables.rows import (
+    FORMS,
+    PAPER,
+    PAPER_ROWS,
+    PARTS,
+    TITLES,
+    TWINS,
+    PaperRow,
+    Row,
+    baseline_of,
+)
 
 NOTHING = "\N{EN DASH}"
 
@@ -46,7 +56,7 @@ def paper_tables(measured: Measured) -> list[Table]:
         for form in FORMS:
             shown = _rows_of(number, form, measured)
             own = [row for _, row in shown if row and row.form == form]
-            if form != FORMS[0] or number == 4:  # what a table shares with another is no reason
+            if form != PAPER or number == 4:  # what a table shares with another is no reason
                 own = [row for row in own if row.table == number]
             if any(measured.of(row) for row in own):
                 tables.append(_paper_table(number, form, shown, measured))
@@ -68,7 +78,7 @@ def gain_table(measured: Measured, key: str) -> Table | None:
         for row in shown:
             if row.form == form and measured.of(row) and row != baseline_of(measured.rows, form):
                 gains = [measured.gain(row, shown, test, key) for test in measured.tests]
-                label = row.label if form == FORMS[0] else f"{row.label}, tuned"
+                label = f"{row.label}{FORMS[form].removesuffix(' form')}"
                 rows.append(_estimates_row(label, gains))
     return _by_set(measured, f"Gain over the baseline: {RESAMPLED[key]}", "", ("row",), rows)
 
@@ -96,17 +106,18 @@ def effect_table(measured: Measured, key: str) -> Table | None:
     return _by_set(measured, title, text, ("part", "paper"), rows)
 
 
-def form_table(measured: Measured, key: str) -> Table | None:
-    """Show what the tuned form of each row adds to the paper's; None without both forms."""
+def form_table(measured: Measured, key: str, form: str) -> Table | None:
+    """Show what a form of each row adds to that of its twin; None without both."""
     rows = []
-    of_paper, tuned = (_rows_of(2, form, measured) for form in FORMS)
-    pool = [row for _, row in [*of_paper, *tuned] if row]
-    for (_, row), (_, twin) in zip(of_paper, tuned, strict=True):
+    twins, own = (_rows_of(2, one, measured) for one in (TWINS[form], form))
+    pool = [row for _, row in [*twins, *own] if row]
+    for (_, row), (_, twin) in zip(twins, own, strict=True):
         if row and twin and row != twin and measured.of(row) and measured.of(twin):
             weights = {twin.config: 1.0, row.config: -1.0}
             samples = [measured.samples(pool, test, key) for test in measured.tests]
             rows.append(_estimates_row(row.label, [estimate(one, weights) for one in samples]))
-    title = f"Tuned form over the paper's: {RESAMPLED[key]}"
+    over = {"tuned": "Tuned form over the paper's", "pretrained_sum": "MAMA: a sum over a product"}
+    title = f"{over[form]}: {RESAMPLED[key]}"
     return _by_set(measured, title, "", ("row",), rows)
 
 
@@ -138,12 +149,12 @@ def _paper_table(
     cells = []
     for paper, row in shown:
         twin = row and row.form != form
-        label = f"{paper.label}, as in the paper's form" if twin else paper.label
+        label = f"{paper.label}, as in the {row.form} form" if twin else paper.label
         gain = rounded(paper.map_percent - base_map, 1, plus=True)
         published = (Cell(text=f"{paper.map_percent:.1f}"), Cell(text=gain))
         cells.append((_name(label), *published, *_our_cells(measured, row, rows)))
     return Table(
-        title=TITLES[number] + ("" if form == FORMS[0] else ", tuned form"),
+        title=TITLES[number] + FORMS[form],
         text=f"Measured on {short_test(measured.tests[0])}.",
         header=("row", "paper: mAP", "gain", *_our_header(measured)),
         rows=tuple(cells),

@@ -4,8 +4,8 @@ The numbers are mAP in percent, on ACNE04 (Tables I to III) and on VOC 2007 (Tab
 a row of Table II has follows from section IV-A.2, which says what each adds to which.
 
 A row of ours is a config file: `toy/table2/cb_frm.py` is row (c) of Table II on generated photos.
-Files in a folder that begins with "tuned", such as `toy/tuned/table2/cb_frm.py`, are the same rows
-in their tuned form, which trains best; all others are in the paper's form.
+Files in a folder that is named by a form, such as `toy/tuned/table2/cb_frm.py`, are the same rows
+in that form; all others are in the paper's.
 """
 
 import difflib
@@ -17,7 +17,17 @@ from acnet.config import available_configs
 from acnet.errors import UserError
 
 DATA = ("toy", "acne04", "voc07")
-FORMS = ("paper", "tuned")
+# What titles say of the forms of a row: the paper's; what trains best; the paper's from a
+# pretrained backbone, and so with the other reading of MAMA.
+FORMS = {
+    "paper": "",
+    "tuned": ", tuned form",
+    "pretrained": ", pretrained",
+    "pretrained_sum": ", pretrained, MAMA as a sum",
+}
+PAPER = "paper"
+# Which form a row has where it is the same in another.
+TWINS = {"tuned": PAPER, "pretrained_sum": "pretrained"}
 PARTS = ("CB", "FRM", "DCE", "MAMA")
 BASELINE = "baseline"
 TITLES = {
@@ -112,7 +122,7 @@ def choose_rows(
     *,
     tables: Sequence[int] = (),
     names: Sequence[str] = (),
-    forms: Sequence[str] = FORMS,
+    forms: Sequence[str] = (PAPER, "tuned"),
 ) -> list[Row]:
     """Choose rows by tables and by names, and add the baseline that gains refer to.
 
@@ -141,11 +151,11 @@ def choose_rows(
 def baseline_of(rows: Iterable[Row], form: str) -> Row | None:
     """Find the row that gains of a form refer to.
 
-    That is Table II's baseline in this form, or else in the paper's; for VOC, which has none,
+    That is Table II's baseline in this form, or else in that of its twins; for VOC, which has none,
     Faster R-CNN.
     """
     by_place = {(row.table, row.key, row.form): row for row in rows}
-    for wanted in (form, FORMS[0]):
+    for wanted in (form, TWINS.get(form)):
         for table, key in ((2, BASELINE), (4, "faster_rcnn")):
             if (table, key, wanted) in by_place:
                 return by_place[table, key, wanted]
@@ -165,13 +175,15 @@ def part_pairs(part: str) -> list[tuple[PaperRow, PaperRow]]:
 
 def _row_of(config: str, data: str) -> Row:
     *folders, stem = config.split("/")[1:]
-    tuned = stem.endswith("_tuned") or any(folder.startswith("tuned") for folder in folders)
+    form = "tuned" if stem.endswith("_tuned") else folders[0] if folders else PAPER
     key = _DEPTH.sub("", stem).removesuffix("_tuned")
     tables = [int(folder[-1]) for folder in folders if re.fullmatch(r"(tuned_)?table[1-4]", folder)]
     table = tables[0] if tables else _table_of(stem, key, data, in_folder=bool(folders))
     sized = re.compile(rf"{key}\d+")  # "ssd" in small stands for "ssd300", the first of its sizes
     key = next((one for place, one in _BY_KEY if place == table and sized.fullmatch(one)), key)
-    return Row(config=config, data=data, table=table, key=key, form=FORMS[tuned])
+    return Row(
+        config=config, data=data, table=table, key=key, form=form if form in FORMS else PAPER
+    )
 
 
 def _table_of(stem: str, key: str, data: str, *, in_folder: bool) -> int | None:
@@ -203,4 +215,4 @@ def _paper_order(row: Row) -> tuple[int, int, int, str]:
     places = list(_BY_KEY)
     place = (row.table, row.key)
     order = places.index(place) if place in _BY_KEY else len(places)
-    return FORMS.index(row.form), row.table or len(TITLES) + 1, order, row.config
+    return list(FORMS).index(row.form), row.table or len(TITLES) + 1, order, row.config

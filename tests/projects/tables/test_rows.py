@@ -8,6 +8,7 @@ import pytest
 from acnet.config import resolve_config
 from acnet.errors import UserError
 from projects.ACNet.tables import rows as rows_module
+from projects.ACNet.tables.estimates import Measured
 from projects.ACNet.tables.rows import DATA, PAPER_ROWS, PARTS, baseline_of, choose_rows, known_rows
 
 
@@ -47,6 +48,18 @@ def test_a_short_name_means_both_forms_and_a_whole_one_itself(monkeypatch):
     configs.append("toy/tuned/table2/baseline")
     assert baseline_of(known_rows("toy"), "tuned").config == configs[-1]
     assert baseline_of(known_rows("toy"), "paper").config == base
+
+
+def test_a_form_that_changes_mama_shares_the_other_rows_with_its_twin():
+    forms = ["pretrained", "pretrained_sum"]
+    rows = choose_rows("toy", tables=[2], forms=forms)
+    assert [row.form for row in rows] == ["pretrained"] * 9 + ["pretrained_sum"] * 4
+    base = baseline_of(known_rows("toy"), "pretrained_sum")
+    assert base == baseline_of(known_rows("toy"), "pretrained") == rows[0]
+    measured = Measured(rows, [])
+    assert measured.find(2, "cb_mama", "pretrained_sum").form == "pretrained_sum"
+    assert measured.find(2, "cb", "pretrained_sum").form == "pretrained"
+    assert {row.form for row in choose_rows("toy", tables=[2])} == {"paper", "tuned"}
 
 
 def test_the_whole_acnet_of_each_data_set():

@@ -25,6 +25,8 @@ train = dict(
     cuda_graphs=False,
     # detectron2's SOLVER.CLIP_GRADIENTS: clip_type "value" or "norm", parameter by parameter.
     clip_gradients=dict(enabled=False, clip_type="norm", clip_value=1.0, norm_type=2.0),
+    # Factors on the learning rate by how a parameter's name begins, as {proposal_generator: 10}.
+    lr_factors=dict(),
     # How many stages of each ResNet keep the weights of init_checkpoint, the stem being the first.
     freeze_at=0,
     # Evaluates, and leaves for prediction, a moving average of the weights. docs/train.md

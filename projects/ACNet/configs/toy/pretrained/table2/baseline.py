@@ -1,0 +1,18 @@
+"""Table II baseline in small, from a pretrained backbone: no part of ACNet. NOT IN PAPER.
+
+python projects/ACNet/train_net.py --config-file toy/pretrained/table2/baseline
+"""
+
+from ....common.pretrained_row import (
+    dataloader,
+    lr_multiplier,
+    model,
+    optimizer,
+    pretrained_backbone,
+    train,
+)
+
+model.backbone = pretrained_backbone(
+    composite=False, refinement=False, enhancement=False, attention=False
+)
+train.output_dir = "output/toy/pretrained/table2/baseline"

@@ -1,0 +1,16 @@
+"""Table II (a) in small, from a pretrained backbone: FRM + DCE + MAMA. NOT IN PAPER.
+
+python projects/ACNet/train_net.py --config-file toy/pretrained/table2/frm_dce_mama
+"""
+
+from ....common.pretrained_row import (
+    dataloader,
+    lr_multiplier,
+    model,
+    optimizer,
+    pretrained_backbone,
+    train,
+)
+
+model.backbone = pretrained_backbone(composite=False)
+train.output_dir = "output/toy/pretrained/table2/frm_dce_mama"

@@ -1,0 +1,62 @@
+#!/usr/bin/env python
+"""Take the ResNet out of a trained detector, as a file like those with ImageNet's weights.
+
+Given as `train.init_checkpoint`, it fills every ResNet of a model of the same widths.
+
+example:
+  python projects/ACNet/extract_resnet.py output/toy/stand_in/model_final.pth \\
+      output/toy/stand_in/resnet.pth
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this clone
+
+import torch
+
+from acnet.checkpoint.safe_load import read_checkpoint
+from acnet.errors import UserError
+from acnet.files import durable_write
+
+STEM = "stem.conv1.weight"  # the first weight of each ResNet
+_NAME = re.compile(r"(stem|res[2-5])\..+")
+
+
+def resnet_of(weights: dict[str, torch.Tensor], source: str) -> dict[str, torch.Tensor]:
+    """Return the weights of a detector's one ResNet, by detectron2's names for a classifier's.
+
+    Raises:
+        UserError: there is no ResNet, or more than one.
+    """
+    places = [name.removesuffix(STEM) for name in weights if name.endswith(f".{STEM}")]
+    if len(places) != 1:
+        raise UserError(
+            "Weights of a ResNet are taken out of a detector that has one. Received "
+            f"{source}, which has {len(places)}. Give a checkpoint of a single backbone."
+        )
+    own = {name.removeprefix(places[0]): value for name, value in weights.items()}
+    return {name: value for name, value in own.items() if _NAME.fullmatch(name)}
+
+
+def main() -> None:
+    """Read a checkpoint, and write its ResNet."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", help="checkpoint of a detector")
+    parser.add_argument("output", type=Path, help="file to write")
+    args = parser.parse_args()
+    try:
+        tensors = resnet_of(read_checkpoint(args.source)["model"], args.source)
+    except UserError as error:
+        parser.exit(2, f"extract_resnet: error: {error}\n")
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    with durable_write(args.output) as temporary:
+        torch.save({"model": tensors}, temporary)
+
+
+if __name__ == "__main__":
+    main()
