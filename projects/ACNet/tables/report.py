@@ -97,7 +97,9 @@ def effect_table(measured: Measured, key: str) -> Table | None:
             effects = [estimate(one, weights) for one in samples if weights]
             if any(effects):
                 paper = Cell(text=rounded(paper_effect(part), 1, plus=True))
-                rows.append(_estimates_row(f"{part}, {form} form", effects, paper))
+                rows.append(
+                    _estimates_row(f"{part}{FORMS[form] or ', paper form'}", effects, paper)
+                )
     text = (
         "The mean of all pairs of Table II's rows that differ in the part alone, with it minus "
         "without it."

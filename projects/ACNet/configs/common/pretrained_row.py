@@ -1,8 +1,8 @@
 """What every row of `toy/pretrained/` shares: the paper's regime in small. NOT IN PAPER.
 
 The paper form, narrower than `toy_row`, on a backbone that has been trained before and whose norms
-are frozen, as ImageNet's weights are given to the paper's. docs/lab/results/pretrained.md says how
-that backbone is made.
+are frozen, as ImageNet's weights are given to the paper's.
+docs/lab/results/pretrained/README.md says how that backbone is made.
 """
 
 from .data.coco_tiles import dataloader

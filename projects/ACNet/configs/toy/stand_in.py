@@ -1,6 +1,6 @@
 """The tuned baseline whose ResNet stands in for one of ImageNet. NOT IN PAPER.
 
-Half an hour of one CPU core. docs/lab/results/pretrained.md
+Half an hour of one CPU core. docs/lab/results/pretrained/README.md
 
 python projects/ACNet/train_net.py --config-file toy/stand_in
 """
