@@ -41,13 +41,19 @@ def resnet_of(weights: dict[str, torch.Tensor], source: str) -> dict[str, torch.
     return {name: value for name, value in own.items() if _NAME.fullmatch(name)}
 
 
-def main() -> None:
-    """Read a checkpoint, and write its ResNet."""
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of this program's command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("source", help="checkpoint of a detector")
     parser.add_argument("output", type=Path, help="file to write")
+    return parser
+
+
+def main() -> None:
+    """Read a checkpoint, and write its ResNet."""
+    parser = build_parser()
     args = parser.parse_args()
     try:
         tensors = resnet_of(read_checkpoint(args.source)["model"], args.source)
