@@ -154,7 +154,8 @@ def test_couplenet_adds_a_branch_to_rfcn():
 def test_it_learns_real_photos_by_heart(name, voc100, tmp_path):
     """AP50 of the photos that it is trained on is at least 60.
 
-    ACNET_STEPS=2000 python -m pytest tests/projects/peers -m slow -k "by_heart and ssd"
+    ACNET_STEPS=2000 python -m pytest tests/projects/peers -m slow -k "by_heart and ssd" \\
+        -o faulthandler_timeout=0
     """
     dataset = f"by_heart_{Path(name).name}"
     register_pascal_voc(dataset, str(voc100), "trainval", 2007)
