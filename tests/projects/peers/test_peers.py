@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from detectron2.config import instantiate
+from detectron2.data import MetadataCatalog
 from detectron2.data.datasets.pascal_voc import register_pascal_voc
 from omegaconf import OmegaConf
 from torch.utils.flop_counter import FlopCounterMode
@@ -159,6 +160,7 @@ def test_it_learns_real_photos_by_heart(name, voc100, tmp_path):
     """
     dataset = f"by_heart_{Path(name).name}"
     register_pascal_voc(dataset, str(voc100), "trainval", 2007)
+    MetadataCatalog.get(dataset).evaluator_type = "pascal_voc"
     cfg, data = load_config(name), load_config("voc07/acnet_r18")
     cfg.dataloader, cfg.train, cfg.lr_multiplier = data.dataloader, data.train, data.lr_multiplier
     fit_to_voc(cfg.model)
