@@ -107,16 +107,16 @@ def _detect_parts(
     model: GeneralizedRCNN, inputs: list[dict], parts_xyxy: Sequence[np.ndarray]
 ) -> list[Instances]:
     halves = model.halves(inputs) if isinstance(model, ACNet) else [slice(None)]
-    chooses = [partial(_chosen, inputs[half], parts_xyxy[half]) for half in halves]
     if len(halves) > 1:
-        both = zip(halves, chooses, strict=True)
-        turns = [model.detecting(inputs[half], choose) for half, choose in both]
-        found = list(itertools.chain(*take_turns(turns)))
+        chooses = [partial(_chosen, inputs[half], parts_xyxy[half]) for half in halves]
+        turns = map(model.detecting, [inputs[half] for half in halves], chooses)
+        found = list(itertools.chain(*take_turns(list(turns))))
     else:
         images = model.preprocess_image(inputs)
         features = run_backbone(model.backbone, images.tensor, images.image_sizes)
         proposals, _ = model.proposal_generator(images, features)
-        found, _ = model.roi_heads(images, features, finish(chooses[0](proposals)))
+        proposals = finish(_chosen(inputs, parts_xyxy, proposals))
+        found, _ = model.roi_heads(images, features, proposals)
     # No empty box to look for.
     outputs = model._postprocess(found, inputs, [one.image_size for one in found])
     return [output["instances"] for output in outputs]

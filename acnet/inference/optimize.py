@@ -179,18 +179,22 @@ def _can_fuse(conv: Conv2d) -> bool:
     return type(conv) is Conv2d and conv.norm is None and conv.weight.dtype in _FUSED
 
 
+def _last(block: BottleneckBlock | BasicBlock) -> Conv2d:
+    return block.conv3 if isinstance(block, BottleneckBlock) else block.conv2
+
+
 def _move_bias_of_shortcut(block: BottleneckBlock | BasicBlock) -> None:
     """Let the block's last kernel add it, which adds a bias in any case."""
     shortcut = block.shortcut
     if shortcut is not None and shortcut.bias is not None:
-        last = block.conv3 if isinstance(block, BottleneckBlock) else block.conv2
+        last = _last(block)
         last.bias = _constant(last.bias.float() + shortcut.bias.float(), like=last.bias)
         shortcut.bias = None
 
 
 def _block(block: BottleneckBlock | BasicBlock, x: Tensor) -> Tensor:
     shortcut = x if block.shortcut is None else block.shortcut(x)
-    last = block.conv3 if isinstance(block, BottleneckBlock) else block.conv2
+    last = _last(block)
     inner = _with_relu(block.conv1, x)
     if last is not block.conv2:
         inner = _with_relu(block.conv2, inner)

@@ -34,13 +34,19 @@ def sent_along(values: list | np.ndarray, like: Tensor) -> Tensor:
     return tensor.to(like.device, non_blocking=True)
 
 
+def is_recorded(*tensors: Tensor) -> bool:
+    """Tell whether torch records what is computed (export, tracing, compiling) or has no values."""
+    is_on = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    return is_on or any(type(one) is not Tensor for one in tensors)
+
+
 def constant(values: tuple, like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """Numbers beside a tensor, and of its type if no other is given; they are sent once.
 
     Nobody may change what this returns.
     """
     dtype = like.dtype if dtype is None else dtype
-    if type(like) is not Tensor or torch.jit.is_tracing():
+    if is_recorded(like):
         return torch.tensor(values, dtype=dtype, device=like.device)
     return _constant(values, dtype, like.device)
 

@@ -15,6 +15,8 @@ import torch
 import torchvision
 from torch import Tensor
 
+from .host import is_recorded
+
 logger = logging.getLogger(__name__)
 Function = TypeVar("Function", bound=Callable)
 
@@ -82,7 +84,7 @@ def nms(
     """
     _check_arguments(boxes_xyxy, scores, max_keep)
     boxes, scores = boxes_xyxy.float(), scores.float()
-    if boxes.device.type != "cpu" or _is_recorded():
+    if boxes.device.type != "cpu" or is_recorded():
         keep = torchvision.ops.nms(boxes, scores, iou_threshold)
         return keep if max_keep is None else keep[:max_keep]
 
@@ -148,10 +150,6 @@ def _pick_greedily(
             kept[:, picks] = x1, y1, x2, y2, area
             picks += 1
     return keep[:picks]
-
-
-def _is_recorded() -> bool:
-    return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
 def _float32_below(threshold: float) -> np.float32:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .host import is_recorded
 from .nms import compiled
 
 NO_SCORE = -1.0  # of padding and of a picked box, below all others
@@ -69,7 +70,7 @@ def soft_nms(
     limit = len(scores) if max_detections is None else max_detections
     _check(boxes_xyxy, scores, classes, method, sigma, score_floor, limit)
     decay = {"method": method, "iou_threshold": iou_threshold, "sigma": sigma}
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if is_recorded():
         keep, decayed = soft_nms_padded(
             boxes_xyxy.double(),
             scores.double(),

@@ -226,11 +226,7 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
         scores = scores[proposal, classes]
         most = self.test_topk_per_image
         keep, decayed = soft_nms_on_host(
-            boxes,
-            scores,
-            classes,
-            max_detections=most if most >= 0 else None,
-            **self.decay(),
+            boxes, scores, classes, max_detections=most if most >= 0 else None, **self.decay()
         )
         return np.column_stack([boxes[keep], decayed]), np.column_stack([classes, proposal])[keep]
 
@@ -307,6 +303,7 @@ class SoftNMSRes5ROIHeads(BatchHeads, Res5ROIHeads):
     """Box head: the last stage of the ResNet. The paper's size, which uses all of its weights."""
 
     def predictions(self, features: dict[str, Tensor], boxes: list[Boxes]) -> tuple[Tensor, Tensor]:
+        """Logits and deltas of the boxes of all images."""
         maps = self._shared_roi_transform([features[name] for name in self.in_features], boxes)
         return self.box_predictor(maps.mean(dim=[2, 3]))
 
@@ -330,6 +327,7 @@ class SoftNMSROIHeads(BatchHeads, StandardROIHeads):
     """Box head: fully connected layers. For small backbones without a pretrained last stage."""
 
     def predictions(self, features: dict[str, Tensor], boxes: list[Boxes]) -> tuple[Tensor, Tensor]:
+        """Logits and deltas of the boxes of all images."""
         pooled = self.box_pooler([features[name] for name in self.box_in_features], boxes)
         return self.box_predictor(self.box_head(pooled))
 

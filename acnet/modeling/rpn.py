@@ -26,7 +26,15 @@ from detectron2.utils.events import get_event_storage
 from torch import Tensor
 
 from acnet.layers.box_targets import box_loss, check_normalizer, decode, match, padded, sample
-from acnet.layers.host import Fetched, Turns, begin_for_each_image, constant, finish, sent_along
+from acnet.layers.host import (
+    Fetched,
+    Turns,
+    begin_for_each_image,
+    constant,
+    finish,
+    is_recorded,
+    sent_along,
+)
 from acnet.layers.nms import pick_greedily
 
 from .poolers import autocast_off
@@ -117,7 +125,7 @@ class BestFirstRPN(RPN):
 
         They come from the host, and sending them keeps it waiting until a GPU has nothing to do.
         """
-        if any(type(one) is not Tensor for one in maps) or torch.jit.is_tracing():
+        if is_recorded(*maps):
             return self.anchor_generator(maps)
         sizes = [(tuple(one.shape[-2:]), one.device) for one in maps]
         key = (*sizes, torch.is_inference_mode_enabled())

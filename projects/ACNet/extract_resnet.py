@@ -9,7 +9,6 @@ example:
 """
 
 import argparse
-import re
 import sys
 from pathlib import Path
 
@@ -17,12 +16,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this clone
 
 import torch
 
+from acnet.checkpoint.conventions import Naming
+from acnet.checkpoint.imagenet import sort_weights
 from acnet.checkpoint.safe_load import read_checkpoint
 from acnet.errors import UserError
 from acnet.files import durable_write
 
 STEM = "stem.conv1.weight"  # the first weight of each ResNet
-_NAME = re.compile(r"(stem|res[2-5])\..+")
 
 
 def resnet_of(weights: dict[str, torch.Tensor], source: str) -> dict[str, torch.Tensor]:
@@ -38,7 +38,7 @@ def resnet_of(weights: dict[str, torch.Tensor], source: str) -> dict[str, torch.
             f"{source}, which has {len(places)}. Give a checkpoint of a single backbone."
         )
     own = {name.removeprefix(places[0]): value for name, value in weights.items()}
-    return {name: value for name, value in own.items() if _NAME.fullmatch(name)}
+    return sort_weights(own, Naming.DETECTRON2)[0]
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -26,6 +26,7 @@ if __name__ == "__main__":
 
 from acnet.cli.main import natural_int, positive_int
 from acnet.errors import UserError
+from projects.ACNet.tables.rows import FORMS
 
 EPILOG = """\
 examples:
@@ -69,7 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--forms",
         nargs="+",
-        choices=("paper", "tuned", "pretrained", "pretrained_sum"),
+        choices=tuple(FORMS),
         default=["paper", "tuned"],
         help="the paper's, or what trains best, or the paper's from a pretrained backbone, with a "
         "product or a sum in MAMA; default: the first two",

@@ -22,12 +22,12 @@ narrow = dict(
 )
 
 
-def pretrained_backbone(**switches):
+def backbone(**switches):
     """`acnet_backbone` in small, narrow and with frozen norms."""
     return acnet_backbone(**{**small, **narrow, **switches})
 
 
-model.backbone = pretrained_backbone()
+model.backbone = backbone()
 model.proposal_generator.head.in_channels = 128
 model.proposal_generator.head.conv_dims = [64]
 model.roi_heads.box_head.input_shape.channels = 128

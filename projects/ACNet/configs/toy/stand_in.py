@@ -7,9 +7,9 @@ python projects/ACNet/train_net.py --config-file toy/stand_in
 
 from ..common.models.backbone import TUNED
 from ..common.optim import AdamW as optimizer
-from ..common.pretrained_row import dataloader, lr_multiplier, model, pretrained_backbone, train
+from ..common.pretrained_row import backbone, dataloader, lr_multiplier, model, train
 
-model.backbone = pretrained_backbone(
+model.backbone = backbone(
     composite=False,
     refinement=False,
     enhancement=False,

@@ -3,14 +3,7 @@
 python projects/ACNet/train_net.py --config-file toy/pretrained/table2/cb_frm
 """
 
-from ....common.pretrained_row import (
-    dataloader,
-    lr_multiplier,
-    model,
-    optimizer,
-    pretrained_backbone,
-    train,
-)
+from ....common.pretrained_row import backbone, dataloader, lr_multiplier, model, optimizer, train
 
-model.backbone = pretrained_backbone(enhancement=False, attention=False)
+model.backbone = backbone(enhancement=False, attention=False)
 train.output_dir = "output/toy/pretrained/table2/cb_frm"

@@ -3,14 +3,7 @@
 python projects/ACNet/train_net.py --config-file toy/pretrained_sum/table2/frm_dce_mama
 """
 
-from ....common.pretrained_row import (
-    dataloader,
-    lr_multiplier,
-    model,
-    optimizer,
-    pretrained_backbone,
-    train,
-)
+from ....common.pretrained_row import backbone, dataloader, lr_multiplier, model, optimizer, train
 
-model.backbone = pretrained_backbone(composite=False, attention_gate="sum")
+model.backbone = backbone(composite=False, attention_gate="sum")
 train.output_dir = "output/toy/pretrained_sum/table2/frm_dce_mama"
