@@ -167,12 +167,16 @@ def fuse_activations(model: nn.Module) -> int:
             if forward is not None:
                 _move_bias_of_shortcut(module)
         else:
-            is_layer = isinstance(module, Conv2d) and module.activation in (F.relu, F.relu_)
-            forward = _with_relu if is_layer and _can_fuse(module) else None
+            has_relu = isinstance(module, Conv2d) and _is_relu(module.activation)
+            forward = _with_relu if has_relu and _can_fuse(module) else None
         if forward is not None:
             module.forward = functools.partial(forward, module)
             count += 1
     return count
+
+
+def _is_relu(activation: object) -> bool:
+    return isinstance(activation, nn.ReLU) or activation in (F.relu, F.relu_)
 
 
 def _can_fuse(conv: Conv2d) -> bool:

@@ -330,11 +330,16 @@ def test_fused_blocks_are_wired_as_plain_ones(monkeypatch, config):
     fold_norms(model)
     lead = model.backbone.bottom_up.bottom_up.lead
     image = torch.randn(1, 3, 64, 64)
+    mama = model.backbone
+    merged = torch.randn(1, mama.bottom_up.output_shape()["p3"].channels, 8, 8)
     with torch.no_grad():
-        expected = lead(image)["res4"]
+        expected = [lead(image)["res4"], mama.mask_attention(mama.inception(merged))]
         blocks = sum(isinstance(one, CNNBlockBase) for one in lead.modules())
         assert optimize.fuse_activations(lead) >= blocks - 1  # the stem has a form of its own
-        torch.testing.assert_close(lead(image)["res4"], expected, rtol=1e-4, atol=1e-3)
+        assert optimize.fuse_activations(mama.inception) == 10
+        assert optimize.fuse_activations(mama.mask_attention) == 1
+        found = [lead(image)["res4"], mama.mask_attention(mama.inception(merged))]
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("change", [optimize.average_last, optimize.add_biases_last])
