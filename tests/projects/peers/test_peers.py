@@ -155,18 +155,21 @@ def test_couplenet_adds_a_branch_to_rfcn():
 def test_it_learns_real_photos_by_heart(name, voc100, tmp_path):
     """AP50 of the photos that it is trained on is at least 60.
 
-    ACNET_STEPS=2000 python -m pytest tests/projects/peers -m slow -k "by_heart and ssd" \\
-        -o faulthandler_timeout=0
+    python -m pytest tests/projects/peers -m slow -k "by_heart and ssd" -o faulthandler_timeout=0
+
+    A quarter of an hour a detector on one core. By AdamW: with SGD, the rows' own, RefineDet had an
+    AP50 of 9 after as many steps.
     """
     dataset = f"by_heart_{Path(name).name}"
     register_pascal_voc(dataset, str(voc100), "trainval", 2007)
     MetadataCatalog.get(dataset).evaluator_type = "pascal_voc"
     cfg, data = load_config(name), load_config("voc07/acnet_r18")
     cfg.dataloader, cfg.train, cfg.lr_multiplier = data.dataloader, data.train, data.lr_multiplier
+    cfg.optimizer = load_config("toy/stand_in").optimizer
     fit_to_voc(cfg.model)
     for loader in (cfg.dataloader.train, cfg.dataloader.test):
         loader.dataset.names, loader.num_workers = dataset, 0
-    cfg.train.max_iter = cfg.train.eval_period = int(os.environ.get("ACNET_STEPS", "2000"))
+    cfg.train.max_iter = cfg.train.eval_period = int(os.environ.get("ACNET_STEPS", "1000"))
     cfg.train.output_dir = str(tmp_path)
     default_train(cfg, Namespace(resume=False))
     lines = map(json.loads, (tmp_path / "metrics.json").read_text().splitlines())
