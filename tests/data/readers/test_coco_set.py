@@ -28,13 +28,10 @@ def kinds(source):
 def test_roboflows_export(tmp_path):
     coco(tmp_path)
     source = open_coco(tmp_path)
-    assert source.splits == {
-        "train": ("train/a.jpg", "train/b.jpg"),
-        "valid": ("valid/c.jpg", "valid/d.jpg"),
-    }
-    assert source.class_names == ("acne", "scar")
+    train, valid = ("train/a.jpg", "train/b.jpg"), ("valid/c.jpg", "valid/d.jpg")
+    assert source.splits == {"train": train, "valid": valid}
     photo = source.read("train/a.jpg")
-    assert photo.names == ("acne", "scar")
+    assert photo.names == source.class_names == ("acne", "scar")
     assert photo.boxes_xyxy.tolist() == [list(box) for box in BOXES]
     assert photo.crowd.tolist() == [False, True]
     assert photo.declared_hw == photo.image_hw
@@ -64,29 +61,26 @@ def test_pictures_are_found(tmp_path, json_name, folder):
     assert len(source.read(names[0]).names) == 2
 
 
-def test_a_file_and_pictures_elsewhere(tmp_path):
-    path = one_file(tmp_path / "x", coco_content(("a",)))
-    source = open_coco(path, image_root=tmp_path)
-    assert source.splits == {"annotations": ("x/a.jpg",)}
-
-
-def test_ids_are_noted_and_do_not_matter(tmp_path):
+def test_ids_are_noted_and_do_not_matter_and_pictures_may_be_elsewhere(tmp_path):
     content = coco_content(("a",))
     first, second = content["annotations"]
     extra = [{**second, "id": 1}, {**second, "id": None}, {**second, "image_id": 0.0, "id": "x"}]
     content["annotations"] = [first, second, *extra]
-    source = open_coco(one_file(tmp_path, content))
+    source = open_coco(one_file(tmp_path / "x", content), image_root=tmp_path)
+    assert source.splits == {"annotations": ("x/a.jpg",)}  # below the folder of the pictures
     assert kinds(source) == {RENUMBERED: 4}  # 0, 1 again, null and a word
-    assert source.read("a.jpg").annotation_ids == (0, 1, 1, -1, -1)
+    assert source.read("x/a.jpg").annotation_ids == (0, 1, 1, -1, -1)
 
 
-def test_objects_of_no_picture_and_pictures_of_one_id(tmp_path):
+def test_pictures_of_one_id_or_of_names_that_lead_elsewhere_and_objects_of_none(tmp_path):
     content = coco_content(("a", "b", "c"))
     content["images"][1]["id"] = 0  # a and b cannot be told apart
     content["images"] += [{"id": 9, "file_name": "c.jpg"}, {"file_name": "d.jpg"}, 5]
+    elsewhere = ("../secret.jpg", "/etc/passwd", "C:\\z.jpg", "\ud800.jpg")
+    content["images"] += [{"id": i, "file_name": name} for i, name in enumerate(elsewhere, 10)]
     source = open_coco(one_file(tmp_path, content))
     assert source.splits == {"annotations": ("c.jpg",)}
-    assert kinds(source) == {SHARED_ID: 2, TWICE: 1, BAD_ENTRY: 2, LOST: 4}
+    assert kinds(source) == {SHARED_ID: 2, TWICE: 1, BAD_ENTRY: 2, LOST: 4, LEAVES: 4}
     assert len(source.read("c.jpg").names) == 2
 
 
@@ -140,15 +134,6 @@ NO_MASKS = ("abc", "", "\x00", "o" * 99, [-1, 5], [1e400], ["x"], [2**70] * 3, N
 )
 def test_what_is_no_box_is_nan(entry):
     assert np.isnan(box_of(entry)).any()
-
-
-@pytest.mark.parametrize("name", ["../secret.jpg", "/etc/passwd", "C:\\a.jpg", "\ud800.jpg"])
-def test_names_that_lead_elsewhere_are_counted(tmp_path, name):
-    content = coco_content(("a", "b"))
-    content["images"][1]["file_name"] = name
-    source = open_coco(one_file(tmp_path, content))
-    assert source.splits == {"annotations": ("a.jpg",)}
-    assert kinds(source)[LEAVES] == 1
 
 
 @pytest.mark.parametrize(

@@ -18,17 +18,11 @@ from acnet.errors import UnreadableFileError, UserError
 from tests.data.small_sets import coco, write
 
 
-@pytest.mark.parametrize(
-    ("written", "meant"),
-    [
-        *(("a.jpg", "a.jpg"), ("train/a.jpg", "train/a.jpg"), ("éà.jpg", "éà.jpg")),
-        *(("train\\a.jpg", "train/a.jpg"), ("./train//a.jpg", "train/a.jpg")),
-        ("..a.jpg", "..a.jpg"),
-        ("x" * 255, "x" * 255),
-    ],
-)
-def test_names_below_the_folder(written, meant):
-    assert relative_name(written) == meant
+def test_names_below_the_folder():
+    for written in ("a.jpg", "train/a.jpg", "éà.jpg", "..a.jpg", "x" * 255):
+        assert relative_name(written) == written
+    for written in ("train\\a.jpg", "./train//a.jpg"):
+        assert relative_name(written) == "train/a.jpg"
 
 
 @pytest.mark.parametrize(
@@ -62,28 +56,19 @@ def test_links_may_lead_only_inside(tmp_path):
     assert member(tmp_path / "link", "a.jpg").name == "a.jpg"
 
 
-@pytest.mark.parametrize(
-    "content",
-    ["é 1\r\n".encode(), "\ufeffé 1\r\n".encode(), "é 1\r\n".encode("utf-16")],
-    ids=["plain", "mark", "utf-16"],
-)
-def test_text_of_windows(tmp_path, content):
-    (tmp_path / "a.txt").write_bytes(content)
-    assert read_text(tmp_path / "a.txt").split() == ["é", "1"]
-
-
-@pytest.mark.parametrize("content", ["é".encode("latin-1"), b"\xff\xfe1"])
-def test_other_encodings_are_refused_by_name(tmp_path, content):
-    (tmp_path / "a.txt").write_bytes(content)
-    with pytest.raises(UnreadableFileError, match=r"a\.txt.*Save it as UTF-8\.$"):
-        read_text(tmp_path / "a.txt")
-
-
-def test_a_pipe_or_a_folder_is_no_file(tmp_path):
-    os.mkfifo(tmp_path / "pipe.txt")
-    for path in (tmp_path / "pipe.txt", tmp_path, tmp_path / "missing.txt"):
-        with pytest.raises(FileNotFoundError):
+def test_text_is_in_utf_8_or_utf_16_and_in_a_file(tmp_path):
+    path = tmp_path / "a.txt"
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        path.write_bytes("é 1\r\n".encode(encoding))
+        assert read_text(path).split() == ["é", "1"]
+    for content in ("é".encode("latin-1"), b"\xff\xfe1"):
+        path.write_bytes(content)
+        with pytest.raises(UnreadableFileError, match=r"a\.txt.*Save it as UTF-8\.$"):
             read_text(path)
+    os.mkfifo(tmp_path / "pipe.txt")
+    for no_file in (tmp_path / "pipe.txt", tmp_path, tmp_path / "missing.txt"):
+        with pytest.raises(FileNotFoundError):
+            read_text(no_file)
 
 
 @pytest.mark.parametrize(
@@ -131,14 +116,10 @@ def test_no_format_fits(tmp_path):
         open_source(tmp_path)
 
 
-def test_paths_and_formats_that_do_not_exist(tmp_path):
+def test_a_root_that_is_nowhere_and_a_file_of_a_format_that_is_a_folder(tmp_path):
     coco(tmp_path)
     with pytest.raises(UserError, match=r"none.*Correct the path\.$"):
-        open_source(tmp_path / "none")
-    with pytest.raises(UserError, match="Correct the path"):
         open_source(tmp_path, image_root=tmp_path / "none")
-    with pytest.raises(UserError, match=r"'kitti'.*'auto' to recognise it\.$"):
-        open_source(tmp_path, "kitti")
     with pytest.raises(UserError, match=r"yolo is a folder.*a file"):
         open_source(tmp_path / "train" / "_annotations.coco.json", "yolo")
 

@@ -93,9 +93,8 @@ def test_what_is_missing(tmp_path, devkit):
             source.read(name)
 
 
-@pytest.mark.parametrize("name", ["../../secret", "/etc/passwd", "C:\\x", "a/../../b", ".."])
-def test_a_list_names_no_other_folders(tmp_path, devkit, name):
-    (devkit / "ImageSets" / "Main" / "train.txt").write_text(f"a\n{name}\n")
+def test_a_list_names_no_other_folders(tmp_path, devkit):
+    (devkit / "ImageSets" / "Main" / "train.txt").write_text("a\n../../secret\n")
     with pytest.raises(UnreadableFileError, match=r"Correct the name in \S+train\.txt\.$"):
         open_voc(tmp_path)
 
@@ -109,40 +108,25 @@ def test_pictures_or_xml_are_missing(tmp_path):
         open_voc(tmp_path)
 
 
-def xml_file(tmp_path, text):
-    path = tmp_path / "levle0_1.xml"
-    path.write_text(text)
-    return path
-
-
-def test_pixels_count_from_one_and_the_last_is_included(tmp_path):
-    # Pixels 1 to 10 of a row are the edges 0 to 10: ten pixels wide.
-    text = annotation_xml([("fore", (1, 3, 10, 20.5))])
-    objects, _ = read_voc_xml(xml_file(tmp_path, text))
-    assert [found.name for found in objects] == ["fore"]
-    assert_array_equal(objects[0].box_xyxy, [0, 2, 10, 20.5])
+CORNERS = "<bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox>"
+TURNED = "<robndbox><cx>70</cx><cy>75</cy><w>40</w><h>30</h><angle>0</angle></robndbox>"
+POLYGON = "<polygon><x1>50</x1><y1>60</y1><x2>90</x2><y2>60</y2><x3>90</x3><y3>90</y3></polygon>"
 
 
 @pytest.mark.parametrize(
-    "shape",
+    ("shape", "expected"),
     [
-        "<robndbox><cx>70</cx><cy>75</cy><w>40</w><h>30</h><angle>0</angle></robndbox>",
-        "<polygon><x1>50</x1><y1>60</y1><x2>90</x2><y2>60</y2><x3>90</x3><y3>90</y3></polygon>",
-        "<bndbox><xmin>51,0</xmin><ymin>61</ymin><xmax>90</xmax><ymax>90</ymax></bndbox>",
+        # Pixels 1 to 10 of a row are the edges 0 to 10: ten pixels wide.
+        (CORNERS.format(1, 3, 10, 20.5), [0, 2, 10, 20.5]),
+        (CORNERS.format("51,0", 61, 90, 90), [50, 60, 90, 90]),
+        *((TURNED, [50, 60, 90, 90]), (POLYGON, [50, 60, 90, 90])),
+        (CORNERS.format("x", 2, 3, 4), [np.nan, 2, 3, 4]),
+        ("", [np.nan] * 4),
     ],
 )
-def test_other_forms_of_a_box(tmp_path, shape):
-    text = f"<annotation><object><name>acne</name>{shape}</object></annotation>"
-    (found,), _ = read_voc_xml(xml_file(tmp_path, text))
-    assert_array_equal(found.box_xyxy, [50, 60, 90, 90])
-
-
-def test_missing_corners_and_words_become_nan(tmp_path):
-    text = (
-        "<annotation><object><name> fore </name></object><object>"
-        "<bndbox><xmin>x</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax></bndbox></object></annotation>"
-    )
-    (first, second), _ = read_voc_xml(xml_file(tmp_path, text))
-    assert (first.name, second.name) == ("fore", "")
-    assert np.isnan(first.box_xyxy).all()
-    assert_array_equal(np.isnan(second.box_xyxy), [True, False, False, False])
+def test_every_form_of_a_box(tmp_path, shape, expected):
+    text = f"<annotation><object><name> fore </name>{shape}</object></annotation>"
+    (tmp_path / "levle0_1.xml").write_text(text)
+    (found,), _ = read_voc_xml(tmp_path / "levle0_1.xml")
+    assert found.name == "fore"
+    assert_array_equal(found.box_xyxy, expected)
