@@ -58,38 +58,28 @@ def test_a_picture_without_label_has_no_boxes_and_a_label_without_picture_is_tol
     assert empty.notes == ()
 
 
-def test_pictures_and_labels_elsewhere_and_classes_without_a_name(tmp_path):
+def test_pictures_and_labels_elsewhere_keypoints_and_classes_without_a_name(tmp_path):
     put(tmp_path / "p", "train/a.jpg")
-    put(tmp_path / "q", "train/a.txt", text="0 .5 .5 .1 .1\n7 .5 .5 .1 .1\n")
-    write(tmp_path / "src" / "data.yaml", "names: [acne]\n")
+    put(tmp_path / "q", "train/a.txt", text=f"{LINE}7 0.5 0.5 0.25 0.5 0.1 0.1 2 0.9 0.9 2\n")
+    write(tmp_path / "src" / "data.yaml", "names: [acne]\nkpt_shape: [2, 3]\n")
     source = open_yolo(tmp_path / "src", image_root=tmp_path / "p", annotation_root=tmp_path / "q")
-    assert source.read("train/a.jpg").names == ("acne", "7")
-
-
-@pytest.mark.parametrize(
-    ("line", "keypoints"),
-    [
-        *(("0 0.5 0.5 0.25 0.5", False), ("  0\t0.5 0.5  0.25 0.5   \r\n\r\n", False)),
-        *(("0.0 5e-1 5.0E-1 .25 +0.5", False), ("0 0.5 0.5 0.25 0.5 0.93", False)),  # a score
-        ("0 0.375 0.25 0.625 0.25 0.625 0.75 0.375 0.75", False),  # a polygon of four corners
-        ("0 0.375 0.3 0.5 0.25 0.625 0.75", False),  # and of three
-        ("0 0.5 0.5 0.25 0.5 0.1 0.1 2 0.9 0.9 2", True),  # where data.yaml says so
-    ],
-)
-def test_forms_of_a_line(line, keypoints):
-    label = parse_label(line, has_keypoints=keypoints)
-    assert (label.classes, label.bad_lines) == ([0], 0)
-    assert_allclose(label.boxes_xyxy * [40, 30, 40, 30], [LINE_BOX])
+    photo = source.read("train/a.jpg")
+    assert photo.names == ("acne", "7")
+    assert_allclose(photo.boxes_xyxy, [LINE_BOX] * 2)  # the second has two keypoints as well
 
 
 @pytest.mark.parametrize(
     "line",
     [
+        *("3 0.5 0.5 0.25 0.5", "  3\t0.5 0.5  0.25 0.5   \r\n\r\n", "3.0 5e-1 5.0E-1 .25 +0.5"),
+        "3 0.5 0.5 0.25 0.5 0.93",  # a score
+        "3 0.375 0.25 0.625 0.25 0.625 0.75 0.375 0.75",  # a polygon of four corners
+        "3 0.375 0.3 0.5 0.25 0.625 0.75",  # and of three
         *("3 0,5 0,5 0,25 0,5", "3,0.5,0.5,0.25,0.5", "3;0.5;0.5;0.25;0.5"),
-        *("3, 0.5, 0.5, 0.25, 0.5", "3.0 0.5 0.5 0.25 0.5", "old scar 0.5 0.5 0.25 0.5"),
+        *("3, 0.5, 0.5, 0.25, 0.5", "old scar 0.5 0.5 0.25 0.5"),
     ],
 )
-def test_spellings_of_a_line(line):
+def test_forms_and_spellings_of_a_line(line):
     label = parse_label(line, number_of_name={"old scar": 3})
     assert (label.classes, label.bad_lines) == ([3], 0)
     assert_allclose(label.boxes_xyxy * [40, 30, 40, 30], [LINE_BOX])
@@ -141,27 +131,20 @@ def test_names_as_list_or_by_number(tmp_path, names, expected):
     assert read_yaml(tmp_path / "data.yaml").class_names == expected
 
 
-@pytest.mark.parametrize(
-    "written",
-    [
+def test_a_split_is_the_end_of_its_path_inside_its_export(tmp_path):
+    (tmp_path / "secret").mkdir()
+    images = tmp_path / "set" / "train" / "images"
+    images.mkdir(parents=True)
+    for written in (
         *("train/images", "../train/images", "./train/images/", "/content/acne/train/images"),
         *("C:\\Users\\me\\acne\\train\\images", "..\\train\\images", "x/../train/images"),
-    ],
-)
-def test_a_split_is_the_end_of_its_path(tmp_path, written):
-    (tmp_path / "set" / "train" / "images").mkdir(parents=True)
-    found = find_in_export(tmp_path / "set", written)
-    assert found == tmp_path / "set" / "train" / "images"
-
-
-@pytest.mark.parametrize("written", ["..", "../..", "/", "/etc", "../secret", "", "\0", "x" * 5000])
-def test_a_split_is_never_outside_its_export(tmp_path, written):
-    (tmp_path / "secret").mkdir()
-    (tmp_path / "set").mkdir()
-    assert find_in_export(tmp_path / "set", written) is None
-    (tmp_path / "set" / "train").symlink_to(tmp_path / "secret")
+    ):
+        assert find_in_export(tmp_path / "set", written) == images
+    for written in ("..", "../..", "/", "/etc", "../secret", "", "\0", "x" * 5000):
+        assert find_in_export(tmp_path / "set", written) is None
+    (tmp_path / "set" / "val").symlink_to(tmp_path / "secret")
     with pytest.raises(UserError, match="inside its export"):
-        find_in_export(tmp_path / "set", "train")
+        find_in_export(tmp_path / "set", "val")
 
 
 def test_splits_of_a_yaml_may_be_lists_of_folders_or_of_pictures(tmp_path):
@@ -169,26 +152,20 @@ def test_splits_of_a_yaml_may_be_lists_of_folders_or_of_pictures(tmp_path):
     write(tmp_path / "test.txt", "/content/set/z/a.jpg\r\n\r\n.\\z\\b.jpg\n")
     write(tmp_path / "data.yaml", "path: /content/set\ntrain: [x, y]\nval:\ntest: test.txt\n")
     source = open_yolo(tmp_path)
-    assert source.splits == {
-        "train": ("x/a.jpg", "x/b.jpg", "y/a.jpg", "y/b.jpg"),
-        "test": ("z/a.jpg", "z/b.jpg"),
-    }
+    train, test = ("x/a.jpg", "x/b.jpg", "y/a.jpg", "y/b.jpg"), ("z/a.jpg", "z/b.jpg")
+    assert source.splits == {"train": train, "test": test}
     assert tmp_path / "test.txt" in source.inputs
 
 
-def test_a_list_that_names_no_picture_is_refused(tmp_path):
-    put(tmp_path, "x/a.jpg", "x/a.txt")
-    write(tmp_path / "train.txt", "../../secret.jpg\n")
-    write(tmp_path / "data.yaml", "train: train.txt\n")
-    with pytest.raises(UnreadableFileError, match=r"secret\.jpg.*train\.txt"):
-        open_yolo(tmp_path)
-
-
-def test_splits_that_are_not_here_leave_it_to_the_folders(tmp_path, caplog):
+def test_splits_that_are_not_here_leave_it_to_the_folders_and_a_list_is_whole(tmp_path, caplog):
     put(tmp_path, "train/images/a.jpg", "train/labels/a.txt")
     write(tmp_path / "data.yaml", "train: /elsewhere/x\nnames: [acne]\n")
     assert list(open_yolo(tmp_path).splits) == ["train"]
     assert "is not in the export" in caplog.text
+    write(tmp_path / "train.txt", "../../secret.jpg\n")
+    write(tmp_path / "data.yaml", "train: train.txt\n")
+    with pytest.raises(UnreadableFileError, match=r"secret\.jpg.*train\.txt"):
+        open_yolo(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +195,5 @@ def test_labels_of_sub_folders_find_their_picture_within_a_split(tmp_path):
     put(tmp_path, "images/train/d.jpg", "labels/val/d.txt")  # of another split
     source = open_yolo(tmp_path)
     found = {name: len(source.read(name).names) for name in source.splits["train"]}
-    assert found == {
-        **{"images/train/c.jpg": 1, "images/train/d.jpg": 0},
-        **{"images/train/x/a.jpg": 1, "images/train/y/b.jpg": 1},
-    }
+    expected = {"c.jpg": 1, "d.jpg": 0, "x/a.jpg": 1, "y/b.jpg": 1}
+    assert found == {f"images/train/{name}": count for name, count in expected.items()}

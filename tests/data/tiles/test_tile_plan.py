@@ -5,7 +5,7 @@ import itertools
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_array_equal
 
 from acnet.data.records import ImageRecord, TileRecord
 from acnet.data.tiles.tile_plan import (
@@ -22,7 +22,7 @@ from acnet.photos.grid import tile_starts
 from tests.data.samples import record
 
 OPTIONS = TileOptions(tile_px=64, overlap_px=32)
-SPLIT_OPTIONS = TileOptions(tile_px=64, overlap_px=32, empty_share=0.0)
+SPLIT_OPTIONS = dataclasses.replace(OPTIONS, empty_share=0.0)
 
 
 def photo(name="levle0_1.png", image_hw=(50, 100), *boxes) -> ImageRecord:
@@ -35,24 +35,15 @@ def test_boxes_are_shared_out_by_hand():
     assert [tile.offset_xy for tile in tiles] == [(0, 0), (32, 0), (36, 0)]
     assert {(tile.width, tile.height) for tile in tiles} == {(64, 50)}
     # The first box is whole in the first tile only; of the second, 4/20 lie in the first tile.
-    assert [tile.boxes_xyxy.tolist() for tile in tiles] == [
-        [[10, 5, 20, 15]],
-        [[28, 10, 48, 30]],
-        [[24, 10, 44, 30]],
-    ]
+    boxes = [[[10, 5, 20, 15]], [[28, 10, 48, 30]], [[24, 10, 44, 30]]]
+    assert [tile.boxes_xyxy.tolist() for tile in tiles] == boxes
     assert [tile.classes.tolist() for tile in tiles] == [[0], [1], [1]]
-    assert [tile.file_name for tile in tiles] == [
-        "levle0_1_y00000_x00000.jpg",
-        "levle0_1_y00000_x00032.jpg",
-        "levle0_1_y00000_x00036.jpg",
-    ]
-
-
-def test_one_tile_is_no_tiling():
-    record = photo("levle0_1.png", (50, 60), (1, 2, 30, 40), (50, 40, 60, 50))
-    (tile,) = plan_tiles(record, OPTIONS)
-    assert_array_equal(tile.boxes_xyxy, record.boxes_xyxy)
-    assert tile.file_name == record.file_name
+    names = [f"levle0_1_y00000_x000{left}.jpg" for left in ("00", "32", "36")]
+    assert [tile.file_name for tile in tiles] == names
+    whole = photo("levle0_1.png", (50, 60), (1, 2, 30, 40), (50, 40, 60, 50))
+    (tile,) = plan_tiles(whole, OPTIONS)  # one tile is no tiling
+    assert_array_equal(tile.boxes_xyxy, whole.boxes_xyxy)
+    assert tile.file_name == whole.file_name
 
 
 def tile(name: str, *boxes) -> TileRecord:
@@ -61,19 +52,18 @@ def tile(name: str, *boxes) -> TileRecord:
 
 
 def test_a_share_of_the_empty_tiles_is_chosen_by_name():
-    empty = [tile(f"{i}.jpg") for i in range(1000)]
-    full = tile("full.jpg", (1, 1, 5, 5))
-    assert training_tiles([full, *empty], 0.0) == [full]
-    assert training_tiles([full, *empty], 1.0) == [full, *empty]
-    tenth = training_tiles([full, *empty], 0.1)
+    def names(tiles, share):
+        return {tile.file_name for tile in training_tiles(tiles, share)}
+
+    full, empty = tile("full.jpg", (1, 1, 5, 5)), [tile(f"{i}.jpg") for i in range(1000)]
+    everything = [full, *empty]
+    assert training_tiles(everything, 0.0) == [full]
+    assert training_tiles(everything, 1.0) == everything
+    tenth = names(everything, 0.1)
     # 1000 trials at 0.1: mean 100, standard deviation sqrt(1000 * 0.1 * 0.9) = 9.5
     assert 60 <= len(tenth) - 1 <= 140
-    names = {tile.file_name for tile in tenth}
-    assert names <= {tile.file_name for tile in training_tiles([full, *empty], 0.2)}
-    half = training_tiles(empty[500:], 0.1)
-    assert {tile.file_name for tile in half} == names - {"full.jpg"} - {
-        f"{i}.jpg" for i in range(500)
-    }
+    assert tenth <= names(everything, 0.2)
+    assert names(empty[500:], 0.1) == tenth & {one.file_name for one in empty[500:]}
 
 
 def test_chance_does_not_depend_on_the_format():
@@ -101,29 +91,23 @@ def test_splits_for_training_leave_empty_tiles_out_and_others_are_whole():
     assert TileOptions(train_splits=()).share_of_empty("train") == 1.0
 
 
-def test_by_hand():
+def test_the_tiles_of_splits_that_share_photos_by_hand():
     # Columns at 0, 32 and 36; the box is whole in the first tile only. The photo of one tile is
     # empty, so that training leaves it out.
     large, small = photo("b.jpg", (50, 100), (2, 3, 20, 30)), photo("a.jpg", (9, 8))
-    splits = {"train": [large, small], "test": [large]}
+    # The last split has the large photo without its box.
+    splits = {"train": [large, small], "test": [large], "test_1": [photo("b.jpg")]}
     chosen = choose_tiles(splits, SPLIT_OPTIONS)
     names = {split: [tile.file_name for tile in tiles] for split, tiles in chosen.items()}
     tiles = [f"b_y00000_x000{x}.jpg" for x in ("00", "32", "36")]
-    assert names == {"train": tiles[:1], "test": tiles}
+    assert names == {"train": tiles[:1], "test": tiles, "test_1": tiles}
     assert chosen["train"][0] is chosen["test"][0]  # planned once
+    counts = {split: sum(len(t.boxes_xyxy) for t in tiles) for split, tiles in chosen.items()}
+    assert counts == {"train": 1, "test": 1, "test_1": 0}
     first, second = photos_to_cut(splits, chosen)
     assert (first.file_name, first.image_hw, first.tiles) == ("a.jpg", (9, 8), ())
     assert [tile.file_name for tile in second.tiles] == tiles
     assert (second.tiles[2].offset_xy, second.tiles[2].width) == ((36, 0), 64)
-
-
-def test_splits_may_differ_on_a_photos_boxes():
-    splits = {"test_0": [photo("b.jpg", (50, 100), (2, 3, 20, 30))], "test_1": [photo("b.jpg")]}
-    chosen = choose_tiles(splits, SPLIT_OPTIONS)
-    counts = {split: sum(len(t.boxes_xyxy) for t in tiles) for split, tiles in chosen.items()}
-    assert counts == {"test_0": 1, "test_1": 0}
-    (cut,) = photos_to_cut(splits, chosen)
-    assert len(cut.tiles) == 3
 
 
 def test_photos_of_one_stem_would_overwrite_each_other_and_a_photo_has_one_size():
@@ -136,20 +120,22 @@ def test_photos_of_one_stem_would_overwrite_each_other_and_a_photo_has_one_size(
     assert photos_to_cut({"test": []}, choose_tiles({"test": []}, SPLIT_OPTIONS)) == []
 
 
-def test_photo_of_one_tile_stays_whole():
-    assert_array_equal(tile_grid((640, 640)), [[0, 0, 640, 640]])
-    assert_array_equal(tile_grid((300, 477)), [[0, 0, 477, 300]])
-
-
-def test_one_pixel_more_needs_a_second_tile_shifted_inward():
-    # 641 wide: the second tile would start at 320 and end at 960; shifted inward it ends at 641.
-    assert_array_equal(tile_grid((640, 641)), [[0, 0, 640, 640], [1, 0, 641, 640]])
-
-
-def test_a_short_side_bounds_the_tile():
-    # 1000 wide: starts 0 and 320 (ends 960), then 640 shifted inward to 1000 - 640 = 360.
-    expected = [[0, 0, 640, 300], [320, 0, 960, 300], [360, 0, 1000, 300]]
-    assert_array_equal(tile_grid((300, 1000)), expected)
+@pytest.mark.parametrize(
+    ("image_hw", "expected"),
+    [
+        ((640, 640), [[0, 0, 640, 640]]),
+        ((300, 477), [[0, 0, 477, 300]]),
+        # 641 wide: a second tile that started at 320 would end at 960; shifted, it ends at 641.
+        ((640, 641), [[0, 0, 640, 640], [1, 0, 641, 640]]),
+        # 960 wide: the second tile ends with the photo, and there is no third.
+        ((640, 960), [[0, 0, 640, 640], [320, 0, 960, 640]]),
+        # 1000 wide: starts 0 and 320 (ends 960), then 640 shifted inward to 1000 - 640 = 360. The
+        # short side bounds the tiles.
+        ((300, 1000), [[0, 0, 640, 300], [320, 0, 960, 300], [360, 0, 1000, 300]]),
+    ],
+)
+def test_the_last_tile_is_shifted_inward_and_a_short_side_bounds_the_tile(image_hw, expected):
+    assert_array_equal(tile_grid(image_hw), expected)
 
 
 def test_a_photo_of_acne04s_usual_size():
@@ -158,18 +144,8 @@ def test_a_photo_of_acne04s_usual_size():
     # 0 ... 2560 (9 starts): 10 rows.
     tiles = tile_grid((3456, 3112))
     assert tiles.shape == (90, 4)
-    assert tiles[8].tolist() == [2472, 0, 3112, 640]
-    assert tiles[9].tolist() == [0, 320, 640, 960]
-    assert tiles[-1].tolist() == [2472, 2816, 3112, 3456]
-
-
-def test_a_last_start_on_the_step_is_not_doubled():
-    assert tile_starts(1280, 640, 320) == [0, 320, 640]
-    assert tile_starts(1281, 640, 320) == [0, 320, 640, 641]
-
-
-def test_no_overlap_tiles_exactly():
-    assert_array_equal(tile_grid((2, 4), tile_px=2, overlap_px=0), [[0, 0, 2, 2], [2, 0, 4, 2]])
+    chosen = [[2472, 0, 3112, 640], [0, 320, 640, 960], [2472, 2816, 3112, 3456]]
+    assert_array_equal(tiles[[8, 9, -1]], chosen)
 
 
 @pytest.mark.parametrize(("tile_px", "overlap_px"), [(7, 0), (7, 3), (7, 6), (40, 10)])
@@ -225,20 +201,14 @@ def test_equals_a_loop_and_adding_the_offset_brings_the_photo_back():
             expected.append(index)
     assert kept.tolist() == expected
     assert 0 < len(expected) < 200
-    back = clipped + np.tile(TILE[:2], 2)
-    inside = (boxes[kept, :2] >= TILE[:2]).all(1) & (boxes[kept, 2:] <= TILE[2:]).all(1)
-    assert_array_equal(back[inside], boxes[kept][inside])
-    assert_allclose(back, np.clip(boxes[kept], np.tile(TILE[:2], 2), np.tile(TILE[2:], 2)))
+    low, high = np.tile(TILE[:2], 2), np.tile(TILE[2:], 2)
+    assert_array_equal(clipped + low, np.clip(boxes[kept], low, high))
 
 
-def test_no_boxes_and_boxes_without_area():
+def test_no_boxes_boxes_without_area_and_shares_out_of_range():
     clipped, kept = clip_boxes(np.zeros((0, 4)), TILE)
-    assert clipped.shape == (0, 4)
-    assert kept.shape == (0,)
+    assert (clipped.shape, kept.shape) == ((0, 4), (0,))
     assert clip_boxes(np.array([[120.0, 220, 120, 230], [130, 230, 120, 220]]), TILE)[1].size == 0
-
-
-@pytest.mark.parametrize("min_share", [0.0, -0.5, 1.01])
-def test_a_share_out_of_range_is_refused(min_share):
-    with pytest.raises(ValueError, match="min_share"):
-        clip_boxes(np.zeros((1, 4)), TILE, min_share=min_share)
+    for min_share in (0.0, -0.5, 1.01):
+        with pytest.raises(ValueError, match="min_share"):
+            clip_boxes(np.zeros((1, 4)), TILE, min_share=min_share)
