@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -34,27 +33,23 @@ def layout(tmp_path) -> PreparedLayout:
 def test_every_tile_knows_its_photo(layout):
     counts = tile_set(layout, OPTIONS)
     assert [count.split for count in counts] == list(SPLITS)
-    content = read_json(layout.annotations("test_1", tiles=True))
-    photo_of_id = {
-        image["id"]: image["file_name"]
-        for image in read_json(layout.annotations("test_1"))["images"]
-    }
-    assert {image["photo_file_name"] for image in content["images"]} == {"a.png", "d.png"}
-    for image in content["images"]:
-        assert photo_of_id[image["photo_id"]] == image["photo_file_name"]
-        left, top = image["offset_xy"]
-        stem = image["photo_file_name"].removesuffix(".png")
-        assert image["file_name"] == f"{stem}_y{top:05d}_x{left:05d}.jpg"
-        assert (layout.tiles / image["file_name"]).is_file()
+    photos = read_json(layout.annotations("test_1"))["images"]
+    tiles = read_json(layout.annotations("test_1", tiles=True))["images"]
+    assert {tile["photo_file_name"] for tile in tiles} == {"a.png", "d.png"}
+    photo_of_id = {photo["id"]: photo["file_name"] for photo in photos}
+    for tile in tiles:
+        name, (left, top) = tile["photo_file_name"], tile["offset_xy"]
+        assert photo_of_id[tile["photo_id"]] == name
+        assert tile["file_name"] == f"{name.removesuffix('.png')}_y{top:05d}_x{left:05d}.jpg"
+        assert (layout.tiles / tile["file_name"]).is_file()
 
 
 def test_training_leaves_empty_tiles_out_and_evaluation_does_not(layout):
-    counts = {count.split: count for count in tile_set(layout, OPTIONS)}
-    assert counts["train_0"].empty_tiles < counts["test_1"].empty_tiles
-    everything = dataclasses.replace(OPTIONS, train_splits=())
-    counts = {count.split: count for count in tile_set(layout, everything)}
+    train, _, test = tile_set(layout, OPTIONS)
+    assert train.empty_tiles < test.empty_tiles
+    train, _, test = tile_set(layout, dataclasses.replace(OPTIONS, train_splits=()))
     # Rows at 0, 32 and 36 or so, columns at 0, 32, 64 and 86 or so, on each of two photos.
-    assert counts["train_0"].tiles == counts["test_1"].tiles == 2 * 3 * 4
+    assert train.tiles == test.tiles == 2 * 3 * 4
 
 
 def test_twice_and_in_more_threads_gives_the_same_bytes(layout):
@@ -70,13 +65,11 @@ def test_twice_and_in_more_threads_gives_the_same_bytes(layout):
 
 def test_a_photo_of_several_splits_is_cut_once_and_not_again(layout):
     tile_set(layout, OPTIONS)
-    times = {path.name: path.stat().st_mtime_ns for path in layout.tiles.iterdir()}
+    times = {path: path.stat().st_mtime_ns for path in layout.tiles.iterdir()}
     (layout.tiles / "a_y00000_x00000.jpg").write_bytes(b"half a")
     tile_set(layout, OPTIONS)
-    again = {path.name: path.stat().st_mtime_ns for path in layout.tiles.iterdir()}
-    assert {name for name in times if again[name] != times[name]} == {
-        name for name in times if name.startswith("a_")
-    }
+    again = {path for path, time_ns in times.items() if path.stat().st_mtime_ns != time_ns}
+    assert again == set(layout.tiles.glob("a_*"))
 
 
 @pytest.mark.parametrize(
@@ -164,9 +157,12 @@ def test_a_full_disk_is_told_and_the_next_run_goes_on(layout, monkeypatch):
     assert "tiles" in read_json(layout.manifest)
 
 
-def test_virtual_tiles_are_those_of_png_without_their_pictures(layout):
+def test_virtual_tiles_are_those_of_png_without_their_pictures(tmp_path):
+    write_photo(tmp_path / "photos" / "x" / "a.png", (100, 150))
+    layout = write_set(tmp_path / "set", tmp_path / "photos", {"test": ["x/a.png"]})
     tile_set(layout, dataclasses.replace(OPTIONS, image_format="png"))
     written = contents(layout.annotations_folder)
+    assert len(list((layout.tiles / "x").glob("a_y*.png"))) == 12  # below the photo's folder
     tile_set(layout, dataclasses.replace(OPTIONS, virtual=True))
     assert contents(layout.annotations_folder) == written
     assert not layout.tiles.exists()
@@ -175,12 +171,9 @@ def test_virtual_tiles_are_those_of_png_without_their_pictures(layout):
 
 @pytest.mark.parametrize("folder", ["tiles", "annotations"])
 def test_nothing_is_written_through_a_link_out_of_the_set(layout, tmp_path, folder):
-    outside = tmp_path / "outside"
-    place = layout.folder / folder
-    if place.exists():
-        shutil.move(place, outside)
-    else:
-        outside.mkdir()
+    outside, place = tmp_path / "outside", layout.folder / folder
+    layout.tiles.mkdir()
+    place.rename(outside)
     place.symlink_to(outside)
     before = contents(outside)
     with pytest.raises(UserError, match="a link to"):
@@ -206,33 +199,22 @@ def test_a_split_that_leaves_the_folder_is_refused(layout):
         tile_set(layout, OPTIONS)
 
 
-def test_photos_below_the_folder_keep_their_place(tmp_path):
-    write_photo(tmp_path / "photos" / "x" / "a.png", (100, 150))
-    layout = write_set(tmp_path / "set", tmp_path / "photos", {"test": ["x/a.png"]})
-    tile_set(layout, OPTIONS)
-    assert len(list((layout.tiles / "x").glob("a_y*.jpg"))) == 12
-    tile_set(layout, dataclasses.replace(OPTIONS, virtual=True))
-    assert not layout.tiles.exists()
-
-
-REPO_ROOT = Path(__file__).resolve().parents[3]
 NAMES = [f"{i:02d}.png" for i in range(8)]
 PNG = TileOptions(tile_px=64, overlap_px=48, image_format="png")
 COMMAND = ["--tile", "64", "--overlap", "48", "--format", "png", "--workers", "2"]
 
 
 @pytest.mark.parametrize("cut_photos", [0, 3])
-def test_a_killed_run_is_finished_with_the_same_bytes(tmp_path, cut_photos):
+def test_a_killed_run_is_finished_with_the_same_bytes(tmp_path, cut_photos, repo_root):
     for name in NAMES:
         write_photo(tmp_path / "photos" / name, (260, 300))
     splits = {"train": NAMES[4:], "test": NAMES[:4]}
-    whole, killed = (
-        write_set(tmp_path / name, tmp_path / "photos", splits) for name in ("one", "two")
-    )
+    whole = write_set(tmp_path / "whole", tmp_path / "photos", splits)
+    killed = write_set(tmp_path / "killed", tmp_path / "photos", splits)
     tile_set(whole, PNG)
     journal = killed.folder / "tiles.jsonl"
     command = [sys.executable, "-m", "acnet.cli.main", "data", "tile", killed.folder, *COMMAND]
-    with subprocess.Popen(command, cwd=REPO_ROOT, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(command, cwd=repo_root, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None:
             if journal.is_file() and journal.read_text().count("\n") > cut_photos:
                 process.send_signal(signal.SIGKILL)
