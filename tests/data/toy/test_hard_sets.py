@@ -104,24 +104,15 @@ def test_the_scenes_are_the_same(drawn):
     for name in ("scale", "density"):
         assert equal_share(drawn[name]) > 0.5
         assert equal_share(drawn[name][1:] + drawn[name][:1]) < 0.05  # of another scene
-
-
-def test_they_are_no_photos_of_a_training_set_of_the_same_seed(drawn):
+    # A training set of the same seed has other scenes.
     trained_on = draw_photo(ToyOptions(seed=TESTS.seed, sizes_px=(320,)), 0)
     assert (trained_on.image_bgr != drawn["mixed"][0].image_bgr).mean() > 0.5
 
 
-@pytest.fixture(scope="module")
-def written(tmp_path_factory):
-    """A root of data sets in which the command wrote the sets, five tiny photos each."""
-    root = tmp_path_factory.mktemp("datasets")
-    command = ["data", "toy-tests", str(root / "toy_tests"), "--photos", "5", "--size", "64"]
+def test_the_command_writes_one_set_of_four_splits_that_load_by_name_and_by_path(tmp_path):
+    layout = PreparedLayout(tmp_path, "toy_tests")
+    command = ["data", "toy-tests", str(layout.folder), "--photos", "5", "--size", "64"]
     assert main.main([*command, "--workers", "1"]) == 0
-    return root
-
-
-def test_the_command_writes_one_set_of_four_splits(written):
-    layout = PreparedLayout(written, "toy_tests")
     manifest = json.loads(layout.manifest.read_text())
     assert tuple(manifest["splits"]) == TOY_TESTS
     assert manifest["command"].endswith("toy_tests --photos 5 --size 64")
@@ -131,20 +122,14 @@ def test_the_command_writes_one_set_of_four_splits(written):
         options = dataclasses.replace(TESTS, size_px=64).options(name)
         boxes = sum(len(draw_photo(options, index).boxes_xyxy) for index in range(5))
         assert len(content["annotations"]) == boxes
-
-
-def test_they_load_by_name_and_by_path(written):
-    register_all(written)
-    path = f"{written / 'toy_tests'}:colour"
+    register_all(tmp_path)
+    path = f"{layout.folder}:colour"
     register_paths([path])
-    try:
-        by_name, by_path = (DatasetCatalog.get(name) for name in ("toy_tests_colour", path))
-        assert len(by_name) == 5
-        names = [[record["file_name"] for record in records] for records in (by_name, by_path)]
-        assert names[0] == names[1]
-        assert "toy_tests_photos/colour/" in by_name[0]["file_name"]
-    finally:
-        DatasetCatalog.remove(path)
+    by_name, by_path = (DatasetCatalog.get(name) for name in ("toy_tests_colour", path))
+    DatasetCatalog.remove(path)
+    assert len(by_name) == 5
+    assert "toy_tests_photos/colour/" in by_name[0]["file_name"]
+    assert [one["file_name"] for one in by_path] == [one["file_name"] for one in by_name]
 
 
 def test_before_they_are_drawn_the_name_tells_the_command(tmp_path):

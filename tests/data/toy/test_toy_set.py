@@ -31,26 +31,18 @@ def test_what_is_read_is_what_was_drawn(toy_photos):
         assert name == f"levle{hayashi_grade(len(drawn.boxes_xyxy))}_{index}.jpg"
 
 
-def test_the_same_bytes_again_from_more_processes(toy_photos, tmp_path):
-    write_toy_set(tmp_path / "b", TOY_OPTIONS, photos=TOY_COUNT, workers=2)
-    assert contents(tmp_path / "b") == contents(toy_photos)
-
-
-def test_a_smaller_set_has_the_same_photos(toy_photos, tmp_path):
-    write_toy_set(tmp_path / "b", TOY_OPTIONS, photos=6, workers=1)
-    small, large = contents(tmp_path / "b"), contents(toy_photos)
+def test_a_set_grows_by_the_same_bytes_and_a_complete_one_is_left_as_it_is(toy_photos, tmp_path):
+    dst = tmp_path / "b"
+    write_toy_set(dst, TOY_OPTIONS, photos=6, workers=1)
+    small, large = contents(dst), contents(toy_photos)
     pictures = [name for name in small if name.endswith((".jpg", ".xml"))]
     assert len(pictures) == 12
     assert all(small[name] == large[name] for name in pictures)
-    write_toy_set(tmp_path / "b", TOY_OPTIONS, photos=TOY_COUNT, workers=1)  # and it grows
-    assert contents(tmp_path / "b") == large
-
-
-def test_a_complete_set_is_left_as_it_is(toy_photos, tmp_path):
-    shutil.copytree(toy_photos, tmp_path / "b")
-    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "b").rglob("*")}
-    assert write_toy_set(tmp_path / "b", TOY_OPTIONS, photos=TOY_COUNT, workers=1) == []
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "b").rglob("*")} == times
+    write_toy_set(dst, TOY_OPTIONS, photos=TOY_COUNT, workers=2)
+    assert contents(dst) == large
+    times = {path: path.stat().st_mtime_ns for path in dst.rglob("*")}
+    assert write_toy_set(dst, TOY_OPTIONS, photos=TOY_COUNT, workers=1) == []
+    assert {path: path.stat().st_mtime_ns for path in dst.rglob("*")} == times
 
 
 def test_an_interrupted_set_is_finished(toy_photos, tmp_path, monkeypatch):
@@ -83,16 +75,16 @@ def test_other_options_are_refused_unless_they_replace(toy_photos, tmp_path, mon
     assert (dst / "notes.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize("overwrite", [False, True])
-def test_a_folder_of_other_files_is_never_touched(tmp_path, overwrite):
+def test_a_folder_of_other_files_is_never_touched(tmp_path):
     (tmp_path / "Classification").mkdir()
     (tmp_path / "Classification" / "real.jpg").write_bytes(b"x")
-    with pytest.raises(UserError, match=r"no toy set\. Choose another folder\.$"):
-        write_toy_set(tmp_path, TOY_OPTIONS, photos=5, workers=1, overwrite=overwrite)
+    for overwrite in (False, True):
+        with pytest.raises(UserError, match=r"no toy set\. Choose another folder\.$"):
+            write_toy_set(tmp_path, TOY_OPTIONS, photos=5, workers=1, overwrite=overwrite)
     assert contents(tmp_path) == {"Classification/real.jpg": b"x"}
 
 
-def test_a_file_and_a_broken_marker_are_refused(tmp_path):
+def test_a_file_a_broken_marker_and_fewer_photos_than_folds_are_refused(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match="Received the file"):
         write_toy_set(tmp_path / "file", TOY_OPTIONS, photos=5, workers=1)
@@ -100,11 +92,8 @@ def test_a_file_and_a_broken_marker_are_refused(tmp_path):
         (tmp_path / "toy.json").write_text(broken)
         with pytest.raises(UserError, match=r"toy\.json.*must be a JSON object"):
             write_toy_set(tmp_path, TOY_OPTIONS, photos=5, workers=1)
-
-
-def test_fewer_photos_than_folds(tmp_path):
     with pytest.raises(UserError, match="at least 5"):
-        write_toy_set(tmp_path, TOY_OPTIONS, photos=4, workers=1)
+        write_toy_set(tmp_path / "b", TOY_OPTIONS, photos=4, workers=1)
 
 
 def test_the_command(tmp_path, capsys):
