@@ -8,7 +8,7 @@ A VOCdevkit has JPEGImages, Annotations and ImageSets/Main in one folder.
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,13 +65,12 @@ def find_lists(folder: Path) -> dict[str, Path]:
 
     VOC's own trainval.txt and test.txt count as fold 0 where there is no other.
     """
-    folds = [FOLD_SPLITS[i : i + 2] for i in range(0, len(FOLD_SPLITS), 2)]
     found = {}
-    for fold in folds:
+    for fold in zip(FOLD_SPLITS[::2], FOLD_SPLITS[1::2], strict=True):
         lists = {split: folder / f"NNEW_{split}.txt" for split in fold}
         if all(path.is_file() for path in lists.values()):
             found.update(lists)
-    plain = {split: folder / f"{split.removesuffix('_0')}.txt" for split in folds[0]}
+    plain = {split: folder / f"{split.removesuffix('_0')}.txt" for split in FOLD_SPLITS[:2]}
     if not found and all(path.is_file() for path in plain.values()):
         return plain
     return found
@@ -82,13 +81,7 @@ def _list_folders(src: Path) -> list[Path]:
     return [src / "Classification", *(base / "ImageSets" / "Main" for base in bases), src]
 
 
-def lists_below(src: Path) -> dict[str, Path]:
-    """Return the lists of ACNE04's folds by split, from the first folder that has some."""
-    return next(filter(None, map(find_lists, _list_folders(src))), {})
-
-
-def _first_folder(what: str, option: str, candidates: Iterable[Path]) -> Path:
-    candidates = list(candidates)
+def _first_folder(what: str, option: str, candidates: list[Path]) -> Path:
     for folder in candidates:
         if folder.is_dir():
             return folder
@@ -132,7 +125,7 @@ def open_acne04_v2(
     root = image_root or (folders[0] if folders else folder)
     source = build_source(files, root, box_of_circle, format_name="acne04_v2")
     members = {name for names in source.splits.values() for name in names}
-    lists = lists_below(folder)
+    lists = next(filter(None, map(find_lists, _list_folders(folder))), {})
     folds, _ = read_lists(lists, sorted(members))
     splits = {
         split: tuple(name for name in names if name in members) for split, names in folds.items()

@@ -36,16 +36,15 @@ def box_of(entry: Mapping[str, Any]) -> tuple[float, float, float, float]:
         corners = (x, y, x + width, y + height)
         attributes = entry.get("attributes")
         angle = number(attributes.get("rotation")) if isinstance(attributes, dict) else math.nan
-        if math.isfinite(angle) and angle and width > 0 and height > 0:
+        if width > 0 and height > 0:
+            if not math.isfinite(angle) or not angle:
+                return corners
             centre = (x + width / 2, y + height / 2)
             return rotated_hull(*centre, width, height, math.radians(angle))
-        if width > 0 and height > 0:
-            return corners
     elif isinstance(bbox, (list, tuple)) and len(bbox) == 5:
         cx, cy, width, height, angle = map(number, bbox)
         return rotated_hull(cx, cy, width, height, math.radians(angle))
-    outline = _outline(entry.get("segmentation"))
-    return corners if outline is None else outline
+    return _outline(entry.get("segmentation")) or corners
 
 
 def _outline(mask: Any) -> tuple[float, float, float, float] | None:
@@ -108,7 +107,7 @@ def rotated_hull(
 ) -> tuple[float, float, float, float]:
     """Return the corners of the upright box around a box that is turned by `angle` radians."""
     if not math.isfinite(angle):
-        return (math.nan,) * 4
+        return NO_BOX
     cos, sin = abs(math.cos(angle)), abs(math.sin(angle))
     half_x = (width * cos + height * sin) / 2
     half_y = (width * sin + height * cos) / 2

@@ -8,7 +8,7 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -52,20 +52,14 @@ class Table:
 
     objects: Mapping[str, Objects]
     class_names: tuple[str, ...]
-    notes: list[Note] = field(default_factory=list)
-
-
-def is_table(content: Any) -> bool:
-    """Return whether JSON has COCO's two lists."""
-    return isinstance(content, dict) and all(
-        isinstance(content.get(part), list) for part in ("images", "annotations")
-    )
+    notes: list[Note]
 
 
 def read_table(path: Path, box: Box, content: Any = None) -> Table:
     """Read a file of COCO's form, or what it would hold; `box` gives the corners of an object."""
     content = read_json(path) if content is None else content
-    if not is_table(content):
+    table = content if isinstance(content, dict) else {}
+    if not all(isinstance(table.get(part), list) for part in ("images", "annotations")):
         raise UnreadableFileError(
             "A COCO file is an object with the lists `images` and `annotations`. Received "
             f"{path}: {shown(content)}. Give a file of that form."
@@ -134,8 +128,8 @@ def _images(
     """Sizes by name, names by id, and ids that several pictures share: these are left out."""
     sizes, name_of_id, shared = {}, {}, set()
     for entry in entries:
-        name = entry.get("file_name") if isinstance(entry, dict) else None
-        key = _key(entry.get("id")) if isinstance(entry, dict) else None
+        fields = entry if isinstance(entry, dict) else {}
+        name, key = fields.get("file_name"), _key(fields.get("id"))
         if not isinstance(name, str) or not name or key is None:
             notes.add(BAD_ENTRY, entry)
             continue
@@ -163,15 +157,15 @@ def _categories(entries: Any) -> tuple[dict[Any, str], list[tuple[str, str]]]:
             name = class_name(entry.get("name", entry["id"]))
             group = class_name(entry.get("supercategory", ""))
             found.setdefault(_key(entry["id"]), (name, group))
-    names = {key: name for key, (name, _) in found.items()}
-    return names, [found[key] for key in sorted(found, key=_order)]
+    # Numbers come first, then words.
+    order = sorted(found, key=lambda key: (isinstance(key, str), key))
+    return {key: name for key, (name, _) in found.items()}, [found[key] for key in order]
 
 
 def _without_groups(declared: list[tuple[str, str]], used: set[str]) -> tuple[str, ...]:
     """Leave out names that only group others, as Roboflow writes one with id 0."""
     groups = {group for name, group in declared if group != name}
-    names = dict.fromkeys(name for name, _ in declared if name in used or name not in groups)
-    return tuple(names)
+    return tuple(dict.fromkeys(n for n, _ in declared if n in used or n not in groups))
 
 
 def _objects(
@@ -219,7 +213,3 @@ def _key(id_: Any) -> Any:
     if isinstance(id_, str) and WHOLE_NUMBER.fullmatch(id_):
         return int(id_)
     return id_ if isinstance(id_, (int, str)) and not isinstance(id_, bool) else None
-
-
-def _order(key: Any) -> tuple[bool, int, str]:
-    return (True, 0, key) if isinstance(key, str) else (False, key, "")

@@ -83,8 +83,8 @@ def build_source(
     """Read files of COCO's form, each a split, and find their pictures anywhere below `root`."""
     pictures = list_files(root, PHOTO_SUFFIXES)
     index = NameIndex(pictures)
-    tables = {split: read(path, box) for split, path in _split_names(files).items()}
     paths = _split_names(files)
+    tables = {split: read(path, box) for split, path in paths.items()}
     prefixes = {s: _prefix(paths[s], s, table, root, index) for s, table in tables.items()}
     found = {
         (split, written): index.find(prefixes[split] + written) or index.find(written)
@@ -205,9 +205,8 @@ def _unfound(prefix: str, written: str, by_end: MatchedNames, tally: Tally) -> s
 
 
 def _same(one: Objects, other: Objects) -> bool:
-    return one.names == other.names and np.array_equal(
-        one.boxes_xyxy, other.boxes_xyxy, equal_nan=True
-    )
+    boxes = (one.boxes_xyxy, other.boxes_xyxy)
+    return one.names == other.names and np.array_equal(*boxes, equal_nan=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,12 +238,9 @@ def open_results(
     annotation_root: Path | None = None,
     score_threshold: float | None = None,
 ) -> ResultsSource:
-    """Read the detections of a folder of results.
+    """Read the detections of a folder of results, whose own copies are the photos by default.
 
-    Args:
-        image_root: Of the photos; by default the folder's own copies.
-        annotation_root: Of the tables, in place of the folder.
-        score_threshold: Lowest score of what is taken; by default the one that counted.
+    Those from `score_threshold` on are taken, by default from the score on that counted.
     """
     folder = annotation_root or src
     about, rows = read_json(folder / IMAGES), read_json(folder / PREDICTIONS)

@@ -58,8 +58,7 @@ def open_source(
     Args:
         src: its folder, or the one file that annotates it.
         format: a key of `FORMATS`, or "auto" to recognise it.
-        image_root: folder of the pictures, where they are elsewhere.
-        annotation_root: folder of the annotations, likewise.
+        image_root, annotation_root: where pictures or annotations are, if elsewhere.
     """
     src = Path(src).expanduser()
     roots = {"image_root": image_root, "annotation_root": annotation_root}

@@ -22,15 +22,14 @@ def splits_of_folders(pictures: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Share pictures out by the first of their folders that is called as a split, else to "all"."""
     splits: dict[str, list[str]] = {}
     for name in sorted(pictures):
-        folders = [part.lower() for part in PurePosixPath(name).parts[:-1]]
-        split = next((part for part in folders if part in SPLIT_FOLDERS), ONE_SPLIT)
-        splits.setdefault(split, []).append(name)
+        splits.setdefault(split_folder(name) or ONE_SPLIT, []).append(name)
     return {split: tuple(names) for split, names in sorted(splits.items())}
 
 
-def is_split_folder(name: str) -> bool:
-    """Return whether a file is in a folder that is called as a split."""
-    return any(part.lower() in SPLIT_FOLDERS for part in PurePosixPath(name).parts[:-1])
+def split_folder(name: str) -> str | None:
+    """Return the first of a file's folders that is called as a split, in lower case, or None."""
+    folders = map(str.lower, PurePosixPath(name).parts[:-1])
+    return next((folder for folder in folders if folder in SPLIT_FOLDERS), None)
 
 
 def pair_names(pictures: Iterable[str], others: Iterable[str], suffix: str) -> dict[str, str]:

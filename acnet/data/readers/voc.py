@@ -92,12 +92,9 @@ class VocSource(Source):
 
 
 def is_voc(src: Path) -> bool:
-    """Return whether a folder has XML files and pictures."""
-    return src.is_dir() and bool(list_files(src, PHOTO_SUFFIXES)) and _has_voc_xml(src)
-
-
-def _has_voc_xml(src: Path) -> bool:
-    """Whether some XML file is not another tool's, such as CVAT's, whose root is `annotations`."""
+    """Return whether a folder has pictures and XML files, of which some are not another tool's."""
+    if not src.is_dir() or not list_files(src, PHOTO_SUFFIXES):
+        return False
     paths = (src / name for name in list_files(src, [".xml"]))
     return any(path.is_file() and not _is_cvat(path) for path in paths)
 
@@ -112,9 +109,11 @@ def open_voc(
 ) -> VocSource:
     """Find pictures, XML files and splits of a VOCdevkit, one of its years, or any folder."""
     base = _one_year(src)
-    image_root = image_root or _first(base / "JPEGImages", base)
-    annotation_root = annotation_root or _first(base / "Annotations", base)
-    return VocSource.of_files(image_root, annotation_root, find_lists(base / "ImageSets" / "Main"))
+    images, boxes = (
+        base / name if (base / name).is_dir() else base for name in ("JPEGImages", "Annotations")
+    )
+    lists = find_lists(base / "ImageSets" / "Main")
+    return VocSource.of_files(image_root or images, annotation_root or boxes, lists)
 
 
 def find_lists(folder: Path) -> dict[str, Path]:
@@ -155,12 +154,8 @@ def stem(name: str) -> str:
 
 
 def _one_year(src: Path) -> Path:
-    years = [
-        path
-        for folder in (src, src / "VOCdevkit")
-        for path in sorted(folder.glob("VOC*"))
-        if (path / "Annotations").is_dir()
-    ]
+    found = [*sorted(src.glob("VOC*")), *sorted(src.glob("VOCdevkit/VOC*"))]
+    years = [path for path in found if (path / "Annotations").is_dir()]
     if (src / "Annotations").is_dir() or not years:
         return src
     if len(years) > 1:
@@ -169,13 +164,6 @@ def _one_year(src: Path) -> Path:
             f"{', '.join(map(str, years))}. Give one of them."
         )
     return years[0]
-
-
-def _first(folder: Path, otherwise: Path) -> Path:
-    return folder if folder.is_dir() else otherwise
-
-
-CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 class VocObject(NamedTuple):
@@ -215,7 +203,7 @@ def read_voc_xml(path: Path) -> tuple[list[VocObject], tuple[int, int] | None]:
 
 
 def _children_of_root(path: Path) -> Iterator[Element]:
-    """Yield them one by one and forgets them, so that a million objects fit into memory."""
+    """Yield them one by one and forget them, so that a million objects fit into memory."""
     root, depth = None, 0
     for event, node in defusedxml.ElementTree.iterparse(path, events=("start", "end")):
         depth += 1 if event == "start" else -1
@@ -236,17 +224,15 @@ def _object(node: Element) -> VocObject:
 
 def _box(node: Element) -> np.ndarray:
     """The box, else the hull of a rotated box (roLabelImg) or of a polygon (Roboflow)."""
-    corners = np.array([_number(node.findtext(f"bndbox/{corner}", "")) for corner in CORNERS])
+    sides = ("xmin", "ymin", "xmax", "ymax")
+    corners = np.array([_number(node.findtext(f"bndbox/{side}", "")) for side in sides])
     if np.isfinite(corners).all():
-        # VOC counts pixels from 1 and includes the last one: as detectron2's reader, the start
-        # moves.
+        # VOC counts pixels from 1 with the last one: as in detectron2's reader, the start moves.
         return corners - np.array([1.0, 1.0, 0.0, 0.0])
     turned = node.find("robndbox")
     if turned is not None:
-        cx, cy, width, height, angle = (
-            _number(turned.findtext(key, "")) for key in ("cx", "cy", "w", "h", "angle")
-        )
-        return np.array(rotated_hull(cx, cy, width, height, angle))
+        numbers = (_number(turned.findtext(key, "")) for key in ("cx", "cy", "w", "h", "angle"))
+        return np.array(rotated_hull(*numbers))
     points = {child.tag: _number(child.text or "") for child in node.iterfind("polygon/*")}
     xs = [value for tag, value in points.items() if tag.startswith("x")]
     ys = [value for tag, value in points.items() if tag.startswith("y")]
@@ -257,9 +243,8 @@ def _box(node: Element) -> np.ndarray:
 
 def _size(node: Element) -> tuple[int, int] | None:
     height, width = (_number(node.findtext(side, "")) for side in ("height", "width"))
-    if not (math.isfinite(height) and math.isfinite(width)):
-        return None
-    return int(height), int(width)
+    is_size = math.isfinite(height) and math.isfinite(width)
+    return (int(height), int(width)) if is_size else None
 
 
 def _number(text: str) -> float:

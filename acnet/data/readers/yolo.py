@@ -6,14 +6,14 @@ the names of the classes and says where the splits are; without one the folders 
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from acnet.data.readers.safe_files import class_name, inside, list_files, member, read_text
-from acnet.data.readers.source import Source, is_split_folder, pair_names, splits_of_folders
+from acnet.data.readers.source import Source, pair_names, split_folder, splits_of_folders
 from acnet.data.readers.yolo_files import (
     YoloYaml,
     find_in_export,
@@ -50,13 +50,13 @@ class YoloSource(Source):
         boxes, as in training by YOLO.
         """
         height, width = self.read_size(file_name)
-        if file_name not in self.label_of:
-            label, notes = parse_label(""), [Note(NO_LABEL, file_name)]
-        else:
+        text, notes = "", []
+        if file_name in self.label_of:
             text = read_text(member(self.label_root, self.label_of[file_name]))
-            numbers = {name: number for number, name in self.name_of_number.items()}
-            label = parse_label(text, has_keypoints=self.has_keypoints, number_of_name=numbers)
-            notes = []
+        else:
+            notes.append(Note(NO_LABEL, file_name))
+        numbers = {name: number for number, name in self.name_of_number.items()}
+        label = parse_label(text, has_keypoints=self.has_keypoints, number_of_name=numbers)
         if label.bad_lines:
             notes.append(Note(BAD_LINE, file_name, label.examples, label.bad_lines))
         return Annotated(
@@ -127,15 +127,10 @@ def _pair(pictures: Sequence[str], labels: Sequence[str], *, apart: bool) -> dic
         label = next((index.find(name) for name in names if name in index), None)
         if label is not None:
             found[picture] = label
-    return {**found, **_pair_by_end(set(pictures) - set(found), set(labels) - set(found.values()))}
-
-
-def _pair_by_end(pictures: Iterable[str], labels: Iterable[str]) -> dict[str, str]:
-    """Pair what is left, as where only one of the two has sub-folders, within each split."""
-    labels = [label for label in labels if _is_label_place(label)]
-    found = {}
-    for split, names in splits_of_folders(pictures).items():
-        found.update(pair_names(names, splits_of_folders(labels).get(split, ()), ".txt"))
+    # What is left is paired within each split, as where only one of the two has sub-folders.
+    free = splits_of_folders(filter(_is_label_place, set(labels) - set(found.values())))
+    for split, names in splits_of_folders(set(pictures) - set(found)).items():
+        found.update(pair_names(names, free.get(split, ()), ".txt"))
     return found
 
 
@@ -215,4 +210,4 @@ def _in_pixels(boxes_xyxy: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def _is_label_place(name: str) -> bool:
     """Whether a text file lies where label files do, rather than being a README."""
-    return is_split_folder(name) or "labels" in PurePosixPath(name.lower()).parts[:-1]
+    return bool(split_folder(name)) or "labels" in PurePosixPath(name.lower()).parts[:-1]

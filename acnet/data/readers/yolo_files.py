@@ -40,12 +40,9 @@ def parse_label(
 ) -> YoloLabel:
     """Read the lines of a label file.
 
-    A line of five numbers is a box; a sixth is a score, which is left out. An odd number from
-    seven on is a class and the corners of a polygon, whose box is taken.
-
-    Args:
-        has_keypoints: data.yaml says that the numbers after the box are keypoints.
-        number_of_name: for lines that begin with the name of a class.
+    A line of five numbers is a box; a sixth is a score, which is left out, as are the keypoints
+    that `data.yaml` may tell of. An odd number from seven on is a class and the corners of a
+    polygon, whose box is taken. The class may be written by its name.
     """
     return _parse_boxes(text) or _parse_lines(text, has_keypoints, number_of_name)
 
@@ -172,7 +169,7 @@ def read_yaml(path: Path) -> YoloYaml:
         raise _unreadable(path, shown(content))
     splits = {}
     for key in SPLIT_KEYS:
-        if key in content and content[key] is not None:
+        if content.get(key) is not None:
             paths = content[key] if isinstance(content[key], list) else [content[key]]
             splits[key] = [str(entry) for entry in paths]
     return YoloYaml(
@@ -222,15 +219,9 @@ def _safe_load(text: str) -> Any:
 def _names(names: Any, path: Path) -> dict[int, str]:
     if names is None:
         return {}
-    pairs = (
-        list(enumerate(names))
-        if isinstance(names, list)
-        else list(names.items())
-        if isinstance(names, dict)
-        else None
-    )
-    if pairs is None or len(pairs) > MAX_CLASSES:
+    if not isinstance(names, (list, dict)) or len(names) > MAX_CLASSES:
         raise _unreadable(path, f"names: {shown(names)}")
+    pairs = names.items() if isinstance(names, dict) else enumerate(names)
     try:
         return {int(number): class_name(name) for number, name in pairs}
     except (ValueError, TypeError, OverflowError) as error:
