@@ -24,8 +24,7 @@ KEPT_PHOTOS = 1  # decoded, in each process
 class TileMapper(DatasetMapper):
     """detectron2's ``DatasetMapper``, which also takes virtual tiles of `acnet data tile`.
 
-    A virtual tile gives the tensors of the PNG tile that it stands for. Other records are mapped as
-    by ``DatasetMapper``, whose arguments it takes.
+    A virtual tile gives the tensors of the PNG tile that it stands for.
 
     Each worker keeps the last photo decoded, since evaluation asks for its tiles in a row. Training
     asks for tiles in random order: one in 1,165 is of the photo before it, so that keeping more of

@@ -56,8 +56,7 @@ class TileOptions:
     def share_of_empty(self, split: str) -> float:
         """Return the share of the tiles without boxes that a split takes.
 
-        Only splits for training may leave tiles out: what is evaluated must show the false alarms
-        on bare skin too.
+        What is evaluated takes all, since it must show the false alarms on bare skin too.
         """
         is_train = any(fnmatch.fnmatchcase(split, pattern) for pattern in self.train_splits)
         return self.empty_share if is_train else 1.0
@@ -66,15 +65,11 @@ class TileOptions:
 def tile_grid(
     image_hw: tuple[int, int], *, tile_px: int = 640, overlap_px: int = 320
 ) -> np.ndarray:
-    """Lay tiles of a fixed size over a photo, row by row.
+    """Lay squares over a photo, row by row: (T, 4) int64 XYXY, end exclusive.
 
-    Args:
-        tile_px: Side of the square tiles. A side of the photo that is shorter bounds the tile, so
-            a photo with both sides at most `tile_px` is one tile.
-        overlap_px: What neighbours share, at least.
-
-    Returns:
-        (T, 4) int64 XYXY, end exclusive; every pixel is covered, every tile lies inside.
+    Every pixel is covered, every tile lies inside, and neighbours share `overlap_px` or more. A
+    side of the photo that is shorter than `tile_px` bounds the tile, so that a photo with both
+    sides at most `tile_px` is one tile.
 
     Reference: Sec. IV-A.
     """
@@ -86,15 +81,13 @@ def tile_grid(
 def clip_boxes(
     boxes_xyxy: np.ndarray, tile_xyxy: np.ndarray, *, min_share: float = 0.5
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cut a photo's boxes to a tile and keep those that are mostly inside.
+    """Cut a photo's (N, 4) boxes to a (4,) tile and keep those that are mostly inside.
 
-    Args:
-        boxes_xyxy, tile_xyxy: (N, 4) and (4,) in photo pixels; a box without area is never kept.
-        min_share: Smallest share of a box's area that lies in the tile, above 0 and at most 1.
+    Of a box that is kept the tile holds `min_share` of the area or more, above 0 and at most 1; one
+    without area is never kept.
 
     Returns:
-        (K, 4) kept boxes in tile pixels, clipped, and their (K,) indices, rising. Adding the tile's
-        left and top brings back photo pixels.
+        (K, 4) kept boxes in tile pixels, clipped, and their (K,) indices, rising.
     """
     # NOT IN PAPER: the paper does not say what becomes of a box that a tile cuts. With tiles that
     # overlap by half, a box no larger than the overlap is whole in one of them, so half is enough.
@@ -230,12 +223,9 @@ class CutPhoto:
 
 
 class Journal:
-    """The file of the photos that are cut.
+    """The file of the photos that are cut, which is begun where it is missing.
 
-    Args:
-        path: the file; a missing one is begun.
-        made_with: all that decides the tiles' bytes but the photos; with anything else the file
-            is begun anew.
+    It is begun anew with another `made_with`, all that decides the tiles' bytes but the photos.
     """
 
     def __init__(self, path: Path, made_with: Mapping[str, Any]) -> None:
@@ -313,10 +303,8 @@ def cut_photo(
 
 
 def _are_there(known: CutPhoto, tile_root: Path) -> bool:
-    return all(
-        (tile_root / name).is_file() and (tile_root / name).stat().st_size == size
-        for name, size in known.tiles.items()
-    )
+    places = ((tile_root / name, size) for name, size in known.tiles.items())
+    return all(path.is_file() and path.stat().st_size == size for path, size in places)
 
 
 def _encode(image_bgr: np.ndarray, tile: TileRecord, options: TileOptions) -> memoryview:

@@ -6,7 +6,6 @@ run goes on.
 """
 
 import dataclasses
-import functools
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -140,9 +139,15 @@ def _cut_all(
     workers: int,
 ) -> list[CutPhoto]:
     journal = Journal(layout.folder / "tiles.jsonl", _made_with(options))
-    work = functools.partial(
-        _try_to_cut, image_root=image_root, tile_root=layout.tiles, options=options, journal=journal
-    )
+    places = {"image_root": image_root, "tile_root": layout.tiles}
+
+    def work(photo: Photo) -> CutPhoto | str:
+        known = journal.known.get(photo.file_name)
+        try:
+            return cut_photo(photo, **places, options=options, known=known)
+        except (UnreadableFileError, FileNotFoundError) as error:
+            return str(error)  # rather than raised, so that one does not hide the others
+
     results, errors = [], []
     try:
         for result in map_photos(work, photos, workers=workers, description="cutting tiles"):
@@ -166,32 +171,18 @@ def _cut_all(
     return results
 
 
-def _try_to_cut(
-    photo: Photo, *, image_root: Path, tile_root: Path, options: TileOptions, journal: Journal
-) -> CutPhoto | str:
-    """Return the message where the photo is unreadable, so that one does not hide the others."""
-    known = journal.known.get(photo.file_name)
-    try:
-        return cut_photo(
-            photo, image_root=image_root, tile_root=tile_root, options=options, known=known
-        )
-    except (UnreadableFileError, FileNotFoundError) as error:
-        return str(error)
-
-
 def _made_with(options: TileOptions) -> dict[str, Any]:
     """All that decides a tile's bytes but its photo and its name; other encoders, other bytes."""
-    made_with = {
+    is_png = options.suffix == ".png"
+    return {
         "format": FORMAT_VERSION,
         "suffix": options.suffix,
         "virtual": options.virtual,
         "tile_px": options.tile_px,
         "opencv": cv2.__version__,
         "pillow": PIL.__version__,
+        **({"png_level": PNG_LEVEL} if is_png else {"jpeg_quality": options.jpeg_quality}),
     }
-    if options.suffix == ".png":
-        return {**made_with, "png_level": PNG_LEVEL}
-    return {**made_with, "jpeg_quality": options.jpeg_quality}
 
 
 def _remove_stale(tile_root: Path, wanted: set[str]) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from acnet.data.toy.skin import SkinMaps
@@ -22,15 +23,9 @@ class Blob:
 
     def box_xyxy(self) -> tuple[int, int, int, int]:
         """The tight box around the pixels inside the rim, in photo pixels, end exclusive."""
-        inside = self.rho <= 1.0
-        columns = np.flatnonzero(inside.any(axis=0))
-        rows = np.flatnonzero(inside.any(axis=1))
-        return (
-            self.left + int(columns[0]),
-            self.top + int(rows[0]),
-            self.left + int(columns[-1]) + 1,
-            self.top + int(rows[-1]) + 1,
-        )
+        x, y, width, height = cv2.boundingRect((self.rho <= 1.0).astype(np.uint8))
+        left, top = self.left + x, self.top + y
+        return (left, top, left + width, top + height)
 
 
 def draw_blob(
@@ -43,9 +38,8 @@ def draw_blob(
 ) -> Blob:
     """Draw a rotated ellipse whose rim waves; it covers at least one pixel.
 
-    Args:
-        diameter: geometric mean of the two axes, in pixels.
-        roughness: standard deviation of the rim's longest wave, as a share of the radius.
+    The diameter is the geometric mean of the two axes, in pixels; the roughness the standard
+    deviation of the rim's longest wave, as a share of the radius.
     """
     radius = diameter / 2
     reach = int(np.ceil(radius * PATCH_REACH)) + 1
@@ -130,9 +124,7 @@ def sample_diameters(
 ) -> np.ndarray:
     """Draw sizes log-uniformly, largest first, so that the large ones still find a place.
 
-    Args:
-        lesion_px: smallest and largest diameter at a spread of 1, in pixels.
-        scale_spread: 0 gives every lesion the middle size; 1 the whole range, in log scale.
+    A spread of 1 takes the whole range in pixels, in log scale; 0 the middle size for every lesion.
     """
     low, high = np.log(lesion_px)
     middle, half = (low + high) / 2, (high - low) / 2
@@ -148,10 +140,8 @@ def place_lesions(
 ) -> list[Lesion]:
     """Place lesions, some in clusters, without hiding one under another; every box lies inside.
 
-    Args:
-        diameters: pixels, falling; one for which there is no place left is dropped.
-        apart: draw each lesion from random numbers of its own, so that one that is tried more often
-            moves no other.
+    One for which there is no place left is dropped. With `apart` each is drawn from random numbers
+    of its own, so that one that is tried more often moves no other.
     """
     lesions: list[Lesion] = []
     boxes = np.zeros((0, 4), np.float32)

@@ -73,22 +73,14 @@ def paint_hair(rng: np.random.Generator, maps: SkinMaps) -> None:
     layer = np.zeros((height, width), np.uint8)
     t = np.linspace(0.0, 1.0, HAIR_POINTS)
     for _ in range(rng.poisson(rng.choice([0.0, 4.0, 14.0], p=[0.35, 0.45, 0.2]))):
-        angle, length = (
-            rng.uniform(0.0, 2.0 * np.pi),
-            np.exp(rng.uniform(np.log(30.0), np.log(260.0))),
-        )
+        angle = rng.uniform(0.0, 2.0 * np.pi)
+        length = np.exp(rng.uniform(np.log(30.0), np.log(260.0)))
         bend = angle + rng.normal(0.0, 0.9) * t
         steps = length / HAIR_POINTS * np.stack([np.cos(bend), np.sin(bend)], axis=1)
         points = np.cumsum(steps, axis=0) + rng.uniform((0, 0), (width, height))
-        cv2.polylines(
-            layer,
-            [np.round(points * (1 << SUBPIXEL_BITS)).astype(np.int32)],
-            False,
-            int(rng.integers(90, 256)),
-            1 if rng.uniform() < 0.85 else 2,
-            cv2.LINE_AA,
-            SUBPIXEL_BITS,
-        )
+        curve = np.round(points * (1 << SUBPIXEL_BITS)).astype(np.int32)
+        grey, thickness = int(rng.integers(90, 256)), 1 if rng.uniform() < 0.85 else 2
+        cv2.polylines(layer, [curve], False, grey, thickness, cv2.LINE_AA, SUBPIXEL_BITS)
     np.maximum(maps.hair, layer.astype(np.float32) / 255.0, out=maps.hair)
 
 

@@ -59,7 +59,7 @@ PHOTO_XML = """<annotation>
 """
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class WrittenPhoto:
     """What the lists say about a photo: its name without suffix, and the number of its lesions."""
 
@@ -70,13 +70,10 @@ class WrittenPhoto:
 def write_toy_set(
     dst: Path, options: ToyOptions, *, photos: int, workers: int, overwrite: bool = False
 ) -> list[WrittenPhoto]:
-    """Write at least 5 photos, their boxes and five folds of 80/20 %.
+    """Write at least 5 photos, their boxes and five folds of 80/20 %, and return the photos.
 
-    A set that is complete already is left as it is; one that was interrupted, or that is to grow,
-    is finished. Photo i is in the test list of fold i mod 5.
-
-    Returns:
-        The photos in order of their index; an empty list where the set was complete.
+    A set that is complete already is left as it is, and the list is empty; one that was
+    interrupted, or that is to grow, is finished. Photo i is in the test list of fold i mod 5.
     """
     if photos < NUM_FOLDS:
         raise UserError(
@@ -127,12 +124,9 @@ def _read_marker(dst: Path) -> dict | None:
 
 
 def _continues(found: dict | None, wanted: dict) -> bool:
-    same = ("format", "options")
-    return (
-        found is not None
-        and all(found.get(key) == wanted[key] for key in same)
-        and found.get("photos", 0) <= wanted["photos"]
-    )
+    if found is None or any(found.get(key) != wanted[key] for key in ("format", "options")):
+        return False
+    return found.get("photos", 0) <= wanted["photos"]
 
 
 def _clear(dst: Path, found: dict | None, overwrite: bool) -> None:
@@ -230,14 +224,9 @@ def write_toy_tests(
     What is complete already is left as it is. The photos go to `photos_folder(layout)`.
     """
     photos = photos_folder(layout)
+    settings = {"photos": tests.photos, "workers": workers, "overwrite": overwrite}
     for name in TOY_TESTS:
-        write_toy_set(
-            photos / name,
-            tests.options(name),
-            photos=tests.photos,
-            workers=workers,
-            overwrite=overwrite,
-        )
+        write_toy_set(photos / name, tests.options(name), **settings)
     return import_set(_joined(photos), layout, ImportOptions(workers=workers, command=command))
 
 
@@ -246,9 +235,8 @@ def _joined(root: Path) -> Acne04Source:
     splits, annotation_of, inputs = {}, {}, []
     for name in TOY_TESTS:
         part = open_acne04(root / name)
-        photos, boxes = (
-            folder.relative_to(root) for folder in (part.image_root, part.annotation_root)
-        )
+        photos = part.image_root.relative_to(root)
+        boxes = part.annotation_root.relative_to(root)
         pairs = {str(photos / key): str(boxes / xml) for key, xml in part.annotation_of.items()}
         splits[name] = tuple(sorted(pairs))
         annotation_of.update(pairs)
