@@ -35,7 +35,6 @@ def test_roboflows_export(tmp_path):
     assert photo.boxes_xyxy.tolist() == [list(box) for box in BOXES]
     assert photo.crowd.tolist() == [False, True]
     assert photo.declared_hw == photo.image_hw
-    assert photo.annotation_ids == (0, 1)
     assert source.unlisted == []
 
 

@@ -166,7 +166,7 @@ def test_every_pixel_is_covered_and_neighbours_share_the_overlap(tile_px, overla
 TILE = np.array([100, 200, 164, 264])
 
 
-def test_half_of_the_area_is_enough_and_less_is_not():
+def test_half_of_the_area_is_enough_and_less_is_not_unless_another_share_is_asked_for():
     boxes = np.array(
         [
             [90.0, 210, 110, 220],  # 10 of 20 columns are right of x = 100: half
@@ -175,17 +175,14 @@ def test_half_of_the_area_is_enough_and_less_is_not():
             [150.0, 250, 170, 268],  # 14/20 * 14/18 = 0.54
             [120.0, 220, 130, 230],  # whole
             [164.0, 210, 180, 220],  # touches the edge
+            [81.0, 210, 101, 220],  # 1 of 20
         ]
     )
     clipped, kept = clip_boxes(boxes, TILE)
     assert kept.tolist() == [0, 3, 4]
     assert clipped.tolist() == [[0, 10, 10, 20], [50, 50, 64, 64], [20, 20, 30, 30]]
-
-
-def test_a_tiny_share_takes_one_pixel_and_a_share_of_one_only_whole_boxes():
-    boxes = np.array([[100.0, 200, 164, 264], [99.0, 200, 164, 264], [81, 210, 101, 220]])
-    assert clip_boxes(boxes, TILE, min_share=0.05)[1].tolist() == [0, 1, 2]
-    assert clip_boxes(boxes, TILE, min_share=1.0)[1].tolist() == [0]
+    assert clip_boxes(boxes, TILE, min_share=0.05)[1].tolist() == [0, 1, 2, 3, 4, 6]
+    assert clip_boxes(boxes, TILE, min_share=1.0)[1].tolist() == [4]
 
 
 def test_equals_a_loop_and_adding_the_offset_brings_the_photo_back():
