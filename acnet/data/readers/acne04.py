@@ -21,15 +21,13 @@ from acnet.data.readers.voc import VocSource, read_lists
 from acnet.data.records import Annotated
 from acnet.errors import UserError
 
-ACNE_NAME = "fore"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Acne04Source(VocSource):
     """ACNE04 as it was unpacked, whose lists state a severity from 0 and a number of lesions."""
 
     format: str = "acne04"
-    class_names: tuple[str, ...] = (ACNE_NAME,)
+    class_names: tuple[str, ...] = ("fore",)
 
     def read(self, file_name: str) -> Annotated:
         """Read the size and the boxes of one photo, and what the lists say of it."""
@@ -96,7 +94,6 @@ def _whole_number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
-V2_ACNE_NAME = "acne"
 CENTRE_KEYS = ("coordinates", "center", "centre")
 RADIUS_KEYS = ("radius", "r")
 PHOTO_FOLDERS = ("Classification/JPEGImages", "JPEGImages", "VOCdevkit/VOC2007/JPEGImages")
@@ -134,7 +131,7 @@ def open_acne04_v2(
         source,
         splits=splits or {ONE_SPLIT: tuple(sorted(members))},
         inputs=[*source.inputs, *lists.values()],
-        class_names=(V2_ACNE_NAME,),
+        class_names=("acne",),
     )
 
 

@@ -185,7 +185,9 @@ def read_voc_xml(path: Path) -> tuple[list[VocObject], tuple[int, int] | None]:
     try:
         for node in _children_of_root(path):
             if node.tag == "object":
-                objects.append(_object(node))
+                name = class_name(node.findtext("name", ""))
+                difficult = _number(node.findtext("difficult", "")) == 1
+                objects.append(VocObject(name, _box(node), difficult))
             elif node.tag == "size":
                 declared_hw = _size(node)
     except (
@@ -212,14 +214,6 @@ def _children_of_root(path: Path) -> Iterator[Element]:
         elif event == "end" and depth == 1:
             yield node
             root.clear()
-
-
-def _object(node: Element) -> VocObject:
-    return VocObject(
-        name=class_name(node.findtext("name", "")),
-        box_xyxy=_box(node),
-        difficult=_number(node.findtext("difficult", "")) == 1,
-    )
 
 
 def _box(node: Element) -> np.ndarray:

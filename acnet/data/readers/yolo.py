@@ -59,11 +59,13 @@ class YoloSource(Source):
         label = parse_label(text, has_keypoints=self.has_keypoints, number_of_name=numbers)
         if label.bad_lines:
             notes.append(Note(BAD_LINE, file_name, label.examples, label.bad_lines))
+        with np.errstate(over="ignore"):  # absurd numbers become infinite, and are dropped as such
+            boxes_xyxy = label.boxes_xyxy * [width, height, width, height]
         return Annotated(
             file_name=file_name,
             image_hw=(height, width),
             names=tuple(self.name_of_number.get(i, str(i)) for i in label.classes),
-            boxes_xyxy=_in_pixels(label.boxes_xyxy, height, width),
+            boxes_xyxy=boxes_xyxy,
             notes=tuple(notes),
             lost=label.bad_lines,
         )
@@ -201,11 +203,6 @@ def _class_names(
     text = read_text(inside(found[0].parent, found[0]))
     lines = map(class_name, text.splitlines())
     return dict(enumerate(filter(None, lines))), found
-
-
-def _in_pixels(boxes_xyxy: np.ndarray, height: int, width: int) -> np.ndarray:
-    with np.errstate(over="ignore"):  # absurd numbers become infinite, and are dropped as such
-        return boxes_xyxy * np.array([width, height, width, height], dtype=np.float64)
 
 
 def _is_label_place(name: str) -> bool:

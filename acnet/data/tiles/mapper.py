@@ -18,7 +18,6 @@ from acnet.photos.read import read_bgr
 
 # The key of a virtual tile's record that says where its photo is; its `file_name` does not exist.
 PHOTO_KEY = "photo_path"
-KEPT_PHOTOS = 1  # decoded, in each process
 
 
 class TileMapper(DatasetMapper):
@@ -72,7 +71,7 @@ class TileMapper(DatasetMapper):
         return convert_PIL_to_numpy(Image.fromarray(window_bgr[..., ::-1]), self.image_format)
 
 
-@functools.lru_cache(maxsize=KEPT_PHOTOS)
+@functools.lru_cache(maxsize=1)  # in each process
 def _decoded_photo(path: str, mtime_ns: int) -> np.ndarray:
     """Decode a photo whole; its time is a part of the key only."""
     return read_bgr(path)

@@ -143,6 +143,7 @@ def place_lesions(
     One for which there is no place left is dropped. With `apart` each is drawn from random numbers
     of its own, so that one that is tried more often moves no other.
     """
+    height, width = image_hw
     lesions: list[Lesion] = []
     boxes = np.zeros((0, 4), np.float32)
     streams = rng.spawn(len(diameters)) if apart else [rng] * len(diameters)
@@ -151,7 +152,8 @@ def place_lesions(
             center_xy = _sample_center(own, image_hw, diameter, boxes)
             blob = draw_blob(own, center_xy=center_xy, diameter=float(diameter))
             box = blob.box_xyxy()
-            if _is_inside(box, image_hw) and is_clear(box, boxes):
+            is_inside = min(box) >= 0 and box[2] <= width and box[3] <= height
+            if is_inside and is_clear(box, boxes):
                 boxes = np.concatenate([boxes, np.array([box], np.float32)])
                 lesions.append(Lesion(blob, _sample_kind(own, diameter), _sample_redness(own)))
                 break
@@ -168,11 +170,6 @@ def _sample_center(
     distance = (diameter + np.sqrt((x1 - x0) * (y1 - y0))) / 2 * rng.uniform(0.9, 1.6)
     angle = rng.uniform(0.0, 2.0 * np.pi)
     return (x0 + x1) / 2 + distance * np.cos(angle), (y0 + y1) / 2 + distance * np.sin(angle)
-
-
-def _is_inside(box: tuple[int, int, int, int], image_hw: tuple[int, int]) -> bool:
-    height, width = image_hw
-    return box[0] >= 0 and box[1] >= 0 and box[2] <= width and box[3] <= height
 
 
 def _sample_kind(rng: np.random.Generator, diameter: float) -> str:
