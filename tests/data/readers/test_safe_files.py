@@ -106,8 +106,10 @@ def test_the_command_line_lists_every_format():
     assert ("auto", *sorted(FORMATS)) == NAMES
 
 
-def test_a_root_that_is_nowhere_and_a_file_of_a_format_that_is_a_folder(tmp_path):
+def test_places_and_formats_that_do_not_fit(tmp_path):
     coco(tmp_path)
+    with pytest.raises(UserError, match=r"'kitti'.*'auto' to recognise it\.$"):
+        open_source(tmp_path, "kitti")
     with pytest.raises(UserError, match=r"none.*Correct the path\.$"):
         open_source(tmp_path, image_root=tmp_path / "none")
     with pytest.raises(UserError, match=r"yolo is a folder.*a file"):
