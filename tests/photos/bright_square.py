@@ -86,6 +86,15 @@ def frame_boxes(photo_rgb, boxes_xyxy, labels) -> np.ndarray:
     return picture
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return all files but records, and those that tell seconds, which differ."""
+    files = (path for path in folder.rglob("*") if path.is_file() and ".parts" not in path.parts)
+    timed = ("counts.csv", "index.html")
+    return {
+        str(path.relative_to(folder)): path.read_bytes() for path in files if path.name not in timed
+    }
+
+
 def predict(photos: Path, output: Path, predictor=None, **options) -> Outcome | None:
     """Predict a folder of photos into another, drawing what is quick to draw."""
     arguments = {"drawing": DrawingOptions(share=True), "draw_boxes": frame_boxes, **options}
