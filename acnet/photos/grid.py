@@ -101,15 +101,10 @@ class PhotoSizing:
     def following(
         self, size_px: int, image_hw: tuple[int, int], boxes_xyxy: np.ndarray, scores: np.ndarray
     ) -> int:
-        """Choose the long side to see a photo at, from what was found in it.
+        """Choose the long side to see a photo at, from what was found in it at `size_px`.
 
-        Args:
-            size_px: Long side at which this was found.
-            image_hw: The photo's own height and width.
-            boxes_xyxy: (N, 4) in pixels of the photo's own, with scores (N,).
-
-        Returns:
-            The long side; `size_px` itself where that was near enough.
+        Boxes (N, 4), with scores (N,), are in pixels of the photo's own. The answer is `size_px`
+        itself where that was near enough.
         """
         trained_px = self.lesion_px * max(image_hw) / self.size_px  # in the photo's own pixels
         factor = trained_px / lesion_size(boxes_xyxy, scores, prior_px=trained_px)
@@ -137,20 +132,16 @@ def lesion_size(boxes_xyxy: np.ndarray, scores: np.ndarray, *, prior_px: float) 
         return prior_px
     order = np.argsort(logs, kind="stable")
     up_to = np.cumsum(weights[order])
-    median = logs[order][np.searchsorted(up_to, up_to[-1] / 2)]
     total = up_to[-1]
+    median = logs[order][np.searchsorted(up_to, total / 2)]
     return float(np.exp((total * median + PRIOR * np.log(prior_px)) / (total + PRIOR)))
 
 
 def see(photo_bgr: np.ndarray, sizing: PhotoSizing, look: Look) -> TileDetections:
-    """Find the lesions of a photo at the size that suits them.
+    """Find the lesions of a photo (H, W, 3) uint8 at the size that suits them.
 
-    Args:
-        photo_bgr: (H, W, 3) uint8.
-        look: Called once, or up to `PASSES` times where the size follows what is found.
-
-    Returns:
-        What was found last, in the photo's own pixels, with the size at which it was seen.
+    It is looked at once, or up to `PASSES` times where the size follows what is found. What was
+    found last is in the photo's own pixels, with the size at which it was seen.
     """
     image_hw = photo_bgr.shape[:2]
     size_px = sizing.first(image_hw)
@@ -176,12 +167,8 @@ def _seen_at(size_px: int, photo_bgr: np.ndarray, look: Look) -> TileDetections:
 
 def resize(photo_bgr: np.ndarray, size_px: int) -> np.ndarray:
     """Bring a photo's long side to a size; the photo itself where it has it already."""
-    height, width = photo_bgr.shape[:2]
-    factor = size_px / max(height, width)
-    if factor == 1:
-        return photo_bgr
-    size_wh = [max(1, round(side * factor)) for side in (width, height)]
-    return decode.resize(photo_bgr, size_wh)
+    factor = size_px / max(photo_bgr.shape[:2])
+    return photo_bgr if factor == 1 else decode.scale(photo_bgr, factor)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -324,10 +311,8 @@ def own_parts(tiles_xyxy: np.ndarray, slack_px: float) -> np.ndarray:
 
     Args:
         tiles_xyxy: (T, 4), all tiles of a grid: each of its rows has each of its columns.
-        slack_px: What the parts are grown by, at least 0.
-
-    Returns:
-        (T, 4) float64 XYXY; parts at the photo's own edges have no end there.
+        slack_px: What the parts (T, 4) are grown by, at least 0. Those at the photo's own edges
+            have no end there.
     """
     # NOT IN PAPER: the paper evaluates tiles. Half of the overlap is what a lesion on the line
     # between two parts may measure beyond its centre, to be whole in both of their tiles.

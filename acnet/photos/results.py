@@ -23,7 +23,7 @@ import acnet
 from acnet.evaluation.count_model import CountModel
 from acnet.evaluation.counting import hayashi_grade
 from acnet.files import atomic_write, csv_text, json_text, write_text
-from acnet.photos.decode import OPENCV_VERSION, blur, resize, y_cr_cb
+from acnet.photos.decode import OPENCV_VERSION, blur, scale, y_cr_cb
 
 DEFAULT_THRESHOLD = 0.5
 TRAIT_PX = 128  # long side at which traits are measured, so that they are those of any resolution
@@ -170,21 +170,15 @@ def arrays_of(rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray
 def photo_traits(photo_bgr: np.ndarray) -> np.ndarray:
     """Measure colour and texture of a photo, by which one without skin is told from a face.
 
-    NOT IN PAPER: the whole guard is ours. It looks at the photo alone, so that it is the same for
-    every model and engine.
-
-    Args:
-        photo_bgr: (H, W, 3) uint8, of any size.
+    NOT IN PAPER: the whole guard is ours. It looks at the photo alone, (H, W, 3) uint8 of any size,
+    so that it is the same for every model and engine.
 
     Returns:
         (NUM_TRAITS,) float64: of brightness and the two chromas (Y, Cr, Cb) five percentiles, the
         logarithm of the spread, and those of the detail between one blur and the next.
     """
-    height, width = photo_bgr.shape[:2]
-    factor = TRAIT_PX / max(height, width)
-    size_wh = (max(1, round(width * factor)), max(1, round(height * factor)))
     traits = []
-    for channel in y_cr_cb(resize(photo_bgr, size_wh)):
+    for channel in y_cr_cb(scale(photo_bgr, TRAIT_PX / max(photo_bgr.shape[:2]))):
         traits += [*np.percentile(channel, PERCENTILES), np.log(channel.std() + 1)]
         sharper = channel
         for blur_px in BLURS_PX:

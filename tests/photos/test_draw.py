@@ -11,7 +11,6 @@ from acnet.photos.draw import (
     CROP_PX,
     MOST_CROPS,
     DrawingOptions,
-    contact_sheet,
     draw_saliency,
     lesion_crops,
     save_picture,
@@ -137,19 +136,12 @@ def test_boxes_that_could_hold_an_eye_are_not_shown_and_others_up_to_a_limit():
     assert lesion_crops(coordinates(), boxes()) is None
     many = boxes(*[(x, y, x + 8, y + 8) for y in range(0, 240, 10) for x in range(0, 240, 10)])
     assert len(many) > MOST_CROPS
-    assert lesion_crops(coordinates(), many).shape[:2] == (804, 804)
-
-
-def test_pictures_lie_in_rows_as_high_as_their_highest():
-    # Gaps of 2, so columns begin at 2 and 14. 40 x 20 becomes 10 x 5, 10 x 10 stays: a first row of
-    # 10, from 2, and a second one of 5, from 14.
-    wide, square = np.zeros((20, 40, 3), np.uint8), np.zeros((10, 10, 3), np.uint8)
-    page = contact_sheet([wide, square, wide], columns=2, width_px=10, gap_px=2)
-    expected = np.full((21, 26, 3), 255, np.uint8)
-    expected[2:7, 2:12] = expected[2:12, 14:24] = expected[14:19, 2:12] = 0
-    np.testing.assert_array_equal(page, expected)
-    with pytest.raises(ValueError, match="Received 0 pictures"):
-        contact_sheet([], columns=2)
+    # 8 rows of 8 with white around each: the last of the first row is that at (70, 0).
+    sheet = lesion_crops(coordinates(), many)
+    assert sheet.shape[:2] == (804, 804)
+    assert (sheet[::100] == 255).all()
+    assert (sheet[:, 800:] == 255).all()
+    assert abs(int(sheet[50, 750, 1]) - 74) <= 1
 
 
 def test_no_saliency_leaves_the_photo_unchanged_and_a_small_one_is_enlarged():
