@@ -74,10 +74,7 @@ def to_instances(
 ) -> Any:
     """Return detections of a picture with `pred_boxes`, `scores` and `pred_classes`.
 
-    Args:
-        boxes_xyxy: (N, 4) float32.
-        scores: (N,).
-        classes: (N,) int64.
+    They are (N, 4) float32, (N,) and (N,) int64.
     """
     if find_spec("detectron2") is None or find_spec("torch") is None:
         fields = {"scores": scores, "pred_classes": classes}
@@ -133,5 +130,4 @@ def to_supervision(found: Any, class_names: Sequence[str] = ()) -> Any:
 
 def _arrays(found: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     columns = (found.pred_boxes.tensor, found.scores, found.pred_classes)
-    boxes_xyxy, scores, classes = map(np.asarray, columns)
-    return boxes_xyxy, scores, classes
+    return tuple(map(np.asarray, columns))

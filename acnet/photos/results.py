@@ -24,6 +24,7 @@ from acnet.evaluation.count_model import CountModel
 from acnet.evaluation.counting import hayashi_grade
 from acnet.files import atomic_write, csv_text, json_text, write_text
 from acnet.photos.decode import OPENCV_VERSION, blur, scale, y_cr_cb
+from acnet.photos.grid import PhotoSizing
 
 DEFAULT_THRESHOLD = 0.5
 TRAIT_PX = 128  # long side at which traits are measured, so that they are those of any resolution
@@ -47,6 +48,7 @@ TABLE_MARKS = {
     "failed.csv": (",".join(FAILED_HEADER),),
     "warnings.csv": (",".join(WARNINGS_HEADER),),
 }
+RESULT_TABLES = ("counts.csv", "lesions.csv", "predictions.json", "images.json")  # of every run
 DECIDING_PACKAGES = ("numpy", "pillow", "torch", "torchvision")
 
 
@@ -145,8 +147,7 @@ class FailedPhoto:
 def rows_of(boxes_xyxy: np.ndarray, scores: np.ndarray, classes: np.ndarray) -> list[dict]:
     """Return one photo's detections as COCO results, without the photo's id.
 
-    Boxes (N, 4) are in pixels of the photo, classes (N,) indices from 0. In the rows category_id is
-    from 1, and bbox x, y, width, height.
+    Boxes (N, 4) are in pixels of the photo, classes (N,) indices from 0.
     """
     sizes = boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]
     boxes_xywh = np.concatenate([boxes_xyxy[:, :2], sizes], axis=1)
@@ -200,6 +201,12 @@ def versions(packages: Sequence[str] = DECIDING_PACKAGES) -> Mapping[str, str]:
     return found
 
 
+def images_info(merge_name: str, sizing: PhotoSizing, **count: Any) -> dict[str, Any]:
+    """Return what images.json says of how photos were seen, and of how lesions were counted."""
+    sizes = {"photo_size": sizing.name, "trained_photo_size_px": sizing.size_px}
+    return {"merge": merge_name, **sizes, "count": count}
+
+
 def write_results(
     folder: Path,
     results: Sequence[PhotoResult],
@@ -239,9 +246,8 @@ def table_texts(
 
     The arguments are those of `write_results`.
     """
-    categories = [
-        {"id": index, "name": name} for index, name in enumerate(class_names, FIRST_CATEGORY_ID)
-    ]
+    numbered = enumerate(class_names, FIRST_CATEGORY_ID)
+    categories = [{"id": index, "name": name} for index, name in numbered]
     images = [
         {
             "id": result.image_id,
