@@ -99,11 +99,17 @@ def write_pictures(
     best = best[scores[best] >= score_threshold]
     scores = (scores if probabilities is None else probabilities)[best]
     boxes_xyxy, classes = boxes_xyxy[best], classes[best]
+    files = picture_files(stem, options)
     if options.share:
-        return _write_shareable(folder, stem, photo_bgr, boxes_xyxy, options)
+        write_text(folder / files["schematic"], schematic_svg(photo_bgr.shape[:2], boxes_xyxy))
+        crops = lesion_crops(photo_bgr, boxes_xyxy)
+        if crops is None:
+            del files["crops"]
+        else:
+            save_picture(folder / files["crops"], np.ascontiguousarray(crops[:, :, ::-1]))
+        return files
     photo_rgb, shrink = limited(photo_bgr)
     boxes_xyxy = boxes_xyxy * np.float32(shrink)
-    files = picture_files(stem, options)
     labels = _labels(options.labels, scores, classes, class_names)
     picture = draw_boxes(photo_rgb, boxes_xyxy, labels)
     save_picture(folder / files["picture"], picture)
@@ -173,19 +179,6 @@ def encode_picture(picture_rgb: np.ndarray, suffix: str = ".jpg") -> bytes:
     except OSError as error:  # of the encoder: what the disk has to say comes from below
         raise ValueError(f"{image_format} takes no picture of {picture_rgb.shape}") from error
     return content.getvalue()
-
-
-def _write_shareable(
-    folder: Path, stem: str, photo_bgr: np.ndarray, boxes_xyxy: np.ndarray, options: DrawingOptions
-) -> dict[str, str]:
-    files = picture_files(stem, options)
-    write_text(folder / files["schematic"], schematic_svg(photo_bgr.shape[:2], boxes_xyxy))
-    crops = lesion_crops(photo_bgr, boxes_xyxy)
-    if crops is None:
-        del files["crops"]
-    else:
-        save_picture(folder / files["crops"], np.ascontiguousarray(crops[:, :, ::-1]))
-    return files
 
 
 def limited(photo_bgr: np.ndarray) -> tuple[np.ndarray, float]:

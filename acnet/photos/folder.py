@@ -105,14 +105,13 @@ def predict_folder(
 ) -> Outcome | None:
     """Predict photos, or go on where a run with the same settings stopped.
 
+    What was found is known to the first process alone; the others return None.
+
     Args:
         output: Folder of the results; shared by all processes, if there are several.
         drawing: About the pictures; `share` also calls photos by number instead of by name.
         ranks: Which of several processes this is; None for the only one.
         max_megapixels: Larger photos are refused.
-
-    Returns:
-        What was found; None in processes other than the first.
 
     Raises:
         UserError: The folder cannot take the results, or the pictures cannot be drawn so.

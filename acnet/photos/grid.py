@@ -259,12 +259,8 @@ def even_grid(
 
     `tile_starts` shifts the last tile inward, where it repeats pixels that its neighbour has. Here
     each side is covered by as many tiles, made only as long as that needs: 3112 pixels by three
-    tiles of 1152 rather than of 1280.
-
-    Args:
-        tile_px: Longest side of a tile. A side of the photo that is no longer is not cut.
-        overlap_px: What neighbours share, at least.
-        exact: Sides that are cut are cut into `tile_px`, and neighbours share more instead.
+    tiles of 1152 rather than of 1280. Exact tiles are of `tile_px` on the sides that are cut, and
+    share more than `overlap_px` instead.
 
     Returns:
         (T, 4) int64 XYXY, end exclusive, row by row; every pixel is covered, every tile lies
@@ -307,12 +303,8 @@ def own_parts(tiles_xyxy: np.ndarray, slack_px: float) -> np.ndarray:
 
     Where several tiles see a place, the one in whose part it lies sees most around it. With the
     slack a lesion on the line between two parts, whose centre each tile puts a little elsewhere,
-    is nobody's less than once.
-
-    Args:
-        tiles_xyxy: (T, 4), all tiles of a grid: each of its rows has each of its columns.
-        slack_px: What the parts (T, 4) are grown by, at least 0. Those at the photo's own edges
-            have no end there.
+    is nobody's less than once. Parts (T, 4) at the photo's own edges have no end there. The tiles
+    (T, 4) are all those of a grid: each of its rows has each of its columns.
     """
     # NOT IN PAPER: the paper evaluates tiles. Half of the overlap is what a lesion on the line
     # between two parts may measure beyond its centre, to be whole in both of their tiles.

@@ -11,11 +11,7 @@ from acnet.photos.results import rows_of
 
 
 class PlainBoxes:
-    """Boxes as `detectron2.structures.Boxes` has them, in numpy.
-
-    Args:
-        tensor: (N, 4) XYXY.
-    """
+    """Boxes (N, 4) XYXY as `detectron2.structures.Boxes` has them, in numpy."""
 
     def __init__(self, tensor: np.ndarray):
         self.tensor = np.asarray(tensor, np.float32).reshape(-1, 4)
@@ -37,9 +33,6 @@ class PlainBoxes:
 
 class PlainInstances:
     """Detections as `detectron2.structures.Instances` has them, in numpy.
-
-    Args:
-        fields: Values with one entry a detection, by name.
 
     Example:
         >>> found = PlainInstances((8, 8), scores=np.array([0.9, 0.1]))
@@ -103,9 +96,7 @@ def to_coco(found: Any, image_id: int = 1) -> list[dict[str, Any]]:
 def to_supervision(found: Any, class_names: Sequence[str] = ()) -> Any:
     """Return what a predictor found in a photo as `supervision.Detections`.
 
-    Args:
-        found: What `predictor(photo)` gives.
-        class_names: Of the predictor; they become `data["class_name"]`, which labels are made of.
+    Its `class_names` become `data["class_name"]`, which labels are made of.
 
     Raises:
         UserError: The package supervision is missing.

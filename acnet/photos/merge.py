@@ -152,14 +152,8 @@ def cut_and_seen_elsewhere(
     A tile sees a box whole where the box keeps a distance from the tile's inner edges, those that
     are not the photo's own: a box that touches one may go on beyond it. Such a box shows a part of
     a lesion, and the other tile has the lesion. A box that no tile sees whole, since it is longer
-    than the overlap, is the best there is.
-
-    Args:
-        tiles_xyxy: (T, 4), all tiles of a grid: each of its rows has each of its columns.
-        margin_px: Least distance of a box from an inner edge, at least 0.
-
-    Returns:
-        (N,) bool, True for those that can go.
+    than the overlap, is the best there is. The tiles (T, 4) are all those of a grid; `margin_px` is
+    the distance, at least 0. The answer (N,) is True for those that can go.
     """
     # NOT IN PAPER: everything here; the paper evaluates tiles and does not say how a photo's tiles
     # are put together.
@@ -196,13 +190,9 @@ def count_views(
 def _inner_interval(intervals: np.ndarray, length_px: int, margin_px: float) -> np.ndarray:
     """(T, 2): the part of each tile that keeps the distance; the photo's own edges need none."""
     start, end = intervals.astype(np.float64).T
-    return np.stack(
-        [
-            np.where(start > 0, start + margin_px, -np.inf),
-            np.where(end < length_px, end - margin_px, np.inf),
-        ],
-        axis=-1,
-    )
+    low = np.where(start > 0, start + margin_px, -np.inf)
+    high = np.where(end < length_px, end - margin_px, np.inf)
+    return np.stack([low, high], axis=-1)
 
 
 def _inside(spans: np.ndarray, intervals: np.ndarray) -> np.ndarray:
@@ -212,16 +202,10 @@ def _inside(spans: np.ndarray, intervals: np.ndarray) -> np.ndarray:
 def overlapping_pairs(
     boxes_xyxy: np.ndarray, classes: np.ndarray, tiles: np.ndarray, *, above_iou: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find the boxes of different tiles that overlap by more than a bound.
+    """Find the boxes of one class and of different tiles that overlap by more than a bound.
 
-    Args:
-        boxes_xyxy: (N, 4), best first.
-        classes: (N,) integers; boxes of different classes are no pair.
-        tiles: (N,) integers; boxes of the same tile are no pair.
-        above_iou: The bound, from 0.
-
-    Returns:
-        (E,) rising indices of the better box of each pair, and (E,) those of the worse one.
+    Boxes (N, 4), with classes (N,) and tiles (N,), are best first. Of each pair there is the index
+    of the better box, (E,) and rising, and that of the worse one, (E,).
     """
     boxes = np.asarray(boxes_xyxy, np.float32)
     order = np.argsort(boxes[:, 0], kind="stable")

@@ -48,11 +48,7 @@ class Part:
 
 
 class PartStore:
-    """The photos' records in an output folder.
-
-    Args:
-        classes: How many the model has.
-    """
+    """The photos' records in an output folder, by a model of so many classes."""
 
     def __init__(self, output: Path, *, classes: int = int(LARGEST_NUMBER)):
         self.output = output

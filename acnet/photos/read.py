@@ -117,15 +117,10 @@ def read_photo_file(
     """Read a photo of any of Pillow's modes, with what else decides how it is shown.
 
     Of a JPEG the memory holds the file and its decoded pixels, nothing more; of other formats for
-    a moment Pillow's own pixels as well.
-
-    Args:
-        path: The file. Of several frames the first is taken.
-        content: The file's bytes, where they were read already.
-        max_megapixels: Refuse larger photos by their header, before they fill the memory.
-
-    Returns:
-        The photo, upright by its EXIF orientation; transparent parts are white.
+    a moment Pillow's own pixels as well. Larger photos than `max_megapixels` are refused by their
+    header, before they fill the memory. Of several frames the first is taken. The photo is upright
+    by its EXIF orientation; transparent parts are white. `content` are the file's bytes, where they
+    were read already.
 
     Raises:
         UnreadableFileError: It is no picture, cut short or damaged, or too large.

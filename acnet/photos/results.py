@@ -75,17 +75,13 @@ class CountRule:
     Interval and grade need a threshold that was fitted: with any other one, counts may be wrong by
     a factor, and a grade would claim more than is known.
 
-    Args:
-        threshold: Lowest score that counts, and is drawn.
-        model: That fitted the threshold and knows the interval, or None.
-
     Example:
         >>> CountRule(threshold=0.5)([0.9, 0.5, 0.1]).count
         2
     """
 
-    threshold: float = DEFAULT_THRESHOLD
-    model: CountModel | None = None
+    threshold: float = DEFAULT_THRESHOLD  # lowest score that counts, and is drawn
+    model: CountModel | None = None  # that fitted the threshold and knows the interval
 
     def with_probabilities(self, rows: Sequence[Mapping[str, Any]]) -> list[dict]:
         """Say beside each score with which probability a lesion is there, if that was fitted."""
@@ -149,8 +145,7 @@ def rows_of(boxes_xyxy: np.ndarray, scores: np.ndarray, classes: np.ndarray) -> 
 
     Boxes (N, 4) are in pixels of the photo, classes (N,) indices from 0.
     """
-    sizes = boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]
-    boxes_xywh = np.concatenate([boxes_xyxy[:, :2], sizes], axis=1)
+    boxes_xywh = np.hstack([boxes_xyxy[:, :2], boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]])
     columns = zip(classes.tolist(), boxes_xywh.tolist(), scores.tolist(), strict=True)
     return [
         {"category_id": index + FIRST_CATEGORY_ID, "bbox": box, "score": score}

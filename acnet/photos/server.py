@@ -80,9 +80,7 @@ class Site(Protocol):
 class Session:
     """The photos that a page was given, with what was found in them, until they are forgotten.
 
-    Args:
-        detector: The model; it is asked about one photo at a time.
-        max_megapixels: Larger photos are refused.
+    The detector is asked about one photo at a time; larger ones than `max_megapixels` are refused.
     """
 
     def __init__(self, detector: Detector, *, max_megapixels: float = MAX_MEGAPIXELS):

@@ -43,10 +43,7 @@ class Runtime:
 
 
 def read_runtime(path: Path | None) -> Runtime:
-    """Read the needed files of onnxruntime-web from its npm package.
-
-    Args:
-        path: What `npm pack` writes, or the package's folder, such as node_modules/onnxruntime-web.
+    """Read what is needed of onnxruntime-web, from its package's folder or `npm pack`'s archive.
 
     Raises:
         UserError: It is neither, or of a version without these files.

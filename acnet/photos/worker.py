@@ -167,8 +167,8 @@ class PhotoWorker:
             raise
         except Exception as error:  # noqa: BLE001 - as above
             self._fail(job, error)
-            return
-        self._store.write(job.key, part)
+        else:
+            self._store.write(job.key, part)
 
     def _draw(
         self, job: Job, photo_bgr: np.ndarray, part: Part, saliency: np.ndarray | None
