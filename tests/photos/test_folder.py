@@ -56,25 +56,19 @@ def photos_of(out: Path, rank: int) -> int:
     return len(log.read_text().splitlines()) if log.exists() else 0
 
 
-class WaitsForTheNext(BrightSquare):
-    """Finds nothing in a photo before the next one is read."""
-
-    read = threading.Semaphore(0)
-
-    def detect(self, photo_bgr, *, progress=None):
-        if self.calls < 4:
-            assert self.read.acquire(timeout=30)
-        return super().detect(photo_bgr, progress=progress)
-
-
 def test_the_next_photo_is_read_while_one_is_predicted(photos, out, monkeypatch):
-    predictor = WaitsForTheNext(identity="these weights")
+    read_ahead = threading.Semaphore(0)
+
+    def before(photo_bgr):
+        if predictor.calls < 5:
+            assert read_ahead.acquire(timeout=30)
 
     def read(path, **options):
         if Path(path).stem != "a":
-            predictor.read.release()
+            read_ahead.release()
         return read_photo_file(path, **options)
 
+    predictor = BrightSquare(before)
     monkeypatch.setattr(worker, "read_photo_file", read)
     assert predict(photos, out, predictor) is not None
     assert predictor.calls == 5

@@ -12,6 +12,7 @@ from acnet.data.tiles.tile_plan import tile_grid
 from acnet.errors import UserError
 from acnet.photos.grid import PhotoSizing, even_grid, lesion_size, own_parts, resize, see
 from acnet.photos.merge import TileDetections
+from tests.photos.samples import detections
 
 TRAINED = PhotoSizing(size_px=640, lesion_px=32.0)
 HW = (1280, 960)  # where a lesion of the trained size measures 64
@@ -22,18 +23,14 @@ def squares(side: float, count: int = 50, score: float = 0.9) -> tuple[np.ndarra
     return boxes, np.full(count, score, np.float32)
 
 
-def detections(boxes: np.ndarray, scores: np.ndarray) -> TileDetections:
-    zeros = np.zeros(len(scores), np.int64)
-    return TileDetections(boxes_xyxy=boxes, scores=scores, classes=zeros, tiles=zeros)
-
-
 def look_for(side: float, seen: list[np.ndarray]):
     """Find 50 lesions of this size in a photo of HW, whatever it is resized to."""
 
     def look(picture: np.ndarray) -> TileDetections:
         seen.append(picture)
         boxes, scores = squares(side)
-        return detections(boxes * np.float32(max(picture.shape) / max(HW)), scores)
+        boxes *= np.float32(max(picture.shape) / max(HW))
+        return detections([(0, *row) for row in zip(scores, boxes, strict=True)])
 
     return look
 
@@ -109,7 +106,7 @@ def test_boxes_stay_in_the_photo():
     # A photo of 3 x 1000 becomes 2 x 640, whose boxes are stretched by 1.5 and 1.5625.
     def look(picture):
         height, width = picture.shape[:2]
-        return detections(np.array([[0, 0, width, height]], np.float32), np.ones(1))
+        return detections([(0, 1.0, [0, 0, width, height])])
 
     found = see(np.zeros((3, 1000, 3), np.uint8), PhotoSizing(size_px=640), look)
     np.testing.assert_allclose(found.boxes_xyxy, [[0, 0, 1000, 3]])

@@ -18,16 +18,11 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
 FORMATS = (".avif", ".bmp", ".gif", ".jp2", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".webp")
 # What a camera stores so that a viewer's correction gives the photo back: the inverse of it.
-STORED = {
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
+TURNS = (
+    *("FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE"),
+    *("ROTATE_90", "TRANSVERSE", "ROTATE_270"),
+)
+STORED = {1: None} | {tag: Image.Transpose[turn] for tag, turn in enumerate(TURNS, start=2)}
 MODES = (
     *("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"),
     *("I", "I;16", "F"),

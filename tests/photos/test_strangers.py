@@ -8,7 +8,6 @@ import os
 import shutil
 import socket
 import struct
-import zlib
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -212,22 +211,15 @@ def test_an_error_of_one_photo_is_its_own(photos, out, error, reason):
     assert [(failure.name, failure.reason) for failure in outcome.failed] == [("b.png", reason)]
 
 
-def png_of_zeros(width: int, height: int) -> bytes:
-    """Return a black PNG of 1 bit a pixel, in less time and memory than Pillow takes."""
-    content = b"\x89PNG\r\n\x1a\n"
-    rows = zlib.compress(bytes((1 + (width + 7) // 8) * height), 9)
-    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
-    for chunk in (b"IHDR" + header, b"IDAT" + rows, b"IEND"):
-        checksum = struct.pack(">I", zlib.crc32(chunk))
-        content += struct.pack(">I", len(chunk) - 4) + chunk + checksum
-    return content
+def encoded(image: Image.Image, image_format: str, **options) -> bytes:
+    content = io.BytesIO()
+    image.save(content, image_format, **options)
+    return content.getvalue()
 
 
 def jpeg(mode: str = "RGB", **options) -> bytes:
-    content = io.BytesIO()
     pixels = np.random.default_rng(0).integers(0, 256, (96, 64, 3), np.uint8)
-    Image.fromarray(pixels).convert(mode).save(content, "JPEG", **options)
-    return content.getvalue()
+    return encoded(Image.fromarray(pixels).convert(mode), "JPEG", **options)
 
 
 def with_orientation(kind: int, value: bytes) -> bytes:
@@ -245,8 +237,7 @@ ODD = {
     "inf.jpg": with_orientation(11, struct.pack("<f", float("inf"))),
     "nan.jpg": with_orientation(12, struct.pack("<d", float("nan"))),
     "by zero.jpg": with_orientation(5, struct.pack("<II", 1, 0)),
-    "strip.png": png_of_zeros(127_000_000, 1),
-    "long.png": png_of_zeros(65_536, 2),
+    "long.png": encoded(Image.new("1", (65_536, 2)), "PNG"),
     "spider.jpg": struct.pack(">27f", *[1.0] * 4, 1.0, *[0.0] * 7, 64.0, 1.0, *[4.0] * 13),
     "scans.jpg": SCANS[:SECOND] + SCANS[SECOND:-2] * 200 + b"\xff\xd9",
 }
@@ -258,7 +249,7 @@ def test_odd_photos_do_not_end_a_run(photos, out):
     outcome, _ = run(photos, out)
     done, failed = ({one.name for one in some} for some in (outcome.results, outcome.failed))
     assert done | failed == {"a.png", "b.png", "c.png", *ODD}
-    assert failed == {"strip.png", "long.png", "spider.jpg", "scans.jpg"}
+    assert failed == {"long.png", "spider.jpg", "scans.jpg"}
     assert (out / "failed.csv").exists()
 
 
@@ -330,7 +321,7 @@ def test_every_name_that_the_system_takes_is_predicted(tmp_path, out):
 
 
 @pytest.mark.parametrize("name", ["Anna Schmidt.png", "Anna\N{NO-BREAK SPACE}Schmidt.png", "x.png"])
-@pytest.mark.parametrize("content", [b"", b"no picture", png_of_zeros(70_000, 1)])
+@pytest.mark.parametrize("content", [b"", b"no picture", ODD["long.png"]])
 def test_shared_results_name_nobody_and_call_photos_by_number(tmp_path, out, caplog, name, content):
     folder = make_photos(tmp_path / "Doctor\N{NO-BREAK SPACE}Quirk", "a.png")
     (folder / name).write_bytes(content)
