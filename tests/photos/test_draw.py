@@ -19,6 +19,7 @@ from acnet.photos.draw import (
 )
 from acnet.photos.results import arrays_of
 from acnet.visualization.lesion_visualizer import draw_boxes
+from tests.photos.samples import noise
 
 ROWS = [{"category_id": 1, "bbox": [8.0, 4.0, 4.0, 4.0], "score": 0.9}]
 
@@ -145,7 +146,7 @@ def test_boxes_that_could_hold_an_eye_are_not_shown_and_others_up_to_a_limit():
 
 
 def test_no_saliency_leaves_the_photo_unchanged_and_a_small_one_is_enlarged():
-    picture = np.random.default_rng(0).integers(0, 256, (1000, 1000, 3), np.uint8)
+    picture = noise(1000, 1000)
     np.testing.assert_array_equal(draw_saliency(picture, np.zeros((125, 125))), picture)
     assert draw_saliency(picture[:320, :320], np.zeros((40, 40))).shape == (960, 960, 3)
 

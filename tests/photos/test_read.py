@@ -18,6 +18,7 @@ from acnet.photos.read import (
     read_size,
     register_plugins,
 )
+from tests.photos.samples import noise
 
 RED_BGR = [0, 0, 255]
 
@@ -25,10 +26,6 @@ RED_BGR = [0, 0, 255]
 def save(image: Image.Image, path: Path, **options) -> Path:
     image.save(path, **options)
     return path
-
-
-def noise(height: int, width: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
 
 
 def test_usual_photos_read_as_in_training(voc100):
@@ -68,14 +65,17 @@ def test_deep_grey_is_scaled_to_8_bits(tmp_path, stored, expected):
     np.testing.assert_array_equal(read_photo(path)[0], np.transpose([expected] * 3))
 
 
-@pytest.mark.parametrize("share", [0.0, 0.02, 0.2, 0.5, 0.9])
+@pytest.mark.parametrize("reader", [read_photo, read_bgr])
+@pytest.mark.parametrize("kept", [0.0, 0.02, 0.2, 0.5, 0.9, -40])
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp", ".gif", ".bmp"])
-def test_truncated_photo_is_refused_by_name(tmp_path, suffix, share):
+def test_a_truncated_photo_is_refused_by_name(tmp_path, suffix, kept, reader):
     path = save(Image.fromarray(noise(64, 64)), tmp_path / f"photo{suffix}")
     content = path.read_bytes()
-    path.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(UnreadableFileError, match=rf"photo\{suffix}"):
-        read_photo(path)
+    path.write_bytes(content[: kept if kept < 0 else int(kept * len(content))])
+    with pytest.raises(UnreadableFileError, match=rf"photo\{suffix}.* copy\.$"):
+        reader(path)
+    if suffix in (".jpg", ".png") and kept in (0.5, 0.9, -40):  # the header is whole
+        assert read_size(path) == (64, 64)
 
 
 def test_avif_whose_pixels_are_damaged_is_refused(tmp_path):

@@ -23,6 +23,7 @@ from acnet.photos.results import (
     write_results,
 )
 from tests.evaluation.count_models import count_model
+from tests.photos.samples import noise
 
 MODEL = count_model(quantile=2.0)
 FITTED = CountRule(threshold=MODEL.threshold, model=MODEL)
@@ -72,10 +73,9 @@ def unlike_skin() -> list[np.ndarray]:
     page = np.full((400, 300, 3), 245, np.uint8)
     for y in range(20, 390, 16):
         cv2.putText(page, "what the photo says", (10, y), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 30)
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     landscape = np.full((90, 120, 3), (40, 140, 60), np.uint8)
     landscape[:45] = (230, 170, 110)
-    return [page, noise, landscape, np.zeros((1, 1, 3), np.uint8)]
+    return [page, noise(64, 64), landscape, np.zeros((1, 1, 3), np.uint8)]
 
 
 def test_photos_unlike_those_of_the_count_model_get_no_count():

@@ -23,6 +23,7 @@ from acnet.photos.draw import DrawingOptions
 from acnet.photos.read import read_photo_file
 from acnet.photos.sources import find_photos
 from tests.photos.bright_square import BrightSquare, contents, make_photos, photo, predict
+from tests.photos.samples import noise
 
 WHOLE = DrawingOptions(labels="never")
 
@@ -218,8 +219,7 @@ def encoded(image: Image.Image, image_format: str, **options) -> bytes:
 
 
 def jpeg(mode: str = "RGB", **options) -> bytes:
-    pixels = np.random.default_rng(0).integers(0, 256, (96, 64, 3), np.uint8)
-    return encoded(Image.fromarray(pixels).convert(mode), "JPEG", **options)
+    return encoded(Image.fromarray(noise(96, 64)).convert(mode), "JPEG", **options)
 
 
 def with_orientation(kind: int, value: bytes) -> bytes:
@@ -410,8 +410,7 @@ def test_colours_of_another_profile_are_shown_as_they_are(tmp_path, out):
 
 @pytest.mark.parametrize("profile", [None, b"", b"no profile", bytes(200), swapped_profile()[:150]])
 def test_a_profile_that_is_none_changes_nothing(profile):
-    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
-    np.testing.assert_array_equal(in_srgb(pixels, profile), pixels)
+    np.testing.assert_array_equal(in_srgb(noise(8, 8), profile), noise(8, 8))
 
 
 @pytest.mark.parametrize("bom", [False, True])
