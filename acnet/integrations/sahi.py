@@ -60,14 +60,8 @@ class ACNetDetectionModel(DetectionModel):
                 "A detection model needs weights. Received neither model_path nor model; give the "
                 "path of a bundle, checkpoint or exported file, or model=acnet.load(...)."
             )
-        self.set_model(
-            load(
-                self.model_path,
-                config=self.config_path,
-                device=str(self.device),
-                tiling=TilingOptions(tile_px=None),
-            )
-        )
+        options = {"device": str(self.device), "tiling": TilingOptions(tile_px=None)}
+        self.set_model(load(self.model_path, config=self.config_path, **options))
 
     def set_model(self, model: Predictor, **kwargs: object) -> None:
         """Use a predictor that is there already, without its own tiling and merging."""
@@ -113,12 +107,8 @@ class ACNetDetectionModel(DetectionModel):
         self, found: "Instances", shift: list[int | float], shape: list[int | float] | None
     ) -> list[ObjectPrediction]:
         kept = found[found.scores >= self.confidence_threshold]
-        rows = zip(
-            kept.pred_boxes.tensor.tolist(),
-            kept.scores.tolist(),
-            kept.pred_classes.tolist(),
-            strict=True,
-        )
+        columns = (kept.pred_boxes.tensor, kept.scores, kept.pred_classes)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
         return [
             ObjectPrediction(
                 bbox=box,

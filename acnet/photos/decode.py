@@ -80,10 +80,8 @@ def decode_damaged_jpeg(content: bytes, mode: str) -> tuple[np.ndarray, str] | N
     """Decode also what lacks its end marker, or has one too early; None where it is worse.
 
     A file without the marker whose pixels end early as well is none of these: it was cut short.
-    `mode` is Pillow's.
-
-    Returns:
-        (H, W, 3) uint8 in BGR, not turned by the EXIF orientation, and what is missing, or "".
+    `mode` is Pillow's. The pixels (H, W, 3) uint8, BGR, are not turned by the EXIF orientation, and
+    beside them stands what is missing, or "".
     """
     try:
         return _decode(content, mode), ""
@@ -124,11 +122,7 @@ def count_scans(content: bytes) -> int:
 
 
 def check_scans(path: str | os.PathLike, content: bytes) -> None:
-    """Refuse a JPEG that would take minutes.
-
-    Raises:
-        UnreadableFileError: It holds too many scans.
-    """
+    """Raise an UnreadableFileError for a JPEG of so many scans that it would take minutes."""
     scans = count_scans(content)
     if scans > MOST_SCANS:
         raise UnreadableFileError(
@@ -223,15 +217,17 @@ def turned(image: np.ndarray, exif_orientation: int) -> np.ndarray:
     return np.rot90(image, {6: -1, 8: 1}.get(exif_orientation, 0))
 
 
+def scale(image: np.ndarray, factor: float) -> np.ndarray:
+    """Resize a picture (H, W, 3) uint8 by a factor, to at least one pixel."""
+    height, width = image.shape[:2]
+    return resize(image, (max(1, round(width * factor)), max(1, round(height * factor))))
+
+
 def resize(image: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
-    """Resize a picture.
+    """Resize a picture (H, W, 3) uint8 to a width and height.
 
     Where it shrinks, each new pixel is the mean of those that it covers; where it grows, it lies on
     a smooth curve through them.
-
-    Args:
-        image: (H, W, 3) uint8.
-        size_wh: Width and height of the result.
     """
     height, width = image.shape[:2]
     shrinks = size_wh[0] < width or size_wh[1] < height

@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from acnet.files import write_bytes, write_text
-from acnet.photos.decode import resize
+from acnet.photos.decode import resize, scale
 from acnet.templates import DARK, LIGHT
 
 # It does not occur in skin, and differs from it in brightness too, for readers who see few colours.
@@ -39,7 +39,7 @@ PICTURE_FOLDERS = (*SHOWS_FACES, "schematics", "crops")
 # In the head of each picture, by which a later run knows that it may replace or remove it.
 PICTURE_MARK = "made by acnet"
 THUMBNAIL_PX = 480
-CROP_PX = 96
+CROP_PX, CROP_GAP_PX = 96, 4
 COLUMNS = 8
 CONTEXT = 0.25  # of the box's side, on each side of it
 # NOT IN PAPER: a larger box may hold an eye or a mouth, by which people are recognized, so it is
@@ -99,11 +99,17 @@ def write_pictures(
     best = best[scores[best] >= score_threshold]
     scores = (scores if probabilities is None else probabilities)[best]
     boxes_xyxy, classes = boxes_xyxy[best], classes[best]
+    files = picture_files(stem, options)
     if options.share:
-        return _write_shareable(folder, stem, photo_bgr, boxes_xyxy, options)
+        write_text(folder / files["schematic"], schematic_svg(photo_bgr.shape[:2], boxes_xyxy))
+        crops = lesion_crops(photo_bgr, boxes_xyxy)
+        if crops is None:
+            del files["crops"]
+        else:
+            save_picture(folder / files["crops"], np.ascontiguousarray(crops[:, :, ::-1]))
+        return files
     photo_rgb, shrink = limited(photo_bgr)
     boxes_xyxy = boxes_xyxy * np.float32(shrink)
-    files = picture_files(stem, options)
     labels = _labels(options.labels, scores, classes, class_names)
     picture = draw_boxes(photo_rgb, boxes_xyxy, labels)
     save_picture(folder / files["picture"], picture)
@@ -175,44 +181,24 @@ def encode_picture(picture_rgb: np.ndarray, suffix: str = ".jpg") -> bytes:
     return content.getvalue()
 
 
-def _write_shareable(
-    folder: Path, stem: str, photo_bgr: np.ndarray, boxes_xyxy: np.ndarray, options: DrawingOptions
-) -> dict[str, str]:
-    files = picture_files(stem, options)
-    write_text(folder / files["schematic"], schematic_svg(photo_bgr.shape[:2], boxes_xyxy))
-    crops = lesion_crops(photo_bgr, boxes_xyxy)
-    if crops is None:
-        del files["crops"]
-    else:
-        save_picture(folder / files["crops"], np.ascontiguousarray(crops[:, :, ::-1]))
-    return files
-
-
 def limited(photo_bgr: np.ndarray) -> tuple[np.ndarray, float]:
     """Turn BGR into RGB, and shrink a photo that is too large to be drawn on, by that factor."""
     photo_rgb = np.ascontiguousarray(photo_bgr[:, :, ::-1])
     height, width = photo_rgb.shape[:2]
     shrink = min(1.0, (MAX_PICTURE_PIXELS / (height * width)) ** 0.5)
     shrink = min(shrink, MAX_PICTURE_SIDE / max(height, width))
-    return (photo_rgb, 1.0) if shrink == 1 else (_shrunk(photo_rgb, shrink), shrink)
+    return (photo_rgb, 1.0) if shrink == 1 else (scale(photo_rgb, shrink), shrink)
 
 
 def thumbnail(photo_rgb: np.ndarray) -> np.ndarray:
     """Shrink a photo to what a page of many shows."""
-    return _shrunk(photo_rgb, min(1.0, THUMBNAIL_PX / max(photo_rgb.shape[:2])))
-
-
-def _shrunk(photo_rgb: np.ndarray, factor: float) -> np.ndarray:
-    height, width = photo_rgb.shape[:2]
-    size_wh = (max(1, round(width * factor)), max(1, round(height * factor)))
-    return resize(photo_rgb, size_wh)
+    return scale(photo_rgb, min(1.0, THUMBNAIL_PX / max(photo_rgb.shape[:2])))
 
 
 def enlarge_small(photo_rgb: np.ndarray) -> tuple[np.ndarray, int]:
     """Enlarge a small photo by an integer factor, so that thin lines on it look thin.
 
-    Returns:
-        The photo, smoothly interpolated where it was small, and the factor, which is 1 where not.
+    The factor stands beside the photo; it is 1 where the photo is large enough.
     """
     factor = max(1, round(CRISP_SIDE / max(photo_rgb.shape[:2])))
     if factor == 1:
@@ -227,16 +213,13 @@ def draw_saliency(
 ) -> np.ndarray:
     """Lay the mask attention's saliency over the photo, the more opaque the more salient.
 
-    Regions of saliency 0 show the photo itself, so that what the model ignores stays visible.
+    Regions of saliency 0 show the photo itself, so that what the model ignores stays visible. The
+    picture (H, W, 3) uint8 is an integer factor larger where the photo is small.
 
     Args:
-        photo_rgb: (H, W, 3) uint8.
         saliency: (H, W) or any coarser grid over the same field of view, in [0, 1]: the sigmoid of
             the attention's logits (paper, III-C.1).
         opacity: Share of the colour where the saliency is 1, 0 to 1.
-
-    Returns:
-        (H, W, 3) uint8, an integer factor larger where the photo is small.
     """
     import cv2
     import matplotlib
@@ -252,14 +235,9 @@ def draw_saliency(
 
 
 def schematic_svg(image_hw: tuple[int, int], boxes_xyxy: np.ndarray) -> str:
-    """Draw boxes on the blank outline of a photo: where lesions are, without showing whose.
+    """Draw (N, 4) boxes on the blank outline of a photo: where lesions are, without showing whose.
 
-    Args:
-        image_hw: Height and width of the photo in pixels, which are the units of the drawing.
-        boxes_xyxy: (N, 4).
-
-    Returns:
-        An SVG file's text, without any pixel of the photo, light or dark as the reader's screen is.
+    The SVG file's units are the photo's pixels. It is light or dark as the reader's screen is.
     """
     height, width = image_hw
     style = (
@@ -285,18 +263,19 @@ def box_path(boxes_xyxy: np.ndarray) -> str:
 def lesion_crops(photo_bgr: np.ndarray, boxes_xyxy: np.ndarray) -> np.ndarray | None:
     """Cut lesions out of a photo, in the order of the boxes, wherever they were.
 
-    Args:
-        photo_bgr: (H, W, 3) uint8.
-        boxes_xyxy: (N, 4), in pixels of the photo; the first 64 of those that may be shown are.
-
-    Returns:
-        One sheet (h, w, 3) of small squares; None where no box is small enough to be shown.
+    Of (N, 4) boxes the first `MOST_CROPS` that may be shown are, as small squares on one white
+    sheet (h, w, 3) uint8; None where no box is small enough to be shown.
     """
     crops = list(itertools.islice(_crops(photo_bgr, boxes_xyxy), MOST_CROPS))
     if not crops:
         return None
-    columns = min(COLUMNS, len(crops))
-    return contact_sheet(crops, columns=columns, width_px=CROP_PX, gap_px=4)
+    columns, step = min(COLUMNS, len(crops)), CROP_PX + CROP_GAP_PX
+    rows = -(-len(crops) // columns)
+    sheet = np.full((rows * step + CROP_GAP_PX, columns * step + CROP_GAP_PX, 3), 255, np.uint8)
+    for index, crop in enumerate(crops):
+        top, left = (CROP_GAP_PX + place * step for place in divmod(index, columns))
+        sheet[top : top + CROP_PX, left : left + CROP_PX] = crop
+    return sheet
 
 
 def _crops(photo_bgr: np.ndarray, boxes_xyxy: np.ndarray) -> Iterator[np.ndarray]:
@@ -311,36 +290,3 @@ def _crops(photo_bgr: np.ndarray, boxes_xyxy: np.ndarray) -> Iterator[np.ndarray
         left, top = corner.round().astype(int).clip(0, image_wh - window_px)
         window = np.ascontiguousarray(photo_bgr[top : top + window_px, left : left + window_px])
         yield resize(window, (CROP_PX, CROP_PX))
-
-
-def contact_sheet(
-    pictures: Sequence[np.ndarray], *, columns: int, width_px: int = 640, gap_px: int = 8
-) -> np.ndarray:
-    """Put pictures (H, W, 3) uint8 on a white page in reading order, all scaled to one width.
-
-    Returns:
-        (H, columns * (width_px + gap_px) + gap_px, 3) uint8; a row is as high as its highest
-        picture.
-    """
-    if not pictures or columns < 1:
-        raise ValueError(
-            "A contact sheet shows at least one picture in at least one column. "
-            f"Received {len(pictures)} pictures and {columns} columns; give one or more of both."
-        )
-    scaled = [_scale_to_width(picture, width_px) for picture in pictures]
-    rows = [scaled[start : start + columns] for start in range(0, len(scaled), columns)]
-    heights = [max(len(picture) for picture in row) for row in rows]
-    page_hw = (sum(heights) + (len(rows) + 1) * gap_px, columns * (width_px + gap_px) + gap_px)
-    page = np.full((*page_hw, 3), 255, np.uint8)
-    top = gap_px
-    for row, height in zip(rows, heights, strict=True):
-        for column, picture in enumerate(row):
-            left = gap_px + column * (width_px + gap_px)
-            page[top : top + len(picture), left : left + width_px] = picture
-        top += height + gap_px
-    return page
-
-
-def _scale_to_width(picture: np.ndarray, width_px: int) -> np.ndarray:
-    height, width = picture.shape[:2]
-    return resize(picture, (width_px, max(1, round(height * width_px / width))))

@@ -37,10 +37,12 @@ from acnet.photos.page import GALLERY_TITLE, MOST_BELOW, write_gallery
 from acnet.photos.photo_records import PARTS, Part, PartStore
 from acnet.photos.read import MAX_MEGAPIXELS
 from acnet.photos.results import (
+    RESULT_TABLES,
     TABLE_MARKS,
     CountRule,
     FailedPhoto,
     PhotoResult,
+    images_info,
     versions,
     write_results,
 )
@@ -51,7 +53,6 @@ logger = logging.getLogger(__name__)
 
 PAGE = "index.html"
 PAGE_MARKS = (f"<title>{GALLERY_TITLE}</title>",)
-TABLES = ("counts.csv", "lesions.csv", "predictions.json", "images.json")
 SMALLEST_LIMIT = 100  # of detections, COCO's; fewer are never all that a model may keep
 POLL_SECONDS = 0.5
 
@@ -104,14 +105,13 @@ def predict_folder(
 ) -> Outcome | None:
     """Predict photos, or go on where a run with the same settings stopped.
 
+    What was found is known to the first process alone; the others return None.
+
     Args:
         output: Folder of the results; shared by all processes, if there are several.
         drawing: About the pictures; `share` also calls photos by number instead of by name.
         ranks: Which of several processes this is; None for the only one.
         max_megapixels: Larger photos are refused.
-
-    Returns:
-        What was found; None in processes other than the first.
 
     Raises:
         UserError: The folder cannot take the results, or the pictures cannot be drawn so.
@@ -135,16 +135,11 @@ def predict_folder(
     rule, sizing = detector.rule, detector.sizing
     results, failed = collect(jobs, store, rule)
     model = rule.model and dataclasses.asdict(rule.model)
-    info = {
-        "merge": detector.merge_name,
-        "photo_size": sizing.name,
-        "trained_photo_size_px": sizing.size_px,
-        "count": {"threshold": rule.threshold, "model": model},
-    }
+    info = images_info(detector.merge_name, sizing, threshold=rule.threshold, model=model)
     rows = all_rows(jobs, store, rule)
     names = detector.class_names
     write_results(output, results, failed, rows=rows, class_names=names, info=info, bom=bom)
-    tables = [*TABLES, *(["failed.csv"] if failed else [])]
+    tables = [*RESULT_TABLES, *(["failed.csv"] if failed else [])]
     tables += ["warnings.csv"] if any(result.warning for result in results) else []
     page = output / PAGE
     write_gallery(page, results, failed, rule=rule, files=tables, trained_px=sizing.size_px)
@@ -193,19 +188,14 @@ def check_output(output: Path, sources: Sequence[Source], drawing: DrawingOption
                     "Results must not replace pictures that acnet did not make. Received --output "
                     f"{output}, which holds {file}; name another folder for --output."
                 )
-    if drawing.share:
-        _check_no_faces(output)
+    faces = [name for name in SHOWS_FACES if drawing.share and (output / name).exists()]
+    if faces:
+        raise UserError(
+            "Results that are to be shared must not lie beside pictures that show whole photos. "
+            f"Received {output}, which has {faces[0]}/ of another run; name a new folder."
+        )
     for name, marks in {PAGE: PAGE_MARKS, **TABLE_MARKS}.items():
         check_output_file(output / name, marks=marks, option="--output")
-
-
-def _check_no_faces(output: Path) -> None:
-    for name in SHOWS_FACES:
-        if (output / name).exists():
-            raise UserError(
-                "Results that are to be shared must not lie beside pictures that show whole "
-                f"photos. Received {output}, which has {name}/ of another run; name a new folder."
-            )
 
 
 def do_jobs(jobs: Sequence[Job], worker: PhotoWorker, store: PartStore, ranks: Ranks) -> None:
@@ -236,11 +226,8 @@ def collect(
 ) -> tuple[list[PhotoResult], list[FailedPhoto]]:
     """Gather what all processes have found, and remove what other runs left.
 
-    Returns:
-        The results and the photos that are left out, each in the order of the photos.
-
-    Raises:
-        UserError: A file has vanished.
+    Results and photos that are left out are each in the order of the photos. A UserError tells of
+    a file that has vanished.
     """
     results, failed = [], []
     for job in jobs:

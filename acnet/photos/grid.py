@@ -101,15 +101,10 @@ class PhotoSizing:
     def following(
         self, size_px: int, image_hw: tuple[int, int], boxes_xyxy: np.ndarray, scores: np.ndarray
     ) -> int:
-        """Choose the long side to see a photo at, from what was found in it.
+        """Choose the long side to see a photo at, from what was found in it at `size_px`.
 
-        Args:
-            size_px: Long side at which this was found.
-            image_hw: The photo's own height and width.
-            boxes_xyxy: (N, 4) in pixels of the photo's own, with scores (N,).
-
-        Returns:
-            The long side; `size_px` itself where that was near enough.
+        Boxes (N, 4), with scores (N,), are in pixels of the photo's own. The answer is `size_px`
+        itself where that was near enough.
         """
         trained_px = self.lesion_px * max(image_hw) / self.size_px  # in the photo's own pixels
         factor = trained_px / lesion_size(boxes_xyxy, scores, prior_px=trained_px)
@@ -137,20 +132,16 @@ def lesion_size(boxes_xyxy: np.ndarray, scores: np.ndarray, *, prior_px: float) 
         return prior_px
     order = np.argsort(logs, kind="stable")
     up_to = np.cumsum(weights[order])
-    median = logs[order][np.searchsorted(up_to, up_to[-1] / 2)]
     total = up_to[-1]
+    median = logs[order][np.searchsorted(up_to, total / 2)]
     return float(np.exp((total * median + PRIOR * np.log(prior_px)) / (total + PRIOR)))
 
 
 def see(photo_bgr: np.ndarray, sizing: PhotoSizing, look: Look) -> TileDetections:
-    """Find the lesions of a photo at the size that suits them.
+    """Find the lesions of a photo (H, W, 3) uint8 at the size that suits them.
 
-    Args:
-        photo_bgr: (H, W, 3) uint8.
-        look: Called once, or up to `PASSES` times where the size follows what is found.
-
-    Returns:
-        What was found last, in the photo's own pixels, with the size at which it was seen.
+    It is looked at once, or up to `PASSES` times where the size follows what is found. What was
+    found last is in the photo's own pixels, with the size at which it was seen.
     """
     image_hw = photo_bgr.shape[:2]
     size_px = sizing.first(image_hw)
@@ -176,12 +167,8 @@ def _seen_at(size_px: int, photo_bgr: np.ndarray, look: Look) -> TileDetections:
 
 def resize(photo_bgr: np.ndarray, size_px: int) -> np.ndarray:
     """Bring a photo's long side to a size; the photo itself where it has it already."""
-    height, width = photo_bgr.shape[:2]
-    factor = size_px / max(height, width)
-    if factor == 1:
-        return photo_bgr
-    size_wh = [max(1, round(side * factor)) for side in (width, height)]
-    return decode.resize(photo_bgr, size_wh)
+    factor = size_px / max(photo_bgr.shape[:2])
+    return photo_bgr if factor == 1 else decode.scale(photo_bgr, factor)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,12 +259,8 @@ def even_grid(
 
     `tile_starts` shifts the last tile inward, where it repeats pixels that its neighbour has. Here
     each side is covered by as many tiles, made only as long as that needs: 3112 pixels by three
-    tiles of 1152 rather than of 1280.
-
-    Args:
-        tile_px: Longest side of a tile. A side of the photo that is no longer is not cut.
-        overlap_px: What neighbours share, at least.
-        exact: Sides that are cut are cut into `tile_px`, and neighbours share more instead.
+    tiles of 1152 rather than of 1280. Exact tiles are of `tile_px` on the sides that are cut, and
+    share more than `overlap_px` instead.
 
     Returns:
         (T, 4) int64 XYXY, end exclusive, row by row; every pixel is covered, every tile lies
@@ -320,14 +303,8 @@ def own_parts(tiles_xyxy: np.ndarray, slack_px: float) -> np.ndarray:
 
     Where several tiles see a place, the one in whose part it lies sees most around it. With the
     slack a lesion on the line between two parts, whose centre each tile puts a little elsewhere,
-    is nobody's less than once.
-
-    Args:
-        tiles_xyxy: (T, 4), all tiles of a grid: each of its rows has each of its columns.
-        slack_px: What the parts are grown by, at least 0.
-
-    Returns:
-        (T, 4) float64 XYXY; parts at the photo's own edges have no end there.
+    is nobody's less than once. Parts (T, 4) at the photo's own edges have no end there. The tiles
+    (T, 4) are all those of a grid: each of its rows has each of its columns.
     """
     # NOT IN PAPER: the paper evaluates tiles. Half of the overlap is what a lesion on the line
     # between two parts may measure beyond its centre, to be whole in both of their tiles.

@@ -11,11 +11,7 @@ from acnet.photos.results import rows_of
 
 
 class PlainBoxes:
-    """Boxes as `detectron2.structures.Boxes` has them, in numpy.
-
-    Args:
-        tensor: (N, 4) XYXY.
-    """
+    """Boxes (N, 4) XYXY as `detectron2.structures.Boxes` has them, in numpy."""
 
     def __init__(self, tensor: np.ndarray):
         self.tensor = np.asarray(tensor, np.float32).reshape(-1, 4)
@@ -37,9 +33,6 @@ class PlainBoxes:
 
 class PlainInstances:
     """Detections as `detectron2.structures.Instances` has them, in numpy.
-
-    Args:
-        fields: Values with one entry a detection, by name.
 
     Example:
         >>> found = PlainInstances((8, 8), scores=np.array([0.9, 0.1]))
@@ -74,10 +67,7 @@ def to_instances(
 ) -> Any:
     """Return detections of a picture with `pred_boxes`, `scores` and `pred_classes`.
 
-    Args:
-        boxes_xyxy: (N, 4) float32.
-        scores: (N,).
-        classes: (N,) int64.
+    They are (N, 4) float32, (N,) and (N,) int64.
     """
     if find_spec("detectron2") is None or find_spec("torch") is None:
         fields = {"scores": scores, "pred_classes": classes}
@@ -106,9 +96,7 @@ def to_coco(found: Any, image_id: int = 1) -> list[dict[str, Any]]:
 def to_supervision(found: Any, class_names: Sequence[str] = ()) -> Any:
     """Return what a predictor found in a photo as `supervision.Detections`.
 
-    Args:
-        found: What `predictor(photo)` gives.
-        class_names: Of the predictor; they become `data["class_name"]`, which labels are made of.
+    Its `class_names` become `data["class_name"]`, which labels are made of.
 
     Raises:
         UserError: The package supervision is missing.
@@ -133,5 +121,4 @@ def to_supervision(found: Any, class_names: Sequence[str] = ()) -> Any:
 
 def _arrays(found: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     columns = (found.pred_boxes.tensor, found.scores, found.pred_classes)
-    boxes_xyxy, scores, classes = map(np.asarray, columns)
-    return boxes_xyxy, scores, classes
+    return tuple(map(np.asarray, columns))

@@ -100,19 +100,13 @@ class TileDetections:
 def in_photo(
     found: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], tiles_xyxy: np.ndarray
 ) -> TileDetections:
-    """Put the detections of tiles side by side, in the photo's pixels.
+    """Put the detections of (T, 4) tiles side by side, in the photo's pixels.
 
-    Args:
-        found: For each tile its boxes (N, 4), in the tile's pixels, scores (N,) and classes (N,).
-        tiles_xyxy: (T, 4).
+    Of each tile there are boxes (N, 4), in the tile's pixels, scores (N,) and classes (N,).
     """
     boxes, scores, classes = zip(*found, strict=True)
-    moved = boxes
-    if len(boxes) > 1:
-        moved = [
-            one + np.tile(tile[:2], 2).astype(np.float32)
-            for one, tile in zip(boxes, tiles_xyxy, strict=True)
-        ]
+    corners = np.tile(tiles_xyxy[:, :2], 2).astype(np.float32)
+    moved = [one + corner for one, corner in zip(boxes, corners, strict=True)]
     return TileDetections(
         boxes_xyxy=np.concatenate(moved).astype(np.float32, copy=False),
         scores=np.concatenate(scores),
@@ -127,13 +121,9 @@ def merge_tiles(
     image_hw: tuple[int, int],
     options: MergeOptions,
 ) -> TileDetections:
-    """Merge what the tiles of a photo found.
+    """Merge what the (T, 4) tiles of a photo found, in the photo's pixels and any order.
 
-    The result does not depend on the order of the tiles.
-
-    Args:
-        detections: N, of all tiles, in the photo's pixels and any order.
-        tiles_xyxy: (T, 4), the tiles, a grid: each of its rows has each of its columns.
+    The tiles are a grid: each of its rows has each of its columns.
 
     Returns:
         The photo's detections, best first; equal scores in the order of top, left, bottom, right.
@@ -162,15 +152,8 @@ def cut_and_seen_elsewhere(
     A tile sees a box whole where the box keeps a distance from the tile's inner edges, those that
     are not the photo's own: a box that touches one may go on beyond it. Such a box shows a part of
     a lesion, and the other tile has the lesion. A box that no tile sees whole, since it is longer
-    than the overlap, is the best there is.
-
-    Args:
-        detections: N, of all tiles.
-        tiles_xyxy: (T, 4), all tiles of a grid: each of its rows has each of its columns.
-        margin_px: Least distance of a box from an inner edge, at least 0.
-
-    Returns:
-        (N,) bool, True for those that can go.
+    than the overlap, is the best there is. The tiles (T, 4) are all those of a grid; `margin_px` is
+    the distance, at least 0. The answer (N,) is True for those that can go.
     """
     # NOT IN PAPER: everything here; the paper evaluates tiles and does not say how a photo's tiles
     # are put together.
@@ -207,13 +190,9 @@ def count_views(
 def _inner_interval(intervals: np.ndarray, length_px: int, margin_px: float) -> np.ndarray:
     """(T, 2): the part of each tile that keeps the distance; the photo's own edges need none."""
     start, end = intervals.astype(np.float64).T
-    return np.stack(
-        [
-            np.where(start > 0, start + margin_px, -np.inf),
-            np.where(end < length_px, end - margin_px, np.inf),
-        ],
-        axis=-1,
-    )
+    low = np.where(start > 0, start + margin_px, -np.inf)
+    high = np.where(end < length_px, end - margin_px, np.inf)
+    return np.stack([low, high], axis=-1)
 
 
 def _inside(spans: np.ndarray, intervals: np.ndarray) -> np.ndarray:
@@ -223,16 +202,10 @@ def _inside(spans: np.ndarray, intervals: np.ndarray) -> np.ndarray:
 def overlapping_pairs(
     boxes_xyxy: np.ndarray, classes: np.ndarray, tiles: np.ndarray, *, above_iou: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find the boxes of different tiles that overlap by more than a bound.
+    """Find the boxes of one class and of different tiles that overlap by more than a bound.
 
-    Args:
-        boxes_xyxy: (N, 4), best first.
-        classes: (N,) integers; boxes of different classes are no pair.
-        tiles: (N,) integers; boxes of the same tile are no pair.
-        above_iou: The bound, from 0.
-
-    Returns:
-        (E,) rising indices of the better box of each pair, and (E,) those of the worse one.
+    Boxes (N, 4), with classes (N,) and tiles (N,), are best first. Of each pair there is the index
+    of the better box, (E,) and rising, and that of the worse one, (E,).
     """
     boxes = np.asarray(boxes_xyxy, np.float32)
     order = np.argsort(boxes[:, 0], kind="stable")
@@ -286,14 +259,10 @@ def blend_saliency(
     *,
     progress: Progress | None = None,
 ) -> np.ndarray:
-    """Average the maps of tiles, each weighing less towards its edges.
+    """Average the maps of (T, 4) tiles that cover a photo, each weighing less towards its edges.
 
-    Args:
-        maps: for each tile its map, (h, w) in [0, 1] over the tile, of any resolution.
-        tiles_xyxy: (T, 4), covering the photo.
-
-    Returns:
-        (H / 8, W / 8) float32, rounded up, over the whole photo.
+    A tile's map is (h, w) in [0, 1] over the tile, of any resolution; the result is (H / 8, W / 8)
+    float32, rounded up, over the whole photo.
     """
     grid_hw = tuple(-(-length // CELL_PX) for length in image_hw)
     total, weight = np.zeros(grid_hw, np.float32), np.zeros(grid_hw, np.float32)
@@ -314,9 +283,8 @@ def _cells(
 ) -> tuple[slice, np.ndarray, np.ndarray]:
     """The photo's cells whose centres lie in a tile, along one side.
 
-    Returns:
-        The cells, the place of each in the tile's map, and its weight: the distance of its centre
-        from the tile's nearer end in pixels.
+    With each goes its place in the tile's map, and its weight: the distance of its centre from the
+    tile's nearer end in pixels.
     """
     centres = (np.arange(num_cells) + 0.5) * length_px / num_cells
     first, last = np.searchsorted(centres, [start, end])

@@ -1,6 +1,7 @@
 """The page of a prediction, which works from the disk and asks nobody anything."""
 
 import base64
+import dataclasses
 import hashlib
 import json
 import math
@@ -137,13 +138,8 @@ def _card(result: PhotoResult, threshold: float, trained_px: int | None) -> dict
     grade = "" if count.grade is None else f", {GRADE_NAMES[count.grade]}"
     full = files.get("photo") or files.get("picture") or files["schematic"]
     return {
+        **dataclasses.asdict(count),
         "name": result.name,
-        "count": count.count,
-        "low": count.low,
-        "high": count.high,
-        "grade": count.grade,
-        "counted": count.counted,
-        "note": count.note,
         "width": result.image_hw[1],
         "height": result.image_hw[0],
         "seconds": result.seconds,

@@ -48,11 +48,7 @@ class Part:
 
 
 class PartStore:
-    """The photos' records in an output folder.
-
-    Args:
-        classes: How many the model has.
-    """
+    """The photos' records in an output folder, by a model of so many classes."""
 
     def __init__(self, output: Path, *, classes: int = int(LARGEST_NUMBER)):
         self.output = output
@@ -106,11 +102,10 @@ class PartStore:
         stored = sorted(name[:-5] for name in names if not name.endswith(".failed.json"))
         needed = {file for key in keys if (part := self.read(key)) for file in part.files.values()}
         for key in stored:
-            if key in keys:
-                continue
-            part = self.read(key)
-            self.remove_pictures(set(part.files.values()) - needed if part else ())
-            _remove(self._path(key))
+            if key not in keys:
+                part = self.read(key)
+                self.remove_pictures(set(part.files.values()) - needed if part else ())
+                _remove(self._path(key))
 
     def remove_pictures(self, files: Iterable[str]) -> None:
         """Remove pictures that acnet made, and nothing else that is called so."""
@@ -165,7 +160,7 @@ def _check_part(part: Part, classes: int) -> None:
         or not isinstance(part.rows, list)
         or min(height, width, _number(part.photo_size_px, int)) < 1
         or _number(part.seconds) < 0
-        or not all(map(_is_text, texts))
+        or not all(isinstance(text, str) and len(text) <= MOST_REASON for text in texts)
     ):
         raise ValueError("no photo")
 
@@ -175,10 +170,6 @@ def _number(value: Any, kind: type = float) -> float:
     if not is_number or not math.isfinite(value) or abs(value) > LARGEST_NUMBER:
         raise ValueError("no number")
     return value
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= MOST_REASON
 
 
 def _name(value: Any) -> str:

@@ -47,6 +47,11 @@ SIDEWAYS = (5, 6, 7, 8)
 # What libjpeg-turbo decodes to the pixels that detectron2 trains on.
 JPEG_FORMATS = ("JPEG", "MPO")
 JPEG_MODES = ("L", "RGB")
+# Pillow's decoders report broken content by any of these, see its docs on Image.open.
+BROKEN = (
+    *(OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error),
+    Image.DecompressionBombError,
+)
 PIXELS_PER_MEGAPIXEL = 1_000_000
 MAX_MEGAPIXELS = 128.0  # beyond the largest phones' 108; 384 MB once decoded
 MAX_SIDE = 65_535  # px: a JPEG's own limit; a longer strip is no photo, and takes hours
@@ -99,11 +104,7 @@ class PhotoFile:
 def read_photo(
     path: str | os.PathLike, content: bytes | None = None, *, max_megapixels: float = MAX_MEGAPIXELS
 ) -> np.ndarray:
-    """Read a photo of any of Pillow's modes; log what is wrong with it, though it can be read.
-
-    Args, Returns, Raises:
-        As `read_photo_file`, but the pixels alone.
-    """
+    """Do as `read_photo_file`, but return the pixels alone, and log what is wrong with the file."""
     photo = read_photo_file(path, content, max_megapixels=max_megapixels)
     if photo.warning:
         logger.warning("%s: %s", path, photo.warning)
@@ -116,15 +117,10 @@ def read_photo_file(
     """Read a photo of any of Pillow's modes, with what else decides how it is shown.
 
     Of a JPEG the memory holds the file and its decoded pixels, nothing more; of other formats for
-    a moment Pillow's own pixels as well.
-
-    Args:
-        path: The file. Of several frames the first is taken.
-        content: The file's bytes, where they were read already.
-        max_megapixels: Refuse larger photos by their header, before they fill the memory.
-
-    Returns:
-        The photo, upright by its EXIF orientation; transparent parts are white.
+    a moment Pillow's own pixels as well. Larger photos than `max_megapixels` are refused by their
+    header, before they fill the memory. Of several frames the first is taken. The photo is upright
+    by its EXIF orientation; transparent parts are white. `content` are the file's bytes, where they
+    were read already.
 
     Raises:
         UnreadableFileError: It is no picture, cut short or damaged, or too large.
@@ -187,10 +183,7 @@ def read_size(path: str | os.PathLike, content: bytes | None = None) -> tuple[in
 
 
 def read_bgr(path: str | os.PathLike, content: bytes | None = None) -> np.ndarray:
-    """Read a picture whole; the same pixels as detectron2's `read_image(path, "BGR")`.
-
-    Returns:
-        (H, W, 3) uint8, with the EXIF orientation applied.
+    """Read a picture whole, (H, W, 3) uint8; the same as detectron2's `read_image(path, "BGR")`.
 
     Raises:
         UnreadableFileError: It is truncated, corrupt, no picture, or larger than Pillow deems safe.
@@ -213,11 +206,8 @@ def _bgr(image: Image.Image) -> np.ndarray:
 def open_image(path: str | os.PathLike, content: bytes | None = None) -> Iterator[Image.Image]:
     """Open a picture of one of `FORMATS`, and turn what decoders raise into one error.
 
-    Args:
-        content: Its bytes, where they were read already.
-
-    Yields:
-        The picture, its pixels not yet read; reading them in the context is guarded too.
+    Its pixels are not yet read; reading them in the context is guarded too. `content` are its
+    bytes, where they were read already.
 
     Raises:
         UnreadableFileError: It is truncated, corrupt, no picture, or larger than Pillow deems safe.
@@ -235,10 +225,7 @@ def open_image(path: str | os.PathLike, content: bytes | None = None) -> Iterato
             yield image
     except (FileNotFoundError, UnreadableFileError):
         raise
-    # Pillow's decoders report broken content by any of these, see its docs on Image.open.
-    except (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error) as error:
-        raise _unreadable(path, content, error) from error
-    except Image.DecompressionBombError as error:
+    except BROKEN as error:
         raise _unreadable(path, content, error) from error
 
 
@@ -255,19 +242,17 @@ def _check_not_raw(path: str | os.PathLike, image: Image.Image) -> None:
 
 def _begins_with_preview(image: Image.Image) -> bool:
     subfile_type = image.tag_v2.get(TIFF_SUBFILE_TYPE, 0)
-    if TIFF_DNG_VERSION in image.tag_v2:
+    is_reduced = isinstance(subfile_type, int) and subfile_type & TIFF_REDUCED
+    if is_reduced or TIFF_DNG_VERSION in image.tag_v2:
         return True
-    if isinstance(subfile_type, int) and subfile_type & TIFF_REDUCED:
-        return True
-    first = image.size
-    sizes = [first]
+    sizes = [image.size]
     with contextlib.suppress(EOFError, OSError, SyntaxError, ValueError):  # the first may be whole
         for frame in range(1, min(image.n_frames, TIFF_FRAMES)):
             image.seek(frame)
             sizes.append(image.size)
     if len(sizes) > 1:
         image.seek(0)
-    return max(sizes, key=math.prod) != first
+    return max(sizes, key=math.prod) != sizes[0]
 
 
 def _unreadable(

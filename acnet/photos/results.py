@@ -23,7 +23,8 @@ import acnet
 from acnet.evaluation.count_model import CountModel
 from acnet.evaluation.counting import hayashi_grade
 from acnet.files import atomic_write, csv_text, json_text, write_text
-from acnet.photos.decode import OPENCV_VERSION, blur, resize, y_cr_cb
+from acnet.photos.decode import OPENCV_VERSION, blur, scale, y_cr_cb
+from acnet.photos.grid import PhotoSizing
 
 DEFAULT_THRESHOLD = 0.5
 TRAIT_PX = 128  # long side at which traits are measured, so that they are those of any resolution
@@ -47,6 +48,7 @@ TABLE_MARKS = {
     "failed.csv": (",".join(FAILED_HEADER),),
     "warnings.csv": (",".join(WARNINGS_HEADER),),
 }
+RESULT_TABLES = ("counts.csv", "lesions.csv", "predictions.json", "images.json")  # of every run
 DECIDING_PACKAGES = ("numpy", "pillow", "torch", "torchvision")
 
 
@@ -73,17 +75,13 @@ class CountRule:
     Interval and grade need a threshold that was fitted: with any other one, counts may be wrong by
     a factor, and a grade would claim more than is known.
 
-    Args:
-        threshold: Lowest score that counts, and is drawn.
-        model: That fitted the threshold and knows the interval, or None.
-
     Example:
         >>> CountRule(threshold=0.5)([0.9, 0.5, 0.1]).count
         2
     """
 
-    threshold: float = DEFAULT_THRESHOLD
-    model: CountModel | None = None
+    threshold: float = DEFAULT_THRESHOLD  # lowest score that counts, and is drawn
+    model: CountModel | None = None  # that fitted the threshold and knows the interval
 
     def with_probabilities(self, rows: Sequence[Mapping[str, Any]]) -> list[dict]:
         """Say beside each score with which probability a lesion is there, if that was fitted."""
@@ -145,11 +143,9 @@ class FailedPhoto:
 def rows_of(boxes_xyxy: np.ndarray, scores: np.ndarray, classes: np.ndarray) -> list[dict]:
     """Return one photo's detections as COCO results, without the photo's id.
 
-    Boxes (N, 4) are in pixels of the photo, classes (N,) indices from 0. In the rows category_id is
-    from 1, and bbox x, y, width, height.
+    Boxes (N, 4) are in pixels of the photo, classes (N,) indices from 0.
     """
-    sizes = boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]
-    boxes_xywh = np.concatenate([boxes_xyxy[:, :2], sizes], axis=1)
+    boxes_xywh = np.hstack([boxes_xyxy[:, :2], boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]])
     columns = zip(classes.tolist(), boxes_xywh.tolist(), scores.tolist(), strict=True)
     return [
         {"category_id": index + FIRST_CATEGORY_ID, "bbox": box, "score": score}
@@ -170,21 +166,15 @@ def arrays_of(rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray
 def photo_traits(photo_bgr: np.ndarray) -> np.ndarray:
     """Measure colour and texture of a photo, by which one without skin is told from a face.
 
-    NOT IN PAPER: the whole guard is ours. It looks at the photo alone, so that it is the same for
-    every model and engine.
-
-    Args:
-        photo_bgr: (H, W, 3) uint8, of any size.
+    NOT IN PAPER: the whole guard is ours. It looks at the photo alone, (H, W, 3) uint8 of any size,
+    so that it is the same for every model and engine.
 
     Returns:
         (NUM_TRAITS,) float64: of brightness and the two chromas (Y, Cr, Cb) five percentiles, the
         logarithm of the spread, and those of the detail between one blur and the next.
     """
-    height, width = photo_bgr.shape[:2]
-    factor = TRAIT_PX / max(height, width)
-    size_wh = (max(1, round(width * factor)), max(1, round(height * factor)))
     traits = []
-    for channel in y_cr_cb(resize(photo_bgr, size_wh)):
+    for channel in y_cr_cb(scale(photo_bgr, TRAIT_PX / max(photo_bgr.shape[:2]))):
         traits += [*np.percentile(channel, PERCENTILES), np.log(channel.std() + 1)]
         sharper = channel
         for blur_px in BLURS_PX:
@@ -204,6 +194,12 @@ def versions(packages: Sequence[str] = DECIDING_PACKAGES) -> Mapping[str, str]:
         except importlib.metadata.PackageNotFoundError:
             found[package] = ""
     return found
+
+
+def images_info(merge_name: str, sizing: PhotoSizing, **count: Any) -> dict[str, Any]:
+    """Return what images.json says of how photos were seen, and of how lesions were counted."""
+    sizes = {"photo_size": sizing.name, "trained_photo_size_px": sizing.size_px}
+    return {"merge": merge_name, **sizes, "count": count}
 
 
 def write_results(
@@ -245,9 +241,8 @@ def table_texts(
 
     The arguments are those of `write_results`.
     """
-    categories = [
-        {"id": index, "name": name} for index, name in enumerate(class_names, FIRST_CATEGORY_ID)
-    ]
+    numbered = enumerate(class_names, FIRST_CATEGORY_ID)
+    categories = [{"id": index, "name": name} for index, name in numbered]
     images = [
         {
             "id": result.image_id,

@@ -27,7 +27,14 @@ from acnet.photos.folder import photo_result
 from acnet.photos.page import gallery_page
 from acnet.photos.photo_records import FOLDER_OF, Part
 from acnet.photos.read import MAX_MEGAPIXELS, read_photo_file
-from acnet.photos.results import FailedPhoto, PhotoResult, arrays_of, table_texts
+from acnet.photos.results import (
+    RESULT_TABLES,
+    FailedPhoto,
+    PhotoResult,
+    arrays_of,
+    images_info,
+    table_texts,
+)
 from acnet.photos.sources import Source
 from acnet.photos.worker import Detector, Job, find_lesions
 
@@ -36,7 +43,6 @@ logger = logging.getLogger(__name__)
 MOST_PHOTOS = 200
 MOST_BYTES = 1 << 30  # of all pictures together
 NAME_BYTES = 200
-TABLES = ("counts.csv", "lesions.csv", "predictions.json", "images.json")
 ADDRESS = "127.0.0.1"
 MOST_UPLOAD_BYTES = 64 << 20  # of one photo's file
 MOST_REQUESTS = 16  # at once
@@ -74,9 +80,7 @@ class Site(Protocol):
 class Session:
     """The photos that a page was given, with what was found in them, until they are forgotten.
 
-    Args:
-        detector: The model; it is asked about one photo at a time.
-        max_megapixels: Larger photos are refused.
+    The detector is asked about one photo at a time; larger ones than `max_megapixels` are refused.
     """
 
     def __init__(self, detector: Detector, *, max_megapixels: float = MAX_MEGAPIXELS):
@@ -95,15 +99,7 @@ class Session:
             self._round = object()  # photos under way are of an earlier one
 
     def add(self, name: str, content: bytes) -> str | None:
-        """Find the lesions of a photo.
-
-        Args:
-            name: What to call it.
-            content: Of its file.
-
-        Returns:
-            Why it cannot be taken, None where it is.
-        """
+        """Find the lesions of a photo from its file's content; return why not, None where it is."""
         name = cut_name(printable(name).replace("\n", " "), NAME_BYTES) or "photo"
         this_round, reason = self._round, self._full()
         if reason is None:
@@ -163,7 +159,7 @@ class Session:
             if name in self._pictures:
                 return self._pictures[name]
             results, failed, parts = list(self._results), list(self._failed), list(self._parts)
-        if name not in TABLES:
+        if name not in RESULT_TABLES:
             return None
         rule = self._detector.rule
         if name == "predictions.json":
@@ -173,14 +169,9 @@ class Session:
                 for row in rule.with_probabilities(part.rows)
             ]
             return json.dumps(rows, allow_nan=False).encode()
-        sizing = self._detector.sizing
-        info = {
-            "merge": self._detector.merge_name,
-            "photo_size": sizing.name,
-            "trained_photo_size_px": sizing.size_px,
-            "count": {"threshold": rule.threshold},
-        }
-        names = self._detector.class_names
+        detector = self._detector
+        info = images_info(detector.merge_name, detector.sizing, threshold=rule.threshold)
+        names = detector.class_names
         return table_texts(results, failed, class_names=names, info=info)[name].encode()
 
     def most_bytes(self, path: str) -> int | None:
@@ -202,7 +193,7 @@ class Session:
             results,
             failed,
             rule=self._detector.rule,
-            files=TABLES if results else (),
+            files=RESULT_TABLES if results else (),
             trained_px=self._detector.sizing.size_px,
             template="serve.html.j2",
             more_script="serve.js",
@@ -210,15 +201,7 @@ class Session:
 
 
 class PhotoServer(http.server.ThreadingHTTPServer):
-    """Serves a page.
-
-    Args:
-        site: What is shown, and where what is sent goes.
-        port: 0 for any free one.
-
-    Raises:
-        UserError: The port is taken.
-    """
+    """Serves a site's page on a port, 0 for any free one; a UserError tells of one in use."""
 
     daemon_threads = True
 
@@ -279,7 +262,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if content is None:
             self._refuse(HTTPStatus.NOT_FOUND, "There is no such file.")
             return
-        headers = {"Content-Disposition": "attachment"} if name in TABLES else {}
+        headers = {"Content-Disposition": "attachment"} if name in RESULT_TABLES else {}
         self._send(HTTPStatus.OK, content, TYPES[name[name.rindex(".") :]], headers)
 
     def do_POST(self) -> None:

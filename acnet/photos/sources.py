@@ -35,10 +35,8 @@ class Source:
 def find_photos(arguments: Iterable[str | os.PathLike]) -> list[Source]:
     """Find the photos that files and folders stand for.
 
-    Folders are not searched below their first level, and hidden files in them are left out.
-
-    Returns:
-        Each photo once, in the order of the arguments, folders sorted by name.
+    Folders are not searched below their first level, and hidden files in them are left out. Each
+    photo is there once, in the order of the arguments, folders sorted by name.
 
     Raises:
         UserError: An argument does not exist, or there is no photo at all.

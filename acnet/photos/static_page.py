@@ -30,7 +30,6 @@ SCRIPT, WASM = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"
 FOLDER = "onnxruntime"
 MOST_BYTES = 128 << 20  # of a file of the package
 MODEL, SETTINGS, FORMAT = "model.onnx", "settings.json", "acnet static page"
-TABLES = ("counts.csv", "lesions.csv", "predictions.json", "images.json")
 MOST_MEGAPIXELS = 64  # of a photo in a browser, where each takes 7 bytes
 REMEDY = "Run `npm pack onnxruntime-web` and give --runtime the .tgz that it writes."
 
@@ -44,10 +43,7 @@ class Runtime:
 
 
 def read_runtime(path: Path | None) -> Runtime:
-    """Read the needed files of onnxruntime-web from its npm package.
-
-    Args:
-        path: What `npm pack` writes, or the package's folder, such as node_modules/onnxruntime-web.
+    """Read what is needed of onnxruntime-web, from its package's folder or `npm pack`'s archive.
 
     Raises:
         UserError: It is neither, or of a version without these files.
@@ -188,7 +184,7 @@ def _index(rule: CountRule, sizing: PhotoSizing, runtime: Runtime, files: Mappin
         [card],
         (),
         rule=rule,
-        files=TABLES,
+        files=results.RESULT_TABLES,
         trained_px=sizing.size_px,
         template="static.html.j2",
         more_script="static.js",
@@ -239,10 +235,5 @@ def _settings(rule: CountRule, sizing: PhotoSizing) -> dict:
         "most_megapixels": MOST_MEGAPIXELS,
         "formula_signs": "".join(FORMULA_SIGNS),
         "tables": {"counts.csv": results.COUNTS_HEADER, "lesions.csv": results.LESIONS_HEADER},
-        "info": {
-            "merge": sizing.merge_name,
-            "photo_size": sizing.name,
-            "trained_photo_size_px": sizing.size_px,
-            "count": {"threshold": rule.threshold},
-        },
+        "info": results.images_info(sizing.merge_name, sizing, threshold=rule.threshold),
     }

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from acnet.photos.sources import Source, without_folders
 logger = logging.getLogger(__name__)
 
 DRAWING_VERSION = 3  # raise it when pictures change their look
+
+# A photo, what is found in it and its saliency; or why nothing is.
+Found: TypeAlias = Exception | tuple[PhotoFile, Part, np.ndarray | None]
 
 
 class Detector(Protocol):
@@ -133,8 +136,7 @@ class PhotoWorker:
 
     def _find(
         self, job: Job, reading: tuple[PhotoFile | Exception, float], progress: Progress
-    ) -> "Exception | tuple[PhotoFile, Part, np.ndarray | None]":
-        """Return the photo, what is found in it and its saliency; or why nothing is."""
+    ) -> Found:
         photo, seconds = reading
         if isinstance(photo, Exception):
             return photo
@@ -154,9 +156,7 @@ class PhotoWorker:
             return error
         return photo, part, saliency
 
-    def _write(
-        self, job: Job, found: "Exception | tuple[PhotoFile, Part, np.ndarray | None]"
-    ) -> None:
+    def _write(self, job: Job, found: Found) -> None:
         if isinstance(found, Exception):
             self._fail(job, found)
             return
@@ -167,8 +167,8 @@ class PhotoWorker:
             raise
         except Exception as error:  # noqa: BLE001 - as above
             self._fail(job, error)
-            return
-        self._store.write(job.key, part)
+        else:
+            self._store.write(job.key, part)
 
     def _draw(
         self, job: Job, photo_bgr: np.ndarray, part: Part, saliency: np.ndarray | None

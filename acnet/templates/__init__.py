@@ -72,13 +72,9 @@ def _environment() -> jinja2.Environment:
 
 
 def rounded(value: float, digits: int, plus: bool = False) -> str:
-    """Write a number for people, with a true minus sign and commas at thousands.
+    """Write a number for people, such as "71.3" or, with `plus`, "+0.52".
 
-    Args:
-        plus: Write the sign of positive numbers too.
-
-    Returns:
-        Such as "71.3", or "+0.52"; a negative number that rounds to 0 has no minus.
+    It has a true minus sign, none where it rounds to 0, and commas at thousands.
     """
     text = f"{round(value, digits) + 0.0:{'+' if plus else ''},.{digits}f}"
     return text.replace("-", "\N{MINUS SIGN}")
@@ -90,14 +86,7 @@ def variables(colors: Mapping[str, str]) -> str:
 
 
 def with_variables(text: str) -> str:
-    """Replace the light colours by the style's variables.
-
-    Args:
-        text: Of a figure, with colours as #rrggbb in small letters.
-
-    Returns:
-        The text with `var(--NAME)` in place of each colour of `LIGHT`.
-    """
+    """Put `var(--NAME)` in place of each colour of `LIGHT`, written #rrggbb in small letters."""
     for name, color in LIGHT.items():
         text = text.replace(color, f"var(--{name})")
     return text

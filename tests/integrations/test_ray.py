@@ -43,10 +43,10 @@ def test_rows_are_the_boxes_of_their_photos(find, tmp_path):
 
 
 def test_odd_batches(find):
-    assert {name: len(column) for name, column in find({"path": np.array([], object)}).items()} == {
-        "path": 0,
-        **dict.fromkeys(NEW_COLUMNS, 0),
-    }
+    rows = find({"path": np.array([], object)})
+    assert {name: len(column) for name, column in rows.items()} == dict.fromkeys(
+        ["path", *NEW_COLUMNS], 0
+    )
     with pytest.raises(UserError, match="columns image; rename"):
         find({"image": np.zeros(2)})
 

@@ -7,6 +7,7 @@ import pytest
 
 from acnet.errors import UserError
 from acnet.inference import TilingOptions, load
+from acnet.integrations.sahi import ACNetDetectionModel
 
 HAS_SAHI = importlib.util.find_spec("sahi") is not None
 needs_sahi = pytest.mark.skipif(
@@ -26,21 +27,21 @@ def photo_rgb(height: int = 100, width: int = 150) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
 
 
+@pytest.fixture
+def model(predictor):
+    return ACNetDetectionModel(model=predictor, device="cpu", confidence_threshold=0.1)
+
+
 @pytest.mark.skipif(HAS_SAHI, reason="SAHI is installed")
 def test_without_sahi_the_error_says_what_to_install():
-    from acnet.integrations.sahi import ACNetDetectionModel
-
     with pytest.raises(UserError, match="pip install 'sahi"):
         ACNetDetectionModel(model_path="model.pth")
 
 
 @needs_sahi
-def test_a_slice_gives_what_the_predictor_gives(predictor):
+def test_a_slice_gives_what_the_predictor_gives(predictor, model):
     from sahi.predict import get_prediction
 
-    from acnet.integrations.sahi import ACNetDetectionModel
-
-    model = ACNetDetectionModel(model=predictor, device="cpu", confidence_threshold=0.1)
     found = get_prediction(photo_rgb(), model).object_prediction_list
     expected = predictor(photo_rgb()[:, :, ::-1])
     expected = expected[expected.scores >= 0.1]
@@ -53,20 +54,11 @@ def test_a_slice_gives_what_the_predictor_gives(predictor):
 
 @needs_sahi
 @pytest.mark.parametrize("batch_size", [1, 4])
-def test_slices_are_put_where_they_are(predictor, batch_size):
+def test_slices_are_put_where_they_are(model, batch_size):
     from sahi.predict import get_sliced_prediction
 
-    from acnet.integrations.sahi import ACNetDetectionModel
-
-    model = ACNetDetectionModel(model=predictor, device="cpu", confidence_threshold=0.1)
-    result = get_sliced_prediction(
-        photo_rgb(),
-        model,
-        *(64, 64, 0.25, 0.25),
-        perform_standard_pred=False,
-        batch_size=batch_size,
-        verbose=0,
-    )
+    options = {"perform_standard_pred": False, "batch_size": batch_size, "verbose": 0}
+    result = get_sliced_prediction(photo_rgb(), model, *(64, 64, 0.25, 0.25), **options)
     boxes = np.array([one.bbox.to_xyxy() for one in result.object_prediction_list])
     assert len(boxes) > 10
     assert boxes[:, 2].max() > 120
@@ -75,17 +67,9 @@ def test_slices_are_put_where_they_are(predictor, batch_size):
 
 
 @needs_sahi
-def test_no_weights_are_refused():
-    from acnet.integrations.sahi import ACNetDetectionModel
-
-    with pytest.raises(UserError, match="neither model_path nor model"):
-        ACNetDetectionModel(device="cpu")
-
-
-@needs_sahi
-def test_config_and_weights_are_enough(tiny_weights):
-    from acnet.integrations.sahi import ACNetDetectionModel
-
+def test_weights_and_a_config_are_enough_and_no_weights_are_refused(tiny_weights):
     model = ACNetDetectionModel(model_path=str(tiny_weights), config_path=CONFIG, device="cpu")
     assert model.num_categories == 1
     assert model.category_names == ["acne"]
+    with pytest.raises(UserError, match="neither model_path nor model"):
+        ACNetDetectionModel(device="cpu")

@@ -12,6 +12,7 @@ from acnet.photos.grid import PhotoSizing
 from acnet.photos.merge import TileDetections
 from acnet.photos.results import CountRule
 from acnet.photos.sources import find_photos
+from tests.photos.samples import detections
 
 SQUARE_XYXY = (8, 4, 16, 12)  # of `photo`: left of the middle and above it, so each turn shows
 SIZE_WH = (48, 32)
@@ -48,17 +49,12 @@ class BrightSquare:
         if self._before is not None:
             self._before(photo_bgr)
         rows, columns = np.nonzero(photo_bgr.mean(axis=2) > 160)
-        boxes = (
-            [[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]] if len(rows) else []
-        )
         if progress is not None:
             progress(1, 1)
-        return TileDetections(
-            boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
-            scores=np.full(len(boxes), 0.75, np.float32),
-            classes=np.zeros(len(boxes), np.int64),
-            tiles=np.zeros(len(boxes), np.int64),
-        )
+        if not len(rows):
+            return detections([])
+        box_xyxy = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        return detections([(0, 0.75, box_xyxy)])
 
     def saliency(self, photo_bgr: np.ndarray, *, photo_size_px=None) -> np.ndarray:
         return (photo_bgr.mean(axis=2) > 160).astype(np.float32)
@@ -84,6 +80,15 @@ def frame_boxes(photo_rgb, boxes_xyxy, labels) -> np.ndarray:
     for left, top, right, bottom in boxes_xyxy.astype(int):
         picture[top:bottom, left:right, 2] = 255
     return picture
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return all files but records, and those that tell seconds, which differ."""
+    files = (path for path in folder.rglob("*") if path.is_file() and ".parts" not in path.parts)
+    timed = ("counts.csv", "index.html")
+    return {
+        str(path.relative_to(folder)): path.read_bytes() for path in files if path.name not in timed
+    }
 
 
 def predict(photos: Path, output: Path, predictor=None, **options) -> Outcome | None:

@@ -1,9 +1,13 @@
-"""Detections to merge, by hand and at random."""
+"""Detections to merge, by hand and at random, and pixels at random."""
 
 import numpy as np
 
 from acnet.photos.grid import even_grid
 from acnet.photos.merge import TileDetections
+
+
+def noise(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
 
 
 def detections(rows) -> TileDetections:

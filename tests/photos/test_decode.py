@@ -6,6 +6,7 @@ import pytest
 from acnet.photos import box_painter, decode
 from acnet.photos.draw import PREDICTION_COLOR
 from acnet.photos.results import photo_traits
+from tests.photos.samples import noise
 
 
 def without_opencv(monkeypatch, function, *arguments):
@@ -15,21 +16,17 @@ def without_opencv(monkeypatch, function, *arguments):
     return expected, function(*arguments)
 
 
-def picture(height, width):
-    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-
-
 @pytest.mark.parametrize("factor", [0.13, 0.2, 0.5, 0.566, 0.8, 1.0])
 @pytest.mark.parametrize("hw", [(90, 77), (160, 240), (1, 300)])
 def test_shrinking_takes_the_same_means(monkeypatch, hw, factor):
     size_wh = tuple(max(1, round(side * factor)) for side in hw[::-1])
-    expected, ours = without_opencv(monkeypatch, decode.resize, picture(*hw), size_wh)
+    expected, ours = without_opencv(monkeypatch, decode.resize, noise(*hw), size_wh)
     np.testing.assert_array_equal(ours, expected)
 
 
 @pytest.mark.parametrize("factor", [1.25, 2.0, 3.3])
 def test_growing_follows_the_same_curve(monkeypatch, factor):
-    image = picture(90, 77)
+    image = noise(90, 77)
     size_wh = (round(77 * factor), round(90 * factor))
     expected, ours = without_opencv(monkeypatch, decode.resize, image, size_wh)
     differences = np.abs(ours.astype(int) - expected)
@@ -39,7 +36,7 @@ def test_growing_follows_the_same_curve(monkeypatch, factor):
 
 @pytest.mark.parametrize("hw", [(400, 300), (128, 5), (3, 3)])
 def test_photos_have_the_same_traits(monkeypatch, hw):
-    expected, ours = without_opencv(monkeypatch, photo_traits, picture(*hw))
+    expected, ours = without_opencv(monkeypatch, photo_traits, noise(*hw))
     np.testing.assert_allclose(ours, expected, atol=0.01)
 
 

@@ -11,7 +11,6 @@ from acnet.photos.draw import (
     CROP_PX,
     MOST_CROPS,
     DrawingOptions,
-    contact_sheet,
     draw_saliency,
     lesion_crops,
     save_picture,
@@ -20,41 +19,28 @@ from acnet.photos.draw import (
 )
 from acnet.photos.results import arrays_of
 from acnet.visualization.lesion_visualizer import draw_boxes
+from tests.photos.samples import noise
 
 ROWS = [{"category_id": 1, "bbox": [8.0, 4.0, 4.0, 4.0], "score": 0.9}]
 
 
-def write(
-    folder,
-    *,
-    hw=(64, 96),
-    rows=ROWS,
-    saliency=None,
-    class_names=("acne",),
-    draw=draw_boxes,
-    **options,
-) -> dict[str, str]:
+def write(folder, *, hw=(64, 96), rows=ROWS, class_names=("acne",), draw=draw_boxes, **options):
+    """Write the pictures of a dark photo, and return where they are by kind."""
     photo_bgr = np.full((*hw, 3), (10, 20, 30), np.uint8)
-    return write_pictures(
-        folder,
-        "photo",
-        photo_bgr,
-        *arrays_of(rows),
-        options=DrawingOptions(**options),
-        score_threshold=0.5,
-        class_names=class_names,
-        draw_boxes=draw,
-        saliency=saliency,
-    )
+    given = {"class_names": class_names, "draw_boxes": draw, "score_threshold": 0.5}
+    given |= {"saliency": options.pop("saliency", None), "options": DrawingOptions(**options)}
+    return write_pictures(folder, "photo", photo_bgr, *arrays_of(rows), **given)
 
 
 def test_a_photo_has_a_picture_and_for_the_page_the_photo_alone_and_a_small_one(tmp_path):
-    assert write(tmp_path) == {
-        kind: f"{kind}s/photo.jpg" for kind in ("picture", "photo", "thumbnail")
-    }
+    kinds = ("picture", "photo", "thumbnail")
+    assert write(tmp_path) == {kind: f"{kind}s/photo.jpg" for kind in kinds}
     for kind in ("photos", "thumbnails"):
         with Image.open(tmp_path / kind / "photo.jpg") as image:
             assert image.size == (96, 64)
+    files = write(tmp_path, suffix=".png", attention=True, saliency=np.ones((8, 12), np.float32))
+    assert files["attention"] == "attention/photo.png"
+    assert files["picture"] == "pictures/photo.png"
 
 
 @pytest.mark.parametrize(
@@ -80,18 +66,10 @@ def test_labels_are_scores_with_names_where_there_are_several_classes(
     assert seen == [None if expected is None else [expected] * boxes]
 
 
-def test_attention_and_format_are_chosen(tmp_path):
-    files = write(tmp_path, suffix=".png", attention=True, saliency=np.ones((8, 12), np.float32))
-    assert files["attention"] == "attention/photo.png"
-    assert files["picture"] == "pictures/photo.png"
-
-
 def test_shared_pictures_are_a_schematic_and_crops(tmp_path):
-    assert write(tmp_path, share=True) == {
-        "schematic": "schematics/photo.svg",
-        "crops": "crops/photo.jpg",
-    }
-    assert write(tmp_path, share=True, rows=[]) == {"schematic": "schematics/photo.svg"}
+    files = {"schematic": "schematics/photo.svg", "crops": "crops/photo.jpg"}
+    assert write(tmp_path, share=True) == files
+    assert write(tmp_path, share=True, rows=[]) == {"schematic": files["schematic"]}
 
 
 def test_a_huge_photo_is_drawn_smaller_with_its_boxes(tmp_path, monkeypatch):
@@ -138,63 +116,39 @@ def test_a_schematic_is_the_outline_and_the_boxes():
 
 
 def test_a_crop_shows_the_lesion_and_half_its_size_around_it():
+    def crop(*box_xyxy):
+        sheet = lesion_crops(coordinates(), boxes(box_xyxy))
+        return sheet[4 : 4 + CROP_PX, 4 : 4 + CROP_PX].astype(int)
+
     # A box of 16 x 16 at (100, 60): the window is 24 wide, from (96, 56) to (120, 80).
-    sheet = lesion_crops(coordinates(), boxes((100, 60, 116, 76)))
-    crop = sheet[4 : 4 + CROP_PX, 4 : 4 + CROP_PX].astype(int)
-    assert abs(crop[..., 0].min() - 56) <= 1
-    assert abs(crop[..., 0].max() - 79) <= 1
-    assert abs(crop[..., 1].min() - 96) <= 1
+    rows, columns, _ = np.moveaxis(crop(100, 60, 116, 76), 2, 0)
+    assert [rows.min(), rows.max(), columns.min()] == pytest.approx([56, 79, 96], abs=1)
     # At the edge it is moved inward.
-    sheet = lesion_crops(coordinates(), boxes((248, 0, 264, 16)))
-    crop = sheet[4 : 4 + CROP_PX, 4 : 4 + CROP_PX].astype(int)
-    assert crop.shape == (CROP_PX, CROP_PX, 3)
-    assert crop[..., 1].max() >= 254
-    assert crop[..., 1].min() >= 231
+    columns = crop(248, 0, 264, 16)[..., 1]
+    assert columns.shape == (CROP_PX, CROP_PX)
+    assert columns.max() >= 254
+    assert columns.min() >= 231
 
 
-def test_boxes_that_could_hold_an_eye_are_not_shown():
+def test_boxes_that_could_hold_an_eye_are_not_shown_and_others_up_to_a_limit():
     # An eighth of 256 is 32.
     assert lesion_crops(coordinates(), boxes((0, 0, 33, 8))) is None
     assert lesion_crops(coordinates(), boxes((0, 0, 32, 8))) is not None
     assert lesion_crops(coordinates(), boxes()) is None
-
-
-def test_the_number_of_crops_is_limited():
     many = boxes(*[(x, y, x + 8, y + 8) for y in range(0, 240, 10) for x in range(0, 240, 10)])
     assert len(many) > MOST_CROPS
-    assert lesion_crops(coordinates(), many).shape[:2] == (804, 804)
+    # 8 rows of 8 with white around each: the last of the first row is that at (70, 0).
+    sheet = lesion_crops(coordinates(), many)
+    assert sheet.shape[:2] == (804, 804)
+    assert (sheet[::100] == 255).all()
+    assert (sheet[:, 800:] == 255).all()
+    assert abs(int(sheet[50, 750, 1]) - 74) <= 1
 
 
-def test_three_pictures_in_two_columns():
-    # Pictures of 10, gaps of 2: columns begin at 2 and 14, rows too; the page is 26 x 26.
-    black = np.zeros((10, 10, 3), np.uint8)
-    page = contact_sheet([black, black, black], columns=2, width_px=10, gap_px=2)
-    expected = np.full((26, 26, 3), 255, np.uint8)
-    expected[2:12, 2:12] = 0
-    expected[2:12, 14:24] = 0
-    expected[14:24, 2:12] = 0
-    np.testing.assert_array_equal(page, expected)
-
-
-def test_row_is_as_high_as_its_highest_picture():
-    # 40 x 20 becomes 10 x 5; 10 x 10 stays: a first row of 10, a second of 5, 3 gaps of 2.
-    wide, square = np.zeros((20, 40, 3), np.uint8), np.zeros((10, 10, 3), np.uint8)
-    page = contact_sheet([wide, square, wide], columns=2, width_px=10, gap_px=2)
-    black = (page == 0).all(axis=2)
-    assert page.shape == (21, 26, 3)
-    assert np.nonzero(black[:, 5])[0].tolist() == [2, 3, 4, 5, 6, 14, 15, 16, 17, 18]
-    assert np.nonzero(black[:, 15])[0].tolist() == list(range(2, 12))
-    with pytest.raises(ValueError, match="Received 0 pictures"):
-        contact_sheet([], columns=2)
-
-
-def photo(side: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
-
-
-def test_no_saliency_leaves_the_photo_unchanged():
-    picture = photo(1000)
+def test_no_saliency_leaves_the_photo_unchanged_and_a_small_one_is_enlarged():
+    picture = noise(1000, 1000)
     np.testing.assert_array_equal(draw_saliency(picture, np.zeros((125, 125))), picture)
+    assert draw_saliency(picture[:320, :320], np.zeros((40, 40))).shape == (960, 960, 3)
 
 
 def test_full_saliency_mixes_the_last_colour_in_by_the_opacity():
@@ -212,7 +166,3 @@ def test_salient_cell_covers_its_place_in_the_photo():
     rows, columns, _ = np.nonzero(draw_saliency(black, saliency))
     assert rows.mean() == pytest.approx(250, abs=2)
     assert columns.mean() == pytest.approx(1550, abs=2)
-
-
-def test_small_photo_is_enlarged():
-    assert draw_saliency(photo(320), np.zeros((40, 40))).shape == (960, 960, 3)

@@ -9,11 +9,9 @@ import sys
 import threading
 import time
 from pathlib import Path
-from unittest.mock import Mock
 
 import pytest
 
-from acnet.errors import UserError
 from acnet.evaluation.count_model import NUM_TRAITS
 from acnet.photos import worker
 from acnet.photos.draw import DrawingOptions
@@ -23,7 +21,7 @@ from acnet.photos.read import read_photo_file
 from acnet.photos.results import CountRule
 from acnet.photos.sources import Source, without_folders
 from acnet.photos.worker import Job
-from tests.photos.bright_square import BrightSquare, make_photos, photo, predict
+from tests.photos.bright_square import BrightSquare, contents, make_photos, photo, predict
 
 PROCESS = Path(__file__).with_name("predict_process.py")
 
@@ -45,16 +43,6 @@ def calls(photos: Path, out: Path, *, identity: str = "these weights", **options
     return predictor.calls
 
 
-def content(out: Path) -> dict[str, bytes]:
-    """Return all results but the seconds, which differ."""
-    files = sorted(path for path in out.rglob("*") if path.is_file() and ".parts" not in path.parts)
-    return {
-        str(path.relative_to(out)): path.read_bytes()
-        for path in files
-        if path.name not in ("counts.csv", "index.html")
-    }
-
-
 def start(*arguments: object, rank: int | None = None, size: int = 1) -> subprocess.Popen:
     environment = {key: value for key, value in os.environ.items() if key != "RANK"}
     if rank is not None:
@@ -68,61 +56,50 @@ def photos_of(out: Path, rank: int) -> int:
     return len(log.read_text().splitlines()) if log.exists() else 0
 
 
-class WaitsForTheNext(BrightSquare):
-    """Finds nothing in a photo before the next one is read."""
-
-    read = threading.Semaphore(0)
-
-    def detect(self, photo_bgr, *, progress=None):
-        if self.calls < 4:
-            assert self.read.acquire(timeout=30)
-        return super().detect(photo_bgr, progress=progress)
-
-
 def test_the_next_photo_is_read_while_one_is_predicted(photos, out, monkeypatch):
-    predictor = WaitsForTheNext(identity="these weights")
+    read_ahead = threading.Semaphore(0)
+
+    def before(photo_bgr):
+        if predictor.calls < 5:
+            assert read_ahead.acquire(timeout=30)
 
     def read(path, **options):
         if Path(path).stem != "a":
-            predictor.read.release()
+            read_ahead.release()
         return read_photo_file(path, **options)
 
+    predictor = BrightSquare(before)
     monkeypatch.setattr(worker, "read_photo_file", read)
     assert predict(photos, out, predictor) is not None
     assert predictor.calls == 5
 
 
-def test_a_disk_that_fails_ends_the_run(photos, out, monkeypatch):
-    monkeypatch.setattr(worker, "write_pictures", Mock(side_effect=OSError(28, "No space left")))
-    with pytest.raises(OSError, match="No space left"):
-        predict(photos, out)
-
-
-def test_a_second_run_asks_the_model_nothing(photos, out):
+def test_a_second_run_asks_nothing_draws_what_is_lost_and_removes_halves(photos, out):
     assert calls(photos, out) == 5
-    first = content(out)
+    first = contents(out)
+    halves = [out / ".predictions.0123456789ab.tmp.json", out / "crops" / ".a.ffff00001111.tmp.jpg"]
+    for path in halves:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("half")
+    (out / "schematics" / "photo_0003.svg").unlink()
     assert calls(photos, out) == 0
-    assert content(out) == first
+    assert contents(out) == first
 
 
-def test_a_changed_photo_is_done_again(photos, out):
-    calls(photos, out)
-    photo(size_wh=(64, 64)).save(photos / "b.png")
-    assert calls(photos, out) == 1
-    images = json.loads((out / "images.json").read_text())["images"]
-    assert [image["width"] for image in images] == [48, 64, 48, 48, 48]
-
-
-def test_a_new_photo_is_added_and_a_removed_one_goes(photos, out):
+def test_changed_and_new_photos_are_done_again_and_removed_ones_go(photos, out):
     drawing = DrawingOptions(labels="never")
     calls(photos, out, drawing=drawing)
+    photo(size_wh=(64, 64)).save(photos / "b.png")
     (photos / "a.png").rename(photos / "f.png")
-    assert calls(photos, out, drawing=drawing) == 1
+    assert calls(photos, out, drawing=drawing) == 2
+    images = json.loads((out / "images.json").read_text())["images"]
+    assert [image["width"] for image in images] == [64, 48, 48, 48, 48]
     assert sorted(path.stem for path in (out / "pictures").iterdir()) == list("bcdef")
 
 
-def test_other_weights_or_config_do_everything_again(photos, out):
-    calls(photos, out)
+def test_other_weights_do_everything_again_and_other_thresholds_count_anew(photos, out):
+    assert predict(photos, out).results[0].count.count == 1
+    assert predict(photos, out, BrightSquare(threshold=0.8)).results[0].count.count == 0
     assert calls(photos, out, identity="other weights") == 5
     assert len(list((out / ".parts").iterdir())) == 5  # the old ones are gone
     assert len(list((out / "schematics").iterdir())) == 5  # and took no picture of these with them
@@ -132,21 +109,7 @@ def test_other_pictures_are_drawn_without_asking_the_model(photos, out):
     drawing = DrawingOptions(labels="never")
     assert calls(photos, out, drawing=drawing) == 5
     assert calls(photos, out, drawing=dataclasses.replace(drawing, suffix=".png")) == 0
-    assert sorted(path.name for path in (out / "pictures").glob("*.png")) == [
-        f"{name}.png" for name in "abcde"
-    ]
-
-
-def test_a_lost_picture_is_drawn_again(photos, out):
-    calls(photos, out)
-    (out / "schematics" / "photo_0003.svg").unlink()
-    assert calls(photos, out) == 0
-    assert (out / "schematics" / "photo_0003.svg").exists()
-
-
-def test_other_thresholds_count_anew(photos, out):
-    assert predict(photos, out).results[0].count.count == 1
-    assert predict(photos, out, BrightSquare(threshold=0.8)).results[0].count.count == 0
+    assert sorted(path.stem for path in (out / "pictures").glob("*.png")) == list("abcde")
 
 
 @pytest.mark.parametrize("die_at", [1, 3, 5])
@@ -157,17 +120,7 @@ def test_a_kill_costs_the_photos_under_way(photos, out, die_at):
     assert calls(photos, out) - (5 - (die_at - 1)) in (0, 1)
     whole = out.with_name("whole")
     predict(photos, whole)
-    assert content(out) == content(whole)
-
-
-def test_halves_of_killed_writers_are_removed(photos, out):
-    calls(photos, out)
-    halves = [out / ".predictions.0123456789ab.tmp.json", out / "crops" / ".a.ffff00001111.tmp.jpg"]
-    for path in halves:
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("half")
-    calls(photos, out)
-    assert not any(path.exists() for path in halves)
+    assert contents(out) == contents(whole)
 
 
 def test_a_mended_photo_is_tried_again(photos, out):
@@ -188,7 +141,7 @@ def test_two_processes_share_the_photos_and_the_first_merges(photos, out):
     assert sum(shares) == 5
     whole = out.with_name("whole")
     predict(photos, whole)
-    assert content(out) == content(whole)
+    assert contents(out) == contents(whole)
     assert {path.suffix for path in (out / ".parts").iterdir()} == {".json"}
 
 
@@ -237,48 +190,10 @@ def test_a_photo_at_the_limit_is_named(tmp_path, caplog, rows, weakest, is_told)
     store = PartStore(tmp_path)
     scores = [0.9] * (rows - 1) + [weakest] * (rows > 0)
     found = [{"category_id": 1, "bbox": [0.0, 0.0, 1.0, 1.0], "score": score} for score in scores]
-    store.write(
-        "key",
-        Part(
-            image_hw=(5, 7),
-            rows=found,
-            seconds=0.5,
-            photo_size_px=7,
-            drawn="now",
-            traits=[0.0] * NUM_TRAITS,
-        ),
-    )
+    known = {"image_hw": (5, 7), "seconds": 0.5, "photo_size_px": 7, "drawn": "now"}
+    store.write("key", Part(rows=found, traits=[0.0] * NUM_TRAITS, **known))
     job = Job(image_id=1, source=Source(tmp_path / "a.jpg", "a.jpg", "a"), key="key")
     with caplog.at_level(logging.WARNING, logger="acnet"):
         (result,), _ = collect([job], store, CountRule(threshold=0.5))
     assert result.count.count == sum(score >= 0.5 for score in scores)
     assert ("a.jpg may hold more lesions" in caplog.text) == is_told
-
-
-@pytest.mark.parametrize("name", ["Anna Schmidt 1984.png", "a.png"])
-def test_shared_reasons_call_photos_by_number(photos, out, name):
-    photo(size_wh=(200, 100)).save(photos / name)
-    outcome = predict(photos, out, max_megapixels=0.01)
-    (failure,) = outcome.failed
-    assert failure.reason.startswith("A photo's pixels are held in memory")
-    assert f"Received {failure.name} of 200 x 100" in failure.reason
-    assert failure.name.startswith("photo 000")
-    for file in ("failed.csv", "index.html"):
-        assert name not in (out / file).read_text(encoding="utf-8")
-
-
-def test_photos_where_the_pictures_go_are_not_overwritten(tmp_path):
-    folder = make_photos(tmp_path / "pictures", "me.jpg")
-    before = (folder / "me.jpg").read_bytes()
-    predictor = BrightSquare()
-    with pytest.raises(UserError, match=r"name another folder for --output\.$"):
-        predict(folder, tmp_path, predictor)
-    assert predictor.calls == 0
-    assert (folder / "me.jpg").read_bytes() == before
-
-
-def test_pictures_of_another_program_are_not_overwritten(photos, out):
-    make_photos(out / "thumbnails", "a.jpg")
-    with pytest.raises(UserError, match=r"which holds thumbnails/a\.jpg; name another folder"):
-        predict(photos, out, drawing=DrawingOptions())
-    assert sorted(path.name for path in out.iterdir()) == ["thumbnails"]

@@ -12,6 +12,7 @@ from acnet.data.tiles.tile_plan import tile_grid
 from acnet.errors import UserError
 from acnet.photos.grid import PhotoSizing, even_grid, lesion_size, own_parts, resize, see
 from acnet.photos.merge import TileDetections
+from tests.photos.samples import detections
 
 TRAINED = PhotoSizing(size_px=640, lesion_px=32.0)
 HW = (1280, 960)  # where a lesion of the trained size measures 64
@@ -22,15 +23,14 @@ def squares(side: float, count: int = 50, score: float = 0.9) -> tuple[np.ndarra
     return boxes, np.full(count, score, np.float32)
 
 
-def look_for(side: float, seen: list[tuple[int, int]]):
+def look_for(side: float, seen: list[np.ndarray]):
     """Find 50 lesions of this size in a photo of HW, whatever it is resized to."""
 
     def look(picture: np.ndarray) -> TileDetections:
-        seen.append(picture.shape[:2])
+        seen.append(picture)
         boxes, scores = squares(side)
-        zeros = np.zeros(len(scores), np.int64)
-        boxes = boxes * np.float32(max(picture.shape) / max(HW))
-        return TileDetections(boxes_xyxy=boxes, scores=scores, classes=zeros, tiles=zeros)
+        boxes *= np.float32(max(picture.shape) / max(HW))
+        return detections([(0, *row) for row in zip(scores, boxes, strict=True)])
 
     return look
 
@@ -54,15 +54,13 @@ def test_lesions_are_brought_to_their_size_in_training(side, size_px):
     assert TRAINED.following(640, HW, *squares(side)) == size_px
 
 
-def test_few_or_weak_detections_and_the_size_at_which_they_were_found_change_nothing():
+def test_what_was_found_changes_the_size_only_where_it_is_sure_and_within_limits():
     assert {TRAINED.following(now, HW, *squares(32)) for now in (320, 640, 1280)} == {1280}
     assert TRAINED.following(640, HW, *squares(32, count=0)) == 640
     assert TRAINED.following(640, HW, *squares(32, count=50, score=0.05)) == 640
     # A quarter of a lesion half as large, against one of the trained size: by 2 ** (1 / 5).
     assert TRAINED.following(640, HW, *squares(32, count=1, score=0.25)) == 640
-
-
-def test_a_photo_is_never_blown_up_to_more_than_three_times_its_own_pixels():
+    # A photo is never blown up to more than three times its own pixels.
     assert TRAINED.first((100, 80)) == 300
     assert TRAINED.following(640, (320, 320), *squares(4)) == 960
 
@@ -89,30 +87,26 @@ def test_sure_detections_weigh_more_and_without_any_sizes_are_as_believed():
 def test_a_photo_is_seen_again_until_lesions_measure_what_they_should(sizing, side, sizes):
     seen = []
     found = see(np.zeros((*HW, 3), np.uint8), sizing, look_for(side, seen))
-    assert seen == sizes
+    assert [picture.shape[:2] for picture in seen] == sizes
     assert found.photo_size_px == max(sizes[-1])
     np.testing.assert_allclose(found.boxes_xyxy, squares(side)[0], rtol=1e-6)
 
 
-def test_native_photos_are_seen_as_they_are():
-    photo_bgr = np.zeros((*HW, 3), np.uint8)
-    for sizing in (PhotoSizing(), PhotoSizing(size_px=640, lesion_px=32.0, wanted="native")):
-        given = []
-        found = see(
-            photo_bgr, sizing, lambda one, kept=given: kept.append(one) or look_for(9, [])(one)
-        )
-        assert given[0] is photo_bgr
-        assert len(given) == 1
-        assert found.photo_size_px == 1280
+@pytest.mark.parametrize(
+    "sizing", [PhotoSizing(), PhotoSizing(size_px=640, lesion_px=32.0, wanted="native")]
+)
+def test_native_photos_are_seen_as_they_are(sizing):
+    photo_bgr, seen = np.zeros((*HW, 3), np.uint8), []
+    assert see(photo_bgr, sizing, look_for(9, seen)).photo_size_px == 1280
+    assert len(seen) == 1
+    assert seen[0] is photo_bgr
 
 
 def test_boxes_stay_in_the_photo():
     # A photo of 3 x 1000 becomes 2 x 640, whose boxes are stretched by 1.5 and 1.5625.
     def look(picture):
         height, width = picture.shape[:2]
-        zeros = np.zeros(1, np.int64)
-        boxes = np.array([[0, 0, width, height]], np.float32)
-        return TileDetections(boxes_xyxy=boxes, scores=np.ones(1), classes=zeros, tiles=zeros)
+        return detections([(0, 1.0, [0, 0, width, height])])
 
     found = see(np.zeros((3, 1000, 3), np.uint8), PhotoSizing(size_px=640), look)
     np.testing.assert_allclose(found.boxes_xyxy, [[0, 0, 1000, 3]])
@@ -164,12 +158,11 @@ def test_even_tiles_are_no_longer_than_they_need_be(hw, exact, expected):
 
 
 def test_photos_of_several_rows_of_tiles():
-    # 3456: steps of 1152 pass the last start 2176 with the third tile; (3456 + 2 * 128) / 3 =
-    # 1237.3, rounded up to 1248; starts 0, (3456 - 1248) / 2 = 1104, 2208. 3112 likewise: 1152.
+    # 3456 takes three tiles: (3456 + 2 * 128) / 3 = 1237.3, rounded up to 1248, and the last starts
+    # at 2208. 3112 likewise: 1152.
     tiles = even_grid((3456, 3112), tile_px=1280, overlap_px=128)
+    assert_array_equal(tiles[[0, -1]], [[0, 0, 1152, 1248], [1960, 2208, 3112, 3456]])
     assert len(tiles) == 9
-    assert tiles[0].tolist() == [0, 0, 1152, 1248]
-    assert tiles[-1].tolist() == [1960, 2208, 3112, 3456]
     # Training's grid, where its tiles fit exactly: 1600 = 640 + 3 * 320.
     even = even_grid((1600, 1600), tile_px=640, overlap_px=320)
     assert_array_equal(even, tile_grid((1600, 1600)))
@@ -207,41 +200,21 @@ def test_wrong_numbers_are_refused(grid):
         grid((0, 100), tile_px=64, overlap_px=32)
 
 
-def centred_in(boxes_xyxy: np.ndarray, part_xyxy: np.ndarray) -> np.ndarray:
-    """Tell which boxes have their centre in a part, ends included."""
-    centres = (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2
-    return ((centres >= part_xyxy[:2]) & (centres <= part_xyxy[2:])).all(axis=1)
-
-
-TILES = np.array([[0, 0, 100, 50], [80, 0, 180, 50]])  # they share x from 80 to 100
-
-
 def test_parts_meet_in_the_middle_of_the_overlap_and_one_tile_answers_for_all():
-    far = np.inf
-    assert_array_equal(own_parts(TILES, 0), [[-far, -far, 90, far], [90, -far, far, far]])
-    assert_array_equal(own_parts(TILES, 5), [[-far, -far, 95, far], [85, -far, far, far]])
-    parts = own_parts(np.array([[0, 0, 100, 50]]), 3)
-    assert_array_equal(parts, [[-np.inf, -np.inf, np.inf, np.inf]])
-
-
-def test_boxes_belong_where_their_centres_are():
-    parts = own_parts(TILES, 0)
-    boxes = np.array([[0, 0, 98, 50], [85, 10, 97, 20], [80, 0, 100, 50]])  # centres 49, 91, 90
-    assert centred_in(boxes, parts[0]).tolist() == [True, False, True]
-    assert centred_in(boxes, parts[1]).tolist() == [False, True, True]
+    tiles, far = np.array([[0, 0, 100, 50], [80, 0, 180, 50]]), np.inf  # they share 80 to 100
+    assert_array_equal(own_parts(tiles, 0), [[-far, -far, 90, far], [90, -far, far, far]])
+    assert_array_equal(own_parts(tiles, 5), [[-far, -far, 95, far], [85, -far, far, far]])
+    assert_array_equal(own_parts(tiles[:1], 3), [[-far, -far, far, far]])
 
 
 def test_every_place_is_in_one_part_and_in_its_tile():
     tiles = even_grid((300, 410), tile_px=128, overlap_px=32)
     tiles = tiles[np.random.default_rng(0).permutation(len(tiles))]
-    parts = own_parts(tiles, 0)
+    parts = own_parts(tiles, 0)[:, None]
     places = np.random.default_rng(1).uniform(0, [410, 300], (500, 2))
-    boxes = np.tile(places, 2)
-    owned = np.array([centred_in(boxes, part) for part in parts])
+    owned = ((places >= parts[..., :2]) & (places <= parts[..., 2:])).all(axis=2)
     assert (owned.sum(axis=0) == 1).all()
     owner = tiles[owned.argmax(axis=0)]
     # Half of the least overlap, 16, lies between a place and the inner edges of its tile.
-    inner_low = (owner[:, :2] == 0) | (places - owner[:, :2] >= 16)
-    inner_high = (owner[:, 2:] == [410, 300]) | (owner[:, 2:] - places >= 16)
-    assert inner_low.all()
-    assert inner_high.all()
+    assert ((owner[:, :2] == 0) | (places - owner[:, :2] >= 16)).all()
+    assert ((owner[:, 2:] == [410, 300]) | (owner[:, 2:] - places >= 16)).all()

@@ -1,19 +1,17 @@
 """The merged photo: nothing depends on the order of the tiles, and each option does its part."""
 
 import dataclasses
-import itertools
 
 import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
-from torchvision.ops import nms
+from torchvision.ops import box_iou, nms
 
 from acnet.photos import merge
 from acnet.photos.grid import even_grid
 from acnet.photos.merge import (
     MergeOptions,
-    TileDetections,
     blend_saliency,
     count_views,
     cut_and_seen_elsewhere,
@@ -25,7 +23,6 @@ from tests.photos.samples import detections, random_case
 
 TILES = np.array([[0, 0, 100, 100], [80, 0, 180, 100]])  # they share x from 80 to 100
 IMAGE_HW = (100, 180)
-WHOLE, CUT = [90, 40, 110, 60], [90, 40, 100, 60]  # IoU 1/2
 
 
 def merged(rows, **options):
@@ -39,27 +36,21 @@ def test_a_box_that_lost_takes_no_other_with_it():
     assert_allclose(merged(rows, drop_cut=False).scores, [0.9, 0.7])
 
 
-def test_a_cut_box_is_dropped_unless_told_otherwise():
-    rows = [(0, 0.95, CUT), (1, 0.9, WHOLE)]
+def test_a_cut_box_is_dropped_unless_told_otherwise_and_boxes_of_a_tile_are_left_alone():
+    rows = [(0, 0.95, [90, 40, 100, 60]), (1, 0.9, [90, 40, 110, 60])]  # IoU 1/2
     answer = merged(rows)
-    assert_allclose(answer.boxes_xyxy, [WHOLE])
+    assert_allclose(answer.boxes_xyxy, [[90, 40, 110, 60]])
     assert_allclose(answer.scores, [0.9])
     assert len(merged(rows, drop_cut=False)) == 2
-
-
-def test_boxes_of_a_tile_leave_each_other_alone():
     close = [(0, 0.9, [10, 10, 20, 20]), (0, 0.6, [12, 10, 22, 20])]
     assert_allclose(merged(close).scores, [0.9, 0.6])
 
 
-def test_best_detections_are_kept():
+def test_best_detections_are_kept_equal_ones_in_the_order_of_their_places():
     rows = [(0, score, [x, 10, x + 5, 15]) for x, score in ((10, 0.2), (20, 0.9), (30, 0.5))]
     assert_allclose(merged(rows, max_detections=2).scores, [0.9, 0.5])
     assert_allclose(merged(rows, score_floor=0.4).scores, [0.9, 0.5])
     assert len(merged(rows, max_detections=None)) == 3
-
-
-def test_equal_scores_are_in_the_order_of_their_places():
     rows = [(0, 0.5, [10, 30, 15, 35]), (0, 0.5, [30, 10, 35, 15]), (0, 0.5, [10, 10, 15, 15])]
     assert_allclose(merged(rows).boxes_xyxy[:, :2], [[10, 10], [30, 10], [10, 30]])
 
@@ -85,13 +76,9 @@ def test_results_have_the_types_of_the_input():
     found, tiles, image_hw = random_case(0)
     for case in (found, found.take(np.zeros(len(found), bool))):
         answer = merge_tiles(case, tiles, image_hw, MergeOptions())
-        for field in dataclasses.fields(TileDetections):
-            given, got = getattr(case, field.name), getattr(answer, field.name)
-            if given is None:  # a photo's size, which tiles do not know
-                assert got is None
-                continue
-            assert got.dtype == given.dtype, field.name
-            assert got.shape[1:] == given.shape[1:]
+        for name in ("boxes_xyxy", "scores", "classes", "tiles"):
+            given, got = getattr(case, name), getattr(answer, name)
+            assert (got.dtype, got.shape[1:]) == (given.dtype, given.shape[1:]), name
     assert len(answer) == 0
 
 
@@ -129,13 +116,6 @@ def test_a_box_keeps_its_distance_from_inner_edges_only(one, tile, whole):
     assert answer.tolist() == [whole]
 
 
-def test_views_are_those_of_all_pairs():
-    found, tiles, image_hw = random_case(0)
-    boxes = found.boxes_xyxy
-    expected = [seen_whole(boxes, np.tile(t, (len(boxes), 1)), image_hw, 6) for t in tiles]
-    assert_array_equal(count_views(boxes, tiles, image_hw, 6), np.sum(expected, axis=0))
-
-
 def test_a_cut_box_goes_where_another_tile_sees_its_place():
     found = detections(
         [
@@ -150,13 +130,17 @@ def test_a_cut_box_goes_where_another_tile_sees_its_place():
     assert answer.tolist() == [True, False, False, False, False]
 
 
-def test_the_views_of_a_cut_box_are_those_of_other_tiles():
+def test_views_are_those_of_all_pairs_and_of_a_cut_box_those_of_other_tiles():
     found, tiles, image_hw = random_case(1, count=500)
+    boxes = found.boxes_xyxy
+    views = np.sum(
+        [seen_whole(boxes, np.tile(tile, (len(boxes), 1)), image_hw, 6) for tile in tiles], axis=0
+    )
+    assert_array_equal(count_views(boxes, tiles, image_hw, 6), views)
     dropped = cut_and_seen_elsewhere(found, tiles, image_hw, 6)
     assert 0 < dropped.sum() < len(found)
-    gone = found.take(dropped)
-    assert not seen_whole(gone.boxes_xyxy, tiles[gone.tiles], image_hw, 6).any()
-    assert (count_views(gone.boxes_xyxy, tiles, image_hw, 6) > 0).all()
+    whole = seen_whole(boxes, tiles[found.tiles], image_hw, 6)
+    assert_array_equal(dropped, ~whole & (views > 0))
 
 
 def test_nothing_is_cut_in_one_tile_and_without_boxes():
@@ -168,30 +152,18 @@ def test_nothing_is_cut_in_one_tile_and_without_boxes():
     assert count_views(empty.boxes_xyxy, TILES, IMAGE_HW, 4).shape == (0,)
 
 
-def all_pairs(found, above_iou) -> dict[tuple[int, int], float]:
-    pairs = {}
-    boxes = found.boxes_xyxy.astype(np.float64)
-    for i, j in itertools.combinations(range(len(found)), 2):
-        sides = np.minimum(boxes[i, 2:], boxes[j, 2:]) - np.maximum(boxes[i, :2], boxes[j, :2])
-        shared = sides.clip(min=0).prod()
-        areas = (boxes[i, 2:] - boxes[i, :2]).prod() + (boxes[j, 2:] - boxes[j, :2]).prod()
-        apart = found.classes[i] != found.classes[j] or found.tiles[i] == found.tiles[j]
-        if not apart and shared / max(areas - shared, 1e-9) > above_iou:
-            pairs[i, j] = shared
-    return pairs
-
-
 @pytest.mark.parametrize("pairs_at_once", [1, 50, 10**6])
 @pytest.mark.parametrize("above_iou", [0.0, 0.5])
 def test_overlapping_pairs_are_those_of_all_pairs(monkeypatch, above_iou, pairs_at_once):
     monkeypatch.setattr(merge, "PAIRS_AT_ONCE", pairs_at_once)
     found, _, _ = random_case(3, count=80)
-    expected = all_pairs(found, above_iou)
-    better, worse = overlapping_pairs(
-        found.boxes_xyxy, found.classes, found.tiles, above_iou=above_iou
-    )
+    boxes, classes, tiles = found.boxes_xyxy, found.classes, found.tiles
+    may_meet = (classes[:, None] == classes) & (tiles[:, None] != tiles)
+    ious = box_iou(*[torch.from_numpy(boxes)] * 2).numpy()
+    expected = np.argwhere(np.triu(may_meet & (ious > above_iou), 1))
     assert len(expected) > 10
-    assert list(zip(better.tolist(), worse.tolist(), strict=True)) == sorted(expected)
+    found_pairs = overlapping_pairs(boxes, classes, tiles, above_iou=above_iou)
+    assert_array_equal(np.transpose(found_pairs), expected)
 
 
 def test_boxes_without_area_overlap_nothing_and_no_boxes_are_no_pairs():
@@ -213,22 +185,15 @@ def test_where_each_box_has_a_tile_of_its_own_it_is_nms(seed):
     assert_array_equal(answer.boxes_xyxy, found.boxes_xyxy[expected])
 
 
-def test_tiles_that_agree_are_not_changed():
-    tiles = even_grid((100, 150), tile_px=64, overlap_px=16)
-    maps = [np.full((64, 64), 0.25, np.float32)] * len(tiles)
-    blended = blend_saliency(maps, tiles, (100, 150))
-    assert blended == pytest.approx(np.full((13, 19), 0.25))
-
-
 @pytest.mark.parametrize("overlap_px", [0, 20])
 def test_each_place_keeps_its_value(overlap_px):
-    # A ramp over the photo, of which each tile shows its part: cell i of 20 has its centre at
-    # 8 i + 4.
-    photo = np.tile(np.arange(160, dtype=np.float32), (80, 1))
-    tiles = even_grid((80, 160), tile_px=60, overlap_px=overlap_px)
+    # A ramp over the photo, of which each tile shows its part: cell i of 19 has its centre at
+    # (i + 1/2) * 150 / 19.
+    photo = np.tile(np.arange(150, dtype=np.float32), (80, 1))
+    tiles = even_grid((80, 150), tile_px=60, overlap_px=overlap_px)
     maps = [photo[top:bottom, left:right] for left, top, right, bottom in tiles]
-    blended = blend_saliency(maps, tiles, (80, 160))
-    assert blended == pytest.approx(np.tile(np.arange(20) * 8 + 4, (10, 1)), abs=1)
+    blended = blend_saliency(maps, tiles, (80, 150))
+    assert blended == pytest.approx(np.tile((np.arange(19) + 0.5) * 150 / 19, (10, 1)), abs=1)
 
 
 def test_tiles_that_disagree_are_blended_by_the_distance_from_their_edges():

@@ -1,6 +1,5 @@
 """200 damaged or odd files: none ends the run, each is predicted upright or has its reason."""
 
-import contextlib
 import csv
 import itertools
 import json
@@ -19,16 +18,11 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
 FORMATS = (".avif", ".bmp", ".gif", ".jp2", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".webp")
 # What a camera stores so that a viewer's correction gives the photo back: the inverse of it.
-STORED = {
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
+TURNS = (
+    *("FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE"),
+    *("ROTATE_90", "TRANSVERSE", "ROTATE_270"),
+)
+STORED = {1: None} | {tag: Image.Transpose[turn] for tag, turn in enumerate(TURNS, start=2)}
 MODES = (
     *("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"),
     *("I", "I;16", "F"),
@@ -53,29 +47,21 @@ def in_mode(mode: str) -> Image.Image:
 
 
 def write_modes(folder: Path) -> set[str]:
-    """Write each mode in each format that takes it."""
+    """Write each mode in each format that takes it; some turn deep grey into white as they save."""
     names = set()
     for mode, suffix in itertools.product(MODES, FORMATS):
         path = folder / f"mode_{mode.replace(';', '')}{suffix}"
-        with contextlib.suppress(OSError, ValueError):  # the format does not take the mode
+        try:
             in_mode(mode).save(path)
+            with Image.open(path) as image:
+                is_kept = mode not in DEEP or image.mode in DEEP
+        except (OSError, ValueError):  # the format does not take the mode
+            is_kept = False
+        if is_kept:
             names.add(path.name)
-        if path.name not in names or (mode in DEEP and not is_deep(path)):
+        else:
             path.unlink(missing_ok=True)
-            names.discard(path.name)
     return names
-
-
-def is_deep(path: Path) -> bool:
-    """Whether a format kept deep grey, which some formats turn into white while they save it."""
-    with Image.open(path) as image:
-        return image.mode in DEEP
-
-
-def quick_pictures(folder: Path, stem: str, photo_bgr: np.ndarray, *found, **options) -> dict:
-    """Write a photo as its picture, in a hundredth of the time that drawing takes."""
-    save_picture(folder / "pictures" / f"{stem}.png", photo_bgr)
-    return {"picture": f"pictures/{stem}.png"}
 
 
 def write_turned(folder: Path) -> set[str]:
@@ -87,9 +73,8 @@ def write_turned(folder: Path) -> set[str]:
             image = photo() if turn is None else photo().transpose(turn)
             exif = Image.Exif()
             exif[0x0112] = orientation
-            name = f"exif_{orientation}{suffix}"
-            image.save(folder / name, exif=exif)
-            names.add(name)
+            names.add(f"exif_{orientation}{suffix}")
+            image.save(folder / f"exif_{orientation}{suffix}", exif=exif)
     return names
 
 
@@ -98,9 +83,8 @@ def write_several_frames_and_wrong_endings(folder: Path) -> set[str]:
     for name in names:
         photo().save(folder / name, save_all=True, append_images=[Image.new("RGB", SIZE_WH)])
     for true, said in [("PNG", ".jpg"), ("JPEG", ".png"), ("TIFF", ".jpg"), ("WEBP", ".bmp")]:
-        name = f"really_{true}{said}"
-        photo().save(folder / name, format=true)
-        names.add(name)
+        names.add(f"really_{true}{said}")
+        photo().save(folder / f"really_{true}{said}", format=true)
     return names
 
 
@@ -147,22 +131,19 @@ def run(tmp_path_factory):
     root = tmp_path_factory.mktemp("odd")
     folder, output = root / "photos", root / "out"
     folder.mkdir()
-    files = {
-        "good": write_modes(folder)
-        | write_turned(folder)
-        | write_several_frames_and_wrong_endings(folder),
-        "bad": write_no_pictures(folder),
-    }
+    good = write_modes(folder) | write_turned(folder)
+    good |= write_several_frames_and_wrong_endings(folder)
+    files = {"good": good, "bad": write_no_pictures(folder)}
     files["damaged"] = write_damaged(folder, TOTAL - len(files["good"]) - len(files["bad"]))
+
+    def quick_pictures(folder: Path, stem: str, photo_bgr: np.ndarray, *found, **options) -> dict:
+        save_picture(folder / "pictures" / f"{stem}.png", photo_bgr)
+        return {"picture": f"pictures/{stem}.png"}
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worker, "write_pictures", quick_pictures)
         outcome = predict(folder, output, drawing=DrawingOptions())
     return files, outcome, output
-
-
-def found(outcome, name: str) -> list[float]:
-    (result,) = [result for result in outcome.results if result.name == name]
-    return [row["bbox"] for row in result.rows]
 
 
 def test_files_are_predicted_or_listed_and_damage_is_noticed(run):
@@ -180,12 +161,12 @@ def test_files_are_predicted_or_listed_and_damage_is_noticed(run):
 def test_the_square_is_where_it_is_in_the_upright_photo(run):
     # A box of 8 x 8 at (8, 4); lossy formats blur its edges by a pixel or two.
     files, outcome, _ = run
-    x0, y0, x1, y1 = SQUARE_XYXY
+    found = {result.name: [row["bbox"] for row in result.rows] for result in outcome.results}
     for name in sorted(files["good"]):
-        ((x, y, width, height),) = found(outcome, name)
-        assert [x, y, x + width, y + height] == pytest.approx([x0, y0, x1, y1], abs=2), name
+        ((x, y, width, height),) = found[name]
+        assert [x, y, x + width, y + height] == pytest.approx(SQUARE_XYXY, abs=2), name
     for name in ("exif_6.png", "exif_5.tif", "mode_RGBA.png", "mode_I16.tif", "mode_F.tif"):
-        assert found(outcome, name) == [[8, 4, 8, 8]], name
+        assert found[name] == [[8, 4, 8, 8]], name
 
 
 def test_every_failure_is_listed_with_its_reason_and_no_folder(run):
@@ -199,6 +180,5 @@ def test_every_failure_is_listed_with_its_reason_and_no_folder(run):
     assert all(name in page for name in rows)
     # Ids of the files say which they are.
     images = json.loads((output / "images.json").read_text())["images"]
-    assert [(image["id"], image["file_name"]) for image in images] == [
-        (result.image_id, result.name) for result in outcome.results
-    ]
+    expected = [(result.image_id, result.name) for result in outcome.results]
+    assert [(image["id"], image["file_name"]) for image in images] == expected

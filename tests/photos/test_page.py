@@ -42,18 +42,16 @@ class Page(HTMLParser):
 def result(name: str, count: PhotoCount, **files: str) -> PhotoResult:
     stem = name.rsplit(".", 1)[0]
     kinds = ("picture", "photo", "thumbnail")
-    files = files or {kind: f"{kind}s/{stem}.jpg" for kind in kinds}
-    rows = [ROW] * (count.count or 0)
-    found = {"rows": rows, "below": [{**ROW, "score": 0.2, "probability": 0.125}]}
     return PhotoResult(
         image_id=1,
         name=name,
         image_hw=(30, 40),
+        rows=[ROW] * (count.count or 0),
+        below=[{**ROW, "score": 0.2, "probability": 0.125}],
         count=count,
         seconds=1.25,
         photo_size_px=40,
-        files=files,
-        **found,
+        files=files or {kind: f"{kind}s/{stem}.jpg" for kind in kinds},
     )
 
 
@@ -66,10 +64,8 @@ def page(tmp_path, results, failed=(), rule=PLAIN, **options) -> str:
 
 
 def test_each_photo_has_a_card_with_links_to_its_pictures(tmp_path):
-    text = page(
-        tmp_path, [result("a.png", PhotoCount(count=3)), result("b.png", PhotoCount(count=1))]
-    )
-    parsed = Page(text)
+    photos = [result("a.png", PhotoCount(count=3)), result("b.png", PhotoCount(count=1))]
+    parsed = Page(page(tmp_path, photos))
     assert parsed.attributes("li", "data-name") == ["a.png", "b.png"]
     assert parsed.attributes("li", "data-count") == ["3", "1"]
     assert parsed.attributes("img", "src") == ["thumbnails/a.jpg", "thumbnails/b.jpg"]
@@ -94,6 +90,10 @@ def test_with_a_count_model_there_are_intervals_and_grades_to_sort_by(tmp_path):
     assert "18\N{EN DASH}28" in text
     assert f'severe <span class="quiet small">({counted})' in text
     assert Page(text).attributes("button", "data-sort") == ["name", "count", "grade"]
+    # Without one there are none, and the page says why.
+    text = page(tmp_path, [result("a.png", PhotoCount(count=23))])
+    assert "acnet calibrate" in text
+    assert Page(text).attributes("button", "data-sort") == ["name", "count"]
 
 
 def test_counts_of_other_photos_have_no_grade_and_the_page_says_why(tmp_path):
@@ -113,24 +113,14 @@ def test_a_photo_that_is_not_counted_says_why(tmp_path):
     assert Page(text).attributes("li", "data-count") == ["-1", "2"]
 
 
-def test_without_one_there_are_none_and_the_page_says_why(tmp_path):
-    text = page(tmp_path, [result("a.png", PhotoCount(count=23))])
-    assert "acnet calibrate" in text
-    assert Page(text).attributes("button", "data-sort") == ["name", "count"]
-
-
 def test_the_page_draws_boxes_from_data_that_the_threshold_can_hide(tmp_path):
     parsed = Page(page(tmp_path, [result("a.png", PhotoCount(count=2))], rule=FITTED))
     boxes = [attrs for tag, attrs in parsed.tags if tag == "rect"]
     assert [box["data-text"] for box in boxes] == ["50%", "50%", "12%"]
     assert [box["data-score"] for box in boxes] == ["0.9", "0.9", "0.2"]
     assert [("hidden" in box) for box in boxes] == [False, False, True]
-    assert [boxes[0][name] for name in ("x", "y", "width", "height")] == [
-        "1.0",
-        "2.0",
-        "3.0",
-        "4.0",
-    ]
+    sides = [boxes[0][name] for name in ("x", "y", "width", "height")]
+    assert sides == ["1.0", "2.0", "3.0", "4.0"]
     assert parsed.attributes("svg", "viewbox") == ["0 0 40 30"]
     (slider, _) = (attrs for _, attrs in parsed.tags if attrs.get("type") == "range")
     assert (slider["min"], slider["value"]) == ("0.05", "0.4")

@@ -23,12 +23,11 @@ from acnet.photos.results import (
     write_results,
 )
 from tests.evaluation.count_models import count_model
+from tests.photos.samples import noise
 
 MODEL = count_model(quantile=2.0)
 FITTED = CountRule(threshold=MODEL.threshold, model=MODEL)
 ROW = {"category_id": 2, "bbox": [1.0, 2.0, 3.0, 5.0], "score": 0.5}
-
-
 HALF = "inflammatory lesions, half face"
 
 
@@ -69,32 +68,25 @@ def skin(seed: int, side: int = 96) -> np.ndarray:
     return (tone + light + rng.normal(0, 2, (side, side, 3))).clip(0, 255).astype(np.uint8)
 
 
-def document() -> np.ndarray:
+def unlike_skin() -> list[np.ndarray]:
+    """Return a document, noise, a landscape and a black pixel."""
     page = np.full((400, 300, 3), 245, np.uint8)
     for y in range(20, 390, 16):
         cv2.putText(page, "what the photo says", (10, y), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 30)
-    return page
-
-
-def noise() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-
-
-def landscape() -> np.ndarray:
-    picture = np.zeros((90, 120, 3), np.uint8)
-    picture[:45], picture[45:] = (230, 170, 110), (40, 140, 60)
-    return picture
+    landscape = np.full((90, 120, 3), (40, 140, 60), np.uint8)
+    landscape[:45] = (230, 170, 110)
+    return [page, noise(64, 64), landscape, np.zeros((1, 1, 3), np.uint8)]
 
 
 def test_photos_unlike_those_of_the_count_model_get_no_count():
     traits = np.array([photo_traits(skin(seed)) for seed in range(60)])
     rule = CountRule(model=dataclasses.replace(MODEL, domain=fit_domain(traits)))
-    for picture in (document(), noise(), landscape(), np.zeros((1, 1, 3), np.uint8)):
+    for picture in unlike_skin():
         assert rule([0.9], photo_traits(picture)) == PhotoCount(count=None, note=UNLIKE)
     new = [rule([0.9], photo_traits(skin(seed))).count for seed in range(60, 160)]
     assert new.count(1) >= 85
     assert rule([0.9]).count == 1  # nothing is known of the photo
-    assert CountRule(model=MODEL)([0.9], photo_traits(noise())).count == 1
+    assert CountRule(model=MODEL)([0.9], photo_traits(unlike_skin()[0])).count == 1
 
 
 def test_traits_hardly_depend_on_the_resolution():
@@ -104,15 +96,8 @@ def test_traits_hardly_depend_on_the_resolution():
 
 
 def result(image_id: int, count: PhotoCount) -> PhotoResult:
-    return PhotoResult(
-        image_id=image_id,
-        name=f"{image_id}.jpg",
-        image_hw=(5, 7),
-        rows=[],
-        count=count,
-        seconds=1.234,
-        photo_size_px=640,
-    )
+    known = {"image_hw": (5, 7), "rows": [], "seconds": 1.234, "photo_size_px": 640}
+    return PhotoResult(image_id=image_id, name=f"{image_id}.jpg", count=count, **known)
 
 
 def write(folder, results, failed=(), rows=()) -> None:
@@ -143,32 +128,24 @@ def test_files_are_coco(tmp_path):
     assert json.loads((tmp_path / "predictions.json").read_text()) == rows
     content = json.loads((tmp_path / "images.json").read_text())
     assert [image["id"] for image in content["images"]] == [1, 3]
-    assert content["images"][0] == {
-        "id": 1,
-        "file_name": "1.jpg",
-        "width": 7,
-        "height": 5,
-        "photo_size_px": 640,
-    }
+    first = {"id": 1, "file_name": "1.jpg", "width": 7, "height": 5, "photo_size_px": 640}
+    assert content["images"][0] == first
     assert content["categories"] == [{"id": 1, "name": "acne"}, {"id": 2, "name": "scar"}]
     assert content["info"] == {"merge": "nms"}
 
 
-def test_cells_that_need_a_count_model_are_empty_without_one(tmp_path):
-    unlike = PhotoCount(count=None, note="unlike")
+def test_cells_without_a_value_are_empty(tmp_path):
     fitted = PhotoCount(count=8, low=2, high=14, grade=1, counted="x")
-    write(tmp_path, [result(1, PhotoCount(count=3)), result(2, fitted), result(3, unlike)])
+    rows = [{**ROW, "probability": 0.25}, ROW]
+    first = dataclasses.replace(result(1, PhotoCount(count=3)), rows=rows)
+    unlike = PhotoCount(count=None, note="unlike")
+    write(tmp_path, [first, result(2, fitted), result(3, unlike)])
     assert read_csv(tmp_path / "counts.csv") == [
         ["photo", "count", "low", "high", "grade", "counted", "note", "seconds", "photo_size_px"],
         ["1.jpg", "3", "", "", "", "", "", "1.23", "640"],
         ["2.jpg", "8", "2", "14", "1", "x", "", "1.23", "640"],
         ["3.jpg", "", "", "", "", "", "unlike", "1.23", "640"],
     ]
-
-
-def test_lesions_are_a_table_of_their_own(tmp_path):
-    rows = [{**ROW, "probability": 0.25}, ROW]
-    write(tmp_path, [dataclasses.replace(result(1, PhotoCount(count=2)), rows=rows)])
     assert read_csv(tmp_path / "lesions.csv") == [
         ["photo", "x", "y", "width", "height", "class", "score", "probability"],
         ["1.jpg", "1.0", "2.0", "3.0", "5.0", "scar", "0.5", "0.25"],
@@ -178,10 +155,8 @@ def test_lesions_are_a_table_of_their_own(tmp_path):
 
 def test_failures_are_a_table_that_goes_when_there_are_none(tmp_path):
     write(tmp_path, [], [FailedPhoto(name="a, b.jpg", reason='cut "short"\nhere')])
-    assert read_csv(tmp_path / "failed.csv") == [
-        ["photo", "reason"],
-        ["a, b.jpg", 'cut "short"\nhere'],
-    ]
+    rows = [["photo", "reason"], ["a, b.jpg", 'cut "short"\nhere']]
+    assert read_csv(tmp_path / "failed.csv") == rows
     write(tmp_path, [])
     assert not (tmp_path / "failed.csv").exists()
     assert json.loads((tmp_path / "predictions.json").read_text()) == []

@@ -94,15 +94,12 @@ def test_a_strangers_page_gets_nothing(served, headers):
     assert ask(served, path="/photos/1.jpg")[0] == 200  # nothing was forgotten
 
 
-def test_the_pages_own_requests_are_taken(served):
+def test_the_pages_own_requests_are_taken_and_a_form_of_another_site_sends_nothing(served):
     for name in ("127.0.0.1", "localhost"):
         host = f"{name}:{served.server_port}"
         own = {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
         assert ask(served, **own)[0] == 200
         assert ask(served, "POST", "/forget", b"", **OWN, **own)[0] == 200
-
-
-def test_a_form_of_another_site_sends_nothing(served):
     assert ask(served, "POST", "/photos", jpeg())[0] == 403  # without the header of the page
     assert ask(served, "OPTIONS", "/photos")[0] == 501  # what would let others send it
     assert b"a.jpg" not in ask(served)[2]
@@ -111,14 +108,13 @@ def test_a_form_of_another_site_sends_nothing(served):
 @pytest.mark.parametrize(
     "path",
     [
-        "/../../etc/passwd",
-        "/%2e%2e/%2e%2e/etc/passwd",
-        "//etc/passwd",
-        "/photos/../photos/1.jpg",
-        "/photos/2.jpg",
-        "/%00",
-        "/acnet/photos/server.py",
-        "/" + "a" * 20_000,
+        *("/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "//etc/passwd", "/%00"),
+        *(
+            "/photos/../photos/1.jpg",
+            "/photos/2.jpg",
+            "/acnet/photos/server.py",
+            "/" + "a" * 20_000,
+        ),
     ],
     ids=lambda path: path[:30],
 )
@@ -169,22 +165,16 @@ def test_one_photo_at_a_time_is_in_the_engine():
     server.server_close()
 
 
-def test_a_photo_under_way_is_forgotten_too():
+def test_a_session_refuses_what_is_large_or_too_much_and_forgets_what_is_under_way(monkeypatch):
     session = Session(BrightSquare(lambda _: session.forget()))
     assert session.add("a.jpg", jpeg()) is None
     assert b"a.jpg" not in session.page().encode()
-
-
-def test_a_page_that_is_full_says_so(monkeypatch):
+    session = Session(BrightSquare(), max_megapixels=0.001)
+    assert "above the limit" in session.add("a.jpg", jpeg())
     monkeypatch.setattr(server_module, "MOST_PHOTOS", 1)
     session = Session(BrightSquare())
     assert session.add("a.jpg", jpeg()) is None
     assert "this one is full" in session.add("b.jpg", jpeg())
-
-
-def test_large_photos_are_refused_by_their_header():
-    session = Session(BrightSquare(), max_megapixels=0.001)
-    assert "above the limit" in session.add("a.jpg", jpeg())
 
 
 def test_a_port_that_is_taken_is_one_clear_sentence(served, monkeypatch, capsys):

@@ -34,16 +34,14 @@ def test_folder_gives_its_photos_sorted_and_nothing_else(tmp_path, caplog):
     assert "2 raw photos, left out" in caplog.text
 
 
-def test_photo_given_twice_is_predicted_once(tmp_path, monkeypatch):
-    make_files(tmp_path, "a.jpg")
+def test_a_photo_given_twice_is_predicted_once_and_a_link_is_called_by_its_own_name(
+    tmp_path, monkeypatch
+):
+    make_files(tmp_path, "a.jpg", "store/4f2a", "photos/b.jpg")
     monkeypatch.chdir(tmp_path)
     assert names_of("a.jpg", tmp_path, "./a.jpg") == ["a.jpg"]
-
-
-def test_link_is_called_by_its_own_name(tmp_path):
-    make_files(tmp_path, "store/4f2a", "photos/b.jpg")
     (tmp_path / "photos" / "a.jpg").symlink_to(tmp_path / "store" / "4f2a")
-    assert names_of(tmp_path / "photos") == ["a.jpg", "b.jpg"]
+    assert names_of("photos") == ["a.jpg", "b.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -99,8 +97,8 @@ def test_impossible_ranks_are_refused(rank, size):
 
 def test_long_names_are_cut_and_stay_distinct(tmp_path):
     # 244 bytes each in UTF-8, two a letter: the picture's name and a temporary one must fit 255.
-    make_files(tmp_path, "\N{CYRILLIC SMALL LETTER A}" * 120 + "1.jpg", f"{'a' * 240}.jpg")
-    make_files(tmp_path, "\N{CYRILLIC SMALL LETTER A}" * 120 + "2.jpg")
+    letters = "\N{CYRILLIC SMALL LETTER A}" * 120
+    make_files(tmp_path, f"{letters}1.jpg", f"{letters}2.jpg", f"{'a' * 240}.jpg")
     stems = stems_of(tmp_path)
     assert len(set(stems)) == 3
     assert all(len(stem.encode()) <= 205 for stem in stems)
@@ -108,18 +106,16 @@ def test_long_names_are_cut_and_stay_distinct(tmp_path):
 
 def test_a_photo_is_known_by_name_time_size_and_ends(tmp_path):
     path = tmp_path / "a.jpg"
-    path.write_bytes(bytes(300_000))
-    os.utime(path, (1, 1))
-    first = photo_digest(Source(path, "a.jpg", "a"))
-    assert photo_digest(Source(path, "a.jpg", "a")) == first
-    assert photo_digest(Source(path, "a.jpg", "b")) != first
-    os.utime(path, (2, 2))
-    assert photo_digest(Source(path, "a.jpg", "a")) != first
-    for place in (0, 299_999):
-        content = bytearray(300_000)
-        content[place] = 1
+
+    def digest_of(content=bytes(300_000), *, seconds=1, stem="a"):
         path.write_bytes(content)
-        os.utime(path, (1, 1))
-        assert photo_digest(Source(path, "a.jpg", "a")) != first
+        os.utime(path, (seconds, seconds))
+        return photo_digest(Source(path, "a.jpg", stem))
+
+    first = digest_of()
+    assert digest_of() == first
+    others = [digest_of(stem="b"), digest_of(seconds=2), digest_of(bytes(299_999))]
+    others += [digest_of(b"\1" + bytes(299_999)), digest_of(bytes(299_999) + b"\1")]
+    assert first not in others
     path.unlink()  # it has a hash nevertheless
     assert photo_digest(Source(path, "a.jpg", "a")) == photo_digest(Source(path, "a.jpg", "a"))
