@@ -181,11 +181,11 @@ def test_a_split_of_a_set_keeps_its_twins_together_and_lists_what_went_where(pla
 
 
 def test_a_photo_that_is_called_as_a_formula_runs_none_in_a_spreadsheet(tmp_path):
-    name = "=1+1.jpg"
-    for index, part in enumerate(["a.jpg", name]):
-        save_toy_photo(tmp_path / "photos" / part, index)
-    known = {part: annotated(part, [[1, 1, 9, 9]]) for part in ("a.jpg", name)}
-    source = FakeSource(tmp_path / "photos", known, {"all": list(known)})
+    known = {name: annotated(name, [[1, 1, 9, 9]]) for name in ("a.jpg", "=1+1.jpg")}
+    root = tmp_path / "photos"
+    for index, name in enumerate(known):
+        save_toy_photo(root / name, index)
+    source = FakeSource(image_root=root, annotations=known, splits={"all": list(known)})
     write_split(tmp_path / "new", source, SplitOptions(shares={"a": 0.5, "b": 0.5}))
     assert "\n'=1+1.jpg," in (tmp_path / "new" / "parts.csv").read_text()
 
