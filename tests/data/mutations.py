@@ -141,20 +141,11 @@ def _rename(path: Path, root: Path, rng: Random) -> None:
     path.replace(path.with_name(rng.choice(names)))
 
 
-def _replace_by_folder(path: Path, root: Path, rng: Random) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-def _replace_by_link(path: Path, root: Path, rng: Random) -> None:
+def _replace(path: Path, root: Path, rng: Random) -> None:
+    """Put a folder, a pipe or a link to elsewhere or to itself in the place of a file."""
     target = rng.choice(("/etc/passwd", str(root.parent / "secret.jpg"), path.name, "/dev/zero"))
     path.unlink()
-    path.symlink_to(target)
-
-
-def _replace_by_pipe(path: Path, root: Path, rng: Random) -> None:
-    path.unlink()
-    os.mkfifo(path)
+    rng.choice((Path.mkdir, os.mkfifo, lambda path: path.symlink_to(target)))(path)
 
 
 def _replace_folder_by_link(path: Path, root: Path, rng: Random) -> None:
@@ -172,9 +163,9 @@ def _copy_over(path: Path, root: Path, rng: Random) -> None:
 Change = Callable[[Path, Path, Random], None]
 CHANGES: tuple[Change, ...] = (
     *(_flip_bytes, _truncate, _insert_snippet, _change_line, _change_number, _change_json),
-    *(_change_tag, _encode, _remove, _rename, _replace_by_folder, _replace_by_link),
-    *(_replace_by_pipe, _replace_folder_by_link, _copy_over),
+    *(_change_tag, _encode, _remove, _rename, _replace_folder_by_link, _copy_over),
+    *(_replace, _replace, _replace),
     # Content matters most, so it is spoilt more often.
     *(_change_number, _change_json, _change_tag, _change_line, _insert_snippet),
 )
-ON_ANY_FILE = (_truncate, _flip_bytes, _remove, _rename, _replace_by_link, _replace_by_pipe)
+ON_ANY_FILE = (_truncate, _flip_bytes, _remove, _rename, _replace)
