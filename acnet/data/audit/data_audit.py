@@ -153,8 +153,6 @@ def _findings_of(report: Report, kind: str) -> Iterator[str]:
         yield f"  and {len(findings) - SHOWN_FINDINGS:,} more"
 
 
-CHANGES_TEXT = "changes.txt"
-CHANGES_JSON = "changes.json"
 COPIES = "box dropped: the same as another"
 LEAK = "photo taken out of a part: its twin is in a part that must not know it"
 UPRIGHT = "picture stored upright"
@@ -190,11 +188,8 @@ def write_cleaned(
     was published. Where twins are labelled differently, nobody but a person can say which is right,
     so they are listed only.
 
-    Args:
-        copy_photos: copy the photos, the sideways ones upright; else they stay where they are.
-
-    Returns:
-        Every change, as written to `changes.txt` and `changes.json` in the folder.
+    Photos are copied, the sideways ones upright, or stay where they are. Returns every change, as
+    written to `changes.txt` and `changes.json` in the folder.
     """
     layout = PreparedLayout.of_folder(dst)
     splits, notes = _choose_photos(source, audit)
@@ -210,8 +205,8 @@ def write_cleaned(
         sideways = [photo for photo in photos if photo.orientation in UPRIGHT_BY_ORIENTATION]
         changes += _store_upright(sideways, source, layout)
     notes = portable(changes, source)
-    write_text(layout.folder / CHANGES_TEXT, notes.text())
-    write_json(layout.folder / CHANGES_JSON, [asdict(note) for note in notes.items], indent=2)
+    write_text(layout.folder / "changes.txt", notes.text())
+    write_json(layout.folder / "changes.json", [asdict(note) for note in notes.items], indent=2)
     return notes.items
 
 
@@ -236,16 +231,12 @@ def without_copies(photo: Annotated) -> Annotated:
 
 def _choose_photos(source: Source, audit: Audit) -> tuple[dict[str, list[str]], list[Note]]:
     """Take out what cannot be used, then what straddles parts."""
-    notes = []
-    unusable = {photo.file_name for photo in audit.photos if photo.annotated is None}
-    for photo in audit.photos:
-        if photo.annotated is None:
-            why = "; ".join(finding.kind for finding in photo.findings)
-            notes.append(Note(f"photo left out: {why}", photo.file_name))
-    members = {
-        split: {name for name in names if name not in unusable}
-        for split, names in source.splits.items()
-    }
+    unusable = {p.file_name: p.findings for p in audit.photos if p.annotated is None}
+    notes = [
+        Note(f"photo left out: {'; '.join(finding.kind for finding in findings)}", name)
+        for name, findings in unusable.items()
+    ]
+    members = {split: set(names) - unusable.keys() for split, names in source.splits.items()}
     for leak in _leaks(audit, members):
         notes.append(Note(LEAK, leak.file_name, str(leak)))
         members[leak.split].discard(leak.file_name)
@@ -257,9 +248,7 @@ def _leaks(audit: Audit, members: Mapping[str, set[str]]) -> list[Leak]:
     found = shared_photos({split: sorted(names) for split, names in members.items()})
     for group in audit.twins:
         found += straddling(group, members)
-    first = {}
-    for leak in found:
-        first.setdefault((leak.split, leak.file_name), leak)
+    first = {(leak.split, leak.file_name): leak for leak in reversed(found)}
     return [first[key] for key in sorted(first)]
 
 
