@@ -28,19 +28,15 @@ def run(src, layout, **options):
 def test_every_format_becomes_coco(tmp_path, layout, name):
     SETS[name](tmp_path / "src")
     imported = run(tmp_path / "src", layout)
-    photos = 0
     for split in imported.splits:
         truth = COCO(str(layout.annotations(split)))
-        photos += len(truth.imgs)
-        assert sorted(truth.imgs) == [*range(1, len(truth.imgs) + 1)]
-        assert sorted(truth.anns) == [*range(1, len(truth.anns) + 1)]
+        for entries in (truth.imgs, truth.anns):
+            assert sorted(entries) == [*range(1, len(entries) + 1)]
         for image in truth.imgs.values():
             assert (image["height"], image["width"]) == (30, 40)
             assert (imported.image_root / image["file_name"]).is_file()
-            first = truth.imgToAnns[image["id"]][0]["bbox"]
-            x0, y0, x1, y1 = BOXES[0]
-            np.testing.assert_allclose(first, [x0, y0, x1 - x0, y1 - y0])
-    assert photos == 4
+            x, y, width, height = truth.imgToAnns[image["id"]][0]["bbox"]
+            np.testing.assert_allclose([x, y, x + width, y + height], BOXES[0])
     manifest = read_json(layout.manifest)
     assert manifest["complete"] is True
     assert manifest["format"] == name.partition(":")[0]

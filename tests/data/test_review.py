@@ -102,30 +102,26 @@ def test_what_is_accepted_becomes_a_set_that_training_takes(served, tmp_path):
     assert [len(one["annotations"]) for one in DatasetCatalog.get(name)] == [0, 2]
 
 
-def test_a_restart_goes_on(served, results, tmp_path):
-    content = {"boxes": [box(10, 20, 30, 40)], "accepted": True}
-    keep(served, content)
-    again = review_of(results, tmp_path / "corrected")
-    photo = json.loads(again.file("boxes/0.json"))
-    assert (photo["boxes"], photo["accepted"]) == (content["boxes"], True)
-    assert json.loads(again.file("photos.json"))["photos"][0]["accepted"]
-    assert not again.is_written
-    assert "photos: 1 of 3. Boxes in them: 1." in again.write()
-    assert again.is_written
-
-
-def test_a_kill_while_it_is_kept_loses_that_change_alone(served, results, tmp_path, monkeypatch):
-    keep(served, {"boxes": [], "accepted": True})
+def test_a_full_disk_loses_one_change_alone_and_a_restart_goes_on(
+    served, results, tmp_path, monkeypatch
+):
+    sent = {"boxes": [box(10, 20, 30, 40)], "accepted": True}
+    keep(served, sent)
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
         patched.setattr(review_module, "write_json", full)
-        status, _, content = keep(served, {"boxes": [box(1, 2, 3, 4)], "accepted": True})
+        status, _, content = keep(served, {"boxes": [], "accepted": False})
     assert (status, "No space left" in content.decode()) == (422, True)
-    assert boxes_of(served)["boxes"] == []
-    assert json.loads(review_of(results, tmp_path / "corrected").file("boxes/0.json"))["accepted"]
+    again = review_of(results, tmp_path / "corrected")
+    for photo in (boxes_of(served), json.loads(again.file("boxes/0.json"))):
+        assert (photo["boxes"], photo["accepted"]) == (sent["boxes"], True)
+    assert json.loads(again.file("photos.json"))["photos"][0]["accepted"]
+    assert not again.is_written
+    assert "photos: 1 of 3. Boxes in them: 1." in again.write()
+    assert again.is_written
 
 
 WRONG_BOXES = [
@@ -309,7 +305,6 @@ def test_the_page_in_a_browser(browser, served, tmp_path, width, run_python):
     page.goto(served.url)
     page.wait_for_selector("#boxes rect")
     page.wait_for_load_state("networkidle")
-    page.screenshot(path=tmp_path / f"{width}_begin.png")
     first, second, suggested = kept()
     drag(page, [100, 300], [200, 400])  # add
     added = kept()[3]
@@ -320,7 +315,6 @@ def test_the_page_in_a_browser(browser, served, tmp_path, width, run_python):
     page.keyboard.press("ArrowRight")
     nudged = kept()[3]
     assert nudged[0] > moved[0]
-    page.screenshot(path=tmp_path / f"{width}.png")
     side = 4 / page.evaluate("document.getElementById('sheet').getScreenCTM().a")
     drag(page, [nudged[2] + side, nudged[3] + side], [500, 460])  # resize
     np.testing.assert_allclose(kept()[3][2:], [500 - side, 460 - side], atol=2)
@@ -352,7 +346,6 @@ def test_the_page_in_a_browser(browser, served, tmp_path, width, run_python):
     page.wait_for_selector("#told:not([hidden])")
     page.click("#write")
     page.wait_for_selector("#told:has-text('is written')")
-    page.screenshot(path=tmp_path / f"{width}_end.png")
     assert (messages, hosts) == ([], {f"127.0.0.1:{served.server_port}"})
     assert main(["data", "check", str(tmp_path / "corrected")]) == 0
     source = open_source(tmp_path / "corrected")

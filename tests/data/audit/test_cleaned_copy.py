@@ -129,8 +129,6 @@ def test_flags_and_ids_stay_with_their_boxes():
     )
     single = without_copies(photo)
     assert_array_equal(single.boxes_xyxy, [[0, 0, 9, 9], [5, 5, 9, 9]])
-    assert single.names == ("acne", "acne")
-    assert single.annotation_ids == (4, 6)
-    assert single.crowd.tolist() == [True, True]
-    assert single.difficult.tolist() == [False, True]
+    assert (single.names, single.annotation_ids) == (("acne", "acne"), (4, 6))
+    assert (single.crowd.tolist(), single.difficult.tolist()) == ([True, True], [False, True])
     assert without_copies(single) is single

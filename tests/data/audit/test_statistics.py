@@ -43,9 +43,9 @@ def test_numbers_that_a_reader_counts():
 
 
 def test_an_empty_set_has_no_shares():
-    told = describe([], {"train": []})
-    assert (told.photos, told.boxes, told.anchor_share) == (0, 0, None)
-    json.dumps(told.as_dict(), allow_nan=False)
+    told = describe([], {"train": []}).as_dict()
+    assert (told["photos"], told["boxes"], told["anchor_share"]) == (0, 0, None)
+    json.dumps(told, allow_nan=False)
 
 
 RNG = np.random.default_rng(0)

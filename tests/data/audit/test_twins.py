@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from acnet.data.audit.examination import HASH_BITS, Looks, Photo
+from acnet.data.audit.findings import Finding
 from acnet.data.audit.twins import (
     Leak,
     Twins,
@@ -58,9 +59,9 @@ def test_a_twin_in_training_and_in_test_straddles_and_two_in_one_part_do_not():
     photos = [photo("a.jpg", "1"), photo("b.jpg", "1")]
     apart = findings(photos, {"train": ["a.jpg"], "test": ["b.jpg"]})
     assert set(apart) == {"identical photos", "identical across parts"}
-    leak = apart["identical across parts"]
-    assert (leak.severity, leak.file_name, leak.others) == ("error", "a.jpg", ("b.jpg",))
-    assert leak.detail == "a.jpg in train, b.jpg in test"
+    told = "a.jpg in train, b.jpg in test"
+    leak = Finding("identical across parts", "a.jpg", told, others=("b.jpg",))
+    assert (apart[leak.kind], leak.severity) == (leak, "error")
     assert set(findings(photos, {"train": ["a.jpg", "b.jpg"], "test": []})) == {"identical photos"}
 
 
