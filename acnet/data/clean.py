@@ -207,7 +207,6 @@ class ReadPhoto:
     annotated: Annotated | None
     state: list | None = None  # of the picture's file, for the manifest
     notes: tuple[Note, ...] = ()  # why it was dropped
-    error: str = ""  # why it could not be read, empty where it could
 
 
 def read_photo(file_name: str, *, source: Source) -> ReadPhoto:
@@ -219,15 +218,15 @@ def read_photo(file_name: str, *, source: Source) -> ReadPhoto:
         return ReadPhoto(annotated, file_state(path))
     except UnreadableFileError as error:
         note = Note(UNREADABLE, file_name, str(error))
-        return ReadPhoto(None, notes=(note,), error=str(error))
     except FileNotFoundError as error:
-        kind = NO_ANNOTATION if path.is_file() else NOT_FOUND
-        return ReadPhoto(None, notes=(Note(kind, file_name, str(error)),))
+        note = Note(NO_ANNOTATION if path.is_file() else NOT_FOUND, file_name, str(error))
+    return ReadPhoto(None, notes=(note,))
 
 
 def check_readable(read: Sequence[ReadPhoto], layout: PreparedLayout) -> None:
     """Stop an import of photos or annotations that cannot be read; the first few are named."""
-    errors = [result.error for result in read if result.error]
+    notes = (note for result in read for note in result.notes)
+    errors = [note.detail for note in notes if note.kind == UNREADABLE]
     if errors:
         shown = "\n  ".join(errors[:SHOWN_ERRORS])
         raise UserError(

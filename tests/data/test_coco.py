@@ -71,13 +71,13 @@ def test_what_was_written_comes_back(tmp_path):
         assert_array_equal(getattr(found, field), getattr(whole, field))
 
 
+IMAGE = {"id": 1, "file_name": "a.jpg", "width": 5, "height": 5}
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
-        *(
-            {"images": [{"id": 1, "file_name": name, "width": 5, "height": 5}]}
-            for name in ("../a.jpg", "/a.jpg", "a\\b.jpg")
-        ),
+        *({"images": [{**IMAGE, "file_name": n}]} for n in ("../a.jpg", "/a.jpg", "a\\b.jpg")),
         {"images": [{"id": 1, "width": 5, "height": 5}]},
         {"images": 3},
         {"categories": None},
@@ -86,11 +86,7 @@ def test_what_was_written_comes_back(tmp_path):
     ],
 )
 def test_what_no_import_writes_is_refused(tmp_path, spoil):
-    content = {
-        "images": [{"id": 1, "file_name": "a.jpg", "width": 5, "height": 5}],
-        "annotations": [],
-        "categories": [{"id": 1, "name": "acne"}],
-    }
+    content = {"images": [IMAGE], "annotations": [], "categories": [{"id": 1, "name": "acne"}]}
     path = tmp_path / "test.json"
     path.write_text(json.dumps({**content, **spoil}))
     with pytest.raises(UnreadableFileError, match=r"test\.json|Correct the name"):

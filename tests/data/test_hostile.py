@@ -134,7 +134,7 @@ def test_a_million_boxes_in_one_label_file(tmp_path):
 @pytest.mark.parametrize("split", ["../../dst2", "a:b", "x" * 300, "train_tiles", "con/../x", "é"])
 def test_a_split_of_any_name_is_written_inside_the_target(tmp_path, split):
     voc(tmp_path / "src")
-    lists = tmp_path / "src" / "VOCdevkit" / "VOC2012" / "ImageSets" / "Main"
+    lists = first(tmp_path, "Main")
     for path in lists.iterdir():
         path.unlink()
     (lists / f"{split.replace('/', '_')[:200]}.txt").write_text("a\n")
@@ -151,7 +151,6 @@ def test_names_of_no_unicode_are_not_seen_and_such_a_folder_is_refused(tmp_path)
     (tmp_path / "src" / "data.yaml").rename(odd)
     write(tmp_path / "src" / "train" / "images" / os.fsdecode(b"\xe9.jpg"), picture())
     assert len(kept(run(tmp_path))) == 4
-    (tmp_path / "src").rename(tmp_path / os.fsdecode(b"dst\xe9"))
+    folder = (tmp_path / "src").rename(tmp_path / "dst" / os.fsdecode(b"\xe9"))
     with pytest.raises(UserError, match=r"must be Unicode.*Rename its folder\.$"):
-        open_source(tmp_path / os.fsdecode(b"dst\xe9"))
-    (tmp_path / os.fsdecode(b"dst\xe9")).rename(tmp_path / "src")
+        open_source(folder)

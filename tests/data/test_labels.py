@@ -14,6 +14,7 @@ from acnet.data.records import write_coco
 from tests.data.samples import record, write_photo, write_results
 
 SIZES_WH = {"a.png": (640, 480), "more/b.jpg": (3111, 2333)}
+FOUND_WH = {"a.png": (640, 480), "b.jpg": (8000, 4000)}
 BOX_PX = 0.01
 
 
@@ -40,9 +41,9 @@ def results(tmp_path):
         Image.new("RGB", size_wh).save(folder / "photos" / name)
     found = {
         name: [([10 * number, 20, 30, 40.5], score) for score in (0.9, 0.6, 0.3)]
-        for number, name in enumerate(("a.png", "b.jpg"), start=1)
+        for number, name in enumerate(FOUND_WH, start=1)
     }
-    write_results(folder, {"a.png": (640, 480), "b.jpg": (8000, 4000)}, found)
+    write_results(folder, FOUND_WH, found)
     return folder
 
 
@@ -104,19 +105,16 @@ def out(tmp_path):
     return ["--output", str(tmp_path / "labels")]
 
 
-def test_what_was_found_is_a_data_set(results):
+def test_what_was_found_is_a_data_set(results, tmp_path):
     source = open_source(results)
     assert source.format == "results"
     small, large = (source.read(name) for name in source.splits["predictions"])
     np.testing.assert_allclose(small.boxes_xyxy, [[10, 20, 40, 60.5]] * 2)
     assert large.image_hw == (2800, 5600)
     np.testing.assert_allclose(large.boxes_xyxy, np.array([[20, 20, 50, 60.5]] * 2) * 0.7)
-
-
-def test_the_photos_themselves_are_found_by_their_names(results, tmp_path):
-    (tmp_path / "originals").mkdir()
-    Image.new("RGB", (640, 480)).save(tmp_path / "originals" / "a.png")
-    Image.new("RGB", (8000, 4000)).save(tmp_path / "originals" / "b.jpg")
+    # The photos themselves are found by their names.
+    for name, size_wh in FOUND_WH.items():
+        write_photo(tmp_path / "originals" / name, size_wh[::-1])
     source = open_source(results, image_root=tmp_path / "originals")
     assert source.splits["predictions"] == ("a.png", "b.jpg")
     np.testing.assert_allclose(source.read("b.jpg").boxes_xyxy, [[20, 20, 50, 60.5]] * 2)

@@ -42,8 +42,8 @@ def results(tmp_path):
     return folder
 
 
-def review_of(results, output, options=OPTIONS):
-    return Review(open_results(results, score_threshold=0.2), output, options)
+def review_of(results, output):
+    return Review(open_results(results, score_threshold=0.2), output, OPTIONS)
 
 
 @pytest.fixture
@@ -189,10 +189,13 @@ def test_no_path_leads_elsewhere_and_too_much_is_not_read(served):
     assert ask(served, "POST", "/write", b"{}", **OWN)[0] == 413
 
 
-def test_nothing_accepted_is_no_set(served, tmp_path):
+def test_nothing_accepted_is_no_set_and_a_photo_that_is_gone_no_picture(served, results, tmp_path):
     status, _, content = ask(served, "POST", "/write", b"", **OWN)
     assert (status, "Accept some" in json.loads(content)["error"]) == (422, True)
     assert json.loads((tmp_path / "corrected" / "manifest.json").read_text())["complete"] is False
+    (results / "photos" / "unsure.jpg").unlink()
+    status, _, content = ask(served, path="/pictures/0.jpg")
+    assert (status, "unsure.jpg" in json.loads(content)["error"]) == (422, True)
 
 
 def test_a_data_set_keeps_its_splits_classes_and_flags(tmp_path):
@@ -200,11 +203,10 @@ def test_a_data_set_keeps_its_splits_classes_and_flags(tmp_path):
     (tmp_path / "set" / "valid" / "c.jpg").write_bytes(b"no photo")
     source = open_source(tmp_path / "set")
     review = Review(source, tmp_path / "corrected", OPTIONS)
-    listed = json.loads(review.file("photos.json"))
-    assert [row["name"][-5:] for row in listed["photos"]] == ["a.jpg", "b.jpg", "d.jpg"]
+    rows = json.loads(review.file("photos.json"))["photos"]
+    assert [row["name"][-5:] for row in rows] == ["a.jpg", "b.jpg", "d.jpg"]
     for number in range(3):
-        photo = json.loads(review.file(f"boxes/{number}.json"))
-        photo["accepted"] = True
+        photo = json.loads(review.file(f"boxes/{number}.json")) | {"accepted": True}
         review.post(f"/boxes/{number}", "", json.dumps(photo).encode())
     review.write()
     again = open_source(tmp_path / "corrected")
@@ -215,12 +217,6 @@ def test_a_data_set_keeps_its_splits_classes_and_flags(tmp_path):
             before, after = source.read(name), again.read(name)
             np.testing.assert_allclose(after.boxes_xyxy, before.boxes_xyxy)
             assert (after.names, after.crowd.tolist()) == (before.names, before.crowd.tolist())
-
-
-def test_a_photo_that_is_gone_is_told_by_its_picture(served, results):
-    (results / "photos" / "unsure.jpg").unlink()
-    status, _, content = ask(served, path="/pictures/0.jpg")
-    assert (status, "unsure.jpg" in json.loads(content)["error"]) == (422, True)
 
 
 @pytest.mark.parametrize("there", ["a file", "a prepared set", "another review", "spoilt"])
@@ -235,10 +231,7 @@ def test_nothing_of_others_is_replaced(results, tmp_path, there):
         (corrected / "review.json").write_text('{"photos": {"sure.jpg": {"boxes": [')
     else:
         review_of(results, corrected).post("/boxes/0", "", b'{"boxes": [], "accepted": true}')
-        for name in ("images.json", "predictions.json"):
-            path = results / name
-            path.write_text(path.read_text().replace("unsure.jpg", "other.jpg"))
-        (results / "photos" / "unsure.jpg").rename(results / "photos" / "other.jpg")
+        write_results(results, {"sure.jpg": SIZE_WH}, {"sure.jpg": ()})  # without that photo
     before = contents(corrected)
     with pytest.raises(UserError):
         review_of(results, corrected)

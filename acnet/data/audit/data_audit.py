@@ -19,7 +19,7 @@ from acnet.data.audit.checks import (
     check_photo_labels,
     exact_copies,
 )
-from acnet.data.audit.examination import Photo, examine
+from acnet.data.audit.examination import Photo, examine, note_finding
 from acnet.data.audit.findings import (
     KINDS,
     PERCENTS,
@@ -82,9 +82,7 @@ def examine_all(source: Source, *, workers: int) -> list[Photo]:
 def _check_lists(source: Source) -> Iterator[Finding]:
     for path in sorted(source.unlisted):
         yield Finding("file without partner", place_in_set(path, source))
-    for note in source.notes:
-        detail = f"{note.kind} {note.detail}".strip()
-        yield Finding("annotation not taken", note.file_name, detail, note.count)
+    yield from map(note_finding, source.notes)
     for leak in shared_photos(source.splits):
         yield Finding("photo in two parts", leak.file_name, f"{leak.split} and {leak.twin_split}")
 
@@ -105,9 +103,15 @@ def report_text(report: Report) -> str:
     parts = [f"{name}: {value}" for name, value in holdings(report.statistics)]
     for split, size in report.statistics.splits.items():
         parts.append(f"  {printable(split)}: {size.photos:,} photos, {size.boxes:,} boxes")
-    parts += ["", _summary(report)]
-    for kind in report.counts():
-        parts += ["", *_findings_of(report, kind)]
+    of_kind = {kind: [f for f in report.findings if f.kind == kind] for kind in report.counts()}
+    rows = [
+        (KINDS[kind].severity, kind, len(found), sum(f.number for f in found), KINDS[kind].remedy)
+        for kind, found in of_kind.items()
+    ]
+    headers = ("severity", "kind", "findings", "objects", "remedy")
+    parts += ["", tabulate(rows, headers=headers) if rows else "Nothing was found."]
+    for kind, found in of_kind.items():
+        parts += ["", f"{kind}:", *_lines(found)]
     return "\n".join(parts) + "\n"
 
 
@@ -132,20 +136,7 @@ def _percentiles(values: np.ndarray) -> str:
     return f"{'/'.join(map(str, PERCENTS))} %: {numbers or 'none'}"
 
 
-def _summary(report: Report) -> str:
-    counts = report.counts()
-    if not counts:
-        return "Nothing was found."
-    objects = dict.fromkeys(counts, 0)
-    for finding in report.findings:
-        objects[finding.kind] += finding.number
-    rows = [(KINDS[k].severity, k, n, objects[k], KINDS[k].remedy) for k, n in counts.items()]
-    return tabulate(rows, headers=("severity", "kind", "findings", "objects", "remedy"))
-
-
-def _findings_of(report: Report, kind: str) -> Iterator[str]:
-    findings = [finding for finding in report.findings if finding.kind == kind]
-    yield f"{kind}:"
+def _lines(findings: Sequence[Finding]) -> Iterator[str]:
     for finding in findings[:SHOWN_FINDINGS]:
         names = " = ".join((finding.file_name, *finding.others))
         yield "  " + printable(": ".join(filter(None, (names, finding.detail))).replace("\n", " "))

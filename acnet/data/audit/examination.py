@@ -181,10 +181,11 @@ def _read_annotation(file_name: str, source: Source) -> tuple[Annotated | None, 
         return None, [Finding("annotation unreadable", file_name, _reason(error))]
     except FileNotFoundError:
         return None, [Finding("annotation missing", file_name)]
-    return annotated, [_note_finding(note) for note in annotated.notes]
+    return annotated, [note_finding(note) for note in annotated.notes]
 
 
-def _note_finding(note: Note) -> Finding:
+def note_finding(note: Note) -> Finding:
+    """Report what a reader left out."""
     if note.kind == NO_LABEL:
         return Finding("annotation missing", note.file_name, "counts as a photo without boxes")
     detail = f"{note.kind} {note.detail}".strip()
