@@ -160,8 +160,7 @@ def test_what_are_no_boxes_is_refused(served, body, remedy):
 
 
 def test_a_strangers_page_reads_and_changes_nothing(served, tmp_path):
-    before = boxes_of(served)
-    stranger = {"Origin": "http://evil.example"}
+    before, stranger = boxes_of(served), {"Origin": "http://evil.example"}
     for path in ("/", "/photos.json", "/boxes/0.json", "/pictures/0.jpg"):
         assert ask(served, path=path, **stranger)[0] == 403
     assert keep(served, {"boxes": [], "accepted": True}, **stranger)[0] == 403

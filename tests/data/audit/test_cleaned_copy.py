@@ -10,6 +10,7 @@ from PIL import Image
 
 from acnet.data.audit import data_audit as fix
 from acnet.data.audit.data_audit import without_copies, write_cleaned
+from acnet.data.records import read_photo_split
 from acnet.errors import UserError
 from acnet.photos.read import read_bgr
 from tests.data.audit.broken_set import SOUND
@@ -31,18 +32,15 @@ def read(folder, name):
     return json.loads((folder / f"{name}.json").read_text())
 
 
-def boxes_of(content, name):
-    (image,) = [image for image in content["images"] if image["file_name"] == name]
-    rows = [a["bbox"] for a in content["annotations"] if a["image_id"] == image["id"]]
-    return [[x, y, x + w, y + h] for x, y, w, h in rows]
+def boxes_of(folder, split):
+    """Return the boxes of each photo of a part."""
+    records = read_photo_split(folder / "annotations" / f"{split}.json").records
+    return {record.file_name: record.boxes_xyxy.tolist() for record in records}
 
 
 def test_what_cannot_be_used_is_left_out_and_twins_leave_training(cleaned):
     _, copy, _ = cleaned
-    train, test = (
-        {image["file_name"] for image in read(copy, f"annotations/{split}")["images"]}
-        for split in ("train", "test")
-    )
+    train, test = (boxes_of(copy, split).keys() for split in ("train", "test"))
     assert test == {"twin_b.jpg", "near_b.png", "both.jpg"}  # as it was published
     assert not train & {"twin_a.jpg", "near_a.png", "both.jpg"}
     assert not train & {"cut.jpg", "lost.jpg", "no_annotation.jpg"}
@@ -52,12 +50,13 @@ def test_what_cannot_be_used_is_left_out_and_twins_leave_training(cleaned):
 
 
 def test_boxes_are_corrected_and_numbered_from_1(cleaned):
-    train = read(cleaned[1], "annotations/train")
+    train = boxes_of(cleaned[1], "train")
     whole = {f"{stem}.jpg": [SOUND] for stem in ("nan", "inverted", "empty", "outside")}
     whole.update({"partly.jpg": [[88, 50, 96, 60]], "plain.jpg": []})
     whole["twice.jpg"] = [SOUND, [40, 10, 50, 20]]
-    assert {name: boxes_of(train, name) for name in whole} == whole
-    assert [a["id"] for a in train["annotations"]] == [*range(1, len(train["annotations"]) + 1)]
+    assert {name: train[name] for name in whole} == whole
+    ids = [one["id"] for one in read(cleaned[1], "annotations/train")["annotations"]]
+    assert ids == [*range(1, len(ids) + 1)]
 
 
 def test_a_sideways_photo_is_stored_upright_and_without_its_exif_block(cleaned):
