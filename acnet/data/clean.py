@@ -30,14 +30,11 @@ SHOWN_BOXES = 20  # of one kind and photo; the rest is counted in one note
 def clean_boxes(
     boxes_xyxy: np.ndarray, image_hw: tuple[int, int], file_name: str
 ) -> tuple[np.ndarray, np.ndarray, list[Note]]:
-    """Clip boxes to their picture, and drop those that are left without an area.
+    """Clip (N, 4) boxes to their picture, and drop those that are left without an area.
 
-    Args:
-        boxes_xyxy: (N, 4) float64 as annotated; NaN and infinity may occur.
-
-    Returns:
-        (K, 4) boxes, the (K,) indices of their originals, rising, and notes on the changed and
-        dropped boxes: one each for the first of a kind, and one for the others together.
+    NaN and infinity may occur. Returns (K, 4) boxes, the (K,) indices of their originals, rising,
+    and notes on the changed and dropped boxes: one each for the first of a kind, and one for the
+    others together.
     """
     height, width = image_hw
     faults = faulty_boxes(boxes_xyxy, image_hw)
@@ -46,14 +43,13 @@ def clean_boxes(
     places = {DEGENERATE: ~kept & ~outside, OUTSIDE: outside, CLIPPED: faults["box partly outside"]}
     found: list[tuple[int, Note]] = []
     for kind, is_kind in places.items():
-        indices = np.flatnonzero(is_kind)
-        for index in indices[:SHOWN_BOXES].tolist():
+        indices = np.flatnonzero(is_kind).tolist()
+        for index in indices[:SHOWN_BOXES]:
             detail = f"xyxy {boxes_xyxy[index].tolist()} in {width}x{height}"
             found.append((index, Note(kind, file_name, detail)))
-        others = len(indices) - SHOWN_BOXES
-        if others > 0:
-            rest = Note(kind, file_name, f"{others} more boxes in {width}x{height}", others)
-            found.append((len(boxes_xyxy), rest))
+        if others := len(indices[SHOWN_BOXES:]):
+            detail = f"{others} more boxes in {width}x{height}"
+            found.append((len(boxes_xyxy), Note(kind, file_name, detail, others)))
     found.sort(key=operator.itemgetter(0))
     clipped = np.clip(boxes_xyxy[kept], 0.0, [width, height, width, height])
     return clipped, np.flatnonzero(kept), [note for _, note in found]
@@ -108,12 +104,8 @@ def choose_classes(
 ) -> ClassMap:
     """Decide the classes of a data set.
 
-    They are in the order of `wanted`, else as declared, else sorted by name. A set that declares
-    its names leaves objects of other names out.
-
-    Args:
-        wanted: class by name as annotated; names that it lacks are left out.
-        one_class: takes every name into this one class.
+    They are in the order of `wanted`, which gives the class by name as annotated, else as declared,
+    else sorted by name; objects of other names are left out. `one_class` takes every name.
     """
     declared, found = list(dict.fromkeys(declared)), sorted(set(found))
     if one_class is not None:
@@ -152,29 +144,23 @@ SHOWN_NAMES = 20  # of one photo; the rest is counted in one note
 def clean(annotated: Annotated, classes: ClassMap) -> tuple[ImageRecord | None, list[Note]]:
     """Keep the objects of the wanted classes, inside their picture, with notes on all others.
 
-    Returns:
-        None for the record where most of the objects cannot be used, or none: it has lesions that
-        nobody can place, and would teach that they are skin.
+    The record is None where most of the objects cannot be used, or none: it has lesions that nobody
+    can place, and would teach that they are skin.
     """
-    file_name = annotated.file_name
-    height, width = annotated.image_hw
-    notes = [*annotated.notes, *_size_notes(annotated)]
+    file_name, image_hw = annotated.file_name, annotated.image_hw
     wanted, name_notes = _wanted(annotated.names, classes, file_name)
-    notes += name_notes
-    boxes, kept, box_notes = clean_boxes(
-        annotated.boxes_xyxy[wanted], annotated.image_hw, file_name
-    )
-    notes += box_notes
+    boxes, kept, box_notes = clean_boxes(annotated.boxes_xyxy[wanted], image_hw, file_name)
+    notes = [*annotated.notes, *_size_notes(annotated), *name_notes, *box_notes]
     unnamed = 0 if classes.is_chosen else len(annotated.names) - len(wanted)
-    lost = annotated.lost + unnamed + len(wanted) - len(kept)
     total = annotated.lost + unnamed + len(wanted)
+    lost = total - len(kept)
     if lost and (2 * lost > total or not len(kept)):
         return None, [*notes, Note(MOST_LOST, file_name, f"{lost} of {total} objects")]
     indices = wanted[kept]
     record = ImageRecord(
         file_name=file_name,
-        width=width,
-        height=height,
+        width=image_hw[1],
+        height=image_hw[0],
         boxes_xyxy=boxes,
         classes=np.array([classes.index_of[annotated.names[i]] for i in indices], dtype=np.int64),
         crowd=pick_flags(annotated.crowd, indices),
@@ -221,7 +207,6 @@ class ReadPhoto:
     annotated: Annotated | None
     state: list | None = None  # of the picture's file, for the manifest
     notes: tuple[Note, ...] = ()  # why it was dropped
-    error: str = ""  # why it could not be read, empty where it could
 
 
 def read_photo(file_name: str, *, source: Source) -> ReadPhoto:
@@ -233,15 +218,15 @@ def read_photo(file_name: str, *, source: Source) -> ReadPhoto:
         return ReadPhoto(annotated, file_state(path))
     except UnreadableFileError as error:
         note = Note(UNREADABLE, file_name, str(error))
-        return ReadPhoto(None, notes=(note,), error=str(error))
     except FileNotFoundError as error:
-        kind = NO_ANNOTATION if path.is_file() else NOT_FOUND
-        return ReadPhoto(None, notes=(Note(kind, file_name, str(error)),))
+        note = Note(NO_ANNOTATION if path.is_file() else NOT_FOUND, file_name, str(error))
+    return ReadPhoto(None, notes=(note,))
 
 
 def check_readable(read: Sequence[ReadPhoto], layout: PreparedLayout) -> None:
     """Stop an import of photos or annotations that cannot be read; the first few are named."""
-    errors = [result.error for result in read if result.error]
+    notes = (note for result in read for note in result.notes)
+    errors = [note.detail for note in notes if note.kind == UNREADABLE]
     if errors:
         shown = "\n  ".join(errors[:SHOWN_ERRORS])
         raise UserError(

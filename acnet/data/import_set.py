@@ -66,10 +66,7 @@ def import_set(source: Source, layout: PreparedLayout, options: ImportOptions) -
     """Write annotations, a log of what was dropped, and the manifest that completes them.
 
     Running it again writes the same files again. Until the manifest says that the set is complete,
-    it cannot be loaded.
-
-    Args:
-        layout: where it goes: a missing or empty folder, or an earlier prepared set.
+    it cannot be loaded. The folder is missing or empty, or that of an earlier prepared set.
     """
     wanted = choose_splits(source.splits, options.splits or ["*"])
     members = {split: source.splits[split] for split in wanted}
@@ -102,7 +99,12 @@ def import_set(source: Source, layout: PreparedLayout, options: ImportOptions) -
     }
     image_root = _copy_images(source, layout, records) if options.copy_images else source.image_root
     imported = ImportedSet(layout, image_root, classes.class_names, splits, notes)
-    _write(imported, source, options, dict(zip(names, read, strict=True)))
+    for split, listed in splits.items():
+        write_coco(layout.annotations(split), listed, classes.class_names)
+    _remove_stale(layout, splits)
+    states = dict(zip(names, (photo.state for photo in read), strict=True))
+    pictures = {name: states[name] for name in records}
+    write_json(layout.manifest, _manifest(source, imported, options, pictures), indent=2)
     return imported
 
 
@@ -117,8 +119,7 @@ def claim(layout: PreparedLayout) -> None:
     if not layout.manifest.is_file() and folder.exists() and any(folder.iterdir()):
         raise UserError(
             "A data set is prepared in a folder of its own, so that no other files are lost. "
-            f"Received {folder}, which holds files and no manifest.json. "
-            "Choose another folder."
+            f"Received {folder}, which holds files and no manifest.json. Choose another folder."
         )
     write_json(layout.manifest, {"complete": False})
 
@@ -126,11 +127,9 @@ def claim(layout: PreparedLayout) -> None:
 def check_apart(source: Source, layout: PreparedLayout) -> None:
     """A set in its own source would be taken for a part of it the next time."""
     # Unlike Path.resolve, realpath does not mind links in circles.
-    folder, image_root = map(os.path.realpath, (layout.folder, source.image_root))
-    inputs = map(os.path.realpath, source.inputs)
-    if any(Path(path).is_relative_to(folder) for path in (image_root, *inputs)) or Path(
-        folder
-    ).is_relative_to(image_root):
+    paths = (layout.folder, source.image_root, *source.inputs)
+    folder, *read = (Path(os.path.realpath(path)) for path in paths)
+    if folder.is_relative_to(read[0]) or any(path.is_relative_to(folder) for path in read):
         raise UserError(
             "A data set is imported to a folder apart from its source, so that neither is taken "
             f"for the other. Received {layout.folder} for photos in {source.image_root}. Choose "
@@ -190,18 +189,6 @@ def _copy_images(
     return layout.images
 
 
-def _write(
-    imported: ImportedSet, source: Source, options: ImportOptions, read: Mapping[str, ReadPhoto]
-) -> None:
-    for split, records in imported.splits.items():
-        write_coco(imported.layout.annotations(split), records, imported.class_names)
-    _remove_stale(imported.layout, imported.splits)
-    kept = {record.file_name for records in imported.splits.values() for record in records}
-    pictures = {name: read[name].state for name in sorted(kept)}
-    manifest = _manifest(source, imported, options, pictures)
-    write_json(imported.layout.manifest, manifest, indent=2)
-
-
 def _remove_stale(layout: PreparedLayout, splits: Mapping[str, Sequence[ImageRecord]]) -> None:
     """Remove files of earlier options and what a kill left; the folder is this module's own.
 
@@ -232,10 +219,7 @@ def _manifest(
             "copy_images": options.copy_images,
         },
         "splits": {
-            split: {
-                "photos": len(records),
-                "boxes": sum(len(record.boxes_xyxy) for record in records),
-            }
+            split: dict(zip(("photos", "boxes"), _counts(records), strict=False))
             for split, records in imported.splits.items()
         },
         "dropped": imported.notes.counts(),
@@ -255,21 +239,15 @@ def import_report(imported: ImportedSet, source: Source) -> str:
     """Return what was written and left out; it says of no file where the set lies."""
     layout = imported.layout
     photos = {record.file_name: record for split in imported.splits.values() for record in split}
-    rows = [
-        *(
-            (layout.dataset_name(split), *_counts(records))
-            for split, records in imported.splits.items()
-        ),
-        ("all, each once", *_counts(photos.values())),
-    ]
+    named = {layout.dataset_name(split): records for split, records in imported.splits.items()}
+    named["all, each once"] = photos.values()
+    rows = [(name, *_counts(records)) for name, records in named.items()]
     parts = [
         tabulate(rows, ("data set", "photos", "boxes", "without boxes")),
         f"classes: {', '.join(imported.class_names)}",
     ]
-    if imported.notes.items:
-        parts.append(
-            tabulate(imported.notes.counts().items(), ("dropped, changed or noted", "times"))
-        )
+    if counts := imported.notes.counts():
+        parts.append(tabulate(counts.items(), ("dropped, changed or noted", "times")))
         parts.append(f"each is listed in {layout.dropped.name}")
     else:
         parts.append("nothing was dropped or changed")

@@ -7,7 +7,6 @@ import collections
 import hashlib
 import itertools
 import operator
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,7 +105,7 @@ class Notes:
 
     def counts(self) -> dict[str, int]:
         """Return how many times each kind occurred, sorted by kind."""
-        counts: collections.Counter[str] = collections.Counter()
+        counts = collections.Counter()
         for note in self.items:
             counts[note.kind] += note.count
         return dict(sorted(counts.items()))
@@ -134,16 +133,11 @@ def coco_dict(
     *,
     photo_ids: Mapping[str, int] = NO_PHOTO_IDS,
 ) -> dict[str, Any]:
-    """Make the content of a COCO file.
+    """Make the content of a COCO file of pictures of different names.
 
-    A tile's picture also has `photo_file_name`, `photo_id` and `offset_xy`, the photo pixel of its
-    left top corner.
-
-    Args:
-        records: pictures of different names; ids follow the order of their names, then that of
-            boxes.
-        class_names: in order of the records' class indices; category ids are one more.
-        photo_ids: for tiles, the ids of their photos by file name.
+    Ids follow the order of the names, then that of boxes; category ids are class indices plus one.
+    A tile's picture also has `photo_file_name`, `photo_id`, which `photo_ids` says by file name,
+    and `offset_xy`, the photo pixel of its left top corner.
     """
     ordered = sorted(records, key=operator.attrgetter("file_name"))
     for before, after in itertools.pairwise(ordered):
@@ -176,25 +170,17 @@ def write_coco(
 
 
 def _annotations(record: ImageRecord) -> Iterator[dict[str, Any]]:
-    crowd = record.crowd if len(record.crowd) else itertools.repeat(False)
-    difficult = record.difficult if len(record.difficult) else itertools.repeat(False)
-    boxes = record.boxes_xyxy.tolist()
-    # The flags may be endless, so they come last: zip stops at the boxes.
-    for (x0, y0, x1, y1), index, in_crowd, is_difficult in zip(
-        boxes, record.classes.tolist(), crowd, difficult, strict=False
-    ):
+    for i, (x0, y0, x1, y1) in enumerate(record.boxes_xyxy.tolist()):
         fields = {
-            "category_id": index + 1,
+            "category_id": int(record.classes[i]) + 1,
             "bbox": [x0, y0, x1 - x0, y1 - y0],
             "area": (x1 - x0) * (y1 - y0),
-            "iscrowd": int(in_crowd),
+            "iscrowd": int(record.crowd[i : i + 1].any()),  # an empty array has no flags
         }
-        yield {**fields, "difficult": 1} if is_difficult else fields
+        yield {**fields, "difficult": 1} if record.difficult[i : i + 1].any() else fields
 
 
-def _image_fields(
-    record: ImageRecord, photo_ids: Mapping[str, int]
-) -> dict[str, str | int | list[int]]:
+def _image_fields(record: ImageRecord, photo_ids: Mapping[str, int]) -> dict[str, Any]:
     fields = {"file_name": record.file_name, "width": record.width, "height": record.height}
     if isinstance(record, TileRecord):
         fields["photo_file_name"] = record.photo_file_name
@@ -218,7 +204,7 @@ def read_photo_split(path: Path) -> PhotoSplit:
     content = read_json(path)
     try:
         classes = {entry["id"]: i for i, entry in enumerate(content["categories"])}
-        annotations = defaultdict(list)
+        annotations = collections.defaultdict(list)
         for annotation in content["annotations"]:
             annotations[annotation["image_id"]].append(annotation)
         records = [_record(image, annotations[image["id"]], classes) for image in content["images"]]

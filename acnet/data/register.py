@@ -12,6 +12,7 @@ are left alone.
 """
 
 import functools
+import itertools
 import json
 import logging
 import os
@@ -63,22 +64,20 @@ def register_all(root: str | os.PathLike | None = None) -> None:
     known = {**dict.fromkeys(PREFIXES, FOLD_SPLITS), TOY_TESTS_PREFIX: TOY_TESTS}
     for prefix, splits in known.items():
         layout = PreparedLayout(root, prefix)
-        for split in splits:
-            for tiles in (False, True):
-                name = layout.dataset_name(split, tiles=tiles)
-                if not _is_at(name, layout.annotations(split, tiles=tiles)):
-                    _register(name, layout, split, tiles=tiles, class_names=ACNE_CLASSES)
+        for split, tiles in itertools.product(splits, (False, True)):
+            name = layout.dataset_name(split, tiles=tiles)
+            if not _is_at(name, layout.annotations(split, tiles=tiles)):
+                _register(name, layout, split, tiles=tiles, class_names=ACNE_CLASSES)
 
 
 def register_set(layout: PreparedLayout) -> list[str]:
     """Register all splits of a prepared set, whole and in tiles; returns the names."""
     manifest = read_manifest(layout)
-    class_names = _class_names(manifest)
+    class_names = manifest.get("class_names", ACNE_CLASSES)
     names = []
-    for split in manifest.get("splits", {}):
-        for tiles in (False, True):
-            names.append(layout.dataset_name(split, tiles=tiles))
-            _register(names[-1], layout, split, tiles=tiles, class_names=class_names)
+    for split, tiles in itertools.product(manifest.get("splits", {}), (False, True)):
+        names.append(layout.dataset_name(split, tiles=tiles))
+        _register(names[-1], layout, split, tiles=tiles, class_names=class_names)
     return names
 
 
@@ -99,7 +98,7 @@ def register_paths(names: Iterable[str]) -> None:
                 f"{TILES_SUFFIX}. Received {name!r}; there are {', '.join(splits)}. "
                 "Correct the name of the split."
             )
-        class_names = _class_names(manifest)
+        class_names = manifest.get("class_names", ACNE_CLASSES)
         _register(name, layout, split, tiles=stem != split, class_names=class_names)
 
 
@@ -123,7 +122,8 @@ def _register(
         known = MetadataCatalog.get(name)
         if _is_at(name, json_file) and known.thing_classes == list(class_names):
             return
-        if not _is_ours(name):
+        load = DatasetCatalog.data[name]
+        if not isinstance(load, functools.partial) or load.func not in (_load_photos, _load_tiles):
             logger.warning("%s is detectron2's own name; give %s by its path", name, json_file)
             return
         logger.info("%s moves from %s to %s", name, known.get("json_file"), json_file)
@@ -143,11 +143,6 @@ def _register(
 
 def _is_at(name: str, json_file: Path) -> bool:
     return name in DatasetCatalog and MetadataCatalog.get(name).get("json_file") == str(json_file)
-
-
-def _is_ours(name: str) -> bool:
-    load = DatasetCatalog.data.get(name)
-    return isinstance(load, functools.partial) and load.func in (_load_photos, _load_tiles)
 
 
 def classes_of(cfg: DictConfig) -> list[str]:
@@ -178,10 +173,6 @@ def classes_of(cfg: DictConfig) -> list[str]:
         )
         return [f"class {index + 1}" for index in range(count)]
     return list(names)
-
-
-def _class_names(manifest: Mapping[str, Any]) -> list[str]:
-    return list(manifest.get("class_names", ACNE_CLASSES))
 
 
 def _load_photos(layout: PreparedLayout, json_file: Path, name: str) -> list[dict]:

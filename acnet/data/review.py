@@ -38,7 +38,6 @@ SUGGESTED_FROM = 1 / 3  # of the score that counts: lower detections are not sho
 MOST_BOXES = 5000  # of a photo
 MOST_BYTES = 4 << 20  # of a photo's boxes as JSON
 FLAGS = ("crowd", "difficult")  # of a box, which the page leaves as they are
-SPLIT_OF_RESULTS = "train"
 _FILE = re.compile(r"boxes/(\d{1,7})\.json|pictures/(\d{1,7})\.jpg", re.ASCII)
 _POST = re.compile(r"/boxes/(\d{1,7})", re.ASCII)
 
@@ -115,9 +114,7 @@ class Review:
                 continue
             name = classes.class_names[classes.index_of[annotated.names[index]]]
             box = {"xyxy": box_xyxy, "name": name, "score": None, "taken": True}
-            box |= {
-                flag: True for flag in FLAGS if getattr(annotated, flag)[index : index + 1].any()
-            }
+            box |= {f: True for f in FLAGS if getattr(annotated, f)[index : index + 1].any()}
             if is_found:
                 row = self._source.rows[annotated.annotation_ids[index] - 1]
                 # The variance of the number of lesions, if each is there or not by itself.
@@ -125,13 +122,12 @@ class Review:
                 uncertain += probability * (1 - probability)
                 box |= {"score": row["score"], "taken": row["score"] >= self._source.threshold}
             boxes.append(box)
-        lost = annotated.lost + len(annotated.names) - len(boxes)
         return {
             "image_hw": list(annotated.image_hw),
             "boxes": boxes,
             "accepted": False,
             "uncertain": uncertain,
-            "lost": lost,
+            "lost": annotated.lost + len(annotated.names) - len(boxes),
         }
 
     def _open_progress(self, photos: Mapping[str, dict]) -> dict[str, dict]:
@@ -284,7 +280,7 @@ class Review:
             )
         is_found = isinstance(self._source, ResultsSource)
         listed = {
-            SPLIT_OF_RESULTS if is_found else split: [name for name in names if name in photos]
+            "train" if is_found else split: [name for name in names if name in photos]
             for split, names in self._source.splits.items()
         }
         source = ReviewedSource(

@@ -8,6 +8,7 @@ Shape shorthand in this module:
     A box is a row of five: x0, y0, x1, y1 in pixels of its picture, and its class.
 """
 
+import itertools
 import math
 import random
 from typing import Any
@@ -107,14 +108,10 @@ class ScaleJitterMapper:
         side = self._crop_px
         x, y = (round(random.uniform(*SEAM_RANGE) * side) for _ in range(2))
         image, boxes = np.empty((side, side, 3), np.uint8), []
-        for left, top, right, bottom in (
-            (0, 0, x, y),
-            (x, 0, side, y),
-            (0, y, x, side),
-            (x, y, side, side),
-        ):
-            crop, inside = self._crop(record, scale, max(right - left, bottom - top))
+        columns, rows = ((0, x), (x, side)), ((0, y), (y, side))
+        for (top, bottom), (left, right) in itertools.product(rows, columns):
             width, height = right - left, bottom - top
+            crop, inside = self._crop(record, scale, max(width, height))
             image[top:bottom, left:right] = crop[:height, :width]
             boxes.append(_cut(inside, (width, height)) + np.float32([left, top, left, top, 0]))
             record = random.choice(self._dataset)
@@ -130,11 +127,8 @@ class ScaleJitterMapper:
         boxes = _boxes_of(record)
         left, top = _place(boxes, (width, height), (cut_w, cut_h))
         out_w, out_h = max(1, round(cut_w * side / wanted)), max(1, round(cut_h * side / wanted))
-        shrunk = cv2.resize(
-            photo[top : top + cut_h, left : left + cut_w],
-            (out_w, out_h),
-            interpolation=_interpolation(scale),
-        )
+        cut = photo[top : top + cut_h, left : left + cut_w]
+        shrunk = cv2.resize(cut, (out_w, out_h), interpolation=_interpolation(scale))
         factors = np.float32([out_w / cut_w, out_h / cut_h] * 2 + [1])
         boxes = _cut((boxes - np.float32([left, top, left, top, 0])) * factors, (out_w, out_h))
         if random.random() < 0.5:

@@ -51,21 +51,18 @@ class Group:
 def make_groups(
     photos: Sequence[Photo], given: Mapping[str, str], *, by_grade: bool = False
 ) -> list[Group]:
-    """Join twins, and photos of one given group, in order of their first file names.
+    """Join twins, and photos of one `given` group, in order of their first file names.
 
-    Args:
-        photos: usable ones, of the whole set.
-        given: the user's group by file name, such as the patient; photos without one are alone.
+    The photos are the usable ones of the whole set; those without a given group, such as the
+    patient, are alone.
     """
     annotated = {photo.file_name: photo.annotated for photo in photos}
     same = collections.defaultdict(list)
-    for name in sorted(annotated):
-        if name in given:
-            same[given[name]].append(name)
-    edges = [(names[0], other) for names in same.values() for other in names[1:]]
-    edges += [(names[0], other) for names in twin_groups(photos) for other in names[1:]]
-    joined = connected(edges)
-    alone = set(annotated) - {name for names in joined for name in names}
+    for name in annotated.keys() & given.keys():
+        same[given[name]].append(name)
+    together = [*same.values(), *twin_groups(photos)]
+    joined = connected((names[0], other) for names in together for other in names)
+    alone = set(annotated).difference(*joined)
     strata = sorted({grade_of(photo) for photo in annotated.values()}) if by_grade else []
     groups = []
     for names in sorted([*joined, *((name,) for name in alone)]):
@@ -81,9 +78,8 @@ def deal(groups: Sequence[Group], shares: Mapping[str, float], seed: int) -> dic
     """Deal groups to parts, so that every part gets its share of everything.
 
     Large groups come first, while there is room to make up for them, equal ones in an order drawn
-    by the seed. Each goes to the part that leaves the shares least uneven.
-
-    The shares are positive and sum to 1. Another seed gives another split.
+    by the seed. Each goes to the part that leaves the shares, which are positive and sum to 1,
+    least uneven.
     """
 
     def order(group: Group) -> tuple[int, bytes]:
@@ -156,7 +152,6 @@ def _cost(
 
 logger = logging.getLogger(__name__)
 
-TABLE = "parts.csv"
 SHOWN_NAMES = 5
 
 
@@ -198,7 +193,8 @@ def write_split(dst: Path, source: Source, options: SplitOptions) -> ImportedSet
     arranged = dataclasses.replace(source, splits=parts, notes=[*source.notes, *left_out])
     how = ImportOptions(workers=options.workers, command=options.command)
     imported = import_set(arranged, layout, how)
-    write_csv(layout.folder / TABLE, _table(parts, groups, usable, folds=options.folds is not None))
+    table = _table(parts, groups, usable, folds=options.folds is not None)
+    write_csv(layout.folder / "parts.csv", table)
     return imported
 
 
@@ -254,9 +250,7 @@ def _groups_of_table(names: Sequence[str], path: Path, column: str) -> dict[str,
         groups_of.setdefault(listed, set()).update([group] if group else [])
     matched = match_names(groups_of, names)
     groups = {
-        matched.found[listed]: min(found)
-        for listed, found in groups_of.items()
-        if listed in matched.found and found
+        name: min(groups_of[listed]) for listed, name in matched.found.items() if groups_of[listed]
     }
     missing = [name for name in names if name not in groups]
     unused = [listed for listed in groups_of if listed and listed not in matched.found]
@@ -303,12 +297,8 @@ def _table(
     folds: bool,
 ) -> Iterator[tuple]:
     """One line a photo; of folds that which tests it, since all others train on it."""
-    part_of = {
-        name: part
-        for part, names in parts.items()
-        for name in names
-        if not folds or part.startswith("test_")
-    }
+    counted = [part for part in parts if not folds or part.startswith("test_")]
+    part_of = {name: part for part in counted for name in parts[part]}
     group_of = {name: group.file_names[0] for group in groups for name in group.file_names}
     yield ("file_name", "part", "group", "boxes", "grade")
     for photo in photos:

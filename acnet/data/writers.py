@@ -29,11 +29,10 @@ def write_coco_files(folder: Path, splits: Splits, class_names: Sequence[str]) -
 def write_yolo(folder: Path, splits: Splits, class_names: Sequence[str]) -> None:
     """Write a text a picture, of lines "class x y width height" in shares, and data.yaml."""
     for record in _unique(splits):
-        size_wh = (record.width, record.height)
         lines = []
         for index, (x0, y0, x1, y1) in _boxes(record):
-            center = ((x0 + x1) / 2 / size_wh[0], (y0 + y1) / 2 / size_wh[1])
-            sides = ((x1 - x0) / size_wh[0], (y1 - y0) / size_wh[1])
+            center = ((x0 + x1) / 2 / record.width, (y0 + y1) / 2 / record.height)
+            sides = ((x1 - x0) / record.width, (y1 - y0) / record.height)
             lines.append(f"{index} {' '.join(f'{value:.9f}' for value in (*center, *sides))}\n")
         name = PurePosixPath(record.file_name).with_suffix(".txt")
         write_text(folder / "labels" / name, "".join(lines))
@@ -83,14 +82,13 @@ def write_label_studio(folder: Path, splits: Splits, class_names: Sequence[str])
 
 
 def _task(record: ImageRecord, class_names: Sequence[str]) -> dict:
-    size_wh = (record.width, record.height)
     result = []
     for number, (index, (x0, y0, x1, y1)) in enumerate(_boxes(record), start=1):
         shares = {
-            "x": 100 * x0 / size_wh[0],
-            "y": 100 * y0 / size_wh[1],
-            "width": 100 * (x1 - x0) / size_wh[0],
-            "height": 100 * (y1 - y0) / size_wh[1],
+            "x": 100 * x0 / record.width,
+            "y": 100 * y0 / record.height,
+            "width": 100 * (x1 - x0) / record.width,
+            "height": 100 * (y1 - y0) / record.height,
         }
         result.append(
             {

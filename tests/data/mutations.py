@@ -24,6 +24,14 @@ JSON_VALUES: tuple[Any, ...] = (
     *("", "1", "x" * 10_000, "\ud800", [], {}, [[]], [None], {"id": 1}, [1, 2, 3], "a.jpg"),
     *NAMES,
 )
+# What is found in a text, and what comes in its place, where `{}` stands for what was there.
+PLACES: tuple[tuple[str, Sequence[str]], ...] = (
+    (r"-?\d+\.?\d*", EXTREMES),
+    ("[^\n]+", ("", "{}\n{}", "{}\n" * 1000, "  {}   \r")),
+    ("[^\n]+", NAMES),
+    ("<[^<>]*>", ("", "<name>", "</object>", "><")),
+    (">[^<>]+<", [f">{name}<" for name in NAMES]),
+)
 SNIPPETS = (
     *(b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\r\n", b"\r", b"\xe9", b"]" * 50, b"[" * 100_000),
     *(b"{", b"}", b'"', b"<", b"&lol;", b"<!DOCTYPE x [<!ENTITY lol 'lol'>]>", b"<a>" * 2000),
@@ -67,8 +75,9 @@ def _insert_snippet(path: Path, root: Path, rng: Random) -> None:
     path.write_bytes(content[:place] + rng.choice(SNIPPETS) + content[place:])
 
 
-def _replace_place(path: Path, rng: Random, pattern: str, news: Sequence[str]) -> None:
-    """Replace one place of a text; `{}` stands for what was there."""
+def _change_text(path: Path, root: Path, rng: Random) -> None:
+    """Replace one of `PLACES`."""
+    pattern, news = rng.choice(PLACES)
     text = path.read_text("utf-8", "surrogateescape")
     found = list(re.finditer(pattern, text))
     if found:
@@ -76,21 +85,6 @@ def _replace_place(path: Path, rng: Random, pattern: str, news: Sequence[str]) -
         new = rng.choice(news).replace("{}", place[0])
         text = text[: place.start()] + new + text[place.end() :]
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
-
-
-def _change_line(path: Path, root: Path, rng: Random) -> None:
-    news = ("", "{}\n{}", "{}\n" * 1000, "  {}   \r", rng.choice(NAMES))
-    _replace_place(path, rng, "[^\n]+", news)
-
-
-def _change_number(path: Path, root: Path, rng: Random) -> None:
-    _replace_place(path, rng, r"-?\d+\.?\d*", EXTREMES)
-
-
-def _change_tag(path: Path, root: Path, rng: Random) -> None:
-    """Remove or replace one word between angle brackets, or what is between two tags."""
-    news = ("", "<name>", "</object>", "><", f">{rng.choice(NAMES[:4])}<")
-    _replace_place(path, rng, "<[^<>]*>|>[^<>]+<", news)
 
 
 def _change_json(path: Path, root: Path, rng: Random) -> None:
@@ -141,20 +135,11 @@ def _rename(path: Path, root: Path, rng: Random) -> None:
     path.replace(path.with_name(rng.choice(names)))
 
 
-def _replace_by_folder(path: Path, root: Path, rng: Random) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-def _replace_by_link(path: Path, root: Path, rng: Random) -> None:
+def _replace(path: Path, root: Path, rng: Random) -> None:
+    """Put a folder, a pipe or a link to elsewhere or to itself in the place of a file."""
     target = rng.choice(("/etc/passwd", str(root.parent / "secret.jpg"), path.name, "/dev/zero"))
     path.unlink()
-    path.symlink_to(target)
-
-
-def _replace_by_pipe(path: Path, root: Path, rng: Random) -> None:
-    path.unlink()
-    os.mkfifo(path)
+    rng.choice((Path.mkdir, os.mkfifo, lambda path: path.symlink_to(target)))(path)
 
 
 def _replace_folder_by_link(path: Path, root: Path, rng: Random) -> None:
@@ -171,10 +156,9 @@ def _copy_over(path: Path, root: Path, rng: Random) -> None:
 
 Change = Callable[[Path, Path, Random], None]
 CHANGES: tuple[Change, ...] = (
-    *(_flip_bytes, _truncate, _insert_snippet, _change_line, _change_number, _change_json),
-    *(_change_tag, _encode, _remove, _rename, _replace_by_folder, _replace_by_link),
-    *(_replace_by_pipe, _replace_folder_by_link, _copy_over),
+    *(_flip_bytes, _truncate, _encode, _remove, _rename, _replace_folder_by_link, _copy_over),
+    *(_replace, _replace, _replace),
     # Content matters most, so it is spoilt more often.
-    *(_change_number, _change_json, _change_tag, _change_line, _insert_snippet),
+    *((_change_text,) * 6 + (_change_json,) * 2 + (_insert_snippet,) * 2),
 )
-ON_ANY_FILE = (_truncate, _flip_bytes, _remove, _rename, _replace_by_link, _replace_by_pipe)
+ON_ANY_FILE = (_truncate, _flip_bytes, _remove, _rename, _replace)

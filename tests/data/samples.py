@@ -1,5 +1,6 @@
 """Small data sets, and prepared sets of odd photos, for the tests of acnet.data."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -125,6 +126,23 @@ def record(name: str, *boxes, image_hw: tuple[int, int] = (80, 100), classes=Non
         boxes_xyxy=np.array(boxes, np.float64).reshape(-1, 4),
         classes=np.zeros(len(boxes), np.int64) if classes is None else classes,
     )
+
+
+def write_results(
+    folder: Path,
+    sizes_wh: Mapping[str, tuple[int, int]],
+    found: Mapping[str, Sequence[tuple[Sequence[float], float]]],
+) -> None:
+    """Write tables as `acnet predict` does, of (COCO box, score) pairs; from 0.6 they count."""
+    images, rows = [], []
+    for number, (name, (width, height)) in enumerate(sizes_wh.items(), start=1):
+        images.append({"id": number, "file_name": name, "width": width, "height": height})
+        for box, score in found[name]:
+            rows.append({"image_id": number, "category_id": 1, "bbox": box, "score": score})
+    about = {"info": {"merge": "nms", "count": {"threshold": 0.6}}, "images": images}
+    write_json(folder / "images.json", {**about, "categories": [{"id": 1, "name": "acne"}]})
+    lines = ",\n".join(map(json.dumps, rows))
+    (folder / "predictions.json").write_text(f"[\n{lines}\n]\n")
 
 
 def import_folder(src: Path, dst: Path, **options) -> ImportedSet:

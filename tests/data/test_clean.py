@@ -10,7 +10,6 @@ from acnet.data.clean import (
     MOST_LOST,
     OTHER_SIZE,
     OUTSIDE,
-    ROUNDING_PX,
     SHOWN_BOXES,
     SHOWN_NAMES,
     ClassMap,
@@ -18,33 +17,31 @@ from acnet.data.clean import (
     clean,
     clean_boxes,
 )
-from acnet.data.records import Annotated, Note, Notes
+from acnet.data.records import Note, Notes
 from acnet.errors import UserError
+from tests.data.audit.fake_source import annotated
 
 ACNE = ClassMap(("scar", "acne"), {"fore": 1, "scar": 0}, is_chosen=True)
 
 
-def annotated(*objects, **fields):
+def photo(*objects, **fields):
     """A photo of 100x50 with (name, box) pairs."""
-    boxes = np.array([box for _, box in objects], np.float64).reshape(-1, 4)
     names = tuple(name for name, _ in objects)
-    defaults = {"file_name": "a.jpg", "image_hw": (50, 100)}
-    return Annotated(**{**defaults, "names": names, "boxes_xyxy": boxes, **fields})
+    boxes = [box for _, box in objects]
+    return annotated("a.jpg", boxes, **{"names": names, "image_hw": (50, 100), **fields})
 
 
 def test_each_object_by_hand():
-    record, notes = clean(
-        annotated(
-            ("fore", (1, 2, 3, 4)),
-            ("cold_sore", (1, 1, 5, 5)),
-            ("scar", (90, 10, 120, 20)),  # 20 too wide: clipped to 90..100
-            ("fore", (200, 1, 210, 5)),
-            ("fore", (9, 9, 9, 12)),
-            crowd=np.array([False, True, True, True, True]),
-            difficult=np.array([True, False, False, False, True]),
-        ),
-        ACNE,
+    annotated = photo(
+        ("fore", (1, 2, 3, 4)),
+        ("cold_sore", (1, 1, 5, 5)),
+        ("scar", (90, 10, 120, 20)),  # 20 too wide: clipped to 90..100
+        ("fore", (200, 1, 210, 5)),
+        ("fore", (9, 9, 9, 12)),
+        crowd=np.array([False, True, True, True, True]),
+        difficult=np.array([True, False, False, False, True]),
     )
+    record, notes = clean(annotated, ACNE)
     assert record.boxes_xyxy.tolist() == [[1, 2, 3, 4], [90, 10, 100, 20]]
     assert record.classes.tolist() == [1, 0]
     assert record.crowd.tolist() == [False, True]
@@ -58,45 +55,49 @@ def test_each_object_by_hand():
     ]
 
 
-def test_a_photo_most_of_whose_boxes_lie_outside_is_dropped():
-    inside, outside = ("fore", (1, 2, 3, 4)), ("fore", (200, 1, 210, 5))
-    record, notes = clean(annotated(outside, inside, outside), ACNE)
-    assert record is None
-    assert notes[-1] == Note(MOST_LOST, "a.jpg", "2 of 3 objects")
-    record, _ = clean(annotated(outside, inside), ACNE)  # half is not most
-    assert record.boxes_xyxy.tolist() == [[1, 2, 3, 4]]
-    record, _ = clean(annotated(outside), ACNE)
-    assert record is None
-    record, _ = clean(annotated(("mole", (200, 1, 210, 5)), ("fore", (1, 1, 1, 1))), ACNE)
-    assert record is None  # its one lesion has no area: it is not clear skin
+INSIDE, OUT = ("fore", (1, 2, 3, 4)), ("fore", (200, 1, 210, 5))
+MOLE = ("mole", (200, 1, 210, 5))
+DECLARED = ClassMap(("fore",), {"fore": 0})
 
 
-def test_what_the_reader_lost_and_names_that_nobody_declared_count_as_lost():
-    inside = ("fore", (1, 2, 3, 4))
-    assert clean(annotated(inside, lost=1), ACNE)[0] is not None
-    assert clean(annotated(inside, lost=2), ACNE)[0] is None
-    assert clean(annotated(lost=1), ACNE)[0] is None
-    declared = ClassMap(("fore",), {"fore": 0})
-    assert clean(annotated(("1", (1, 2, 3, 4))), declared)[0] is None
-    assert clean(annotated(("mole", (1, 2, 3, 4)), inside), declared)[0] is not None
+@pytest.mark.parametrize(
+    ("annotated", "classes", "kept"),
+    [
+        (photo(OUT, INSIDE, OUT), ACNE, None),
+        (photo(OUT, INSIDE), ACNE, 1),  # half is not most
+        (photo(OUT), ACNE, None),
+        (photo(MOLE, ("fore", (1, 1, 1, 1))), ACNE, None),  # its one lesion has no area
+        # What the reader lost, and names that nobody declared, count as lost.
+        (photo(INSIDE, lost=1), ACNE, 1),
+        (photo(INSIDE, lost=2), ACNE, None),
+        (photo(lost=1), ACNE, None),
+        (photo(("1", (1, 2, 3, 4))), DECLARED, None),
+        (photo(("mole", (1, 2, 3, 4)), INSIDE), DECLARED, 1),
+        # A photo without objects, or of unwanted ones, stays.
+        (photo(), ACNE, 0),
+        (photo(MOLE), ACNE, 0),
+    ],
+)
+def test_a_photo_most_of_whose_objects_are_lost_is_dropped(annotated, classes, kept):
+    record, notes = clean(annotated, classes)
+    if kept is None:
+        assert record is None
+        assert notes[-1].kind == MOST_LOST
+    else:
+        assert record.boxes_xyxy.tolist() == [[1, 2, 3, 4]][:kept]
 
 
-def test_a_photo_without_objects_or_of_unwanted_ones_stays():
-    for photo in (annotated(), annotated(("mole", (200, 1, 210, 5)))):
-        assert clean(photo, ACNE)[0].boxes_xyxy.shape == (0, 4)
-
-
-def test_another_size_is_noted_and_the_readers_notes_are_kept():
+def test_notes_say_how_much_is_lost_and_another_size_and_keep_the_readers():
+    assert clean(photo(OUT, INSIDE, OUT), ACNE)[1][-1].detail == "2 of 3 objects"
     own = Note("from the reader", "a.jpg")
-    _, notes = clean(annotated(declared_hw=(100, 50), notes=(own,)), ACNE)
+    _, notes = clean(photo(declared_hw=(100, 50), notes=(own,)), ACNE)
     assert notes == [own, Note(OTHER_SIZE, "a.jpg", "50x100 stated, 100x50 decoded")]
-    _, notes = clean(annotated(declared_hw=(50, 100)), ACNE)
-    assert notes == []
+    assert clean(photo(declared_hw=(50, 100)), ACNE)[1] == []
 
 
 def test_many_names_are_not_many_notes():
     objects = [(f"name {i:03}", (1, 1, 2, 2)) for i in range(100)]
-    _, notes = clean(annotated(*objects), ACNE)
+    _, notes = clean(photo(*objects), ACNE)
     assert len(notes) == SHOWN_NAMES + 1
     assert sum(note.count for note in notes) == 100
 
@@ -107,7 +108,7 @@ NAN, INF = float("nan"), float("inf")
 def test_each_fault_by_hand():
     boxes = np.array(
         [
-            [0.0, 0, 100, 50],  # the whole photo: kept as it is
+            [0.0, 0, 100.004, 50],  # the whole photo but for rounding: kept without a note
             [-5, 10, 20, 60],  # leaves left and bottom: clipped to 0, 10, 20, 50
             [100, 10, 120, 20],  # begins where the photo ends: outside
             [30, 30, 30, 40],  # no width
@@ -125,37 +126,16 @@ def test_each_fault_by_hand():
     assert notes[0].detail == "xyxy [-5.0, 10.0, 20.0, 60.0] in 100x50"
 
 
-def slow_clean(boxes, image_hw):
-    """Box by box, as one would write it down."""
-    height, width = image_hw
-    kinds, kept = [], []
-    for index, (x0, y0, x1, y1) in enumerate(boxes.tolist()):
-        inside = [min(max(x0, 0), width), min(max(y0, 0), height)]
-        inside += [min(max(x1, 0), width), min(max(y1, 0), height)]
-        if not np.isfinite([x0, y0, x1, y1]).all() or min(x1 - x0, y1 - y0) <= ROUNDING_PX:
-            kinds.append(DEGENERATE)
-        elif min(inside[2] - inside[0], inside[3] - inside[1]) <= ROUNDING_PX:
-            kinds.append(OUTSIDE)
-        else:
-            kept.append(index)
-            moved = max(abs(a - b) for a, b in zip(inside, (x0, y0, x1, y1), strict=True))
-            kinds += [CLIPPED] if moved > ROUNDING_PX else []
-    return kept, kinds
-
-
-def test_the_same_as_box_by_box():
-    rng = np.random.default_rng(5)
-    boxes = rng.integers(-30, 130, (300, 4)) + rng.choice([0.0, 0.004, 0.02], (300, 4))
-    boxes[rng.random((300, 4)) < 0.02] = NAN
-    assert clean_boxes(boxes[:0], (50, 100), "")[0].shape == (0, 4)
-    kept_boxes, kept, notes = clean_boxes(boxes, (50, 100), "a.jpg")
-    expected_kept, expected_kinds = slow_clean(boxes, (50, 100))
-    assert kept.tolist() == expected_kept
-    for kind in (CLIPPED, OUTSIDE, DEGENERATE):
-        counted = sum(note.count for note in notes if note.kind == kind)
-        assert counted == expected_kinds.count(kind) > SHOWN_BOXES
-    assert (kept_boxes >= 0).all()
-    assert (kept_boxes <= [100, 50, 100, 50]).all()
+def test_many_boxes_are_not_many_notes():
+    unusable, outside, clipped = [9.0, 9, 9, 12], [200.0, 1, 210, 5], [90.0, 10, 120, 20]
+    many = np.tile([unusable, outside, clipped], (SHOWN_BOXES + 5, 1))
+    boxes, kept, notes = clean_boxes(many, (50, 100), "a.jpg")
+    assert boxes.tolist() == [[90, 10, 100, 20]] * (SHOWN_BOXES + 5)
+    assert kept.tolist() == [*range(2, len(many), 3)]
+    # Those that are told are in the order of their boxes.
+    assert [note.kind for note in notes[:3]] == [DEGENERATE, OUTSIDE, CLIPPED]
+    assert [note.count for note in notes] == [1] * 3 * SHOWN_BOXES + [5] * 3
+    assert clean_boxes(many[:0], (50, 100), "")[0].shape == (0, 4)
 
 
 def choose(declared=(), found=(), **options):

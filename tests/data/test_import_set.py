@@ -25,71 +25,66 @@ def run(src, layout, **options):
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_every_format_becomes_coco(tmp_path, layout, name, capsys):
+def test_every_format_becomes_coco(tmp_path, layout, name):
     SETS[name](tmp_path / "src")
     imported = run(tmp_path / "src", layout)
-    photos = 0
     for split in imported.splits:
         truth = COCO(str(layout.annotations(split)))
-        photos += len(truth.imgs)
-        assert sorted(truth.imgs) == [*range(1, len(truth.imgs) + 1)]
-        assert sorted(truth.anns) == [*range(1, len(truth.anns) + 1)]
+        for entries in (truth.imgs, truth.anns):
+            assert sorted(entries) == [*range(1, len(entries) + 1)]
         for image in truth.imgs.values():
             assert (image["height"], image["width"]) == (30, 40)
             assert (imported.image_root / image["file_name"]).is_file()
-            first = truth.imgToAnns[image["id"]][0]["bbox"]
-            x0, y0, x1, y1 = BOXES[0]
-            np.testing.assert_allclose(first, [x0, y0, x1 - x0, y1 - y0])
-    assert photos == 4
+            x, y, width, height = truth.imgToAnns[image["id"]][0]["bbox"]
+            np.testing.assert_allclose([x, y, x + width, y + height], BOXES[0])
     manifest = read_json(layout.manifest)
     assert manifest["complete"] is True
     assert manifest["format"] == name.partition(":")[0]
     assert len(manifest["pictures"]) == 4
     assert len(manifest["inputs"]) == len(open_source(tmp_path / "src").inputs)
     assert manifest["class_names"] == list(imported.class_names)
-    capsys.readouterr()
 
 
-def test_flags_survive(tmp_path, layout):
-    voc(tmp_path / "voc")
-    run(tmp_path / "voc", layout)
+@pytest.mark.parametrize(("write_source", "flag"), [(voc, "difficult"), (coco, "iscrowd")])
+def test_flags_survive(tmp_path, layout, write_source, flag):
+    write_source(tmp_path / "src")
+    run(tmp_path / "src", layout)
     entries = read_json(layout.annotations("train"))["annotations"]
-    assert [entry.get("difficult") for entry in entries] == [None, 1, None, 1]
-    coco(tmp_path / "coco")
-    other = PreparedLayout(layout.root, "coco")
-    run(tmp_path / "coco", other)
-    entries = read_json(other.annotations("train"))["annotations"]
-    assert [entry["iscrowd"] for entry in entries] == [0, 1, 0, 1]
+    assert [entry.get(flag, 0) for entry in entries] == [0, 1, 0, 1]
 
 
-def test_classes_are_mapped_and_what_is_left_out_is_counted(tmp_path, layout):
+@pytest.fixture
+def src(tmp_path):
+    """A set as Roboflow exports them."""
     yolo(tmp_path / "src")
-    imported = run(tmp_path / "src", layout, class_map={"scar": "lesion"})
+    return tmp_path / "src"
+
+
+def test_classes_are_mapped_and_what_is_left_out_is_counted(src, layout):
+    imported = run(src, layout, class_map={"scar": "lesion"})
     assert imported.class_names == ("lesion",)
     assert imported.notes.counts() == {"object dropped: name 'acne'": 8}  # two on each of four
     assert read_json(layout.manifest)["dropped"] == imported.notes.counts()
     assert len(layout.dropped.read_text().splitlines()) == 4
-    imported = run(tmp_path / "src", layout, one_class="acne")
+    imported = run(src, layout, one_class="acne")
     assert sum(len(r.boxes_xyxy) for records in imported.splits.values() for r in records) == 12
 
 
-def test_only_some_splits(tmp_path, layout):
-    yolo(tmp_path / "src")
-    run(tmp_path / "src", layout)
-    run(tmp_path / "src", layout, splits=["v*"])
+def test_only_some_splits(src, layout):
+    run(src, layout)
+    run(src, layout, splits=["v*"])
     assert [path.name for path in layout.annotations_folder.iterdir()] == ["val.json"]
     with pytest.raises(UserError, match=r"Received tset; there are train, val\."):
-        run(tmp_path / "src", layout, splits=["tset"])
+        run(src, layout, splits=["tset"])
     assert read_json(layout.manifest)["complete"] is True  # of the run before
 
 
-def test_twice_with_more_processes_and_with_copies_gives_the_same(tmp_path, layout):
-    yolo(tmp_path / "src")
-    run(tmp_path / "src", layout)
+def test_twice_with_more_processes_and_with_copies_gives_the_same(src, layout):
+    run(src, layout)
     first = contents(layout.folder)
-    run(tmp_path / "src", layout, workers=2)
+    run(src, layout, workers=2)
     assert contents(layout.folder) == first
-    run(tmp_path / "src", layout, copy_images=True)
+    run(src, layout, copy_images=True)
     copied = contents(layout.folder)
     assert {name for name in copied if name.startswith("images/")} == {
         f"images/{name}" for name in read_json(layout.manifest)["pictures"]
@@ -98,16 +93,15 @@ def test_twice_with_more_processes_and_with_copies_gives_the_same(tmp_path, layo
     assert copied["annotations/train.json"] == first["annotations/train.json"]
 
 
-def test_unreadable_files_stop_the_run_and_are_all_named(tmp_path, layout):
-    yolo(tmp_path / "src")
-    photo = tmp_path / "src" / "train" / "images" / "a.jpg"
+def test_unreadable_files_stop_the_run_and_are_all_named(src, layout):
+    photo = src / "train" / "images" / "a.jpg"
     photo.write_bytes(photo.read_bytes()[:-60])  # its header is whole
-    (tmp_path / "src" / "valid" / "labels" / "c.txt").write_bytes(b"0 0.5 \xff\n")
+    (src / "valid" / "labels" / "c.txt").write_bytes(b"0 0.5 \xff\n")
     assert read_size(photo) == (30, 40)
     with pytest.raises(UserError, match=r"(?s)Received 2.*a\.jpg.*c\.txt.*--skip-unreadable\.$"):
-        run(tmp_path / "src", layout)
+        run(src, layout)
     assert read_json(layout.manifest) == {"complete": False}
-    imported = run(tmp_path / "src", layout, skip_unreadable=True)
+    imported = run(src, layout, skip_unreadable=True)
     assert imported.notes.counts() == {"photo dropped: unreadable": 2}
     assert [len(records) for records in imported.splits.values()] == [1, 1]
 
@@ -121,60 +115,52 @@ def test_nothing_is_left(tmp_path, layout, suffix, text):
         run(tmp_path / "src", layout, skip_unreadable=True)
 
 
-def test_an_interrupted_run_is_marked_and_mended(tmp_path, layout, monkeypatch):
-    yolo(tmp_path / "src")
-    run(tmp_path / "src", layout)
+def test_an_interrupted_run_is_marked_and_mended(src, layout, monkeypatch):
+    run(src, layout)
     with monkeypatch.context() as patch:
         patch.setattr(module, "write_coco", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            run(tmp_path / "src", layout)
+            run(src, layout)
     assert read_json(layout.manifest) == {"complete": False}
     (layout.annotations_folder / ".train.abc.tmp.json").write_text("what a kill leaves")
     layout.annotations("train", tiles=True).write_text("tiles of the earlier photos")
-    run(tmp_path / "src", layout)
+    run(src, layout)
     names = {path.name for path in layout.annotations_folder.iterdir()}
     assert names == {"train.json", "val.json"}
 
 
-def test_other_files_are_left_alone(tmp_path, layout):
-    yolo(tmp_path / "src")
+def test_other_files_are_left_alone(src, layout, tmp_path):
     write(layout.folder / "thesis.txt", "precious")
     with pytest.raises(UserError, match=r"no manifest\.json"):
-        run(tmp_path / "src", layout)
+        run(src, layout)
     assert contents(layout.folder) == {"thesis.txt": b"precious"}
     write(tmp_path / "file", "")
     with pytest.raises(UserError, match="a file"):
-        run(tmp_path / "src", PreparedLayout.of_folder(tmp_path / "file"))
+        import_folder(src, tmp_path / "file")
 
 
-def test_a_set_is_not_imported_into_its_source_nor_over_itself(tmp_path, layout):
-    yolo(tmp_path / "src")
+def test_a_set_is_not_imported_into_its_source_nor_over_itself(src, layout):
     with pytest.raises(UserError, match="apart from its source"):
-        run(tmp_path / "src", PreparedLayout.of_folder(tmp_path / "src" / "coco"))
-    assert not (tmp_path / "src" / "coco").exists()
-    run(tmp_path / "src", layout)
+        import_folder(src, src / "coco")
+    assert not (src / "coco").exists()
+    run(src, layout)
     with pytest.raises(UserError, match="apart from its source"):
         run(layout.folder, layout)
     assert read_json(layout.manifest)["complete"] is True
 
 
-def test_a_prepared_set_can_be_imported_again(tmp_path, layout):
-    yolo(tmp_path / "src")
+def test_a_prepared_set_can_be_imported_again(src, layout):
     write(layout.folder / ".manifest.0123456789ab.tmp.json", "")  # of a run that was killed
-    run(tmp_path / "src", layout)
+    run(src, layout)
     layout.annotations("train", tiles=True).write_text('{"images": []}')
-    again = PreparedLayout(layout.root, "one")
-    imported = run(layout.folder, again, one_class="acne")
-    assert {split: len(records) for split, records in imported.splits.items()} == {
-        "train": 2,
-        "val": 2,
-    }
-    assert imported.image_root == tmp_path / "src"
+    imported = import_folder(layout.folder, layout.root / "one", one_class="acne")
+    numbers = {split: len(records) for split, records in imported.splits.items()}
+    assert numbers == {"train": 2, "val": 2}
+    assert imported.image_root == src
 
 
 def test_names_in_other_forms_and_cases_and_missing_halves(tmp_path, layout):
-    """macOS and Windows write one name in several ways."""
-    composed, decomposed = "\u00e9", "e\u0301"
+    composed, decomposed = "\u00e9", "e\u0301"  # as Windows and macOS write one letter
     voc(tmp_path / "src")
     base = tmp_path / "src" / "VOCdevkit" / "VOC2012"
     (base / "Annotations" / "c.xml").unlink()  # missing halves are counted
@@ -190,18 +176,16 @@ def test_names_in_other_forms_and_cases_and_missing_halves(tmp_path, layout):
     }
 
 
-def test_the_report_says_what_is_there_and_what_is_not(tmp_path, layout):
-    yolo(tmp_path / "src")
-    labels = tmp_path / "src" / "train" / "labels"
+def test_the_report_says_what_is_there_and_what_is_not(src, layout):
+    labels = src / "train" / "labels"
     (labels / "a.txt").rename(labels / "z.txt")
-    imported = run(tmp_path / "src", layout)
-    text = import_report(imported, open_source(tmp_path / "src"))
+    text = import_report(run(src, layout), open_source(src))
     rows = [line.split() for line in text.splitlines()]
     assert ["acne_train", "2", "3", "1"] in rows  # photos, boxes, photos without
     assert ["all,", "each", "once", "4", "9", "1"] in rows
     assert "photo without a label file: no boxes" in text
     assert "train/labels/z.txt" in text
-    assert str(tmp_path) not in text
+    assert str(src.parent) not in text
     assert "classes: acne, scar" in text
 
 

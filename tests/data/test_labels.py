@@ -10,35 +10,26 @@ from PIL import Image
 from acnet.cli.labels import FORMS, UNFINISHED
 from acnet.cli.main import main
 from acnet.data.readers.formats import open_source
+from acnet.data.records import write_coco
+from tests.data.samples import record, write_photo, write_results
 
 SIZES_WH = {"a.png": (640, 480), "more/b.jpg": (3111, 2333)}
+FOUND_WH = {"a.png": (640, 480), "b.jpg": (8000, 4000)}
 BOX_PX = 0.01
-
-
-def boxes(seed, size_wh):
-    corners = np.random.default_rng(seed).uniform(0, 1, (20, 2, 2)) * size_wh
-    return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
 
 
 @pytest.fixture
 def annotated(tmp_path):
     """Return a COCO file of two photos with 20 boxes of two classes each, and the boxes."""
-    images, annotations, expected = [], [], {}
-    for number, (name, size_wh) in enumerate(SIZES_WH.items(), start=1):
-        path = tmp_path / "set" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", size_wh).save(path)
-        images.append({"id": number, "file_name": name, "width": size_wh[0], "height": size_wh[1]})
-        expected[name] = boxes(number, size_wh)
-        for x0, y0, x1, y1 in expected[name].tolist():
-            entry = {"id": len(annotations) + 1, "image_id": number, "iscrowd": 0}
-            entry["category_id"] = 1 + len(annotations) % 2
-            annotations.append({**entry, "bbox": [x0, y0, x1 - x0, y1 - y0]})
-    categories = [{"id": 1, "name": "papule"}, {"id": 2, "name": "ächne <1>"}]
-    content = {"images": images, "annotations": annotations, "categories": categories}
-    path = tmp_path / "set" / "train.json"
-    path.write_text(json.dumps(content))
-    return path, expected
+    path, records = tmp_path / "set" / "train.json", []
+    for name, (width, height) in SIZES_WH.items():
+        write_photo(path.parent / name, (height, width))
+        corners = np.random.default_rng(width).uniform(0, 1, (20, 2, 2)) * (width, height)
+        boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+        classes = np.arange(20) % 2
+        records.append(record(name, *boxes, image_hw=(height, width), classes=classes))
+    write_coco(path, records, ["papule", "ächne <1>"])
+    return path, {one.file_name: one.boxes_xyxy for one in records}
 
 
 @pytest.fixture
@@ -46,23 +37,13 @@ def results(tmp_path):
     """Return a folder as `acnet predict` leaves it, of a small photo and a copy made smaller."""
     folder = tmp_path / "results"
     (folder / "photos").mkdir(parents=True)
-    names = {"a.png": (640, 480), "b.jpg": (8000, 4000)}
-    copies = {"a.jpg": (640, 480), "b.jpg": (5600, 2800)}
-    for name, size_wh in copies.items():
+    for name, size_wh in {"a.jpg": (640, 480), "b.jpg": (5600, 2800)}.items():
         Image.new("RGB", size_wh).save(folder / "photos" / name)
-    images = [
-        {"id": number, "file_name": name, "width": size_wh[0], "height": size_wh[1]}
-        for number, (name, size_wh) in enumerate(names.items(), start=1)
-    ]
-    about = {"info": {"merge": "nms", "count": {"threshold": 0.6}}, "images": images}
-    about["categories"] = [{"id": 1, "name": "acne"}]
-    (folder / "images.json").write_text(json.dumps(about))
-    rows = [
-        {"image_id": number, "category_id": 1, "bbox": [10 * number, 20, 30, 40.5], "score": score}
-        for number in (1, 2)
-        for score in (0.9, 0.6, 0.3)
-    ]
-    (folder / "predictions.json").write_text("[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n")
+    found = {
+        name: [([10 * number, 20, 30, 40.5], score) for score in (0.9, 0.6, 0.3)]
+        for number, name in enumerate(FOUND_WH, start=1)
+    }
+    write_results(folder, FOUND_WH, found)
     return folder
 
 
@@ -124,19 +105,16 @@ def out(tmp_path):
     return ["--output", str(tmp_path / "labels")]
 
 
-def test_what_was_found_is_a_data_set(results):
+def test_what_was_found_is_a_data_set(results, tmp_path):
     source = open_source(results)
     assert source.format == "results"
     small, large = (source.read(name) for name in source.splits["predictions"])
     np.testing.assert_allclose(small.boxes_xyxy, [[10, 20, 40, 60.5]] * 2)
     assert large.image_hw == (2800, 5600)
     np.testing.assert_allclose(large.boxes_xyxy, np.array([[20, 20, 50, 60.5]] * 2) * 0.7)
-
-
-def test_the_photos_themselves_are_found_by_their_names(results, tmp_path):
-    (tmp_path / "originals").mkdir()
-    Image.new("RGB", (640, 480)).save(tmp_path / "originals" / "a.png")
-    Image.new("RGB", (8000, 4000)).save(tmp_path / "originals" / "b.jpg")
+    # The photos themselves are found by their names.
+    for name, size_wh in FOUND_WH.items():
+        write_photo(tmp_path / "originals" / name, size_wh[::-1])
     source = open_source(results, image_root=tmp_path / "originals")
     assert source.splits["predictions"] == ("a.png", "b.jpg")
     np.testing.assert_allclose(source.read("b.jpg").boxes_xyxy, [[20, 20, 50, 60.5]] * 2)

@@ -1,6 +1,7 @@
 """A photo that has lesions which the import cannot take never becomes clear skin."""
 
 import json
+import os
 import unicodedata
 
 import numpy as np
@@ -12,9 +13,13 @@ from acnet.data.readers.box_forms import box_of
 from acnet.data.readers.formats import open_source
 from acnet.errors import UserError
 from tests.data.samples import import_folder, write_photo
+from tests.data.small_sets import write, yolo_folders
 
 HW = (100, 200)
 BOX = (50.0, 60.0, 90.0, 90.0)
+
+
+BOX_OF_0, BOX_OF_1 = ({"image_id": i, "bbox": [50, 60, 40, 30]} for i in (0, 1))
 
 
 def coco(folder, *annotations, names=("a.jpg",), photos=None):
@@ -25,8 +30,7 @@ def coco(folder, *annotations, names=("a.jpg",), photos=None):
         "annotations": [{"id": i, "category_id": 0, **a} for i, a in enumerate(annotations, 1)],
         "categories": [{"id": 0, "name": "acne"}],
     }
-    folder.mkdir(exist_ok=True)
-    (folder / "ann.json").write_text(json.dumps(content))
+    write(folder / "ann.json", json.dumps(content))
     return folder
 
 
@@ -50,22 +54,19 @@ def test_masks_give_the_box_that_pycocotools_gives(seed):
 
 @pytest.mark.parametrize("image_id", ["0", 0.0, "a.jpg", "a"])
 def test_objects_find_their_picture_by_other_spellings_of_its_id(tmp_path, image_id):
-    src = coco(tmp_path / "src", {"image_id": image_id, "bbox": [50, 60, 40, 30]})
+    src = coco(tmp_path / "src", {**BOX_OF_0, "image_id": image_id})
     imported = import_folder(src, tmp_path / "dst")
     assert imported.splits["ann"][0].boxes_xyxy.tolist() == [list(BOX)]
 
 
 def test_objects_of_no_picture_are_an_error_where_they_are_most(tmp_path):
-    good, lost = ({"image_id": i, "bbox": [50, 60, 40, 30]} for i in (0, 7))
     with pytest.raises(UserError, match=r"where 2 of 3 objects belong to no picture"):
-        open_source(coco(tmp_path / "src", good, lost, lost))
+        open_source(coco(tmp_path / "src", BOX_OF_0, BOX_OF_1, BOX_OF_1))
 
 
 def test_a_photo_of_lost_lesions_is_dropped_and_an_import_without_boxes_fails(tmp_path):
     flat = {"image_id": 1, "bbox": [5, 5, 0, 0]}
-    src = coco(
-        tmp_path / "src", {"image_id": 0, "bbox": [50, 60, 40, 30]}, flat, names=("a.jpg", "b.jpg")
-    )
+    src = coco(tmp_path / "src", BOX_OF_0, flat, names=("a.jpg", "b.jpg"))
     imported = import_folder(src, tmp_path / "dst")
     assert [record.file_name for record in imported.splits["ann"]] == ["images/a.jpg"]
     assert imported.notes.counts()[MOST_LOST] == 1
@@ -76,14 +77,13 @@ def test_a_photo_of_lost_lesions_is_dropped_and_an_import_without_boxes_fails(tm
 @pytest.mark.parametrize("bbox", [[0.25, 0.6, 0.2, 0.3], [50, 60, 0.4, 0.3]])
 def test_shares_of_a_side_are_no_pixels(tmp_path, bbox):
     with pytest.raises(UserError, match=r"1 of 1 boxes below a pixel"):
-        import_folder(coco(tmp_path / "src", {"image_id": 0, "bbox": bbox}), tmp_path / "dst")
+        import_folder(coco(tmp_path / "src", {**BOX_OF_0, "bbox": bbox}), tmp_path / "dst")
 
 
 def test_a_yolo_line_that_cannot_be_read_drops_its_photo(tmp_path):
     for name, text in (("a", "3 0.5 0.5 x 0.2"), ("b", "0 0.5 0.5 0.2 0.2")):
         write_photo(tmp_path / "src" / "images" / f"{name}.jpg", HW)
-        (tmp_path / "src" / "labels").mkdir(exist_ok=True)
-        (tmp_path / "src" / "labels" / f"{name}.txt").write_text(text)
+        write(tmp_path / "src" / "labels" / f"{name}.txt", text)
     imported = import_folder(tmp_path / "src", tmp_path / "dst")
     assert [record.file_name for record in imported.splits["all"]] == ["images/b.jpg"]
 
@@ -98,17 +98,15 @@ def test_a_yolo_line_that_cannot_be_read_drops_its_photo(tmp_path):
 )
 @pytest.mark.parametrize("root", ["images", "."])
 def test_names_of_web_tools_find_their_photo(tmp_path, written, there, root):
-    box = {"image_id": 0, "bbox": [50, 60, 40, 30]}
-    src = coco(tmp_path / "src", box, names=(written,), photos=(there, "z.jpg"))
+    src = coco(tmp_path / "src", BOX_OF_0, names=(written,), photos=(there, "z.jpg"))
     source = open_source(src, image_root=src / root)
     assert source.splits == {"ann": (there if root == "images" else f"images/{there}",)}
     assert source.read(source.splits["ann"][0]).boxes_xyxy.tolist() == [list(BOX)]
 
 
 def test_a_name_that_fits_two_photos_is_dropped(tmp_path):
-    box = {"image_id": 1, "bbox": [50, 60, 40, 30]}
     names, photos = ("/x/a.jpg", "c.jpg"), ("1/a.jpg", "2/a.jpg", "c.jpg")
-    src = coco(tmp_path / "src", box, names=names, photos=photos)
+    src = coco(tmp_path / "src", BOX_OF_1, names=names, photos=photos)
     imported = import_folder(src, tmp_path / "dst")
     assert [record.file_name for record in imported.splits["ann"]] == ["images/c.jpg"]
     assert "fits several files" in (tmp_path / "dst" / "dropped.txt").read_text()
@@ -153,8 +151,7 @@ def test_sets_of_other_tools_are_called_by_the_tool(tmp_path, tool, name, text):
 
 
 def test_a_file_with_the_word_images_does_not_hide_a_yolo_export(tmp_path):
-    write_photo(tmp_path / "images" / "a.jpg", HW)
-    (tmp_path / "labels").mkdir()
-    (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.2 0.2")
+    yolo_folders(tmp_path)
     (tmp_path / "info.json").write_text('{"images": 2}')
+    os.mkfifo(tmp_path / "pipe.json")  # reading it would never end
     assert open_source(tmp_path).format == "yolo"

@@ -9,7 +9,7 @@ from acnet.data.prepared_set import PreparedLayout, check_fresh, file_state, rea
 from acnet.data.register import register_all
 from acnet.errors import UserError
 from tests.data.samples import import_folder
-from tests.data.small_sets import yolo
+from tests.data.small_sets import write, yolo
 
 PHOTO = "train/images/a.jpg"
 LABEL = "train/labels/a.txt"
@@ -73,11 +73,11 @@ def test_annotations_may_go_and_photos_may_not(layout, tmp_path):
         check(layout)
 
 
-def test_a_set_that_moves_with_its_source_stays_fresh(tmp_path):
-    yolo(tmp_path / "sets" / "src")
-    import_folder(tmp_path / "sets" / "src", tmp_path / "sets" / "acne")
-    (tmp_path / "sets").rename(tmp_path / "moved")
-    check(PreparedLayout(tmp_path / "moved", "acne"))
+def test_a_set_that_moves_with_its_source_stays_fresh(layout, tmp_path):
+    (tmp_path / "moved").mkdir()
+    for name in ("src", "sets"):
+        (tmp_path / name).rename(tmp_path / "moved" / name)
+    check(PreparedLayout(tmp_path / "moved" / "sets", "acne"))
 
 
 @pytest.mark.parametrize(
@@ -87,14 +87,15 @@ def test_a_set_that_moves_with_its_source_stays_fresh(tmp_path):
         *('{"complete": 1}', '{"complete": true, "image_root": 3}'),
     ],
 )
-def test_other_manifests_are_refused(layout, text):
-    layout.manifest.write_text(text)
+def test_other_manifests_are_refused(tmp_path, text):
+    layout = PreparedLayout(tmp_path, "acne")
+    write(layout.manifest, text)
     with pytest.raises(UserError, match="must be prepared before it is used"):
         read_manifest(layout)
 
 
-def test_a_manifest_that_is_a_pipe_is_none(layout):
-    layout.manifest.unlink()
+def test_a_manifest_that_is_a_pipe_is_none(tmp_path):
+    layout = PreparedLayout.of_folder(tmp_path)
     os.mkfifo(layout.manifest)
     with pytest.raises(UserError, match=r"Received no .*manifest\.json"):
         read_manifest(layout)

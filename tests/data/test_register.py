@@ -87,9 +87,8 @@ def test_every_prepared_set_is_registered_by_name(layout, tmp_path):
     assert metadata.json_file == str(layout.annotations("val"))
     records = DatasetCatalog.get("lesions_val")
     assert metadata.image_root == str(tmp_path / "src")
-    assert [record["file_name"] for record in records] == [
-        str(tmp_path / "src" / "valid" / "images" / f"{stem}.jpg") for stem in "cd"
-    ]
+    photos = tmp_path / "src" / "valid" / "images"
+    assert [record["file_name"] for record in records] == [f"{photos}/{n}.jpg" for n in "cd"]
     x0, y0, x1, y1 = BOXES[0]
     assert records[0]["annotations"][0]["bbox"] == pytest.approx([x0, y0, x1 - x0, y1 - y0])
     assert [box["category_id"] for box in records[0]["annotations"]] == [0, 0, 1]
@@ -116,11 +115,8 @@ def test_unfinished_sets_and_other_programs_files_do_not_stop_the_others(layout,
 
 def test_detectron2s_own_names_are_left_alone(layout, caplog):
     known = MetadataCatalog.get("coco_2017_train").json_file
+    layout.manifest.write_text(layout.manifest.read_text().replace('"train":', '"2017_train":'))
     layout.folder.rename(layout.root / "coco")
-    renamed = layout.root / "coco" / "manifest.json"
-    content = json.loads(renamed.read_text())
-    content["splits"]["2017_train"] = content["splits"].pop("train")
-    renamed.write_text(json.dumps(content))
     register_all(layout.root)
     assert MetadataCatalog.get("coco_2017_train").json_file == known
     assert "detectron2's own name" in caplog.text
@@ -172,9 +168,9 @@ def test_the_names_of_a_config_also_where_they_are_paths():
     train, test = {"dataset": {"names": ["a", "b:c"]}}, {"dataset": {"names": "d"}}
     evaluator = {"dataset_name": "${..test.dataset.names}"}
     loader = {"train": train, "test": test, "evaluator": evaluator}
-    assert dataset_names(OmegaConf.create({"dataloader": loader})) == ["a", "b:c", "d"]
+    cfg = OmegaConf.create({"dataloader": loader})
+    assert dataset_names(cfg) == ["a", "b:c", "d"]
     assert dataset_names(OmegaConf.create({})) == []
-    cfg = OmegaConf.create({"dataloader": {"train": {"dataset": {"names": "a"}}}})
     for name in ("a/b-c_1.2:train_tiles", "../x/annotations/train.json", "/x/y:z"):
         changed = LazyConfig.apply_overrides(cfg, [f"dataloader.train.dataset.names={name}"])
-        assert dataset_names(changed) == [name]
+        assert dataset_names(changed) == [name, "d"]

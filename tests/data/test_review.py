@@ -19,11 +19,11 @@ from acnet.data.readers.formats import open_source
 from acnet.data.register import register_paths
 from acnet.data.review import Review
 from acnet.errors import UserError
+from tests.data.samples import contents, write_results
 from tests.data.small_sets import coco, write
 from tests.photos.served import OWN, ask, serving
 
 SIZE_WH = (640, 480)
-NAMES = ("sure.jpg", "unsure.jpg", "empty.jpg")
 SCORES = {"sure.jpg": (0.99, 0.98), "unsure.jpg": (0.9, 0.6, 0.3), "empty.jpg": ()}
 OPTIONS = ImportOptions(command="acnet review")
 
@@ -31,26 +31,19 @@ OPTIONS = ImportOptions(command="acnet review")
 @pytest.fixture
 def results(tmp_path):
     """Return a folder as `acnet predict` leaves it; 0.6 counts, and a row of 0.01 is no news."""
-    folder = tmp_path / "results"
-    images, rows = [], []
-    for number, name in enumerate(NAMES, start=1):
-        (folder / "photos").mkdir(parents=True, exist_ok=True)
+    folder, found = tmp_path / "results", {}
+    (folder / "photos").mkdir(parents=True)
+    for number, (name, scores) in enumerate(SCORES.items()):
         noise = np.random.default_rng(number).integers(60, 200, (12, 16, 3), np.uint8)
         Image.fromarray(noise).resize(SIZE_WH).save(folder / "photos" / name)
-        images.append({"id": number, "file_name": name})
-        images[-1] |= {"width": SIZE_WH[0], "height": SIZE_WH[1]}
-        for place, score in enumerate((*SCORES[name], 0.01)):
-            box = [40 + 150 * place, 100, 80, 60.5]
-            rows.append({"image_id": number, "category_id": 1, "bbox": box, "score": score})
-    about = {"info": {"merge": "nms", "count": {"threshold": 0.6}}, "images": images}
-    about["categories"] = [{"id": 1, "name": "acne"}]
-    write(folder / "images.json", json.dumps(about))
-    write(folder / "predictions.json", "[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n")
+        places = enumerate((*scores, 0.01))
+        found[name] = [([40 + 150 * place, 100, 80, 60.5], score) for place, score in places]
+    write_results(folder, dict.fromkeys(SCORES, SIZE_WH), found)
     return folder
 
 
-def review_of(results, output, options=OPTIONS):
-    return Review(open_results(results, score_threshold=0.2), output, options)
+def review_of(results, output):
+    return Review(open_results(results, score_threshold=0.2), output, OPTIONS)
 
 
 @pytest.fixture
@@ -109,30 +102,26 @@ def test_what_is_accepted_becomes_a_set_that_training_takes(served, tmp_path):
     assert [len(one["annotations"]) for one in DatasetCatalog.get(name)] == [0, 2]
 
 
-def test_a_restart_goes_on(served, results, tmp_path):
-    content = {"boxes": [box(10, 20, 30, 40)], "accepted": True}
-    keep(served, content)
-    again = review_of(results, tmp_path / "corrected")
-    photo = json.loads(again.file("boxes/0.json"))
-    assert (photo["boxes"], photo["accepted"]) == (content["boxes"], True)
-    assert json.loads(again.file("photos.json"))["photos"][0]["accepted"]
-    assert not again.is_written
-    assert "photos: 1 of 3. Boxes in them: 1." in again.write()
-    assert again.is_written
-
-
-def test_a_kill_while_it_is_kept_loses_that_change_alone(served, results, tmp_path, monkeypatch):
-    keep(served, {"boxes": [], "accepted": True})
+def test_a_full_disk_loses_one_change_alone_and_a_restart_goes_on(
+    served, results, tmp_path, monkeypatch
+):
+    sent = {"boxes": [box(10, 20, 30, 40)], "accepted": True}
+    keep(served, sent)
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
         patched.setattr(review_module, "write_json", full)
-        status, _, content = keep(served, {"boxes": [box(1, 2, 3, 4)], "accepted": True})
+        status, _, content = keep(served, {"boxes": [], "accepted": False})
     assert (status, "No space left" in content.decode()) == (422, True)
-    assert boxes_of(served)["boxes"] == []
-    assert json.loads(review_of(results, tmp_path / "corrected").file("boxes/0.json"))["accepted"]
+    again = review_of(results, tmp_path / "corrected")
+    for photo in (boxes_of(served), json.loads(again.file("boxes/0.json"))):
+        assert (photo["boxes"], photo["accepted"]) == (sent["boxes"], True)
+    assert json.loads(again.file("photos.json"))["photos"][0]["accepted"]
+    assert not again.is_written
+    assert "photos: 1 of 3. Boxes in them: 1." in again.write()
+    assert again.is_written
 
 
 WRONG_BOXES = [
@@ -145,92 +134,78 @@ WRONG_BOXES = [
 ]
 
 
-@pytest.mark.parametrize("wrong", WRONG_BOXES, ids=lambda wrong: str(wrong)[:60])
-def test_a_box_that_is_none_is_refused(served, wrong):
-    before = boxes_of(served)
-    status, _, content = keep(served, {"boxes": [box(1, 2, 3, 4), wrong], "accepted": True})
-    assert (status, "Draw it again" in json.loads(content)["error"]) == (422, True)
-    assert boxes_of(served) == before
+ODD_JSON = [
+    *(b"", b"{", b"\xff\xfe", b"[" * 100_000, b"null", b"[]", b'"boxes"', b"{}"),
+    *(b'{"boxes": []}', b'{"boxes": {}, "accepted": true}', b'{"boxes": [], "accepted": 1}'),
+    b'{"boxes": [' + b"[]," * 6000 + b'[]], "accepted": true}',
+]
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "remedy"),
     [
-        *(b"", b"{", b"\xff\xfe", b"[" * 100_000, b"null", b"[]", b'"boxes"', b"{}"),
-        *(b'{"boxes": []}', b'{"boxes": {}, "accepted": true}', b'{"boxes": [], "accepted": 1}'),
-        b'{"boxes": [' + b"[]," * 6000 + b'[]], "accepted": true}',
+        *(
+            ({"boxes": [box(1, 2, 3, 4), wrong], "accepted": True}, "Draw it again")
+            for wrong in WRONG_BOXES
+        ),
+        *((body, "Reload the page") for body in ODD_JSON),
     ],
-    ids=lambda body: str(body[:30]),
+    ids=lambda value: str(value)[:60],
 )
-def test_odd_json_is_refused(served, body):
+def test_what_are_no_boxes_is_refused(served, body, remedy):
     before = boxes_of(served)
-    assert keep(served, body)[0] == 422
+    status, _, content = keep(served, body)
+    assert (status, remedy in json.loads(content)["error"]) == (422, True)
     assert boxes_of(served) == before
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Host": "evil.example"},
-        {"Origin": "http://evil.example"},
-        {"Origin": "null"},
-        {"Sec-Fetch-Site": "cross-site"},
-    ],
-    ids=str,
-)
-def test_a_strangers_page_reads_and_changes_nothing(served, headers, tmp_path):
-    before = boxes_of(served)
+def test_a_strangers_page_reads_and_changes_nothing(served, tmp_path):
+    before, stranger = boxes_of(served), {"Origin": "http://evil.example"}
     for path in ("/", "/photos.json", "/boxes/0.json", "/pictures/0.jpg"):
-        assert ask(served, path=path, **headers)[0] == 403
-    assert keep(served, {"boxes": [], "accepted": True}, **headers)[0] == 403
-    assert ask(served, "POST", "/write", b"", **OWN, **headers)[0] == 403
+        assert ask(served, path=path, **stranger)[0] == 403
+    assert keep(served, {"boxes": [], "accepted": True}, **stranger)[0] == 403
+    assert ask(served, "POST", "/write", b"", **OWN, **stranger)[0] == 403
     assert ask(served, "POST", "/boxes/0", b'{"boxes": [], "accepted": true}')[0] == 403  # a form
     assert boxes_of(served) == before
     assert not (tmp_path / "corrected" / "annotations").exists()
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
+ELSEWHERE = {
+    "GET": [
         *("boxes/3.json", "boxes/-1.json", "boxes/٣.json".encode(), "boxes/99999999.json"),
         *("pictures/../sure.jpg", "photos/sure.jpg", "boxes/0.jpg", "%2e%2e/images.json"),
         "review.json",
     ],
-)
-def test_no_path_leads_elsewhere(served, path):
-    assert ask(served, "GET", f"/{path}", b"{}", **OWN)[0] == 404
+    "POST": ["boxes/3", "boxes/-1", "boxes/0.json", "photos", "forget"],
+}
 
 
-@pytest.mark.parametrize("path", ["boxes/3", "boxes/-1", "boxes/0.json", "photos", "forget"])
-def test_nothing_is_written_elsewhere(served, path):
-    assert ask(served, "POST", f"/{path}", b"{}", **OWN)[0] == 404
-
-
-def test_too_much_is_not_read(served):
+def test_no_path_leads_elsewhere_and_too_much_is_not_read(served):
+    for method, paths in ELSEWHERE.items():
+        for path in paths:
+            assert ask(served, method, f"/{path}", b"{}", **OWN)[0] == 404, path
     assert keep(served, b"", **{"Content-Length": "200000000"})[0] == 413
     assert ask(served, "POST", "/write", b"{}", **OWN)[0] == 413
 
 
-def test_nothing_accepted_is_no_set(served, tmp_path):
+def test_nothing_accepted_is_no_set_and_a_photo_that_is_gone_no_picture(served, results, tmp_path):
     status, _, content = ask(served, "POST", "/write", b"", **OWN)
     assert (status, "Accept some" in json.loads(content)["error"]) == (422, True)
     assert json.loads((tmp_path / "corrected" / "manifest.json").read_text())["complete"] is False
+    (results / "photos" / "unsure.jpg").unlink()
+    status, _, content = ask(served, path="/pictures/0.jpg")
+    assert (status, "unsure.jpg" in json.loads(content)["error"]) == (422, True)
 
 
 def test_a_data_set_keeps_its_splits_classes_and_flags(tmp_path):
     coco(tmp_path / "set")
-    path = tmp_path / "set" / "train" / "_annotations.coco.json"
-    content = json.loads(path.read_text())
-    content["annotations"][0]["iscrowd"] = 1
-    path.write_text(json.dumps(content))
     (tmp_path / "set" / "valid" / "c.jpg").write_bytes(b"no photo")
     source = open_source(tmp_path / "set")
     review = Review(source, tmp_path / "corrected", OPTIONS)
-    listed = json.loads(review.file("photos.json"))
-    assert [row["name"][-5:] for row in listed["photos"]] == ["a.jpg", "b.jpg", "d.jpg"][:3]
+    rows = json.loads(review.file("photos.json"))["photos"]
+    assert [row["name"][-5:] for row in rows] == ["a.jpg", "b.jpg", "d.jpg"]
     for number in range(3):
-        photo = json.loads(review.file(f"boxes/{number}.json"))
-        photo["accepted"] = True
+        photo = json.loads(review.file(f"boxes/{number}.json")) | {"accepted": True}
         review.post(f"/boxes/{number}", "", json.dumps(photo).encode())
     review.write()
     again = open_source(tmp_path / "corrected")
@@ -241,12 +216,6 @@ def test_a_data_set_keeps_its_splits_classes_and_flags(tmp_path):
             before, after = source.read(name), again.read(name)
             np.testing.assert_allclose(after.boxes_xyxy, before.boxes_xyxy)
             assert (after.names, after.crowd.tolist()) == (before.names, before.crowd.tolist())
-
-
-def test_a_photo_that_is_gone_is_told_by_its_picture(served, results):
-    (results / "photos" / "unsure.jpg").unlink()
-    status, _, content = ask(served, path="/pictures/0.jpg")
-    assert (status, "unsure.jpg" in json.loads(content)["error"]) == (422, True)
 
 
 @pytest.mark.parametrize("there", ["a file", "a prepared set", "another review", "spoilt"])
@@ -261,14 +230,11 @@ def test_nothing_of_others_is_replaced(results, tmp_path, there):
         (corrected / "review.json").write_text('{"photos": {"sure.jpg": {"boxes": [')
     else:
         review_of(results, corrected).post("/boxes/0", "", b'{"boxes": [], "accepted": true}')
-        for name in ("images.json", "predictions.json"):
-            path = results / name
-            path.write_text(path.read_text().replace("unsure.jpg", "other.jpg"))
-        (results / "photos" / "unsure.jpg").rename(results / "photos" / "other.jpg")
-    before = {path: path.read_bytes() for path in corrected.rglob("*.*")}
+        write_results(results, {"sure.jpg": SIZE_WH}, {"sure.jpg": ()})  # without that photo
+    before = contents(corrected)
     with pytest.raises(UserError):
         review_of(results, corrected)
-    assert {path: path.read_bytes() for path in corrected.rglob("*.*")} == before
+    assert contents(corrected) == before
 
 
 def test_a_set_inside_its_photos_is_refused_at_once(results):
@@ -285,9 +251,8 @@ def test_the_command_goes_on_and_writes_at_its_end(results, tmp_path):
     listen = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=listen) as running:
         address = running.stdout.readline()
-        review_photo = b'{"boxes": [{"xyxy": [1, 2, 3, 4], "name": "acne", "taken": true}]'
         running.server_port = int(address.split(":")[2].split("/")[0])
-        assert keep(running, review_photo + b', "accepted": true}', number=1)[0] == 200
+        assert keep(running, {"boxes": [box(1, 2, 3, 4)], "accepted": True}, number=1)[0] == 200
         running.send_signal(signal.SIGINT)
         rest = running.stdout.read()
     assert running.returncode == 0
@@ -332,7 +297,6 @@ def test_the_page_in_a_browser(browser, served, tmp_path, width, run_python):
     page.goto(served.url)
     page.wait_for_selector("#boxes rect")
     page.wait_for_load_state("networkidle")
-    page.screenshot(path=tmp_path / f"{width}_begin.png")
     first, second, suggested = kept()
     drag(page, [100, 300], [200, 400])  # add
     added = kept()[3]
@@ -343,7 +307,6 @@ def test_the_page_in_a_browser(browser, served, tmp_path, width, run_python):
     page.keyboard.press("ArrowRight")
     nudged = kept()[3]
     assert nudged[0] > moved[0]
-    page.screenshot(path=tmp_path / f"{width}.png")
     side = 4 / page.evaluate("document.getElementById('sheet').getScreenCTM().a")
     drag(page, [nudged[2] + side, nudged[3] + side], [500, 460])  # resize
     np.testing.assert_allclose(kept()[3][2:], [500 - side, 460 - side], atol=2)
@@ -375,7 +338,6 @@ def test_the_page_in_a_browser(browser, served, tmp_path, width, run_python):
     page.wait_for_selector("#told:not([hidden])")
     page.click("#write")
     page.wait_for_selector("#told:has-text('is written')")
-    page.screenshot(path=tmp_path / f"{width}_end.png")
     assert (messages, hosts) == ([], {f"127.0.0.1:{served.server_port}"})
     assert main(["data", "check", str(tmp_path / "corrected")]) == 0
     source = open_source(tmp_path / "corrected")

@@ -50,7 +50,7 @@ def test_photos_are_on_it_only_where_they_are_wanted(audit, broken, tmp_path):
 
 
 def page_of(folder, names) -> str:
-    audit = audit_source(FakeSource(folder, {}, {"train": names}))
+    audit = audit_source(FakeSource(image_root=folder, annotations={}, splits={"train": names}))
     return write_audit_page(folder / "page", audit).read_text()
 
 

@@ -66,18 +66,11 @@ def _check_copies(photo: Annotated, usable: np.ndarray) -> Iterator[Finding]:
     inside = np.clip(photo.boxes_xyxy[single], 0.0, [width, height, width, height])
     pairs = single[near_copies(inside, NEAR_IOU)]
     same_name = np.array([photo.names[i] == photo.names[j] for i, j in pairs], dtype=bool)
-    for kind, chosen in (
-        ("box nearly duplicated", pairs[same_name]),
-        ("box with two names", pairs[~same_name]),
-    ):
-        if len(chosen):
-            i, j = chosen[0]
-            detail = f"{_described(photo, i)} and {_described(photo, j)}"
-            yield Finding(kind, photo.file_name, detail, len(chosen))
-
-
-def _described(photo: Annotated, index: int) -> str:
-    return f"{photo.names[index]} {_numbers(photo.boxes_xyxy[index])}"
+    for kind, is_kind in (("box nearly duplicated", same_name), ("box with two names", ~same_name)):
+        if is_kind.any():
+            shown = (f"{photo.names[i]} {_numbers(photo.boxes_xyxy[i])}" for i in pairs[is_kind][0])
+            detail = " and ".join(shown)
+            yield Finding(kind, photo.file_name, detail, int(is_kind.sum()))
 
 
 def _example(boxes_xyxy: np.ndarray, indices: np.ndarray) -> str:
@@ -101,8 +94,10 @@ def check_photo_labels(photo: Annotated) -> Iterator[Finding]:
     name, boxes = photo.file_name, len(photo.boxes_xyxy)
     if not boxes:
         yield Finding("no boxes", name)
-    if photo.declared_hw is not None and photo.declared_hw != photo.image_hw:
-        yield Finding("size differs", name, _sizes(photo.declared_hw, photo.image_hw))
+    if photo.declared_hw not in (None, photo.image_hw):
+        detail = "stated {1}x{0}, decoded {3}x{2}".format(*photo.declared_hw, *photo.image_hw)
+        detail += ": sides exchanged" if photo.declared_hw == photo.image_hw[::-1] else ""
+        yield Finding("size differs", name, detail)
     if photo.count is not None and photo.count != boxes:
         yield Finding("count against boxes", name, f"count {photo.count}, {boxes} boxes")
     count = boxes if photo.count is None else photo.count
@@ -155,9 +150,8 @@ def check_ids(
     if repeated:
         first, name, annotation_id = repeated[0]
         others = () if name == first else (name,)
-        yield Finding(
-            "annotation id duplicated", first, f"id {annotation_id}", len(repeated), others
-        )
+        detail = f"id {annotation_id}"
+        yield Finding("annotation id duplicated", first, detail, len(repeated), others)
 
 
 def _strays(counts: collections.Counter) -> set[str]:
@@ -165,8 +159,3 @@ def _strays(counts: collections.Counter) -> set[str]:
     if not total or max(counts.values()) < DOMINANT_SHARE * total:
         return set()
     return {name for name, number in counts.items() if number <= STRAY_SHARE * total}
-
-
-def _sizes(declared_hw: tuple[int, int], image_hw: tuple[int, int]) -> str:
-    text = "stated {1}x{0}, decoded {3}x{2}".format(*declared_hw, *image_hw)
-    return f"{text}: sides exchanged" if declared_hw == image_hw[::-1] else text

@@ -19,7 +19,7 @@ from acnet.data.audit.checks import (
     check_photo_labels,
     exact_copies,
 )
-from acnet.data.audit.examination import Photo, examine
+from acnet.data.audit.examination import Photo, examine, note_finding
 from acnet.data.audit.findings import (
     KINDS,
     PERCENTS,
@@ -82,9 +82,7 @@ def examine_all(source: Source, *, workers: int) -> list[Photo]:
 def _check_lists(source: Source) -> Iterator[Finding]:
     for path in sorted(source.unlisted):
         yield Finding("file without partner", place_in_set(path, source))
-    for note in source.notes:
-        detail = f"{note.kind} {note.detail}".strip()
-        yield Finding("annotation not taken", note.file_name, detail, note.count)
+    yield from map(note_finding, source.notes)
     for leak in shared_photos(source.splits):
         yield Finding("photo in two parts", leak.file_name, f"{leak.split} and {leak.twin_split}")
 
@@ -105,9 +103,15 @@ def report_text(report: Report) -> str:
     parts = [f"{name}: {value}" for name, value in holdings(report.statistics)]
     for split, size in report.statistics.splits.items():
         parts.append(f"  {printable(split)}: {size.photos:,} photos, {size.boxes:,} boxes")
-    parts += ["", _summary(report)]
-    for kind in report.counts():
-        parts += ["", *_findings_of(report, kind)]
+    of_kind = {kind: [f for f in report.findings if f.kind == kind] for kind in report.counts()}
+    rows = [
+        (KINDS[kind].severity, kind, len(found), sum(f.number for f in found), KINDS[kind].remedy)
+        for kind, found in of_kind.items()
+    ]
+    headers = ("severity", "kind", "findings", "objects", "remedy")
+    parts += ["", tabulate(rows, headers=headers) if rows else "Nothing was found."]
+    for kind, found in of_kind.items():
+        parts += ["", f"{kind}:", *_lines(found)]
     return "\n".join(parts) + "\n"
 
 
@@ -132,20 +136,7 @@ def _percentiles(values: np.ndarray) -> str:
     return f"{'/'.join(map(str, PERCENTS))} %: {numbers or 'none'}"
 
 
-def _summary(report: Report) -> str:
-    counts = report.counts()
-    if not counts:
-        return "Nothing was found."
-    objects = dict.fromkeys(counts, 0)
-    for finding in report.findings:
-        objects[finding.kind] += finding.number
-    rows = [(KINDS[k].severity, k, n, objects[k], KINDS[k].remedy) for k, n in counts.items()]
-    return tabulate(rows, headers=("severity", "kind", "findings", "objects", "remedy"))
-
-
-def _findings_of(report: Report, kind: str) -> Iterator[str]:
-    findings = [finding for finding in report.findings if finding.kind == kind]
-    yield f"{kind}:"
+def _lines(findings: Sequence[Finding]) -> Iterator[str]:
     for finding in findings[:SHOWN_FINDINGS]:
         names = " = ".join((finding.file_name, *finding.others))
         yield "  " + printable(": ".join(filter(None, (names, finding.detail))).replace("\n", " "))
@@ -153,8 +144,6 @@ def _findings_of(report: Report, kind: str) -> Iterator[str]:
         yield f"  and {len(findings) - SHOWN_FINDINGS:,} more"
 
 
-CHANGES_TEXT = "changes.txt"
-CHANGES_JSON = "changes.json"
 COPIES = "box dropped: the same as another"
 LEAK = "photo taken out of a part: its twin is in a part that must not know it"
 UPRIGHT = "picture stored upright"
@@ -190,11 +179,8 @@ def write_cleaned(
     was published. Where twins are labelled differently, nobody but a person can say which is right,
     so they are listed only.
 
-    Args:
-        copy_photos: copy the photos, the sideways ones upright; else they stay where they are.
-
-    Returns:
-        Every change, as written to `changes.txt` and `changes.json` in the folder.
+    Photos are copied, the sideways ones upright, or stay where they are. Returns every change, as
+    written to `changes.txt` and `changes.json` in the folder.
     """
     layout = PreparedLayout.of_folder(dst)
     splits, notes = _choose_photos(source, audit)
@@ -210,8 +196,8 @@ def write_cleaned(
         sideways = [photo for photo in photos if photo.orientation in UPRIGHT_BY_ORIENTATION]
         changes += _store_upright(sideways, source, layout)
     notes = portable(changes, source)
-    write_text(layout.folder / CHANGES_TEXT, notes.text())
-    write_json(layout.folder / CHANGES_JSON, [asdict(note) for note in notes.items], indent=2)
+    write_text(layout.folder / "changes.txt", notes.text())
+    write_json(layout.folder / "changes.json", [asdict(note) for note in notes.items], indent=2)
     return notes.items
 
 
@@ -236,16 +222,12 @@ def without_copies(photo: Annotated) -> Annotated:
 
 def _choose_photos(source: Source, audit: Audit) -> tuple[dict[str, list[str]], list[Note]]:
     """Take out what cannot be used, then what straddles parts."""
-    notes = []
-    unusable = {photo.file_name for photo in audit.photos if photo.annotated is None}
-    for photo in audit.photos:
-        if photo.annotated is None:
-            why = "; ".join(finding.kind for finding in photo.findings)
-            notes.append(Note(f"photo left out: {why}", photo.file_name))
-    members = {
-        split: {name for name in names if name not in unusable}
-        for split, names in source.splits.items()
-    }
+    unusable = {p.file_name: p.findings for p in audit.photos if p.annotated is None}
+    notes = [
+        Note(f"photo left out: {'; '.join(finding.kind for finding in findings)}", name)
+        for name, findings in unusable.items()
+    ]
+    members = {split: set(names) - unusable.keys() for split, names in source.splits.items()}
     for leak in _leaks(audit, members):
         notes.append(Note(LEAK, leak.file_name, str(leak)))
         members[leak.split].discard(leak.file_name)
@@ -257,9 +239,7 @@ def _leaks(audit: Audit, members: Mapping[str, set[str]]) -> list[Leak]:
     found = shared_photos({split: sorted(names) for split, names in members.items()})
     for group in audit.twins:
         found += straddling(group, members)
-    first = {}
-    for leak in found:
-        first.setdefault((leak.split, leak.file_name), leak)
+    first = {(leak.split, leak.file_name): leak for leak in reversed(found)}
     return [first[key] for key in sorted(first)]
 
 

@@ -99,10 +99,8 @@ def describe(photos: Sequence[Annotated], splits: Mapping[str, Sequence[str]]) -
         boxes=sum(boxes_of.values()),
         names=dict(sorted(names.items(), key=lambda item: (-item[1], item[0]))),
         splits={
-            split: SplitSize(
-                photos=len(members), boxes=sum(boxes_of.get(name, 0) for name in members)
-            )
-            for split, members in sorted(splits.items())
+            split: SplitSize(photos=len(listed), boxes=sum(boxes_of.get(n, 0) for n in listed))
+            for split, listed in sorted(splits.items())
         },
         photos_by_grade=dict(sorted(collections.Counter(map(grade_of, photos)).items())),
         sizes_px=np.sqrt((stacked[:, 2:] - stacked[:, :2]).prod(axis=1)),

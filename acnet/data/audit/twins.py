@@ -17,15 +17,9 @@ from acnet.data.records import Annotated
 # The order in which photos are worth keeping: a photo in a later part is taken out of the earlier.
 TRAINING, VALIDATION, TEST = range(3)
 ROLES = {
-    "train": TRAINING,
-    "training": TRAINING,
-    "trainval": TRAINING,
-    "val": VALIDATION,
-    "valid": VALIDATION,
-    "validation": VALIDATION,
-    "dev": VALIDATION,
-    "test": TEST,
-    "testing": TEST,
+    **dict.fromkeys(("train", "training", "trainval"), TRAINING),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), VALIDATION),
+    **dict.fromkeys(("test", "testing"), TEST),
 }
 SPLIT_NAME = re.compile(r"([a-z]+?)(?:[-_]?(?:fold)?[-_]?(\d+))?")
 
@@ -33,30 +27,19 @@ SPLIT_NAME = re.compile(r"([a-z]+?)(?:[-_]?(?:fold)?[-_]?(\d+))?")
 def disjoint_splits(splits: Iterable[str]) -> list[tuple[str, str]]:
     """Pair the splits between which a shared photo makes results look better than they are.
 
-    Splits of unknown role are left out; those of different folds share photos as they should.
-
-    Returns:
-        Pairs (weaker, stronger), sorted: training before validation before test.
+    Pairs are (weaker, stronger), sorted: training before validation before test. Splits of unknown
+    role are left out; those of different folds share photos as they should.
     """
-    known = [(*parsed, name) for name in sorted(splits) if (parsed := _parse(name)) is not None]
-    pairs = [
-        (a, b) if role_a < role_b else (b, a)
-        for (fold_a, role_a, a), (fold_b, role_b, b) in itertools.combinations(known, 2)
-        if fold_a == fold_b and role_a != role_b
-    ]
-    return sorted(pair for pair in pairs if not _contains(*pair))
-
-
-def _parse(name: str) -> tuple[str, int] | None:
-    match = SPLIT_NAME.fullmatch(name.lower())
-    if not match or match[1] not in ROLES:
-        return None
-    return match[2] or "", ROLES[match[1]]
-
-
-def _contains(weaker: str, stronger: str) -> bool:
-    """VOC's trainval is train and val together."""
-    return weaker.lower().startswith("trainval") and stronger.lower().startswith("val")
+    parsed = ((SPLIT_NAME.fullmatch(name.lower()), name) for name in splits)
+    known = [(match, name) for match, name in parsed if match and match[1] in ROLES]
+    return sorted(
+        (weaker, stronger)
+        for (weak, weaker), (strong, stronger) in itertools.permutations(known, 2)
+        if weak[2] == strong[2]
+        and ROLES[weak[1]] < ROLES[strong[1]]
+        # VOC's trainval is train and val together.
+        and not (weak[1] == "trainval" and strong[1].startswith("val"))
+    )
 
 
 # Chosen on 1.1 million pairs of unrelated generated photos, of which the closest within 10 bits
@@ -107,10 +90,8 @@ def find_twins(photos: Sequence[Photo]) -> list[Twins]:
 
 def twin_groups(photos: Sequence[Photo]) -> list[tuple[str, ...]]:
     """Return sorted groups of photos that a split must not tear apart; no photo is in two."""
-    edges = [
-        (names.file_names[0], other) for names in find_twins(photos) for other in names.file_names
-    ]
-    return connected(edges)
+    groups = (twins.file_names for twins in find_twins(photos))
+    return connected((names[0], other) for names in groups for other in names)
 
 
 def check_twins(
@@ -120,18 +101,16 @@ def check_twins(
     annotated = {photo.file_name: photo.annotated for photo in photos}
     members = {split: set(names) for split, names in splits.items()}
     for group in twins:
-        first, *others = group.file_names
-        others = tuple(others)
-        kind = "identical photos" if group.identical else "nearly identical photos"
-        yield Finding(kind, first, group.detail, len(group.file_names), others)
+        first, others = group.file_names[0], group.file_names[1:]
+        alike = "identical" if group.identical else "nearly identical"
+        yield Finding(f"{alike} photos", first, group.detail, len(group.file_names), others)
         across = straddling(group, members)
         if across:
-            kind = f"{'identical' if group.identical else 'nearly identical'} across parts"
             names = sorted({name for leak in across for name in (leak.file_name, leak.twin)})
             detail = "; ".join(map(str, across[:SHOWN_LEAKS]))
             if len(across) > SHOWN_LEAKS:
                 detail += f"; and {len(across) - SHOWN_LEAKS} more"
-            yield Finding(kind, names[0], detail, len(across), tuple(names[1:]))
+            yield Finding(f"{alike} across parts", names[0], detail, len(across), tuple(names[1:]))
         labels = [annotated[name] for name in group.file_names if annotated[name] is not None]
         conflict = _conflict(labels, exact=group.identical)
         if conflict:
@@ -182,20 +161,12 @@ def shared_photos(splits: Mapping[str, Sequence[str]]) -> list[Leak]:
 
 def connected(edges: Iterable[tuple[str, str]]) -> list[tuple[str, ...]]:
     """Join pairs that share a member to sorted groups of at least two names."""
-    leader: dict[str, str] = {}
-
-    def find(name: str) -> str:
-        while leader.setdefault(name, name) != name:
-            leader[name] = leader[leader[name]]
-            name = leader[name]
-        return name
-
+    group_of: dict[str, set[str]] = {}
     for a, b in edges:
-        low, high = sorted((find(a), find(b)))
-        leader[high] = low
-    groups = collections.defaultdict(list)
-    for name in leader:
-        groups[find(name)].append(name)
+        small, large = sorted((group_of.setdefault(a, {a}), group_of.setdefault(b, {b})), key=len)
+        large |= small
+        group_of.update(dict.fromkeys(small, large))
+    groups = {id(names): names for names in group_of.values()}
     return sorted(tuple(sorted(names)) for names in groups.values() if len(names) > 1)
 
 
@@ -210,9 +181,8 @@ def _near_groups(alike: Mapping[tuple[str, str], NearPair]) -> list[Twins]:
         bits = max(alike[pair].differing_bits for pair in pairs)
         correlation = min(alike[pair].correlation for pair in pairs)
         mirrored = sum(alike[pair].mirrored for pair in pairs)
-        detail = (
-            f"at most {bits} of {HASH_BITS} bits differ, correlation at least {correlation:.3f}"
-        )
+        detail = f"at most {bits} of {HASH_BITS} bits differ, "
+        detail += f"correlation at least {correlation:.3f}"
         if mirrored:
             detail += f", {mirrored} of {len(pairs)} pairs mirrored"
         groups.append(Twins(names, tuple(pairs), False, detail))
@@ -226,9 +196,9 @@ def _conflict(labels: Sequence[Annotated], *, exact: bool) -> str:
     """
     grades = [grade_of(photo) for photo in labels]
     counts = [len(photo.boxes_xyxy) for photo in labels]
-    said = [f"grades {_joined(grades)}"] if len(set(grades)) > 1 else []
+    said = [f"grades {' and '.join(map(str, grades))}"] if len(set(grades)) > 1 else []
     if len(set(counts)) > 1:
-        said.append(f"{_joined(counts)} boxes")
+        said.append(f"{' and '.join(map(str, counts))} boxes")
     elif exact and len({_box_set(photo) for photo in labels}) > 1:
         said.append("other boxes or names")
     return ", ".join(said)
@@ -237,7 +207,3 @@ def _conflict(labels: Sequence[Annotated], *, exact: bool) -> str:
 def _box_set(photo: Annotated) -> tuple:
     rows = zip(photo.names, photo.boxes_xyxy.tolist(), strict=True)
     return tuple(sorted((name, *map(repr, box)) for name, box in rows))
-
-
-def _joined(numbers: Sequence[int]) -> str:
-    return " and ".join(map(str, numbers))

@@ -1,40 +1,31 @@
 """A data set in memory whose pictures are on disk, for what no format of its own can express."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from acnet.data.records import Annotated, Note
+from acnet.data.readers.source import Source
+from acnet.data.records import Annotated
 from acnet.data.toy.toy_photo import ToyOptions, draw_photo
-from acnet.photos.read import read_size
-
-NO_BOXES = np.zeros((0, 4))
 
 
-@dataclass(frozen=True)
-class FakeSource:
-    """Implements `acnet.data.readers.source.Source`."""
-
-    image_root: Path
-    annotations: Mapping[str, Annotated]
-    splits: Mapping[str, Sequence[str]]
-    class_names: tuple[str, ...] = ("acne",)
+@dataclass(frozen=True, kw_only=True)
+class FakeSource(Source):
     format: str = "fake"
-    inputs: Sequence[Path] = ()
-    unlisted: Sequence[Path] = ()
-    notes: Sequence[Note] = field(default=())
+    class_names: tuple[str, ...] = ("acne",)
+    annotations: Mapping[str, Annotated]
 
     def read(self, file_name: str) -> Annotated:
         if file_name not in self.annotations:
             raise FileNotFoundError(file_name)
-        read_size(self.image_root / file_name)
+        self.read_size(file_name)
         return self.annotations[file_name]
 
 
-def annotated(name: str = "a.jpg", boxes=NO_BOXES, **fields) -> Annotated:
+def annotated(name: str = "a.jpg", boxes=(), **fields) -> Annotated:
     """A photo of 64 x 96 pixels (width 96) whose objects are all `acne`, unless said otherwise."""
     boxes_xyxy = np.array(boxes, dtype=np.float64).reshape(-1, 4)
     fields = {"image_hw": (64, 96), "names": ("acne",) * len(boxes_xyxy), **fields}

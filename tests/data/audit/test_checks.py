@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_array_equal
+from torchvision.ops import box_iou
 
 from acnet.data.audit.checks import (
     check_boxes,
@@ -12,6 +14,7 @@ from acnet.data.audit.checks import (
     exact_copies,
     near_copies,
 )
+from acnet.data.audit.findings import Finding
 from acnet.data.clean import faulty_boxes
 from tests.data.audit.fake_source import annotated
 
@@ -76,30 +79,21 @@ def test_copies_and_near_copies_are_counted_beyond_the_first_and_by_name():
 
 
 @pytest.mark.parametrize("min_iou", [0.55, 0.8, 0.95])
-def test_near_copies_are_those_of_a_loop_over_all_pairs(min_iou):
+def test_near_copies_are_those_of_all_pairs(min_iou):
     rng = np.random.default_rng(1)
     corners = rng.uniform(0, 40, (150, 2))
     boxes = np.concatenate([corners, corners + rng.uniform(20, 40, (150, 2))], axis=1)
     boxes = np.concatenate([boxes, boxes[::3] + rng.uniform(-0.4, 0.4, (50, 4))])
-    slow = []
-    for i in range(len(boxes)):
-        for j in range(i + 1, len(boxes)):
-            (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = boxes[i], boxes[j]
-            shared = max(0, min(ax1, bx1) - max(ax0, bx0)) * max(0, min(ay1, by1) - max(ay0, by0))
-            areas = (ax1 - ax0) * (ay1 - ay0) + (bx1 - bx0) * (by1 - by0)
-            if shared / (areas - shared) >= min_iou:
-                slow.append([i, j])
-    assert len(slow) > 40
+    all_pairs = np.triu(box_iou(*[torch.from_numpy(boxes)] * 2).numpy() >= min_iou, k=1)
+    assert all_pairs.sum() > 40
+    assert_array_equal(near_copies(boxes, min_iou), np.argwhere(all_pairs))
     assert near_copies(np.zeros((0, 4)), min_iou).shape == (0, 2)
-    assert_array_equal(near_copies(boxes, min_iou), slow)
 
 
 def test_very_many_boxes_end_and_say_that_they_were_not_compared():
-    rng = np.random.default_rng(0)
-    corners = rng.uniform(0, 40, (100_000, 2))
+    corners = np.random.default_rng(0).uniform(0, 40, (100_000, 2))
     boxes = np.concatenate([corners, corners + 10], axis=1)
-    photo = annotated(boxes=boxes)
-    assert {f.kind: f.number for f in check_boxes(photo)} == {"very many boxes": 100_000}
+    assert found(boxes) == {"very many boxes": 100_000}
 
 
 THREE = [[0, 0, 9, 9], [20, 0, 29, 9], [40, 0, 49, 9]]  # Hayashi's grade 0
@@ -130,51 +124,41 @@ def test_each_disagreement_has_its_kind(expected, name, fields):
         assert findings[0].detail == "stated 64x96, decoded 96x64: sides exchanged"
 
 
-def photo_of(name, names):
-    return annotated(name, [[i, 0, i + 1, 9] for i in range(len(names))], names=tuple(names))
-
-
-def test_a_rare_name_beside_a_dominant_one_is_a_stray():
-    photos = [photo_of("a.jpg", ["fore"] * 60), photo_of("b.jpg", ["fore"] * 60 + ["cold_sore"])]
-    (finding,) = check_names(photos, declared=())
-    assert (finding.file_name, finding.number) == ("b.jpg", 1)
-    assert finding.detail.startswith("'cold_sore' (1 in all) of 121 objects; ")
-
-
-def test_very_many_names_of_a_photo_are_one_finding():
-    photos = [photo_of("a.jpg", [f"name {i}" for i in range(1000)])]
-    (finding,) = check_names(photos, declared=("acne",))
-    assert finding.number == 1000
-    assert "and 997 more" in finding.detail
-    assert len(finding.detail) < 200
-
-
-def test_two_frequent_names_are_no_strays_nor_is_a_rare_one_that_is_declared():
-    photos = [photo_of("a.jpg", ["papule"] * 60 + ["pustule"] * 40)]
-    assert list(check_names(photos, declared=())) == []
-    photos = [photo_of("a.jpg", ["papule"] * 200 + ["nodule"])]
-    assert list(check_names(photos, declared=("papule", "nodule"))) == []
-    assert [f.kind for f in check_names(photos, declared=("papule",))] == ["stray class"]
-    assert list(check_names([], declared=("papule",))) == []
-
-
-def test_ids_from_0_and_ids_that_come_twice():
+def strays(*photos_names, declared=()):
     photos = [
-        annotated("a.jpg", THREE, annotation_ids=(0, 1, 2)),
-        annotated("b.jpg", THREE, annotation_ids=(2, 2, 5)),
+        annotated(f"{number}.jpg", [SOUND] * len(names), names=tuple(names))
+        for number, names in enumerate(photos_names)
     ]
-    one_file = {"train": ["a.jpg", "b.jpg"]}
-    zero, twice = check_ids(photos, one_file)
-    assert (zero.kind, zero.file_name, zero.number) == ("annotation id 0", "a.jpg", 1)
-    assert (twice.kind, twice.file_name) == ("annotation id duplicated", "a.jpg")
-    assert (twice.others, twice.detail, twice.number) == (("b.jpg",), "id 2", 2)
-    assert list(check_ids([annotated("a.jpg", THREE, annotation_ids=(1, 2, 3))], one_file)) == []
-    assert list(check_ids([annotated("a.jpg", THREE)], one_file)) == []
+    return [(f.file_name, f.number, f.detail) for f in check_names(photos, declared=declared)]
 
 
-def test_every_file_counts_for_itself():
-    photos = [annotated(name, THREE, annotation_ids=(1, 2, 3)) for name in ("a.jpg", "b.jpg")]
-    assert list(check_ids(photos, {"train": ["a.jpg"], "test": ["b.jpg"]})) == []
+def test_a_rare_name_beside_a_dominant_one_and_one_that_is_not_declared_are_strays():
+    ((name, number, detail),) = strays(["fore"] * 60, ["fore"] * 60 + ["cold_sore"])
+    assert (name, number) == ("1.jpg", 1)
+    assert detail.startswith("'cold_sore' (1 in all) of 121 objects; ")
+    assert strays(["papule"] * 60 + ["pustule"] * 40) == strays(declared=("papule",)) == []
+    rare = ["papule"] * 200 + ["nodule"]
+    assert strays(rare, declared=("papule", "nodule")) == []
+    assert len(strays(rare, declared=("papule",))) == 1
+    # Very many names of a photo are one finding.
+    ((_, number, detail),) = strays([f"name {i}" for i in range(1000)], declared=("acne",))
+    assert (number, "and 997 more" in detail, len(detail) < 200) == (1000, True, True)
+
+
+def ids(first, second, **splits):
+    photos = [
+        annotated("a.jpg", THREE, annotation_ids=first),
+        annotated("b.jpg", THREE, annotation_ids=second),
+    ]
+    return list(check_ids(photos, splits))
+
+
+def test_ids_from_0_and_ids_that_come_twice_in_a_file():
+    zero, twice = ids((0, 1, 2), (2, 2, 5), train=["a.jpg", "b.jpg"])
+    assert zero == Finding("annotation id 0", "a.jpg", number=1)
+    assert twice == Finding("annotation id duplicated", "a.jpg", "id 2", 2, ("b.jpg",))
+    assert ids((1, 2, 3), (), train=["a.jpg", "b.jpg"]) == []
+    assert ids((1, 2, 3), (1, 2, 3), train=["a.jpg"], test=["b.jpg"]) == []
     # As in folds: both photos are in trainval_1, but their ids were given elsewhere.
     folds = {"test_0": ["a.jpg"], "trainval_0": ["b.jpg"], "trainval_1": ["a.jpg", "b.jpg"]}
-    assert list(check_ids(photos, folds)) == []
+    assert ids((1, 2, 3), (1, 2, 3), **folds) == []

@@ -10,6 +10,7 @@ from PIL import Image
 
 from acnet.data.audit import data_audit as fix
 from acnet.data.audit.data_audit import without_copies, write_cleaned
+from acnet.data.records import read_photo_split
 from acnet.errors import UserError
 from acnet.photos.read import read_bgr
 from tests.data.audit.broken_set import SOUND
@@ -27,20 +28,19 @@ def cleaned(broken, audit, tmp_path_factory):
     return broken.image_root, copy, changes
 
 
-def coco(folder, split):
-    return json.loads((folder / "annotations" / f"{split}.json").read_text())
+def read(folder, name):
+    return json.loads((folder / f"{name}.json").read_text())
 
 
-def boxes_of(content, name):
-    (image,) = [image for image in content["images"] if image["file_name"] == name]
-    rows = [a["bbox"] for a in content["annotations"] if a["image_id"] == image["id"]]
-    return [[x, y, x + w, y + h] for x, y, w, h in rows]
+def boxes_of(folder, split):
+    """Return the boxes of each photo of a part."""
+    records = read_photo_split(folder / "annotations" / f"{split}.json").records
+    return {record.file_name: record.boxes_xyxy.tolist() for record in records}
 
 
 def test_what_cannot_be_used_is_left_out_and_twins_leave_training(cleaned):
     _, copy, _ = cleaned
-    train = {image["file_name"] for image in coco(copy, "train")["images"]}
-    test = {image["file_name"] for image in coco(copy, "test")["images"]}
+    train, test = (boxes_of(copy, split).keys() for split in ("train", "test"))
     assert test == {"twin_b.jpg", "near_b.png", "both.jpg"}  # as it was published
     assert not train & {"twin_a.jpg", "near_a.png", "both.jpg"}
     assert not train & {"cut.jpg", "lost.jpg", "no_annotation.jpg"}
@@ -50,12 +50,13 @@ def test_what_cannot_be_used_is_left_out_and_twins_leave_training(cleaned):
 
 
 def test_boxes_are_corrected_and_numbered_from_1(cleaned):
-    train = coco(cleaned[1], "train")
+    train = boxes_of(cleaned[1], "train")
     whole = {f"{stem}.jpg": [SOUND] for stem in ("nan", "inverted", "empty", "outside")}
     whole.update({"partly.jpg": [[88, 50, 96, 60]], "plain.jpg": []})
     whole["twice.jpg"] = [SOUND, [40, 10, 50, 20]]
-    assert {name: boxes_of(train, name) for name in whole} == whole
-    assert [a["id"] for a in train["annotations"]] == [*range(1, len(train["annotations"]) + 1)]
+    assert {name: train[name] for name in whole} == whole
+    ids = [one["id"] for one in read(cleaned[1], "annotations/train")["annotations"]]
+    assert ids == [*range(1, len(ids) + 1)]
 
 
 def test_a_sideways_photo_is_stored_upright_and_without_its_exif_block(cleaned):
@@ -67,18 +68,14 @@ def test_a_sideways_photo_is_stored_upright_and_without_its_exif_block(cleaned):
     difference = read_bgr(path).astype(int) - read_bgr(original / "sideways.jpg")
     assert np.abs(difference).mean() < 1  # quality 95
     # Its manifest entry is that of the new file, or loading would call the set stale.
-    manifest = json.loads((copy / "manifest.json").read_text())
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert manifest["pictures"]["sideways.jpg"][2] == sha256
-
-
-def test_all_other_photos_are_copied_byte_by_byte(cleaned):
-    original, copy, _ = cleaned
+    assert read(copy, "manifest")["pictures"]["sideways.jpg"][2] == sha256
+    # All other photos are copied byte by byte.
     before, after = contents(original), contents(copy / "images")
     assert {name for name in after if after[name] != before[name]} == {"sideways.jpg"}
 
 
-def test_every_change_is_listed(cleaned):
+def test_every_change_is_listed_and_listed_again(cleaned, broken, audit):
     _, copy, changes = cleaned
     listed = {(change.kind, change.file_name) for change in changes}
     assert listed >= {
@@ -100,13 +97,8 @@ def test_every_change_is_listed(cleaned):
         (fix.UNDECIDED, "twin_a.jpg"),
     }
     lines = (copy / "changes.txt").read_text().splitlines()
-    rows = json.loads((copy / "changes.json").read_text())
-    assert len(lines) == len(rows) == len(changes)
+    assert len(lines) == len(read(copy, "changes")) == len(changes)
     assert str(cleaned[0].parent) not in (copy / "changes.txt").read_text()
-
-
-def test_it_can_be_done_again_into_the_same_folder(cleaned, broken, audit):
-    _, copy, changes = cleaned
     first = contents(copy)
     assert write_cleaned(copy, broken, audit) == changes
     assert contents(copy) == first
@@ -115,7 +107,7 @@ def test_it_can_be_done_again_into_the_same_folder(cleaned, broken, audit):
 def test_photos_may_stay_where_they_are(broken, audit, tmp_path):
     write_cleaned(tmp_path / "copy", broken, audit, copy_photos=False)
     assert not (tmp_path / "copy" / "images").exists()
-    image_root = json.loads((tmp_path / "copy" / "manifest.json").read_text())["image_root"]
+    image_root = read(tmp_path / "copy", "manifest")["image_root"]
     assert (tmp_path / "copy" / image_root).resolve() == broken.image_root.resolve()
 
 
@@ -136,8 +128,6 @@ def test_flags_and_ids_stay_with_their_boxes():
     )
     single = without_copies(photo)
     assert_array_equal(single.boxes_xyxy, [[0, 0, 9, 9], [5, 5, 9, 9]])
-    assert single.names == ("acne", "acne")
-    assert single.annotation_ids == (4, 6)
-    assert single.crowd.tolist() == [True, True]
-    assert single.difficult.tolist() == [False, True]
+    assert (single.names, single.annotation_ids) == (("acne", "acne"), (4, 6))
+    assert (single.crowd.tolist(), single.difficult.tolist()) == ([True, True], [False, True])
     assert without_copies(single) is single

@@ -1,10 +1,12 @@
 """Reading a photo for the audit: what is damaged is told from what is missing."""
 
 import hashlib
+import os
 from contextlib import nullcontext
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image, ImageEnhance
 
 from acnet.data.audit import examination as looks
@@ -25,9 +27,9 @@ from acnet.photos.read import read_bgr
 from tests.data.audit.fake_source import FakeSource, annotated, save_toy_photo
 
 
-def examined(tmp_path, photo=None, name="a.jpg", **fields):
-    known = {name: photo or annotated(name)}
-    source = FakeSource(tmp_path, known, {"train": [name]}, **fields)
+def examined(folder, photo=None, name="a.jpg", known=None, kind=FakeSource):
+    known = {name: photo or annotated(name)} if known is None else known
+    source = kind(image_root=folder, annotations=known, splits={"train": [name]})
     return examine(name, source=source)
 
 
@@ -39,20 +41,28 @@ def test_a_sound_photo_has_its_hash_and_its_annotation(tmp_path):
     save_toy_photo(tmp_path / "a.jpg", 0)
     photo = examined(tmp_path)
     assert photo.findings == ()
+    assert photo.orientation == 1
     assert photo.sha256 == hashlib.sha256((tmp_path / "a.jpg").read_bytes()).hexdigest()
     assert photo.annotated.image_hw == (64, 96)
     assert photo.looks.thumbnail.shape == (32, 32)
 
 
-def test_a_truncated_picture_is_unreadable_though_its_header_is_sound(tmp_path):
-    path = tmp_path / "a.jpg"
-    save_toy_photo(path, 0)
-    path.write_bytes(path.read_bytes()[:-200])
-    photo = examined(tmp_path)
-    assert kinds(photo) == ["picture unreadable"]
-    assert photo.annotated is None
-    assert photo.looks is None
-    assert photo.sha256
+def test_what_is_cut_off_too_large_or_elsewhere_is_unreadable(tmp_path):
+    path, secret = tmp_path / "set" / "a.jpg", tmp_path / "secret.jpg"
+    for place in (path, secret):
+        save_toy_photo(place, 0)
+    path.write_bytes(path.read_bytes()[:-200])  # its header is sound
+    cut = examined(path.parent)
+    os.truncate(path, MAX_FILE_BYTES + 1)  # a hole: it takes no room on the disk
+    large = examined(path.parent)
+    path.unlink()
+    path.symlink_to(secret)
+    linked = examined(path.parent)
+    for photo in (cut, large, linked):
+        assert kinds(photo) == ["picture unreadable"]
+        assert (photo.annotated, photo.looks) == (None, None)
+    assert [bool(photo.sha256) for photo in (cut, large, linked)] == [True, False, False]
+    assert "536,870,913 bytes" in large.findings[0].detail
 
 
 @pytest.mark.parametrize("progressive", [False, True])
@@ -81,32 +91,15 @@ def test_decoding_small_finds_the_damage_that_full_size_finds(tmp_path, progress
 def test_a_missing_picture_a_missing_annotation_and_one_that_is_damaged(tmp_path):
     assert kinds(examined(tmp_path)) == ["picture missing"]
     save_toy_photo(tmp_path / "a.jpg", 0)
-    without = FakeSource(tmp_path, {}, {"train": ["a.jpg"]})
-    assert kinds(examine("a.jpg", source=without)) == ["annotation missing"]
+    assert kinds(examined(tmp_path, known={})) == ["annotation missing"]
 
     class Damaged(FakeSource):
         def read(self, file_name):
             raise UnreadableFileError("A rule. Received nonsense. A remedy.")
 
-    damaged = examine("a.jpg", source=Damaged(tmp_path, {}, {"train": ["a.jpg"]}))
+    damaged = examined(tmp_path, kind=Damaged)
     assert kinds(damaged) == ["annotation unreadable"]
     assert damaged.looks is not None  # the picture is sound, so its twins are found
-
-
-def test_a_file_too_large_for_a_photo_is_not_read(tmp_path):
-    with (tmp_path / "a.jpg").open("wb") as file:
-        file.truncate(MAX_FILE_BYTES + 1)  # a hole: it takes no room on the disk
-    (finding,) = examined(tmp_path).findings
-    assert (finding.kind, "536,870,913 bytes" in finding.detail) == ("picture unreadable", True)
-
-
-def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
-    save_toy_photo(tmp_path / "secret" / "a.jpg", 0)
-    (tmp_path / "set").mkdir()
-    (tmp_path / "set" / "a.jpg").symlink_to(tmp_path / "secret" / "a.jpg")
-    photo = examined(tmp_path / "set")
-    assert kinds(photo) == ["picture unreadable"]
-    assert photo.sha256 == ""
 
 
 def test_a_sideways_photo_is_reported_and_looks_like_the_upright_one(tmp_path):
@@ -117,12 +110,10 @@ def test_a_sideways_photo_is_reported_and_looks_like_the_upright_one(tmp_path):
         exif[274] = 6  # to be turned clockwise, so it is stored turned the other way
         image.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "b.png", exif=exif)
     sideways = examined(tmp_path, name="b.png")
-    assert kinds(sideways) == ["EXIF orientation"]
-    assert (upright.orientation, sideways.orientation) == (1, 6)
+    assert (kinds(sideways), sideways.orientation) == (["EXIF orientation"], 6)
     # Shrinking rounds rows and columns in turn, so a bit that is nearly undecided may change.
     assert int((upright.looks.bits != sideways.looks.bits).sum()) <= 2
-    difference = upright.looks.thumbnail.astype(int) - sideways.looks.thumbnail
-    assert np.abs(difference).max() <= 2
+    assert_allclose(upright.looks.thumbnail, sideways.looks.thumbnail, rtol=0, atol=2)
 
 
 def test_what_the_reader_left_out_is_a_finding(tmp_path):
@@ -130,8 +121,7 @@ def test_what_the_reader_left_out_is_a_finding(tmp_path):
     notes = (Note("line dropped", "a.jpg", "line 3", 2), Note(NO_LABEL, "a.jpg"))
     photo = examined(tmp_path, annotated(notes=notes))
     assert kinds(photo) == ["annotation not taken", "annotation missing"]
-    assert photo.findings[0].number == 2
-    assert "line 3" in photo.findings[0].detail
+    assert (photo.findings[0].number, photo.findings[0].detail) == (2, "line dropped line 3")
 
 
 TOY = ToyOptions(seed=2, sizes_px=(128,))
@@ -146,27 +136,19 @@ def looks_of(image: Image.Image) -> looks.Looks:
     return thumbnail_looks(image.convert("L").resize((32, 32), Image.Resampling.LANCZOS))
 
 
-def pairs_of(bits, other_bits, radius):
-    blocks = close_hashes(bits, other_bits, radius)
-    return [tuple(row) for block in blocks for row in np.stack(block, axis=1).tolist()]
-
-
 @pytest.mark.parametrize("block_rows", [1, 7, 1024])
-def test_all_pairs_within_the_radius_are_those_of_a_loop(block_rows, monkeypatch):
+def test_close_hashes_are_those_of_all_pairs(block_rows, monkeypatch):
     monkeypatch.setattr(looks, "BLOCK_ROWS", block_rows)
     rng = np.random.default_rng(0)
     bits = rng.random((30, HASH_BITS)) < 0.5
     bits[20] = bits[3] ^ (np.arange(HASH_BITS) < 5)
-    others = rng.permuted(bits, axis=1)
-    for other_bits in (bits, others):
-        slow = []
-        for i in range(30):
-            for j in range(i + 1, 30):
-                distance = int((bits[i] != other_bits[j]).sum())
-                if distance <= 24:
-                    slow.append((i, j, distance))
-        assert slow
-        assert pairs_of(bits, other_bits, 24) == slow
+    for other_bits in (bits, rng.permuted(bits, axis=1)):
+        differing = (bits[:, None] != other_bits).sum(axis=2)
+        first, second = np.nonzero(np.triu(differing <= 24, k=1))
+        assert len(first)
+        blocks = [np.stack(block) for block in close_hashes(bits, other_bits, 24)]
+        expected = [first, second, differing[first, second]]
+        assert_array_equal(np.concatenate(blocks, axis=1), expected)
 
 
 def test_copies_that_were_shrunk_lit_or_mirrored_are_alike_and_other_photos_are_not():

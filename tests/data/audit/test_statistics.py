@@ -35,42 +35,33 @@ def test_numbers_that_a_reader_counts():
     # 10 x 40 at (0, 0) to (10, 40): the best of the paper's anchors is 22.6 x 45.3 at x = 8.
     assert told.anchor_share == 2 / 3
 
+    values = told.as_dict()
+    json.dumps(values, allow_nan=False)
+    assert sum(values["sizes_px"]["histogram"]["numbers"]) == 3
+    assert sum(values["counts"]["histogram"]["numbers"]) == 3
+    assert values["counts"]["percentiles"]["50"] == 1
+
 
 def test_an_empty_set_has_no_shares():
-    told = describe([], {"train": []})
-    assert (told.photos, told.boxes, told.anchor_share) == (0, 0, None)
-    json.dumps(told.as_dict(), allow_nan=False)
-
-
-def test_json_holds_histograms_of_all_values():
-    told = describe(PHOTOS, SPLITS).as_dict()
+    told = describe([], {"train": []}).as_dict()
+    assert (told["photos"], told["boxes"], told["anchor_share"]) == (0, 0, None)
     json.dumps(told, allow_nan=False)
-    assert sum(told["sizes_px"]["histogram"]["numbers"]) == 3
-    assert sum(told["counts"]["histogram"]["numbers"]) == 3
-    assert told["counts"]["percentiles"]["50"] == 1
 
 
-def test_every_value_is_in_a_bin_of_its_histogram():
-    rng = np.random.default_rng(0)
-    for values, edges_of in [
-        (rng.uniform(0.5, 900, 200), size_edges),
-        (np.array([4.0]), size_edges),
-        (np.array([2.0, 4.0, 8.0]), size_edges),
-        (rng.integers(0, 300, 200), count_edges),
-        (np.array([0]), count_edges),
-        (np.array([19, 20, 21]), count_edges),
-    ]:
-        edges = edges_of(values)
-        assert (np.diff(edges) > 0).all()
-        assert edges[0] <= values.min()
-        assert values.max() < edges[-1]
-        assert np.histogram(values, edges)[0].sum() == len(values)
+RNG = np.random.default_rng(0)
 
 
-def choose_anchors(monkeypatch, sizes_px, ratios, stride_px):
-    monkeypatch.setattr(findings, "ANCHOR_SIZES_PX", sizes_px)
-    monkeypatch.setattr(findings, "ANCHOR_RATIOS", ratios)
-    monkeypatch.setattr(findings, "ANCHOR_STRIDE_PX", stride_px)
+@pytest.mark.parametrize(
+    ("edges_of", "values"),
+    [
+        *((size_edges, values) for values in (RNG.uniform(0.5, 900, 200), [4.0], [2.0, 4.0, 8.0])),
+        *((count_edges, values) for values in (RNG.integers(0, 300, 200), [0], [19, 20, 21])),
+    ],
+)
+def test_every_value_is_in_a_bin_of_its_histogram(edges_of, values):
+    edges = edges_of(np.array(values))
+    assert (np.diff(edges) > 0).all()
+    assert edges[0] <= min(values) <= max(values) < edges[-1]
 
 
 @pytest.mark.parametrize("image_hw", [(96, 128), (75, 61)])
@@ -85,7 +76,9 @@ def choose_anchors(monkeypatch, sizes_px, ratios, stride_px):
 def test_the_best_iou_is_that_over_every_anchor_at_every_place(
     monkeypatch, image_hw, sizes_px, ratios, stride
 ):
-    choose_anchors(monkeypatch, sizes_px, ratios, stride)
+    monkeypatch.setattr(findings, "ANCHOR_SIZES_PX", sizes_px)
+    monkeypatch.setattr(findings, "ANCHOR_RATIOS", ratios)
+    monkeypatch.setattr(findings, "ANCHOR_STRIDE_PX", stride)
     height, width = image_hw
     generator = DefaultAnchorGenerator(
         sizes=[sizes_px], aspect_ratios=[ratios], strides=[stride], offset=0.0
@@ -99,8 +92,7 @@ def test_the_best_iou_is_that_over_every_anchor_at_every_place(
     assert_allclose(best_anchor_iou(boxes, image_hw), slow.numpy(), atol=1e-5)
 
 
-def test_a_box_on_an_anchor_and_one_between_two(monkeypatch):
-    choose_anchors(monkeypatch, (32.0,), (1.0,), 8)
+def test_a_box_on_an_anchor_and_one_between_two():
     # Centred on the grid point (40, 40): the anchor itself. Moved by half a stride along x, the
     # nearest anchor shares 28 x 32 of 2 * 1024 - 896 = 1152 px: 7/9.
     boxes = np.array([[24.0, 24, 56, 56], [28.0, 24, 60, 56]])

@@ -1,13 +1,13 @@
 """Twins: groups, what straddles parts, and labels that differ."""
 
-import dataclasses
-
 import networkx
 import numpy as np
 import pytest
 
 from acnet.data.audit.examination import HASH_BITS, Looks, Photo
+from acnet.data.audit.findings import Finding
 from acnet.data.audit.twins import (
+    Leak,
     Twins,
     check_twins,
     connected,
@@ -59,25 +59,21 @@ def test_a_twin_in_training_and_in_test_straddles_and_two_in_one_part_do_not():
     photos = [photo("a.jpg", "1"), photo("b.jpg", "1")]
     apart = findings(photos, {"train": ["a.jpg"], "test": ["b.jpg"]})
     assert set(apart) == {"identical photos", "identical across parts"}
-    leak = apart["identical across parts"]
-    assert (leak.severity, leak.file_name, leak.others) == ("error", "a.jpg", ("b.jpg",))
-    assert leak.detail == "a.jpg in train, b.jpg in test"
+    told = "a.jpg in train, b.jpg in test"
+    leak = Finding("identical across parts", "a.jpg", told, others=("b.jpg",))
+    assert (apart[leak.kind], leak.severity) == (leak, "error")
     assert set(findings(photos, {"train": ["a.jpg", "b.jpg"], "test": []})) == {"identical photos"}
 
 
 def test_the_photo_of_the_weaker_part_is_the_one_to_leave_it():
     group = Twins(("a.jpg", "b.jpg", "c.jpg"), (), True)
     members = {"train": {"c.jpg"}, "valid": {"a.jpg"}, "test": {"b.jpg"}}
-    leaks = {(leak.split, leak.file_name, leak.twin) for leak in straddling(group, members)}
-    assert leaks == {
-        ("train", "c.jpg", "a.jpg"),
-        ("train", "c.jpg", "b.jpg"),
-        ("valid", "a.jpg", "b.jpg"),
+    assert set(straddling(group, members)) == {
+        Leak("c.jpg", "train", "a.jpg", "valid"),
+        Leak("c.jpg", "train", "b.jpg", "test"),
+        Leak("a.jpg", "valid", "b.jpg", "test"),
     }
-
-
-def test_near_twins_leak_only_to_those_that_they_look_like():
-    # a is like b, and b like c, but a is not like c.
+    # Near twins leak only to those that they look like, as a is like b, and b like c.
     group = Twins(("a.jpg", "b.jpg", "c.jpg"), (("a.jpg", "b.jpg"), ("b.jpg", "c.jpg")), False)
     members = {"train": {"a.jpg", "b.jpg"}, "test": {"c.jpg"}}
     assert [leak.file_name for leak in straddling(group, members)] == ["b.jpg"]
@@ -91,21 +87,17 @@ def test_a_photo_that_two_parts_list():
 @pytest.mark.parametrize(
     ("second", "detail"),
     [
-        ({"boxes": TWO}, None),
-        ({"boxes": TWO[::-1]}, None),  # the order of boxes is no difference
-        ({"annotated": None}, None),  # has no opinion
-        ({"boxes": [[0, 0, 9, 8], TWO[1]]}, "other boxes or names"),
-        ({"names": ("mole", "acne")}, "other boxes or names"),
-        ({"boxes": BOX}, "2 and 1 boxes"),
-        ({"boxes": TWO, "grade": 2}, "grades 0 and 2"),
+        (photo("b.jpg", "1", boxes=TWO), None),
+        (photo("b.jpg", "1", boxes=TWO[::-1]), None),  # the order of boxes is no difference
+        (Photo("b.jpg", sha256="1"), None),  # nobody annotated it
+        (photo("b.jpg", "1", boxes=[[0, 0, 9, 8], TWO[1]]), "other boxes or names"),
+        (photo("b.jpg", "1", boxes=TWO, names=("mole", "acne")), "other boxes or names"),
+        (photo("b.jpg", "1", boxes=BOX), "2 and 1 boxes"),
+        (photo("b.jpg", "1", boxes=TWO, grade=2), "grades 0 and 2"),
     ],
 )
 def test_identical_photos_whose_labels_differ(second, detail):
-    fields = {key: value for key, value in second.items() if key != "annotated"}
-    other = photo("b.jpg", "1", **{"boxes": TWO, **fields})
-    if "annotated" in second:
-        other = dataclasses.replace(other, annotated=None)
-    photos = [photo("a.jpg", "1", boxes=TWO), other]
+    photos = [photo("a.jpg", "1", boxes=TWO), second]
     found = findings(photos, {}).get("twins labelled differently")
     assert (found and found.detail) == detail
 
