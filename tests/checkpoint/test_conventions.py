@@ -74,14 +74,12 @@ def test_unknown_author_is_a_warning(tmp_path, caplog, author):
 
 
 def test_our_own_checkpoints_carry_their_conventions(tmp_path):
-    """Trained on BGR, used on RGB: the same refusal as for ImageNet weights."""
     ACNetCheckpointer(Detector(), tmp_path).save("model_final")
     other = Detector(input_settings=MSRA_INPUT | {"input_format": "RGB"}, stride_in_1x1=False)
     overrides = refusal(other, tmp_path / "model_final.pth")
     assert overrides[0] == "model.input_format=BGR"
     assert "model.roi_heads.res5.stride_in_1x1=True" in overrides
-    rest = ACNetCheckpointer(Detector()).load(str(tmp_path / "model_final.pth"))
-    assert rest == {}
+    assert ACNetCheckpointer(Detector()).load(str(tmp_path / "model_final.pth")) == {}
 
 
 @pytest.mark.parametrize(
