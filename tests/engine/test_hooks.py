@@ -1,10 +1,7 @@
-"""Hooks: what a step draws, which checkpoints stay, when it reports, and how SIGTERM ends it."""
+"""Hooks: what a step draws, which checkpoints stay, when it reports; SIGTERM: test_train.py."""
 
 import logging
 import math
-import os
-import signal
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,13 +11,7 @@ from detectron2.utils import comm
 from detectron2.utils.events import EventStorage, EventWriter, get_event_storage
 
 from acnet.checkpoint import ACNetCheckpointer
-from acnet.engine.hooks import (
-    BestCheckpoint,
-    PeriodicCheckpointer,
-    Report,
-    SeedEveryStep,
-    StopOnSigterm,
-)
+from acnet.engine.hooks import BestCheckpoint, PeriodicCheckpointer, Report, SeedEveryStep
 from tests.engine.tiny_task import TinyDetector
 
 
@@ -30,16 +21,16 @@ def trainer() -> SimpleTrainer:
     return SimpleTrainer(model, [], torch.optim.SGD(model.parameters(), lr=0.1))
 
 
-def best(trainer: SimpleTrainer, folder: Path, *, resume: bool = False) -> BestCheckpoint:
-    return BestCheckpoint(trainer, output_dir=str(folder), metric="bbox/AP50", resume=resume)
+def best(trainer, folder, *, metric="bbox/AP50", resume=False) -> BestCheckpoint:
+    return BestCheckpoint(trainer, output_dir=str(folder), metric=metric, resume=resume)
 
 
-def saved(folder: Path) -> tuple[float, int]:
+def saved(folder) -> tuple[float, int]:
     content = torch.load(folder / "model_best.pth", weights_only=True)
     return content["best"]["value"], content["iteration"]
 
 
-def test_best_follows_the_metric_up_only(trainer: SimpleTrainer, tmp_path: Path):
+def test_best_follows_the_metric_up_only(trainer, tmp_path):
     keeper = best(trainer, tmp_path)
     keeper.update({"bbox/AP50": math.nan}, iteration=0)
     assert list(tmp_path.iterdir()) == []
@@ -58,14 +49,13 @@ def test_best_follows_the_metric_up_only(trainer: SimpleTrainer, tmp_path: Path)
         ("bbox/AP", True, (19.0, 7)),
     ],
 )
-def test_a_resumed_run_knows_the_best_so_far(trainer, tmp_path: Path, metric, resume, kept):
-    earlier = BestCheckpoint(trainer, output_dir=str(tmp_path), metric=metric, resume=False)
-    earlier.update({metric: 20.0}, iteration=3)
+def test_a_resumed_run_knows_the_best_so_far(trainer, tmp_path, metric, resume, kept):
+    best(trainer, tmp_path, metric=metric).update({metric: 20.0}, iteration=3)
     best(trainer, tmp_path, resume=resume).update({"bbox/AP50": 19.0}, iteration=7)
     assert saved(tmp_path) == kept
 
 
-def test_the_best_is_not_what_a_resume_starts_from(trainer: SimpleTrainer, tmp_path: Path):
+def test_the_best_is_not_what_a_resume_starts_from(trainer, tmp_path):
     best(trainer, tmp_path).update({"bbox/AP50": 20.0}, iteration=0)
     assert not (tmp_path / "last_checkpoint").exists()
     ACNetCheckpointer(trainer.model, tmp_path).save("model_0000003")
@@ -73,16 +63,14 @@ def test_the_best_is_not_what_a_resume_starts_from(trainer: SimpleTrainer, tmp_p
     assert (tmp_path / "last_checkpoint").read_text() == "model_0000003.pth"
 
 
-def test_a_metric_that_is_not_there_is_named(
-    trainer: SimpleTrainer, tmp_path: Path, caplog: pytest.LogCaptureFixture
-):
+def test_a_metric_that_is_not_there_is_named(trainer, tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         best(trainer, tmp_path).update({"bbox/AP": 20.0, "bbox/AP75": 5.0}, iteration=0)
     assert "bbox/AP50 is not among the results. Set it to one of: bbox/AP, bbox/AP75" in caplog.text
     assert list(tmp_path.iterdir()) == []
 
 
-def test_max_to_keep_counts_the_checkpoints_of_before(trainer: SimpleTrainer, tmp_path: Path):
+def test_max_to_keep_counts_the_checkpoints_of_before(trainer, tmp_path):
     for name in ("model_0000003", "model_0000007", "model_0000099", "model_best", "mine"):
         (tmp_path / f"{name}.pth").touch()
     checkpointer = ACNetCheckpointer(trainer.model, tmp_path)
@@ -165,13 +153,13 @@ def test_a_missing_report_is_made_before_the_training_goes_on(start_iter, last_r
     assert rows == made_up + [row for row in whole if row[0] >= start_iter]
 
 
-def draw(hook: SeedEveryStep, iteration: int) -> float:
+def draw(hook, iteration: int) -> float:
     hook.trainer = SimpleNamespace(iter=iteration)
     hook.before_step()
     return torch.rand(()).item()
 
 
-def test_a_step_draws_the_same_whatever_came_before(monkeypatch: pytest.MonkeyPatch):
+def test_a_step_draws_the_same_whatever_came_before(monkeypatch):
     hook = SeedEveryStep(42)
     in_order = [draw(hook, i) for i in range(5)]
     torch.rand(100)
@@ -180,36 +168,3 @@ def test_a_step_draws_the_same_whatever_came_before(monkeypatch: pytest.MonkeyPa
     assert draw(SeedEveryStep(43), 0) != in_order[0]
     monkeypatch.setattr(comm, "get_rank", lambda: 1)
     assert draw(SeedEveryStep(42), 0) != in_order[0]  # each process draws its own
-
-
-class Checkpoints:
-    """Stands for a checkpointer."""
-
-    def __init__(self):
-        self.saved = []
-
-    def save(self, name: str, **extra: int) -> None:
-        self.saved.append((name, extra))
-
-
-@pytest.fixture
-def hook():
-    before = signal.getsignal(signal.SIGTERM)
-    hook = StopOnSigterm(Checkpoints())
-    hook.trainer = SimpleNamespace(iter=41)
-    hook.before_train()
-    assert signal.getsignal(signal.SIGTERM) != before
-    yield hook
-    hook.after_train()
-    assert signal.getsignal(signal.SIGTERM) == before
-
-
-@pytest.mark.parametrize("ask", ["after_step", "stop_if_requested"])
-def test_a_signal_saves_and_exits_at_the_next_chance(hook: StopOnSigterm, ask: str):
-    getattr(hook, ask)()
-    assert hook._checkpointer.saved == []
-    os.kill(os.getpid(), signal.SIGTERM)  # does not end the process
-    with pytest.raises(SystemExit) as ended:
-        getattr(hook, ask)()
-    assert ended.value.code == 143
-    assert hook._checkpointer.saved == [("model_0000041", {"iteration": 41})]
