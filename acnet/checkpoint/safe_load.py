@@ -41,12 +41,9 @@ def fetch(path: str, path_manager: AnyPathManager = PathManager) -> str:
 def read_checkpoint(path: str | os.PathLike, *, mmap: bool = False) -> dict[str, Any]:
     """Read a checkpoint by its suffix: `.pkl`, `.safetensors`, and torch's format for the rest.
 
-    Args:
-        mmap: leave the tensors of a torch file on the disk until they are used.
-
-    Returns:
-        "model": names to tensors, in host memory; beside it whatever else the file holds, such as
-        "optimizer", "iteration" or "__author__".
+    Returned are "model", names to tensors in host memory, and beside it whatever else the file
+    holds, such as "optimizer", "iteration" or "__author__". `mmap` leaves the tensors of a torch
+    file on the disk until they are used.
 
     Raises:
         UnsafeFileError: reading it would need code to run.

@@ -89,17 +89,17 @@ def check_classes(cfg: DictConfig, names: Iterable[str]) -> None:
         UserError: they differ.
     """
     key = "model.roi_heads.num_classes"
-    expected = OmegaConf.select(cfg, key)
-    if expected is None:  # a one-stage detector
+    if OmegaConf.select(cfg, key) is None:  # a one-stage detector
         key = "model.num_classes"
-        expected = OmegaConf.select(cfg, key)
+    expected = OmegaConf.select(cfg, key)
     for name in names:
-        metadata = MetadataCatalog.get(name) if name in DatasetCatalog else None
-        if metadata is not None and metadata.get("thing_classes") is None:
-            file = metadata.get("json_file")
-            if file is not None and Path(file).is_file():
-                DatasetCatalog.get(name)
-        classes = metadata.get("thing_classes") if metadata is not None else None
+        if name not in DatasetCatalog:
+            continue
+        metadata = MetadataCatalog.get(name)
+        file = metadata.get("json_file")
+        if metadata.get("thing_classes") is None and file is not None and Path(file).is_file():
+            DatasetCatalog.get(name)
+        classes = metadata.get("thing_classes")
         if expected is None or classes is None or len(classes) == expected:
             continue
         raise UserError(
