@@ -29,13 +29,12 @@ def refusal(model, path) -> list[str]:
 
 def test_torchvision_weights_in_a_model_for_msra(tmp_path):
     torch.save(torchvision_state(random_weights()), tmp_path / "r50.pth")
+    blocks = ("backbone.bottom_up.lead.stages", "backbone.bottom_up.assistant.stages")
     assert refusal(Detector(), tmp_path / "r50.pth") == [
         "model.input_format=RGB",
         "model.pixel_mean=[123.675,116.28,103.53]",
         "model.pixel_std=[58.395,57.12,57.375]",
-        "model.backbone.bottom_up.lead.stages.stride_in_1x1=False",
-        "model.backbone.bottom_up.assistant.stages.stride_in_1x1=False",
-        "model.roi_heads.res5.stride_in_1x1=False",
+        *(f"model.{block}.stride_in_1x1=False" for block in (*blocks, "roi_heads.res5")),
     ]
 
 

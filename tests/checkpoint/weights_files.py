@@ -33,24 +33,16 @@ def make_stages(
     stride_in_1x1: bool = True,
 ) -> list[list[nn.Module]]:
     """The stages res2 to res5 of a narrow ResNet; bottlenecks widen fourfold."""
-    stages, expansion = [], 4 if block is BottleneckBlock else 1
-    in_channels = width
+    stages, in_channels = [], width
     for index, count in enumerate(blocks):
         inner = width * 2**index
-        kwargs = {"norm": norm}
+        kwargs = {"norm": norm, "in_channels": in_channels, "out_channels": inner}
         if block is BottleneckBlock:
             kwargs |= {"bottleneck_channels": inner, "stride_in_1x1": stride_in_1x1}
-        stages.append(
-            ResNet.make_stage(
-                block,
-                count,
-                stride_per_block=[1 if index == 0 else 2] + [1] * (count - 1),
-                in_channels=in_channels,
-                out_channels=inner * expansion,
-                **kwargs,
-            )
-        )
-        in_channels = inner * expansion
+            kwargs["out_channels"] = 4 * inner
+        strides = [1 if index == 0 else 2] + [1] * (count - 1)
+        stages.append(ResNet.make_stage(block, count, stride_per_block=strides, **kwargs))
+        in_channels = kwargs["out_channels"]
     return stages
 
 

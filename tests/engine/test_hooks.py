@@ -3,12 +3,13 @@
 import logging
 import math
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
 from detectron2.engine import SimpleTrainer
 from detectron2.utils import comm
-from detectron2.utils.events import EventStorage, EventWriter, get_event_storage
+from detectron2.utils.events import EventStorage
 
 from acnet.checkpoint import ACNetCheckpointer
 from acnet.engine.hooks import BestCheckpoint, PeriodicCheckpointer, Report, SeedEveryStep
@@ -84,24 +85,15 @@ def test_max_to_keep_counts_the_checkpoints_of_before(trainer, tmp_path):
     assert names == {"mine.pth", "model_best.pth", *(f"model_{i:07d}.pth" for i in (7, 11, 99))}
 
 
-class Writer(EventWriter):
-    """Remembers when it wrote, and which results were there."""
+def run(max_iter: int, *, start_iter: int = 0, last_reported: int = -1, **periods: int) -> list:
+    """Return when a report was written, and which results were new then."""
+    rows = []
 
-    def __init__(self):
-        self.rows = []
-        self.closed = False
-
-    def write(self) -> None:
-        storage = get_event_storage()
+    def write() -> None:
         new = {name for name, (_, i) in storage.latest().items() if i == storage.iter}
-        self.rows.append((storage.iter, new))
+        rows.append((storage.iter, new))
 
-    def close(self) -> None:
-        self.closed = True
-
-
-def run(max_iter: int, *, start_iter: int = 0, last_reported: int = -1, **periods: int) -> Writer:
-    writer = Writer()
+    writer = Mock(write=write)
     report = Report(
         evaluate=lambda: {"bbox": {"AP50": 50.0, "APs": math.nan}},
         writers=[writer],
@@ -119,8 +111,8 @@ def run(max_iter: int, *, start_iter: int = 0, last_reported: int = -1, **period
             report.trainer.iter = storage.iter
             report.after_step()
         report.after_train()
-    assert writer.closed
-    return writer
+    writer.close.assert_called_once_with()
+    return rows
 
 
 RESULT = {"bbox/AP50"}
@@ -128,10 +120,10 @@ RESULT = {"bbox/AP50"}
 
 def test_each_period_and_the_end():
     # Rows after each third iteration, evaluations after each fourth, both after the last of ten.
-    rows = run(10, log_period=3, eval_period=4).rows
+    rows = run(10, log_period=3, eval_period=4)
     assert rows == [(2, set()), (3, RESULT), (5, set()), (7, RESULT), (8, set()), (9, RESULT)]
     for eval_period in (0, 100):
-        assert run(4, log_period=100, eval_period=eval_period).rows == [(3, RESULT)]
+        assert run(4, log_period=100, eval_period=eval_period) == [(3, RESULT)]
 
 
 @pytest.mark.parametrize(
@@ -148,8 +140,8 @@ def test_each_period_and_the_end():
 )
 def test_a_missing_report_is_made_before_the_training_goes_on(start_iter, last_reported, made_up):
     periods = {"log_period": 3, "eval_period": 4}
-    whole = run(10, **periods).rows
-    rows = run(10, start_iter=start_iter, last_reported=last_reported, **periods).rows
+    whole = run(10, **periods)
+    rows = run(10, start_iter=start_iter, last_reported=last_reported, **periods)
     assert rows == made_up + [row for row in whole if row[0] >= start_iter]
 
 
