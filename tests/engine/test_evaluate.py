@@ -50,16 +50,11 @@ def test_no_weights_are_an_error_rather_than_random_ones(tiny_cfg, args):
         evaluate_only(tiny_cfg(), args)
 
 
-@pytest.mark.parametrize(
-    ("change", "fault"),
-    [("bn.weight", r"not in the file: bn\."), ("extra.weight", r"not in the model: extra\.weight")],
-)
-def test_weights_of_another_model_are_an_error(tiny_cfg, tmp_path, change, fault):
+def test_weights_of_another_model_are_an_error(tiny_cfg, tmp_path):
     state = TinyDetector().state_dict()
-    if state.pop(change, None) is None:
-        state[change] = torch.zeros(1)
+    state["extra.weight"] = state.pop("bn.weight")
     torch.save({"model": state}, tmp_path / "other.pth")
-    with pytest.raises(UserError, match=fault):
+    with pytest.raises(UserError, match=r"file: bn\.weight; not in the model: extra\.weight"):
         evaluate_only(tiny_cfg(f"train.init_checkpoint={tmp_path / 'other.pth'}"), ALONE)
 
 

@@ -79,12 +79,12 @@ def test_a_folder_with_another_run_is_an_error_with_three_remedies(tiny_cfg, occ
     assert left == ["config.yaml", "log.txt", "notes.txt"]
 
 
-@pytest.mark.parametrize("name", ["model_best.pth", "model_final.pth"])
-def test_weights_without_a_tag_are_not_deleted_either(tiny_cfg, tmp_path, name):
+def test_weights_without_a_tag_are_not_deleted_either(tiny_cfg, tmp_path):
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / name).touch()
-    with pytest.raises(UserError, match=f"which holds {name}"):
-        prepare_run(tiny_cfg(), NEW)
+    for name in ("model_final.pth", "model_best.pth"):  # the first by name is told
+        (tmp_path / "run" / name).touch()
+        with pytest.raises(UserError, match=f"which holds {name}"):
+            prepare_run(tiny_cfg(), NEW)
 
 
 @pytest.mark.parametrize("args", [RESUME, EVAL])
