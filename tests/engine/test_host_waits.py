@@ -32,12 +32,9 @@ VIEWS = {"aten.detach", "aten.view", "aten.alias"}  # no kernel on any device
 
 
 class Operators(TorchDispatchMode):
-    """Counts the operators that torch dispatches, and those for whose values the host waits.
+    """Counts the operators that do something, and those for whose values the host waits, by name.
 
-    Attributes:
-        count: of operators that do something.
-        waits: by name; indexing by a mask is one, as its size depends on values, and so is a
-            transfer to the host.
+    Indexing by a mask is such a wait, as its size depends on values, and so is a transfer.
     """
 
     def __init__(self):
