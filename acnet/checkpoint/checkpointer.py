@@ -96,9 +96,7 @@ class ACNetCheckpointer(DetectionCheckpointer):
 
         Where the last checkpoint is missing or unreadable, the newest older one that can be read is
         resumed from, with a warning. Where there is none, `path` has the weights; "" for none.
-
-        Returns:
-            What the file holds beside the model and the checkpointables.
+        Returned is what the file holds beside the model and the checkpointables.
 
         Raises:
             UnreadableFileError: there are checkpoints, but none can be read.

@@ -1,7 +1,7 @@
 """What belongs to weights beside their values: colour order, pixel scale, where a block strides."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -71,14 +71,13 @@ def conventions_of_model(model: nn.Module) -> dict[str, Any] | None:
     if not _has_input_settings(model):
         return None
     strides = set(_strides_in_1x1(model).values())
-    conventions = Conventions(
-        name="ACNet",
-        input_format=model.input_format,
-        pixel_mean=tuple(model.pixel_mean.flatten().tolist()),
-        pixel_std=tuple(model.pixel_std.flatten().tolist()),
-        stride_in_1x1=strides.pop() if len(strides) == 1 else None,
-    )
-    return asdict(conventions)
+    return {
+        "name": "ACNet",
+        "input_format": model.input_format,
+        "pixel_mean": tuple(model.pixel_mean.flatten().tolist()),
+        "pixel_std": tuple(model.pixel_std.flatten().tolist()),
+        "stride_in_1x1": strides.pop() if len(strides) == 1 else None,
+    }
 
 
 def read_conventions(stored: Any, source: str) -> Conventions:

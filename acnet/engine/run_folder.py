@@ -125,7 +125,8 @@ def prepare_run(cfg: DictConfig, args: Namespace) -> None:
         _shorten(cfg)
     if not (args.eval_only or args.resume):
         _claim_output_dir(cfg)
-    _setup_loggers(cfg.train.output_dir)
+    for name in ("fvcore", "detectron2", "acnet"):
+        setup_logger(cfg.train.output_dir, distributed_rank=comm.get_rank(), name=name)
     logger.info("Process %d of %d.", comm.get_rank(), comm.get_world_size())
     logger.info("Command line: %s", args)
     if cfg.train.fast_dev_run:
@@ -190,8 +191,3 @@ def _claim_output_dir(cfg: DictConfig) -> None:
     if comm.is_main_process() and checkpoints:
         for path in checkpoints + [path for path in files if _RECORDS.fullmatch(path.name)]:
             path.unlink()  # last_checkpoint goes first
-
-
-def _setup_loggers(output_dir: str) -> None:
-    for name in ("fvcore", "detectron2", "acnet"):
-        setup_logger(output_dir, distributed_rank=comm.get_rank(), name=name)
