@@ -41,10 +41,9 @@ class ACNetCheckpointer(DetectionCheckpointer):
     ):
         """Take a model, perhaps in a DistributedDataParallel, and what else to save and resume.
 
-        Args:
-            save_dir: a local folder, to which no other training is saving; "" never saves.
-            save_to_disk: whether this process saves; None for the main process only.
-            checkpointables: by name, objects with `state_dict()` and `load_state_dict()`.
+        `save_dir` is a local folder, to which no other training is saving, or "" to save never.
+        With `save_to_disk=None` the main process alone saves. The checkpointables are objects with
+        `state_dict()` and `load_state_dict()`.
         """
         super().__init__(model, os.fspath(save_dir), save_to_disk=save_to_disk, **checkpointables)
         self.logger = logging.getLogger(__name__)
@@ -97,9 +96,7 @@ class ACNetCheckpointer(DetectionCheckpointer):
 
         Where the last checkpoint is missing or unreadable, the newest older one that can be read is
         resumed from, with a warning. Where there is none, `path` has the weights; "" for none.
-
-        Returns:
-            What the file holds beside the model and the checkpointables.
+        Returned is what the file holds beside the model and the checkpointables.
 
         Raises:
             UnreadableFileError: there are checkpoints, but none can be read.
@@ -109,9 +106,17 @@ class ACNetCheckpointer(DetectionCheckpointer):
         if self.save_dir and self.save_to_disk:
             for stale in remove_stale(self.save_dir):
                 self.logger.warning("Removed %s, which an interrupted save left behind", stale)
-        resumes = resume and self.has_checkpoint()
-        rest = self._resume() if resumes else self.load(path, checkpointables=[])
-        self._check_ranks_agree()
+        self._is_resuming = resume and self.has_checkpoint()
+        try:
+            rest = self._resume() if self._is_resuming else self.load(path, checkpointables=[])
+        finally:
+            self._is_resuming = False
+        sources = comm.all_gather(self._source)
+        if len(set(sources)) > 1:
+            raise UserError(
+                "All processes must start from the same weights. Received, rank by rank, "
+                f"{sources}; put train.output_dir on a file system that all machines share."
+            )
         return rest
 
     def load(self, path: str, checkpointables: list[str] | None = None) -> dict[str, Any]:
@@ -155,7 +160,7 @@ class ACNetCheckpointer(DetectionCheckpointer):
         failed = []
         for path in self._resume_candidates():
             try:
-                rest = self._load_for_resuming(path)
+                rest = self.load(path)
             except UnreadableFileError as error:
                 self.logger.warning("Cannot resume from %s: %s", path, error)
                 failed.append(path)
@@ -186,21 +191,6 @@ class ACNetCheckpointer(DetectionCheckpointer):
     def _model_files(self) -> list[str]:
         files = self.get_all_checkpoint_files()
         return [path for path in files if Path(path).name.startswith("model_")]
-
-    def _load_for_resuming(self, path: str) -> dict[str, Any]:
-        self._is_resuming = True
-        try:
-            return self.load(path)
-        finally:
-            self._is_resuming = False
-
-    def _check_ranks_agree(self) -> None:
-        sources = comm.all_gather(self._source)
-        if len(set(sources)) > 1:
-            raise UserError(
-                "All processes must start from the same weights. Received, rank by rank, "
-                f"{sources}; put train.output_dir on a file system that all machines share."
-            )
 
 
 def _write(content: dict[str, Any], temporary: Path, path: Path) -> None:
@@ -241,13 +231,9 @@ def _age(path: str) -> tuple[int, float, str]:
 def write_start(model: nn.Module, weights: str | os.PathLike, path: str | os.PathLike) -> str:
     """Write a file from which detectron2's own checkpointer starts a model as ours does.
 
-    From an ImageNet file it refuses to fill two ResNets ("Cannot match one checkpoint key to
-    multiple keys in the model").
-
-    Args:
-        model: built from the config of the training; it is left as it is.
-        weights: file or address of an ImageNet file.
-        path: to write, ending in .pth; returned as a text.
+    From an ImageNet file, or its address, it refuses to fill two ResNets ("Cannot match one
+    checkpoint key to multiple keys in the model"). The model is that of the training's config, and
+    is left as it is; the path ends in .pth, and is returned as a text.
 
     Example:
         cfg.MODEL.WEIGHTS = write_start(build_model(cfg), cfg.MODEL.WEIGHTS, "start.pth")

@@ -1,7 +1,7 @@
 """What belongs to weights beside their values: colour order, pixel scale, where a block strides."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -25,20 +25,14 @@ class Naming(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Conventions:
-    """What the input of a network was like when its weights were trained.
+    """What the input of a network was like when its weights were trained."""
 
-    Attributes:
-        name: for messages.
-        input_format: "BGR" or "RGB".
-        pixel_mean, pixel_std: per channel, in the order of `input_format`, in grey levels 0 to 255.
-        stride_in_1x1: whether a bottleneck strides in its first 1x1 convolution, not in its 3x3.
-            None where it does not matter.
-    """
-
-    name: str
-    input_format: str
-    pixel_mean: tuple[float, float, float]
+    name: str  # for messages
+    input_format: str  # "BGR" or "RGB"
+    pixel_mean: tuple[float, float, float]  # in that order, in grey levels 0 to 255
     pixel_std: tuple[float, float, float]
+    # Whether a bottleneck strides in its first 1x1 convolution, not in its 3x3; None where it does
+    # not matter.
     stride_in_1x1: bool | None
 
 
@@ -77,14 +71,13 @@ def conventions_of_model(model: nn.Module) -> dict[str, Any] | None:
     if not _has_input_settings(model):
         return None
     strides = set(_strides_in_1x1(model).values())
-    conventions = Conventions(
-        name="ACNet",
-        input_format=model.input_format,
-        pixel_mean=tuple(model.pixel_mean.flatten().tolist()),
-        pixel_std=tuple(model.pixel_std.flatten().tolist()),
-        stride_in_1x1=strides.pop() if len(strides) == 1 else None,
-    )
-    return asdict(conventions)
+    return {
+        "name": "ACNet",
+        "input_format": model.input_format,
+        "pixel_mean": tuple(model.pixel_mean.flatten().tolist()),
+        "pixel_std": tuple(model.pixel_std.flatten().tolist()),
+        "stride_in_1x1": strides.pop() if len(strides) == 1 else None,
+    }
 
 
 def read_conventions(stored: Any, source: str) -> Conventions:

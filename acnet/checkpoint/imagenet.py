@@ -57,11 +57,9 @@ def recognise_naming(names: Iterable[str]) -> Naming | None:
 def sort_weights(
     weights: dict[str, Tensor], naming: Naming
 ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Tell apart what of an ImageNet file belongs to the ResNet.
+    """Split an ImageNet file into the ResNet's weights, by canonical names, and other names of it.
 
-    Returns:
-        The ResNet's weights by canonical names, and what else there is, such as the classifier, by
-        the file's names.
+    The others, such as the classifier's, are the file's own.
     """
     plain = [name.removeprefix("module.") for name in weights]
     if naming is Naming.CAFFE2:
@@ -92,17 +90,11 @@ class LoadedPart:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stem or stage of a ResNet in the model, and all the names that it goes by.
+    """A stem or stage of a ResNet in the model, and all the names that it goes by."""
 
-    Attributes:
-        name: "stem", "res2" to "res5", or "features".
-        module: the stem or the blocks.
-        paths: where the model has it; more than one where it is shared.
-    """
-
-    name: str
+    name: str  # "stem", "res2" to "res5", or "features"
     module: nn.Module
-    paths: list[str]
+    paths: list[str]  # where the model has it; more than one where it is shared
 
 
 def find_stages(model: nn.Module) -> list[Stage]:

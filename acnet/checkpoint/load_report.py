@@ -54,27 +54,17 @@ class RandomPart:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadReport:
-    """What became of a weights file.
-
-    Attributes:
-        source: the file.
-        kind: what the file was taken for.
-        loaded: the parts that were filled.
-        random: the parts that keep their initial values, mismatched parameters among them.
-        unused: names in the file that went nowhere.
-        mismatched: shapes in the file and in the model, by parameter, where they differ.
-        note: what else a user should know.
-        is_backbone_only: whether the rest of the model is meant to be random.
-    """
+    """What became of a weights file."""
 
     source: str
-    kind: str
+    kind: str  # what the file was taken for
     loaded: tuple[LoadedPart, ...]
-    random: tuple[RandomPart, ...] = ()
-    unused: tuple[str, ...] = ()
+    random: tuple[RandomPart, ...] = ()  # what keeps its initial values, mismatched or missing
+    unused: tuple[str, ...] = ()  # names in the file that went nowhere
+    # Shapes in the file and in the model, by parameter, where they differ.
     mismatched: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
-    note: str = ""
-    is_backbone_only: bool = False
+    note: str = ""  # what else a user should know
+    is_backbone_only: bool = False  # whether the rest of the model is meant to be random
 
     @property
     def is_complete(self) -> bool:
@@ -188,9 +178,8 @@ def _plan_imagenet(
     naming: Naming,
     source: str,
 ) -> LoadPlan:
-    author = checkpoint.pop("__author__", None)
+    author, note = checkpoint.pop("__author__", None), ""
     conventions = conventions_of_file(naming, author)
-    note = ""
     if conventions is None:
         note = (
             f"cannot tell from detectron2's names and the author {author!r} what input these "
@@ -219,8 +208,8 @@ def _plan_checkpoint(
     weights = checkpoint["model"]
     _strip_prefix_if_present(weights, "module.")
     if CONVENTIONS_KEY in checkpoint:
-        expected = read_conventions(checkpoint.pop(CONVENTIONS_KEY), source)
-        check_conventions(model, expected, source)
+        stored = checkpoint.pop(CONVENTIONS_KEY)
+        check_conventions(model, read_conventions(stored, source), source)
     filled = {k: v for k, v in weights.items() if k in own and v.shape == own[k].shape}
     if own and not filled:
         raise WeightsMismatchError(
@@ -229,13 +218,15 @@ def _plan_checkpoint(
             "model; give ImageNet weights of a ResNet or a checkpoint of this model."
         )
     _check_shared(own, filled, source)
+    reached = {id(own[name]) for name in filled}  # under any of its names, if it is shared
+    unfilled = [name for name, tensor in own.items() if id(tensor) not in reached]
     parts = group_names(model, filled, own)
     loaded = tuple(LoadedPart(p.group, "same names", len(p.names), p.values) for p in parts)
     report = LoadReport(
         source=source,
         kind="checkpoint of a whole model",
         loaded=loaded,
-        random=group_names(model, _unfilled(own, filled), own),
+        random=group_names(model, unfilled, own),
         unused=tuple(sorted(weights.keys() - own.keys())),
         mismatched={
             name: (tuple(weights[name].shape), tuple(own[name].shape))
@@ -260,12 +251,6 @@ def _check_shared(own: dict[str, Tensor], filled: dict[str, Tensor], source: str
                 "model with freeze_at=0 for each ResNet (MODEL.BACKBONE.FREEZE_AT in a yaml "
                 "config), which then share nothing, and freeze them with train.freeze_at."
             )
-
-
-def _unfilled(own: dict[str, Tensor], filled: dict[str, Tensor]) -> list[str]:
-    """Return what gets no value under any of its names: a shared tensor has several."""
-    reached = {id(own[name]) for name in filled}
-    return [name for name, tensor in own.items() if id(tensor) not in reached]
 
 
 def _like(own: dict[str, Tensor], filled: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ import os
 import pickle
 import zipfile
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,11 +21,7 @@ import numpy as np
 from acnet.errors import UnreadableFileError, UnsafeFileError
 
 MAX_PICKLE_BYTES = 100_000_000  # in a torch file, whose numbers are beside it
-_NUMERIC_CODES = frozenset(
-    f"{kind}{size}"
-    for kind, sizes in {"b": "1", "i": "1248", "u": "1248", "f": "248"}.items()
-    for size in sizes
-)
+_NUMERIC_CODES = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"}
 
 
 def load_pickle(path: str | os.PathLike) -> dict[str, Any]:
@@ -192,17 +188,34 @@ _ALLOWED: dict[tuple[str, str], Any] = {
         )
     },
     **{
-        (module, container.__name__): container
+        (module, kind.__name__): stand_in
         for module in ("builtins", "__builtin__")  # Python 3 and 2
-        for container in (list, tuple)
+        for kind, stand_in in {
+            list: list,
+            tuple: tuple,
+            **{kind: functools.partial(_with_simple_keys, kind) for kind in (dict, frozenset, set)},
+            bytes: _empty_bytes,  # how protocols 0 to 2 write the bytes of an empty array
+        }.items()
     },
-    **{
-        (module, container.__name__): functools.partial(_with_simple_keys, container)
-        for module in ("builtins", "__builtin__")
-        for container in (dict, frozenset, set)
-    },
-    ("builtins", "bytes"): _empty_bytes,  # how protocols 0 to 2 write the bytes of an empty array
-    ("__builtin__", "bytes"): _empty_bytes,
+}
+
+
+def _with_checked_keys(opcode: bytes, keys: slice) -> Callable[[pickle._Unpickler], None]:
+    load = pickle._Unpickler.dispatch[opcode[0]]
+
+    def load_checked(unpickler: pickle._Unpickler) -> None:
+        _check_keys(unpickler.stack[keys])
+        load(unpickler)
+
+    return load_checked
+
+
+_KEYS_ON_THE_STACK = {  # where they lie when an opcode comes
+    pickle.SETITEM: slice(-2, -1),
+    pickle.SETITEMS: slice(None, None, 2),
+    pickle.DICT: slice(None, None, 2),
+    pickle.ADDITEMS: slice(None),
+    pickle.FROZENSET: slice(None),
 }
 
 
@@ -213,33 +226,9 @@ class _SimpleKeysUnpickler(pickle._Unpickler):
     mentions, so that four damaged bytes can claim 32 GiB. There is little to do for each array.
     """
 
-    dispatch: ClassVar[dict] = dict(pickle._Unpickler.dispatch)
-
-    def load_setitem(self) -> None:
-        _check_keys(self.stack[-2:-1])
-        super().load_setitem()
-
-    def load_setitems(self) -> None:
-        _check_keys(self.stack[::2])
-        super().load_setitems()
-
-    def load_dict(self) -> None:
-        _check_keys(self.stack[::2])
-        super().load_dict()
-
-    def load_additems(self) -> None:
-        _check_keys(self.stack)
-        super().load_additems()
-
-    def load_frozenset(self) -> None:
-        _check_keys(self.stack)
-        super().load_frozenset()
-
-    dispatch[pickle.SETITEM[0]] = load_setitem
-    dispatch[pickle.SETITEMS[0]] = load_setitems
-    dispatch[pickle.DICT[0]] = load_dict
-    dispatch[pickle.ADDITEMS[0]] = load_additems
-    dispatch[pickle.FROZENSET[0]] = load_frozenset
+    dispatch: ClassVar[dict] = pickle._Unpickler.dispatch | {
+        opcode[0]: _with_checked_keys(opcode, keys) for opcode, keys in _KEYS_ON_THE_STACK.items()
+    }
 
 
 class _RestrictedUnpickler(_SimpleKeysUnpickler):

@@ -41,12 +41,9 @@ def fetch(path: str, path_manager: AnyPathManager = PathManager) -> str:
 def read_checkpoint(path: str | os.PathLike, *, mmap: bool = False) -> dict[str, Any]:
     """Read a checkpoint by its suffix: `.pkl`, `.safetensors`, and torch's format for the rest.
 
-    Args:
-        mmap: leave the tensors of a torch file on the disk until they are used.
-
-    Returns:
-        "model": names to tensors, in host memory; beside it whatever else the file holds, such as
-        "optimizer", "iteration" or "__author__".
+    Returned are "model", names to tensors in host memory, and beside it whatever else the file
+    holds, such as "optimizer", "iteration" or "__author__". `mmap` leaves the tensors of a torch
+    file on the disk until they are used.
 
     Raises:
         UnsafeFileError: reading it would need code to run.
@@ -130,15 +127,11 @@ def _with_model(content: Any, path: str | os.PathLike) -> dict[str, Any]:
     else:
         checkpoint = {"model": content}
     model = checkpoint["model"]
-    for name in list(model):  # in place: a state dict also carries its modules' versions
-        model[name] = _as_tensor(model[name], name, path)
+    for name, value in model.items():
+        if not (isinstance(name, str) and isinstance(value, np.ndarray | torch.Tensor)):
+            raise UnreadableFileError(
+                f"A weights file maps names to tensors. Received {path}, where {name!r} is a "
+                f"{type(value).__name__}; save a state dict."
+            )
+        model[name] = torch.as_tensor(value)  # in place: a state dict has its modules' versions
     return checkpoint
-
-
-def _as_tensor(value: Any, name: Any, path: str | os.PathLike) -> torch.Tensor:
-    if isinstance(name, str) and isinstance(value, np.ndarray | torch.Tensor):
-        return torch.as_tensor(value)
-    raise UnreadableFileError(
-        f"A weights file maps names to tensors. Received {path}, where {name!r} is a "
-        f"{type(value).__name__}; save a state dict."
-    )

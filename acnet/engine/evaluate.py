@@ -34,10 +34,8 @@ def default_eval(
 
     The model may be in any mode and wrapped for several processes, and computes in the precision of
     the training (`train.amp`). With `train.fast_dev_run` it stops after a few images. What
-    `before_batch` raises ends the evaluation.
-
-    Returns:
-        The evaluator's results, task by task, in the first process; {} in the others.
+    `before_batch` raises ends the evaluation. Returned are the evaluator's results, task by task,
+    in the first process; {} in the others.
     """
     model = unwrap(model)
     broadcast_buffers(model)
@@ -45,9 +43,7 @@ def default_eval(
     loader = load_data(cfg.dataloader.test)
     loader.worker_init_fn = outlive_sigterm
     if cfg.train.fast_dev_run:
-        loader = list(
-            islice(loader, FAST_DEV_RUN_BATCHES)
-        )  # which has the length that is asked for
+        loader = list(islice(loader, FAST_DEV_RUN_BATCHES))  # a list, since its length is asked for
     with inference_context(model):
         results = inference_on_dataset(
             choose_precision(cfg.train.amp, device).autocast()(model.__call__),

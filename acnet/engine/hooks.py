@@ -7,6 +7,7 @@ import re
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -120,10 +121,9 @@ class WeightAverage(HookBase):
 class BestCheckpoint:
     """Keeps the checkpoint that scored best as `model_best.pth`, with the score inside the file.
 
-    Args:
-        trainer: whose model, unless another `model` is evaluated, and whose state are saved.
-        metric: a name in the flat results, such as "bbox/AP50"; higher is better.
-        resume: whether a `model_best.pth` in the run's folder belongs to this run.
+    The trainer's state and model are saved, unless another `model` is evaluated. The metric is a
+    name in the flat results, such as "bbox/AP50"; higher is better. `resume` says whether a
+    `model_best.pth` in the run's folder belongs to this run.
     """
 
     def __init__(
@@ -163,43 +163,27 @@ class BestCheckpoint:
         return best["value"] if best["metric"] == self._metric else -math.inf
 
 
+@dataclass(kw_only=True, eq=False)
 class Report(HookBase):
     """Evaluates and writes what came out, when it is due.
 
     It stands after the periodic checkpointer, so that a kill during an evaluation, which may take
     long, loses no training. Such a run resumes after the iteration whose report is missing; this
     hook then makes that report first, and the metrics read as if nothing had happened.
-
-    Args:
-        evaluate: gives nested results in the first process; called in all.
-        eval_period: iterations between evaluations; 0 evaluates at the end only.
-        writers, best: of the first process.
-        last_reported: iteration of the last report that was written in full, or -1.
     """
 
-    def __init__(
-        self,
-        *,
-        evaluate: Callable[[], dict],
-        eval_period: int,
-        log_period: int,
-        writers: Sequence[EventWriter],
-        best: BestCheckpoint | None,
-        last_reported: int,
-    ):
-        self._evaluate = evaluate
-        self._eval_period = eval_period
-        self._log_period = log_period
-        self._writers = writers
-        self._best = best
-        self._last_reported = last_reported
+    evaluate: Callable[[], dict]  # gives nested results in the first process; called in all
+    eval_period: int  # iterations between evaluations; 0 evaluates at the end only
+    log_period: int
+    writers: Sequence[EventWriter]  # of the first process, as is `best`
+    best: BestCheckpoint | None
+    last_reported: int  # iteration of the last report that was written in full, or -1
 
     def is_unfinished(self, iteration: int, max_iter: int) -> bool:
         """Tell whether the last iteration that was trained, or -1, still lacks its report."""
-        due = self._is_due(self._eval_period, iteration, max_iter) or self._is_due(
-            self._log_period, iteration, max_iter
-        )
-        return due and iteration != self._last_reported
+        periods = (self.eval_period, self.log_period)
+        due = any(self._is_due(period, iteration, max_iter) for period in periods)
+        return due and iteration != self.last_reported
 
     def before_train(self) -> None:
         """Make the report that a kill prevented."""
@@ -211,22 +195,22 @@ class Report(HookBase):
     def after_step(self) -> None:
         """Evaluate and write, each if it is due."""
         iteration, max_iter = self.trainer.iter, self.trainer.max_iter
-        evaluates = self._is_due(self._eval_period, iteration, max_iter)
+        evaluates = self._is_due(self.eval_period, iteration, max_iter)
         if evaluates:
             self._run_evaluation()
-        if evaluates or self._is_due(self._log_period, iteration, max_iter):
-            for writer in self._writers:
+        if evaluates or self._is_due(self.log_period, iteration, max_iter):
+            for writer in self.writers:
                 writer.write()
 
     def after_train(self) -> None:
         """Close the files. What a broken step left is not written: the step will be done again."""
-        for writer in self._writers:
+        for writer in self.writers:
             writer.close()
 
     def _run_evaluation(self) -> None:
-        results = {name: float(v) for name, v in flatten_results_dict(self._evaluate()).items()}
-        if self._best is not None:
-            self._best.update(results, iteration=self.trainer.iter)
+        results = {name: float(v) for name, v in flatten_results_dict(self.evaluate()).items()}
+        if self.best is not None:
+            self.best.update(results, iteration=self.trainer.iter)
         finite = {name: value for name, value in results.items() if math.isfinite(value)}
         self.trainer.storage.put_scalars(**finite, smoothing_hint=False)
         comm.synchronize()  # evaluation takes each process another time
@@ -278,6 +262,6 @@ class StopOnSigterm(HookBase):
         self._requested = True
 
     def _save(self) -> None:
-        logger.warning("Received SIGTERM after iteration %d: saving to resume.", self.trainer.iter)
         iteration = self.trainer.iter
+        logger.warning("Received SIGTERM after iteration %d: saving to resume.", iteration)
         self._checkpointer.save(f"model_{iteration:07d}", iteration=iteration)

@@ -159,12 +159,10 @@ class TrainLoader(torchdata.DataLoader):
     """An endless loader whose batches are a function of seed and iteration only.
 
     Iterating over it starts at iteration 0, or where `start_at` said.
-
-    Attributes:
-        contents: what it was built of: `images`, `boxes` and the `sha256` of names, sizes and
-            boxes; empty where that is not known.
     """
 
+    # What it was built of: `images`, `boxes` and the `sha256` of names, sizes and boxes; empty
+    # where that is not known.
     contents: Mapping[str, int | str]
 
     def start_at(self, iteration: int) -> None:
@@ -191,13 +189,10 @@ def build_train_loader(
             data set of such dicts (then without grouping).
         mapper: maps a dict to a model's input, such as detectron2's DatasetMapper. Its random
             choices may use `random`, `numpy.random` and torch's CPU generator.
-        total_batch_size: images in a batch over all processes.
+        total_batch_size: images in a batch over all processes, of which each takes its share.
         num_workers: processes that read images; 0 reads in the training process.
         seed: of order and augmentations; negative draws one, which cannot be resumed exactly.
         aspect_ratio_grouping: put wide images together and tall images together, to pad less.
-
-    Returns:
-        A loader of lists of `total_batch_size / number of processes` mapped dicts.
 
     Raises:
         UserError: the batch cannot be shared out, images have no known size to group by, or there
@@ -218,17 +213,16 @@ def build_train_loader(
     groups = _shape_groups(dataset) if aspect_ratio_grouping else None
     seed = seed if seed >= 0 else comm.shared_random_seed()
     stream = BatchStream(size=len(dataset), batch_size=total_batch_size, seed=seed, groups=groups)
-    sampler = StreamBatchSampler(stream, rank=comm.get_rank(), world_size=world_size)
-    contents = _contents(dataset) if isinstance(dataset, list) else {}
+    contents = {}
     if isinstance(dataset, list):
-        dataset = DatasetFromList(dataset, copy=False)
+        contents, dataset = _contents(dataset), DatasetFromList(dataset, copy=False)
     logger.info(
         "Training on %d images, %d in each batch over %d process(es), data seed %d.",
         *(len(dataset), total_batch_size, world_size, seed),
     )
     loader = TrainLoader(
         SeededMapDataset(dataset, mapper),
-        batch_sampler=sampler,
+        batch_sampler=StreamBatchSampler(stream, rank=comm.get_rank(), world_size=world_size),
         num_workers=num_workers,
         collate_fn=trivial_batch_collator,
         worker_init_fn=outlive_sigterm,

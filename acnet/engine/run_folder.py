@@ -89,17 +89,17 @@ def check_classes(cfg: DictConfig, names: Iterable[str]) -> None:
         UserError: they differ.
     """
     key = "model.roi_heads.num_classes"
-    expected = OmegaConf.select(cfg, key)
-    if expected is None:  # a one-stage detector
+    if OmegaConf.select(cfg, key) is None:  # a one-stage detector
         key = "model.num_classes"
-        expected = OmegaConf.select(cfg, key)
+    expected = OmegaConf.select(cfg, key)
     for name in names:
-        metadata = MetadataCatalog.get(name) if name in DatasetCatalog else None
-        if metadata is not None and metadata.get("thing_classes") is None:
-            file = metadata.get("json_file")
-            if file is not None and Path(file).is_file():
-                DatasetCatalog.get(name)
-        classes = metadata.get("thing_classes") if metadata is not None else None
+        if name not in DatasetCatalog:
+            continue
+        metadata = MetadataCatalog.get(name)
+        file = metadata.get("json_file")
+        if metadata.get("thing_classes") is None and file is not None and Path(file).is_file():
+            DatasetCatalog.get(name)
+        classes = metadata.get("thing_classes")
         if expected is None or classes is None or len(classes) == expected:
             continue
         raise UserError(
@@ -125,7 +125,8 @@ def prepare_run(cfg: DictConfig, args: Namespace) -> None:
         _shorten(cfg)
     if not (args.eval_only or args.resume):
         _claim_output_dir(cfg)
-    _setup_loggers(cfg.train.output_dir)
+    for name in ("fvcore", "detectron2", "acnet"):
+        setup_logger(cfg.train.output_dir, distributed_rank=comm.get_rank(), name=name)
     logger.info("Process %d of %d.", comm.get_rank(), comm.get_world_size())
     logger.info("Command line: %s", args)
     if cfg.train.fast_dev_run:
@@ -190,8 +191,3 @@ def _claim_output_dir(cfg: DictConfig) -> None:
     if comm.is_main_process() and checkpoints:
         for path in checkpoints + [path for path in files if _RECORDS.fullmatch(path.name)]:
             path.unlink()  # last_checkpoint goes first
-
-
-def _setup_loggers(output_dir: str) -> None:
-    for name in ("fvcore", "detectron2", "acnet"):
-        setup_logger(output_dir, distributed_rank=comm.get_rank(), name=name)

@@ -80,14 +80,9 @@ def default_train(cfg: DictConfig, args: Namespace) -> None:
     )
     checkpointer.resume_or_load(cfg.train.init_checkpoint, resume=args.resume)
     start_iter = trainer.next_iter
-    report = build_report(
-        cfg,
-        trainer,
-        average.model if average else trainer.model,
-        max_iter=max_iter,
-        resume=args.resume,
-        stop=stop,
-    )
+    evaluated = average.model if average else trainer.model
+    options = {"max_iter": max_iter, "resume": args.resume, "stop": stop}
+    report = build_report(cfg, trainer, evaluated, **options)
     if start_iter >= max_iter and not report.is_unfinished(start_iter - 1, max_iter):
         logger.info(
             "Nothing to do: this run has finished its %d iterations. Raise train.max_iter=%d to "
@@ -166,8 +161,7 @@ def build_optimizer(
 ) -> torch.optim.Optimizer:
     """Build a config's optimizer for a model; on a GPU one kernel changes all weights.
 
-    Args:
-        lr_factors: factors on the learning rate of parameters, by how their names begin.
+    `lr_factors` are those on the learning rate of parameters, by how their names begin.
 
     Raises:
         UserError: no parameter's name begins so.
@@ -179,7 +173,10 @@ def build_optimizer(
         optimizer_cfg.params.base_lr = optimizer_cfg.lr
         optimizer_cfg.params.lr_factor_func = partial(_lr_factor, dict(lr_factors))
     if device.type == "cuda" and optimizer_cfg.get("fused", None) is None:
-        optimizer_cfg.update(_fused(optimizer_cfg._target_))
+        kind = optimizer_cfg._target_
+        kind = locate(kind) if isinstance(kind, str) else kind
+        if "fused" in inspect.signature(kind).parameters:
+            optimizer_cfg.fused = True
     return instantiate(optimizer_cfg)
 
 
@@ -196,11 +193,6 @@ def _check_lr_factors(factors: Mapping[str, float], model: torch.nn.Module) -> N
                 "train.lr_factors has beginnings of parameters' names. Received "
                 f"{start!r}, with which none begins. The model's parts are {parts}."
             )
-
-
-def _fused(optimizer: type | str) -> dict[str, bool]:
-    kind = locate(optimizer) if isinstance(optimizer, str) else optimizer
-    return {"fused": True} if "fused" in inspect.signature(kind).parameters else {}
 
 
 def _check_cuda_graphs(cfg: DictConfig) -> None:
@@ -273,13 +265,8 @@ def build_report(
             MetricsFile(path, last_iteration=last_reported),
             NamelessTensorboardWriter(cfg.train.output_dir, purge_step=trainer.next_iter),
         ]
-        best = BestCheckpoint(
-            trainer,
-            output_dir=cfg.train.output_dir,
-            metric=cfg.train.best_metric,
-            resume=resume,
-            model=model,
-        )
+        options = {"output_dir": cfg.train.output_dir, "metric": cfg.train.best_metric}
+        best = BestCheckpoint(trainer, **options, resume=resume, model=model)
     return Report(
         evaluate=partial(default_eval, cfg, model, before_batch=stop.stop_if_requested),
         eval_period=cfg.train.eval_period,

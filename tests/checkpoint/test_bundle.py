@@ -52,19 +52,13 @@ def test_what_is_written_is_read(path):
     assert read_bundle(path) == plain
 
 
-def test_equal_content_gives_equal_bytes(path, tmp_path):
+def test_equal_content_gives_equal_bytes_with_the_rights_of_a_new_file(path, tmp_path):
     other = tmp_path / "other.safetensors"
     write_bundle(other, dict(reversed(STATE.items())), BUNDLE)
     assert other.read_bytes() == path.read_bytes()
-
-
-def test_whoever_may_read_new_files_may_read_it(path, tmp_path):
     (tmp_path / "new").touch()
     assert path.stat().st_mode == (tmp_path / "new").stat().st_mode
-
-
-def test_a_tensor_that_shares_memory_is_stored_twice(path):
-    shared = torch.ones(3)
+    shared = torch.ones(3)  # which safetensors alone would refuse to store twice
     write_bundle(path, {"a": shared, "b": shared}, BUNDLE)
     assert tensor_summary(path) == {"F32": 6}
 
@@ -88,15 +82,10 @@ def folders(tmp_path, monkeypatch):
     return both
 
 
-def test_where_none_are_bundled_the_error_says_how_to_get_some(folders):
-    with pytest.raises(UserError, match=r"none are bundled.*make demo.*or give --weights FILE\."):
-        resolve_weights(None)
-    with pytest.raises(UserError, match=r"--weights small, where there is no file; none are"):
-        resolve_weights("small")
-
-
 def test_weights_go_by_a_path_then_by_a_name(folders, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"--weights small, where there is no file; none are"):
+        resolve_weights("small")
     for folder in folders:
         (folder / "small.safetensors").touch()
     assert resolve_weights("small") == folders[0] / "small.safetensors"  # as installed
@@ -108,6 +97,8 @@ def test_weights_go_by_a_path_then_by_a_name(folders, tmp_path, monkeypatch):
 
 
 def test_the_default_is_the_only_one_or_the_one_called_so(folders):
+    with pytest.raises(UserError, match=r"none are bundled.*make demo.*or give --weights FILE\."):
+        resolve_weights(None)
     (folders[1] / "z.safetensors").touch()
     assert resolve_weights(None) == folders[1] / "z.safetensors"
     (folders[0] / "a.safetensors").touch()

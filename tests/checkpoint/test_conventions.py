@@ -29,13 +29,12 @@ def refusal(model, path) -> list[str]:
 
 def test_torchvision_weights_in_a_model_for_msra(tmp_path):
     torch.save(torchvision_state(random_weights()), tmp_path / "r50.pth")
+    blocks = ("backbone.bottom_up.lead.stages", "backbone.bottom_up.assistant.stages")
     assert refusal(Detector(), tmp_path / "r50.pth") == [
         "model.input_format=RGB",
         "model.pixel_mean=[123.675,116.28,103.53]",
         "model.pixel_std=[58.395,57.12,57.375]",
-        "model.backbone.bottom_up.lead.stages.stride_in_1x1=False",
-        "model.backbone.bottom_up.assistant.stages.stride_in_1x1=False",
-        "model.roi_heads.res5.stride_in_1x1=False",
+        *(f"model.{block}.stride_in_1x1=False" for block in (*blocks, "roi_heads.res5")),
     ]
 
 
@@ -74,14 +73,12 @@ def test_unknown_author_is_a_warning(tmp_path, caplog, author):
 
 
 def test_our_own_checkpoints_carry_their_conventions(tmp_path):
-    """Trained on BGR, used on RGB: the same refusal as for ImageNet weights."""
     ACNetCheckpointer(Detector(), tmp_path).save("model_final")
     other = Detector(input_settings=MSRA_INPUT | {"input_format": "RGB"}, stride_in_1x1=False)
     overrides = refusal(other, tmp_path / "model_final.pth")
     assert overrides[0] == "model.input_format=BGR"
     assert "model.roi_heads.res5.stride_in_1x1=True" in overrides
-    rest = ACNetCheckpointer(Detector()).load(str(tmp_path / "model_final.pth"))
-    assert rest == {}
+    assert ACNetCheckpointer(Detector()).load(str(tmp_path / "model_final.pth")) == {}
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from torch import nn
 
 from acnet.checkpoint import ACNetCheckpointer
 from acnet.files import remove_stale
+from tests.checkpoint.weights_files import resumed_iteration, save_iterations
 
 SIZE = 300  # large enough that a save takes longer than the gaps between two
 
@@ -36,32 +37,18 @@ def save_until_call(folder: Path, calls: int) -> None:
     for name in ("fsync", "replace", "unlink", "open"):
         setattr(os, name, dying(getattr(os, name)))
     torch.save = dying(torch.save)
-    model = nn.Linear(SIZE, SIZE)
-    nn.init.constant_(model.weight, 1)
-    ACNetCheckpointer(model, folder).save("model_0000001", iteration=1)
-
-
-def resume(folder: Path) -> int:
-    """The iteration that a fresh start resumes at, whose weights must be whole."""
-    model = nn.Linear(SIZE, SIZE)
-    rest = ACNetCheckpointer(model, folder).resume_or_load("", resume=True)
-    expected = torch.full((SIZE, SIZE), float(rest["iteration"]))
-    torch.testing.assert_close(model.weight.detach(), expected, rtol=0, atol=0)
-    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
-    return rest["iteration"]
+    save_iterations(folder, 1, size=SIZE)
 
 
 def test_killed_before_each_step_of_a_save_it_resumes(tmp_path):
-    """Every call that touches the disk, one by one, until a save gets through."""
     for calls in range(100):
         folder = tmp_path / str(calls)
-        model = nn.Linear(SIZE, SIZE)
-        nn.init.constant_(model.weight, 0)
-        ACNetCheckpointer(model, folder).save("model_0000000", iteration=0)
+        save_iterations(folder, 0, size=SIZE)
         child = CONTEXT.Process(target=save_until_call, args=(folder, calls))
         child.start()
         child.join()
-        iteration = resume(folder)
+        iteration = resumed_iteration(folder, size=SIZE)
+        assert not [path for path in folder.iterdir() if path.name.startswith(".")]
         if child.exitcode == 0:
             assert iteration == 1
             assert calls >= 6  # two files, each written, synced and renamed
@@ -97,14 +84,13 @@ def test_only_our_temporary_files_are_removed(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
 
 
-def test_evaluating_leaves_another_process_files_alone(tmp_path):
-    """Only who resumes or starts a training cleans up, not who merely loads."""
-    ACNetCheckpointer(nn.Linear(2, 2), tmp_path).save("model_final")
+def test_only_who_resumes_or_starts_a_training_cleans_up_not_who_merely_loads(tmp_path):
+    checkpointer = ACNetCheckpointer(nn.Linear(2, 2), tmp_path)
+    checkpointer.save("model_final")
     stale = tmp_path / ".model_final.0123456789ab.tmp.pth"
     stale.touch()
-    ACNetCheckpointer(nn.Linear(2, 2), tmp_path).load(str(tmp_path / "model_final.pth"))
-    assert stale.exists()
+    checkpointer.load(str(tmp_path / "model_final.pth"))
     ACNetCheckpointer(nn.Linear(2, 2), tmp_path, save_to_disk=False).resume_or_load("", resume=True)
     assert stale.exists()
-    ACNetCheckpointer(nn.Linear(2, 2), tmp_path).resume_or_load("", resume=True)
+    checkpointer.resume_or_load("", resume=True)
     assert not stale.exists()

@@ -8,24 +8,24 @@ from detectron2.config import instantiate
 from detectron2.modeling.backbone import ResNet
 from detectron2.modeling.backbone.resnet import BasicStem
 
-from acnet.checkpoint import ACNetCheckpointer, LoadReport
 from acnet.config import load_config
 from acnet.errors import WeightsMismatchError
 from acnet.modeling import make_resnet_stages
-from tests.checkpoint.weights_files import assert_filled, torchvision_state, write_msra_pickle
+from tests.checkpoint.weights_files import (
+    assert_filled,
+    load,
+    torchvision_state,
+    write_msra_pickle,
+)
 
 LEVELS = "model.backbone.bottom_up.bottom_up"  # what gives L1 to L4
 
 
 def narrow(*resnets: str) -> list[str]:
     """Overrides that make ResNet-50s of 8 channels of these, and the rest as narrow."""
+    fields = ("stem.out_channels=8", "stages.depth=50", "stages.stem_channels=8")
     return [
-        *(f"{resnet}.stem.out_channels=8" for resnet in resnets),
-        *(
-            f"{resnet}.stages.{field}"
-            for resnet in resnets
-            for field in ("depth=50", "stem_channels=8")
-        ),
+        *(f"{resnet}.{field}" for resnet in resnets for field in fields),
         "model.proposal_generator.head.in_channels=128",
         "model.proposal_generator.head.conv_dims=[16]",
         "model.roi_heads.res5.depth=50",
@@ -34,12 +34,8 @@ def narrow(*resnets: str) -> list[str]:
     ]
 
 
-def narrow_acnet(*resnets: str) -> list[str]:
-    """The same with the merged levels."""
-    return [*narrow(*resnets), "model.backbone.bottom_up.out_channels=32"]
-
-
-COMPOSITE = narrow_acnet(f"{LEVELS}.lead", f"{LEVELS}.assistant")
+MERGED = ["model.backbone.bottom_up.out_channels=32"]
+COMPOSITE = [*narrow(f"{LEVELS}.lead", f"{LEVELS}.assistant"), *MERGED]
 ATTENTION = ["model.backbone.width=0.125", "model.backbone.mask_channels=8"]
 PROJECTION = ["model.backbone.out_channels=128"]
 
@@ -56,12 +52,6 @@ def weights() -> dict[str, torch.Tensor]:
     return {name: torch.rand(value.shape) + 0.1 for name, value in resnet.state_dict().items()}
 
 
-def load(model, path) -> LoadReport:
-    checkpointer = ACNetCheckpointer(model)
-    checkpointer.load(str(path))
-    return checkpointer.report
-
-
 def assert_filled_from(model, weights, stages=("stem", "res2", "res3", "res4")) -> int:
     """Compare every ResNet with the file, and return how many there are."""
     resnets = [module for module in model.modules() if isinstance(module, ResNet)]
@@ -74,14 +64,11 @@ def assert_filled_from(model, weights, stages=("stem", "res2", "res3", "res4")) 
 
 
 def test_one_file_fills_lead_assistant_and_head(tmp_path, weights):
-    """ResNet-50 has 3, 4, 6, 3 blocks; each conv has 1 weight and 4 norm values, so 5 tensors.
-
-    res2: 3 blocks of 3 convs and a shortcut = 10 convs = 50; res3: 13 convs = 65; res4: 19 = 95;
-    res5: 10 = 50.
-    """
     model = build()
     report = load(model, write_msra_pickle(tmp_path / "R-50.pkl", weights, affine=False))
     assert assert_filled_from(model, weights) == 2
+    # ResNet-50 has 3, 4, 6, 3 blocks; each conv has 1 weight and 4 norm values, so 5 tensors. res2:
+    # 3 blocks of 3 convs and a shortcut = 10 convs = 50; res3: 13 convs; res4: 19; res5: 10.
     assert [part.tensors for part in report.loaded] == [5, 50, 65, 95, 50, 65, 95, 50]
     assert [part.group for part in report.random] == ["DCE", "FRM", "MAMA", "ROI heads", "RPN"]
     assert report.unused == ("fc1000_b", "fc1000_w")
@@ -90,7 +77,7 @@ def test_one_file_fills_lead_assistant_and_head(tmp_path, weights):
 def test_the_overrides_that_the_error_names_mend_it(tmp_path, weights):
     torch.save(torchvision_state(weights), tmp_path / "r50.pth")
     with pytest.raises(WeightsMismatchError) as error:
-        ACNetCheckpointer(build()).load(str(tmp_path / "r50.pth"))
+        load(build(), tmp_path / "r50.pth")
     overrides = shlex.split(str(error.value).rpartition("override ")[2])
     model = build(*COMPOSITE, *ATTENTION, *overrides)
     load(model, tmp_path / "r50.pth")
@@ -106,8 +93,8 @@ TORCHVISION_INPUT = [
 ]
 ONE = narrow("model.backbone")
 ROWS = [
-    ("table2/baseline", [*narrow_acnet(LEVELS), *PROJECTION], {"DCE", "channel projection"}),
-    ("table2/frm_dce_mama", [*narrow_acnet(f"{LEVELS}.bottom_up"), *ATTENTION],
+    ("table2/baseline", [*narrow(LEVELS), *MERGED, *PROJECTION], {"DCE", "channel projection"}),
+    ("table2/frm_dce_mama", [*narrow(f"{LEVELS}.bottom_up"), *MERGED, *ATTENTION],
      {"DCE", "FRM", "MAMA"}),
     ("table2/cb", [*COMPOSITE, *PROJECTION],
      {"DCE", "channel projection", "composite connections"}),
@@ -123,7 +110,6 @@ ROWS = [
 
 @pytest.mark.parametrize(("row", "overrides", "random"), ROWS)
 def test_other_rows(tmp_path, weights, row, overrides, random):
-    """ResNets are found by their class, so no row needs a rule of its own."""
     path = tmp_path / "r50.pth"
     if TORCHVISION_INPUT[0] in overrides:
         torch.save(torchvision_state(weights), path)
@@ -135,12 +121,3 @@ def test_other_rows(tmp_path, weights, row, overrides, random):
     assert assert_filled_from(model, weights, stages) == (2 if row == "table2/cb" else 1)
     assert {part.group for part in report.random} == random | {"ROI heads", "RPN"}
     assert not any("res5" in name for part in report.random for name in part.names)
-
-
-def test_a_checkpoint_of_the_whole_model_comes_back_complete(tmp_path):
-    model, fresh = build(), build()
-    ACNetCheckpointer(model, tmp_path).save("model_final", iteration=4)
-    checkpointer = ACNetCheckpointer(fresh, tmp_path)
-    assert checkpointer.resume_or_load("", resume=True) == {"iteration": 4}
-    assert checkpointer.report.is_complete
-    torch.testing.assert_close(fresh.state_dict(), model.state_dict(), rtol=0, atol=0)

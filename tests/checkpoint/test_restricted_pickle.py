@@ -49,10 +49,8 @@ def test_arrays_survive_every_protocol_and_both_numpys(tmp_path, protocol, core)
 
 
 def test_pickle_of_python_2(tmp_path):
-    """Written out by hand: protocol 2 with byte strings, {"conv1_w": float32 [1.0]}.
-
-    1.0 in float32 is 00 00 80 3f, little end first; Python 3 must read it as latin1.
-    """
+    # Protocol 2 with byte strings, which Python 3 must read as latin1: {"conv1_w": float32 [1.0]}.
+    # 1.0 in float32 is 00 00 80 3f, little end first.
     content = (
         b"\x80\x02}U\x07conv1_w"
         b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
@@ -126,66 +124,55 @@ def test_objects_in_an_array_are_refused(tmp_path):
         *(b"numpy.core.multiarray\nfromfile", b"copyreg\n_reconstructor", b"os\nsystem"),
         b"numpy.core.multiarray\n_reconstruct.__globals__",
         b"collections\nOrderedDict.__init__.__globals__",
+        b"numpy\nndarray.__class__",
     ],
 )
 def test_names_beside_the_list_are_refused(tmp_path, name):
-    path = write(tmp_path / "evil.pkl", b"c" + name + b"\n)R.")
-    with pytest.raises(UnsafeFileError, match="which asks for " + name.decode().replace("\n", ".")):
-        load_pickle(path)
-
-
-def test_dotted_names_of_protocol_4_are_refused(tmp_path):
-    """STACK_GLOBAL splits names at dots: `numpy` and `ndarray.tofile.__class__`."""
-    name = b"ndarray.__class__"
-    content = b"\x80\x04\x8c\x05numpy\x8c" + bytes([len(name)]) + name + b"\x93."
-    with pytest.raises(UnsafeFileError):
-        load_pickle(write(tmp_path / "evil.pkl", content))
+    module, attribute = name.split(b"\n")
+    # As protocol 4 names things (STACK_GLOBAL, which splits them at dots), and as earlier ones do.
+    texts = b"".join(b"\x8c" + bytes([len(text)]) + text for text in (module, attribute))
+    for content in (b"c" + name + b"\n)R.", b"\x80\x04" + texts + b"\x93."):
+        path = write(tmp_path / "evil.pkl", content)
+        asked = f"{module.decode()}.{attribute.decode()}"
+        with pytest.raises(UnsafeFileError, match=f"which asks for {asked}"):
+            load_pickle(path)
 
 
 DTYPE = (
     b"cnumpy\ndtype\n(U\x02f4K\x00K\x01tR(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
 )
+KEY = b"}U\x01w"
+MANY = b"\xff\xff\xff\x7f"  # 2^31 - 1
 EMPTY = b"cnumpy._core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tU\x01btR"
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        pytest.param(b"", id="empty file"),
-        pytest.param(b"not a pickle", id="text"),
-        pytest.param(b"\x80\x02]q\x00.", id="a list"),
-        pytest.param(b"\x80\x02K\x01.", id="a number"),
-        pytest.param(b"\x80\x04\x8e" + b"\xff" * 7 + b"\x7f.", id="2^63 bytes announced"),
-        pytest.param(b"\x80\x05\x96" + b"\xff" * 7 + b"\x7f.", id="2^63 bytes of array announced"),
-        pytest.param(b"\x80\x02}U\x01w" + EMPTY + b"s.", id="array without a state"),
-        pytest.param(
-            b"\x80\x02}U\x01w" + EMPTY + b"(K\x01(J\xff\xff\xff\x7ft" + DTYPE + b"\x89U\x00tbs.",
-            id="shape beyond its bytes",
-        ),
-        pytest.param(
-            b"\x80\x02}U\x01w" + EMPTY + b"(K\x01(J\xff\xff\xff\xfft" + DTYPE + b"\x89U\x00tbs.",
-            id="negative shape",
-        ),
-        pytest.param(
-            b"\x80\x02}U\x01wcnumpy._core.multiarray\n_reconstruct\n(cnumpy\nndarray\n"
-            b"(J\xff\xff\xff\x7ftU\x01btRs.",
-            id="huge array to reconstruct",
-        ),
-        pytest.param(b"\x80\x02}U\x01wcnumpy\ndtype\n(U\x01OtRs.", id="objects"),
-        pytest.param(b"\x80\x02}U\x01wcnumpy\ndtype\n(U\x05f4,f4tRs.", id="a structure"),
-        pytest.param(b"\x80\x02P0\n.", id="persistent id"),
-        pytest.param(b"\x80\x02\x82\x01.", id="unregistered extension"),
-        pytest.param(b"\x80\x02}r\xff\xff\xff\x7fU\x01wK\x01s", id="2^31 things to remember"),
-        pytest.param(b"\x80\x02}U\x01wc_codecs\nencode\n}U\x01xK\x01sbs.", id="function state"),
-        pytest.param(b"\x80\x02" + b"]" * 5 + b"\x85" * 200_000 + b".", id="deep nesting"),
-        pytest.param(
-            b"\x80\x02c_codecs\nencode\n(X\x01\x00\x00\x00aX\x04\x00\x00\x00zliptR.", id="zip"
-        ),
-    ],
-)
-def test_damaged_and_hostile_bytes_are_unreadable(tmp_path, content):
-    with pytest.raises(UnreadableFileError, match=r"bad\.pkl"):
-        load_pickle(write(tmp_path / "bad.pkl", content))
+BAD_BYTES = {
+    "an empty file": b"",
+    "text": b"not a pickle",
+    "a list": b"]q\x00.",
+    "a number": b"K\x01.",
+    "2^63 bytes announced": b"\x80\x04\x8e" + b"\xff" * 7 + b"\x7f.",
+    "2^63 bytes of array announced": b"\x80\x05\x96" + b"\xff" * 7 + b"\x7f.",
+    "array without a state": KEY + EMPTY + b"s.",
+    "shape beyond its bytes": KEY + EMPTY + b"(K\x01(J" + MANY + b"t" + DTYPE + b"\x89U\x00tbs.",
+    "negative shape": KEY + EMPTY + b"(K\x01(J\xff\xff\xff\xfft" + DTYPE + b"\x89U\x00tbs.",
+    "huge array to reconstruct": KEY + EMPTY.replace(b"K\x00", b"J" + MANY) + b"s.",
+    "objects": KEY + b"cnumpy\ndtype\n(U\x01OtRs.",
+    "a structure": KEY + b"cnumpy\ndtype\n(U\x05f4,f4tRs.",
+    "persistent id": b"P0\n.",
+    "unregistered extension": b"\x82\x01.",
+    "2^31 things to remember": b"}r" + MANY + b"U\x01wK\x01s",
+    "function state": KEY + b"c_codecs\nencode\n}U\x01xK\x01sbs.",
+    "deep nesting": b"]" * 5 + b"\x85" * 200_000 + b".",
+    "zip": b"c_codecs\nencode\n(X\x01\x00\x00\x00aX\x04\x00\x00\x00zliptR.",
+}
+
+
+@pytest.mark.parametrize("name", BAD_BYTES)
+def test_damaged_and_hostile_bytes_are_unreadable(tmp_path, name):
+    for content in (b"\x80\x02" + BAD_BYTES[name], BAD_BYTES[name]):  # of protocol 2, of any
+        with pytest.raises(UnreadableFileError, match=r"bad\.pkl"):
+            load_pickle(write(tmp_path / "bad.pkl", content))
 
 
 @pytest.mark.parametrize("protocol", [2, 4, 5])
@@ -226,7 +213,7 @@ NESTED_KEYS = {
 
 @pytest.mark.parametrize("name", NESTED_KEYS)
 def test_nested_keys_are_refused_before_they_are_hashed(name, tmp_path):
-    """In a pickle, and in torch's two formats."""
+    # In a pickle, and in torch's two formats.
     path = write(tmp_path / "a.pkl", b"\x80\x04" + NESTED_KEYS[name])
     with pytest.raises(UnreadableFileError, match=r"a\.pkl.*(is a key|expects|Stack|pop|index)"):
         load_pickle(path)

@@ -9,15 +9,18 @@ from detectron2.modeling.backbone import ResNet
 from detectron2.modeling.backbone.resnet import BasicStem, BottleneckBlock
 from torch import Tensor, nn
 
-from acnet.checkpoint import ACNetCheckpointer
+from acnet.checkpoint import ACNetCheckpointer, LoadReport
 
 MSRA_INPUT = {
     "input_format": "BGR",
     "pixel_mean": (103.53, 116.28, 123.675),
     "pixel_std": (1.0,) * 3,
 }
-TORCHVISION_INPUT = {"input_format": "RGB", "pixel_mean": (123.675, 116.28, 103.53)}
-TORCHVISION_INPUT |= {"pixel_std": (58.395, 57.12, 57.375)}
+TORCHVISION_INPUT = {
+    "input_format": "RGB",
+    "pixel_mean": (123.675, 116.28, 103.53),
+    "pixel_std": (58.395, 57.12, 57.375),
+}
 _TRUNK = "abc"  # Caffe2's branch2a, 2b, 2c are conv1, conv2, conv3
 
 
@@ -30,24 +33,16 @@ def make_stages(
     stride_in_1x1: bool = True,
 ) -> list[list[nn.Module]]:
     """The stages res2 to res5 of a narrow ResNet; bottlenecks widen fourfold."""
-    stages, expansion = [], 4 if block is BottleneckBlock else 1
-    in_channels = width
+    stages, in_channels = [], width
     for index, count in enumerate(blocks):
         inner = width * 2**index
-        kwargs = {"norm": norm}
+        kwargs = {"norm": norm, "in_channels": in_channels, "out_channels": inner}
         if block is BottleneckBlock:
             kwargs |= {"bottleneck_channels": inner, "stride_in_1x1": stride_in_1x1}
-        stages.append(
-            ResNet.make_stage(
-                block,
-                count,
-                stride_per_block=[1 if index == 0 else 2] + [1] * (count - 1),
-                in_channels=in_channels,
-                out_channels=inner * expansion,
-                **kwargs,
-            )
-        )
-        in_channels = inner * expansion
+            kwargs["out_channels"] = 4 * inner
+        strides = [1 if index == 0 else 2] + [1] * (count - 1)
+        stages.append(ResNet.make_stage(block, count, stride_per_block=strides, **kwargs))
+        in_channels = kwargs["out_channels"]
     return stages
 
 
@@ -71,23 +66,8 @@ def random_weights(block: type[nn.Module] = BottleneckBlock, **kwargs) -> dict[s
     }
 
 
-class TwoResNets(nn.Module):
-    """The composite backbone's key layout."""
-
-    def __init__(self, lead: ResNet, assistant: ResNet, *, share_stem: bool):
-        super().__init__()
-        self.lead = lead
-        self.assistant = assistant
-        if share_stem:
-            self.assistant.stem = self.lead.stem
-
-
-class FeatureRefinement(nn.Module):
+class FeatureRefinement(nn.Conv2d):
     """Named like the paper's module, for the report's sake."""
-
-    def __init__(self):
-        super().__init__()
-        self.conv = nn.Conv2d(2, 2, 3)
 
 
 class Detector(nn.Module):
@@ -103,10 +83,13 @@ class Detector(nn.Module):
         **kwargs,
     ):
         super().__init__()
-        resnets = (make_resnet(block, **kwargs) for _ in range(2))
         self.backbone = nn.Module()
-        self.backbone.bottom_up = TwoResNets(*resnets, share_stem=share_stem)
-        self.backbone.frm = FeatureRefinement()
+        self.backbone.bottom_up = nn.Module()
+        self.backbone.bottom_up.lead = make_resnet(block, **kwargs)
+        self.backbone.bottom_up.assistant = make_resnet(block, **kwargs)
+        if share_stem:
+            self.assistant.stem = self.lead.stem
+        self.backbone.frm = FeatureRefinement(2, 2, 3)
         self.roi_heads = nn.Module()
         self.roi_heads.res5 = nn.Sequential(*make_stages(block, **kwargs)[3])
         self.roi_heads.box_predictor = nn.Module()
@@ -182,9 +165,16 @@ def assert_all_filled(model: Detector, weights: dict[str, Tensor]) -> None:
     assert_filled(model.roi_heads.res5, weights, "res5")
 
 
-def save_iterations(folder: Path, *iterations: int, model: nn.Module | None = None) -> None:
+def load(model: nn.Module, path: Path) -> LoadReport:
+    """What becomes of a file that a model is started from."""
+    checkpointer = ACNetCheckpointer(model)
+    checkpointer.load(str(path))
+    return checkpointer.report
+
+
+def save_iterations(folder: Path, *iterations: int, size: int = 4) -> None:
     """Checkpoints whose weights all equal the iteration."""
-    model = model or nn.Linear(4, 4)
+    model = nn.Linear(size, size)
     checkpointer = ACNetCheckpointer(model, folder)
     for iteration in iterations:
         for parameter in model.parameters():
@@ -192,9 +182,9 @@ def save_iterations(folder: Path, *iterations: int, model: nn.Module | None = No
         checkpointer.save(f"model_{iteration:07d}", iteration=iteration)
 
 
-def resumed_iteration(folder: Path) -> int:
+def resumed_iteration(folder: Path, *, size: int = 4) -> int:
     """Resumes a fresh model; its weights must be those of the iteration that it is told."""
-    model = nn.Linear(4, 4)
+    model = nn.Linear(size, size)
     rest = ACNetCheckpointer(model, folder).resume_or_load("", resume=True)
-    torch.testing.assert_close(model.weight.detach(), torch.full((4, 4), float(rest["iteration"])))
+    assert (model.weight == rest["iteration"]).all()
     return rest["iteration"]

@@ -22,7 +22,7 @@ def tiny_config_path() -> Path:
 
 
 @pytest.fixture
-def tiny_cfg(tiny_config_path: Path, tmp_path: Path) -> Callable[..., DictConfig]:
+def tiny_cfg(tiny_config_path, tmp_path) -> Callable[..., DictConfig]:
     """Return a function that loads the tiny config with a folder for its output."""
 
     def load(*overrides: str, name: str = "run") -> DictConfig:

@@ -1,26 +1,18 @@
-"""Hooks: what a step draws, which checkpoints stay, when it reports, and how SIGTERM ends it."""
+"""Hooks: what a step draws, which checkpoints stay, when it reports; SIGTERM: test_train.py."""
 
 import logging
 import math
-import os
-import signal
-from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
 from detectron2.engine import SimpleTrainer
 from detectron2.utils import comm
-from detectron2.utils.events import EventStorage, EventWriter, get_event_storage
+from detectron2.utils.events import EventStorage
 
 from acnet.checkpoint import ACNetCheckpointer
-from acnet.engine.hooks import (
-    BestCheckpoint,
-    PeriodicCheckpointer,
-    Report,
-    SeedEveryStep,
-    StopOnSigterm,
-)
+from acnet.engine.hooks import BestCheckpoint, PeriodicCheckpointer, Report, SeedEveryStep
 from tests.engine.tiny_task import TinyDetector
 
 
@@ -30,16 +22,16 @@ def trainer() -> SimpleTrainer:
     return SimpleTrainer(model, [], torch.optim.SGD(model.parameters(), lr=0.1))
 
 
-def best(trainer: SimpleTrainer, folder: Path, *, resume: bool = False) -> BestCheckpoint:
-    return BestCheckpoint(trainer, output_dir=str(folder), metric="bbox/AP50", resume=resume)
+def best(trainer, folder, *, metric="bbox/AP50", resume=False) -> BestCheckpoint:
+    return BestCheckpoint(trainer, output_dir=str(folder), metric=metric, resume=resume)
 
 
-def saved(folder: Path) -> tuple[float, int]:
+def saved(folder) -> tuple[float, int]:
     content = torch.load(folder / "model_best.pth", weights_only=True)
     return content["best"]["value"], content["iteration"]
 
 
-def test_best_follows_the_metric_up_only(trainer: SimpleTrainer, tmp_path: Path):
+def test_best_follows_the_metric_up_only(trainer, tmp_path):
     keeper = best(trainer, tmp_path)
     keeper.update({"bbox/AP50": math.nan}, iteration=0)
     assert list(tmp_path.iterdir()) == []
@@ -58,14 +50,13 @@ def test_best_follows_the_metric_up_only(trainer: SimpleTrainer, tmp_path: Path)
         ("bbox/AP", True, (19.0, 7)),
     ],
 )
-def test_a_resumed_run_knows_the_best_so_far(trainer, tmp_path: Path, metric, resume, kept):
-    earlier = BestCheckpoint(trainer, output_dir=str(tmp_path), metric=metric, resume=False)
-    earlier.update({metric: 20.0}, iteration=3)
+def test_a_resumed_run_knows_the_best_so_far(trainer, tmp_path, metric, resume, kept):
+    best(trainer, tmp_path, metric=metric).update({metric: 20.0}, iteration=3)
     best(trainer, tmp_path, resume=resume).update({"bbox/AP50": 19.0}, iteration=7)
     assert saved(tmp_path) == kept
 
 
-def test_the_best_is_not_what_a_resume_starts_from(trainer: SimpleTrainer, tmp_path: Path):
+def test_the_best_is_not_what_a_resume_starts_from(trainer, tmp_path):
     best(trainer, tmp_path).update({"bbox/AP50": 20.0}, iteration=0)
     assert not (tmp_path / "last_checkpoint").exists()
     ACNetCheckpointer(trainer.model, tmp_path).save("model_0000003")
@@ -73,16 +64,14 @@ def test_the_best_is_not_what_a_resume_starts_from(trainer: SimpleTrainer, tmp_p
     assert (tmp_path / "last_checkpoint").read_text() == "model_0000003.pth"
 
 
-def test_a_metric_that_is_not_there_is_named(
-    trainer: SimpleTrainer, tmp_path: Path, caplog: pytest.LogCaptureFixture
-):
+def test_a_metric_that_is_not_there_is_named(trainer, tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         best(trainer, tmp_path).update({"bbox/AP": 20.0, "bbox/AP75": 5.0}, iteration=0)
     assert "bbox/AP50 is not among the results. Set it to one of: bbox/AP, bbox/AP75" in caplog.text
     assert list(tmp_path.iterdir()) == []
 
 
-def test_max_to_keep_counts_the_checkpoints_of_before(trainer: SimpleTrainer, tmp_path: Path):
+def test_max_to_keep_counts_the_checkpoints_of_before(trainer, tmp_path):
     for name in ("model_0000003", "model_0000007", "model_0000099", "model_best", "mine"):
         (tmp_path / f"{name}.pth").touch()
     checkpointer = ACNetCheckpointer(trainer.model, tmp_path)
@@ -96,24 +85,15 @@ def test_max_to_keep_counts_the_checkpoints_of_before(trainer: SimpleTrainer, tm
     assert names == {"mine.pth", "model_best.pth", *(f"model_{i:07d}.pth" for i in (7, 11, 99))}
 
 
-class Writer(EventWriter):
-    """Remembers when it wrote, and which results were there."""
+def run(max_iter: int, *, start_iter: int = 0, last_reported: int = -1, **periods: int) -> list:
+    """Return when a report was written, and which results were new then."""
+    rows = []
 
-    def __init__(self):
-        self.rows = []
-        self.closed = False
-
-    def write(self) -> None:
-        storage = get_event_storage()
+    def write() -> None:
         new = {name for name, (_, i) in storage.latest().items() if i == storage.iter}
-        self.rows.append((storage.iter, new))
+        rows.append((storage.iter, new))
 
-    def close(self) -> None:
-        self.closed = True
-
-
-def run(max_iter: int, *, start_iter: int = 0, last_reported: int = -1, **periods: int) -> Writer:
-    writer = Writer()
+    writer = Mock(write=write)
     report = Report(
         evaluate=lambda: {"bbox": {"AP50": 50.0, "APs": math.nan}},
         writers=[writer],
@@ -131,8 +111,8 @@ def run(max_iter: int, *, start_iter: int = 0, last_reported: int = -1, **period
             report.trainer.iter = storage.iter
             report.after_step()
         report.after_train()
-    assert writer.closed
-    return writer
+    writer.close.assert_called_once_with()
+    return rows
 
 
 RESULT = {"bbox/AP50"}
@@ -140,10 +120,10 @@ RESULT = {"bbox/AP50"}
 
 def test_each_period_and_the_end():
     # Rows after each third iteration, evaluations after each fourth, both after the last of ten.
-    rows = run(10, log_period=3, eval_period=4).rows
+    rows = run(10, log_period=3, eval_period=4)
     assert rows == [(2, set()), (3, RESULT), (5, set()), (7, RESULT), (8, set()), (9, RESULT)]
     for eval_period in (0, 100):
-        assert run(4, log_period=100, eval_period=eval_period).rows == [(3, RESULT)]
+        assert run(4, log_period=100, eval_period=eval_period) == [(3, RESULT)]
 
 
 @pytest.mark.parametrize(
@@ -160,18 +140,18 @@ def test_each_period_and_the_end():
 )
 def test_a_missing_report_is_made_before_the_training_goes_on(start_iter, last_reported, made_up):
     periods = {"log_period": 3, "eval_period": 4}
-    whole = run(10, **periods).rows
-    rows = run(10, start_iter=start_iter, last_reported=last_reported, **periods).rows
+    whole = run(10, **periods)
+    rows = run(10, start_iter=start_iter, last_reported=last_reported, **periods)
     assert rows == made_up + [row for row in whole if row[0] >= start_iter]
 
 
-def draw(hook: SeedEveryStep, iteration: int) -> float:
+def draw(hook, iteration: int) -> float:
     hook.trainer = SimpleNamespace(iter=iteration)
     hook.before_step()
     return torch.rand(()).item()
 
 
-def test_a_step_draws_the_same_whatever_came_before(monkeypatch: pytest.MonkeyPatch):
+def test_a_step_draws_the_same_whatever_came_before(monkeypatch):
     hook = SeedEveryStep(42)
     in_order = [draw(hook, i) for i in range(5)]
     torch.rand(100)
@@ -180,36 +160,3 @@ def test_a_step_draws_the_same_whatever_came_before(monkeypatch: pytest.MonkeyPa
     assert draw(SeedEveryStep(43), 0) != in_order[0]
     monkeypatch.setattr(comm, "get_rank", lambda: 1)
     assert draw(SeedEveryStep(42), 0) != in_order[0]  # each process draws its own
-
-
-class Checkpoints:
-    """Stands for a checkpointer."""
-
-    def __init__(self):
-        self.saved = []
-
-    def save(self, name: str, **extra: int) -> None:
-        self.saved.append((name, extra))
-
-
-@pytest.fixture
-def hook():
-    before = signal.getsignal(signal.SIGTERM)
-    hook = StopOnSigterm(Checkpoints())
-    hook.trainer = SimpleNamespace(iter=41)
-    hook.before_train()
-    assert signal.getsignal(signal.SIGTERM) != before
-    yield hook
-    hook.after_train()
-    assert signal.getsignal(signal.SIGTERM) == before
-
-
-@pytest.mark.parametrize("ask", ["after_step", "stop_if_requested"])
-def test_a_signal_saves_and_exits_at_the_next_chance(hook: StopOnSigterm, ask: str):
-    getattr(hook, ask)()
-    assert hook._checkpointer.saved == []
-    os.kill(os.getpid(), signal.SIGTERM)  # does not end the process
-    with pytest.raises(SystemExit) as ended:
-        getattr(hook, ask)()
-    assert ended.value.code == 143
-    assert hook._checkpointer.saved == [("model_0000041", {"iteration": 41})]

@@ -7,6 +7,7 @@ with R-101; 4 waits a step of training, of which the trainer needs one for the l
 """
 
 from collections import Counter
+from contextlib import ExitStack
 from unittest.mock import patch
 
 import pytest
@@ -31,12 +32,9 @@ VIEWS = {"aten.detach", "aten.view", "aten.alias"}  # no kernel on any device
 
 
 class Operators(TorchDispatchMode):
-    """Counts the operators that torch dispatches, and those for whose values the host waits.
+    """Counts the operators that do something, and those for whose values the host waits, by name.
 
-    Attributes:
-        count: of operators that do something.
-        waits: by name; indexing by a mask is one, as its size depends on values, and so is a
-            transfer to the host.
+    Indexing by a mask is such a wait, as its size depends on values, and so is a transfer.
     """
 
     def __init__(self):
@@ -44,16 +42,13 @@ class Operators(TorchDispatchMode):
         self.count, self.waits = 0, Counter()
 
     def __enter__(self):
-        self._patches = [
-            patch.object(kind, name, self._counted(kind, name))
-            for kind, name in (
-                (torch.Tensor, "cpu"),
-                (Fetched, "__init__"),
-                (anchor_generator, "move_device_like"),
-            )
-        ]
-        for one in self._patches:
-            one.start()
+        self._patches = ExitStack()
+        for kind, name in (
+            (torch.Tensor, "cpu"),
+            (Fetched, "__init__"),
+            (anchor_generator, "move_device_like"),
+        ):
+            self._patches.enter_context(patch.object(kind, name, self._counted(kind, name)))
         return super().__enter__()
 
     def _counted(self, kind, name):
@@ -66,8 +61,7 @@ class Operators(TorchDispatchMode):
         return counted
 
     def __exit__(self, *error):
-        for one in self._patches:
-            one.stop()
+        self._patches.close()
         return super().__exit__(*error)
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):

@@ -31,7 +31,7 @@ def args(num_gpus: int = 1) -> Namespace:
 
 
 @pytest.fixture
-def torchrun(monkeypatch: pytest.MonkeyPatch) -> Callable:
+def torchrun(monkeypatch) -> Callable:
     """Return a function that sets the environment of the last of some processes."""
 
     def start(size: int) -> None:
@@ -44,24 +44,14 @@ def torchrun(monkeypatch: pytest.MonkeyPatch) -> Callable:
 
 
 @pytest.mark.parametrize("num_gpus", [0, 1])
-def test_one_process_calls_the_function_here(num_gpus: int):
-    calls = []
-    launch(calls.append, args(num_gpus))
-    assert calls == [args(num_gpus)]
-
-
-def test_workers_of_loaders_are_forked_though_processes_are_spawned():
+def test_one_process_calls_the_function_here_and_forks_workers_of_loaders(num_gpus):
     multiprocessing.set_start_method("spawn", force=True)  # as in a process that was spawned
-    methods = []
-
-    def look(args: Namespace) -> None:
-        methods.append(multiprocessing.get_start_method())
-
-    launch(look, args())
-    assert methods == ["fork"]
+    calls = []
+    launch(lambda args: calls.append((args, multiprocessing.get_start_method())), args(num_gpus))
+    assert calls == [(args(num_gpus), "fork")]
 
 
-def test_a_user_error_is_printed_without_a_traceback(capsys: pytest.CaptureFixture):
+def test_a_user_error_is_printed_without_a_traceback(capsys):
     def fail(args: Namespace) -> None:
         raise UserError("Do this.") if args.num_gpus else ZeroDivisionError
 
@@ -93,7 +83,7 @@ def test_torchruns_environment_decides(monkeypatch, torchrun):
     assert len(calls) == 1
 
 
-def test_the_exit_code_of_a_process_becomes_ours(monkeypatch: pytest.MonkeyPatch):
+def test_the_exit_code_of_a_process_becomes_ours(monkeypatch):
     def end(*args, **kwargs) -> None:
         raise ProcessExitedException("ended", 0, 0, exit_code=143)
 

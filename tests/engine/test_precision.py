@@ -9,24 +9,16 @@ from acnet.engine import precision
 from acnet.engine.precision import Precision, choose_precision, cpu_has_bfloat16, resolve_device
 from acnet.errors import UserError
 
-
-@pytest.mark.parametrize(("has_gpu", "device"), [(True, "cuda"), (False, "cpu")])
-def test_auto_takes_a_gpu_where_there_is_one(
-    has_gpu: bool, device: str, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
-    assert resolve_device("auto") == torch.device(device)
-    assert resolve_device("cpu") == torch.device("cpu")
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
-def test_a_missing_gpu_is_an_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch):
+def test_auto_takes_a_gpu_where_there_is_one_and_a_missing_one_is_an_error(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert [resolve_device(name) for name in ("auto", "cpu", "cuda")] == [CUDA, CPU, CUDA]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert [resolve_device(name) for name in ("auto", "cpu")] == [CPU, CPU]
     with pytest.raises(UserError, match=r"train\.device=auto"):
         resolve_device("cuda")
-
-
-CPU = torch.device("cpu")
-CUDA = torch.device("cuda")
 
 
 def amp(enabled, dtype="auto") -> SimpleNamespace:
@@ -34,7 +26,7 @@ def amp(enabled, dtype="auto") -> SimpleNamespace:
 
 
 @pytest.mark.parametrize(("enabled", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
-def test_a_cpu_computes_in_bfloat16_where_it_is_asked_to(enabled: bool, dtype: torch.dtype):
+def test_a_cpu_computes_in_bfloat16_where_it_is_asked_to(enabled, dtype):
     chosen = choose_precision(amp(enabled), CPU)
     assert chosen == Precision("cpu", dtype if enabled else None)
     with chosen.autocast():
@@ -43,22 +35,17 @@ def test_a_cpu_computes_in_bfloat16_where_it_is_asked_to(enabled: bool, dtype: t
 
 
 @pytest.mark.parametrize("native", [True, False])
-def test_auto_on_a_cpu_asks_whether_bfloat16_is_native(
-    native: bool, monkeypatch: pytest.MonkeyPatch
-):
+def test_auto_asks_whether_bfloat16_is_native(native, monkeypatch):
     monkeypatch.setattr(precision, "cpu_has_bfloat16", lambda: native)
     assert choose_precision(amp("auto"), CPU).dtype == (torch.bfloat16 if native else None)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: native)
+    on_gpu = choose_precision(amp("auto"), CUDA).dtype
+    assert on_gpu == (torch.bfloat16 if native else torch.float16)
 
 
-def test_a_torch_that_cannot_tell_means_no(monkeypatch: pytest.MonkeyPatch):
+def test_a_torch_that_cannot_tell_means_no(monkeypatch):
     monkeypatch.setattr(torch, "cpu", SimpleNamespace())
     assert cpu_has_bfloat16() is False
-
-
-@pytest.mark.parametrize(("supported", "dtype"), [(True, torch.bfloat16), (False, torch.float16)])
-def test_auto_on_a_gpu(supported: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: supported)
-    assert choose_precision(amp("auto"), CUDA).dtype == dtype
 
 
 def test_only_float16_scales_gradients():
@@ -76,6 +63,6 @@ def test_only_float16_scales_gradients():
         (amp(True, "float16"), "train.amp.enabled=false"),
     ],
 )
-def test_errors_end_with_the_remedy(config: SimpleNamespace, remedy: str):
+def test_errors_end_with_the_remedy(config, remedy):
     with pytest.raises(UserError, match=rf"{remedy}\.$"):
         choose_precision(config, CPU)

@@ -31,16 +31,14 @@ def two_classes():
     MetadataCatalog.remove(NAME)
 
 
-def config(num_classes):
-    return OmegaConf.create({"model": {"roi_heads": {"num_classes": num_classes}}})
-
-
 @pytest.mark.usefixtures("two_classes")
 def test_the_number_of_classes_is_that_of_the_data():
-    check_classes(config(2), [NAME, "not_registered"])
+    cfg = OmegaConf.create({"model": {"roi_heads": {"num_classes": 2}}})
+    check_classes(cfg, [NAME, "not_registered"])
     check_classes(OmegaConf.create({}), [NAME])
+    cfg.model.roi_heads.num_classes = 1
     with pytest.raises(UserError, match=r"acne, scar\. Set model\.roi_heads\.num_classes=2, or"):
-        check_classes(config(1), [NAME])
+        check_classes(cfg, [NAME])
 
 
 NEW = Namespace(resume=False, eval_only=False)
@@ -58,24 +56,17 @@ def occupied(tiny_cfg) -> Path:
     return folder
 
 
-def test_a_new_run_writes_its_config_and_log(tiny_cfg):
-    cfg = tiny_cfg("optimizer.lr=0.25")
-    prepare_run(cfg, NEW)
-    folder = Path(cfg.train.output_dir)
-    assert LazyConfig.load(str(folder / "config.yaml")).optimizer.lr == 0.25
-    assert "Command line: Namespace" in (folder / "log.txt").read_text()
-
-
-def test_the_seed_is_set_before_the_model_is_built(tiny_cfg):
+def test_a_new_run_writes_its_config_and_log_and_sets_its_seed(tiny_cfg, tmp_path):
     draws = []
-    for name in ("a", "b"):
-        prepare_run(tiny_cfg(name=name), NEW)
+    for name, seed in {"a": 42, "b": 42, "c": 43}.items():
+        prepare_run(tiny_cfg(f"train.seed={seed}", name=name), NEW)
         draws.append(torch.rand(()))
-    prepare_run(tiny_cfg("train.seed=43", name="c"), NEW)
-    assert draws[0] == draws[1] != torch.rand(())
+    assert draws[0] == draws[1] != draws[2]
+    assert LazyConfig.load(str(tmp_path / "c" / "config.yaml")).train.seed == 43
+    assert "Command line: Namespace" in (tmp_path / "c" / "log.txt").read_text()
 
 
-def test_a_folder_with_another_run_is_an_error_with_three_remedies(tiny_cfg, occupied: Path):
+def test_a_folder_with_another_run_is_an_error_with_three_remedies(tiny_cfg, occupied):
     before = sorted(occupied.iterdir())
     with pytest.raises(UserError, match=r"--resume .*train\.overwrite=true .*train\.output_dir="):
         prepare_run(tiny_cfg(), NEW)
@@ -88,22 +79,22 @@ def test_a_folder_with_another_run_is_an_error_with_three_remedies(tiny_cfg, occ
     assert left == ["config.yaml", "log.txt", "notes.txt"]
 
 
-@pytest.mark.parametrize("name", ["model_best.pth", "model_final.pth"])
-def test_weights_without_a_tag_are_not_deleted_either(tiny_cfg, tmp_path: Path, name: str):
+def test_weights_without_a_tag_are_not_deleted_either(tiny_cfg, tmp_path):
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / name).touch()
-    with pytest.raises(UserError, match=f"which holds {name}"):
-        prepare_run(tiny_cfg(), NEW)
+    for name in ("model_final.pth", "model_best.pth"):  # the first by name is told
+        (tmp_path / "run" / name).touch()
+        with pytest.raises(UserError, match=f"which holds {name}"):
+            prepare_run(tiny_cfg(), NEW)
 
 
 @pytest.mark.parametrize("args", [RESUME, EVAL])
-def test_resuming_and_evaluating_leave_the_run_alone(tiny_cfg, occupied: Path, args: Namespace):
+def test_resuming_and_evaluating_leave_the_run_alone(tiny_cfg, occupied, args):
     prepare_run(tiny_cfg("train.overwrite=true"), args)
     assert (occupied / "model_best.pth").exists()
     assert (occupied / "config.yaml").exists() == (args is RESUME)
 
 
-def test_fast_dev_run_is_short_and_in_a_folder_of_its_own(tiny_cfg, occupied: Path, capsys):
+def test_fast_dev_run_is_short_and_in_a_folder_of_its_own(tiny_cfg, occupied, capsys):
     cfg = tiny_cfg("train.fast_dev_run=true", "train.max_iter=1000")
     prepare_run(cfg, NEW)
     assert cfg.train.max_iter == 3
@@ -120,14 +111,14 @@ def test_fast_dev_run_is_short_and_in_a_folder_of_its_own(tiny_cfg, occupied: Pa
         ("train.init_checkpoint=no/such.pth", r"there is no file.*Correct the path"),
     ],
 )
-def test_a_mistake_is_found_before_anything_is_written(tiny_cfg, override: str, message: str):
+def test_a_mistake_is_found_before_anything_is_written(tiny_cfg, override, message):
     check_run(tiny_cfg(), NEW)
     check_run(tiny_cfg("train.init_checkpoint=detectron2://ImageNetPretrained/R-101.pkl"), NEW)
     with pytest.raises(UserError, match=message):
         check_run(tiny_cfg(override), NEW)
 
 
-def test_a_data_set_must_be_known_and_there(two_classes, tmp_path: Path):
+def test_a_data_set_must_be_known_and_there(two_classes, tmp_path):
     def load() -> None:
         raise UserError("Make it with: this")
 

@@ -1,6 +1,7 @@
 """Whole trainings of the tiny task: what they leave, and that interruptions leave no trace."""
 
 import logging
+import signal
 from pathlib import Path
 
 import pytest
@@ -29,8 +30,10 @@ def assert_same_run(folder: Path, other: Path, metrics) -> None:
         torch.testing.assert_close(found.get("ema"), expected.get("ema"), rtol=0, atol=0)
 
 
-def test_what_a_run_leaves(tiny_cfg, train, metrics):
-    folder = train(tiny_cfg())
+def test_what_a_run_leaves(tiny_cfg, train, metrics, caplog):
+    with caplog.at_level(logging.INFO):
+        folder = train(tiny_cfg("train.max_iter=null", "train.epochs=4.6"))
+    assert "4.6 epochs of 10 images in batches of 4: 4.6 * 10 / 4 = 12 iterations" in caplog.text
     # Checkpoints each 3 of 12 iterations, of which 2 are kept; the final one; the best one.
     names = {path.name for path in folder.glob("*.pth")}
     numbered = {f"model_{i:07d}.pth" for i in (8, 11)}
@@ -73,8 +76,10 @@ KILLED = "model.error_at_step=8"  # after the checkpoint of iteration 5
 )  # fmt: skip
 def test_a_resumed_run_is_an_unbroken_run(tiny_cfg, train, metrics, settings, interruption, last):
     unbroken = train(tiny_cfg(*settings, name="unbroken"))
+    handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises((RuntimeError, SystemExit), match=r"stands for a kill|143"):
         train(tiny_cfg(*settings, interruption))
+    assert signal.getsignal(signal.SIGTERM) == handler
     folder = unbroken.with_name("run")
     if last is None:
         assert not (folder / "last_checkpoint").exists()
@@ -90,41 +95,23 @@ def test_a_resumed_run_is_an_unbroken_run(tiny_cfg, train, metrics, settings, in
     assert names[0] == names[1] or "sigterm" in interruption
 
 
-def test_bfloat16_is_not_float32(tiny_cfg, train, metrics):
-    runs = [
-        train(tiny_cfg(f"train.amp.enabled={value}", "train.max_iter=2", name=value))
-        for value in ("true", "false")
-    ]
-    assert metrics(runs[0]) != metrics(runs[1])
-
-
-@pytest.mark.parametrize(
-    ("period", "where", "last"),
-    [
-        (4, "tests.engine.tiny_task.TinyEvaluator.evaluate", "model_0000003"),
-        (3, "acnet.checkpoint.ACNetCheckpointer.save", "model_0000011"),
-    ],
-)
-def test_a_kill_after_a_checkpoint_is_made_up_for(
-    tiny_cfg, train, metrics, monkeypatch, period, where, last
+def test_a_kill_between_the_last_two_checkpoints_is_made_up_for(
+    tiny_cfg, train, metrics, monkeypatch
 ):
-    """Before its evaluation, and between the last two checkpoints, which are of one iteration."""
-    settings = (f"train.checkpointer.period={period}",)
-    unbroken = train(tiny_cfg(*settings, name="unbroken"))
-    save = ACNetCheckpointer.save
+    unbroken, save = train(tiny_cfg(name="unbroken")), ACNetCheckpointer.save
 
-    def fail(self, name: str = "model_final", **extra) -> None:
+    def fail(self, name: str, **extra) -> None:
         if name == "model_final":
             raise ZeroDivisionError
         save(self, name, **extra)
 
-    monkeypatch.setattr(where, fail)
-    cfg = tiny_cfg(*settings)
+    monkeypatch.setattr(ACNetCheckpointer, "save", fail)
     with pytest.raises(ZeroDivisionError):
-        train(cfg)
+        train(tiny_cfg())
     monkeypatch.undo()
-    assert (Path(cfg.train.output_dir) / "last_checkpoint").read_text() == f"{last}.pth"
-    resumed = train(tiny_cfg(*settings), resume=True)
+    tag = unbroken.with_name("run") / "last_checkpoint"
+    assert tag.read_text() == "model_0000011.pth"  # of the same iteration as the final one
+    resumed = train(tiny_cfg(), resume=True)
     assert_same_run(resumed, unbroken, metrics)
     assert (resumed / "last_checkpoint").read_text() == "model_final.pth"
 
@@ -146,15 +133,12 @@ def test_a_finished_run_says_so_and_can_be_prolonged(tiny_cfg, train, metrics, c
     assert content(folder, "model_best")["best"]["value"] == 1000.0
 
 
-def test_epochs_become_iterations_with_the_arithmetic_in_the_log(tiny_cfg, train, metrics, caplog):
-    with caplog.at_level(logging.INFO):
-        folder = train(tiny_cfg("train.max_iter=null", "train.epochs=3"))
-    assert "3 epochs of 10 images in batches of 4: 3 * 10 / 4 = 8 iterations" in caplog.text
-    assert len(metrics(folder)) == 8
-
-
-def test_a_batch_in_parts_keeps_iterations_and_data(tiny_cfg, train, metrics):
+def test_a_batch_in_parts_keeps_iterations_and_data_and_bfloat16_is_another_run(
+    tiny_cfg, train, metrics
+):
     whole = metrics(train(tiny_cfg("train.max_iter=2", name="whole")))
+    amp = ("train.max_iter=2", "train.amp.enabled=true")
+    assert metrics(train(tiny_cfg(*amp, name="bfloat16"))) != whole
     parts = metrics(train(tiny_cfg("train.max_iter=2", "train.accumulate=2", name="parts")))
     assert [row["iteration"] for row in parts] == [row["iteration"] for row in whole]
     # The weight's penalty knows no images, so the first step's is the same to the last digit.

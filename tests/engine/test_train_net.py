@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,26 +21,16 @@ SHORT = ["train.max_iter=4", "train.eval_period=0", "train.checkpointer.period=2
 
 
 @pytest.fixture
-def train_net(repo_root: Path, tiny_config_path: Path, tmp_path: Path) -> Iterator[Callable]:
+def train_net(repo_root, tiny_config_path, tmp_path) -> Iterator[Callable]:
     """Yield a function that starts train_net.py on the tiny config, in a process group."""
     environment = {**os.environ, "PYTHONPATH": str(repo_root), "PYTHONWARNINGS": "ignore"}
-    started = []
+    common = {"cwd": tmp_path, "env": environment, "text": True, "start_new_session": True}
+    script, started = str(repo_root / "projects" / "ACNet" / "train_net.py"), []
 
-    def start(
-        *options: str, launcher: Sequence[str] = (sys.executable,), log: int = subprocess.PIPE
-    ) -> subprocess.Popen:
-        script = repo_root / "projects" / "ACNet" / "train_net.py"
-        process = subprocess.Popen(
-            [*launcher, str(script), "--config-file", str(tiny_config_path), *options],
-            cwd=tmp_path,
-            env=environment,
-            stdout=log,
-            stderr=log,
-            text=True,
-            start_new_session=True,
-        )
-        started.append(process)
-        return process
+    def start(*options, launcher=(sys.executable,), log=subprocess.PIPE) -> subprocess.Popen:
+        words = [*launcher, script, "--config-file", str(tiny_config_path), *options]
+        started.append(subprocess.Popen(words, stdout=log, stderr=log, **common))
+        return started[-1]
 
     yield start
     for process in started:
@@ -49,20 +39,31 @@ def train_net(repo_root: Path, tiny_config_path: Path, tmp_path: Path) -> Iterat
             process.communicate()
 
 
-def finish(process: subprocess.Popen) -> str:
+def finish(process: subprocess.Popen, code: int = 0) -> str:
     output, errors = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, output + errors
+    assert process.returncode == code, output + errors
     return output
 
 
-def wait_for(path: Path) -> None:
+def final(folder: Path) -> dict[str, torch.Tensor]:
+    return torch.load(folder / "model_final.pth", weights_only=True)["model"]
+
+
+def terminate(process: subprocess.Popen, seen: Path, *, to_all: bool = True) -> str:
+    """Send SIGTERM a moment after a file has appeared, and return what the process says."""
     deadline = time.monotonic() + PATIENCE_S
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} did not appear"
+    while not seen.exists():
+        assert time.monotonic() < deadline, f"{seen} did not appear"
         time.sleep(0.02)
+    time.sleep(0.5)
+    if to_all:  # a cluster tells every process, a user often the first one
+        os.killpg(process.pid, signal.SIGTERM)
+    else:
+        process.terminate()
+    return finish(process, 143)
 
 
-def test_help_works_in_a_clone_that_is_not_installed(repo_root: Path, tmp_path: Path):
+def test_help_works_in_a_clone_that_is_not_installed(repo_root, tmp_path):
     script = repo_root / "projects" / "ACNet" / "train_net.py"
     words = [sys.executable, "-W", "ignore", str(script), "--help"]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -71,7 +72,7 @@ def test_help_works_in_a_clone_that_is_not_installed(repo_root: Path, tmp_path: 
     assert "--config toy/acnet_r18 train.fast_dev_run=true" in done.stdout
 
 
-def test_fast_dev_run_does_a_little_of_everything(train_net: Callable, tmp_path: Path):
+def test_fast_dev_run_does_a_little_of_everything(train_net, tmp_path):
     output = finish(train_net("train.output_dir=out", "train.fast_dev_run=true"))
     assert "the numbers mean nothing" in output
     folder = tmp_path / "out" / "fast_dev_run"
@@ -92,9 +93,7 @@ def test_fast_dev_run_does_a_little_of_everything(train_net: Callable, tmp_path:
         ("+dataloader.train.dataset.names=acne", "A data set is given by a registered name"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(
-    train_net: Callable, tmp_path: Path, mistake: str, message: str
-):
+def test_a_mistake_is_one_line_and_exit_code_2(train_net, tmp_path, mistake, message):
     process = train_net("train.output_dir=out", mistake)
     output, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 2
@@ -105,20 +104,16 @@ def test_a_mistake_is_one_line_and_exit_code_2(
 
 
 @pytest.mark.slow
-def test_two_processes_train_alike_however_started_and_evaluate_as_one(
-    train_net: Callable, tmp_path: Path
-):
+def test_two_processes_train_alike_however_started_and_evaluate_as_one(train_net, tmp_path):
     spawned = train_net("--num-gpus", "2", "--dist-url", "auto", "train.output_dir=spawned", *SHORT)
     by_torchrun = train_net("train.output_dir=torchrun", *SHORT, launcher=TORCHRUN)
-    output = finish(spawned)
-    assert "No GPU here: 2 processes share the CPU (gloo)" in output
+    assert "No GPU here: 2 processes share the CPU (gloo)" in finish(spawned)
     finish(by_torchrun)
     folders = [tmp_path / name for name in ("spawned", "torchrun")]
     rows, rows_torchrun = (read_metrics(folder / "metrics.json") for folder in folders)
     for row, other in zip(rows, rows_torchrun, strict=True):
         assert all(row[key] == other[key] for key in ("iteration", "total_loss", "lr"))
-    finals = [torch.load(one / "model_final.pth", weights_only=True)["model"] for one in folders]
-    torch.testing.assert_close(*finals, rtol=0, atol=0)
+    torch.testing.assert_close(*map(final, folders), rtol=0, atol=0)
 
     weights = "train.init_checkpoint=spawned/model_final.pth"
     finish(train_net("--eval-only", "train.output_dir=spawned", weights))
@@ -130,20 +125,11 @@ def test_two_processes_train_alike_however_started_and_evaluate_as_one(
 @pytest.mark.slow
 @pytest.mark.parametrize("num_processes", [1, 2])
 @pytest.mark.parametrize("to_all", [True, False])
-def test_sigterm_saves_and_exits_with_143(
-    train_net: Callable, tmp_path: Path, num_processes: int, to_all: bool
-):
+def test_sigterm_saves_and_exits_with_143(train_net, tmp_path, num_processes, to_all):
     options = ("--num-gpus", str(num_processes), "--dist-url", "auto", "train.output_dir=out")
     long = ("train.max_iter=1000000", "train.checkpointer.period=1000000", "train.eval_period=0")
     process = train_net(*options, *long, "dataloader.train.num_workers=1")
-    wait_for(tmp_path / "out" / "metrics.json")
-    time.sleep(0.5)
-    if to_all:  # a cluster tells every process, a user often the first one
-        os.killpg(process.pid, signal.SIGTERM)
-    else:
-        process.terminate()
-    output, errors = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 143, output + errors
+    output = terminate(process, tmp_path / "out" / "metrics.json", to_all=to_all)
     last = (tmp_path / "out" / "last_checkpoint").read_text()
     content = torch.load(tmp_path / "out" / last, weights_only=True)
     assert content["trainer"]["iteration"] == content["iteration"] > 0
@@ -151,25 +137,18 @@ def test_sigterm_saves_and_exits_with_143(
 
 
 @pytest.mark.slow
-def test_sigterm_to_all_during_an_evaluation(train_net: Callable, tmp_path: Path):
+def test_sigterm_to_all_during_an_evaluation(train_net, tmp_path):
     # Each evaluation takes a hundred times as long as the training between two of them.
     options = ("train.output_dir=out", "train.max_iter=1000000", "train.eval_period=2")
     images = ("dataloader.test.dataset.num_images=2000", "dataloader.test.num_workers=1")
-    process = train_net(*options, *images)
-    wait_for(tmp_path / "out" / "model_best.pth")
-    time.sleep(0.5)
-    os.killpg(process.pid, signal.SIGTERM)
-    output, errors = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 143, output + errors
+    terminate(train_net(*options, *images), tmp_path / "out" / "model_best.pth")
 
 
 KILLS, ITERATIONS = 3, 1500
 
 
 @pytest.mark.slow
-def test_kill_9_leaves_no_trace(train_net: Callable, tmp_path: Path, metrics: Callable):
-    """A training that is killed again and again, and resumed, equals one that was left alone."""
-
+def test_kill_9_leaves_no_trace(train_net, tmp_path, metrics):
     def start_until(iteration: int, name: str) -> subprocess.Popen:
         settings = (f"train.max_iter={ITERATIONS}", "train.eval_period=100")
         settings += ("train.checkpointer.period=20", "dataloader.train.num_workers=1")
@@ -201,8 +180,4 @@ def test_kill_9_leaves_no_trace(train_net: Callable, tmp_path: Path, metrics: Ca
             torch.load(path, weights_only=True)  # raises where it is broken
     finish_alone("killed")
     assert metrics(folder) == metrics(tmp_path / "unbroken")
-    final = [
-        torch.load(tmp_path / name / "model_final.pth", weights_only=True)["model"]
-        for name in ("killed", "unbroken")
-    ]
-    torch.testing.assert_close(*final, rtol=0, atol=0)
+    torch.testing.assert_close(final(folder), final(tmp_path / "unbroken"), rtol=0, atol=0)

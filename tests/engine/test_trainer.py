@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import itertools
+from functools import partial
 
 import pytest
 import torch
@@ -18,36 +19,33 @@ from tests.engine import tiny_task
 FP32 = Precision("cpu", None)
 
 
-def batches(size: int = 4):
+def batches():
     images = itertools.cycle(tiny_task.make_dicts())
     while True:
-        yield [tiny_task.look(d) for d in itertools.islice(images, size)]
+        yield [tiny_task.look(d) for d in itertools.islice(images, 4)]
 
 
-def build(precision: Precision = FP32, model=None, trainer_class=Trainer) -> SimpleTrainer:
+def build(precision=FP32, model=tiny_task.TinyDetector, trainer=Trainer, **options):
     seed_everything(0)
-    model = model or tiny_task.TinyDetector()
+    model = model()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    if trainer_class is SimpleTrainer:
-        return SimpleTrainer(model, batches(), optimizer)
-    return trainer_class(
-        model=model, data_loader=batches(), optimizer=optimizer, precision=precision
-    )
+    if trainer is Trainer:
+        options["precision"] = precision
+    return trainer(model=model, data_loader=batches(), optimizer=optimizer, **options)
 
 
 def test_float32_is_detectron2s_simple_trainer():
-    ours, theirs = build(), build(trainer_class=SimpleTrainer)
+    ours, theirs = build(), build(trainer=SimpleTrainer)
     for trainer in (ours, theirs):
         seed_everything(1)
         trainer.train(0, 5)
     torch.testing.assert_close(ours.model.state_dict(), theirs.model.state_dict(), rtol=0, atol=0)
-    names = ("total_loss", "loss_score", "loss_size")
-    for name in names:
+    for name in ("total_loss", "loss_score", "loss_size"):
         assert ours.storage.history(name).values() == theirs.storage.history(name).values()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_low_precision_trains_every_parameter_in_float32(dtype: torch.dtype):
+def test_low_precision_trains_every_parameter_in_float32(dtype):
     trainer = build(Precision("cpu", dtype))
     before = [parameter.clone() for parameter in trainer.model.parameters()]
     trainer.train(0, 3)
@@ -79,7 +77,7 @@ def test_a_gradient_that_overflows_skips_the_step_and_lowers_the_scale():
 
 
 def test_a_nan_names_iteration_and_images():
-    trainer = build(model=tiny_task.TinyDetector(nan_at_image=5))
+    trainer = build(model=partial(tiny_task.TinyDetector, nan_at_image=5))
     with pytest.raises(FloatingPointError, match=r"iteration 1 on the images image_4.jpg, image_5"):
         trainer.train(0, 5)
     # Batches of four, so image 5 is in the second; the weights are those of the first step.
@@ -107,16 +105,10 @@ class MeanLoss(torch.nn.Module):
 
 
 @pytest.mark.parametrize("parts", [2, 4])
-def test_a_batch_in_parts_trains_as_a_whole_one(parts: int):
-    trainers = []
-    for accumulate in (1, parts):
-        seed_everything(0)
-        model = MeanLoss()
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-        common = {"model": model, "data_loader": batches(4), "optimizer": optimizer}
-        trainers.append(Trainer(**common, precision=FP32, accumulate=accumulate))
-        trainers[-1].train(0, 5)
-    whole, split = trainers
+def test_a_batch_in_parts_trains_as_a_whole_one(parts):
+    trainers = whole, split = [build(model=MeanLoss, accumulate=count) for count in (1, parts)]
+    for trainer in trainers:
+        trainer.train(0, 5)
     assert split.model.sizes == [4 // parts] * parts * 5
     torch.testing.assert_close(split.model.state_dict(), whole.model.state_dict())
     for name in ("total_loss", "loss_score", "loss_size"):
@@ -153,14 +145,12 @@ def test_state_goes_on_where_it_was():
 @pytest.mark.parametrize("precision", [FP32, Precision("cpu", torch.bfloat16)])
 def test_clipped_gradients_are_those_without_the_scale(precision):
     limit = 1e-3
-    clip = OmegaConf.create(
-        {"enabled": True, "clip_type": "norm", "clip_value": limit, "norm_type": 2.0}
-    )
+    clip = {"enabled": True, "clip_type": "norm", "clip_value": limit, "norm_type": 2.0}
     trainer = build(precision)
     trainer._grad_scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
     # A fused optimizer unscales by itself, thus after the clipping.
     trainer.optimizer = torch.optim.SGD(trainer.model.parameters(), lr=0.1, fused=True)
-    clip_gradients(trainer.optimizer, clip)
+    clip_gradients(trainer.optimizer, OmegaConf.create(clip))
     before = [parameter.detach().clone() for parameter in trainer.model.parameters()]
     trainer.train(0, 1)
     # lr 0.1: a step is a tenth of the gradient, whose norm is the limit.
@@ -168,4 +158,4 @@ def test_clipped_gradients_are_those_without_the_scale(precision):
     assert max(steps) == pytest.approx(0.1 * limit, rel=1e-2)
     assert max(p.grad.norm().item() for p in trainer.model.parameters()) <= limit * 1.001
     with pytest.raises(UserError, match="norm or value"):
-        clip_gradients(trainer.optimizer, OmegaConf.merge(clip, {"clip_type": "l2"}))
+        clip_gradients(trainer.optimizer, OmegaConf.create({**clip, "clip_type": "l2"}))

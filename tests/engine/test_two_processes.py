@@ -1,7 +1,7 @@
 """Two processes on a CPU, forked from the test: one batch, one model, one evaluation."""
 
 import json
-from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def write_batches(folder: Path) -> None:
     (folder / f"{comm.get_rank()}.json").write_text(json.dumps(read))
 
 
-def test_two_processes_share_the_batches_of_one(in_two_processes: Callable, tmp_path: Path):
+def test_two_processes_share_the_batches_of_one(in_two_processes, tmp_path):
     write_batches(tmp_path)
     alone = json.loads((tmp_path / "0.json").read_text())
     in_two_processes(write_batches, tmp_path)
@@ -60,13 +60,11 @@ def check_buffers() -> None:
     assert model.bn.running_mean.tolist() == [5.0] * 4
 
 
-def test_buffers_come_from_the_first_process(in_two_processes: Callable):
+def test_buffers_come_from_the_first_process(in_two_processes):
     in_two_processes(check_buffers)
 
 
-def test_training_evaluates_the_one_model_that_it_saves(
-    in_two_processes: Callable, tiny_cfg: Callable, train: Callable
-):
+def test_training_evaluates_the_one_model_that_it_saves(in_two_processes, tiny_cfg, train):
     cfg = tiny_cfg("train.eval_period=6")
     in_two_processes(train, cfg)
     folder = Path(cfg.train.output_dir)
@@ -76,18 +74,12 @@ def test_training_evaluates_the_one_model_that_it_saves(
     assert read_metrics(folder / "metrics.json")[-1]["bbox/AP50"] == alone
 
 
-def test_two_processes_resume_exactly(
-    in_two_processes: Callable, tiny_cfg: Callable, train: Callable, metrics: Callable
-):
+def test_two_processes_resume_exactly(in_two_processes, tiny_cfg, train, metrics):
     in_two_processes(train, tiny_cfg(name="unbroken"))
     with pytest.raises(multiprocessing.ProcessExitedException) as ended:
         in_two_processes(train, tiny_cfg("model.sigterm_at_step=8"))
     assert ended.value.exit_code == 143
     cfg = tiny_cfg()
-    in_two_processes(resume, train, cfg)
+    in_two_processes(partial(train, resume=True), cfg)
     folder = Path(cfg.train.output_dir)
     assert metrics(folder) == metrics(folder.with_name("unbroken"))
-
-
-def resume(train: Callable, cfg) -> None:
-    train(cfg, resume=True)

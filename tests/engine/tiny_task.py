@@ -1,7 +1,4 @@
-"""A detection task so small that a training of twelve steps takes a moment: see tiny_config.py.
-
-Shape shorthand: B images, S = 16 pixels a side.
-"""
+"""A detection task so small that a training of twelve steps takes a moment: see tiny_config.py."""
 
 import os
 import signal
@@ -29,17 +26,16 @@ def make_dicts(num_images: int = 10) -> list[dict]:
     ]
 
 
-def draw(record: dict) -> dict:
-    """A mapper with random augmentation from each generator that augmentations use."""
-    image = np.random.default_rng(record["image_id"]).random((3, SIZE, SIZE), dtype=np.float32)
-    image = image + 0.1 * np.random.rand() + 0.1 * torch.rand(()).item()  # noqa: NPY002
-    return {**record, "image": torch.from_numpy(image.astype(np.float32))}
-
-
 def look(record: dict) -> dict:
     """A mapper without augmentation."""
     image = np.random.default_rng(record["image_id"]).random((3, SIZE, SIZE), dtype=np.float32)
     return {**record, "image": torch.from_numpy(image)}
+
+
+def draw(record: dict) -> dict:
+    """A mapper with random augmentation from each generator that augmentations use."""
+    change = 0.1 * np.random.rand() + 0.1 * torch.rand(()).item()  # noqa: NPY002
+    return {**record, "image": look(record)["image"] + change}
 
 
 class TinyDetector(nn.Module):
@@ -76,10 +72,10 @@ class TinyDetector(nn.Module):
         """Give losses in training, and one number per image in evaluation."""
         self._count("step" if self.training else "test")
         images = torch.stack([d["image"] for d in batch]).to(self.head.weight.device)
-        features = self.bn(self.conv(images)).relu().mean(dim=(2, 3))  # (B, 4)
+        features = self.bn(self.conv(images)).relu().mean(dim=(2, 3))  # (images, 4)
         if not self.training:
             return [{"score": score.item()} for score in self.head(features)]
-        scores = self.head(nn.functional.dropout(features))[:, 0]  # (B,)
+        scores = self.head(nn.functional.dropout(features))[:, 0]  # (images,)
         targets = torch.tensor([d["target"] for d in batch], device=scores.device)
         loss = nn.functional.mse_loss(scores.float(), targets)
         if any(d["image_id"] == self.nan_at_image for d in batch):
@@ -101,16 +97,13 @@ class TinyEvaluator(DatasetEvaluator):
     """A made-up AP50 from the mean squared error, over the images of all processes."""
 
     def reset(self) -> None:
-        """Forget all."""
         self._errors = []
 
     def process(self, inputs, outputs) -> None:
-        """Collect the errors of a batch."""
         for record, output in zip(inputs, outputs, strict=True):
             self._errors.append((output["score"] - record["target"]) ** 2)
 
     def evaluate(self) -> dict | None:
-        """Reduce them in the first process."""
         errors = [error for part in comm.gather(self._errors) for error in part]
         if not comm.is_main_process():
             return None
