@@ -27,12 +27,7 @@ class MaskAttention(nn.Module):
     """
 
     def __init__(self, *, in_channels: int, hidden_channels: int = 256, zero_init: bool = False):
-        """
-        Args:
-            in_channels: channels of the inception network's output.
-            hidden_channels: channels between the two convolutions.
-            zero_init: start with a logit of 0 everywhere, not only about 0.
-        """
+        """Start with a logit of 0 everywhere if `zero_init`, else only about 0."""
         super().__init__()
         # NOT IN PAPER: number and width of the convolutions; as in SCRDet.
         self.hidden = Conv2d(
@@ -44,13 +39,7 @@ class MaskAttention(nn.Module):
         nn.init.zeros_(self.logits.bias)
 
     def forward(self, features: Tensor) -> Tensor:
-        """
-        Args:
-            features: (B, in_channels, H, W).
-
-        Returns:
-            (B, 1, H, W) logits of a cell being covered by a lesion.
-        """
+        """Return logits (B, 1, H, W) of a cell being covered by a lesion."""
         return self.logits(self.hidden(features))
 
 
@@ -94,11 +83,7 @@ class ContextAttention(nn.Module):
     """
 
     def __init__(self, *, channels: int, reduction: int = 16):
-        """
-        Args:
-            channels: C, of input and output.
-            reduction: by which the transform's hidden layer is narrower.
-        """
+        """Make the transform's hidden layer narrower by `reduction`."""
         super().__init__()
         hidden_channels = max(1, channels // reduction)
         # A softmax takes no notice of a bias, which would never learn anything.
@@ -118,11 +103,8 @@ class ContextAttention(nn.Module):
     def forward(self, features: Tensor, own: Tensor | None = None) -> Tensor:
         """
         Args:
-            features: (B, C, H, W).
+            features: (B, C, H, W), as the result.
             own: (B, 1, H, W) bool, the cells to attend to; None for all.
-
-        Returns:
-            (B, C, H, W).
         """
         keys = self.key(features)
         if own is not None:

@@ -28,12 +28,7 @@ class CompositeConnection(nn.Module):
     def __init__(
         self, *, high_channels: int, low_channels: int, norm: str = "BN", zero_init: bool = True
     ):
-        """
-        Args:
-            high_channels: channels of the assistant's level k.
-            low_channels: channels of level k-1.
-            zero_init: start the normalisation's gain at zero, so that the lead starts untouched;
-                without a norm the convolution itself.
+        """Take the channels of level k and k-1; with `zero_init` the lead starts untouched.
 
         Raises:
             ValueError: for a gain of zero that is frozen.
@@ -53,15 +48,7 @@ class CompositeConnection(nn.Module):
             nn.init.zeros_((self.project if layer is None else layer).weight)
 
     def forward(self, assistant_high: Tensor, assistant_low: Tensor, lead_low: Tensor) -> Tensor:
-        """
-        Args:
-            assistant_high: (B, high_channels, h, w), level k of the assistant.
-            assistant_low: not read; the signature is that of `FeatureRefinement`.
-            lead_low: (B, low_channels, H, W), level k-1 of the lead; only its size is read.
-
-        Returns:
-            (B, low_channels, H, W), the term to add to `lead_low`.
-        """
+        """Same as `FeatureRefinement.forward`; the low levels are not read but for their size."""
         # Convolving before upsampling gives the same map for a quarter of the work.
         return interpolate(self.project(assistant_high), lead_low.shape[-2:], mode="nearest")
 
@@ -138,13 +125,7 @@ class CompositeResNet(_LevelsOfResNet):
         )
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """
-        Args:
-            image: (B, 3, H, W), normalised.
-
-        Returns:
-            The lead's levels named in `out_features`, each (B, C, H / stride, W / stride).
-        """
+        """Return the lead's levels (B, C, H / stride, W / stride) of images (B, 3, H, W)."""
         stem = self.lead.stem(image)
         is_shared = self.assistant.stem is self.lead.stem
         assistant = _run_stages(self.assistant, stem if is_shared else self.assistant.stem(image))
@@ -173,12 +154,7 @@ class RefinedResNet(_LevelsOfResNet):
         norm: str = "BN",
         zero_init: bool = True,
     ):
-        """
-        Args:
-            bottom_up: a ResNet with stages up to res4 at least.
-            out_features: which levels to return.
-            norm, zero_init: see `FeatureRefinement`.
-        """
+        """Arguments as for `CompositeResNet`."""
         super().__init__(_level_shapes(bottom_up), out_features)
         self.bottom_up = bottom_up
         refined = [high for low, high in itertools.pairwise(LEVELS) if low in out_features]

@@ -89,11 +89,8 @@ class DynamicFeatureFusion(nn.Module):
     def forward(self, level: Tensor, own: Tensor | None = None) -> Tensor:
         """
         Args:
-            level: (B, C, H, W).
+            level: (B, C, H, W), as the result, D_i.
             own: (B, 1, H, W) bool, the cells to attend to; None for all.
-
-        Returns:
-            (B, C, H, W), D_i.
         """
         maps = [conv(level) for conv in self.convs]  # Eq. (4), never concatenated
         scores = self._attend(maps, own)

@@ -42,14 +42,9 @@ class FeatureRefinement(nn.Module):
         return [self.phi]
 
     def forward(self, assistant_high: Tensor, assistant_low: Tensor, lead_low: Tensor) -> Tensor:
-        """
-        Args:
-            assistant_high: (B, high_channels, h, w), A_k.
-            assistant_low: (B, low_channels, H, W), A_{k-1}.
-            lead_low: (B, low_channels, H, W), L_{k-1}.
+        """Return g_k (B, low_channels, H, W), of the shape of A_{k-1} and L_{k-1}.
 
-        Returns:
-            (B, low_channels, H, W), g_k.
+        A_k is (B, high_channels, h, w).
         """
         # The 1x1 convolution and the interpolation commute; convolving first is the cheaper order.
         high = interpolate(self.phi(assistant_high), assistant_low.shape[-2:])

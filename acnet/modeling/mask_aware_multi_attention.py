@@ -132,15 +132,7 @@ class MaskAwareMultiAttention(_OfOneMap):
     def forward_with_losses(
         self, images: ImageList, gt_instances: list[Instances]
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """`forward` for training: also what supervises the mask.
-
-        Args:
-            images: the padded batch; its `image_sizes` say what is not padding.
-            gt_instances: for each image the ground truth, with `gt_boxes`.
-
-        Returns:
-            The features of `forward`, and {"loss_attention": scalar} unless its weight is 0.
-        """
+        """`forward` for training, with the `gt_boxes` of each image."""
         boxes = [instances.gt_boxes.tensor for instances in gt_instances]
         return self(images.tensor, images.image_sizes, boxes)  # so that hooks see the call
 
@@ -160,14 +152,9 @@ class MaskAwareMultiAttention(_OfOneMap):
         return self.attend(merged, own_cells(merged, image_sizes, self._output_shape.stride))
 
     def attend(self, merged: Tensor, own: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Apply the attention to the merged map.
+        """Return the attended map I (B, out_channels, H, W) and the mask's logits (B, 1, H, W).
 
-        Args:
-            merged: (B, C, H, W), D.
-            own: (B, 1, H, W) bool, the cells that are not padding; None for all.
-
-        Returns:
-            The attended map I (B, out_channels, H, W) and the mask's logits (B, 1, H, W).
+        The merged map D is (B, C, H, W), its `own` cells, that are no padding, (B, 1, H, W) bool.
         """
         features = self.inception(merged)
         if self.project is not None:
@@ -179,14 +166,7 @@ class MaskAwareMultiAttention(_OfOneMap):
         return (saliency + _GATE_OFFSETS[self.gate]) * context, mask_logits
 
     def saliency(self, image: Tensor, image_sizes: SizesHW = None) -> Tensor:
-        """The mask attention's probabilities, to look at.
-
-        Args:
-            image, image_sizes: as in `forward`.
-
-        Returns:
-            (B, 1, H / stride, W / stride), in [0, 1].
-        """
+        """The mask attention's probabilities (B, 1, H / stride, W / stride), to look at."""
         _, mask_logits = self.attended(image, image_sizes)
         return mask_logits.float().sigmoid()
 
@@ -205,13 +185,7 @@ class ChannelProjection(_OfOneMap):
         out_channels: int = 1024,
         norm: str = "",
     ):
-        """
-        Args:
-            bottom_up: gives the merged map under the name `in_feature`.
-            in_feature: which map to project; the output keeps the name.
-            out_channels: channels that MAMA would give.
-            norm: normalisation of the projection; "" for none.
-        """
+        """Arguments as for `MaskAwareMultiAttention`, with `out_channels` as that would give."""
         super().__init__()
         shape = bottom_up.output_shape()[in_feature]
         self.bottom_up = bottom_up

@@ -30,12 +30,9 @@ def has_mark(module: nn.Module, name: str) -> bool:
 
 
 def own_cells(maps: Tensor, sizes_hw: SizesHW, stride: int) -> Tensor | None:
-    """Return which cells of a map hold a pixel of their picture, for what pools over the map.
+    """Return which cells of maps (B, C, H, W) hold a pixel of their picture, for what pools them.
 
-    Args:
-        maps: (B, C, H, W).
-        sizes_hw: (B, 2), height and width of each picture without padding, in pixels.
-        stride: pixels of a cell.
+    The sizes (B, 2) are those of the pictures without padding, in pixels.
 
     Returns:
         (B, 1, H, W) bool; None where all cells do, or the sizes are None.
@@ -65,10 +62,7 @@ def whole_cells(sizes_hw: Tensor, divisibility: int) -> Tensor:
 def extend_edges(maps: Tensor, sizes_hw: Tensor, stride: int) -> Tensor:
     """Repeat each picture's last row and column of cells, as an interpolation at a border does.
 
-    Args:
-        maps: (B, C, H, W).
-        sizes_hw: (B, 2), in pixels, divisible by the stride.
-        stride: pixels of a cell.
+    The maps are (B, C, H, W), the sizes (B, 2) in pixels and divisible by the stride.
     """
     rows, columns = (sizes_hw / stride).unbind(1)  # (B,)
     is_next = torch.arange(maps.shape[3], device=maps.device) == columns[:, None, None, None]

@@ -78,11 +78,7 @@ class StridedPooler(nn.Module):
     """`ROIPooler` of one level that leaves bins out which nobody reads."""
 
     def __init__(self, pooler: ROIPooler, bin_stride: int):
-        """
-        Args:
-            pooler: RoIAlign on one level.
-            bin_stride: 2 gives every other bin of every other row.
-        """
+        """Take RoIAlign on one level; `bin_stride` 2 gives every other bin of every other row."""
         super().__init__()
         (level,) = pooler.level_poolers
         self._options = {
@@ -101,10 +97,8 @@ class StridedPooler(nn.Module):
 def skip_unread_bins(heads: nn.Module) -> None:
     """Pool only the bins that res5 reads, where its first convolutions stride over them.
 
-    With the stride in 1x1 convolutions, three bins in four are pooled and never read.
-
-    Args:
-        heads: one of `RES5_HEADS`; pooler and strides are changed, unless the bins are all read.
+    With the stride in 1x1 convolutions, three bins in four are pooled and never read: pooler and
+    strides of the heads, one of `RES5_HEADS`, are then changed.
     """
     first, pooler = heads.res5[0], heads.pooler
     if not isinstance(first, BottleneckBlock) or first.shortcut is None or not _is_align(pooler):

@@ -18,23 +18,16 @@ class DilatedBasicBlock(BasicBlock):
     """`BasicBlock` with detectron2's `dilation` for bottlenecks. NOT IN PAPER: for small R-FCNs."""
 
     def __init__(self, in_channels: int, out_channels: int, *, dilation: int = 1, **kwargs):
-        """
-        Args:
-            in_channels, out_channels, kwargs: see `BasicBlock`.
-            dilation: of both 3x3 convolutions.
-        """
+        """Arguments as for `BasicBlock`, and the dilation of both 3x3 convolutions."""
         super().__init__(in_channels, out_channels, **kwargs)
         for conv in (self.conv1, self.conv2):
             conv.dilation = conv.padding = (dilation, dilation)
 
 
 def block_arguments(cfg: CfgNode) -> dict:
-    """What a yaml config says of a ResNet's blocks; a basic block has no 1x1 to stride in.
-
-    Returns:
-        Arguments for `make_resnet_stage` beside depth, stage and width.
-    """
+    """What a yaml config says of a ResNet's blocks, as arguments for `make_resnet_stage`."""
     resnets = cfg.MODEL.RESNETS
+    # A basic block has no 1x1 to stride in.
     bottleneck = {"stride_in_1x1": resnets.STRIDE_IN_1X1} if resnets.DEPTH >= 50 else {}
     return {"norm": resnets.NORM, **bottleneck}
 
@@ -104,14 +97,7 @@ def make_resnet_stage(
 
 
 def scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor]:
-    """Write a batch normalisation with fixed statistics as `scale * x + shift`.
-
-    Args:
-        norm: `FrozenBatchNorm2d`, or a batch normalisation in evaluation mode.
-
-    Returns:
-        Two (C,) float32.
-    """
+    """Write a norm with fixed statistics as `scale * x + shift`, two (C,) float32."""
     scale = (norm.running_var.float() + norm.eps).rsqrt()
     shift = -norm.running_mean.float() * scale
     if norm.weight is not None:
@@ -129,11 +115,8 @@ def fold_frozen_norms(model: nn.Module) -> int:
     changes. On a GPU, in the low precision of AMP, bias, shortcut and ReLU are then part of the
     convolution's kernel.
 
-    Args:
-        model: its blocks with `FrozenBN` throughout are changed in place.
-
     Returns:
-        How many blocks were changed.
+        How many blocks, those with `FrozenBN` throughout, were changed in place.
     """
     forwards = (BottleneckBlock.forward, BasicBlock.forward)
     blocks = [one for one in model.modules() if type(one).forward in forwards]

@@ -78,11 +78,7 @@ class PositionSensitiveOutputLayers(SoftNMSOutputLayers):
         }
 
     def forward(self, x: Tensor, boxes: list[Boxes]) -> tuple[Tensor, Tensor]:
-        """Score boxes, in float32 under any autocast.
-
-        Args:
-            x: (B, C, H, W) feature map.
-            boxes: for each image its boxes, in its pixels.
+        """Score boxes on a map (B, C, H, W), in float32 under any autocast.
 
         Returns:
             (R, K) logits of the classes, background last, and (R, 4) offsets.
@@ -184,11 +180,7 @@ class RFCNROIHeads(BatchHeads, ROIHeads):
         return detections, {}
 
     def compute_hidden(self, features: dict[str, Tensor]) -> Tensor:
-        """The map that the box predictor reads: all of the heads' work that no box adds to.
-
-        Returns:
-            (B, hidden channels, H, W).
-        """
+        """The map that the box predictor reads: all of the heads' work that no box adds to."""
         return self.reduce(self.res5(features[self.in_feature]))
 
 

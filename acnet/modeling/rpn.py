@@ -169,12 +169,7 @@ class BestFirstRPN(RPN):
         pred_anchor_deltas: list[Tensor],
         gt_boxes: list[Tensor],
     ) -> dict[str, Tensor]:
-        """Same as `RPN.losses`, by the normalizer of one's choice, of the sampled anchors alone.
-
-        Args:
-            anchors, pred_objectness_logits, pred_anchor_deltas: as for `predict_proposals`.
-            gt_labels, gt_boxes: of `label_and_sample_anchors`.
-        """
+        """Same as `RPN.losses`, by the normalizer of one's choice, of the sampled anchors alone."""
         labels = torch.stack(gt_labels)
         # Those labelled 1, then those labelled 0; what is no sample fills up.
         label, index = labels.topk(min(self.batch_size_per_image, labels.shape[1]), dim=1)  # (N, S)
@@ -215,22 +210,14 @@ class BestFirstRPN(RPN):
         pred_anchor_deltas: list[Tensor],
         image_sizes: list[tuple[int, int]],
     ) -> list[Instances]:
-        """Same as `RPN.predict_proposals`.
-
-        Args:
-            anchors: for each level (R, 4).
-            pred_objectness_logits: for each level (N, R).
-            pred_anchor_deltas: for each level (N, R, 4).
-            image_sizes: for each image its height and width.
-
-        Returns:
-            For each image at most `post_nms_topk` proposals, best first.
+        """Same as `RPN.predict_proposals`, of anchors (R, 4), logits (N, R) and deltas (N, R, 4).
 
         Raises:
             FloatingPointError: in training, if a prediction is not finite.
         """
-        arguments = (anchors, pred_objectness_logits, pred_anchor_deltas, image_sizes)
-        return finish(self._proposals(*arguments))
+        return finish(
+            self._proposals(anchors, pred_objectness_logits, pred_anchor_deltas, image_sizes)
+        )
 
     def _proposals(
         self,

@@ -42,13 +42,7 @@ class StreamlinedInception(nn.Module):
         self.out_channels = sum(_scaled(channels, width) for channels in (384, 256, 256, 128))
 
     def forward(self, features: Tensor) -> Tensor:
-        """
-        Args:
-            features: (B, in_channels, H, W).
-
-        Returns:
-            (B, out_channels, H, W); `out_channels` is 1024 at width 1.
-        """
+        """Return (B, out_channels, H, W) of features (B, in_channels, H, W)."""
         branches = (self.branch_1x1, self.branch_7x7, self.branch_double_7x7, self.branch_pool)
         return torch.cat([branch(features) for branch in branches], dim=1)
 
