@@ -35,10 +35,7 @@ _IOU_LOSSES = {
 
 
 def padded(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Stack images of different lengths, and at least one row of zeros after each longest.
-
-    Args:
-        rows: for each image (length, ...).
+    """Stack the rows (length, ...) of images, and at least one row of zeros after the longest.
 
     Returns:
         (N, longest + 1, ...), and (N, longest + 1) bool, which rows are real.
@@ -108,7 +105,7 @@ def sample(
     Args:
         is_positive, is_negative: (N, R) bool.
         count: most samples of an image.
-        positive_fraction: of `count`, most of them that are positives.
+        positive_fraction: of `count`, at most.
 
     Returns:
         (N, S) int64 indices, positives first, with S the smaller of `count` and R, and (N, S) bool,
@@ -128,11 +125,7 @@ def sample(
 
 
 def decode(deltas: Tensor, boxes_xyxy: Tensor, transform: Any) -> Tensor:
-    """Move and scale boxes, as `transform.apply_deltas`.
-
-    Args:
-        deltas: (*, 4 * C), predicted.
-        boxes_xyxy: (*, 4).
+    """Move and scale boxes (*, 4) by deltas (*, 4 * C), as `transform.apply_deltas`.
 
     Returns:
         (*, C, 4) XYXY in float32.
@@ -157,14 +150,10 @@ def encode(boxes_xyxy: Tensor, targets_xyxy: Tensor, transform: Any) -> Tensor:
 
 
 def check_normalizer(name: str) -> str:
-    """Return what a loss of boxes is divided by, if there is such a normalizer.
+    """Return what a loss of boxes is divided by, or raise ValueError for an unknown name.
 
-    Args:
-        name: "sampled", all boxes that were sampled, as in detectron2; or "positives", those with
-            an object, the N_reg of Eq. (6).
-
-    Raises:
-        ValueError: There is none of that name.
+    "sampled" are all boxes that were sampled, as in detectron2; "positives" those with an object,
+    the N_reg of Eq. (6).
     """
     # NOT IN PAPER: the default is detectron2's, whose weights and learning rates are known.
     if name not in _NORMALIZERS:

@@ -32,10 +32,8 @@ def compiled(function: Function) -> Function:
 
     The compiler, numba, takes half a second to import, so it is imported at that call as well. The
     machine code is kept beside the source, else in the user's cache folder (`NUMBA_CACHE_DIR`
-    overrides both), so that only the first process pays for it.
-
-    Args:
-        function: written for numba, in one piece: it calls no other function of ours.
+    overrides both), so that only the first process pays for it. The function is in one piece: it
+    calls no other of ours.
     """
 
     @functools.cache
@@ -96,12 +94,9 @@ def nms(
 def pick_greedily(
     boxes_xyxy: np.ndarray, order: np.ndarray, iou_threshold: float, max_keep: int
 ) -> np.ndarray:
-    """Run `nms` on arrays of the host, and return the picks, (K,) int64.
+    """Run `nms` on (N, 4) float32 boxes of the host, and return the picks, (K,) int64.
 
-    Args:
-        boxes_xyxy: (N, 4) float32.
-        order: int64 indices of the boxes that are there, best first.
-        iou_threshold, max_keep: as for `nms`.
+    `order` holds int64 indices of the boxes that are there, best first.
     """
     threshold = _float32_below(iou_threshold)
     return _pick_greedily(np.ascontiguousarray(boxes_xyxy), order, threshold, max_keep)
@@ -114,12 +109,8 @@ def _pick_greedily(
     """Pick boxes in the given order that overlap no earlier pick: (K,) int64.
 
     A box is compared with the picks, not with all other boxes: that ends at the first hit, and
-    nothing is computed for boxes after the last pick that is wanted.
-
-    Args:
-        boxes_xyxy: (N, 4) float32, C-contiguous.
-        order: (N,) int64, the indices of the boxes, best first.
-        iou_threshold: float32; a box above it overlaps.
+    nothing is computed for boxes after the last pick that is wanted. Boxes and threshold are
+    float32, the boxes C-contiguous.
     """
     limit = min(max_keep, len(order))
     keep = np.empty(limit, np.int64)

@@ -225,13 +225,11 @@ def _sampling_matrix(
     a cell. Samples up to one cell outside the map read its border, those beyond read zero.
 
     Args:
-        start: (...) left or upper edges of the boxes, in pixels.
-        end: (...) right or lower edges.
+        start, end: (...) edges of the boxes, in pixels.
         num_bins: P, bins a box.
         num_cells: L, cells of the map along this axis.
-        spatial_scale: cells per pixel.
-        sampling_ratio: samples a bin; 0 or less for the cells that a bin spans, rounded up.
-        aligned: whether cell centres are at half pixels; if not, a box is at least a cell long.
+        spatial_scale, sampling_ratio: see `roi_align`.
+        aligned: see `roi_align`; if not, a box is at least a cell long.
         most_samples: bound of what a sampling_ratio of 0 chooses, where it must not depend on the
             boxes' values; None to look at them.
 
@@ -264,13 +262,9 @@ def _sampling_matrix(
 
 
 def _used_cells(weights: Tensor) -> list[tuple[int, int]]:
-    """The range of cells that each box reads.
+    """The first cell that each box reads by weights (R, P, L), and one past its last.
 
-    Args:
-        weights: (R, P, L), of `_sampling_matrix`.
-
-    Returns:
-        For each box its first cell and one past its last; equal if it reads none.
+    The two are equal if it reads none.
     """
     if weights.numel() == 0:
         return [(0, 0)] * len(weights)

@@ -272,8 +272,6 @@ def pick_best(
     Returns:
         The index (*, 1) of the pick, the first of equal scores; its score (*, 1); and the scores
         that remain (*, N).
-
-    Reference: the candidate loop of Fig. 2 in Soft-NMS.
     """
     best = remaining.argmax(dim=-1, keepdim=True)
     score = remaining.gather(-1, best)

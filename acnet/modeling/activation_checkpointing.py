@@ -5,7 +5,7 @@ A block keeps its inputs only, and computes what lies inside it again when its g
 
 import functools
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 
 import torch
 from detectron2.layers import CNNBlockBase
@@ -31,11 +31,9 @@ _BLOCKS = (
 def checkpoint_activations(model: nn.Module) -> int:
     """Let a detector's blocks compute activations again in the backward pass; return how many.
 
-    Losses, gradients and BN statistics stay the same bit for bit, and so do the names of weights;
+    ResNet blocks, connections, fusions and the inception network are changed in place. Losses,
+    gradients and BN statistics stay the same bit for bit, and so do the names of weights;
     evaluation is not affected.
-
-    Args:
-        model: changed in place: its ResNet blocks, connections, fusions and inception network.
     """
     blocks = [module for module in model.modules() if isinstance(module, _BLOCKS)]
     for block in blocks:
@@ -55,13 +53,8 @@ def _forward(block: nn.Module, plain: Callable, *inputs: torch.Tensor) -> torch.
         *inputs,
         use_reentrant=False,
         preserve_rng_state=False,  # no block draws random numbers
-        context_fn=functools.partial(_contexts, block),
+        context_fn=lambda: (nullcontext(), _statistics_left_alone(block)),  # first pass, second
     )
-
-
-def _contexts(block: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:
-    """What surrounds a block's first pass, and its second."""
-    return nullcontext(), _statistics_left_alone(block)
 
 
 @contextmanager

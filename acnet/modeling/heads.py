@@ -54,7 +54,6 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
     ):
         """
         Args:
-            input_shape: of the box features.
             soft_nms_method, soft_nms_sigma, score_floor: see `acnet.layers.soft_nms`.
             box_normalizer: what the boxes' loss is divided by, see `check_normalizer`.
             test_score_thresh: boxes not above it are no candidates.
@@ -151,13 +150,7 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
     def inference(
         self, predictions: tuple[Tensor, Tensor], proposals: list[Instances]
     ) -> tuple[list[Instances], list[Tensor]]:
-        """
-        Args:
-            proposals: for each image the boxes that the predictions were made for.
-
-        Returns:
-            For each image the detections, best first, and the index of the proposal of each.
-        """
+        """Return each image's detections, best first, and the index of the proposal of each."""
         return finish(self.detecting(predictions, proposals))
 
     @torch.no_grad()
@@ -209,11 +202,7 @@ class SoftNMSOutputLayers(FastRCNNOutputLayers):
     def _detect(
         self, values: np.ndarray, part: tuple[int, int], num_classes: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Choose the detections of an image, on the host.
-
-        Args:
-            values: for each proposal its boxes, and then as many scores as there are classes.
-            part: which of the rows are the image's, from and to.
+        """Choose the detections of an image, whose rows are a part of what was fetched.
 
         Returns:
             (D, 5) float32, the boxes and their scores, and (D, 2) int64, their classes and from

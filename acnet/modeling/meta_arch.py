@@ -60,13 +60,7 @@ class ACNet(GeneralizedRCNN):
         return {**super().from_config(cfg), "channels_last": cfg.MODEL.ACNET.CHANNELS_LAST}
 
     def forward(self, batched_inputs: list[dict]) -> list[dict] | dict[str, Tensor]:
-        """Same as `GeneralizedRCNN.forward`.
-
-        Args:
-            batched_inputs: one dict an image, with "image" (C, H, W) and, in training, "instances".
-
-        Returns:
-            In training the losses, among them "loss_attention"; else one {"instances"} an image.
+        """Same as `GeneralizedRCNN.forward`, with "loss_attention" among the losses.
 
         Raises:
             ValueError: in training, if an image comes without "instances", or with a class that
@@ -184,14 +178,9 @@ class ACNet(GeneralizedRCNN):
         return [slice(middle), slice(middle, None)]
 
     def detecting(self, inputs: list[dict], choose: Choice | None = None) -> Turns[list[Instances]]:
-        """Find what is in pictures of one size, in turns.
+        """Find what is in pictures of one size, in turns; boxes are at their size in the batch.
 
-        Args:
-            inputs: as for `forward`.
-            choose: in turns, takes proposals and returns those that the box head is to look at.
-
-        Returns:
-            For each picture the detections, at its size in the batch.
+        `choose` takes proposals and returns those that the box head is to look at, in turns.
         """
         images = self.preprocess_image(inputs)
         features = self.extract_features(images)
