@@ -234,7 +234,6 @@ def padded_nms(boxes_xyxy: Tensor, valid: Tensor, iou_threshold: float, max_pick
     Args:
         boxes_xyxy: (B, N, 4), best first.
         valid: (B, N) bool; other boxes neither stay nor suppress.
-        iou_threshold: a box goes if it overlaps a better one by more.
         max_picks: K, at most N.
 
     Returns:
