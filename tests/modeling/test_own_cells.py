@@ -1,6 +1,7 @@
 """A picture's answer does not depend on its padding: alone, beside larger ones, on any canvas."""
 
-import numpy as np
+import dataclasses
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,8 +10,9 @@ from torch import nn
 
 from acnet.config import available_configs, load_config
 from acnet.export.detector import FixedSizeDetector
-from acnet.export.metadata import INPUT_NAMES, OUTPUT_NAMES
 from acnet.export.onnx_file import to_program, write_onnx
+from acnet.inference.engines import ExportedEngine
+from acnet.inference.runtimes import OnnxRuntimeSession
 from acnet.modeling import ContextAttention, DynamicFeatureFusion, FeatureRefinement
 from acnet.modeling.own_cells import (
     extend_edges,
@@ -19,6 +21,7 @@ from acnet.modeling.own_cells import (
     run_backbone,
     whole_cells,
 )
+from tests.export.test_metadata import SETTINGS
 
 ROWS = [name for name in available_configs() if name.startswith(("toy/table2/", "toy/table1/"))]
 ROWS += ["toy/tuned/table2/acnet", "toy/table3/l1_l4", "toy/faster_rcnn_r18_fpn"]
@@ -105,27 +108,14 @@ def test_maps_on_a_larger_canvas_are_those_of_the_picture_alone(name):
 
 def _exported(model, tile_px, path):
     """Return what finds lesions in pictures by an ONNX file for tiles of this size."""
-    import onnxruntime
-
     program = to_program(FixedSizeDetector(model, tile_px=tile_px), tile_px=tile_px, batch=0)
     write_onnx(path, program, {})
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-
-    def detect(images):
-        tiles = np.full((len(images), 3, tile_px, tile_px), 255, np.uint8)
-        for tile, one in zip(tiles, images, strict=True):
-            tile[:, : one["height"], : one["width"]] = one["image"]
-        sizes = np.array([(one["height"], one["width"]) for one in images], np.float32)
-        parts = np.concatenate([np.zeros_like(sizes), sizes[:, ::-1]], axis=1)
-        outputs = session.run(
-            OUTPUT_NAMES, dict(zip(INPUT_NAMES, (tiles, sizes, parts), strict=True))
-        )
-        boxes, scores, _ = map(torch.from_numpy, outputs)
-        return [
-            (box[score >= 0], score[score >= 0]) for box, score in zip(boxes, scores, strict=True)
-        ]
-
-    return detect
+    settings = dataclasses.replace(SETTINGS, tile_px=tile_px)
+    engine = ExportedEngine(OnnxRuntimeSession(path, "cpu"), settings, model.roi_heads.num_classes)
+    return lambda images: [
+        (torch.from_numpy(boxes), torch.from_numpy(scores))
+        for boxes, scores, _ in engine.detect(images)
+    ]
 
 
 @pytest.mark.slow  # a minute a row
@@ -173,10 +163,3 @@ def test_what_pools_over_the_map_sees_own_cells_alone(dtype):
                 torch.testing.assert_close(one[index : index + 1], other, **tolerance)
             ours = attended[index : index + 1, :, :rows, :columns]
             torch.testing.assert_close(ours, context(crops[0]), **tolerance)
-
-
-def test_losses_of_a_padded_picture_are_finite_and_reach_everything(training_input, event_storage):
-    model = _model("toy/tuned/table2/acnet").train()
-    losses = model([training_input(64, 80, [[4, 6, 20, 25]]), training_input(40, 33, [])])
-    sum(losses.values()).backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
