@@ -85,11 +85,7 @@ def detect(
 
     Backbone and RPN see the pictures whole. Of the proposals those whose centre lies elsewhere are
     left to the tiles there, before they cost anything: with tiles that overlap by half, three
-    quarters of them.
-
-    Args:
-        model: in evaluation mode; a model without proposals answers for the whole picture.
-        inputs, parts_xyxy: as for `Engine.detect`.
+    quarters of them. A model without proposals answers for the whole picture.
     """
     if parts_xyxy is None or not isinstance(model, GeneralizedRCNN):
         return [output["instances"] for output in model(inputs)]

@@ -41,16 +41,13 @@ class Engine(Protocol):
     def detect(
         self, inputs: list[dict], parts_xyxy: Sequence[np.ndarray] | None = None
     ) -> list[Found]:
-        """Find lesions in a batch.
+        """Find lesions in a batch, best first.
 
         Args:
             inputs: for each tile "image" (3, h, w) uint8 as the model sees it, and the "height" and
                 "width" that boxes are wanted in.
             parts_xyxy: for each tile the part that it answers for, in that height and width; None
                 for all.
-
-        Returns:
-            For each tile what was found, best first.
         """
 
 
@@ -103,12 +100,7 @@ class ExportedEngine:
     """An `Engine` around an exported file: pads tiles, fills batches, collects detections."""
 
     def __init__(self, session: Session, settings: ExportSettings, num_classes: int):
-        """
-        Args:
-            session: what runs the file.
-            settings: of the file.
-            num_classes: that it may find.
-        """
+        """Take what runs the file, the file's settings and how many classes it may find."""
         self._session = session
         self._settings = settings
         self._num_classes = num_classes
@@ -160,10 +152,7 @@ class ExportedEngine:
         ]
 
     def run(self, *arrays: np.ndarray) -> list[np.ndarray]:
-        """Run one batch, and check what comes back.
-
-        Args:
-            arrays: (B, 3, T, T) uint8, (B, 2) float32 and (B, 4) float32, by `INPUT_NAMES`.
+        """Run one batch of arrays by `INPUT_NAMES`, and check what comes back.
 
         Returns:
             Boxes (B, N, 4), scores (B, N) and classes (B, N).

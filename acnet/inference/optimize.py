@@ -6,6 +6,7 @@ measured (benchmarks/inference.py) and tested on its own.
 
 import copy
 import functools
+import inspect
 import logging
 from collections.abc import Iterator
 
@@ -129,8 +130,7 @@ def can_take_turns(model: GeneralizedRCNN) -> bool:
 def average_last(model: nn.Module) -> None:
     """Let MAMA's pooling branch convolve first: the two commute, and fewer channels are averaged.
 
-    Args:
-        model: its norms folded; a branch with a norm stays as it is.
+    A branch whose norm is not folded stays as it is.
     """
     for module in model.modules():
         if isinstance(module, StreamlinedInception):
@@ -153,11 +153,7 @@ def add_biases_last(model: nn.Module) -> None:
 def fuse_activations(model: nn.Module) -> int:
     """Let one cuDNN kernel convolve, add the bias or the shortcut too, and apply ReLU.
 
-    Args:
-        model: on a GPU, its norms folded; blocks and layers with a norm stay as they are.
-
-    Returns:
-        How many blocks and layers were changed.
+    Blocks and layers with a norm stay as they are; how many were changed is returned.
     """
     count = 0
     for module in model.modules():
@@ -213,20 +209,7 @@ def _with_relu(conv: Conv2d, x: Tensor) -> Tensor:
 
 def _best_first(rpn: RPN) -> BestFirstRPN:
     """Our form of detectron2's own RPN, around the same layers."""
-    names = (
-        "in_features",
-        "anchor_generator",
-        "anchor_matcher",
-        "box2box_transform",
-        "batch_size_per_image",
-        "positive_fraction",
-        "nms_thresh",
-        "min_box_size",
-        "anchor_boundary_thresh",
-        "loss_weight",
-        "box_reg_loss_type",
-        "smooth_l1_beta",
-    )
+    names = inspect.signature(RPN).parameters.keys() - {"head", "pre_nms_topk", "post_nms_topk"}
     return BestFirstRPN(
         head=rpn.rpn_head,
         pre_nms_topk=(rpn.pre_nms_topk[True], rpn.pre_nms_topk[False]),
@@ -265,9 +248,6 @@ def fold_norms(model: nn.Module) -> int:
     `norm(conv(x))` is one affine map while the statistics stand still, so the outputs are the
     same but for rounding. Layers of other kinds of normalisation stay as they are.
 
-    Args:
-        model: in evaluation mode.
-
     Returns:
         How many layers were folded.
 
@@ -302,22 +282,12 @@ class ChunkedStage(nn.Module):
     """A stage of a ResNet as box head, a few boxes at a time, averaged over their bins."""
 
     def __init__(self, stage: nn.Module, chunk: int = _CHUNK):
-        """
-        Args:
-            stage: from pooled maps to maps.
-            chunk: boxes at once.
-        """
+        """Take a stage, from pooled maps to maps, and how many boxes go through it at once."""
         super().__init__()
         self.stage = stage
         self.chunk = chunk
 
     def forward(self, pooled: Tensor) -> Tensor:
-        """
-        Args:
-            pooled: (R, C, P, P).
-
-        Returns:
-            (R, C', 1, 1): `Res5ROIHeads` takes the mean over the bins, which these are already.
-        """
+        """Return (R, C', 1, 1) of (R, C, P, P): the mean over bins that `Res5ROIHeads` takes."""
         chunks = pooled.split(self.chunk)  # one empty chunk where there are no boxes
         return torch.cat([self.stage(chunk).mean(dim=(2, 3), keepdim=True) for chunk in chunks])

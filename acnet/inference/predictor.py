@@ -236,11 +236,7 @@ class Predictor:
         return to_instances(image.shape[:2], found.boxes_xyxy, found.scores, found.classes)
 
     def count(self, photo: Photo) -> PhotoCount:
-        """Count a photo's lesions.
-
-        Returns:
-            Their number; with a count model also interval and grade, or why there is none.
-        """
+        """Count a photo's lesions; a count model also gives interval and grade, or why not."""
         image = as_bgr(photo)
         return self.rule(self.detect(image).scores.tolist(), photo_traits(image))
 

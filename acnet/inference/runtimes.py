@@ -69,9 +69,7 @@ class OnnxRuntimeSession:
     """A `Session` of ONNX Runtime, with a thread a CPU. It sends nothing anywhere."""
 
     def __init__(self, path: Path, device: str):
-        """
-        Args:
-            device: "cpu", or "cuda:0" where the installed ONNX Runtime has CUDA.
+        """Load a file for "cpu", or "cuda:0" where the installed ONNX Runtime has CUDA.
 
         Raises:
             UserError: the device is none of these, or the file cannot be loaded.
@@ -122,11 +120,7 @@ class OpenVinoSession:
     """A `Session` of OpenVINO, on Intel's and other CPUs."""
 
     def __init__(self, path: Path, device: str, precision: str):
-        """
-        Args:
-            device: "cpu".
-            precision: "float32" or "bfloat16". Left to itself, OpenVINO takes bfloat16 on a CPU
-                that has it.
+        """Load a file for "float32" or "bfloat16", which OpenVINO left to itself takes if it can.
 
         Raises:
             UserError: another device is asked for, or the file cannot be loaded.

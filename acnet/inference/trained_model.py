@@ -41,14 +41,12 @@ class LoadedModel:
     """What runs the weights, trained or exported, and how photos come to it.
 
     Args:
-        engine: Finds lesions in tiles.
         input_format: "BGR" or "RGB".
         resize: What is done to a picture (H, W, 3) before the model sees it; None for nothing.
         class_names: By class index.
         tiling: How photos are cut where nobody says otherwise.
         sizing: At which size photos were seen in training.
         optimizations: What was changed in the model for speed.
-        weights: The file.
         config_digest: Hash of what decides in the config; "" where the file holds its config.
     """
 

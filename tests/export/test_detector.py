@@ -99,14 +99,11 @@ def test_the_whole_acnet_with_the_papers_box_head():
     assert_same(random_model(cfg))
 
 
-def test_a_tile_that_does_not_suit_the_model_is_refused(model):
+def test_other_tiles_and_models_with_other_parts_are_refused(model):
     with pytest.raises(UserError, match=r"Received --tile 100; use 96\."):
         fixed(model, tile_px=100)
     with pytest.raises(UserError, match=r"use 16\."):
         fixed(model, tile_px=4)
-
-
-def test_models_with_other_parts_are_refused(model):
     with pytest.raises(UserError, match="Received a Linear with other parts"):
         fixed(nn.Linear(1, 1))
     cfg = small_config()

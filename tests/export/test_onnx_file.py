@@ -81,14 +81,11 @@ def test_a_photo_in_tiles(exported, eager):
     assert_same([predictor(photo)], [eager(photo)])
 
 
-def test_the_file_tells_nothing_of_this_machine(exported, repo_root):
+def test_what_the_file_says_and_that_it_is_silent_on_this_machine(exported, repo_root):
     content = exported().read_bytes()
     assert b"acnet export" in content
     for secret in (str(repo_root), "site-packages", str(exported().parent)):
         assert secret.encode() not in content
-
-
-def test_what_the_file_says(exported, small_run):
     contents = read_export(exported())
     assert contents.settings.tile_px == TILE
     assert contents.settings.versions["torch"] == torch.__version__.split("+")[0]
@@ -103,18 +100,12 @@ def test_a_size_for_no_machine_is_refused(tmp_path, small_run):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_saliency_is_not_exported(exported):
+def test_what_an_exported_file_has_not_is_refused(exported):
     predictor = Predictor(None, exported(), "cpu")
     assert not predictor.has_saliency
     with pytest.raises(UserError, match="with the eager engine only"):
         _ = predictor.model
-
-
-def test_a_config_beside_an_exported_file_is_refused(exported):
     with pytest.raises(UserError, match="with a config, changes to it"):
         Predictor("toy/acnet_r18", exported())
-
-
-def test_precisions_that_the_file_has_not(exported):
     with pytest.raises(UserError, match=r"computes it in float32\. Received --precision bfloat16"):
         Predictor(None, exported(), "cpu", precision="bfloat16")

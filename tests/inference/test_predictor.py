@@ -21,46 +21,39 @@ from acnet.errors import WeightsMismatchError
 from acnet.inference import load
 from acnet.inference.optimize import NOTHING, Optimizations
 from tests.data.small_sets import voc
+from tests.export.models import IN_FP32, picture
 
 CONFIG = "toy/acnet_r18"
-IN_FP32 = "train.amp.enabled=false"
+PHOTO = picture(64, 96)
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    """Return a checkpoint of the toy model with random weights."""
-    folder = tmp_path_factory.mktemp("run")
-    torch.manual_seed(0)
-    ACNetCheckpointer(build_model(load_config(CONFIG)), folder).save("model_final")
-    return folder / "model_final.pth"
-
-
-@pytest.fixture(scope="module")
-def predictor(weights):
+def predictor(tiny_weights):
     """Return a predictor in fp32, with the model as it was trained."""
-    return load(weights, config=load_config(CONFIG, [IN_FP32]), precision="config", optimize=False)
+    return load(
+        tiny_weights, config=load_config(CONFIG, [IN_FP32]), precision="config", optimize=False
+    )
 
 
-def test_optimised_by_default(weights, predictor):
-    ours = load(weights, config=load_config(CONFIG), precision="float32")
+def test_optimised_by_default(tiny_weights, predictor):
+    ours = load(tiny_weights, config=load_config(CONFIG), precision="float32")
     assert ours.optimizations == Optimizations()
     assert predictor.optimizations == NOTHING
-    ours, theirs = ours(photo()), predictor(photo())
+    ours, theirs = ours(PHOTO), predictor(PHOTO)
     torch.testing.assert_close(ours.scores, theirs.scores, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(
         ours.pred_boxes.tensor, theirs.pred_boxes.tensor, rtol=1e-4, atol=1e-2
     )
 
 
-def test_single_changes_are_new_results(weights):
+def test_single_changes_are_new_results(tiny_weights):
     chosen = Optimizations(fold_norms=False)
-    one, other = load(weights, config=CONFIG, optimize=chosen), load(weights, config=CONFIG)
+    one, other = (
+        load(tiny_weights, config=CONFIG, optimize=chosen),
+        load(tiny_weights, config=CONFIG),
+    )
     assert one.optimizations == chosen
     assert one.identity != other.identity
-
-
-def photo(height: int = 64, width: int = 96) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
 
 
 def save_bgr(path, image_bgr, **options):
@@ -74,21 +67,23 @@ def assert_same(ours, theirs):
     torch.testing.assert_close(ours.scores, theirs.scores)
 
 
-def test_same_answer_as_detectron2s_own_loader_and_model(tmp_path, weights, predictor):
-    path = save_bgr(tmp_path / "photo.png", photo())
+def test_same_answer_as_detectron2s_own_loader_and_model(tmp_path, tiny_weights, predictor):
+    path = save_bgr(tmp_path / "photo.png", PHOTO)
     cfg = load_config(CONFIG, [IN_FP32])
     record = instantiate(cfg.dataloader.test.mapper)({"file_name": str(path), "image_id": 1})
     model = build_model(cfg).eval()
-    ACNetCheckpointer(model).load(str(weights))
+    ACNetCheckpointer(model).load(str(tiny_weights))
     with torch.no_grad():
         expected = model([{**record, "height": 64, "width": 96}])[0]["instances"]
     assert len(expected) > 0
-    assert_same(predictor(path), expected)
+    found = predictor(path)
+    assert_same(found, expected)
+    assert not found.scores.requires_grad
 
 
 def test_boxes_refer_to_the_upright_photo(tmp_path, predictor):
     # A camera held upright stores the photo lying on its side, and says so (orientation 6).
-    upright = photo(96, 64)
+    upright = picture(96, 64)
     exif = Image.Exif()
     exif[0x0112] = 6
     path = save_bgr(tmp_path / "photo.png", np.rot90(upright), exif=exif)
@@ -97,18 +92,17 @@ def test_boxes_refer_to_the_upright_photo(tmp_path, predictor):
     assert_same(result, predictor(upright))
 
 
-def test_boxes_are_in_the_photos_pixels_when_the_config_resizes(weights):
+def test_boxes_are_in_the_photos_pixels_when_the_config_resizes(tiny_weights):
     cfg = load_config(CONFIG, [IN_FP32])
-    small, doubled = photo(64, 96), np.repeat(np.repeat(photo(64, 96), 2, 0), 2, 1)
-    at_size = load(weights, config=cfg)(doubled)
+    at_size = load(tiny_weights, config=cfg)(np.repeat(np.repeat(PHOTO, 2, 0), 2, 1))
     resize = LazyCall(T.ResizeShortestEdge)(short_edge_length=128, max_size=1000, interp=0)
     cfg.dataloader.test.mapper.augmentations = [resize]  # 0 repeats pixels, as np.repeat
-    resized = load(weights, config=cfg)(small)
+    resized = load(tiny_weights, config=cfg)(PHOTO)
     assert resized.image_size == (64, 96)
     torch.testing.assert_close(resized.pred_boxes.tensor, at_size.pred_boxes.tensor / 2)
 
 
-def test_model_gets_the_channels_in_its_own_order(weights):
+def test_model_gets_the_channels_in_its_own_order(tiny_weights):
     class Recorder(torch.nn.Module):
         def forward(self, batch):
             self.image = batch[0]["image"]
@@ -120,7 +114,7 @@ def test_model_gets_the_channels_in_its_own_order(weights):
     blue = np.zeros((2, 3, 3), np.uint8)
     blue[:, :, 0] = 255
     for input_format, channel in (("BGR", 0), ("RGB", 2)):
-        predictor = load(weights, config=load_config(CONFIG))
+        predictor = load(tiny_weights, config=load_config(CONFIG))
         predictor._loaded = dataclasses.replace(predictor._loaded, input_format=input_format)
         predictor.engine.model = Recorder()
         predictor(blue)
@@ -128,29 +122,20 @@ def test_model_gets_the_channels_in_its_own_order(weights):
         assert predictor.engine.model.image.amax((1, 2)).tolist() == expected
 
 
-def test_result_is_on_the_cpu_and_needs_no_gradient(predictor):
-    result = predictor(photo())
-    assert result.scores.device.type == "cpu"
-    assert not result.scores.requires_grad
-
-
-def test_given_config_is_not_changed(weights):
+def test_given_config_is_not_changed(tiny_weights):
     cfg = load_config(CONFIG, ["train.device=nonsense"])
-    load(weights, config=cfg, device="cpu")
+    load(tiny_weights, config=cfg, device="cpu")
     assert cfg.train.device == "nonsense"
 
 
-def test_names_come_from_the_test_set_even_before_it_exists(predictor):
-    assert predictor.class_names == ["acne"]
-
-
-def test_unknown_classes_are_called_by_number(weights, caplog):
+def test_names_come_from_the_test_set_and_unknown_ones_are_numbers(predictor, tiny_weights, caplog):
+    assert predictor.class_names == ["acne"]  # before the set exists
     cfg = load_config(CONFIG, ["dataloader.test.dataset.names=unknown_set"])
-    assert load(weights, config=cfg).class_names == ["class 1"]
+    assert load(tiny_weights, config=cfg).class_names == ["class 1"]
     assert "'unknown_set' names 0" in caplog.text
 
 
-def test_names_of_a_set_that_is_named_by_its_path(weights, tmp_path, caplog):
+def test_names_of_a_set_that_is_named_by_its_path(tiny_weights, tmp_path, caplog):
     voc(tmp_path / "src")
     import_set(
         open_source(tmp_path / "src"),
@@ -159,43 +144,43 @@ def test_names_of_a_set_that_is_named_by_its_path(weights, tmp_path, caplog):
     )
     name = f"{tmp_path}/set:val"
     cfg = load_config(CONFIG, [f"dataloader.test.dataset.names={name}"])
-    assert load(weights, config=cfg).class_names == ["papule"]
+    assert load(tiny_weights, config=cfg).class_names == ["papule"]
     DatasetCatalog.remove(name)
     MetadataCatalog.remove(name)
     cfg = load_config(CONFIG, ["dataloader.test.dataset.names=another/machine:val"])
-    assert load(weights, config=cfg).class_names == ["class 1"]
+    assert load(tiny_weights, config=cfg).class_names == ["class 1"]
     assert "must be prepared" in caplog.text
 
 
 def test_saliency_covers_the_photo_and_is_a_probability(predictor):
     # 64 x 96 fits the stride, 61 x 90 is padded and cut again.
     for height, width in ((64, 96), (61, 90)):
-        saliency = predictor.saliency(photo(height, width))
+        saliency = predictor.saliency(picture(height, width))
         assert saliency.shape == (height, width)
         assert saliency.dtype == np.float32
         assert 0 <= saliency.min() < saliency.max() <= 1
 
 
 def test_saliency_is_what_the_mask_attention_computes(predictor):
-    image = torch.from_numpy(predictor._prepare(photo())["image"])
+    image = torch.from_numpy(predictor._prepare(PHOTO)["image"])
     images = predictor.model.preprocess_image([{"image": image}])
     with torch.no_grad():
         grid = predictor.model.backbone.saliency(images.tensor)[0, 0]  # (8, 12)
     # Bilinear enlargement by 8 about keeps the mean and the value near the middle of a cell.
-    saliency = predictor.saliency(photo())
+    saliency = predictor.saliency(PHOTO)
     assert saliency.mean() == pytest.approx(grid.mean().item(), abs=0.01)
     assert np.corrcoef(saliency[4::8, 4::8].ravel(), grid.numpy().ravel())[0, 1] > 0.9
 
 
-def test_model_without_mask_attention_has_no_saliency(weights):
-    predictor = load(weights, config=CONFIG)
+def test_model_without_mask_attention_has_no_saliency(tiny_weights):
+    predictor = load(tiny_weights, config=CONFIG)
     predictor.model.backbone = predictor.model.backbone.bottom_up
     assert not predictor.has_saliency
     with pytest.raises(ValueError, match="without it"):
-        predictor.saliency(photo())
+        predictor.saliency(PHOTO)
 
 
-def test_weights_of_another_model_are_refused(weights):
+def test_weights_of_another_model_are_refused(tiny_weights):
     cfg = load_config(CONFIG, ["model.backbone.bottom_up.enhance=false"])
     with pytest.raises(WeightsMismatchError, match=r"not in the model: backbone\.bottom_up\.enh"):
-        load(weights, config=cfg)
+        load(tiny_weights, config=cfg)

@@ -37,6 +37,7 @@ def test_a_device_that_it_was_not_built_for(exported):
 def onnx_with(nodes, inputs, tmp_path):
     """Write a model of these nodes with the outputs of a detector."""
     onnx = pytest.importorskip("onnx", reason="needs the extra [export]")
+    pytest.importorskip("onnxruntime", reason="needs the extra [export]")
     info, float32 = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
     kinds = {"images": onnx.TensorProto.UINT8}
     given = [info(name, kinds.get(name, float32), None) for name in inputs]
@@ -65,7 +66,6 @@ def endless(helper):
 
 
 def test_a_loop_without_an_end_is_ended(tmp_path):
-    pytest.importorskip("onnxruntime", reason="needs the extra [export]")
     path = onnx_with(endless, INPUT_NAMES, tmp_path)
     session = OnnxRuntimeSession(path, "cpu")
     blank = {
@@ -80,8 +80,6 @@ def test_a_loop_without_an_end_is_ended(tmp_path):
 
 
 def test_other_inputs_are_refused(tmp_path):
-    pytest.importorskip("onnxruntime", reason="needs the extra [export]")
-
     def same(helper):
         return [helper.make_node("Identity", ["picture"], [name]) for name in OUTPUT_NAMES]
 

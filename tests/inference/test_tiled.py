@@ -1,6 +1,5 @@
 """Photos larger than a tile: the tiles' own answers, merged, whatever the batch."""
 
-import copy
 import dataclasses
 
 import numpy as np
@@ -14,21 +13,18 @@ from acnet.errors import UserError
 from acnet.inference import MergeOptions, Predictor, TilingOptions, load
 from acnet.inference.eager import resize_by
 from acnet.photos.merge import TileDetections, merge_tiles
+from tests.export.models import IN_FP32, picture
 
 CONFIG = "toy/acnet_r18"
-IN_FP32 = "train.amp.enabled=false"
 TILING = TilingOptions(tile_px=64, overlap_px=16, slack_px=None)
 PHOTO_HW = (100, 150)  # 2 x 3 tiles of 64
+PHOTO, SQUARE = picture(*PHOTO_HW), picture(64, 64)
 
 
 @pytest.fixture(scope="module")
 def predictor(tiny_weights):
     """Return a predictor in fp32 with tiny tiles."""
     return load(tiny_weights, config=load_config(CONFIG, [IN_FP32]), tiling=TILING)
-
-
-def photo(height: int = PHOTO_HW[0], width: int = PHOTO_HW[1]) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
 
 
 def with_tiling(predictor: Predictor, **changes) -> Predictor:
@@ -47,19 +43,18 @@ def assert_same(ours, theirs, **tolerance):
 
 @pytest.mark.parametrize("hw", [(64, 64), (64, 30), (17, 64), (1, 1)])
 def test_a_photo_of_one_tile_is_the_models_own_output_to_the_bit(predictor, hw):
-    image = torch.from_numpy(photo(*hw).transpose(2, 0, 1).copy())
+    image = torch.from_numpy(picture(*hw).transpose(2, 0, 1).copy())
     with torch.inference_mode(), predictor.precision.autocast():
         expected = predictor.model([{"image": image, "height": hw[0], "width": hw[1]}])
-    assert_same(predictor(photo(*hw)), expected[0]["instances"], rtol=0, atol=0)
+    assert_same(predictor(picture(*hw)), expected[0]["instances"], rtol=0, atol=0)
 
 
 def test_a_large_photo_is_its_tiles_answers_merged(predictor):
-    image = photo()
     tiles = TILING.tiles(PHOTO_HW)
     assert len(tiles) == 6
     columns = [[], [], [], []]
     for index, (left, top, right, bottom) in enumerate(tiles.tolist()):
-        answer = predictor(image[top:bottom, left:right])
+        answer = predictor(PHOTO[top:bottom, left:right])
         columns[0].append(answer.pred_boxes.tensor.numpy() + np.array([left, top] * 2))
         columns[1].append(answer.scores.numpy())
         columns[2].append(answer.pred_classes.numpy())
@@ -71,50 +66,26 @@ def test_a_large_photo_is_its_tiles_answers_merged(predictor):
         tiles=np.concatenate(columns[3]),
     )
     expected = merge_tiles(found, tiles, PHOTO_HW, MergeOptions())
-    answer = predictor(image)
+    answer = predictor(PHOTO)
     assert len(answer) > 20
     np.testing.assert_array_equal(answer.pred_boxes.tensor.numpy(), expected.boxes_xyxy)
     np.testing.assert_array_equal(answer.scores.numpy(), expected.scores)
 
 
-def test_boxes_are_where_the_lesion_is_in_the_photo(predictor):
-    """A tile's answer moves with the tile: the same pixels further right give the same boxes."""
-
-    class Corner(torch.nn.Module):
-        """Finds a box of 4 x 4 in the left upper corner of whatever it sees."""
-
-        def forward(self, batch):
-            outputs = []
-            for one in batch:
-                answer = predictor.model([one])[0]["instances"][:1]
-                answer.pred_boxes.tensor[:] = torch.tensor([10.0, 10, 14, 14])
-                outputs.append({"instances": answer})
-            return outputs
-
-    other = with_tiling(predictor)
-    other.engine = copy.copy(predictor.engine)
-    other.engine.model = Corner()
-    boxes = other(photo()).pred_boxes.tensor
-    lefts, tops = sorted({*boxes[:, 0].tolist()}), sorted({*boxes[:, 1].tolist()})
-    # Tiles of 64 start at 0, 43 and 86, and at 0 and 36.
-    assert lefts == [10, 53, 96]
-    assert tops == [10, 46]
-
-
 def test_tiles_answer_for_their_parts(predictor):
     # Parts that hold the whole tile change nothing; the usual ones leave no detection whose
     # proposal was elsewhere, and find all that each tile finds in the middle of its part.
-    everything = predictor(photo())
-    assert_same(with_tiling(predictor, slack_px=1000.0)(photo()), everything, rtol=0, atol=0)
-    some = with_tiling(predictor, slack_px=0.0)(photo())
+    everything = predictor(PHOTO)
+    assert_same(with_tiling(predictor, slack_px=1000.0)(PHOTO), everything, rtol=0, atol=0)
+    some = with_tiling(predictor, slack_px=0.0)(PHOTO)
     assert 20 < len(some) < len(everything)
 
 
 def test_tiles_may_take_turns(predictor, monkeypatch):
     few = with_tiling(predictor, slack_px=0.0)
-    expected = few(photo())
+    expected = few(PHOTO)
     monkeypatch.setattr(few.model, "takes_turns", True)
-    assert_same(few(photo()), expected, rtol=0, atol=1e-3)
+    assert_same(few(PHOTO), expected, rtol=0, atol=1e-3)
 
 
 FAR = np.inf
@@ -134,8 +105,8 @@ def test_parts_are_in_the_pictures_own_pixels(predictor, half, resize):
         resize = resize_by([T.Resize((128, 128))])
         predictor._loaded = dataclasses.replace(predictor._loaded, resize=resize)
     axis, part = HALVES[half]
-    (found,) = predictor.detect_whole([photo(64, 64)], [np.array(part, float)])
-    whole = predictor.detect_whole([photo(64, 64)])[0]
+    (found,) = predictor.detect_whole([SQUARE], [np.array(part, float)])
+    whole = predictor.detect_whole([SQUARE])[0]
     assert 0 < len(found) < len(whole)
     centres = found.pred_boxes.get_centers()[:, axis]
     # The head moves boxes a little from their proposals.
@@ -146,20 +117,15 @@ def test_parts_are_in_the_pictures_own_pixels(predictor, half, resize):
     others = whole.pred_boxes.get_centers()[:, axis]
     assert others.min() < 19
     assert others.max() > 45
-
-
-def test_a_tile_without_proposals_in_its_part_finds_nothing(predictor):
-    nowhere = np.array([1000.0, 1000, 1001, 1001])
-    (found,) = predictor.detect_whole([photo(64, 64)], [nowhere])
-    assert len(found) == 0
-    assert found.pred_boxes.tensor.shape == (0, 4)
+    (nothing,) = predictor.detect_whole([SQUARE], [np.array([1000.0, 1000, 1001, 1001])])
+    assert nothing.pred_boxes.tensor.shape == (0, 4)
 
 
 @pytest.mark.parametrize("slack_px", [None, 4.0])
 @pytest.mark.parametrize("batch_size", [4, 100])
 def test_the_batch_does_not_change_the_answer(predictor, batch_size, slack_px):
-    one_by_one = with_tiling(predictor, slack_px=slack_px)(photo())
-    batched = with_tiling(predictor, slack_px=slack_px, batch_size=batch_size)(photo())
+    one_by_one = with_tiling(predictor, slack_px=slack_px)(PHOTO)
+    batched = with_tiling(predictor, slack_px=slack_px, batch_size=batch_size)(PHOTO)
     assert_same(batched, one_by_one, rtol=1e-4, atol=1e-3)
 
 
@@ -167,30 +133,26 @@ def test_the_batch_does_not_change_what_a_tile_gives_in_bfloat16(tiny_weights):
     # The kernel for a batch may add up in another order, and bfloat16 keeps 8 bits; what is found,
     # and what the scores are to 1/100, must be the same for the clearest detections.
     predictor = load(tiny_weights, config=CONFIG, tiling=TILING, precision="bfloat16")
-    tiles = [photo(64, 64)[:, ::step] for step in (1, -1)]
+    tiles = [SQUARE[:, ::step] for step in (1, -1)]
     alone = [predictor.detect_whole([tile])[0] for tile in tiles]
     for one, together in zip(alone, predictor.detect_whole(tiles), strict=True):
         torch.testing.assert_close(together.scores[:10], one.scores[:10], rtol=0, atol=1e-2)
 
 
 def test_neighbours_in_the_batch_do_not_change_a_tile(predictor):
-    tiles = [photo(64, 64), 255 - photo(64, 64), np.zeros((64, 64, 3), np.uint8)]
+    tiles = [SQUARE, 255 - SQUARE, np.zeros((64, 64, 3), np.uint8)]
     alone = predictor.detect_whole(tiles[:1])[0]
     assert_same(predictor.detect_whole(tiles)[0], alone, rtol=1e-4, atol=1e-3)
     assert_same(predictor.detect_whole(tiles[::-1])[2], alone, rtol=1e-4, atol=1e-3)
 
 
-def test_progress_is_told_after_each_batch(predictor):
+def test_progress_is_told_after_each_batch_and_tiles_can_be_switched_off(predictor):
     told = []
     batched = with_tiling(predictor, batch_size=4)
-    batched(photo(), progress=lambda done, total: told.append((done, total)))
+    batched(PHOTO, progress=lambda done, total: told.append((done, total)))
     assert told == [(4, 6), (6, 6)]
-
-
-def test_tiles_can_be_switched_off(predictor):
     whole = with_tiling(predictor, tile_px=None)
-    answer = whole(photo())
-    assert_same(answer, predictor.detect_whole([photo()])[0], rtol=0, atol=0)
+    assert_same(whole(PHOTO), predictor.detect_whole([PHOTO])[0], rtol=0, atol=0)
 
 
 def test_a_model_that_sees_resized_photos_gets_them_whole(tiny_weights):
@@ -205,7 +167,7 @@ def test_a_model_that_sees_resized_photos_gets_them_whole(tiny_weights):
 def test_a_photo_without_detections(predictor):
     other = with_tiling(predictor)
     other.merge = MergeOptions(score_floor=0.999)
-    answer = other(photo())
+    answer = other(PHOTO)
     assert answer.image_size == PHOTO_HW
     assert answer.pred_boxes.tensor.shape == (0, 4)
     assert answer.scores.dtype == torch.float32
@@ -214,7 +176,7 @@ def test_a_photo_without_detections(predictor):
 
 def test_saliency_of_tiles_covers_the_photo(predictor):
     told = []
-    saliency = predictor.saliency(photo(), progress=lambda *done: told.append(done))
+    saliency = predictor.saliency(PHOTO, progress=lambda *done: told.append(done))
     assert saliency.shape == (13, 19)  # 100 / 8 and 150 / 8, rounded up
     assert saliency.dtype == np.float32
     assert 0 <= saliency.min() < saliency.max() <= 1

@@ -23,10 +23,11 @@ from acnet.inference.predictor import Predictor, load
 from acnet.inference.trained_model import find_weights, load_model
 from acnet.photos.grid import resize
 from tests.evaluation.count_models import count_model
-from tests.inference.test_tiled import photo
+from tests.export.models import picture
 
 REPO_ROOT = Path(__file__).resolve().parents[2]
 CONFIG = "toy/acnet_r18"
+PHOTO, SQUARE = picture(64, 96), picture(64, 64)
 
 
 @pytest.mark.parametrize(
@@ -47,17 +48,13 @@ def test_the_bundled_weights_need_nothing_else():
     predictor = acnet.load(device="cpu")
     assert predictor.class_names
     assert predictor.rule.model is not None
-    picture = REPO_ROOT / "datasets" / "sample_photos" / "generated_1.jpg"
-    count = predictor.count(picture)
-    scores = predictor(picture).scores
+    sample = REPO_ROOT / "datasets" / "sample_photos" / "generated_1.jpg"
+    count = predictor.count(sample)
+    scores = predictor(sample).scores
     assert count.count == int((scores >= predictor.rule.threshold).sum())
     assert count.low <= count.count <= count.high
     assert count.grade is None  # nobody says that these are inflammatory lesions of half a face
-    assert predictor.count(photo(64, 96)).count is None  # noise
-
-
-def test_a_bundled_name_and_its_file_are_the_same():
-    assert find_weights("acnet-r18-demo") == find_weights(None)
+    assert predictor.count(PHOTO).count is None  # noise
 
 
 @pytest.fixture
@@ -72,11 +69,8 @@ def test_a_training_is_known_by_its_folder(run_folder):
     predictor = load(run_folder, device="cpu")
     assert len(predictor.class_names) == 3
     assert predictor.rule.model is None
-    assert predictor.count(photo(64, 64)).grade is None
+    assert predictor.count(SQUARE).grade is None
     assert load(run_folder / "model_final.pth", device="cpu").identity == predictor.identity
-
-
-def test_the_best_checkpoint_of_a_folder_is_taken(run_folder):
     shutil.copy(run_folder / "model_final.pth", run_folder / "model_best.pth")
     assert find_weights(run_folder).name == "model_best.pth"
 
@@ -86,7 +80,7 @@ def test_a_count_model_beside_a_checkpoint_counts(run_folder):
     write_count_model(run_folder / "count.json", model)
     predictor = load(run_folder, device="cpu")
     assert predictor.rule.model == model
-    assert predictor.count(photo(64, 64)).grade is not None
+    assert predictor.count(SQUARE).grade is not None
     assert load(run_folder, score_threshold=0.7, device="cpu").rule.threshold == 0.7
     with pytest.raises(UserError, match=r"leave one of them out\.$"):
         load(run_folder, score_threshold=0.7, count_model=model)
@@ -102,22 +96,18 @@ SIZED = ["+photos.size_px=48", "+photos.lesion_px=8.0"]
 
 
 def test_photos_are_seen_at_the_size_that_the_config_says(run_folder):
-    as_trained = load(run_folder, overrides=SIZED, device="cpu", precision="float32")
-    assert as_trained.sizing.name == "auto"
-    native = load(run_folder, device="cpu", precision="float32")
-    assert native.sizing.name == "native"
-    picture = photo(64, 96)
-    options = {"overrides": SIZED, "device": "cpu", "precision": "float32"}
-    fixed = load(run_folder, **options, photo_size=48).detect(picture)
-    assert (fixed.photo_size_px, native.detect(picture).photo_size_px) == (48, 96)
+    options = {"device": "cpu", "precision": "float32"}
+    native, as_trained = load(run_folder, **options), load(run_folder, overrides=SIZED, **options)
+    assert (native.sizing.name, as_trained.sizing.name) == ("native", "auto")
+    fixed = load(run_folder, overrides=SIZED, photo_size=48, **options).detect(PHOTO)
+    assert (fixed.photo_size_px, native.detect(PHOTO).photo_size_px) == (48, 96)
     # Twice as small in both directions: what is found lies at half the place there.
-    expected = native.detect(resize(picture, 48))
+    expected = native.detect(resize(PHOTO, 48))
     np.testing.assert_allclose(fixed.scores, expected.scores, atol=1e-5)
     np.testing.assert_allclose(fixed.boxes_xyxy, expected.boxes_xyxy * 2, atol=1e-3)
     assert as_trained.identity != native.identity
-    assert as_trained.saliency(picture, photo_size_px=48).shape == (32, 48)
-    seen_px = as_trained.detect(picture).photo_size_px
-    assert max(as_trained.saliency(picture).shape) == seen_px
+    assert as_trained.saliency(PHOTO, photo_size_px=48).shape == (32, 48)
+    assert max(as_trained.saliency(PHOTO).shape) == as_trained.detect(PHOTO).photo_size_px
 
 
 def test_a_count_model_belongs_to_the_size_at_which_photos_are_seen(run_folder, caplog):
@@ -141,7 +131,8 @@ def test_what_is_no_source_is_one_clear_sentence(source, message):
         load(source)
 
 
-def test_an_empty_folder_is_no_training(tmp_path):
+def test_folders_and_names_are_found(tmp_path):
+    assert find_weights("acnet-r18-demo") == find_weights(None)
     with pytest.raises(UserError, match=r"which has neither; give the path of a checkpoint\.$"):
         load(tmp_path)
 
@@ -150,15 +141,15 @@ def test_config_and_weights_still_make_a_predictor(tiny_weights):
     with pytest.warns(DeprecationWarning, match=r"acnet\.load\(weights, config=config\)"):
         old = Predictor(CONFIG, tiny_weights, "cpu", precision="float32")
     new = load(tiny_weights, config=CONFIG, device="cpu", precision="float32")
-    torch.testing.assert_close(old(photo(64, 64)).scores, new(photo(64, 64)).scores)
+    torch.testing.assert_close(old(SQUARE).scores, new(SQUARE).scores)
 
 
 def test_every_form_of_a_photo_and_lists_of_them_are_taken(tmp_path, tiny_weights):
     predictor = load(tiny_weights, config=CONFIG, device="cpu")
     path = tmp_path / "photo.png"
-    Image.fromarray(photo(64, 64)[:, :, ::-1]).save(path)
-    forms = [path, str(path), path.read_bytes(), Image.open(path), photo(64, 64)]
-    expected = predictor(photo(64, 64)).scores
+    Image.fromarray(SQUARE[:, :, ::-1]).save(path)
+    forms = [path, str(path), path.read_bytes(), Image.open(path), SQUARE]
+    expected = predictor(SQUARE).scores
     for many in (forms, tuple(forms), iter(forms)):
         answers = predictor(many)
         assert len(answers) == len(forms)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 import torchvision
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from acnet.layers import nms
@@ -41,6 +41,7 @@ def test_an_overlap_equal_to_the_threshold_stays():
     st.sampled_from([0.0, 0.1, 0.3, 1 / 3, 0.5, 0.7, 1.0]),
     st.sampled_from([None, 0, 1, 17, 1000]),
 )
+@example(0, 0, 0.7, 10)
 @settings(max_examples=60, deadline=None)
 def test_equals_torchvision(count, seed, iou_threshold, max_keep):
     boxes, scores = _lesions(count, seed)
@@ -73,12 +74,6 @@ def test_strided_inputs_and_inputs_with_gradients():
     strided_scores = scores.repeat_interleave(2).requires_grad_()[::2]
     assert nms(strided_boxes, strided_scores, 0.5).equal(expected)
     assert boxes.equal(_lesions(100, seed=2)[0])  # the input is left as it is
-
-
-def test_no_boxes():
-    keep = nms(torch.zeros(0, 4), torch.zeros(0), 0.7, max_keep=10)
-    assert keep.shape == (0,)
-    assert keep.dtype == torch.int64
 
 
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")

@@ -94,12 +94,14 @@ def test_gradient_in_float64():
     torch.autograd.gradcheck(lambda x: roi_align(x, boxes, 2, 1 / 8, 2, True), features)
 
 
-def test_memory_format_changes_nothing():
-    features = _features().detach()
-    pooled = roi_align(features, [BOXES, BOXES], 4, 1 / 8, 2, True)
+def test_memory_format_and_precision_of_features():
+    features, options = _features().detach(), ([BOXES, BOXES], 4, 1 / 8, 2, True)
+    pooled = roi_align(features, *options)
     assert pooled.is_contiguous(memory_format=torch.channels_last)
-    other = roi_align(features.contiguous(), [BOXES, BOXES], 4, 1 / 8, 2, True)
-    torch.testing.assert_close(pooled, other, rtol=0, atol=0)
+    torch.testing.assert_close(roi_align(features.contiguous(), *options), pooled, rtol=0, atol=0)
+    rounded = features.bfloat16()
+    exact = roi_align(rounded.float(), *options)
+    torch.testing.assert_close(roi_align(rounded, *options), exact.bfloat16(), rtol=0, atol=0)
 
 
 def test_autocast_changes_nothing_forward_or_backward():
@@ -108,14 +110,6 @@ def test_autocast_changes_nothing_forward_or_backward():
     with torch.autocast("cpu", torch.bfloat16):
         roi_align(cast, [BOXES, BOXES], 4, 1 / 8, 2, True).square().sum().backward()
     torch.testing.assert_close(cast.grad, plain.grad, rtol=0, atol=0)
-
-
-def test_bfloat16_features_are_rounded_once():
-    features = _features().detach().bfloat16()
-    pooled = roi_align(features, [BOXES, BOXES], 4, 1 / 8, 2, True)
-    assert pooled.dtype == torch.bfloat16
-    exact = roi_align(features.float(), [BOXES, BOXES], 4, 1 / 8, 2, True)
-    torch.testing.assert_close(pooled, exact.bfloat16(), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(

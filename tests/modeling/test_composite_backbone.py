@@ -56,29 +56,26 @@ def test_shapes_and_strides(small_resnet):
         assert levels[name].shape == (2, channels, 64 // stride, 96 // stride)
 
 
-@pytest.mark.parametrize("connection", ["plain", "refine"])
+@pytest.mark.parametrize("connection", ["plain", "refine", None])
 def test_every_parameter_gets_a_gradient(small_resnet, connection, assert_every_gradient):
-    model = _composite(small_resnet, connection=connection, zero_init=False)
+    if connection is None:
+        model = RefinedResNet(bottom_up=small_resnet(), zero_init=False)
+    else:
+        model = _composite(small_resnet, connection=connection, zero_init=False)
     levels = model(torch.randn(2, 3, 64, 64))
     sum(level.square().mean() for level in levels.values()).backward()
     assert_every_gradient(model)
 
 
-def test_stem_is_shared_only_while_frozen(small_resnet):
-    frozen = CompositeResNet(
-        lead=small_resnet("FrozenBN", freeze_at=2), assistant=small_resnet("FrozenBN", freeze_at=2)
-    )
-    assert frozen.assistant.stem is frozen.lead.stem
+def test_a_frozen_stem_is_shared_and_computes_what_two_equal_ones_do(small_resnet):
     trained = _composite(small_resnet)
     assert trained.assistant.stem is not trained.lead.stem
-
-
-def test_a_shared_stem_computes_what_two_equal_ones_do(small_resnet):
     shared = CompositeResNet(
         lead=small_resnet("FrozenBN", freeze_at=2),
         assistant=small_resnet("FrozenBN", freeze_at=2),
         zero_init=False,
     ).eval()
+    assert shared.assistant.stem is shared.lead.stem
     double = copy.deepcopy(shared)
     double.assistant.stem = copy.deepcopy(shared.lead.stem)
     image = torch.randn(1, 3, 64, 64)
@@ -96,13 +93,6 @@ def test_refined_resnet_adds_to_the_taps_and_not_to_the_stages(small_resnet):
         assert term.abs().sum() > 0
         torch.testing.assert_close(levels[low], plain[low] + term)
     torch.testing.assert_close(levels["res4"], plain["res4"])
-
-
-def test_refined_resnet_gives_every_parameter_a_gradient(small_resnet, assert_every_gradient):
-    model = RefinedResNet(bottom_up=small_resnet(), zero_init=False)
-    levels = model(torch.randn(2, 3, 64, 64))
-    sum(level.square().mean() for level in levels.values()).backward()
-    assert_every_gradient(model)
 
 
 def test_errors_name_what_was_received(small_resnet):

@@ -69,11 +69,6 @@ def test_a_shortcut_adds_the_mix_by_its_gain():
     torch.testing.assert_close(fusion(level), level + gain * mixed(level))
 
 
-def test_unknown_init_is_named():
-    with pytest.raises(ValueError, match=r"identity.*'zero'"):
-        DynamicFeatureFusion(channels=8, init="zero")
-
-
 @pytest.mark.parametrize(
     "in_features", [("stem", "res2", "res3", "res4"), ("res2", "res3", "res4"), ("res3", "res4")]
 )
@@ -89,7 +84,9 @@ def test_table_three_s_levels(small_resnet, in_features, assert_every_gradient):
     assert_every_gradient(model)
 
 
-def test_missing_levels_are_named(small_resnet):
+def test_unknown_init_and_missing_levels_are_named(small_resnet):
+    with pytest.raises(ValueError, match=r"identity.*'zero'"):
+        DynamicFeatureFusion(channels=8, init="zero")
     with pytest.raises(ValueError, match=r"res5.*res2"):
         _dce(small_resnet(), in_features=("res3", "res5"))
     with pytest.raises(ValueError, match="reference='res3'"):

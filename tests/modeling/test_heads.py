@@ -70,15 +70,11 @@ def _proposals(boxes, size=(100, 120)):
     return proposals
 
 
-def _logits(probabilities):
-    return torch.tensor(probabilities).log()
-
-
 def test_decayed_boxes_stay_with_their_lower_score():
     # IoU of the two boxes is 1/3, above 0.3: hard NMS at 0.3 drops the second, Soft-NMS keeps it
     # at 0.6 * 2/3 = 0.4.
     boxes = torch.tensor([[0.0, 0, 20, 20], [10, 0, 30, 20]])
-    predictions = (_logits([[0.9, 0.1], [0.6, 0.4]]), torch.zeros(2, 4))
+    predictions = (torch.tensor([[0.9, 0.1], [0.6, 0.4]]).log(), torch.zeros(2, 4))
     ours, index = _layers(num_classes=1).inference(predictions, [_proposals(boxes)])
     torch.testing.assert_close(ours[0].scores, torch.tensor([0.9, 0.4]))
     torch.testing.assert_close(ours[0].pred_boxes.tensor, boxes)
@@ -121,9 +117,8 @@ def test_equals_soft_nms_over_all_classes(agnostic):
 def test_boxes_are_clipped_and_non_finite_ones_dropped():
     boxes = torch.tensor([[-5.0, 90, 30, 130], [10, 10, 20, 20]])
     deltas = torch.tensor([[0.0, 0, 0, 0], [float("nan"), 0, 0, 0]])
-    found = _layers(num_classes=1).inference(
-        (_logits([[0.9, 0.1], [0.8, 0.2]]), deltas), [_proposals(boxes)]
-    )[0][0]
+    logits = torch.tensor([[0.9, 0.1], [0.8, 0.2]]).log()
+    found = _layers(num_classes=1).inference((logits, deltas), [_proposals(boxes)])[0][0]
     torch.testing.assert_close(found.pred_boxes.tensor, torch.tensor([[0.0, 90, 30, 100]]))
 
 

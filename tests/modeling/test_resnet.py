@@ -20,7 +20,9 @@ def test_at_full_width_it_is_detectron2_s_resnet(depth):
             assert block.stride == reference.stride
 
 
-def test_the_last_stage_alone_is_the_box_head_of_a_c4_detector():
+def test_widths_follow_the_stem_and_the_last_stage_is_the_box_head_of_a_c4_detector():
+    channels = [stage[-1].out_channels for stage in make_resnet_stages(18, stem_channels=48)]
+    assert channels == [48, 96, 192]
     blocks = make_resnet_stage(101, 5)
     assert [block.stride for block in blocks] == [2, 1, 1]
     assert (blocks[0].in_channels, blocks[-1].out_channels) == (1024, 2048)
@@ -52,11 +54,6 @@ def test_dilated_basic_blocks_keep_the_size_and_see_twice_as_far():
     assert (15 - reached.min(), reached.max() - 15) == (8, 8)
 
 
-def test_width_follows_the_stem():
-    channels = [stage[-1].out_channels for stage in make_resnet_stages(18, stem_channels=48)]
-    assert channels == [48, 96, 192]
-
-
 @pytest.mark.parametrize(("depth", "stage"), [(20, 2), (18, 6)])
 def test_unknown_depth_or_stage_is_named(depth, stage):
     with pytest.raises(ValueError, match=f"depth={depth}, stage={stage}"):
@@ -83,8 +80,5 @@ def test_folded_norms_give_the_same_maps_and_gradients(depth):
     with torch.no_grad():
         assert torch.equal(folded(image), plain(image))
     assert folded.state_dict().keys() == plain.state_dict().keys()
-
-
-def test_norms_that_learn_are_not_folded():
-    stage = torch.nn.Sequential(*make_resnet_stage(18, 3, stem_channels=8, norm="BN"))
-    assert fold_frozen_norms(stage) == 0
+    learning = torch.nn.Sequential(*make_resnet_stage(depth, 3, stem_channels=8, norm="BN"))
+    assert fold_frozen_norms(learning) == 0

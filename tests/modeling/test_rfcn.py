@@ -50,7 +50,8 @@ def _targets(boxes, size=(96, 128)):
     return Instances(size, gt_boxes=boxes, gt_classes=torch.zeros(len(boxes), dtype=torch.long))
 
 
-FEATURES = {"res4": (2, 32, 6, 8)}
+def _features(images=2):
+    return {"res4": torch.randn(images, 32, 6, 8)}
 
 
 @pytest.mark.parametrize("sampling_ratio", [0, 2])
@@ -137,10 +138,9 @@ def test_boxes_and_votes_stay_in_float32_under_bfloat16():
 
 def test_losses_reach_every_parameter(event_storage, assert_every_gradient):
     heads = _heads()
-    features = {name: torch.randn(shape) for name, shape in FEATURES.items()}
     proposals = [_proposals([[4, 6, 50, 40], [60, 50, 90, 90], [0, 0, 9, 9]]), _proposals([])]
     targets = [_targets([[2, 4, 48, 44]]), _targets([])]
-    nothing, losses = heads(None, features, proposals, targets)
+    nothing, losses = heads(None, _features(), proposals, targets)
     assert nothing == []
     assert set(losses) == {"loss_cls", "loss_box_reg"}
     sum(losses.values()).backward()
@@ -148,8 +148,7 @@ def test_losses_reach_every_parameter(event_storage, assert_every_gradient):
 
 
 def test_no_proposals_forward_and_backward(event_storage):
-    heads = _heads()
-    features = {name: torch.randn(shape) for name, shape in FEATURES.items()}
+    heads, features = _heads(), _features()
     empty = [_proposals([]), _proposals([])]
     _, losses = heads(None, features, empty, [_targets([]), _targets([])])
     assert losses["loss_cls"] == losses["loss_box_reg"] == 0
@@ -163,11 +162,10 @@ def test_no_proposals_forward_and_backward(event_storage):
 def test_detections_are_thinned_out_by_soft_nms():
     """Of two equal boxes the second keeps 1 - IoU = 0 of its score; one with IoU 3/7 keeps 4/7."""
     heads = _heads().eval()
-    features = {name: torch.randn(shape)[:1] for name, shape in FEATURES.items()}
     box = [10.0, 10, 60, 60]
     with torch.no_grad():
         heads.box_predictor.bbox_pred.weight.zero_()
-        found, _ = heads(None, features, [_proposals([box, box, [30, 10, 80, 60]])])
+        found, _ = heads(None, _features(1), [_proposals([box, box, [30, 10, 80, 60]])])
     first_class = found[0][found[0].pred_classes == 0]
     assert len(first_class) == 2
     assert sorted(first_class.pred_boxes.tensor[:, 0].tolist()) == [10, 30]
@@ -178,9 +176,8 @@ def test_boxes_cost_no_convolution():
     calls = []
     for layer in (heads.res5[0].conv1, heads.reduce, heads.box_predictor.cls_score):
         layer.register_forward_hook(lambda layer, inputs, output: calls.append(output.shape[0]))
-    features = {name: torch.randn(shape) for name, shape in FEATURES.items()}
     box = [4, 6, 50, 40]
-    heads.eval()(None, features, [_proposals([box] * 5), _proposals([box])])
+    heads.eval()(None, _features(), [_proposals([box] * 5), _proposals([box])])
     assert calls == [2, 2, 2]  # images, not boxes
 
 

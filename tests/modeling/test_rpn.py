@@ -77,22 +77,13 @@ def test_boxes_outside_the_picture_are_dropped():
     assert all(bool(one.proposal_boxes.nonempty(2.0).all()) for one in ours)
 
 
-def test_predictions_that_are_not_finite_are_dropped():
+def test_predictions_that_are_not_finite_are_dropped_and_end_a_training():
     anchors, logits, deltas = _predictions()
     logits[0][0, 3] = torch.inf
     deltas[0][1, ::3] = torch.nan
     _assert_same((anchors, logits, deltas))
-
-
-def test_no_usable_proposal():
-    anchors, logits, deltas = _predictions()
     deltas[0][:] = torch.nan
     assert [len(one) for one in _assert_same((anchors, logits, deltas))] == [0, 0]
-
-
-def test_training_that_has_diverged_ends():
-    anchors, logits, deltas = _predictions()
-    deltas[0][:] = torch.nan
     with pytest.raises(FloatingPointError, match="Training has diverged"):
         _rpn(BestFirstRPN).train().predict_proposals(anchors, logits, deltas, SIZES)
 
