@@ -92,19 +92,3 @@ def test_spoilt_files_end_in_a_sentence(tmp_path, what, examples):
         run(tmp_path, **files)
 
     spoil_and_run()
-
-
-@pytest.mark.parametrize("digits", [400, 4000, 5000])
-def test_integers_of_thousands_of_digits(tmp_path, digits, capsys):
-    truth, rows = sound_set()
-    number = "1" + "0" * digits
-    for name, text in (
-        ("gt", json.dumps(truth).replace('"area": 9.0', f'"area": {number}')),
-        ("gt", json.dumps(truth).replace('"id": 8', f'"id": {number}')),
-        ("p", json.dumps(rows).replace('"image_id": 8', f'"image_id": {number}')),
-    ):
-        for file, content in (("gt", json.dumps(truth)), ("p", json.dumps(rows)), (name, text)):
-            (tmp_path / f"{file}.json").write_text(content)
-        arguments = [str(tmp_path / "gt.json"), str(tmp_path / "p.json"), "--merge", "nms"]
-        assert main(["calibrate", *arguments, "--output", str(tmp_path / "new.json")]) == 2
-        assert len(capsys.readouterr().err) < 800
