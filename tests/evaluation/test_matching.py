@@ -65,19 +65,15 @@ def test_an_iou_equal_to_the_threshold_is_a_match(box, found, best, ious, matche
     assert [bool(matches.matched(iou=iou)[0]) for iou in ious] == matched
 
 
-def test_better_scores_choose_first_and_take_the_box_from_a_better_overlap():
-    box = [0.0, 0.0, 10.0, 10.0]
-    matches = make_matches([box], [(box, 0.6), ([0, 0, 10, 8], 0.7)])
+def test_better_scores_choose_first_and_equal_ones_in_the_order_of_the_file():
+    left, right = [0.0, 0.0, 10.0, 10.0], [10.0, 0.0, 10.0, 10.0]
+    matches = make_matches([left], [(left, 0.6), ([0, 0, 10, 8], 0.7)])
     assert matches.detections.scores.tolist() == [0.7, 0.6]
     assert matches.matched(iou=0.5).tolist() == [True, False]
     assert matches.matched(iou=0.9).tolist() == [False, True]  # 0.8 does not reach 0.9
-
-
-def test_equal_scores_choose_in_the_order_of_the_file_and_equal_ious_take_the_later_box():
-    left, right = [0.0, 0.0, 10.0, 10.0], [10.0, 0.0, 10.0, 10.0]
     both = [0.0, 0.0, 20.0, 10.0]  # IoU 0.5 with either
     matches = make_matches([left, right], [(both, 0.5), (both, 0.5), (both, 0.5)])
-    assert matches.matched_gt(iou=0.5).tolist() == [1, 0, -1]
+    assert matches.matched_gt(iou=0.5).tolist() == [1, 0, -1]  # of equal IoUs the later box
     assert matches.best_gt.tolist() == [0, 0, 0]  # the first, as VOC takes it
 
 
@@ -139,10 +135,10 @@ def test_no_detections_and_no_lesions():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"iou_thresholds": [0.0, 0.5]}, "IoU thresholds must rise"),
-        ({"iou_thresholds": [0.5, 0.5]}, "IoU thresholds must rise"),
-        ({"iou_thresholds": []}, "IoU thresholds must rise"),
-        ({"iou_thresholds": [0.5, 1.1]}, "IoU thresholds must rise"),
+        *(
+            ({"iou_thresholds": ious}, "must rise")
+            for ious in ([0, 0.5], [0.5, 0.5], [], [0.5, 1.1])
+        ),
         ({"max_detections": [0, 100]}, "at least 1"),
         ({"max_detections": []}, "at least 1"),
         ({"size_ranges": COCO_RANGES[1:]}, "that of all sizes"),
@@ -155,10 +151,9 @@ def test_options_out_of_range(options, message):
 
 def test_what_was_not_matched_at_is_refused():
     matches = make_matches([], [])
-    for value, option, ask in (
-        ("0.3", "iou_thresholds", lambda: matches.matched(iou=0.3)),
-        ("'xl'", "size_ranges", lambda: matches.ignored(suffix="xl")),
-        ("7", "max_detections", lambda: matches.check_cap(7)),
-    ):
-        with pytest.raises(ValueError, match=rf"Received {value}, .*add it to match\({option}=\)"):
-            ask()
+    with pytest.raises(ValueError, match=r"Received 0.3, .*add it to match\(iou_thresholds=\)"):
+        matches.matched(iou=0.3)
+    with pytest.raises(ValueError, match=r"Received 'xl', .*add it to match\(size_ranges=\)"):
+        matches.ignored(suffix="xl")
+    with pytest.raises(ValueError, match=r"Received 7, .*add it to match\(max_detections=\)"):
+        matches.check_cap(7)
