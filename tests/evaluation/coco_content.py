@@ -28,25 +28,20 @@ def images_of(names: Sequence[str], ids: Sequence[int] | None = None, side: int 
 
 
 def write_truth(path: Path, truth: GroundTruth) -> Path:
-    """Write columns as a COCO file of annotations."""
-    annotations = [
-        {
-            "id": index + 1,
-            "image_id": int(truth.image_ids[truth.photo[index]]),
-            "category_id": int(truth.category_ids[truth.classes[index]]),
-            "bbox": truth.boxes_xywh[index].tolist(),
-            "area": float(truth.areas[index]),
-            "iscrowd": int(truth.crowd[index]),
-        }
-        for index in range(len(truth))
-    ]
-    categories = [
-        {"id": int(category_id), "name": name}
-        for category_id, name in zip(truth.category_ids, truth.class_names, strict=True)
-    ]
+    """Write columns of one class, as `truth_of` makes them, as a COCO file of annotations."""
+    content = content_of(
+        [
+            {"image_id": image_id, "bbox": box, "iscrowd": int(crowd)}
+            for image_id, box, crowd in zip(
+                truth.image_ids[truth.photo].tolist(),
+                truth.boxes_xywh.tolist(),
+                truth.crowd,
+                strict=True,
+            )
+        ]
+    )
     images = images_of(truth.file_names, truth.image_ids.tolist())
-    content = {"images": images, "annotations": annotations, "categories": categories}
-    return write(path, content)
+    return write(path, content | {"images": images})
 
 
 def write_predictions(path: Path, detections: Detections, image_ids: Sequence[int]) -> Path:
