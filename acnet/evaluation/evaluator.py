@@ -272,7 +272,7 @@ def build_evaluator(
     kind: Literal["lesion", "detectron2"] = "lesion",
     count_threshold: float | None = None,
 ) -> DatasetEvaluator:
-    """Build an evaluator whose results hold `bbox/AP`, `AP50` and `AP75` of a registered set.
+    """Build an evaluator of a registered set: `bbox/AP`, `AP50` and `AP75` in percent, and others.
 
     Args:
         dataset_name: Name in detectron2's catalogs; its metadata's `evaluator_type` says by whose
