@@ -155,9 +155,7 @@ def test_a_model_differs_neither_from_itself_nor_in_counts_by_thresholds_of_thei
     assert rows["MAE"].a > 0
     assert "MAE" not in compared(truth, a, halved)
 
-
-def test_what_is_undefined_is_shown_as_such(sets):
-    truth, a, _ = sets
+    # What is undefined is shown as such.
     row = compared(truth, a, detections_of([], []))["ECE"]
     assert (row.b, row.difference, row.low, row.p) == (None, None, None, None)
     assert comparison_text([row], OPTIONS).splitlines()[-1].split()[-4:] == ["-"] * 4

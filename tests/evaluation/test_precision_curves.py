@@ -11,16 +11,15 @@ from acnet.evaluation import (
     match,
     precision_recall,
 )
-from tests.evaluation.coco_content import content_of, match_rows, repeat_photos, row_of
+from tests.evaluation.coco_content import match_lesions, match_rows, repeat_photos
 from tests.evaluation.random_sets import random_set, run_pycocotools
 
 CAPS = [3, 100, 1000]
 
 
-def numbers_of(lesions: list, found: list[tuple], *, num_photos: int = 1) -> dict[str, float]:
-    """Match detections, each the arguments of `row_of`, and return all numbers."""
-    content = content_of(lesions, num_photos=num_photos)
-    return average_precision(match_rows(content, [row_of(*one) for one in found]))
+def numbers_of(*columns, **options) -> dict[str, float]:
+    """Return all numbers of what `match_lesions` matches."""
+    return average_precision(match_lesions(*columns, **options))
 
 
 def percent(values: np.ndarray) -> float | None:
@@ -78,7 +77,7 @@ def test_by_hand():
     # on only one is found, precision 1/2 for the 51 recalls up to 0.50.
     lesions = [[0.0, 0.0, 20.0, 20.0], [100.0, 0.0, 20.0, 20.0]]
     found = [([300.0, 300.0, 20.0, 20.0], 0.9), (lesions[0], 0.8), ([100.0, 0.0, 10.0, 20.0], 0.7)]
-    matches = match_rows(content_of(lesions), [row_of(*one) for one in found])
+    matches = match_lesions(lesions, found)
     numbers = average_precision(matches)
     half = 100 * 0.5 * 51 / 101
     assert numbers["AP50@1000"] == pytest.approx(200 / 3)
@@ -135,7 +134,7 @@ def test_no_detections_are_0_and_without_ground_truth_there_is_no_number():
     sizes = {key.split("@")[0] for key in numbers if key.startswith("AP50") and "@" in key}
     assert sizes == {"AP50", "AP50s", "AP50[16-32px]"}
     assert numbers_of([], [([0.0, 0.0, 9.0, 9.0], 0.9)]) == {}
-    assert precision_recall(match_rows(content_of([]), [])) is None
+    assert precision_recall(match_lesions([], [])) is None
     assert numbers_of([{"bbox": [0, 0, 9, 9], "iscrowd": 1}], []) == {}
 
 
