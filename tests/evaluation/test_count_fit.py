@@ -44,10 +44,10 @@ def test_threshold_by_hand(true, photo, scores, expected):
 def test_no_threshold_is_better(rows, true_counts):
     true_counts, (photo, tenths) = np.array(true_counts), np.array(rows).T
     scores = tenths / 10
-    found, *candidates = fit_threshold(true_counts, photo, scores), *np.unique(scores), 2.0
+    found = fit_threshold(true_counts, photo, scores)
     error_found, *errors = (
         np.abs(np.bincount(photo[scores >= threshold], minlength=4) - true_counts).sum()
-        for threshold in (found, *candidates)
+        for threshold in (found, *np.unique(scores), 2.0)
     )
     assert error_found == min(errors)
     assert found == fit_threshold(true_counts, photo[::-1], scores[::-1])

@@ -52,9 +52,9 @@ def write_report(
 ) -> Path:
     """Write a page that needs no other file, and its numbers as JSON; return the page's path.
 
-    The same result gives the same bytes. The worst and the best photos are shown where the folder
-    is given that the ground truth's file names start from; else their outlines and boxes are drawn
-    alone, so that the page can be passed on where photos of faces cannot.
+    The same result gives the same bytes. The worst and the best photos are shown from
+    `photos_root`, the folder that the ground truth's file names start from; without it their
+    outlines and boxes are drawn alone, so that the page can be passed on where faces cannot.
 
     Raises:
         UserError: A photo to be shown is not there, or not the one of the ground truth; or the
