@@ -10,9 +10,8 @@ little more often for AP and less often for grades. It needs one more evaluation
 percentile interval is the same construction for one model and for the difference of two.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -22,11 +21,8 @@ SILENT_SECONDS = 2.0  # before a bar appears
 LEAST_DEFINED = 0.9  # share of the replicates that an interval needs
 
 
-class Statistic(Protocol):
-    """Numbers of an evaluation, as a function of how often each photo counts."""
-
-    def __call__(self, photo_weights: np.ndarray) -> Mapping[str, float | None]:
-        """Compute numbers by key for (P,) int64 weights; undefined ones are None or missing."""
+# Numbers by key for (P,) int64, how often each photo counts; undefined ones are None or missing.
+Statistic = Callable[[np.ndarray], Mapping[str, float | None]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,34 +71,34 @@ def percentile_interval(values: np.ndarray, level: float) -> tuple[float, float]
     Reference:
         Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
     """
-    defined = values[~np.isnan(values)]
-    if not len(defined) or len(defined) < LEAST_DEFINED * len(values):
+    defined = _defined(values)
+    if defined is None:
         return None
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
 def two_sided_p(differences: np.ndarray) -> float | None:
-    """Return the bootstrap p value of "there is no difference".
+    """Return the bootstrap p value of "there is no difference" of one number of two models.
 
-    Args:
-        differences: (R,) of one number of two models on the same resampled photos; NaN where a
-            replicate does not define it.
-
-    Returns:
-        Twice the share of replicates on the rarer side of 0, those at 0 counted on both sides and
-        the data themselves as one more replicate on either, so never 0 and at most 1: 1 minus the
-        level of the percentile interval that just reaches 0. None where an interval would be None.
+    It is twice the share of (R,) differences on the rarer side of 0, those at 0 counted on both
+    sides and the data themselves as one more replicate on either, so never 0 and at most 1: 1 minus
+    the level of the percentile interval that just reaches 0. None where an interval would be None.
 
     Reference:
         Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 4.2 (the added
         one); Efron and Tibshirani 1993, section 15.4.
     """
-    defined = differences[~np.isnan(differences)]
-    if not len(defined) or len(defined) < LEAST_DEFINED * len(differences):
+    defined = _defined(differences)
+    if defined is None:
         return None
     rarer = min((defined <= 0).sum(), (defined >= 0).sum())
     return float(min(1.0, 2 * (rarer + 1) / (len(defined) + 1)))
+
+
+def _defined(values: np.ndarray) -> np.ndarray | None:
+    defined = values[~np.isnan(values)]
+    return defined if len(defined) and len(defined) >= LEAST_DEFINED * len(values) else None
 
 
 def _row(numbers: Mapping[str, float | None], keys: Sequence[str]) -> np.ndarray:

@@ -69,10 +69,6 @@ class ScoreBins:
             ]
         ).reshape(3, num_photos, num_bins)
 
-    def sums(self, photo_weights: np.ndarray) -> np.ndarray:
-        """Return (3, B): detections, sum of their scores, right ones; (P,) photos weighted."""
-        return np.einsum("p,kpb->kb", photo_weights, self._sums)
-
     def ece(self, photo_weights: np.ndarray) -> float | None:
         """Compute the expected calibration error in percent; None where no detection counts.
 
@@ -82,15 +78,14 @@ class ScoreBins:
             Naeini et al., "Obtaining well calibrated probabilities using Bayesian binning", AAAI
             2015; Guo et al., "On calibration of modern neural networks", ICML 2017, Eq. (3).
         """
-        counts, scores, right = self.sums(photo_weights)
+        counts, scores, right = np.einsum("p,kpb->kb", photo_weights, self._sums)
         # n_b / N * |right_b / n_b - scores_b / n_b| = |right_b - scores_b| / N
         total = counts.sum()
         return float(PERCENT * np.abs(right - scores).sum() / total) if total else None
 
     def bins(self) -> Bins:
         """Return the bins of the unweighted photos, without the empty ones."""
-        ones = np.ones(self._sums.shape[1])
-        counts, scores, right = self.sums(ones)
+        counts, scores, right = self._sums.sum(axis=1)
         filled = counts > 0
         counts = counts[filled]
         return Bins(
@@ -98,7 +93,7 @@ class ScoreBins:
             counts=counts.astype(np.int64),
             mean_scores=scores[filled] / counts,
             precisions=right[filled] / counts,
-            ece=self.ece(ones),
+            ece=self.ece(np.ones(self._sums.shape[1])),
         )
 
 
@@ -132,12 +127,10 @@ def score_bins(matches: Matches, *, bins: int) -> dict[str, ScoreBins]:
 
     They are "ECE", of equal width on 0 to 1, and "ECE equal mass".
     """
-    photo, scores, right = _right_or_wrong(matches)
-    edges = {"ECE": equal_width_edges(bins), "ECE equal mass": equal_mass_edges(scores, bins)}
+    columns = _right_or_wrong(matches)
+    edges = {"ECE": equal_width_edges(bins), "ECE equal mass": equal_mass_edges(columns[1], bins)}
     num_photos = matches.ground_truth.num_photos
-    return {
-        name: ScoreBins(photo, scores, right, limits, num_photos) for name, limits in edges.items()
-    }
+    return {name: ScoreBins(*columns, limits, num_photos) for name, limits in edges.items()}
 
 
 def _right_or_wrong(matches: Matches) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -190,13 +183,14 @@ def fit_score_map(matches: Matches, *, threshold: float = 0.0, seed: int = 0) ->
                 by_others[fit][here] = fit(scores[~here], right[~here])(scores[here])
     best = min(by_others, key=lambda fit: np.square(by_others[fit] - right).mean())
     counted = scores >= threshold
-    eces = [
-        _ece(values[chosen], right[chosen])
-        for chosen in (slice(None), counted)
-        for values in (by_others[best], scores)
-    ]
-    names = ("ece", "raw_ece", "counted_ece", "raw_counted_ece")
-    return ScoreFit(score_map=best(scores, right), **dict(zip(names, eces, strict=True)))
+    mapped = by_others[best]
+    return ScoreFit(
+        score_map=best(scores, right),
+        ece=_ece(mapped, right),
+        raw_ece=_ece(scores, right),
+        counted_ece=_ece(mapped[counted], right[counted]),
+        raw_counted_ece=_ece(scores[counted], right[counted]),
+    )
 
 
 def _ece(values: np.ndarray, right: np.ndarray) -> float:

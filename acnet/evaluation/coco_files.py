@@ -25,12 +25,10 @@ _repr = Repr()
 
 
 def read_ground_truth(path: str | os.PathLike) -> GroundTruth:
-    """Read a COCO file of annotations.
-
-    See `ground_truth_from_coco`.
+    """Read a COCO file of annotations; see `ground_truth_from_coco`.
 
     Raises:
-        UserError: It cannot be read, or see `ground_truth_from_coco`.
+        UserError: It cannot be read, or has one of the faults named there.
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
@@ -52,15 +50,9 @@ def ground_truth_from_coco(
     """Turn the content of a COCO file of annotations into columns.
 
     Images and categories may have any whole numbers as ids, from 0 or not; those of annotations are
-    not read, since nothing refers to them. Categories of one name are one class.
-
-    Args:
-        content: With `images`, `annotations` and `categories`.
-        source: What errors call it.
-
-    Returns:
-        Its columns; photos by rising id, boxes by photo and then as in the file. A missing `area`
-        is width times height, a missing `iscrowd` or `difficult` is 0.
+    not read, since nothing refers to them. Categories of one name are one class. Photos come by
+    rising id, boxes by photo and then as in the file. A missing `area` is width times height, a
+    missing `iscrowd` or `difficult` is 0. Errors call the content `source`.
 
     Raises:
         UserError: A section is missing; there is no image or category; an id of one is no whole
@@ -230,7 +222,13 @@ def _member_fault(member: Any, name: str) -> str | None:
     if not isinstance(member, dict):
         return f"it must be an object, not {short(member)}"
     if name == "annotations":
-        return _annotation_fault(member)
+        for key in ("iscrowd", "difficult"):
+            if member.get(key, 0) not in (0, 1):
+                return f"{key} must be 0 or 1, not {short(member[key])}"
+        area = member.get("area", 0)
+        if not is_number(area) or area < 0:
+            return f"area must be a finite number of at least 0, not {short(area)}"
+        return None
     if whole_number(member.get("id")) is None:
         return f"id must be a whole number of at most 18 digits, not {short(member.get('id'))}"
     key = "file_name" if name == "images" else "name"
@@ -240,16 +238,6 @@ def _member_fault(member: Any, name: str) -> str | None:
         for key in ("width", "height"):
             if not is_number(member.get(key)) or member[key] < 1 or member[key] % 1:
                 return f"{key} must be a positive integer, not {short(member.get(key))}"
-    return None
-
-
-def _annotation_fault(member: Mapping[str, Any]) -> str | None:
-    for key in ("iscrowd", "difficult"):
-        if member.get(key, 0) not in (0, 1):
-            return f"{key} must be 0 or 1, not {short(member[key])}"
-    area = member.get("area", 0)
-    if not is_number(area) or area < 0:
-        return f"area must be a finite number of at least 0, not {short(area)}"
     return None
 
 

@@ -44,9 +44,8 @@ def fit_count_model(
     Args:
         true_counts: (P,) lesions in each photo.
         detections: Of the P photos, all scores.
-        merge: What merged the detections, such as "soft_nms-linear".
+        merge, view, lesions: What the model shall say of these; see `CountModel`.
         coverage: Share of new photos whose true count the interval shall hold, above 0 and below 1.
-        view, lesions: What the photos show and which lesions count; see `count_model`.
 
     Raises:
         UserError: There are too few photos for the coverage, or no detections.
@@ -218,21 +217,12 @@ def share(hits: int, total: int, *, level: float = 0.95) -> Share:
 def conformal_share_range(
     calibration: int, coverage: float, photos: int, *, level: float = 0.95
 ) -> tuple[float, float]:
-    """Say how far the coverage of conformal intervals may lie from the one asked for, by chance.
+    """Return the lowest and highest coverage, 0 to 1, that conformal intervals have by chance.
 
-    It has two sources: the photos that it is measured on are few, and so were those that set the
-    quantile, the k-th smallest of n errors. Errors without ties give a coverage of all new photos
-    that is Beta(k, n + 1 - k) distributed, and hits in m of them that are beta-binomial. Errors of
-    counts have ties, which can only raise the coverage.
-
-    Args:
-        calibration: n, photos whose errors set the quantile.
-        coverage: Asked for, above 0 and below 1.
-        photos: m, photos on which the coverage is measured.
-        level: Of the range.
-
-    Returns:
-        Lowest and highest share of hits to be expected.
+    Chance has two sources: the m `photos` that coverage is measured on are few, and so were the n
+    of the `calibration`, whose k-th smallest error is the quantile. Errors without ties give a
+    coverage of all new photos that is Beta(k, n + 1 - k) distributed, and hits in m of them that
+    are beta-binomial. Errors of counts have ties, which can only raise the coverage.
 
     Reference:
         Vovk, "Conditional validity of inductive conformal predictors", ACML 2012; Angelopoulos and

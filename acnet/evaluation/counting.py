@@ -46,9 +46,8 @@ def count_errors(
 ) -> dict[str, float]:
     """Compare (P,) counts, each photo weighted by how often it counts.
 
-    Returns:
-        "MAE", the mean absolute error, "RMSE", its root mean square, and "bias", the mean of
-        predicted minus true, all in lesions a photo.
+    "MAE" is the mean absolute error, "RMSE" its root mean square, and "bias" the mean of predicted
+    minus true, all in lesions a photo.
     """
     errors = _differences(predicted, true)
     return {
@@ -147,10 +146,9 @@ def confusion_table(
 def grade_measures(confusion: np.ndarray) -> dict[str, float | None]:
     """Summarise a confusion table as the LDL paper does, with the quadratic kappa besides.
 
-    Returns:
-        "accuracy", and the means over true grades of "precision", "sensitivity" and "specificity",
-        "Youden" (sensitivity + specificity - 100), all in percent, and "quadratic kappa" from -1 to
-        1. None where undefined; see the module's head.
+    "accuracy", and the means over true grades of "precision", "sensitivity", "specificity" and
+    "Youden" (sensitivity + specificity - 100) are in percent, "quadratic kappa" from -1 to 1. None
+    where undefined; see the module's head.
 
     Reference:
         Wu et al., "Joint Acne Image Grading and Counting via Label Distribution Learning", ICCV

@@ -34,13 +34,9 @@ def error_parts(
     another class; its class is changed. "class and localisation": what remains; removed. Where
     several errors can be corrected to one lesion, the best score is, and the others are removed.
 
-    Args:
-        iou: From which a detection is right; one of the match's thresholds.
-        background_iou: Below which a detection is on no lesion.
-
-    Returns:
-        Gains in percent of AP at `iou` and the largest cap: those of `KINDS` and, for several
-        classes, of `KINDS_BETWEEN_CLASSES`. Empty without ground truth.
+    A detection is right from `iou` on, one of the match's thresholds, and on no lesion below
+    `background_iou`. The gains are in percent of AP at `iou` and the largest cap: those of `KINDS`
+    and, for several classes, of `KINDS_BETWEEN_CLASSES`; there are none without ground truth.
     """
     outcome = _outcome(matches, iou)
     if not outcome.num_gt.any():

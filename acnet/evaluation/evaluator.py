@@ -171,13 +171,12 @@ class LesionEvaluator(DatasetEvaluator):
     def evaluate(self) -> OrderedDict[str, dict[str, float]]:
         """Compute the numbers of all photos of the set; one without output has no detections.
 
-        Returns:
-            In the first process {"bbox": numbers}, in percent but for the counts; {} in the others.
-            First `AP`, `AP50`, `AP75`, `APs`, `APm` and `APl` as detectron2's evaluator of the set
-            reports them: by COCO's rule at `max_dets_per_image`, or, of a VOC set, the first three
-            by its year's rule. Then those of `average_precision`, with size ranges at the largest
-            cap alone; `FROC-iou` and `FROC-centre`; and with a threshold `count-MAE`, `count-RMSE`
-            and `count-bias` in lesions a photo. What the set has no ground truth for is missing.
+        The first process gets {"bbox": numbers}, in percent but for the counts, the others {}.
+        First `AP`, `AP50`, `AP75`, `APs`, `APm` and `APl` as detectron2's evaluator of the set
+        reports them: by COCO's rule at `max_dets_per_image`, or, of a VOC set, the first three by
+        its year's rule. Then those of `average_precision`, with size ranges at the largest cap
+        alone; `FROC-iou` and `FROC-centre`; and with a threshold `count-MAE`, `count-RMSE` and
+        `count-bias` in lesions a photo. What the set has no ground truth for is missing.
         """
         outputs = self._outputs
         if self._distributed:
@@ -212,15 +211,12 @@ class LesionEvaluator(DatasetEvaluator):
             curve = froc(matches, rule=rule)
             if curve is not None:
                 numbers[f"FROC-{rule}"] = 100 * curve.score
-        return numbers | self._count_errors(matches)
-
-    def _count_errors(self, matches: Matches) -> dict[str, float]:
-        if self._count_threshold is None:
-            return {}
-        truth = matches.ground_truth
-        counted = matches.detections.counts(truth.num_photos, score_threshold=self._count_threshold)
-        errors = count_errors(counted, truth.counts())
-        return {f"count-{name}": value for name, value in errors.items()}
+        if self._count_threshold is not None:
+            true = matches.ground_truth.counts()
+            counted = matches.detections.counts(len(true), score_threshold=self._count_threshold)
+            errors = count_errors(counted, true)
+            numbers |= {f"count-{name}": value for name, value in errors.items()}
+        return numbers
 
     def _to_arrays(self, image_id: Hashable, instances: Instances) -> _Output:
         if image_id not in self._truth.photo_of:
@@ -255,22 +251,13 @@ class LesionEvaluator(DatasetEvaluator):
 
     def _to_rows(self, detections: Detections) -> list[dict[str, Any]]:
         """Return COCO results, sorted, so that any number of processes writes the same file."""
-        category_ids = self._truth.ground_truth.category_ids[detections.classes].tolist()
-        return [
-            {
-                "image_id": self._truth.image_ids[photo],
-                "category_id": category_id,
-                "bbox": box,
-                "score": score,
-            }
-            for photo, category_id, box, score in zip(
-                detections.photo.tolist(),
-                category_ids,
-                detections.boxes_xywh.tolist(),
-                detections.scores.tolist(),
-                strict=True,
-            )
-        ]
+        columns = {
+            "image_id": [self._truth.image_ids[photo] for photo in detections.photo.tolist()],
+            "category_id": self._truth.ground_truth.category_ids[detections.classes].tolist(),
+            "bbox": detections.boxes_xywh.tolist(),
+            "score": detections.scores.tolist(),
+        }
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _joined(arrays: Sequence[np.ndarray], dtype: type) -> np.ndarray:
@@ -285,19 +272,16 @@ def build_evaluator(
     kind: Literal["lesion", "detectron2"] = "lesion",
     count_threshold: float | None = None,
 ) -> DatasetEvaluator:
-    """Build an evaluator for a registered set.
+    """Build an evaluator of a registered set: `bbox/AP`, `AP50` and `AP75` in percent, and others.
 
     Args:
-        dataset_name: Name in detectron2's catalogs; its metadata's ``evaluator_type`` says by whose
-            rules it is evaluated, ``coco`` or ``pascal_voc``.
-        kind: "lesion" gives ``LesionEvaluator``, which the other arguments are for. "detectron2"
+        dataset_name: Name in detectron2's catalogs; its metadata's `evaluator_type` says by whose
+            rules it is evaluated, `coco` or `pascal_voc`.
+        kind: "lesion" gives `LesionEvaluator`, which the other arguments are for. "detectron2"
             gives detectron2's own evaluators: COCO's AP, which is NaN where nothing is predicted,
             or the 11-point or area AP of a VOC set's year, with no cap and no file, whose mean runs
             over all classes of the metadata; one without an object that counts (not "difficult")
             is a 0 in it.
-
-    Returns:
-        An evaluator whose results hold ``bbox/AP``, ``bbox/AP50`` and ``bbox/AP75`` in percent.
 
     Raises:
         ValueError: The metadata names no evaluator that is known here, or an argument is none of

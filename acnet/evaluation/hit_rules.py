@@ -12,9 +12,11 @@ Shape shorthand: G ground-truth boxes, T IoU thresholds, A size ranges; C candid
 that can be matched; E pairs of a detection and a box; N and M boxes of one photo.
 """
 
+import itertools
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 
@@ -117,26 +119,15 @@ class GreedyMatcher:
         self._pairs = array("q"), array("i"), array("Q")
 
     def add(self, rows: np.ndarray, boxes: np.ndarray, ious: np.ndarray) -> None:
-        """Match detections of a photo.
+        """Match detections of a photo by pairs, (N,), that reach the smallest threshold.
 
-        Args:
-            rows: (N,) rows of the detections, rising, each as often as it has boxes.
-            boxes: (N,) boxes of the ground truth, each of its detection's photo and class.
-            ious: (N,) their IoU, at least the smallest threshold.
+        Rows of the detections rise, each as often as it has boxes of its photo and class.
         """
         levels = np.searchsorted(self._limits, ious, side="right")
         order = np.lexsort((-boxes, -ious, rows))  # best first, and of equal ones the later box
-        current, partners = -1, []
-        for row, box, level in zip(
-            rows[order].tolist(), boxes[order].tolist(), levels[order].tolist(), strict=True
-        ):
-            if row != current and partners:
-                self._match_one(current, partners)
-                partners = []
-            current = row
-            partners.append((box, self._reach[level]))
-        if partners:
-            self._match_one(current, partners)
+        columns = (column[order].tolist() for column in (rows, boxes, levels))
+        for row, pairs in itertools.groupby(zip(*columns, strict=True), key=itemgetter(0)):
+            self._match_one(row, [(box, self._reach[level]) for _, box, level in pairs])
 
     def _match_one(self, row: int, partners: list[tuple[int, int]]) -> None:
         """Give each bit the best free box that counts, or else the best free one that does not."""
@@ -159,10 +150,8 @@ class GreedyMatcher:
     def _take(self, row: int, box: int, chosen: int) -> None:
         if not self._crowd[box]:
             self._taken[box] |= chosen
-        if chosen & self._first_range:
-            for column, value in zip(
-                self._pairs, (row, box, chosen & self._first_range), strict=True
-            ):
+        if thresholds := chosen & self._first_range:
+            for column, value in zip(self._pairs, (row, box, thresholds), strict=True):
                 column.append(value)
 
     def packed(self) -> PackedMatches:

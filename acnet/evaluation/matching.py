@@ -153,8 +153,7 @@ def match(
     check_room(ground_truth, caps[-1])
     not_counting = np.stack([r.excludes(ground_truth.areas) for r in size_ranges], axis=1)
     not_counting |= ground_truth.crowd[:, None]
-    group = detections.photo.astype(np.int64) * ground_truth.num_classes + detections.classes
-    rank = place_in_group(group)
+    rank = place_in_group(_photo_and_class(detections, ground_truth.num_classes))
     greedy = GreedyMatcher(iou_thresholds, not_counting, ground_truth.crowd)
     centre = CentreMatcher(len(detections), len(ground_truth), centre_radius_px)
     best, best_other = _Best(len(detections)), _Best(len(detections))
@@ -189,9 +188,8 @@ def match(
 def check_room(ground_truth: GroundTruth, cap: int) -> None:
     """Refuse a cap below which some photo's lesions of a class could not all be found."""
     num_classes = ground_truth.num_classes
-    lesions = ~ground_truth.crowd
-    group = ground_truth.photo[lesions].astype(np.int64) * num_classes
-    counts = np.bincount(group + ground_truth.classes[lesions], minlength=1)
+    group = _photo_and_class(ground_truth, num_classes)
+    counts = np.bincount(group[~ground_truth.crowd], minlength=1)
     fullest = int(counts.argmax())
     if counts[fullest] > cap:
         photo, class_index = divmod(fullest, num_classes)
@@ -256,12 +254,17 @@ class _Best:
 def _count_gt(ground_truth: GroundTruth, not_counting: np.ndarray) -> np.ndarray:
     """Return the number of boxes that count, (P, K, A) int32."""
     num_photos, num_classes = ground_truth.num_photos, ground_truth.num_classes
-    group = ground_truth.photo.astype(np.int64) * num_classes + ground_truth.classes
+    group = _photo_and_class(ground_truth, num_classes)
     counts = [
         np.bincount(group[~excluded], minlength=num_photos * num_classes)
         for excluded in not_counting.T
     ]
     return np.stack(counts, axis=1).astype(np.int32).reshape(num_photos, num_classes, -1)
+
+
+def _photo_and_class(columns: GroundTruth | Detections, num_classes: int) -> np.ndarray:
+    """Number the group of each row, photo by photo and class by class, (N,) int64."""
+    return columns.photo.astype(np.int64) * num_classes + columns.classes
 
 
 def _check_options(

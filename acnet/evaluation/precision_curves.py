@@ -113,7 +113,8 @@ def rank_voc_hits(matches: Matches, *, class_index: int, ious: Sequence[float]) 
 
 def sorted_rows(matches: Matches, class_index: int) -> np.ndarray:
     """Return the rows of a class by falling score, ties by photo as in pycocotools."""
-    rows = _int32(np.flatnonzero(matches.detections.classes == class_index))
+    # int32 halves the memory of indices, of which there are many.
+    rows = np.flatnonzero(matches.detections.classes == class_index).astype(np.int32)
     return rows[np.argsort(-matches.detections.scores[rows], kind="stable")]
 
 
@@ -139,6 +140,7 @@ class _Ranking:
         counted = right | wrong
         corrected = counted != self.shared[self._positions]
         corrections = self._positions[corrected]
+        correction_places = np.searchsorted(corrections, places, side="right")
         self._hits.append(
             Hits(
                 rows=self._rows[places],
@@ -146,7 +148,7 @@ class _Ranking:
                 places=self._num_shared[places],
                 correction_photos=self._photos[corrections],
                 correction_signs=np.where(counted[corrected], 1, -1).astype(np.int8),
-                correction_places=_int32(np.searchsorted(corrections, places, side="right")),
+                correction_places=correction_places.astype(np.int32),
             )
         )
 
@@ -155,11 +157,6 @@ class _Ranking:
         return RankedHits(
             num_gt=num_gt, shared_photos=self._photos[self.shared], hits=tuple(self._hits)
         )
-
-
-def _int32(indices: np.ndarray) -> np.ndarray:
-    """Halve the memory of indices, of which there are many and none beyond 2^31."""
-    return indices.astype(np.int32)
 
 
 def _sum_up(weights: np.ndarray) -> np.ndarray:
@@ -255,12 +252,11 @@ def average_precision(
 
     For many weightings of the same match by (P,) photos use `PrecisionCurves`.
 
-    Returns:
-        For each cap `AP@1000`, `AP50@1000`, `AP75@1000` and `AR@1000`, likewise for each size range
-        `APs@1000` or `AP50[0-16px]@1000`, and for several classes `AP-NAME@1000` and
-        `AP50-NAME@1000`; then VOC's `AP-VOC07`, `AP50-VOC07` and `AP75-VOC07` (11 points), and the
-        same with `-area`. A size range or a class without ground truth has no key and no part in a
-        mean, and without any ground truth there is no key at all. No detections is 0.
+    There are for each cap `AP@1000`, `AP50@1000`, `AP75@1000` and `AR@1000`, likewise for each size
+    range `APs@1000` or `AP50[0-16px]@1000`, and for several classes `AP-NAME@1000` and
+    `AP50-NAME@1000`; then VOC's `AP-VOC07`, `AP50-VOC07` and `AP75-VOC07` (11 points), and the same
+    with `-area`. A size range or a class without ground truth has no key and no part in a mean, and
+    without any ground truth there is no key at all. No detections is 0.
     """
     numbers: dict[str, float] = {}
     for cap in matches.caps:  # one after the other, for the memory of one

@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from acnet.evaluation.columns import GroundTruth
 from acnet.evaluation.counting import GRADE_NAMES
-from acnet.evaluation.protocol import rate_name
+from acnet.evaluation.protocol import FROC_RULES, rate_name
 from acnet.evaluation.result import (
     SCHEMA_VERSION,
     Difference,
@@ -36,11 +36,11 @@ def result_text(result: EvaluationResult) -> str:
         _size_table(result),
         _class_table(result),
         _froc_table(result),
+        *((_count_text(result), _grade_text(result)) if result.counts is not None else ()),
+        _group_table(result, "calibration", "calibration of scores"),
+        _error_text(result),
+        _worst_text(result),
     ]
-    if result.counts is not None:
-        parts += [_count_text(result), _grade_text(result)]
-    parts += [_group_table(result, "calibration", "calibration of scores"), _error_text(result)]
-    parts.append(_worst_text(result))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -51,7 +51,7 @@ def comparison_text(rows: Sequence[Difference], options: EvaluationOptions) -> s
             row.key,
             *(_number(value, row.unit) for value in (row.a, row.b)),
             _number(row.difference, row.unit, sign="+"),
-            _interval(row.low, row.high, row.unit, sign="+"),
+            _interval(row, sign="+"),
             UNDEFINED if row.p is None else f"{row.p:.3f}",
             _better_model(row, options.level),
         )
@@ -96,7 +96,7 @@ def _data_text(result: EvaluationResult) -> str:
 
 def _group_table(result: EvaluationResult, group: str, title: str) -> str:
     cells = [
-        (metric.key, _number(metric.value, metric.unit), metric.unit, _metric_interval(metric))
+        (metric.key, _number(metric.value, metric.unit), metric.unit, _interval(metric))
         for metric in result.metrics
         if metric.group == group
     ]
@@ -136,16 +136,15 @@ def _precision_cells(result: EvaluationResult, key: str) -> list[str]:
 
 
 def _froc_table(result: EvaluationResult) -> str:
-    rows = {}
-    for metric in result.metrics:
-        if metric.group == "FROC":
-            rule = metric.key[metric.key.index("(") + 1 : -1]
-            rows.setdefault(rule, []).append(metric)
+    rows = {
+        rule: [metric for metric in result.metrics if metric.key.endswith(f"({rule})")]
+        for rule in FROC_RULES.values()
+    }
     points = next((curve.points for curve in result.froc.values() if curve is not None), ())
     if not points:
         return ""
     cells = [
-        (rule, *(_number(metric.value, "%") for metric in row), _metric_interval(row[-1]))
+        (rule, *(_number(metric.value, "%") for metric in row), _interval(row[-1]))
         for rule, row in rows.items()
     ]
     headers = ("hit by", *(rate_name(point) for point in points), "mean", "interval of the mean")
@@ -206,14 +205,9 @@ def _better_model(row: Difference, level: float) -> str:
     return "B" if (row.difference > 0) == (row.better == "higher") else "A"
 
 
-def _metric_interval(metric: Metric) -> str:
-    return _interval(metric.low, metric.high, metric.unit)
-
-
-def _interval(low: float | None, high: float | None, unit: str, *, sign: str = "") -> str:
-    if low is None:
-        return UNDEFINED
-    return f"{_number(low, unit, sign=sign)} to {_number(high, unit, sign=sign)}"
+def _interval(row: Metric | Difference, *, sign: str = "") -> str:
+    ends = (_number(end, row.unit, sign=sign) for end in (row.low, row.high))
+    return UNDEFINED if row.low is None else " to ".join(ends)
 
 
 def _number(value: float | None, unit: str, *, sign: str = "") -> str:

@@ -133,7 +133,7 @@ def match_once(
             "Numbers are means over photos, so at least one is needed. Received a ground truth "
             "without any; give a COCO file whose `images` are not empty."
         )
-    caps = sorted({cap for cap in DEFAULT_CAPS if cap < options.max_detections})
+    caps = [cap for cap in DEFAULT_CAPS if cap < options.max_detections]
     return match(ground_truth, detections, max_detections=(*caps, options.max_detections))
 
 
@@ -144,11 +144,9 @@ def evaluate(
     count_model: CountModel | None = None,
     options: EvaluationOptions | None = None,
 ) -> EvaluationResult:
-    """Match detections once and compute every number from it.
+    """Match detections of the same photos once and compute every number from it.
 
-    Args:
-        ground_truth, detections: Of the same photos.
-        count_model: For counts and grades, fitted on other photos; None leaves both out.
+    Counts and grades need a count model, fitted on other photos.
 
     Raises:
         UserError: There is no photo, or one holds more lesions than the cap on detections.
@@ -280,11 +278,7 @@ def compare(
 
     Each replicate draws photos once and computes both models on them, so what is hard or easy about
     a photo cancels, and far smaller differences show than two separate intervals could tell apart.
-
-    Args:
-        ground_truth, detections_a, detections_b: Of the same photos.
-        count_models: Of A and of B, each fitted to its own model; None leaves counts and grades
-            out.
+    Counts and grades need two count models, each fitted to its own model.
 
     Raises:
         UserError: There is no photo, or one holds more lesions than the cap on detections.

@@ -30,9 +30,7 @@ NAMES_SHOWN = 3
 
 
 def read_predictions(path: str | os.PathLike, ground_truth: GroundTruth) -> Detections:
-    """Read a COCO file of results, row by row, so that only a small part of it is in memory.
-
-    See `detections_from_rows`.
+    """Read a COCO file of results as `detections_from_rows`, with a small part of it in memory.
 
     Raises:
         UserError: It cannot be read, or a row is not as it must be; the message names file and row.
@@ -43,16 +41,11 @@ def read_predictions(path: str | os.PathLike, ground_truth: GroundTruth) -> Dete
 def detections_from_rows(
     rows: Iterable[Mapping[str, Any]], ground_truth: GroundTruth, *, source: str = "predictions"
 ) -> Detections:
-    """Turn COCO results into columns.
+    """Turn COCO results into columns; errors call them `source`.
 
-    Args:
-        rows: With `image_id`, `category_id`, `bbox` (x, y, width, height) and `score`. Where a row
-            has a `file_name` or a `category_name` of the ground truth, this counts and not the id.
-        ground_truth: What ids and names refer to.
-        source: What errors call them.
-
-    Returns:
-        The detections; those in photos that the ground truth does not name are left out.
+    Rows have `image_id`, `category_id`, `bbox` (x, y, width, height) and `score`. Where one has a
+    `file_name` or a `category_name` of the ground truth, this counts and not the id. Detections in
+    photos that the ground truth does not name are left out.
 
     Raises:
         UserError: A row is not as above; the message names its place, from 0. Or names fit several

@@ -9,7 +9,6 @@ any COCO results.
 import json
 import logging
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,17 +89,28 @@ def _photos_by_name(named: GroundTruth, truth: GroundTruth, path: Path) -> np.nd
     missing = []
     for index, name in enumerate(truth.file_names):
         there = matched.found.get(name)
-        if name in matched.ambiguous or uses[there] > 1:
-            raise _ambiguous(name, path)
-        if there is None:
+        place = places.get(there)
+        taken = place is not None and photos[place] >= 0
+        if name in matched.ambiguous or uses[there] > 1 or taken:
+            raise UserError(
+                "Photos are matched by name, the end of a path being enough, so a name must fit one"
+                f" photo only. Received {name} in the ground truth, which fits several photos, or a"
+                f" photo that fits another name too, in {path}; predict the photos from their "
+                "common parent folder, or use predictions with the ids of the ground truth."
+            )
+        if place is None:
             missing.append(name)
-        elif photos[places[there]] >= 0:
-            raise _ambiguous(name, path)
         else:
-            photos[places[there]] = index
-            _check_size(name, named.image_hw[places[there]], truth.image_hw[index], path)
+            photos[place] = index
+            _check_size(name, named.image_hw[place], truth.image_hw[index], path)
     if missing:
-        raise _not_predicted(missing, truth, path)
+        raise UserError(
+            "Every photo of the ground truth must have been predicted, since one without detections"
+            f" counts as one where nothing was found. Received {path}, in which {len(missing)} of "
+            f"{truth.num_photos} photos are missing ({shorten(missing, NAMES_SHOWN)}); predict "
+            "these too, or move the file away if the ids in the predictions are those of the "
+            "ground truth."
+        )
     if matched.by_end:
         logger.info("%d photos are matched by the end of their path", len(matched.by_end))
     if (photos < 0).any():
@@ -140,24 +150,4 @@ def _classes_by_name(named: GroundTruth, truth: GroundTruth, path: Path) -> np.n
         "Classes are matched by name, so predictions and ground truth must have the same ones. "
         f"Received {', '.join(truth.class_names)} in the ground truth and "
         f"{', '.join(named.class_names)} in {path}; rename the classes in one of the two."
-    )
-
-
-def _ambiguous(name: str, path: Path) -> UserError:
-    return UserError(
-        "Photos are matched by name, the end of a path being enough, so a name must fit one photo "
-        f"only. Received {name} in the ground truth, which fits several photos, or a photo that "
-        f"fits another name too, in {path}; predict the photos from their common parent folder, "
-        "or use predictions with the ids of the ground truth."
-    )
-
-
-def _not_predicted(missing: Sequence[str], truth: GroundTruth, path: Path) -> UserError:
-    return UserError(
-        "Every photo of the ground truth must have been predicted, since one without detections "
-        "counts as one where nothing was found. Received "
-        f"{path}, in which {len(missing)} of {truth.num_photos} photos are missing "
-        f"({shorten(missing, NAMES_SHOWN)}); "
-        "predict these too, or move the file away if the ids in the predictions are those of the "
-        "ground truth."
     )

@@ -100,9 +100,9 @@ def _anchor(kind: str) -> str:
 
 
 def _figures(statistics: Statistics) -> list[dict[str, Any]]:
-    if not len(statistics.sizes_px):
-        return []
     sizes, counts = statistics.sizes_px, statistics.counts
+    if not len(sizes):
+        return []
     size_alt = f"Histogram of {len(sizes)} box sizes"
     count_alt = f"Histogram of the number of boxes of {len(counts)} photos"
     size_caption = "Box sizes: square root of the area, clipped to the photo"

@@ -90,8 +90,7 @@ def draw_boxes(
 ) -> np.ndarray:
     """Draw (N, 4) boxes in the photo's pixels, with a label at each where there are labels.
 
-    Returns:
-        The picture, an integer factor larger than the photo (H, W, 3) where that is small.
+    The picture is an integer factor larger than the photo (H, W, 3) where that is small.
     """
     painter = BoxPainter(photo_rgb)
     painter.paint(boxes_xyxy, color=PREDICTION_COLOR, labels=labels)

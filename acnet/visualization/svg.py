@@ -66,15 +66,10 @@ JPEG_QUALITY = 82
 def svg_figure(
     name: str, draw: Callable[..., None], *values: object, alt: str, height_px: int = 290
 ) -> Markup:
-    """Draw a figure as a picture within the page, light or dark as the reader's screen is.
+    """Draw a figure as an `<img>` with the SVG in it, light or dark as the reader's screen is.
 
-    Args:
-        name: Of the figure, from which matplotlib derives the same ids each time.
-        draw: Called with an empty `Figure` and `values`.
-        alt: What the figure shows, for readers who do not see it.
-
-    Returns:
-        An `<img>` element whose source is the SVG itself, the same bytes for the same values.
+    `draw` is called with an empty `Figure` and the values. The same values give the same bytes,
+    since matplotlib derives ids from the name. `alt` is for readers who do not see the figure.
     """
     buffer = io.StringIO()
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}):
@@ -99,12 +94,10 @@ def photo_svg(
     alt: str,
     picture: str | None = None,
 ) -> Markup:
-    """Draw a photo's boxes as an `<svg>` element in pixels of the photo, a path for each kind.
+    """Draw a photo's (N, 4) boxes by kind as an `<svg>` in pixels of the photo, a path a kind.
 
-    Args:
-        boxes_xyxy: (N, 4) by kind; kinds may be missing.
-        alt: What the drawing shows, for readers who do not see it.
-        picture: Data URI of the photo to lay below the boxes; None for its outline alone.
+    Below them lies the photo, whose data URI is the `picture`, or its outline. `alt` is for readers
+    who do not see the drawing.
     """
     height, width = image_hw
     frame = Markup('<rect class="frame" width="{}" height="{}"/>').format(width, height)

@@ -28,40 +28,20 @@ def images_of(names: Sequence[str], ids: Sequence[int] | None = None, side: int 
 
 
 def write_truth(path: Path, truth: GroundTruth) -> Path:
-    """Write columns as a COCO file of annotations."""
-    annotations = [
-        {
-            "id": index + 1,
-            "image_id": int(truth.image_ids[truth.photo[index]]),
-            "category_id": int(truth.category_ids[truth.classes[index]]),
-            "bbox": truth.boxes_xywh[index].tolist(),
-            "area": float(truth.areas[index]),
-            "iscrowd": int(truth.crowd[index]),
-        }
-        for index in range(len(truth))
-    ]
-    categories = [
-        {"id": int(category_id), "name": name}
-        for category_id, name in zip(truth.category_ids, truth.class_names, strict=True)
-    ]
+    """Write columns of one class, as `truth_of` makes them, as a COCO file of annotations."""
+    ids = truth.image_ids[truth.photo].tolist()
+    columns = (ids, truth.boxes_xywh.tolist(), truth.crowd.astype(int).tolist())
+    names = ("image_id", "bbox", "iscrowd")
+    lesions = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
     images = images_of(truth.file_names, truth.image_ids.tolist())
-    content = {"images": images, "annotations": annotations, "categories": categories}
-    return write(path, content)
+    return write(path, content_of(lesions) | {"images": images})
 
 
 def write_predictions(path: Path, detections: Detections, image_ids: Sequence[int]) -> Path:
-    """Write columns as COCO results, with the id of each photo."""
-    rows = [
-        row_of(box, score, int(image_ids[photo]), int(class_index) + 1)
-        for photo, class_index, box, score in zip(
-            detections.photo,
-            detections.classes,
-            detections.boxes_xywh.tolist(),
-            detections.scores.tolist(),
-            strict=True,
-        )
-    ]
-    return write(path, rows)
+    """Write columns of one class as COCO results, with the id of each photo."""
+    ids = np.asarray(image_ids)[detections.photo].tolist()
+    columns = (detections.boxes_xywh.tolist(), detections.scores.tolist(), ids)
+    return write(path, [row_of(*row) for row in zip(*columns, strict=True)])
 
 
 def write(path: Path, content: object) -> Path:
@@ -98,6 +78,14 @@ def match_rows(content: dict, rows: list[dict], **options) -> Matches:
     """Match COCO's dictionaries."""
     ground_truth = ground_truth_from_coco(content)
     return match(ground_truth, detections_from_rows(rows, ground_truth), **options)
+
+
+def match_lesions(
+    lesions: Sequence, found: Sequence[tuple], *, num_photos: int = 1, **options
+) -> Matches:
+    """Match lesions, as `content_of` takes them, with detections, each the values of `row_of`."""
+    content = content_of(lesions, num_photos=num_photos)
+    return match_rows(content, [row_of(*one) for one in found], **options)
 
 
 def truth_of(photo: Sequence[int], boxes: Sequence, num_photos: int, crowd=None) -> GroundTruth:

@@ -8,9 +8,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from tests.evaluation.coco_content import row_of
-
-CLASS_NAMES = ("papule", "pustule", "nodule")
+from tests.evaluation.coco_content import images_of, row_of
 
 
 def random_boxes(rng: np.random.Generator, number: int) -> list[list[float]]:
@@ -60,26 +58,17 @@ def random_set(
             results.append(row_of(box, float(rng.integers(1, 20)) / 20, image_id, category_id))
     rng.shuffle(annotations)
     rng.shuffle(results)
-    images = [
-        {"id": image_id, "file_name": f"{image_id}.jpg", "width": 640, "height": 480}
-        for image_id in image_ids
-    ]
-    categories = [
-        {"id": category_id, "name": name}
-        for category_id, name in zip(category_ids, CLASS_NAMES, strict=False)
-    ]
+    images = images_of([f"{image_id}.jpg" for image_id in image_ids], image_ids, side=640)
+    names = ("papule", "pustule", "nodule")
+    categories = [{"id": i, "name": n} for i, n in zip(category_ids, names, strict=False)]
     return {"images": images, "annotations": annotations, "categories": categories}, results
 
 
 def jittered(rng: np.random.Generator, box: list[float]) -> list[float]:
     """Return the box itself, or one that overlaps it by whole shares, or one near to it."""
     x, y, w, h = box
-    kind = rng.integers(3)
-    if kind == 0:
-        return [x, y, w, h]
-    if kind == 1:
-        share = float(rng.choice([0.5, 0.75, 1.0]))
-        return [x, y, w * share, h]
+    if rng.random() < 2 / 3:
+        return [x, y, w * float(rng.choice([0.5, 0.75, 1.0, 1.0])), h]
     dx, dy, scale = rng.normal(0, 0.1), rng.normal(0, 0.1), np.exp(rng.normal(0, 0.2))
     return [float(v) for v in (x + dx * w, y + dy * h, w * scale, h * scale)]
 

@@ -27,12 +27,7 @@ class Mean:
 
 def test_all_photos_once_then_as_many_drawn_with_replacement():
     seen = []
-
-    def statistic(photo_weights):
-        seen.append(photo_weights)
-        return {}
-
-    bootstrap(statistic, [], 7, replicates=50)
+    bootstrap(lambda weights: seen.append(weights) or {}, [], 7, replicates=50)
     assert seen[0].tolist() == [1] * 7
     assert {int(weights.sum()) for weights in seen} == {7}
     assert max(int(weights.max()) for weights in seen[1:]) > 1
@@ -123,12 +118,6 @@ def compared(truth, a, b, **options) -> dict:
     return {row.key: row for row in compare(truth, a, b, options=OPTIONS, **options)}
 
 
-def test_a_model_does_not_differ_from_itself(sets):
-    truth, a, _ = sets
-    for row in compared(truth, a, a).values():
-        assert (row.difference, row.low, row.high, row.p) == (0, 0, 0, 1)
-
-
 def test_differences_are_those_of_two_evaluations_and_turn_with_the_models(sets):
     truth, a, b = sets
     rows, turned = compared(truth, a, b), compared(truth, b, a)
@@ -155,8 +144,10 @@ def test_a_model_that_is_better_everywhere_is_called_so(sets):
         assert text.split()[-1] == last
 
 
-def test_each_model_counts_by_its_own_threshold(sets):
+def test_a_model_differs_neither_from_itself_nor_in_counts_by_thresholds_of_their_own(sets):
     truth, a, _ = sets
+    for row in compared(truth, a, a).values():
+        assert (row.difference, row.low, row.high, row.p) == (0, 0, 0, 1)
     halved = with_scores(a, a.scores / 2)
     half = dataclasses.replace(COUNT_MODEL, threshold=0.25)
     rows = compared(truth, a, halved, count_models=(COUNT_MODEL, half))
@@ -164,9 +155,7 @@ def test_each_model_counts_by_its_own_threshold(sets):
     assert rows["MAE"].a > 0
     assert "MAE" not in compared(truth, a, halved)
 
-
-def test_what_is_undefined_is_shown_as_such(sets):
-    truth, a, _ = sets
+    # What is undefined is shown as such.
     row = compared(truth, a, detections_of([], []))["ECE"]
     assert (row.b, row.difference, row.low, row.p) == (None, None, None, None)
     assert comparison_text([row], OPTIONS).splitlines()[-1].split()[-4:] == ["-"] * 4

@@ -27,9 +27,6 @@ def test_lesion_ranges_leave_no_gap():
     inside = np.stack([~size.excludes(areas) for size in ranges])
     assert inside.sum(axis=0).tolist() == [1] * 6
     assert inside.argmax(axis=0).tolist() == [0, 0, 1, 1, 2, 2]
-
-
-@pytest.mark.parametrize("edges", [[0, 8], [8, 8], [16, 8]])
-def test_edges_must_rise(edges):
-    with pytest.raises(ValueError, match="must be positive and rise"):
-        lesion_ranges(edges)
+    for edges in ([0, 8], [8, 8], [16, 8]):
+        with pytest.raises(ValueError, match="must be positive and rise"):
+            lesion_ranges(edges)

@@ -1,7 +1,5 @@
 """Fitting counts: the threshold against brute force, the conformal quantile by hand."""
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,15 +14,6 @@ from acnet.evaluation.count_fit import (
     least_photos,
 )
 from tests.evaluation.coco_content import detections_of
-
-
-def errors_at(threshold: float, true_counts, photo, scores) -> int:
-    """Count at one threshold and sum the absolute errors, the slow way."""
-    counts = [0] * len(true_counts)
-    for index, score in zip(photo, scores, strict=True):
-        counts[index] += score >= threshold
-    return sum(abs(a - b) for a, b in zip(counts, true_counts, strict=True))
-
 
 HIGH = float(np.nextafter(0.5, 1))
 
@@ -53,18 +42,15 @@ def test_threshold_by_hand(true, photo, scores, expected):
     st.lists(st.integers(0, 6), min_size=4, max_size=4),
 )
 def test_no_threshold_is_better(rows, true_counts):
-    photo = np.array([index for index, _ in rows])
-    scores = np.array([tenths / 10 for _, tenths in rows])
-    found = fit_threshold(np.array(true_counts), photo, scores)
-    candidates = [*np.unique(scores), 2.0]
-    best = min(errors_at(threshold, true_counts, photo, scores) for threshold in candidates)
-    assert errors_at(found, true_counts, photo, scores) == best
-    assert found == fit_threshold(np.array(true_counts), photo[::-1], scores[::-1])
-
-
-def test_nothing_detected_is_refused():
-    with pytest.raises(UserError, match="lower score floor"):
-        fit_threshold(np.array([1]), np.empty(0, int), np.empty(0))
+    true_counts, (photo, tenths) = np.array(true_counts), np.array(rows).T
+    scores = tenths / 10
+    found = fit_threshold(true_counts, photo, scores)
+    error_found, *errors = (
+        np.abs(np.bincount(photo[scores >= threshold], minlength=4) - true_counts).sum()
+        for threshold in (found, *np.unique(scores), 2.0)
+    )
+    assert error_found == min(errors)
+    assert found == fit_threshold(true_counts, photo[::-1], scores[::-1])
 
 
 def test_conformal_quantile_by_hand():
@@ -93,29 +79,24 @@ def test_the_halves_are_disjoint_and_the_seed_chooses_them():
     assert model.quantile != fit_count_model(true, detections, merge="x", seed=1).quantile
 
 
-def in_fit_half(num_photos: int, seed: int) -> np.ndarray:
-    inside = np.zeros(num_photos, dtype=bool)
-    inside[np.random.default_rng(seed).permutation(num_photos)[: num_photos // 2]] = True
-    return inside
-
-
-def test_the_interval_s_half_has_no_say_in_the_threshold():
+def test_neither_half_has_a_say_in_what_the_other_fits():
+    in_fit = np.zeros(37, dtype=bool)
+    in_fit[np.random.default_rng(5).permutation(37)[:18]] = True
     # All photos have detections at 0.8, 0.6 and 0.5. The 18 of the fit have one lesion, which
     # wants 0.7; the other 19 have three, and with these all the detections would count.
-    true = np.where(in_fit_half(37, seed=5), 1, 3)
     detections = detections_of(np.repeat(np.arange(37), 3), np.tile([0.8, 0.6, 0.5], 37))
-    assert fit_count_model(true, detections, merge="x", seed=5).threshold == pytest.approx(0.7)
-
-
-def test_the_fit_s_half_has_no_say_in_the_interval():
+    model = fit_count_model(np.where(in_fit, 1, 3), detections, merge="x", seed=5)
+    assert model.threshold == pytest.approx(0.7)
     # One detection a photo. The fit's half has three lesions each and is always 2 wrong; the
     # other half has one each and is never wrong.
-    true = np.where(in_fit_half(40, seed=5), 3, 1)
-    model = fit_count_model(true, detections_of(np.arange(40), [0.5] * 40), merge="x", seed=5)
+    detections = detections_of(np.arange(37), [0.5] * 37)
+    model = fit_count_model(np.where(in_fit, 3, 1), detections, merge="x", seed=5)
     assert (model.fit_mae, model.interval_mae, model.quantile) == (2, 0, 0)
 
 
-def test_too_small_a_set_names_what_is_needed():
+def test_too_small_a_set_names_what_is_needed_and_nothing_detected_is_refused():
+    with pytest.raises(UserError, match="lower score floor"):
+        fit_threshold(np.array([1]), np.empty(0, int), np.empty(0))
     detections = detections_of([0, 1], [0.5, 0.5])
     with pytest.raises(UserError, match=r"Received 10 photos, 5 .* at least 17 validation photos"):
         fit_count_model(np.ones(10, int), detections, merge="x")
@@ -130,8 +111,7 @@ def test_quantile_is_in_units_of_the_root_of_the_count():
     low, high = model.interval(np.array([3, 0, 99]))
     assert low.tolist() == [1, 0, 89]
     assert high.tolist() == [5, 1, 109]
-    assert math.isclose(model.fit_mae, 2)
-    assert math.isclose(model.interval_mae, 2)
+    assert (model.fit_mae, model.interval_mae) == (2, 2)
 
 
 def test_copies_beside_each_other_do_not_narrow_the_limit():
@@ -150,7 +130,7 @@ def test_the_limit_is_that_of_each_photo_s_distance_from_other_tenths():
     for first in range(0, 40, 4):
         some, others = (
             traits[first : first + 4],
-            np.delete(traits, np.s_[first : first + 4], axis=0),
+            np.delete(traits, np.r_[first : first + 4], axis=0),
         )
         scale = np.maximum(others.std(axis=0), 1e-3 * (1 + others.mean(axis=0)))
         distances += np.log1p(((some - others.mean(axis=0)) / scale) ** 2).mean(axis=1).tolist()

@@ -1,6 +1,7 @@
 """The count model and its file, and the shares that its intervals are judged by."""
 
 import dataclasses
+import itertools
 import json
 
 import numpy as np
@@ -11,11 +12,11 @@ from acnet.evaluation.count_fit import conformal_share_range, share
 from acnet.evaluation.count_model import (
     LESIONS,
     VIEWS,
-    CountModel,
     Domain,
     ScoreMap,
     check_merge,
     conformal_rank,
+    parse_count_model,
     read_count_model,
     write_count_model,
 )
@@ -44,7 +45,7 @@ def test_counts_and_intervals_by_hand():
 def test_the_photo_that_set_the_quantile_is_inside_its_own_interval(error):
     # error / sqrt(n) * sqrt(n) may be a little below the error.
     for count in range(200):
-        model = CountModel(**{**MODEL.__dict__, "quantile": error / np.sqrt(count + 1)})
+        model = dataclasses.replace(MODEL, quantile=error / np.sqrt(count + 1))
         assert model.interval(np.array([count]))[1] == count + error
 
 
@@ -63,8 +64,14 @@ def test_file_and_back(tmp_path):
     assert SCORES(np.array([0.9, 0.5, 0.0, 1.0])) == pytest.approx([0.5, 0.25, 0, 0.5])
 
 
-DOMAIN = {"mean": [0.0] * 30, "scale": [1.0] * 30, "limit": 1.0}
-PLAIN = {"method": "Platt", "scores": [0.1, 0.9], "shares": [0.0, 0.5]}
+DOMAIN, PLAIN = dataclasses.asdict(MODEL.domain), dataclasses.asdict(SCORES)
+NO_DOMAINS = ({"scale": [1] * 29 + [0]}, {"limit": [1.0]}, {"mean": [1e10] * 30})
+NO_SCORE_MAPS = (
+    *({"shares": shares} for shares in ([0.5, 0.4], [0.5, 1.1], [0.5])),
+    *({"scores": scores} for scores in ([0.5, 0.5], ["0.1", 0.5], [0, 1] * 501)),
+    {"scores": 0.5, "shares": 0.5},
+    {"method": 1},
+)
 
 
 @pytest.mark.parametrize(
@@ -84,44 +91,28 @@ PLAIN = {"method": "Platt", "scores": [0.1, 0.9], "shares": [0.0, 0.5]}
         ({"view": "knee"}, "view is 'knee'"),
         ({"lesions": ["all"]}, "lesions is a list"),
         ({"probability": 0.5}, "probability is 0.5"),
-        ({"probability": {**PLAIN, "shares": [0.5, 0.4]}}, "probability is "),
-        ({"probability": {**PLAIN, "scores": [0.5, 0.5]}}, "probability is "),
-        ({"probability": {**PLAIN, "shares": [0.5, 1.1]}}, "probability is "),
-        ({"probability": {**PLAIN, "shares": [0.5]}}, "probability is "),
-        ({"probability": {**PLAIN, "scores": ["0.1", 0.5]}}, "probability is "),
-        ({"probability": {**PLAIN, "scores": 0.5, "shares": 0.5}}, "probability is "),
-        ({"probability": {**PLAIN, "scores": [0, 1] * 501}}, "probability is "),
-        ({"probability": {**PLAIN, "method": 1}}, "probability is "),
         ({"domain": {"mean": [0], "scale": [1], "limit": 1.0}}, "domain is "),
-        ({"domain": {**DOMAIN, "scale": [1] * 29 + [0]}}, "domain is "),
-        ({"domain": {**DOMAIN, "limit": [1.0]}}, "domain is "),
-        ({"domain": {**DOMAIN, "mean": [1e10] * 30}}, "domain is "),
         ({"extra": 1}, "extra is missing or unknown"),
+        *(({"probability": PLAIN | change}, "probability is ") for change in NO_SCORE_MAPS),
+        *(({"domain": DOMAIN | change}, "domain is ") for change in NO_DOMAINS),
     ],
 )
-def test_a_changed_file_is_refused(tmp_path, change, fault):
-    path = tmp_path / "count.json"
-    write_count_model(path, MODEL)
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+def test_a_changed_file_is_refused(change, fault):
     with pytest.raises(UserError, match=fault):
-        read_count_model(path)
+        parse_count_model(json.dumps(json.loads(MODEL.to_json()) | change), source="count.json")
 
 
-def test_a_file_of_version_1_says_not_what_its_photos_show(tmp_path):
-    path = tmp_path / "count.json"
-    write_count_model(path, MODEL)
-    content = {**json.loads(path.read_text()), "version": 1}
+def test_a_file_of_version_1_says_not_what_its_photos_show():
+    content = {**json.loads(MODEL.to_json()), "version": 1}
     del content["view"], content["lesions"], content["probability"], content["domain"]
-    path.write_text(json.dumps(content))
-    model = read_count_model(path)
+    model = parse_count_model(json.dumps(content), source="count.json")
     assert (model.view, model.lesions, model.has_grade) == ("unknown", "unknown", False)
 
 
-@pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize("lesions", LESIONS)
-def test_only_inflammatory_lesions_of_half_a_face_have_hayashi_s_grade(view, lesions):
-    model = count_model(view=view, lesions=lesions)
-    assert model.has_grade == (view == "half face" and lesions == "inflammatory")
+def test_only_inflammatory_lesions_of_half_a_face_have_hayashi_s_grade():
+    pairs = itertools.product(VIEWS, LESIONS)
+    graded = [pair for pair in pairs if count_model(view=pair[0], lesions=pair[1]).has_grade]
+    assert graded == [("half face", "inflammatory")]
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe"])

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acnet.evaluation import count_by_image, count_errors
 from acnet.evaluation.counting import (
     bland_altman,
+    count_by_image,
+    count_errors,
     grade_counts,
     grade_measures,
     grades_of,
@@ -15,25 +16,14 @@ from acnet.evaluation.counting import (
     per_grade_measures,
 )
 
-ROWS = [
-    {"image_id": 1, "score": 0.9},
-    {"image_id": 1, "score": 0.5},
-    {"image_id": 1, "score": 0.49},
-    {"image_id": 3, "score": 0.7},
-]
-
 
 def test_threshold_is_inclusive_and_empty_images_count_0():
-    assert count_by_image(ROWS, [1, 2, 3], score_threshold=0.5) == [2, 0, 1]
-    assert count_by_image(ROWS, [3, 1]) == [1, 3]  # in the order of the images, and of them alone
+    scores = [(1, 0.9), (1, 0.5), (1, 0.49), (3, 0.7)]
+    rows = [{"image_id": image_id, "score": score} for image_id, score in scores]
+    assert count_by_image(rows, [1, 2, 3], score_threshold=0.5) == [2, 0, 1]
+    assert count_by_image(rows, [3, 1]) == [1, 3]  # in the order of the images, and of them alone
     # Annotations have no score, and all count.
     assert count_by_image([{"image_id": 1}, {"image_id": 1}], [1], score_threshold=0.9) == [2]
-
-
-def test_errors_by_hand():
-    # Errors 2, -1, 2: absolute mean 5/3, mean square 9/3 = 3, mean 3/3 = 1.
-    errors = count_errors([5, 0, 9], [3, 1, 7])
-    assert errors == pytest.approx({"MAE": 5 / 3, "RMSE": 3**0.5, "bias": 1})
 
 
 @pytest.mark.parametrize("pair", [count_errors, grade_counts, bland_altman])
@@ -43,8 +33,11 @@ def test_counts_must_pair_up(pair):
             pair(one, other)
 
 
-def test_bland_and_altman_by_hand():
-    # Differences 2, -1, 2: mean 1, variance (1 + 4 + 1) / 2 = 3.
+def test_errors_and_bland_and_altman_by_hand():
+    # Errors 2, -1, 2: absolute mean 5/3, mean square 9/3 = 3, mean 3/3 = 1.
+    errors = count_errors([5, 0, 9], [3, 1, 7])
+    assert errors == pytest.approx({"MAE": 5 / 3, "RMSE": 3**0.5, "bias": 1})
+    # Of the same differences the variance is (1 + 4 + 1) / 2 = 3.
     agreement = bland_altman([5, 0, 9], [3, 1, 7])
     assert agreement.means.tolist() == [4, 0.5, 8]
     assert agreement.differences.tolist() == [2, -1, 2]

@@ -40,12 +40,6 @@ def test_one_kind_alone(lesions, found, kind, gain):
     assert parts == pytest.approx(none | {kind: gain})
 
 
-def test_a_lesion_that_is_found_needs_no_localising():
-    # Corrected, the wrong one is gone: of two lesions one is found at precision 1 instead of 1/2.
-    parts = parts_of([(A, 0), (B, 0)], [(SHIFTED, 0.9, 0), (A, 0.8, 0)], num_classes=1)
-    assert parts["localisation"] == pytest.approx(HALF / 2)
-
-
 @pytest.mark.parametrize(
     ("box", "gains"),
     [
@@ -62,7 +56,10 @@ def test_a_wrong_class(box, gains):
     assert len(parts) == 6
 
 
-def test_without_lesions_there_are_no_parts():
+def test_a_found_lesion_needs_no_localising_and_without_lesions_there_are_no_parts():
+    # Corrected, the wrong one is gone: of two lesions one is found at precision 1 instead of 1/2.
+    parts = parts_of([(A, 0), (B, 0)], [(SHIFTED, 0.9, 0), (A, 0.8, 0)], num_classes=1)
+    assert parts["localisation"] == pytest.approx(HALF / 2)
     assert parts_of([], [(A, 0.9, 0)], num_classes=1) == {}
 
 

@@ -6,15 +6,8 @@ import numpy as np
 import pytest
 
 from acnet.evaluation import FALSE_POSITIVES_PER_PHOTO, froc
-from tests.evaluation.coco_content import content_of, match_rows, row_of
+from tests.evaluation.coco_content import match_lesions, match_rows
 from tests.evaluation.random_sets import random_set
-
-
-def make_matches(lesions: dict[int, list], found: list[tuple], *, num_photos: int = 1, **options):
-    """Match lesions by photo with detections (photo, XYWH box, score), all of one class."""
-    boxes = [{"image_id": i, "bbox": box} for i, in_photo in lesions.items() for box in in_photo]
-    rows = [row_of(box, score, image_id) for image_id, box, score in found]
-    return match_rows(content_of(boxes, num_photos=num_photos), rows, **options)
 
 
 def spots(*corners: int) -> list[list[float]]:
@@ -24,16 +17,12 @@ def spots(*corners: int) -> list[list[float]]:
 
 def test_by_hand():
     # Two photos with two lesions each; by falling score: hit, false, hit, false, false, hit.
-    matches = make_matches(
-        {1: spots(0, 50), 2: spots(0, 50)},
-        [
-            *((1, spots(0)[0], 0.9), (1, spots(200)[0], 0.8), (2, spots(0)[0], 0.7)),
-            *((2, spots(200)[0], 0.6), (2, spots(300)[0], 0.5), (2, spots(50)[0], 0.4)),
-        ],
-        num_photos=2,
-    )
+    lesions = [*spots(0, 50), *({"bbox": box, "image_id": 2} for box in spots(0, 50))]
+    boxes, scores = spots(0, 200, 0, 200, 300, 50), [0.9, 0.8, 0.7, 0.6, 0.5, 0.4]
+    found = list(zip(boxes, scores, [1, 1, 2, 2, 2, 2], strict=True))
+    matches = match_lesions(lesions, found, num_photos=2)
     curve = froc(matches)
-    assert curve.scores.tolist() == [0.9, 0.8, 0.7, 0.6, 0.5, 0.4]
+    assert curve.scores.tolist() == scores
     assert curve.false_positives.tolist() == [0, 0.5, 0.5, 1, 1.5, 1.5]
     assert curve.sensitivity.tolist() == [0.25, 0.25, 0.5, 0.5, 0.5, 0.75]
     # At 1/8 and 1/4: only the first; at 1/2 and 1: two; at 2, 4, 8: all there is.
@@ -42,18 +31,17 @@ def test_by_hand():
     assert curve.thresholds == (0.9, 0.9, 0.7, 0.6, 0.4, 0.4, 0.4)
     assert curve.score == pytest.approx(3.75 / 7)
 
-
-def test_equal_scores_come_together():
-    found = [(1, box, 0.9) for box in spots(0, 200)]
-    curve = froc(make_matches({1: spots(0)}, found), points=[0.5, 1.0])
+    # Equal scores come together.
+    found = [(box, 0.9) for box in spots(0, 200)]
+    curve = froc(match_lesions(spots(0), found), points=[0.5, 1.0])
     assert curve.sensitivity.tolist() == [1]
     assert curve.at_points == (0, 1)  # the hit cannot be had without the false one
     assert curve.thresholds == (None, 0.9)
 
 
-def test_a_lesion_is_hit_once():
+def test_a_lesion_is_hit_once_and_a_crowd_excuses():
     lesion = spots(0)[0]
-    matches = make_matches({1: [lesion, *spots(50)]}, [(1, lesion, 0.9), (1, lesion, 0.8)])
+    matches = match_lesions([lesion, *spots(50)], [(lesion, 0.9), (lesion, 0.8)])
     for rule in ("iou", "centre"):
         ignored = froc(matches, rule=rule)
         assert ignored.sensitivity.tolist() == [0.5]
@@ -61,6 +49,11 @@ def test_a_lesion_is_hit_once():
         false = froc(matches, rule=rule, duplicates="false")
         assert false.sensitivity.tolist() == [0.5, 0.5]
         assert false.false_positives.tolist() == [0, 1]
+    # And a crowd excuses what lies in it.
+    lesions = [{"bbox": [0, 0, 100, 100], "iscrowd": 1}, [200, 200, 10, 10]]
+    matches = match_lesions(lesions, [([20, 20, 10, 10], 0.9)])
+    for rule in ("iou", "centre"):
+        assert froc(matches, rule=rule).false_positives.tolist() == []
 
 
 @pytest.mark.parametrize(
@@ -75,16 +68,9 @@ def test_a_lesion_is_hit_once():
     ],
 )
 def test_what_counts_as_a_hit_is_an_option(box, options, score):
-    matches = make_matches({1: spots(0)}, [(1, box, 0.9)], iou_thresholds=[0.3, 0.5])
+    matches = match_lesions(spots(0), [(box, 0.9)], iou_thresholds=[0.3, 0.5])
     curve = froc(matches, **options)
     assert (curve.score, curve.false_positives.tolist()) == (score, [1 - score])
-
-
-def test_crowds_excuse():
-    lesions = [{"bbox": [0, 0, 100, 100], "iscrowd": 1}, [200, 200, 10, 10]]
-    matches = match_rows(content_of(lesions), [row_of([20, 20, 10, 10], 0.9)])
-    for rule in ("iou", "centre"):
-        assert froc(matches, rule=rule).false_positives.tolist() == []
 
 
 def slow_reference(content: dict, results: list[dict], threshold: float, radius: float | None):
@@ -93,25 +79,19 @@ def slow_reference(content: dict, results: list[dict], threshold: float, radius:
     for image, category in itertools.product(content["images"], content["categories"]):
         mine = {"image_id": image["id"], "category_id": category["id"]}
         lesions = [a["bbox"] for a in content["annotations"] if mine.items() <= a.items()]
+        lesions = np.array(lesions).reshape(-1, 4)
         found = [r for r in results if mine.items() <= r.items() and r["score"] >= threshold]
-        taken = set()
+        free = np.ones(len(lesions), dtype=bool)
         for row in sorted(found, key=lambda row: -row["score"]):
-            near = {}
-            for index, lesion in enumerate(lesions):
-                dx, dy = (
-                    row["bbox"][i] + row["bbox"][i + 2] / 2 - lesion[i] - lesion[i + 2] / 2
-                    for i in (0, 1)
-                )
-                inside = abs(dx) <= lesion[2] / 2 and abs(dy) <= lesion[3] / 2
-                distance = (dx**2 + dy**2) ** 0.5
-                if inside if radius is None else distance <= radius:
-                    near[index] = distance
-            free = [index for index in near if index not in taken]
-            if free:
-                taken.add(min(free, key=lambda index: near[index]))
+            x, y, w, h = row["bbox"]
+            offsets = lesions[:, :2] + lesions[:, 2:] / 2 - [x + w / 2, y + h / 2]
+            distance = np.hypot(*offsets.T)
+            inside = (np.abs(offsets) <= lesions[:, 2:] / 2).all(axis=1)
+            near = inside if radius is None else distance <= radius
+            if (near & free).any():
+                free[np.where(near & free, distance, np.inf).argmin()] = False
                 hits += 1
-            elif not near:
-                false += 1
+            false += not near.any()
     return false / len(content["images"]), hits / len(content["annotations"])
 
 
@@ -132,10 +112,10 @@ def test_equal_to_a_slow_reference(seed, radius):
 
 
 def test_nothing_found_nothing_to_find_and_unknown_choices():
-    silent = froc(make_matches({1: spots(0)}, []))
+    silent = froc(match_lesions(spots(0), []))
     assert silent.score == 0
     assert silent.thresholds == (None,) * 7
-    matches = make_matches({}, [(1, spots(0)[0], 0.9)])
+    matches = match_lesions([], [(spots(0)[0], 0.9)])
     assert froc(matches) is None
     with pytest.raises(ValueError, match=r"rule must be one of .*Received 'dice'"):
         froc(matches, rule="dice")

@@ -8,8 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from acnet.cli.main import main
-from acnet.evaluation.count_model import write_count_model
-from tests.evaluation.coco_content import images_of
+from tests.evaluation.coco_content import content_of, row_of
 from tests.evaluation.count_models import count_model
 
 ODD = st.one_of(
@@ -20,27 +19,17 @@ ODD = st.one_of(
     st.sampled_from([10**18, 2**63, 10**400, 1e308, float("nan"), float("inf"), -0.0]),
     st.floats(),
     st.text(max_size=5),
-    st.sampled_from(["a.jpg", "A.JPG", "x/a.jpg", "../a.jpg", "1", "acne", "\ud800", "\x1b[31m"]),
+    st.sampled_from(["1.jpg", "1.JPG", "x/1.jpg", "../1.jpg", "1", "acne", "\ud800", "\x1b[31m"]),
     st.lists(st.floats(0, 9) | st.none(), max_size=5),
     st.just({}),
 )
 
 
 def sound_set() -> tuple[dict, list]:
-    box = [1.0, 2.0, 30.0, 40.0]
-    truth = {
-        "images": images_of([f"{name}.jpg" for name in "abcdefgh"]),
-        "categories": [{"id": 1, "name": "acne"}, {"id": 2, "name": "scar"}],
-        "annotations": [
-            {"id": i, "image_id": i, "category_id": 1, "bbox": box, "area": 9.0, "iscrowd": 0}
-            for i in range(1, 9)
-        ],
-    }
-    rows = [
-        {"image_id": i, "category_id": 1, "bbox": box, "score": i / 9, "file_name": f"{name}.jpg"}
-        for i, name in enumerate("abcdefgh", start=1)
-    ]
-    return truth, rows
+    box, ids = [1.0, 2.0, 30.0, 40.0], range(1, 9)
+    lesions = [{"image_id": i, "bbox": box, "area": 9.0, "iscrowd": 0} for i in ids]
+    truth = content_of(lesions, num_photos=8, class_names=("acne", "scar"))
+    return truth, [row_of(box, i / 9, i) | {"file_name": f"{i}.jpg"} for i in ids]
 
 
 @st.composite
@@ -75,11 +64,6 @@ def run(folder: Path, truth: object, rows: object, model: object) -> None:
     assert main(["calibrate", gt, p, *options]) in (0, 2)
 
 
-def sound_model(folder: Path) -> dict:
-    write_count_model(folder / "sound.json", count_model())
-    return json.loads((folder / "sound.json").read_text())
-
-
 @pytest.mark.parametrize("what", ["truth", "rows", "model"])
 @pytest.mark.parametrize("examples", [60, pytest.param(3000, marks=pytest.mark.slow)])
 def test_spoilt_files_end_in_a_sentence(tmp_path, what, examples):
@@ -87,24 +71,8 @@ def test_spoilt_files_end_in_a_sentence(tmp_path, what, examples):
     @given(data=st.data())
     def spoil_and_run(data):
         truth, rows = sound_set()
-        files = {"truth": truth, "rows": rows, "model": sound_model(tmp_path)}
+        files = {"truth": truth, "rows": rows, "model": json.loads(count_model().to_json())}
         files[what] = data.draw(spoilt(files[what]))
         run(tmp_path, **files)
 
     spoil_and_run()
-
-
-@pytest.mark.parametrize("digits", [400, 4000, 5000])
-def test_integers_of_thousands_of_digits(tmp_path, digits, capsys):
-    truth, rows = sound_set()
-    number = "1" + "0" * digits
-    for name, text in (
-        ("gt", json.dumps(truth).replace('"area": 9.0', f'"area": {number}')),
-        ("gt", json.dumps(truth).replace('"id": 8', f'"id": {number}')),
-        ("p", json.dumps(rows).replace('"image_id": 8', f'"image_id": {number}')),
-    ):
-        for file, content in (("gt", json.dumps(truth)), ("p", json.dumps(rows)), (name, text)):
-            (tmp_path / f"{file}.json").write_text(content)
-        arguments = [str(tmp_path / "gt.json"), str(tmp_path / "p.json"), "--merge", "nms"]
-        assert main(["calibrate", *arguments, "--output", str(tmp_path / "new.json")]) == 2
-        assert len(capsys.readouterr().err) < 800

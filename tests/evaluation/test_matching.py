@@ -4,17 +4,9 @@ import numpy as np
 import pytest
 
 from acnet.errors import UserError
-from acnet.evaluation import COCO_IOUS, COCO_RANGES, DEFAULT_RANGES, Matches
-from tests.evaluation.coco_content import content_of, match_rows, row_of
+from acnet.evaluation import COCO_IOUS, COCO_RANGES, DEFAULT_RANGES
+from tests.evaluation.coco_content import match_lesions, match_rows
 from tests.evaluation.random_sets import random_set, run_pycocotools
-
-
-def make_matches(
-    boxes: list, found: list[tuple[list[float], float]], *, crowd: tuple[int, ...] = (), **options
-) -> Matches:
-    """Match XYWH boxes with pairs of an XYWH box and a score, in one photo and class."""
-    lesions = [{"bbox": box, "iscrowd": int(i in crowd)} for i, box in enumerate(boxes)]
-    return match_rows(content_of(lesions), [row_of(*one) for one in found], **options)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -60,33 +52,28 @@ def test_each_detection_is_matched_and_ignored_as_in_pycocotools(seed):
     ],
 )
 def test_an_iou_equal_to_the_threshold_is_a_match(box, found, best, ious, matched):
-    matches = make_matches([box], [(found, 0.9)], iou_thresholds=ious)
+    matches = match_lesions([box], [(found, 0.9)], iou_thresholds=ious)
     assert matches.best_iou[0] == pytest.approx(best, abs=1e-9)
     assert [bool(matches.matched(iou=iou)[0]) for iou in ious] == matched
 
 
-def test_better_scores_choose_first_and_take_the_box_from_a_better_overlap():
-    box = [0.0, 0.0, 10.0, 10.0]
-    matches = make_matches([box], [(box, 0.6), ([0, 0, 10, 8], 0.7)])
+def test_better_scores_choose_first_and_equal_ones_in_the_order_of_the_file():
+    left, right = [0.0, 0.0, 10.0, 10.0], [10.0, 0.0, 10.0, 10.0]
+    matches = match_lesions([left], [(left, 0.6), ([0, 0, 10, 8], 0.7)])
     assert matches.detections.scores.tolist() == [0.7, 0.6]
     assert matches.matched(iou=0.5).tolist() == [True, False]
     assert matches.matched(iou=0.9).tolist() == [False, True]  # 0.8 does not reach 0.9
-
-
-def test_equal_scores_choose_in_the_order_of_the_file_and_equal_ious_take_the_later_box():
-    left, right = [0.0, 0.0, 10.0, 10.0], [10.0, 0.0, 10.0, 10.0]
     both = [0.0, 0.0, 20.0, 10.0]  # IoU 0.5 with either
-    matches = make_matches([left, right], [(both, 0.5), (both, 0.5), (both, 0.5)])
-    assert matches.matched_gt(iou=0.5).tolist() == [1, 0, -1]
+    matches = match_lesions([left, right], [(both, 0.5), (both, 0.5), (both, 0.5)])
+    assert matches.matched_gt(iou=0.5).tolist() == [1, 0, -1]  # of equal IoUs the later box
     assert matches.best_gt.tolist() == [0, 0, 0]  # the first, as VOC takes it
 
 
 def test_a_crowd_excuses_any_number_of_detections_and_yields_to_a_lesion():
     # Each detection lies in the crowd with all of its area; the first is also a lesion's.
-    matches = make_matches(
-        [[0, 0, 100, 100], [10, 10, 20, 20]],
+    matches = match_lesions(
+        [{"bbox": [0, 0, 100, 100], "iscrowd": 1}, [10, 10, 20, 20]],
         [([10, 10, 20, 20], 0.9), ([50, 50, 10, 10], 0.8), ([60, 60, 10, 10], 0.7)],
-        crowd=(0,),
     )
     assert matches.matched_gt().tolist() == [1, 0, 0]
     assert matches.ignored().tolist() == [False, True, True]
@@ -96,7 +83,7 @@ def test_a_crowd_excuses_any_number_of_detections_and_yields_to_a_lesion():
 
 def test_beyond_the_last_cap_nothing_is_matched():
     left, right, far = [0, 0, 10, 10], [20, 0, 10, 10], [50, 50, 5, 5]
-    matches = make_matches(
+    matches = match_lesions(
         [left, right], [(far, 0.9), (left, 0.8), (right, 0.7)], max_detections=[1, 2]
     )
     assert matches.rank.tolist() == [0, 1, 2]
@@ -109,28 +96,28 @@ def test_beyond_the_last_cap_nothing_is_matched():
 def test_more_lesions_than_the_cap_are_refused_with_the_photo_and_the_remedy():
     boxes = [[20.0 * i, 0.0, 10.0, 10.0] for i in range(11)]
     with pytest.raises(UserError, match=r"11 lesions of 'acne' in 1.jpg") as error:
-        make_matches(boxes, [], max_detections=[5, 10])
+        match_lesions(boxes, [], max_detections=[5, 10])
     assert str(error.value).endswith("max_dets_per_image) to 11 or more.")
-    assert make_matches(boxes, [], max_detections=[5, 11]).caps == (5, 11)
+    assert match_lesions(boxes, [], max_detections=[5, 11]).caps == (5, 11)
 
 
 def test_centre_rule_gives_the_nearest_free_lesion():
     # Centres of the lesions at 10 and 20, of the detections at 16, 17 and 11.
     lesions = [[0, 0, 20, 20], [10, 0, 20, 20]]
     found = [([15.0, 9, 2, 2], 0.9), ([16.0, 9, 2, 2], 0.8), ([10.0, 9, 2, 2], 0.7)]
-    matches = make_matches(lesions, found)
+    matches = match_lesions(lesions, found)
     assert matches.centre_gt.tolist() == [1, 0, -1]
     assert matches.centre_near.tolist() == [True, True, True]
-    near = make_matches(lesions, found, centre_radius_px=4.0)
+    near = match_lesions(lesions, found, centre_radius_px=4.0)
     assert near.centre_gt.tolist() == [1, -1, 0]  # 17 is 7 away from the free lesion
     assert near.centre_near.tolist() == [True, True, True]
 
 
 def test_no_detections_and_no_lesions():
     box = [0.0, 0.0, 10.0, 10.0]
-    assert make_matches([box], []).matched().tolist() == []
-    assert make_matches([], []).num_gt.tolist() == [[[0] * len(DEFAULT_RANGES)]]
-    nowhere = make_matches([], [(box, 0.5)])
+    assert match_lesions([box], []).matched().tolist() == []
+    assert match_lesions([], []).num_gt.tolist() == [[[0] * len(DEFAULT_RANGES)]]
+    nowhere = match_lesions([], [(box, 0.5)])
     assert nowhere.matched().tolist() == [False]
     assert nowhere.ignored().tolist() == [False]
     assert nowhere.ignored(suffix="l").tolist() == [True]
@@ -139,10 +126,10 @@ def test_no_detections_and_no_lesions():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"iou_thresholds": [0.0, 0.5]}, "IoU thresholds must rise"),
-        ({"iou_thresholds": [0.5, 0.5]}, "IoU thresholds must rise"),
-        ({"iou_thresholds": []}, "IoU thresholds must rise"),
-        ({"iou_thresholds": [0.5, 1.1]}, "IoU thresholds must rise"),
+        *(
+            ({"iou_thresholds": ious}, "must rise")
+            for ious in ([0, 0.5], [0.5, 0.5], [], [0.5, 1.1])
+        ),
         ({"max_detections": [0, 100]}, "at least 1"),
         ({"max_detections": []}, "at least 1"),
         ({"size_ranges": COCO_RANGES[1:]}, "that of all sizes"),
@@ -150,15 +137,14 @@ def test_no_detections_and_no_lesions():
 )
 def test_options_out_of_range(options, message):
     with pytest.raises(ValueError, match=message):
-        make_matches([], [], **options)
+        match_lesions([], [], **options)
 
 
 def test_what_was_not_matched_at_is_refused():
-    matches = make_matches([], [])
-    for value, option, ask in (
-        ("0.3", "iou_thresholds", lambda: matches.matched(iou=0.3)),
-        ("'xl'", "size_ranges", lambda: matches.ignored(suffix="xl")),
-        ("7", "max_detections", lambda: matches.check_cap(7)),
-    ):
-        with pytest.raises(ValueError, match=rf"Received {value}, .*add it to match\({option}=\)"):
-            ask()
+    matches = match_lesions([], [])
+    with pytest.raises(ValueError, match=r"Received 0.3, .*add it to match\(iou_thresholds=\)"):
+        matches.matched(iou=0.3)
+    with pytest.raises(ValueError, match=r"Received 'xl', .*add it to match\(size_ranges=\)"):
+        matches.ignored(suffix="xl")
+    with pytest.raises(ValueError, match=r"Received 7, .*add it to match\(max_detections=\)"):
+        matches.check_cap(7)

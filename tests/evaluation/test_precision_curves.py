@@ -11,20 +11,15 @@ from acnet.evaluation import (
     match,
     precision_recall,
 )
-from tests.evaluation.coco_content import content_of, match_rows, repeat_photos, row_of
+from tests.evaluation.coco_content import match_lesions, match_rows, repeat_photos
 from tests.evaluation.random_sets import random_set, run_pycocotools
 
 CAPS = [3, 100, 1000]
 
 
-def numbers_of(content: dict, rows: list[dict]) -> dict[str, float]:
-    """Match at two caps and return all numbers."""
-    return average_precision(match_rows(content, rows, max_detections=[100, 1000]))
-
-
-def rows_of(*scored: tuple[list[float], float]) -> list[dict]:
-    """Return COCO results of the one photo."""
-    return [row_of(*one) for one in scored]
+def numbers_of(*columns, **options) -> dict[str, float]:
+    """Return all numbers of what `match_lesions` matches."""
+    return average_precision(match_lesions(*columns, **options))
 
 
 def percent(values: np.ndarray) -> float | None:
@@ -69,7 +64,7 @@ def grid(number: int) -> list[list[float]]:
 def test_300_perfect_boxes_need_a_cap_of_300():
     # At 100, recall stops at 1/3, so 34 of the recalls 0.00, 0.01, ... are reached.
     boxes = grid(300)
-    numbers = numbers_of(content_of(boxes), rows_of(*((b, 0.9) for b in boxes)))
+    numbers = numbers_of(boxes, [(box, 0.9) for box in boxes])
     assert numbers["AP@1000"] == pytest.approx(100)
     assert numbers["AP@100"] == pytest.approx(100 * 34 / 101)
     assert numbers["AR@100"] == pytest.approx(100 / 3)
@@ -81,10 +76,8 @@ def test_by_hand():
     # at IoU 0.5 precision is 1/2 at recall 1/2 and 2/3 at recall 1, so 2/3 throughout; from 0.55
     # on only one is found, precision 1/2 for the 51 recalls up to 0.50.
     lesions = [[0.0, 0.0, 20.0, 20.0], [100.0, 0.0, 20.0, 20.0]]
-    rows = rows_of(
-        ([300.0, 300.0, 20.0, 20.0], 0.9), (lesions[0], 0.8), ([100.0, 0.0, 10.0, 20.0], 0.7)
-    )
-    matches = match_rows(content_of(lesions), rows)
+    found = [([300.0, 300.0, 20.0, 20.0], 0.9), (lesions[0], 0.8), ([100.0, 0.0, 10.0, 20.0], 0.7)]
+    matches = match_lesions(lesions, found)
     numbers = average_precision(matches)
     half = 100 * 0.5 * 51 / 101
     assert numbers["AP50@1000"] == pytest.approx(200 / 3)
@@ -116,42 +109,39 @@ def test_by_hand():
     ],
 )
 def test_where_vocs_rule_and_cocos_differ(lesions, found, expected):
-    rows = rows_of(*zip(found, (0.9, 0.8), strict=False))
-    numbers = numbers_of(content_of(lesions), rows)
+    numbers = numbers_of(lesions, list(zip(found, (0.9, 0.8), strict=False)))
     assert {key: numbers[key] for key in expected} == pytest.approx(expected)
 
 
 def test_difficult_boxes_neither_count_nor_punish_by_vocs_rule_alone():
-    boxes = grid(2)
-    content = content_of([boxes[0], {"bbox": boxes[1], "difficult": 1}])
-    numbers = numbers_of(content, rows_of((boxes[1], 0.9)))
+    one, other = grid(2)
+    difficult = {"bbox": other, "difficult": 1}
+    numbers = numbers_of([one, difficult], [(other, 0.9)])
     assert numbers["AP50-area"] == 0
     assert numbers["AP50@1000"] == pytest.approx(100 * 51 / 101)
-    both = rows_of((boxes[1], 0.9), (boxes[0], 0.8))
-    numbers = numbers_of(content, both)
+    both = [(other, 0.9), (one, 0.8)]
+    numbers = numbers_of([one, difficult], both)
     assert numbers["AP50-area"] == pytest.approx(100)
     assert numbers["AP50-VOC07"] == pytest.approx(100)
-    only_difficult = numbers_of(content_of([{"bbox": boxes[0], "difficult": 1}]), both)
+    only_difficult = numbers_of([difficult], both)
     assert not [key for key in only_difficult if key.endswith(("VOC07", "area"))]
 
 
 def test_no_detections_are_0_and_without_ground_truth_there_is_no_number():
-    numbers = numbers_of(content_of(grid(3)), [])
+    numbers = numbers_of(grid(3), [])
     assert set(numbers.values()) == {0.0}
     # Lesions of 20 px are small, and in the bin of 16 to 32 px; there are no others.
     sizes = {key.split("@")[0] for key in numbers if key.startswith("AP50") and "@" in key}
     assert sizes == {"AP50", "AP50s", "AP50[16-32px]"}
-    matches = match_rows(content_of([]), rows_of(([0.0, 0.0, 9.0, 9.0], 0.9)))
-    assert average_precision(matches) == {}
-    assert precision_recall(matches) is None
-    assert numbers_of(content_of([{"bbox": [0, 0, 9, 9], "iscrowd": 1}]), []) == {}
+    assert numbers_of([], [([0.0, 0.0, 9.0, 9.0], 0.9)]) == {}
+    assert precision_recall(match_lesions([], [])) is None
+    assert numbers_of([{"bbox": [0, 0, 9, 9], "iscrowd": 1}], []) == {}
 
 
 def test_a_photo_without_lesions_costs_what_is_found_there():
-    content = content_of(grid(1), num_photos=2)
-    right, false = row_of(grid(1)[0], 0.8), row_of([0, 0, 9, 9], 0.9, image_id=2)
-    assert numbers_of(content, [right])["AP50@1000"] == pytest.approx(100)
-    assert numbers_of(content, [right, false])["AP50@1000"] == pytest.approx(50)
+    right, false = (grid(1)[0], 0.8), ([0, 0, 9, 9], 0.9, 2)
+    for found, expected in (([right], 100), ([right, false], 50)):
+        assert numbers_of(grid(1), found, num_photos=2)["AP50@1000"] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -170,8 +160,10 @@ def test_weights_are_repeated_photos(seed):
 
 
 def test_curves_are_those_of_the_numbers():
-    matches = match_rows(*random_set(8), max_detections=[100, 1000])
+    thresholds = [0.1, 0.3, *COCO_IOUS, 1.0]
+    more, matches = (match_rows(*random_set(8), iou_thresholds=t) for t in (thresholds, COCO_IOUS))
     numbers = average_precision(matches)
+    assert average_precision(more) == numbers  # thresholds beside COCO's change nothing
     few = PrecisionCurves(matches, suffixes=["s"], caps=[1000], voc=False).average_precision()
     assert set(few) == {"APs@1000", "AP50s@1000", "AP75s@1000", "ARs@1000"}
     assert few.items() <= numbers.items()
@@ -181,9 +173,3 @@ def test_curves_are_those_of_the_numbers():
         assert (curve is None) == (key not in numbers)
         if curve is not None:
             assert curve.ap == pytest.approx(numbers[key])
-
-
-def test_thresholds_beside_cocos_change_nothing():
-    thresholds = [0.1, 0.3, *COCO_IOUS, 1.0]
-    more, fewer = (match_rows(*random_set(9), iou_thresholds=t) for t in (thresholds, COCO_IOUS))
-    assert average_precision(more) == average_precision(fewer)

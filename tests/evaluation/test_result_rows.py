@@ -19,14 +19,19 @@ from tests.evaluation.random_sets import random_set
 from tests.evaluation.test_coco_files import ROW, TRUTH
 
 
-def test_predictions_by_hand(tmp_path):
+@pytest.fixture
+def truth():
+    return ground_truth_from_coco(TRUTH)  # a.jpg has the id 3, b.jpg 7
+
+
+def test_predictions_by_hand(tmp_path, truth):
     rows = [
         ROW,
         ROW | {"image_id": 3, "score": 1},
         ROW | {"category_id": 9, "score": 0.7, "segmentation": {"counts": "[,]}"}},
     ]
     path = write(tmp_path / "predictions.json", json.dumps(rows, indent=2))
-    detections = read_predictions(path, ground_truth_from_coco(TRUTH))
+    detections = read_predictions(path, truth)
     assert detections.photo.tolist() == [0, 1, 1]
     assert detections.classes.tolist() == [0, 1, 0]
     assert detections.scores.tolist() == [1, 0.7, 0.5]
@@ -45,12 +50,15 @@ def test_reading_in_chunks_gives_the_same_rows(tmp_path, monkeypatch, read_bytes
         assert np.array_equal(getattr(from_file, name), getattr(in_memory, name))
 
 
-def test_the_file_is_never_in_memory_as_a_whole(tmp_path, monkeypatch):
+def test_neither_file_nor_row_is_in_memory_as_a_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(result_rows, "READ_BYTES", 100)
     rows = read_json_rows(write(tmp_path / "cut_off.json", "[" + '{"a": 1}, ' * 1000))
     assert sum(1 for _ in itertools.islice(rows, 1000)) == 1000  # before its end is looked at
     with pytest.raises(UserError, match="row 1000"):
         next(rows)
+    monkeypatch.setattr(result_rows, "LONGEST_ROW_BYTES", 500)
+    with pytest.raises(UserError, match=r"row 0 from 0: it is .* longer than 4 MiB"):
+        list(read_json_rows(write(tmp_path / "long.json", '["' + "x" * 1000 + '"]')))
 
 
 @pytest.mark.parametrize(
@@ -71,13 +79,6 @@ def test_what_is_no_list_is_refused(tmp_path, text, fault):
     path = write(tmp_path / "predictions.json", text)
     with pytest.raises(UserError, match=f"predictions.json, {fault}"):
         list(read_json_rows(path))
-
-
-def test_a_row_without_end_is_refused_before_all_of_it_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(result_rows, "READ_BYTES", 10)
-    monkeypatch.setattr(result_rows, "LONGEST_ROW_BYTES", 50)
-    with pytest.raises(UserError, match=r"row 0 from 0: it is .* longer than 4 MiB"):
-        list(read_json_rows(write(tmp_path / "long.json", '["' + "x" * 1000 + '"]')))
 
 
 @pytest.mark.parametrize(
@@ -101,9 +102,8 @@ def test_a_row_without_end_is_refused_before_all_of_it_is_read(tmp_path, monkeyp
         (5, "it must be an object, not 5"),
     ],
 )
-def test_faults_of_a_row_in_a_file_or_in_memory_name_the_row(tmp_path, change, fault):
-    row = ROW | change if isinstance(change, dict) else change
-    rows, truth = [ROW, ROW, row], ground_truth_from_coco(TRUTH)
+def test_faults_of_a_row_in_a_file_or_in_memory_name_the_row(tmp_path, truth, change, fault):
+    rows = [ROW, ROW, ROW | change if isinstance(change, dict) else change]
     with pytest.raises(UserError, match=f"predictions.json, row 2 from 0: ({fault})"):
         read_predictions(write(tmp_path / "predictions.json", rows), truth)
     with pytest.raises(UserError, match=f"predictions, row 2 from 0: .*({fault})"):
@@ -116,11 +116,6 @@ def named(file_name, image_id=None, **changes):
     return {key: value for key, value in row.items() if value is not None}
 
 
-@pytest.fixture
-def truth():
-    return ground_truth_from_coco(TRUTH)  # a.jpg has the id 3, b.jpg 7
-
-
 def test_a_file_name_counts_more_than_an_id(truth, caplog):
     # Ultralytics writes the number in the file's name as image_id, whatever the ground truth says.
     rows = [named("b.jpg", 3), named("a.jpg", 7), named("a.jpg", 3), ROW | {"image_id": 3}]
@@ -129,42 +124,33 @@ def test_a_file_name_counts_more_than_an_id(truth, caplog):
     assert "2 rows of p.json name another photo than their image_id" in caplog.text
 
 
-@pytest.mark.parametrize("name", ["B.JPG", "/data/upload/4/b.jpg"])
-@pytest.mark.parametrize("image_id", [None, "b", 99])
-def test_names_in_any_spelling_need_no_id(truth, name, image_id):
-    assert detections_from_rows([named(name, image_id)], truth).photo.tolist() == [1]
-
-
-def test_photos_that_the_ground_truth_lacks_are_left_out_and_said(truth, caplog):
-    rows = [named("a.jpg"), named("c.jpg", 7), named("c.jpg", 7)]
-    assert detections_from_rows(rows, truth).photo.tolist() == [0]
+def test_names_in_any_spelling_need_no_id_and_other_photos_are_left_out_and_said(truth, caplog):
+    for row in (named("B.JPG"), named("b.jpg", "b"), named("/data/upload/4/b.jpg", 99)):
+        rows = [row, named("a.jpg"), named("c.jpg", 7), named("c.jpg", 7)]
+        assert detections_from_rows(rows, truth).photo.tolist() == [0, 1]
     assert "2 detections are left out" in caplog.text
     assert "(c.jpg)" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("names", "fault"),
-    [(["c.jpg"], "none fits any"), (["x/a.jpg", "y/a.jpg"], "x/a.jpg, y/a.jpg fits several")],
-)
-def test_names_that_fit_none_or_several_are_refused(truth, names, fault):
-    with pytest.raises(UserError, match=f"must fit one photo .* {fault}.* leave file_name out"):
-        detections_from_rows([named(name, 7) for name in names], truth)
-
-
-def test_two_photos_of_one_name_are_told_apart_by_id_only():
+def test_names_that_fit_no_photo_or_several_are_refused(truth):
     images = [image | {"file_name": "a.jpg"} for image in TRUTH["images"]]
-    truth = ground_truth_from_coco(TRUTH | {"images": images})
-    assert detections_from_rows([ROW], truth).photo.tolist() == [1]
-    with pytest.raises(UserError, match=r"a.jpg fits several"):
-        detections_from_rows([named("a.jpg", 7)], truth)
+    twice = ground_truth_from_coco(TRUTH | {"images": images})
+    assert detections_from_rows([ROW], twice).photo.tolist() == [1]  # by its id
+    for names, photos, fault in (
+        (["c.jpg"], truth, "none fits any"),
+        (["x/a.jpg", "y/a.jpg"], truth, "x/a.jpg, y/a.jpg fits several"),
+        (["a.jpg"], twice, "a.jpg fits several"),
+    ):
+        with pytest.raises(UserError, match=f"must fit one photo .* {fault}.* leave file_name out"):
+            detections_from_rows([named(name, 7) for name in names], photos)
 
 
 def test_a_category_name_counts_more_than_an_id_and_the_only_class_may_have_another(truth):
     # SAHI writes the model's class from 0 as category_id, and its name beside it.
     rows = [ROW | {"category_name": "nodule", "category_id": 0}, ROW | {"category_name": "x"}]
     assert detections_from_rows(rows, truth).classes.tolist() == [1, 0]
-    content = TRUTH | {"categories": [{"id": 1, "name": "fore"}], "annotations": []}
-    truth = ground_truth_from_coco(content)
+    one_class = {"categories": [{"id": 1, "name": "fore"}], "annotations": []}
+    truth = ground_truth_from_coco(TRUTH | one_class)
     rows = [ROW | {"category_name": "acne", "category_id": 0}] * 2
     assert detections_from_rows(rows, truth).classes.tolist() == [0, 0]
     rows[1] = rows[1] | {"category_name": "nodule"}

@@ -4,10 +4,7 @@ import numpy as np
 import pytest
 
 from acnet.photos.draw import PREDICTION_COLOR
-from acnet.visualization.lesion_visualizer import (
-    BoxPainter,
-    draw_boxes,
-)
+from acnet.visualization.lesion_visualizer import BoxPainter, draw_boxes
 
 GREY = 90
 
@@ -26,13 +23,6 @@ def changed(picture: np.ndarray) -> np.ndarray:
     return (picture != GREY).any(axis=2)
 
 
-def assert_line_of(picture: np.ndarray, color: tuple[float, float, float]) -> None:
-    """Look for the colour on the left line of a box at 300 to 500 and 400 to 600."""
-    line = picture[450:550, 296:302].reshape(-1, 3).astype(int)
-    strongest = line[np.abs(line - GREY).sum(axis=1).argmax()]
-    assert strongest == pytest.approx(np.array(color) * 255, abs=60)  # antialiased
-
-
 ONE = [[300, 400, 500, 600]]
 
 
@@ -46,7 +36,9 @@ def test_only_the_rim_of_a_box_changes():
     assert (rows.min(), rows.max()) == pytest.approx((400, 600), abs=4.1)
     assert (columns.min(), columns.max()) == pytest.approx((300, 500), abs=4.1)
     assert not changed(picture)[402:598, 302:498].any()
-    assert_line_of(picture, PREDICTION_COLOR)
+    line = picture[450:550, 296:302].reshape(-1, 3).astype(int)
+    strongest = line[np.abs(line - GREY).sum(axis=1).argmax()]
+    assert strongest == pytest.approx(np.array(PREDICTION_COLOR) * 255, abs=60)  # antialiased
     assert not changed(drawn([])).any()
 
 
@@ -66,8 +58,5 @@ def test_a_label_stands_above_its_box_and_at_the_upper_edge_below():
     assert not changed(drawn(ONE))[370:395, 300:400].any()
     assert changed(drawn(ONE, labels=["0.90"]))[370:395, 300:400].any()
     assert changed(drawn([[300, 0, 500, 200]], labels=["0.90"]))[205:225, 300:400].any()
-
-
-def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="zip"):
         BoxPainter(photo(10, 10)).paint(np.zeros((1, 4)), color=PREDICTION_COLOR, labels=["a", "b"])

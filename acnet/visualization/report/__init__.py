@@ -11,6 +11,7 @@ from typing import Any
 
 import acnet
 from acnet.errors import UserError
+from acnet.evaluation.columns import GroundTruth
 from acnet.evaluation.result import EvaluationResult
 from acnet.files import check_output_file, write_json, write_text
 from acnet.templates import render
@@ -51,13 +52,9 @@ def write_report(
 ) -> Path:
     """Write a page that needs no other file, and its numbers as JSON; return the page's path.
 
-    The same result gives the same bytes.
-
-    Args:
-        folder: Where `index.html` and `results.json` go; made where it is missing.
-        photos_root: Folder that the ground truth's file names start from, to show the worst and
-            the best photos themselves. None draws their outlines and boxes alone, so that the page
-            can be passed on where photos of faces cannot.
+    The same result gives the same bytes. The worst and the best photos are shown from
+    `photos_root`, the folder that the ground truth's file names start from; without it their
+    outlines and boxes are drawn alone, so that the page can be passed on where faces cannot.
 
     Raises:
         UserError: A photo to be shown is not there, or not the one of the ground truth; or the
@@ -65,9 +62,12 @@ def write_report(
     """
     check_report_folder(folder)
     page = render("report.html.j2", **_values(result, photos_root))
+    numbers = result.to_json()
+    for photo in numbers["photos"]:
+        photo["file_name"] = base_name(photo["file_name"])  # the last part, as on the page
     folder = Path(folder)
     try:
-        write_json(folder / NUMBERS, _numbers(result), indent=2)
+        write_json(folder / NUMBERS, numbers, indent=2)
         write_text(folder / PAGE, page)
     except OSError as error:
         raise UserError(
@@ -85,14 +85,6 @@ def check_report_folder(folder: str | os.PathLike, *, inputs: Iterable[Path] = (
     """
     for name, mark in ((PAGE, f"<title>{TITLE}</title>"), (NUMBERS, '"schema_version"')):
         check_output_file(Path(folder) / name, inputs=inputs, marks=[mark], option="--report")
-
-
-def _numbers(result: EvaluationResult) -> dict[str, Any]:
-    """Return the result as JSON; of the photos' names the last part, as on the page."""
-    numbers = result.to_json()
-    for photo in numbers["photos"]:
-        photo["file_name"] = base_name(photo["file_name"])
-    return numbers
 
 
 def _values(result: EvaluationResult, photos_root: Path | None) -> dict[str, Any]:
@@ -124,7 +116,7 @@ def _facts(result: EvaluationResult) -> dict[str, Any]:
     )
     rows = [
         ("Photos", f"{truth.num_photos:,}, {int((lesions == 0).sum()):,} of them without a lesion"),
-        ("Lesions", _lesions(result)),
+        ("Lesions", _lesions(truth)),
         ("Detections", f"{len(result.detections):,}"),
         ("Classes", ", ".join(truth.class_names)),
         ("Detections that count", f"the best {options.max_detections:,} of a photo and class"),
@@ -142,8 +134,7 @@ def _facts(result: EvaluationResult) -> dict[str, Any]:
     }
 
 
-def _lesions(result: EvaluationResult) -> str:
-    truth = result.ground_truth
+def _lesions(truth: GroundTruth) -> str:
     crowds, difficult = int(truth.crowd.sum()), int(truth.difficult.sum())
     parts = [f"{int(truth.counts().sum()):,}, up to {truth.counts().max(initial=0):,} in a photo"]
     parts += [f"{difficult:,} marked difficult"] * bool(difficult)

@@ -122,12 +122,20 @@ def detection_part(result: EvaluationResult) -> dict[str, Any] | None:
     if not curves:
         return None
     points = next(iter(curves.values())).points
+    froc = metric_rows(result.metrics, "FROC")
     return {
         "precision_recall": _precision_recall(result),
         "classes": len(np.unique(result.ground_truth.classes[~result.ground_truth.crowd])),
         "froc": _froc(curves),
         "points": [rate_name(point) for point in points],
-        "rules": [_rule_row(result, rule, curve) for rule, curve in curves.items()],
+        "rules": [
+            {
+                "name": RULES[rule],
+                "rows": [row for row in froc if row["key"].endswith(f"({FROC_RULES[rule]})")],
+                "thresholds": curve.thresholds,
+            }
+            for rule, curve in curves.items()
+        ],
         "metrics": metric_rows(result.metrics, "detection"),
         "all": list(result.detection.items()),
     }
@@ -206,11 +214,10 @@ def classes_part(result: EvaluationResult) -> list[dict[str, Any]]:
 
 
 def _precision_recall(result: EvaluationResult) -> Markup:
-    curves = {f"IoU {iou:.2f}": _mean_curve(result, iou) for iou in IOUS}
-    labelled = {
-        f"{name}, AP {ap:.1f} %": (recall, precision)
-        for name, (recall, precision, ap) in curves.items()
-    }
+    labelled = {}
+    for iou in IOUS:
+        recall, precision, ap = _mean_curve(result, iou)
+        labelled[f"IoU {iou:.2f}, AP {ap:.1f} %"] = (recall, precision)
     alt = "Precision over recall; " + "; ".join(labelled)
     return svg_figure("precision_recall", figures.draw_precision_recall, labelled, alt=alt)
 
@@ -237,15 +244,6 @@ def _froc(curves: dict[str, Froc]) -> Markup:
     return svg_figure("froc", figures.draw_froc, lines, alt=alt)
 
 
-def _rule_row(result: EvaluationResult, rule: str, curve: Froc) -> dict[str, Any]:
-    rows = metric_rows(result.metrics, "FROC")
-    return {
-        "name": RULES[rule],
-        "rows": [row for row in rows if row["key"].endswith(f"({FROC_RULES[rule]})")],
-        "thresholds": curve.thresholds,
-    }
-
-
 def _size_label(suffix: str) -> str:
     """Write "[16-32px]" as "16–32" and "[128px-]" as "from 128"."""
     low, high = re.fullmatch(r"\[(\d+)(?:-(\d+)px|px-)\]", suffix).groups()
@@ -258,12 +256,12 @@ SQUARE_PX = 330  # so that the axes of the scatter, which are equal, fill the wi
 def counts_part(result: EvaluationResult) -> dict[str, Any] | None:
     """Draw counted against true lesions, and how they agree; nothing without a count model."""
     counts, model = result.counts, result.count_model
-    if counts is None or model is None:
+    if counts is None:
         return None
     scatter_alt = f"Counted over true lesions of {len(counts.true)} photos"
     agreement = counts.agreement
     agreement_alt = f"Counted minus true lesions over their mean; bias {agreement.bias:+.2f}"
-    if agreement.low is not None and agreement.high is not None:
+    if agreement.low is not None:
         agreement_alt += f", limits of agreement {agreement.low:+.1f} to {agreement.high:+.1f}"
     return {
         "scatter": svg_figure(

@@ -38,15 +38,8 @@ def evaluated(
 def photo_row(index: int, matched: int, false: int, missed: int) -> PhotoRow:
     """Return the row of a photo without an interval."""
     total = 2 * matched + false + missed
-    return PhotoRow(
-        index=index,
-        file_name=f"{index}.jpg",
-        lesions=matched + missed,
-        counted=matched + false,
-        counted_low=None,
-        counted_high=None,
-        matched=matched,
-        false=false,
-        missed=missed,
-        f1=2 * matched / total if total else 1.0,
-    )
+    counts = {"lesions": matched + missed, "counted": matched + false}
+    counts |= {"matched": matched, "false": false, "missed": missed}
+    counts |= dict.fromkeys(("counted_low", "counted_high"))
+    f1 = 2 * matched / total if total else 1.0
+    return PhotoRow(index=index, file_name=f"{index}.jpg", f1=f1, **counts)

@@ -17,11 +17,16 @@ from acnet.visualization.report.sections import _size_label
 from acnet.visualization.svg import SAFE_IN_URI, svg_figure
 
 
-def test_precision_over_recall_in_percent():
+def axes_of(draw, *values) -> list:
+    """Return what a function draws into an empty figure."""
     figure = Figure()
+    draw(figure, *values)
+    return figure.axes
+
+
+def test_precision_over_recall_in_percent():
     curves = {"a": (np.array([0.5, 1]), np.array([1, 0.5])), "b": (np.zeros(0), np.zeros(0))}
-    figures.draw_precision_recall(figure, curves)
-    axes = figure.axes[0]
+    (axes,) = axes_of(figures.draw_precision_recall, curves)
     assert axes.lines[0].get_xydata().tolist() == [[0, 100], [50, 100], [100, 50]]
     assert len(axes.lines[1].get_xydata()) == 0
     assert axes.lines[0].get_color() != axes.lines[1].get_color()
@@ -40,13 +45,12 @@ def test_froc_is_drawn_from_the_first_to_the_last_point():
         thresholds=(None,) * 3,
         score=0.5,
     )
-    figure = Figure()
-    figures.draw_froc(figure, {"IoU": curve})
-    line, dots, _ = figure.axes[0].lines
+    (axes,) = axes_of(figures.draw_froc, {"IoU": curve})
+    line, dots, _ = axes.lines
     assert 2 ** line.get_xdata() == pytest.approx([0.5, 0.7, 1, 3, 4])
     assert line.get_ydata().tolist() == pytest.approx([20, 30, 40, 60, 60])
     assert dots.get_ydata().tolist() == pytest.approx([20, 40, 60])
-    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["1/2", "1", "4"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1/2", "1", "4"]
 
 
 def test_reliability_shows_the_gap_of_each_bin():
@@ -57,9 +61,7 @@ def test_reliability_shows_the_gap_of_each_bin():
         precisions=np.array([0.5, 0.9]),
         ece=0.1,
     )
-    figure = Figure()
-    figures.draw_reliability(figure, bins)
-    upper, lower = figure.axes
+    upper, lower = axes_of(figures.draw_reliability, bins)
     gaps = [segment.tolist() for segment in upper.collections[0].get_segments()]
     assert gaps == [[[0.25, 50], [0.25, 25]], [[0.95, 90], [0.95, 95]]]
     assert [bar.get_height() for bar in lower.patches] == [10, 30]
@@ -67,16 +69,13 @@ def test_reliability_shows_the_gap_of_each_bin():
 
 
 def test_bars_of_sizes_stand_side_by_side_and_the_costliest_error_on_top():
-    figure = Figure()
-    figures.draw_sizes(figure, ["0-16", "from 16"], {"AR": [20.0, 60.4], "AP50": [30.0, 70.0]})
-    axes = figure.axes[0]
+    shares = {"AR": [20.0, 60.4], "AP50": [30.0, 70.0]}
+    (axes,) = axes_of(figures.draw_sizes, ["0-16", "from 16"], shares)
     assert [bar.get_height() for bar in axes.patches] == [20, 60.4, 30, 70]
     middles = [bar.get_x() + bar.get_width() / 2 for bar in axes.patches]
     assert middles == pytest.approx([-0.2, 0.8, 0.2, 1.2])
     assert [text.get_text() for text in axes.texts] == ["20", "60", "30", "70"]
-    figure = Figure()
-    figures.draw_error_parts(figure, {"missed": 12.34, "duplicate": 0.0})
-    axes = figure.axes[0]
+    (axes,) = axes_of(figures.draw_error_parts, {"missed": 12.34, "duplicate": 0.0})
     assert [bar.get_width() for bar in axes.patches] == [0.0, 12.34]  # from below
     assert [text.get_text() for text in axes.texts] == ["0.0", "12.3"]
 
@@ -89,9 +88,7 @@ def test_false_alarms_sizes_and_colours_are_the_usual_ones():
 
 
 def counts_axes(true, predicted):
-    figure = Figure()
-    figures.draw_counts(figure, np.array(true, dtype=np.int64), np.array(predicted, dtype=np.int64))
-    return figure.axes[0]
+    return axes_of(figures.draw_counts, np.array(true), np.array(predicted))[0]
 
 
 def markers(axes) -> dict[tuple[float, float], float]:
@@ -129,29 +126,23 @@ def test_squares_are_the_grades_that_occur():
 
 def test_lines_of_agreement_are_labelled_with_their_values():
     # Differences 1 and -3: mean -1, deviation 2.83, limits -1 -+ 1.96 * 2.83.
-    figure = Figure()
-    figures.draw_agreement(figure, bland_altman(np.array([11, 17]), np.array([10, 20])))
-    axes = figure.axes[0]
+    (axes,) = axes_of(figures.draw_agreement, bland_altman([11, 17], [10, 20]))
     heights = [line.get_ydata()[0] for line in axes.lines]
     assert heights == pytest.approx([0, -6.54, -1, 4.54], abs=0.01)
     minus = "\N{MINUS SIGN}"
     assert [text.get_text() for text in axes.texts] == [f"{minus}6.5", f"{minus}1.0", "+4.5"]
     assert markers(axes) == {(10.5, 1.0): 16.0, (18.5, -3.0): 16.0}
-    figure = Figure()
-    figures.draw_agreement(figure, bland_altman([4], [2]))  # one photo has no limits
-    assert [text.get_text() for text in figure.axes[0].texts] == ["+2.0"]
+    (axes,) = axes_of(figures.draw_agreement, bland_altman([4], [2]))  # one photo has no limits
+    assert [text.get_text() for text in axes.texts] == ["+2.0"]
 
 
-def test_figure_of_many_photos_stays_small():
+def test_figures_of_many_photos_and_of_a_long_curve_stay_small():
     rng = np.random.default_rng(0)
     true, predicted = rng.integers(0, 200, (2, 20_000))
     text = svg_figure("counts", figures.draw_counts, true, predicted, alt="Counts")
     assert len(np.unique(true * 200 + predicted)) > MOST_MARKERS
     assert quote("data:image/png;base64,", safe=SAFE_IN_URI) in text
     assert len(text) < 400_000  # noise, which no picture format packs well
-
-
-def test_a_long_curve_becomes_short():
-    noise = np.random.default_rng(0).uniform(size=(2, 75_000))
+    noise = rng.uniform(size=(2, 75_000))
     curves = {"noise": (np.sort(noise[0]), noise[1])}
     assert len(svg_figure("long", figures.draw_precision_recall, curves, alt="noise")) < 100_000

@@ -28,8 +28,7 @@ def test_worst_by_share_worst_by_number_and_best_are_chosen():
         "Highest F1": [6, 7],  # what was found counts more than what was not there
     }
 
-
-def test_no_photo_is_shown_twice_and_few_are_all_shown():
+    # Few are all shown, and none twice.
     rows = [row(index, index, 1, 0) for index in range(5)]
     chosen = [index for part in indices(rows).values() for index in part]
     assert sorted(chosen) == [0, 1, 2, 3, 4]
