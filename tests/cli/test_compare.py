@@ -59,13 +59,10 @@ def test_photos_without_a_detection_are_said(saved, tmp_path, capsys):
     assert "none.json, 25 photos without a detection\n" in capsys.readouterr().out
 
 
-def test_another_ground_truth_is_refused(saved, tmp_path, capsys):
+def test_predictions_of_other_photos_are_refused(saved, tmp_path, capsys):
     _, other = save_set(tmp_path / "other", 26, seed=1)  # one photo more, with an id of its own
     assert run(saved[0], saved[1], other) == 2
     assert "image_id" in capsys.readouterr().err
-
-
-def test_predictions_of_other_photos_are_refused(saved, tmp_path, capsys):
     _, predictions = save_as_predict_does(tmp_path / "c", 25, seed=0)
     names = [f"other{index}.jpg" for index in range(25)]
     content = {"images": images_of(names), "categories": [{"id": 1, "name": "acne"}]}

@@ -2,8 +2,8 @@
 
 import json
 import sys
-import types
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -73,33 +73,22 @@ def test_json_alone_is_one_document_on_stdout(saved, capsys):
     assert json.loads(capsys.readouterr().out)["data"]["photos"] == 15
 
 
-@pytest.mark.parametrize("option", ["--json", "--report"])
-def test_outputs_never_replace_what_the_command_did_not_write(saved, tmp_path, option, capsys):
-    name = {"--json": "notes.json", "--report": "index.html"}[option]
+@pytest.mark.parametrize(("option", "name"), [("--json", "notes.json"), ("--report", "index.html")])
+def test_outputs_replace_what_the_command_wrote_and_nothing_else(
+    saved, tmp_path, option, name, capfd
+):
     mine = tmp_path / name
     mine.write_text("mine")
-    target = {"--json": mine, "--report": tmp_path}[option]
+    target = mine if option == "--json" else tmp_path
     assert run(*saved, *FEW, option, target) == 2
-    assert f"Received {option} {mine}, which holds something else" in capsys.readouterr().err
+    assert f"Received {option} {mine}, which holds something else" in capfd.readouterr().err
     assert mine.read_text() == "mine"
     mine.unlink()
-    assert run(*saved, *FEW, "--quiet", option, target) == 0
-    assert run(*saved, *FEW, "--quiet", option, target) == 0  # its own may be replaced
-
-
-def test_an_input_is_no_output(saved, capsys):
-    before = [path.read_bytes() for path in saved]
-    for path in saved:
-        assert run(*saved, *FEW, "--json", path) == 2
-        assert f"--json {path}, which is an input of this command" in capsys.readouterr().err
-    assert [path.read_bytes() for path in saved] == before
-
-
-def test_quiet_says_nothing(saved, tmp_path, capfd):
-    assert run(*saved, *FEW, "--quiet", "--json", tmp_path / "numbers.json") == 0
-    shown = capfd.readouterr()
-    assert shown.out == shown.err == ""
-    assert (tmp_path / "numbers.json").is_file()
+    for _ in range(2):
+        assert run(*saved, *FEW, "--quiet", option, target) == 0
+        shown = capfd.readouterr()
+        assert shown.out == shown.err == ""
+        assert mine.is_file()
 
 
 def test_predictions_of_acnet_predict_are_matched_by_name(tmp_path, capsys):
@@ -107,11 +96,6 @@ def test_predictions_of_acnet_predict_are_matched_by_name(tmp_path, capsys):
     by_id = capsys.readouterr().out
     run(*save_as_predict_does(tmp_path / "b", 15, seed=0), *FEW)
     assert capsys.readouterr().out == by_id
-
-
-def test_the_wrong_count_model_is_a_clear_error(saved, capsys):
-    assert run(*saved, "--count-model", saved[0]) == 2
-    assert "which does not say 'format'" in capsys.readouterr().err
 
 
 def test_a_count_model_of_another_merging_is_refused(tmp_path, count_model, capsys):
@@ -122,45 +106,35 @@ def test_a_count_model_of_another_merging_is_refused(tmp_path, count_model, caps
 
 @pytest.mark.parametrize("with_photos", [False, True])
 def test_the_report_gets_photos_only_when_asked(saved, tmp_path, capsys, monkeypatch, with_photos):
-    calls = []
-
-    def write_report(folder, result, *, photos_root=None):
-        calls.append((folder, result.ground_truth.num_photos, photos_root))
-        return folder / "index.html"
-
-    report = types.SimpleNamespace(
-        write_report=write_report, check_report_folder=lambda *_, **__: None
-    )
+    report = Mock(**{"write_report.return_value": tmp_path / "report" / "index.html"})
     monkeypatch.setitem(sys.modules, "acnet.visualization.report", report)
     photos = ["--with-photos", "--image-root", tmp_path] if with_photos else []
     assert run(*saved, *FEW, "--report", tmp_path / "report", *photos) == 0
-    assert calls == [(tmp_path / "report", 15, tmp_path if with_photos else None)]
+    ((folder, result), options) = report.write_report.call_args
+    assert (folder, result.ground_truth.num_photos) == (tmp_path / "report", 15)
+    assert options.get("photos_root") == (tmp_path if with_photos else None)
     assert f"report: {tmp_path / 'report' / 'index.html'}\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("options", "fault"),
+    ("words", "fault"),
     [
-        (["--with-photos"], "add --report DIR"),
-        (["--with-photos", "--report", "x"], "go together"),
-        (["--image-root", "x", "--report", "x"], "go together"),
-        (["--image-root", "no-such", "--with-photos", "--report", "x"], "no-such, which is no"),
+        ("gt.json predictions.json --with-photos", "add --report DIR"),
+        ("gt.json predictions.json --with-photos --report x", "go together"),
+        ("gt.json predictions.json --image-root x --report x", "go together"),
+        ("gt.json predictions.json --image-root no --with-photos --report x", "no, which is no"),
+        ("gt.json predictions.json --count-model gt.json", "which does not say 'format'"),
+        ("gt.json predictions.json --json gt.json", "gt.json, which is an input of this command"),
+        ("gt.json predictions.json --json predictions.json", "predictions.json, which is an input"),
+        ("no.json predictions.json", "no.json"),
+        ("gt.json none.json", "none.json"),
     ],
 )
-def test_options_that_do_not_go_together(saved, options, fault, capsys):
-    assert run(*saved, *options) == 2
+def test_mistakes_are_named_and_leave_the_inputs_alone(
+    saved, tmp_path, monkeypatch, words, fault, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    before = [path.read_bytes() for path in saved]
+    assert run(*words.split()) == 2
     assert fault in capsys.readouterr().err
-
-
-def test_missing_files_are_named(saved, tmp_path, capsys):
-    assert run(tmp_path / "no.json", saved[1]) == 2
-    assert "no.json" in capsys.readouterr().err
-    assert run(saved[0], tmp_path / "none.json") == 2
-    assert "none.json" in capsys.readouterr().err
-
-
-def test_it_needs_neither_detectron2_nor_torch(run_code, saved):
-    words = ["evaluate", *map(str, saved), "--replicates", "5", "--quiet"]
-    _, imported = run_code(f"from acnet.cli.main import main; main({words!r})")
-    assert "acnet.evaluation.protocol" in imported
-    assert imported.isdisjoint({"cv2", "detectron2", "torch"})
+    assert [path.read_bytes() for path in saved] == before

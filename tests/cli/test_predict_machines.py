@@ -1,9 +1,12 @@
 """`acnet predict` for programs, and under torchrun."""
 
 import json
+from unittest.mock import Mock
 
 import pytest
 
+from acnet.inference import MergeOptions, Predictor, TilingOptions
+from acnet.photos.read import MAX_MEGAPIXELS
 from tests.cli.predicting import predict, read_counts, save_noise
 
 
@@ -21,14 +24,6 @@ def test_json_is_all_that_is_written_to_stdout(tmp_path, photos, weights, capfd)
     assert document["count_model"] is None
 
 
-def test_what_is_missing_for_intervals_is_said_once(tmp_path, photos, weights, caplog):
-    predict(photos, "--weights", weights, "--output", tmp_path / "out")
-    assert caplog.text.count("acnet calibrate") == 1
-    assert all(
-        row["low"] == row["high"] == row["grade"] == "" for row in read_counts(tmp_path / "out")
-    )
-
-
 def test_a_large_photo_goes_through_in_tiles(tmp_path, weights, capsys):
     save_noise(tmp_path / "photo.png", 96, 160)
     options = ["--tile-size", 96, "--tile-overlap", 32, "--tile-batch", 2]
@@ -40,9 +35,6 @@ def test_a_large_photo_goes_through_in_tiles(tmp_path, weights, capsys):
 
 
 def test_help_names_the_defaults_of_the_library(capsys):
-    from acnet.inference import MergeOptions, TilingOptions
-    from acnet.photos.read import MAX_MEGAPIXELS
-
     with pytest.raises(SystemExit):
         predict("--help")
     shown = " ".join(capsys.readouterr().out.split())
@@ -54,33 +46,10 @@ def test_help_names_the_defaults_of_the_library(capsys):
     assert f"memory's sake; default {MAX_MEGAPIXELS:g}" in shown
 
 
-@pytest.mark.parametrize(
-    ("options", "fault"),
-    [
-        (["--tile-size", "96", "--tile-overlap", "96"], "smaller than the tile"),
-        (["--opts", "model.nonsense=1"], "must name a key of the config"),
-        (["--count-model", "x.json", "--score-threshold", "0.5"], "leave one of them out"),
-        (["--share", "--attention"], "leave one of them out"),
-    ],
-)
-def test_impossible_options_are_mistakes_of_the_user(
-    tmp_path, photos, weights, options, fault, capsys
-):
-    assert predict(photos, "--weights", weights, "--output", tmp_path / "out", *options) == 2
-    assert fault in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-
-
 def test_interrupted_run_says_that_it_goes_on(tmp_path, photos, weights, monkeypatch, capsys):
-    from acnet.inference import Predictor
-
-    monkeypatch.setattr(Predictor, "detect", _interrupt)
+    monkeypatch.setattr(Predictor, "detect", Mock(side_effect=KeyboardInterrupt))
     assert predict(photos, "--weights", weights, "--output", tmp_path / "out") == 130
     assert "the same command goes on from here" in capsys.readouterr().err
-
-
-def _interrupt(*args, **kwargs):
-    raise KeyboardInterrupt
 
 
 @pytest.mark.slow

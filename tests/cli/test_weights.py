@@ -24,6 +24,13 @@ def run_dir(weights) -> Path:
 
 
 @pytest.fixture
+def packed(tmp_path, run_dir) -> Path:
+    """Return the one file of that training."""
+    assert run("pack", run_dir, tmp_path / "packed.safetensors") == 0
+    return tmp_path / "packed.safetensors"
+
+
+@pytest.fixture
 def count_model(tmp_path) -> Path:
     model = a_count_model(threshold=0.3)
     write_count_model(tmp_path / "count.json", model)
@@ -40,11 +47,9 @@ def run(*arguments: object) -> int:
     return main(["weights", *map(str, arguments)])
 
 
-def test_a_packed_model_answers_as_before(tmp_path, run_dir, picture):
-    bundle = tmp_path / "model.safetensors"
-    assert run("pack", run_dir, bundle) == 0
+def test_a_packed_model_answers_as_before(run_dir, packed, picture):
     before = load(run_dir / "model_final.pth", config=run_dir / "config.yaml")
-    after = load(bundle)
+    after = load(packed)
     assert after.class_names == before.class_names == ["acne"]
     expected, found = before(picture), after(picture)
     assert len(expected) > 0
@@ -52,13 +57,12 @@ def test_a_packed_model_answers_as_before(tmp_path, run_dir, picture):
     torch.testing.assert_close(found.scores, expected.scores)
 
 
-def test_half_is_half_the_size_and_nearly_the_same(tmp_path, run_dir, picture):
-    full, half = tmp_path / "full.safetensors", tmp_path / "half.safetensors"
-    run("pack", run_dir, full)
+def test_half_is_half_the_size_and_nearly_the_same(tmp_path, run_dir, packed, picture):
+    half = tmp_path / "half.safetensors"
     run("pack", run_dir, half, "--half")
-    assert half.stat().st_size / full.stat().st_size == pytest.approx(0.5, abs=0.01)
+    assert half.stat().st_size / packed.stat().st_size == pytest.approx(0.5, abs=0.01)
     assert set(tensor_summary(half)) == {"F16", "I64"}
-    best = [load(path)(picture).scores.max() for path in (full, half)]
+    best = [load(path)(picture).scores.max() for path in (packed, half)]
     assert best[0].item() == pytest.approx(best[1].item(), abs=0.01)
 
 
@@ -68,13 +72,14 @@ def test_numbers_that_float16_cannot_hold_stay_float32():
     assert kinds == {"large": torch.float32, "small": torch.float16, "count": torch.int64}
 
 
-def test_nothing_of_the_training_but_the_model_is_in_the_file(tmp_path, run_dir):
-    bundle = tmp_path / "model.safetensors"
-    run("pack", run_dir, bundle)
+def test_the_file_holds_the_model_its_card_and_nothing_else_of_the_training(run_dir, packed):
     assert SECRET in (run_dir / "config.yaml").read_text()
-    content = bundle.read_bytes()
+    content = packed.read_bytes()
     for word in (SECRET, "secret", str(run_dir), "optimizer", "toy_trainval"):
         assert word.encode() not in content, word
+    card = read_bundle(packed).card
+    assert "parameters: 7,976,377, stored in float32" in card
+    assert "Not a medical device" in card
 
 
 def test_predict_needs_one_file_and_takes_its_count_model(
@@ -123,20 +128,9 @@ def test_show_says_what_is_inside(tmp_path, run_dir, count_model, capsys):
     assert capsys.readouterr().out == read_bundle(bundle).config
 
 
-def test_the_made_card_names_the_parameters(tmp_path, run_dir):
-    bundle = tmp_path / "model.safetensors"
-    run("pack", run_dir, bundle)
-    card = read_bundle(bundle).card
-    assert "parameters: 7,976,377, stored in float32" in card
-    assert "Not a medical device" in card
-
-
-def test_list_names_the_bundled_ones(capsys):
+def test_list_names_the_bundled_ones_or_says_that_there_are_none(capsys, monkeypatch):
     assert run("list") == 0
     assert capsys.readouterr().out.startswith("acnet-r18-demo\t")
-
-
-def test_list_says_so_where_there_are_none(capsys, monkeypatch):
     monkeypatch.setattr(bundles, "FOLDERS", ())
     assert run("list") == 0
     shown = capsys.readouterr()
