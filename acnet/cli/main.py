@@ -104,11 +104,7 @@ def _all_actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one sub-command.
-
-    Returns:
-        The exit status: what the sub-command returned, or 2 for a mistake of the user.
-    """
+    """Run one sub-command, and return its exit status, or 2 for a mistake of the user."""
     argv = sys.argv[1:] if argv is None else argv
     parser = build_parser(argv[0] if argv else None)
     if any("\0" in word for word in argv):  # as programs may hand on, and shells cannot
