@@ -1,4 +1,4 @@
-"""`acnet evaluate` as a user runs it on saved files."""
+"""`acnet evaluate` and `acnet compare` as a user runs them on saved files."""
 
 import json
 import sys
@@ -8,13 +8,19 @@ from unittest.mock import Mock
 import pytest
 
 from acnet.cli.main import main
-from tests.cli.evaluation_files import read, save_as_predict_does, save_set
+from tests.cli.evaluation_files import read, save, save_as_predict_does, save_set
+from tests.evaluation.coco_content import images_of, write
+from tests.evaluation.simulated import simulate
 
-FEW = ("--replicates", "20")
+FEW = ("--replicates", "40")
 
 
 def run(*arguments) -> int:
     return main(["evaluate", *map(str, arguments)])
+
+
+def compare(*arguments) -> int:
+    return main(["compare", *map(str, arguments)])
 
 
 @pytest.fixture
@@ -37,7 +43,7 @@ def test_a_table_with_intervals(saved, capsys):
     assert run(*saved, *FEW) == 0
     shown = capsys.readouterr().out
     assert "15 photos, " in shown
-    assert "20 bootstrap replicates" in shown
+    assert "40 bootstrap replicates" in shown
     assert "with fewer than 100 photos, intervals are too narrow" in shown
     line = next(line for line in shown.splitlines() if line.startswith("AP50@1000"))
     _, value, unit, low, to, high = line.split()
@@ -138,3 +144,53 @@ def test_mistakes_are_named_and_leave_the_inputs_alone(
     assert run(*words.split()) == 2
     assert fault in capsys.readouterr().err
     assert [path.read_bytes() for path in saved] == before
+
+
+@pytest.fixture
+def models(tmp_path) -> tuple[Path, Path, Path]:
+    """Return ground truth of 25 photos, predictions, and those of a more skilful model."""
+    truth, a = simulate(25, seed=0)
+    _, b = simulate(25, seed=0, skill=2.0)
+    path, path_a = save(tmp_path / "a", truth, a)
+    return path, path_a, save(tmp_path / "b", truth, b)[1]
+
+
+def test_the_better_model_is_named_and_the_json_has_the_same_numbers(models, tmp_path, capsys):
+    output = tmp_path / "difference.json"
+    assert compare(*models, *FEW, "--json", output) == 0
+    shown = capsys.readouterr().out
+    assert f"A: {models[1]}\nB: {models[2]}\n25 photos, " in shown
+    assert "without a detection" not in shown
+    assert "40 replicates, seed 0" in shown
+    line = next(line for line in shown.splitlines() if line.startswith("AP50@1000"))
+    assert line.split()[-1] == "B"
+    content = read(output)
+    row = next(row for row in content["differences"] if row["key"] == "AP50@1000")
+    assert row["difference"] == pytest.approx(row["b"] - row["a"])
+    assert row["low"] <= row["difference"] <= row["high"]
+    assert (content["photos"], content["replicates"]) == (25, 40)
+
+
+def test_counts_are_compared_with_two_count_models(models, tmp_path, capsys):
+    validation = save_set(tmp_path / "val", 30, seed=1)
+    model = tmp_path / "count.json"
+    main(["calibrate", *map(str, validation), "--merge", "x", "--output", str(model)])
+    assert compare(*models, *FEW, "--count-models", model, model) == 0
+    assert "quadratic kappa" in capsys.readouterr().out
+
+
+def test_photos_without_a_detection_are_said(models, tmp_path, capsys):
+    assert compare(models[0], models[1], write(tmp_path / "none.json", []), *FEW) == 0
+    assert "none.json, 25 photos without a detection\n" in capsys.readouterr().out
+
+
+def test_predictions_of_other_photos_are_refused(models, tmp_path, capsys):
+    _, other = save_set(tmp_path / "other", 26, seed=1)  # one photo more, with an id of its own
+    assert compare(models[0], models[1], other) == 2
+    assert "image_id" in capsys.readouterr().err
+    _, predictions = save_as_predict_does(tmp_path / "c", 25, seed=0)
+    names = [f"other{index}.jpg" for index in range(25)]
+    content = {"images": images_of(names), "categories": [{"id": 1, "name": "acne"}]}
+    write(predictions.with_name("images.json"), content)
+    assert compare(models[0], models[1], predictions) == 2
+    assert "25 of 25 photos are missing" in capsys.readouterr().err
