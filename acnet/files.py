@@ -98,11 +98,8 @@ def remove_stale(folder: str | os.PathLike) -> list[Path]:
 
     No other process may be saving to it. Returns the removed files, sorted.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        return []
-    names = sorted(file for file in folder.iterdir() if _TEMPORARY_NAME.fullmatch(file.name))
-    stale = [file for file in names if file.is_file()]
+    names = [file for file in Path(folder).glob(".*") if _TEMPORARY_NAME.fullmatch(file.name)]
+    stale = sorted(file for file in names if file.is_file())
     for file in stale:
         file.unlink(missing_ok=True)
     return stale
