@@ -47,7 +47,6 @@ _PREDICTION_KEYS = (
     "train.sync_bn",
     "photos",
 )
-_MAY_LACK = ("photos",)  # then photos are seen as they are
 _SUFFIXES = (".py", ".yaml", ".yml", *_READERS)
 
 
@@ -58,11 +57,9 @@ def available_configs() -> list[str]:
 
 
 def resolve_config(name_or_path: str | Path) -> Path:
-    """Find a config file.
+    """Find a config by its name, with or without ".py", or by a path, which comes first.
 
-    Args:
-        name_or_path: a path to a .py or .yaml file, to a bundle of weights or an exported model,
-            or a config's name, with or without ".py". A file of that path comes first.
+    The path is that of a .py or .yaml file, of a bundle of weights, or of an exported model.
 
     Raises:
         UserError: there is no such file.
@@ -212,13 +209,8 @@ def _arguments(node: "DictConfig") -> Iterable[str]:
         return ()
     if not inspect.isclass(target):
         return inspect.signature(target).parameters
-    return _constructor_arguments(target)
-
-
-def _constructor_arguments(cls: type) -> set[str]:
-    """Arguments of a class, and of its parents for as long as `**kwargs` hands them on."""
     names: set[str] = set()
-    for parent in cls.__mro__:
+    for parent in target.__mro__:  # for as long as `**kwargs` hands arguments on
         if "__init__" not in vars(parent):
             continue
         parameters = inspect.signature(parent.__init__).parameters
@@ -299,14 +291,13 @@ def prediction_config(cfg: "DictConfig") -> str:
     kept = OmegaConf.create({})
     for key in _PREDICTION_KEYS:
         value = OmegaConf.select(plain, key)
-        if value is None and key in _MAY_LACK:
-            continue
-        if value is None:
+        if value is not None:
+            OmegaConf.update(kept, key, value)
+        elif key != "photos":  # without it photos are seen as they are
             raise UserError(
                 f"A bundle takes {key} over from the training's config. Received one without it; "
                 "use the config.yaml that the training saved."
             )
-        OmegaConf.update(kept, key, value)
     return yaml.safe_dump(OmegaConf.to_container(kept), sort_keys=True)
 
 

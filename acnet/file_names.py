@@ -89,10 +89,9 @@ def match_names(written: Iterable[str], names: Iterable[str]) -> MatchedNames:
     """
     written, names = list(dict.fromkeys(written)), sorted(set(names))
     index = NameIndex(names)
-    found = {name: index.find(name) for name in written}
-    found = {name: there for name, there in found.items() if there is not None}
+    found = {name: there for name in written if (there := index.find(name)) is not None}
+    claimed = set(found.values())
     ambiguous = _drop_rivals(found)
-    claimed = {index.find(name) for name in written}
     free: dict[str, list[tuple[list[str], str]]] = defaultdict(list)
     for name in names:
         if name not in claimed:
@@ -133,15 +132,8 @@ def _drop_rivals(found: dict[str, str]) -> dict[str, tuple[str, ...]]:
 
 def _longest_end(parts: list[str], free: Mapping[str, list[tuple[list[str], str]]]) -> list[str]:
     """Return the files that share the most last parts, at least the file's own name."""
-    best, longest = [], 0
+    by_length = defaultdict(list)
     for other, name in free.get(parts[-1], []):
-        shared = 0
-        for a, b in zip(reversed(parts), reversed(other), strict=False):
-            if a != b:
-                break
-            shared += 1
-        if shared > longest:
-            best, longest = [name], shared
-        elif shared == longest:
-            best.append(name)
-    return best
+        shared = max(n for n in range(1, len(parts) + 1) if parts[-n:] == other[-n:])
+        by_length[shared].append(name)
+    return by_length[max(by_length, default=0)]

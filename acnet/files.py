@@ -98,11 +98,8 @@ def remove_stale(folder: str | os.PathLike) -> list[Path]:
 
     No other process may be saving to it. Returns the removed files, sorted.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        return []
-    names = sorted(file for file in folder.iterdir() if _TEMPORARY_NAME.fullmatch(file.name))
-    stale = [file for file in names if file.is_file()]
+    names = [file for file in Path(folder).glob(".*") if _TEMPORARY_NAME.fullmatch(file.name)]
+    stale = sorted(file for file in names if file.is_file())
     for file in stale:
         file.unlink(missing_ok=True)
     return stale
@@ -126,11 +123,9 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 
 
 def write_json(path: str | os.PathLike, content: Any, *, indent: int | None = None) -> None:
-    """Write JSON atomically; equal content gives equal bytes.
+    """Write JSON atomically, in one line unless `indent` is given; NaN is refused.
 
-    Args:
-        content: anything that `json` takes; NaN is refused, since JSON has none.
-        indent: spaces per level for files that people read; None for one line.
+    Equal content gives equal bytes.
     """
     write_text(path, json_text(content, indent=indent))
 
@@ -167,12 +162,7 @@ def _name(value: Any) -> str:
 
 
 def progress_bar(iterable: Iterable | None = None, **options: Any) -> "tqdm":
-    """Return a bar of `tqdm` on stderr that a log file is not flooded by.
-
-    Args:
-        iterable: What to go through; None for a bar that is moved by hand.
-        options: As for `tqdm`.
-    """
+    """Return a bar of `tqdm`, with its options, on stderr, which does not flood a log file."""
     from tqdm import tqdm
 
     interval = TERMINAL_INTERVAL_SECONDS if sys.stderr.isatty() else LOG_INTERVAL_SECONDS
@@ -192,12 +182,10 @@ def check_output_file(
     A file that is there already may be replaced only if this command wrote it, or it is empty.
 
     Args:
-        path: Of the file to write; folders above it may be missing.
-        marks: Texts, one of which is among the first 4096 bytes of every file that the command
-            writes.
-        option: What the user named the file by, for the error.
-        known: In place of marks: reads a file that the command wrote, and raises a UserError for
-            another.
+        path: of the file to write; folders above it may be missing.
+        marks: texts, one of which begins, within 4096 bytes, every file that the command writes.
+        option: what the user named the file by, for the error.
+        known: in place of marks: reads what the command wrote, and raises a UserError for others.
 
     Raises:
         UserError: Writing there would replace an input or a file of another origin, or cannot
@@ -301,11 +289,9 @@ def spreadsheet_cell(value: object) -> object:
 
 
 def csv_text(rows: Iterable[Sequence[object]], *, bom: bool = False) -> str:
-    """Return a table for spreadsheets.
+    """Return a table for spreadsheets, whose first row is its headers; None is an empty cell.
 
-    Args:
-        rows: Of the table, the first with its headers. None is an empty cell.
-        bom: Begin with a byte order mark, without which Excel takes the file for another encoding.
+    With `bom` it begins with a byte order mark, which Excel needs to see that it is UTF-8.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -320,9 +306,8 @@ def write_csv(path: Path, rows: Iterable[Sequence[object]], *, bom: bool = False
 
 def default_workers() -> int:
     """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    has_affinity = hasattr(os, "sched_getaffinity")
+    return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
 
 
 def map_photos(

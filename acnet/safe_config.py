@@ -104,10 +104,9 @@ def parse_saved_config(text: str, *, source: str, folder: Path | None = None) ->
 
 
 def read_values(text: str, *, source: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """Check the text of a saved config, without building what it names: that needs torch.
+    """Return the checked values of a saved config, and which are links to others, by place.
 
-    Returns:
-        Its plain values, and which of them are links to others, by place.
+    Nothing that it names is built, since that needs torch.
     """
     try:
         content = _read_yaml(text)

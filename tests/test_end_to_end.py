@@ -1,4 +1,4 @@
-"""The commands of the README, one after the other, on toy photos and on real ones.
+"""The commands of the README, one after the other, on toy photos, real ones and a YOLO export.
 
 A few steps of training mean nothing for the numbers; what counts is that each command takes over
 what the one before it left.
@@ -9,6 +9,9 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from tests.data.small_sets import yolo
 
 # Small pictures, one reader, no evaluation but where it is asked for.
 QUICK = [
@@ -27,9 +30,8 @@ def run(run_python, tmp_path):
     return functools.partial(run_python, DETECTRON2_DATASETS=str(tmp_path / "datasets"))
 
 
-def _iterations(folder: Path) -> list[int]:
-    lines = (folder / "metrics.json").read_text().splitlines()
-    return [row["iteration"] for row in map(json.loads, lines) if "total_loss" in row]
+def _metrics(folder: Path) -> list[dict]:
+    return list(map(json.loads, (folder / "metrics.json").read_text().splitlines()))
 
 
 def _train_resume_evaluate_predict(run, config, folder, photos, overrides):
@@ -40,7 +42,8 @@ def _train_resume_evaluate_predict(run, config, folder, photos, overrides):
 
     log = run(*train, "--resume", *settings, "train.max_iter=5")
     assert "Starting training from iteration 3" in log
-    assert _iterations(folder) == [0, 1, 2, 3, 4]
+    trained = [row["iteration"] for row in _metrics(folder) if "total_loss" in row]
+    assert trained == [0, 1, 2, 3, 4]
 
     weights = folder / "model_final.pth"
     run(*train, "--eval-only", *settings, f"train.init_checkpoint={weights}")
@@ -74,3 +77,25 @@ def test_real_photos(run, tmp_path, voc100):
         for split in ("train", "test")
     ]
     _train_resume_evaluate_predict(run, "voc07/acnet_r18", tmp_path / "run", shown, small)
+
+
+@pytest.mark.slow
+def test_two_processes_train_on_a_set_that_is_named_by_its_path(run_python, tmp_path, repo_root):
+    yolo(tmp_path / "src")
+    for path in (tmp_path / "src").rglob("*.jpg"):
+        Image.linear_gradient("L").resize((96, 96)).convert("RGB").save(path)
+    run = functools.partial(run_python, cwd=tmp_path)
+    importing = ["-m", "acnet.cli.main", "data", "import", "auto", "src", "sets/acne"]
+    run(*importing, "--one-class", "acne")
+    train = [repo_root / "projects/ACNet/train_net.py", "--config-file", "toy/acnet_r18"]
+    train += ["--num-gpus", "2", *QUICK, "train.fast_dev_run=true", "train.output_dir=out"]
+    train += [f"dataloader.{split}.num_workers=1" for split in ("train", "test")]
+    train += ["dataloader.train.dataset.names=sets/acne:train"]
+    train += ["dataloader.test.dataset.names=sets/acne/annotations/val.json"]
+    run(*train)
+    assert any("bbox/AP50" in row for row in _metrics(tmp_path / "out" / "fast_dev_run"))
+
+    run(*importing)  # two classes now
+    error = run(*train, status=2)
+    assert "Set model.roi_heads.num_classes=2" in error
+    assert "Traceback" not in error

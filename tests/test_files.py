@@ -1,8 +1,7 @@
 """The old file or the new one, whatever happens, and nothing of others; tables run nothing."""
 
 import os
-import subprocess
-import sys
+import signal
 import time
 from pathlib import Path
 
@@ -55,7 +54,7 @@ def test_an_error_leaves_the_old_file_and_no_other(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_kill_leaves_the_old_file(tmp_path):
+def test_a_kill_leaves_the_old_file(tmp_path, run_python):
     target = tmp_path / "a.txt"
     target.write_text("old")
     code = (
@@ -65,9 +64,7 @@ def test_a_kill_leaves_the_old_file(tmp_path):
         "    temporary.write_text('half')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    root = Path(__file__).resolve().parents[2]
-    done = subprocess.run([sys.executable, "-c", code, str(target)], cwd=root, check=False)
-    assert done.returncode < 0
+    run_python("-c", code, target, status=-signal.SIGKILL)
     assert target.read_text() == "old"
 
 
@@ -145,12 +142,9 @@ def test_what_cannot_be_written_or_is_not_ours_is_refused(tmp_path, name, fault)
     assert (tmp_path / "notes.json").read_text() == "mine"
 
 
-@pytest.mark.parametrize("sign", list("=+-@\t\r"))
-def test_text_that_could_be_a_formula_is_text(sign):
-    assert spreadsheet_cell(f"{sign}1+1.jpg") == f"'{sign}1+1.jpg"
-
-
-def test_a_table_for_spreadsheets(tmp_path):
+def test_a_table_for_spreadsheets_in_which_text_is_no_formula(tmp_path):
+    for sign in "=+-@\t\r":
+        assert spreadsheet_cell(f"{sign}1+1.jpg") == f"'{sign}1+1.jpg"
     rows = [("photo", "count"), ("=1.jpg", -3), ("Müller, 2.jpg", None)]
     write_csv(tmp_path / "a.csv", rows)
     assert (tmp_path / "a.csv").read_bytes().decode() == (
@@ -181,16 +175,12 @@ def square(value: int) -> int:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_results_keep_the_order(workers):
+def test_results_keep_the_order_and_an_error_of_a_worker_arrives(workers):
     items = list(range(20))
     found = map_photos(square, items, workers=workers, description="squaring")
     assert list(found) == [value * value for value in items]
     assert list(map_photos(square, [], workers=workers, description="squaring")) == []
     assert default_workers() >= 1
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_an_error_of_a_worker_arrives(workers):
     with pytest.raises(UnreadableFileError, match="Received -1"):
         list(map_photos(square, [1, -1, 2], workers=workers, description="squaring"))
 

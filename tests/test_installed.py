@@ -1,9 +1,6 @@
 """The wheel in an empty folder: configs and weights are there, and the commands work."""
 
-import os
 import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -15,14 +12,13 @@ LEFT_OUT = shutil.ignore_patterns(".*", "output", "build", "*.egg-info", "__pyca
 
 
 @pytest.fixture(scope="module")
-def wheel(repo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheel(run_python, repo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build a wheel from a copy of the clone, where a build leaves nothing behind."""
     pytest.importorskip("setuptools")
     folder = tmp_path_factory.mktemp("wheel")
     shutil.copytree(repo_root, folder / "clone", ignore=LEFT_OUT)
-    words = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    done = subprocess.run([*words, "-w", str(folder), str(folder / "clone")], capture_output=True)
-    assert done.returncode == 0, done.stderr.decode()
+    words = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", folder]
+    run_python(*words, folder / "clone")
     return next(folder.glob("*.whl"))
 
 
@@ -43,19 +39,15 @@ def test_the_wheel_holds_every_module_config_template_and_weight(wheel: Path, re
 
 @pytest.mark.slow
 def test_an_installed_package_lists_trains_and_names_its_weights(
-    wheel: Path, repo_root: Path, tmp_path: Path
+    wheel: Path, run_python, repo_root: Path, tmp_path: Path
 ):
     target, empty, data = (tmp_path / name for name in ("site", "empty", "datasets"))
-    words = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
-    subprocess.run([*words, str(target), str(wheel)], check=True)
+    run_python("-m", "pip", "install", "--quiet", "--no-deps", "--target", target, wheel)
     empty.mkdir()
-    environment = {**os.environ, "PYTHONPATH": str(target), "DETECTRON2_DATASETS": str(data)}
+    places = {"PYTHONPATH": str(target), "DETECTRON2_DATASETS": str(data)}
 
     def run(*words: object, of: tuple[str, ...] = ("-m", "acnet.cli.main")) -> str:
-        command = [sys.executable, "-W", "ignore", *of, *map(str, words)]
-        done = subprocess.run(command, cwd=empty, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-        return done.stdout
+        return run_python("-W", "ignore", *of, *words, cwd=empty, **places)
 
     assert "toy/acnet_r18 " in run("configs")
     assert str(target / "acnet" / "weights") in run("weights", "list")

@@ -4,9 +4,6 @@ Module bodies do not count, nor templates. A reader who follows the way reads th
 """
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
@@ -50,27 +47,22 @@ LOSS = """
 """
 
 
-def files_on(code, repo_root, tmp_path):
+def files_on(code, run_python, tmp_path):
     """Run code in a process of its own, and return our files that it goes through."""
-    found = tmp_path / "files.json"
-    script = TRACE.replace("{code}", code.strip())
-    environment = {**os.environ, "PYTHONPATH": str(repo_root)}
-    subprocess.run(
-        [sys.executable, "-c", script, found], cwd=repo_root, env=environment, check=True
-    )
-    return json.loads(found.read_text())
+    run_python("-c", TRACE.replace("{code}", code.strip()), tmp_path / "files.json")
+    return json.loads((tmp_path / "files.json").read_text())
 
 
 @pytest.mark.slow
-def test_a_photo(repo_root, tmp_path):
-    arguments = ["predict", "datasets/sample_photos", "--device", "cpu", "--output"]
-    files = files_on(COMMAND.format([*arguments, str(tmp_path / "out")]), repo_root, tmp_path)
+def test_a_photo(run_python, tmp_path):
+    words = ["predict", "datasets/sample_photos", "--device", "cpu", "--output"]
+    files = files_on(COMMAND.format([*words, str(tmp_path / "out")]), run_python, tmp_path)
     assert "inference/predictor.py" in files
     assert len(files) <= 44, files
 
 
 @pytest.mark.slow
-def test_from_a_config_to_its_loss(repo_root, tmp_path):
-    files = files_on(LOSS, repo_root, tmp_path)
+def test_from_a_config_to_its_loss(run_python, tmp_path):
+    files = files_on(LOSS, run_python, tmp_path)
     assert "modeling/attention_blocks.py" in files
     assert len(files) <= 18, files

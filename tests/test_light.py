@@ -26,7 +26,7 @@ FAINT = 0.05  # boxes of lower scores move more, and count for nothing
 
 @pytest.fixture(scope="session")
 def light(tmp_path_factory):
-    """Return a function that runs Python with the light requirements and what these need alone."""
+    """Return a function that runs acnet, or code, with the light requirements alone."""
     site = tmp_path_factory.mktemp("light")
     names = re.findall(r"^\w+", (REPO_ROOT / "requirements" / "light.txt").read_text(), re.M)
     seen = set()
@@ -43,10 +43,11 @@ def light(tmp_path_factory):
         names += {re.match(r"[\w.-]+", one)[0] for one in needed if ";" not in one} - seen
         seen.update(names)
 
-    def run(*words):
+    def run(*words, code=None):
         paths = os.pathsep.join(map(str, (site, REPO_ROOT)))
         environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
-        words = [sys.executable, "-S", *map(str, words)]
+        program = ["-m", "acnet.cli.main"] if code is None else ["-c", code]
+        words = [sys.executable, "-S", *program, *map(str, words)]
         return subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
 
     return run
@@ -56,7 +57,7 @@ def light(tmp_path_factory):
 def results(light, tmp_path_factory):
     """Return the folder of a prediction of the sample photos."""
     output = tmp_path_factory.mktemp("results")
-    done = light("-m", "acnet.cli.main", "predict", PHOTOS, "--output", output)
+    done = light("predict", PHOTOS, "--output", output)
     assert done.returncode == 0, done.stderr
     assert re.search(r"onnxruntime \S+ runs acnet-r18-demo\.onnx", done.stderr)
     return output
@@ -64,17 +65,17 @@ def results(light, tmp_path_factory):
 
 @pytest.mark.parametrize("name", ["torch", "detectron2", "cv2", "matplotlib", "numba", "scipy"])
 def test_the_heavy_packages_are_not_there(light, name):
-    assert "ModuleNotFoundError" in light("-c", f"import {name}").stderr
+    assert "ModuleNotFoundError" in light(code=f"import {name}").stderr
 
 
 def test_the_doctor_finds_no_fault(light, tmp_path):
-    done = light("-m", "acnet.cli.main", "doctor")
+    done = light("doctor")
     assert done.returncode == 0, done.stdout
     assert re.search("note +torch, detectron2 .*\n.*facebookresearch/detectron2@", done.stdout)
     assert re.search(r"predict, serve, .* work here; training and export need .*\n$", done.stdout)
     (tmp_path / "onnxruntime.py").write_text("raise ImportError('lib is missing')")
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from acnet.cli.main import main; "
-    done = light("-c", code + "sys.exit(main(['doctor', '--json']))")
+    done = light(code=code + "sys.exit(main(['doctor', '--json']))")
     document = json.loads(done.stdout)
     assert (done.returncode, document["kind"], document["faults"]) == (1, "light", 1)
 
@@ -109,7 +110,7 @@ def test_saved_predictions_are_evaluated(light, results, tmp_path):
     about["annotations"] = [{"id": 1, "image_id": 1, **box}]
     truth = tmp_path / "gt.json"
     truth.write_text(json.dumps(about))
-    words = ("-m", "acnet.cli.main", "evaluate", truth, results / "predictions.json")
+    words = ("evaluate", truth, results / "predictions.json")
     done = light(*words, "--quiet", "--json")
     assert json.loads(done.stdout)["data"]["photos"] == 2, done.stderr
     refused = light(*words, "--report", tmp_path / "report")
@@ -118,10 +119,10 @@ def test_saved_predictions_are_evaluated(light, results, tmp_path):
 
 
 def test_found_boxes_become_a_data_set_and_labels(light, results, tmp_path):
-    done = light("-m", "acnet.cli.main", "data", "import", results, tmp_path / "set")
+    done = light("data", "import", results, tmp_path / "set")
     assert done.returncode == 0, done.stderr
-    words = ("labels", results, "--as", "yolo", "--output", tmp_path / "labels")
-    assert " boxes of 2 photos" in light("-m", "acnet.cli.main", *words).stdout
+    done = light("labels", results, "--as", "yolo", "--output", tmp_path / "labels")
+    assert " boxes of 2 photos" in done.stdout
 
 
 def test_found_boxes_are_reviewed(light, results, tmp_path):
@@ -136,7 +137,7 @@ def test_found_boxes_are_reviewed(light, results, tmp_path):
         "review.post('/boxes/0', '', photo)\n"
         "print(review.write())"
     )
-    done = light("-c", code, results, tmp_path / "corrected")
+    done = light(results, tmp_path / "corrected", code=code)
     assert "Accepted photos: 1 of 2." in done.stdout, done.stderr
 
 
@@ -153,7 +154,7 @@ def test_a_page_is_served(light):
         "client.request('GET', '/counts.csv')\n"
         "print(client.getresponse().read().decode())"
     )
-    done = light("-c", code, PHOTOS / "generated_1.jpg")
+    done = light(PHOTOS / "generated_1.jpg", code=code)
     assert re.match(r"200\nphoto,count,.*\na\.jpg,\d+,\d+,\d+,", done.stdout), done.stderr
 
 
@@ -164,23 +165,18 @@ def test_python_gets_instances_of_numpy(light):
         "best = found[found.scores > 0.9]\n"
         "print(type(found).__name__, len(best), best.pred_boxes.tensor.shape)"
     )
-    done = light("-c", code, PHOTOS / "generated_1.jpg")
+    done = light(PHOTOS / "generated_1.jpg", code=code)
     assert re.fullmatch(r"PlainInstances (\d+) \(\1, 4\)\n", done.stdout), done.stderr
 
 
-def test_weights_without_an_exported_file_beside_them_are_refused(light, tiny_weights):
-    words = ("-m", "acnet.cli.main", "predict", PHOTOS, "--weights", tiny_weights)
-    done = light(*words, "--output", tiny_weights.parent / "results")
+def test_weights_without_an_exported_file_of_their_own_are_refused(light, tiny_weights, tmp_path):
+    done = light("predict", PHOTOS, "--weights", tiny_weights, "--output", tmp_path / "results")
     assert done.returncode == 2
     assert "acnet export model_final.pth --output model_final.onnx" in done.stderr
-
-
-def test_an_exported_file_of_other_weights_is_refused(light, tmp_path):
-    bundled = find_weights(None)
-    (tmp_path / "other.safetensors").write_bytes(bundled.read_bytes() + b"\0")
-    (tmp_path / "other.onnx").write_bytes(bundled.with_suffix(".onnx").read_bytes())
-    weights = tmp_path / "other.safetensors"
-    done = light("-m", "acnet.cli.main", "predict", PHOTOS, "--weights", weights)
+    bundled, weights = find_weights(None), tmp_path / "other.safetensors"
+    weights.write_bytes(bundled.read_bytes() + b"\0")
+    weights.with_suffix(".onnx").write_bytes(bundled.with_suffix(".onnx").read_bytes())
+    done = light("predict", PHOTOS, "--weights", weights)
     assert "other.onnx beside it is of other weights" in done.stderr
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from acnet.cli.main import add_command, natural_int, path, positive_int, positive_share, share
 from acnet.errors import UserError
+from acnet.files import default_workers
 
 FORMATS = ("auto", "acne04", "acne04_v2", "coco", "results", "voc", "yolo")
 IMPORT = """\
@@ -86,6 +87,16 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(parser=parser)
 
 
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Add the number of threads, the same for every action that works on many photos."""
+    parser.add_argument(
+        "--workers",
+        type=positive_int,
+        default=default_workers(),
+        help="threads; default: all cores",
+    )
+
+
 def open_given_source(args: argparse.Namespace):
     """Open the data set that the command line names by `add_source_arguments`."""
     from acnet.data.readers.formats import open_source
@@ -114,11 +125,8 @@ _NOT_REPEATED = ("json", "open", "overwrite", "page", "port", "with_photos", "wo
 def command_line(command: str, dst: Path, args: argparse.Namespace) -> str:
     """Write the command that makes a set again, from the folder above the set.
 
-    It has the options that differ from their defaults. Paths become relative to that folder, so
-    that they hold where both are moved together.
-
-    Args:
-        args: with the `parser` that they come from, as of `add_source_arguments`.
+    It has the options of `args.parser` that differ from their defaults. Paths become relative to
+    that folder, so that they hold where both are moved together.
     """
     root = Path(os.path.abspath(dst)).parent  # noqa: PTH100 - keeps links
 
@@ -167,7 +175,7 @@ def _add_import_parser(actions: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--copy-images", action="store_true", help="copy the photos to DST/images as well"
     )
-    parser.add_argument("--workers", type=positive_int, help="threads; default: all cores")
+    add_workers(parser)
     parser.add_argument("--tiles", action="store_true", help="cut the photos into tiles as well")
     _add_tile_options(parser.add_argument_group("tiles, with --tiles"))
 
@@ -176,19 +184,18 @@ def run_import(args: argparse.Namespace) -> int:
     """Import the data set, cut its tiles if asked to, and say what was written and left out."""
     from acnet.data.import_set import ImportOptions, import_report, import_set
     from acnet.data.prepared_set import PreparedLayout
-    from acnet.files import default_workers
 
     _take_earlier_spelling(args)
     tiles = _tile_options(args) if args.tiles else None
     source = open_given_source(args)
-    layout, workers = PreparedLayout.of_folder(args.dst), args.workers or default_workers()
+    layout = PreparedLayout.of_folder(args.dst)
     options = ImportOptions(
         class_map=dict(args.class_map) if args.class_map else None,
         one_class=args.one_class,
         splits=args.splits,
         skip_unreadable=args.skip_unreadable,
         copy_images=args.copy_images,
-        workers=workers,
+        workers=args.workers,
         command=command_line("data import", args.dst, args),
     )
     imported = import_set(source, layout, options)
@@ -196,7 +203,7 @@ def run_import(args: argparse.Namespace) -> int:
     if tiles is not None:
         from acnet.data.tiles.tile_set import counts_table, tile_set
 
-        counts = tile_set(layout, tiles, workers=workers)
+        counts = tile_set(layout, tiles, workers=args.workers)
         sys.stdout.write(f"\n{counts_table(counts, layout)}\n")
     return 0
 
@@ -230,7 +237,8 @@ def _add_tile_parser(actions: argparse._SubParsersAction) -> None:
         help="names or patterns such as 'test_*' of the splits to cut; default: all",
     )
     _add_tile_options(tile, "--format")
-    tile.add_argument("--workers", type=positive_int, metavar="N", help="default: all cores")
+    workers = {"type": positive_int, "default": default_workers(), "metavar": "N"}
+    tile.add_argument("--workers", **workers, help="default: all cores")
 
 
 def _add_tile_options(parser: argparse._ActionsContainer, *earlier: str) -> None:
@@ -276,11 +284,9 @@ def run_tile(args: argparse.Namespace) -> int:
     """Cut the set and say what it holds."""
     from acnet.data.prepared_set import PreparedLayout
     from acnet.data.tiles.tile_set import counts_table, tile_set
-    from acnet.files import default_workers
 
     options, layout = _tile_options(args), PreparedLayout.of_folder(args.set)
-    workers = args.workers or default_workers()
-    counts = tile_set(layout, options, splits=args.splits, workers=workers)
+    counts = tile_set(layout, options, splits=args.splits, workers=args.workers)
     sys.stdout.write(f"{counts_table(counts, layout)}\n\nwritten to {layout.folder}\n")
     return 0
 

@@ -8,16 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acnet.cli.data import add_source_arguments, command_line, open_given_source
-from acnet.cli.main import (
-    add_command,
-    natural_int,
-    path,
-    positive_int,
-    positive_share,
-)
+from acnet.cli.data import add_source_arguments, add_workers, command_line, open_given_source
+from acnet.cli.main import add_command, natural_int, path, positive_int, positive_share
 from acnet.errors import UserError
-from acnet.files import check_output_file
+from acnet.files import check_output_file, write_json
 
 if TYPE_CHECKING:
     from acnet.data.readers.source import Source
@@ -65,18 +59,16 @@ def add_check_parser(actions: argparse._SubParsersAction) -> None:
         action="store_true",
         help="with --fix: leave the photos where they are, also those that are stored sideways",
     )
-    check.add_argument("--workers", type=positive_int, help="threads; default: all cores")
+    add_workers(check)
 
 
 def run_check(args: argparse.Namespace) -> int:
-    """Check the data set and says what was found."""
-    from acnet.data.audit.data_audit import audit_source, report_text
-    from acnet.files import default_workers, write_json
+    """Check the data set and say what was found."""
+    from acnet.data.audit.data_audit import audit_source, report_text, write_cleaned
 
     source = open_given_source(args)
     _check_outputs(args, source)
-    workers = args.workers or default_workers()
-    audit = audit_source(source, workers=workers)
+    audit = audit_source(source, workers=args.workers)
     if args.json not in (None, ON_STDOUT):
         write_json(args.json, audit.report.as_dict(), indent=2)
     if args.page is not None:
@@ -85,23 +77,21 @@ def run_check(args: argparse.Namespace) -> int:
         write_audit_page(args.page, audit, source.image_root if args.with_photos else None)
     news = ""
     if args.fix is not None:
-        from acnet.data.audit.data_audit import write_cleaned
-
         changes = write_cleaned(
             args.fix,
             source,
             audit,
             copy_photos=not args.reference_photos,
-            workers=workers,
+            workers=args.workers,
             command=command_line("data check", args.fix, args),
         )
         news = f"\n{args.fix}: a cleaned copy, {len(changes)} changes in changes.txt\n"
     if args.json == ON_STDOUT:
         json.dump(audit.report.as_dict(), sys.stdout, allow_nan=False, indent=2)
         sys.stdout.write("\n")
+        sys.stderr.write(news)
     else:
-        sys.stdout.write(report_text(audit.report))
-    (sys.stderr if args.json == ON_STDOUT else sys.stdout).write(news)
+        sys.stdout.write(report_text(audit.report) + news)
     return 1 if audit.report.has_errors() else 0
 
 
@@ -169,29 +159,32 @@ def add_split_parser(actions: argparse._SubParsersAction) -> None:
     split.add_argument(
         "--stratify", choices=("grade",), help="balance the grades too, not only photos and boxes"
     )
-    split.add_argument("--workers", type=positive_int, help="threads; default: all cores")
+    add_workers(split)
 
 
 def run_split(args: argparse.Namespace) -> int:
-    """Deal the photos and says how many went where."""
+    """Deal the photos and say how many went where."""
     from acnet.data.split import SplitOptions, parts_text, write_split
-    from acnet.files import default_workers
 
-    shares, folds = _shares(args.parts), _folds(args.folds)
+    shares = _shares(args.parts)
+    if args.folds == 1:
+        raise UserError(
+            "Of the folds one is tested on and the others trained on. Received --folds 1. "
+            "Ask for 2 or more."
+        )
     source = open_given_source(args)
     options = SplitOptions(
         shares=shares,
-        folds=folds,
+        folds=args.folds,
         seed=args.seed,
         group_table=args.group_by,
         group_regex=args.group_regex,
         by_grade=args.stratify == "grade",
-        workers=args.workers or default_workers(),
+        workers=args.workers,
         command=command_line("data split", args.dst, args),
     )
-    parts = write_split(args.dst, source, options)
-    sys.stdout.write(parts_text(parts))
-    sys.stdout.write(f"written to {args.dst}: annotations, parts.csv\n")
+    text = parts_text(write_split(args.dst, source, options))
+    sys.stdout.write(f"{text}written to {args.dst}: annotations, parts.csv\n")
     return 0
 
 
@@ -230,15 +223,6 @@ def _shares(parts: Sequence[tuple[str, float]]) -> dict[str, float]:
             f"Received --parts {received}, which sum up to {total:g}. Correct --parts."
         )
     return shares
-
-
-def _folds(folds: int | None) -> int | None:
-    if folds == 1:
-        raise UserError(
-            "Of the folds one is tested on and the others trained on. Received --folds 1. "
-            "Ask for 2 or more."
-        )
-    return folds
 
 
 def add_relocate_parser(actions: argparse._SubParsersAction) -> None:

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from acnet.cli.data import command_line
+from acnet.cli.data import add_workers, command_line
 from acnet.cli.main import (
     add_command,
     natural_float,
@@ -75,17 +75,16 @@ def add_toy_parser(actions: argparse._SubParsersAction) -> None:
         metavar="X",
         help="factor on the number of lesions, 7 a photo at the median; default 1",
     )
-    toy.add_argument("--workers", type=positive_int, help="threads; default: all cores")
+    add_workers(toy)
     toy.add_argument(
         "--overwrite", action="store_true", help="replace a toy set that other options made"
     )
 
 
 def run_toy(args: argparse.Namespace) -> int:
-    """Write the generated photos and says what was written."""
+    """Write the generated photos and say what was written."""
     from acnet.data.toy.toy_photo import ToyOptions
     from acnet.data.toy.toy_set import write_toy_set
-    from acnet.files import default_workers
 
     options = ToyOptions(
         seed=args.seed,
@@ -99,16 +98,11 @@ def run_toy(args: argparse.Namespace) -> int:
         args.dst,
         options,
         photos=args.photos,
-        workers=args.workers or default_workers(),
+        workers=args.workers,
         overwrite=args.overwrite,
     )
-    lesions = sum(photo.count for photo in written)
-    news = (
-        f"{len(written)} photos with {lesions} lesions"
-        if written
-        else "nothing new, it is complete"
-    )
-    sys.stdout.write(f"{args.dst}: {news}\n")
+    drawn = f"{len(written)} photos with {sum(photo.count for photo in written)} lesions"
+    sys.stdout.write(f"{args.dst}: {drawn if written else 'nothing new, it is complete'}\n")
     return 0
 
 
@@ -152,23 +146,22 @@ def add_toy_tests_parser(actions: argparse._SubParsersAction) -> None:
         "--size", type=positive_int, default=320, metavar="PX", help="side of a photo; default 320"
     )
     tests.add_argument("--seed", type=natural_int, default=7, help="another seed, other photos")
-    tests.add_argument("--workers", type=positive_int, help="threads; default: all cores")
+    add_workers(tests)
     tests.add_argument(
         "--overwrite", action="store_true", help="replace photos that other options made"
     )
 
 
 def run_toy_tests(args: argparse.Namespace) -> int:
-    """Write the four sets and says how many photos and lesions each holds."""
+    """Write the four sets and say how many photos and lesions each holds."""
     from acnet.data.prepared_set import PreparedLayout
     from acnet.data.split import parts_text
     from acnet.data.toy.toy_set import ToyTests, write_toy_tests
-    from acnet.files import default_workers
 
     imported = write_toy_tests(
         PreparedLayout.of_folder(args.dst),
         ToyTests(seed=args.seed, photos=args.photos, size_px=args.size),
-        workers=args.workers or default_workers(),
+        workers=args.workers,
         overwrite=args.overwrite,
         command=command_line("data toy-tests", args.dst, args),
     )

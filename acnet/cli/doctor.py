@@ -5,7 +5,6 @@ Nothing is imported before it is asked for, and a check that breaks is a finding
 
 import argparse
 import dataclasses
-import importlib
 import importlib.metadata
 import json
 import platform
@@ -13,6 +12,7 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -64,7 +64,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> int:
     """Examine and report; the exit status is 1 where there is a fault."""
     kind = "whole" if find_spec("torch") or find_spec("detectron2") else "light"
-    findings = examine(Path.cwd(), light=kind == "light")
+    light = kind == "light"  # it is asked only for what requirements/light.txt promises
+    findings = [*check_packages(light=light), *check_machine(Path.cwd(), light=light)]
     faults = sum(finding.status == "fault" for finding in findings)
     if args.json:
         found = [dataclasses.asdict(one) for one in findings]
@@ -85,8 +86,7 @@ class Finding:
     """One line of the examination."""
 
     name: str  # of what was looked at
-    # "ok"; "note" for what limits and does not hinder; "fault" for what must be repaired.
-    status: Status
+    status: Status  # a note limits and does not hinder, a fault must be repaired
     text: str  # what was found
     remedy: str = ""  # the command or step that repairs it, or ""
 
@@ -101,14 +101,6 @@ def guarded(name: str, check: Callable[[], Found], *, remedy: str = "") -> Findi
     except (Exception, SystemExit) as error:  # noqa: BLE001
         reason = (str(error).splitlines() or [""])[0]
         return Finding(name, "fault", f"does not work ({type(error).__name__}: {reason})", remedy)
-
-
-def examine(folder: Path, *, light: bool = False) -> list[Finding]:
-    """Examine the environment and the machine, where results are to be written to a folder.
-
-    A light installation is asked only for what `requirements/light.txt` promises.
-    """
-    return [*check_packages(light=light), *check_machine(folder, light=light)]
 
 
 def check_packages(*, light: bool = False) -> list[Finding]:
@@ -172,7 +164,7 @@ def _detectron2() -> Found:
 
     text = f"{detectron2.__version__}, {GeneralizedRCNN.__name__} loads"
     try:
-        importlib.import_module("detectron2._C")
+        import_module("detectron2._C")
     except ImportError:
         return "ok", f"{text}; its compiled part (_C) does not, and is not needed"
     return "ok", f"{text}, and its compiled part (_C) too, which is not needed"
@@ -216,12 +208,7 @@ def _engines() -> Found:
 def _others(modules: Mapping[str, str | None]) -> Found:
     broken = {}
     for module, package in modules.items():
-
-        def load(module: str = module) -> Found:
-            importlib.import_module(module)
-            return "ok", ""
-
-        finding = guarded(module, load)
+        finding = guarded(module, lambda module=module: ("ok", import_module(module).__name__))
         if finding.status == "fault":
             text = finding.text
             broken[package or module] = text if text.startswith(module) else f"{module} {text}"
@@ -238,7 +225,7 @@ def _version(package: str) -> str:
 
 
 def check_machine(folder: Path, *, light: bool = False) -> list[Finding]:
-    """Examine what does not come with a package."""
+    """Examine what does not come with a package, and the folder for results."""
     of_torch = {"GPU": _gpu, "bfloat16": _bfloat16} if not light else {}
     remedy = "repair torch and detectron2 first"
     return [
@@ -253,9 +240,7 @@ def _gpu() -> Found:
     import torch
 
     if torch.cuda.is_available():
-        devices = [
-            torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())
-        ]
+        devices = map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
         shown = ", ".join(f"{one.name} ({one.total_memory / GIGABYTE:.0f} GB)" for one in devices)
         return "ok", f"CUDA {torch.version.cuda}: {shown}"
     if Path("/dev/nvidia0").exists():

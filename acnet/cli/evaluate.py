@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from acnet.cli.main import add_command, natural_int, path, positive_int, set_up_logging
 from acnet.errors import UserError, printable
-from acnet.files import check_output_file
+from acnet.files import check_output_file, write_json
 
 if TYPE_CHECKING:
     from acnet.evaluation.columns import Detections, GroundTruth
@@ -164,9 +164,7 @@ def run(args: argparse.Namespace) -> int:
     if args.report:  # first, since whoever reads the text may go
         from acnet.visualization.report import write_report
 
-        page = write_report(
-            args.report, result, photos_root=args.image_root if args.with_photos else None
-        )
+        page = write_report(args.report, result, photos_root=args.image_root)
         text += f"\nreport: {page}\n"
     _show(args, text, result.to_json())
     return 0
@@ -200,8 +198,6 @@ def run_compare(args: argparse.Namespace) -> int:
 
 def _show(args: argparse.Namespace, text: str, numbers: Mapping[str, Any]) -> None:
     """Write the text, and the numbers where they are asked for."""
-    from acnet.files import write_json
-
     if args.json == ON_STDOUT:
         sys.stdout.write(json.dumps(numbers, allow_nan=False, indent=2) + "\n")
         return

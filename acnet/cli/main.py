@@ -104,11 +104,7 @@ def _all_actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one sub-command.
-
-    Returns:
-        The exit status: what the sub-command returned, or 2 for a mistake of the user.
-    """
+    """Run one sub-command, and return its exit status, or 2 for a mistake of the user."""
     argv = sys.argv[1:] if argv is None else argv
     parser = build_parser(argv[0] if argv else None)
     if any("\0" in word for word in argv):  # as programs may hand on, and shells cannot
@@ -179,48 +175,29 @@ def path(text: str) -> Path:
     return Path(text)
 
 
-def positive_int(text: str) -> int:
-    """Return a whole number above 0."""
-    return _checked(text, int(text), "above 0", above=0.0)
+def _number(
+    name: str, kind: type, rule: str, is_right: Callable[[float], bool]
+) -> Callable[[str], float]:
+    """Return a function that reads a finite number, by the name that argparse shows in errors."""
+
+    def read(text: str) -> float:
+        value = kind(text)  # argparse reports the ValueError of a text that is no number
+        if not is_right(value) or not math.isfinite(value):
+            raise argparse.ArgumentTypeError(f"a number {rule} is needed, received {text}")
+        return value
+
+    read.__name__ = name
+    return read
 
 
-def natural_int(text: str) -> int:
-    """Return a whole number from 0."""
-    return _checked(text, int(text), "of at least 0")
-
-
-def positive_float(text: str) -> float:
-    """Return a finite number above 0."""
-    return _checked(text, float(text), "above 0", above=0.0)
-
-
-def natural_float(text: str) -> float:
-    """Return a finite number from 0."""
-    return _checked(text, float(text), "of at least 0")
-
-
-def share(text: str) -> float:
-    """Return a number from 0 to 1."""
-    return _checked(text, float(text), "from 0 to 1", most=1.0)
-
-
-def positive_share(text: str) -> float:
-    """Return a number above 0 and at most 1."""
-    return _checked(text, float(text), "above 0 and at most 1", above=0.0, most=1.0)
-
-
-def _checked(
-    text: str,
-    value: float,  # argparse reports the ValueError of a text that is no number
-    rule: str,
-    *,
-    above: float | None = None,
-    most: float = math.inf,
-) -> float:
-    low = value > above if above is not None else value >= 0
-    if not low or not value <= most or not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"a number {rule} is needed, received {text}")
-    return value
+positive_int = _number("positive_int", int, "above 0", lambda value: value > 0)
+natural_int = _number("natural_int", int, "of at least 0", lambda value: value >= 0)
+positive_float = _number("positive_float", float, "above 0", lambda value: value > 0)
+natural_float = _number("natural_float", float, "of at least 0", lambda value: value >= 0)
+share = _number("share", float, "from 0 to 1", lambda value: 0 <= value <= 1)
+positive_share = _number(
+    "positive_share", float, "above 0 and at most 1", lambda value: 0 < value <= 1
+)
 
 
 if __name__ == "__main__":

@@ -67,11 +67,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predict the photos and say what was found.
+    """Predict the photos and say what was found; the exit status is 1 where one was unreadable.
 
-    Returns:
-        The exit status: 0, or 1 where a photo could not be read. Of several processes the first
-        alone says so, since torchrun would end the others.
+    Of several processes the first alone says so, since torchrun would end the others.
     """
     # Of damaged photos the error tells enough, and large ones are meant to be large.
     warnings.filterwarnings("ignore", module=r"PIL\.")

@@ -142,11 +142,7 @@ def fine_tune(args: argparse.Namespace) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Train or evaluate in one process of a run.
-
-    Args:
-        args: of `build_parser`.
-    """
+    """Train or evaluate in one process of a run, with arguments of `build_parser`."""
     from acnet.config import complete_train, dataset_names, load_config
     from acnet.data.register import register_all, register_paths
     from acnet.engine.evaluate import evaluate_only
@@ -174,18 +170,13 @@ def run_configs(args: argparse.Namespace) -> int:
             f"A prefix is the beginning of a config's name. Received {args.prefix!r}. "
             f"Names begin with {', '.join(folders)}."
         )
-    sizes = read_sizes()
+    sizes = {
+        name: (f"{parameters / 1e6:.1f} M", f"{gmacs:.1f}")
+        for name, (parameters, gmacs) in read_sizes().items()
+    }
     rows = [("config", "parameters", "GMACs", "what it is")]
     for name in names:
-        parameters, gmacs = sizes.get(name, (None, None))
-        rows.append(
-            (
-                name,
-                "" if parameters is None else f"{parameters / 1e6:.1f} M",
-                "" if gmacs is None else f"{gmacs:.1f}",
-                config_summary(CONFIG_ROOT / f"{name}.py"),
-            )
-        )
+        rows.append((name, *sizes.get(name, ("", "")), config_summary(CONFIG_ROOT / f"{name}.py")))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for name, parameters, gmacs, what in rows:
         sys.stdout.write(

@@ -48,16 +48,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `weights` with its actions, and `export`, to the command line."""
     parser = subparsers.add_parser("weights", help="pack, show and list weights")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    add_list_parser(actions)
+    description = "Name the weights that are bundled with acnet; --weights takes their names."
+    add_command(actions, "list", run_list, "name the bundled weights", description)
     add_pack_parser(actions)
     add_show_parser(actions)
     add_export_parser(subparsers)
-
-
-def add_list_parser(actions: argparse._SubParsersAction) -> None:
-    """Add `list` to the actions."""
-    description = "Name the weights that are bundled with acnet; --weights takes their names."
-    add_command(actions, "list", run_list, "name the bundled weights", description)
 
 
 def run_list(args: argparse.Namespace) -> int:

@@ -53,22 +53,17 @@ def test_predictions_of_acnet_predict_are_matched_by_name(tmp_path):
     assert read_count_model(by_name).merge == "nms"  # as their images.json says
 
 
-def test_a_merging_that_nobody_names_is_asked_for(tmp_path, capsys):
-    assert run(*save_set(tmp_path, 30, seed=0), "--output", tmp_path / "count.json") == 2
-    assert "add --merge NAME" in capsys.readouterr().err
-
-
-def test_another_merging_than_that_of_the_predictions_is_refused(tmp_path, capsys):
-    saved = save_as_predict_does(tmp_path, 30, seed=0, merge="cluster")
-    assert run(*saved, "--merge", "nms", "--output", tmp_path / "count.json") == 2
-    assert "merged by 'cluster'" in capsys.readouterr().err
-
-
-def test_too_few_photos_write_nothing(tmp_path, capsys):
-    saved = save_set(tmp_path, 10, seed=0)
-    assert run(*saved, "--merge", "x", "--output", tmp_path / "count.json") == 2
-    assert "at least 17 validation photos" in capsys.readouterr().err
-    assert not (tmp_path / "count.json").exists()
+def test_what_cannot_be_fitted_is_refused_and_nothing_written(tmp_path, capsys):
+    output = tmp_path / "count.json"
+    clustered = save_as_predict_does(tmp_path / "a", 30, seed=0, merge="cluster")
+    for saved, options, fault in (
+        (save_set(tmp_path / "b", 30, seed=0), [], "add --merge NAME"),
+        (clustered, ["--merge", "nms"], "merged by 'cluster'"),
+        (save_set(tmp_path / "c", 10, seed=0), ["--merge", "x"], "at least 17 validation photos"),
+    ):
+        assert run(*saved, *options, "--output", output) == 2
+        assert fault in capsys.readouterr().err
+        assert not output.exists()
 
 
 @pytest.mark.parametrize("options", [["--coverage", "1"], ["--coverage", "0"], ["--merge", " "]])

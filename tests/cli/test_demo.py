@@ -2,8 +2,8 @@
 
 import json
 import re
+import shlex
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -20,7 +20,6 @@ from demo_report import Folders, choose_photos, draw_losses, write_report
 
 from acnet.files import write_json, write_text
 
-SCRIPTS = Path(demo.__file__).parent
 TRAINING_LINE = (
     "[11/23 08:30:30 d2.utils.events]:  eta: 0:07:10  iter: 19  total_loss: 2.177  loss_cls: 0.6846"
     "  loss_attention: 0.7162    time: 0.7277  last_time: 0.7  data_time: 0.08   lr: 0.005  \n"
@@ -35,24 +34,32 @@ def run(tmp_path: Path, *command: str) -> None:
     demo.run(command, {"A": "b c"}, tmp_path / "logs" / "step.log", evaluation_progress)
 
 
-def test_training_shows_iteration_eta_and_losses():
-    expected = "  iteration 20/700, ETA 0:07:10, loss 2.177, cls 0.685, attention 0.716"
-    assert training_progress(700)(TRAINING_LINE) == expected
-    assert training_progress(None)(TRAINING_LINE).startswith("  iteration 20, ETA")
+@pytest.mark.parametrize(
+    ("progress", "line", "shown"),
+    [
+        (
+            training_progress(700),
+            TRAINING_LINE,
+            "  iteration 20/700, ETA 0:07:10, loss 2.177, cls 0.685, attention 0.716",
+        ),
+        (training_progress(None), TRAINING_LINE, "  iteration 20, ETA"),
+        (training_progress(700), INFERENCE_LINE, "  photo 11/200, ETA 0:00:19"),
+        (evaluation_progress, INFERENCE_LINE, "  photo 11/200, ETA 0:00:19"),
+        (training_progress(700), "Loading and preparing results...\n", ""),
+    ],
+)
+def test_progress_is_read_from_lines_of_the_log(progress, line, shown):
+    assert (progress(line) or "").startswith(shown)
+    assert bool(progress(line)) == bool(shown)
 
 
-def test_evaluation_shows_photos_and_eta_also_within_training():
-    assert evaluation_progress(INFERENCE_LINE) == "  photo 11/200, ETA 0:00:19"
-    assert training_progress(700)(INFERENCE_LINE) == "  photo 11/200, ETA 0:00:19"
-
-
-def test_other_lines_show_nothing():
-    assert training_progress(700)("Loading and preparing results...\n") is None
-
-
-def test_command_is_shown_as_it_can_be_typed(tmp_path, capsys):
-    run(tmp_path, sys.executable, "-c", "pass")
-    assert f"$ A='b c' {sys.executable} -c pass\n" in capsys.readouterr().err
+def test_the_command_as_it_can_be_typed_and_its_progress_reach_the_user(tmp_path, capsys):
+    code = f"print({INFERENCE_LINE!r})"
+    run(tmp_path, sys.executable, "-c", code)
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"$ A='b c' {shlex.join([sys.executable, '-c', code])}\n")
+    assert "photo 11/200, ETA 0:00:19\n" in shown
+    assert INFERENCE_LINE in (tmp_path / "logs" / "step.log").read_text()
 
 
 def test_failure_names_the_command_and_ends_its_log(tmp_path):
@@ -65,13 +72,6 @@ def test_failure_names_the_command_and_ends_its_log(tmp_path):
     assert str(tmp_path / "logs" / "step.log") in message
     assert message.endswith("  | last words")
     assert "  | 10\n" not in message
-
-
-def test_progress_of_a_command_reaches_the_user(tmp_path, capsys):
-    code = f"print({INFERENCE_LINE!r})"
-    run(tmp_path, sys.executable, "-c", code)
-    assert "photo 11/200, ETA 0:00:19\n" in capsys.readouterr().err
-    assert INFERENCE_LINE in (tmp_path / "logs" / "step.log").read_text()
 
 
 def made_demo(folder: Path, lesions: int = 5) -> Folders:
@@ -149,32 +149,25 @@ def make_demo(tmp_path: Path, *arguments: str) -> demo.Demo:
     return demo.Demo(demo.build_parser().parse_args(["--output", str(tmp_path / "d"), *arguments]))
 
 
-def test_folder_of_another_demo_is_refused(tmp_path):
+def test_folder_of_another_demo_and_a_file_in_its_place_are_refused(tmp_path):
     make_demo(tmp_path, "--photos", "50").check_settings()
     make_demo(tmp_path, "--photos", "50").check_settings()
     with pytest.raises(StepFailedError, match='"photos": 50'):
         make_demo(tmp_path, "--photos", "60").check_settings()
-
-
-def test_file_in_the_place_of_the_folder_is_refused(tmp_path):
+    shutil.rmtree(tmp_path / "d")
     (tmp_path / "d").write_text("")
     with pytest.raises(StepFailedError, match="Received the file"):
         make_demo(tmp_path).check_settings()
 
 
 @pytest.mark.slow
-def test_quick_demo_leaves_a_page_that_works_from_the_disk(tmp_path):
-    command = [sys.executable, str(SCRIPTS / "demo.py"), "--quick", "--photos", "10"]
-    words = [*command, "--output", "demo"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "Pictures and all numbers: demo/index.html" in done.stdout
+def test_quick_demo_leaves_a_page_that_works_from_the_disk(tmp_path, run_python):
+    words = [demo.__file__, "--quick", "--photos", "10", "--output", "demo"]
+    assert "Pictures and all numbers: demo/index.html" in run_python(*words, cwd=tmp_path)
     output = tmp_path / "demo"
     first_look = json.loads((output / "first_look" / "images.json").read_text())
-    assert [image["file_name"] for image in first_look["images"]] == [
-        "generated_1.jpg",
-        "generated_2.jpg",
-    ]
+    names = [image["file_name"] for image in first_look["images"]]
+    assert names == ["generated_1.jpg", "generated_2.jpg"]
     page = (output / "index.html").read_text()
     pictures = re.findall(r' src="([^"]+)"', page)
     assert len(pictures) == 3  # two test photos of ten, and the loss curve
@@ -187,10 +180,9 @@ def test_quick_demo_leaves_a_page_that_works_from_the_disk(tmp_path):
     # Again: the photos and the training are there, a lost report is made anew.
     (output / "loss_curve.png").unlink()
     shutil.rmtree(output / "predictions")
-    again = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert again.returncode == 0, again.stderr
-    assert "[2/5] photos\n  are ready\n" in again.stderr
-    assert "  is finished\n" in again.stderr
+    again = run_python(*words, cwd=tmp_path)
+    assert "[2/5] photos\n  are ready\n" in again
+    assert "  is finished\n" in again
     assert json.loads((output / "results.json").read_text())["ap"] == results["ap"]
     assert all((output / picture).is_file() for picture in pictures)
 
@@ -208,7 +200,4 @@ def test_losses_are_drawn_and_other_rows_skipped(tmp_path):
     )
     other = draw_curve([{**row, "total_loss": 1.0} for row in rows], tmp_path / "c.png")
     assert np.abs(other - with_losses).max() > 100
-
-
-def test_run_that_was_killed_early_has_an_empty_curve(tmp_path):
-    assert draw_curve([], tmp_path / "a.png").shape == (540, 960, 3)
+    assert draw_curve([], tmp_path / "d.png").shape == (540, 960, 3)  # of a run killed early

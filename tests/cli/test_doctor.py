@@ -51,6 +51,10 @@ def test_this_environment_works(capsys):
     assert "fault" not in shown
     names = [line.split()[1] for line in shown.splitlines() if not line.startswith((" ", "acnet"))]
     assert {"python", "torch", "detectron2", "GPU", "pictures", "disk", "weights"} <= set(names)
+    assert main(["doctor", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["kind"], document["faults"]) == ("whole", 0)
+    assert all(set(one) == {"name", "status", "text", "remedy"} for one in document["findings"])
 
 
 @pytest.mark.parametrize("how", BROKEN)
@@ -70,13 +74,6 @@ def test_missing_packages_are_named_with_what_installs_them(examine_without):
     assert "hydra-core jinja2" in findings["other packages"]["remedy"]
     ways = ["facebookresearch/detectron2@", "-c conda-forge detectron2", "detectron2.txt"]
     assert re.search(".*".join(map(re.escape, ways)), findings["detectron2"]["remedy"])
-
-
-def test_json_counts_the_faults(capsys):
-    assert main(["doctor", "--json"]) == 0
-    document = json.loads(capsys.readouterr().out)
-    assert (document["kind"], document["faults"]) == ("whole", 0)
-    assert all(set(one) == {"name", "status", "text", "remedy"} for one in document["findings"])
 
 
 def test_what_a_check_raises_is_what_it_found():

@@ -1,20 +1,26 @@
-"""`acnet evaluate` as a user runs it on saved files."""
+"""`acnet evaluate` and `acnet compare` as a user runs them on saved files."""
 
 import json
 import sys
-import types
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from acnet.cli.main import main
-from tests.cli.evaluation_files import read, save_as_predict_does, save_set
+from tests.cli.evaluation_files import read, save, save_as_predict_does, save_set
+from tests.evaluation.coco_content import images_of, write
+from tests.evaluation.simulated import simulate
 
-FEW = ("--replicates", "20")
+FEW = ("--replicates", "40")
 
 
 def run(*arguments) -> int:
     return main(["evaluate", *map(str, arguments)])
+
+
+def compare(*arguments) -> int:
+    return main(["compare", *map(str, arguments)])
 
 
 @pytest.fixture
@@ -37,7 +43,7 @@ def test_a_table_with_intervals(saved, capsys):
     assert run(*saved, *FEW) == 0
     shown = capsys.readouterr().out
     assert "15 photos, " in shown
-    assert "20 bootstrap replicates" in shown
+    assert "40 bootstrap replicates" in shown
     assert "with fewer than 100 photos, intervals are too narrow" in shown
     line = next(line for line in shown.splitlines() if line.startswith("AP50@1000"))
     _, value, unit, low, to, high = line.split()
@@ -73,33 +79,22 @@ def test_json_alone_is_one_document_on_stdout(saved, capsys):
     assert json.loads(capsys.readouterr().out)["data"]["photos"] == 15
 
 
-@pytest.mark.parametrize("option", ["--json", "--report"])
-def test_outputs_never_replace_what_the_command_did_not_write(saved, tmp_path, option, capsys):
-    name = {"--json": "notes.json", "--report": "index.html"}[option]
+@pytest.mark.parametrize(("option", "name"), [("--json", "notes.json"), ("--report", "index.html")])
+def test_outputs_replace_what_the_command_wrote_and_nothing_else(
+    saved, tmp_path, option, name, capfd
+):
     mine = tmp_path / name
     mine.write_text("mine")
-    target = {"--json": mine, "--report": tmp_path}[option]
+    target = mine if option == "--json" else tmp_path
     assert run(*saved, *FEW, option, target) == 2
-    assert f"Received {option} {mine}, which holds something else" in capsys.readouterr().err
+    assert f"Received {option} {mine}, which holds something else" in capfd.readouterr().err
     assert mine.read_text() == "mine"
     mine.unlink()
-    assert run(*saved, *FEW, "--quiet", option, target) == 0
-    assert run(*saved, *FEW, "--quiet", option, target) == 0  # its own may be replaced
-
-
-def test_an_input_is_no_output(saved, capsys):
-    before = [path.read_bytes() for path in saved]
-    for path in saved:
-        assert run(*saved, *FEW, "--json", path) == 2
-        assert f"--json {path}, which is an input of this command" in capsys.readouterr().err
-    assert [path.read_bytes() for path in saved] == before
-
-
-def test_quiet_says_nothing(saved, tmp_path, capfd):
-    assert run(*saved, *FEW, "--quiet", "--json", tmp_path / "numbers.json") == 0
-    shown = capfd.readouterr()
-    assert shown.out == shown.err == ""
-    assert (tmp_path / "numbers.json").is_file()
+    for _ in range(2):
+        assert run(*saved, *FEW, "--quiet", option, target) == 0
+        shown = capfd.readouterr()
+        assert shown.out == shown.err == ""
+        assert mine.is_file()
 
 
 def test_predictions_of_acnet_predict_are_matched_by_name(tmp_path, capsys):
@@ -107,11 +102,6 @@ def test_predictions_of_acnet_predict_are_matched_by_name(tmp_path, capsys):
     by_id = capsys.readouterr().out
     run(*save_as_predict_does(tmp_path / "b", 15, seed=0), *FEW)
     assert capsys.readouterr().out == by_id
-
-
-def test_the_wrong_count_model_is_a_clear_error(saved, capsys):
-    assert run(*saved, "--count-model", saved[0]) == 2
-    assert "which does not say 'format'" in capsys.readouterr().err
 
 
 def test_a_count_model_of_another_merging_is_refused(tmp_path, count_model, capsys):
@@ -122,45 +112,85 @@ def test_a_count_model_of_another_merging_is_refused(tmp_path, count_model, caps
 
 @pytest.mark.parametrize("with_photos", [False, True])
 def test_the_report_gets_photos_only_when_asked(saved, tmp_path, capsys, monkeypatch, with_photos):
-    calls = []
-
-    def write_report(folder, result, *, photos_root=None):
-        calls.append((folder, result.ground_truth.num_photos, photos_root))
-        return folder / "index.html"
-
-    report = types.SimpleNamespace(
-        write_report=write_report, check_report_folder=lambda *_, **__: None
-    )
+    report = Mock(**{"write_report.return_value": tmp_path / "report" / "index.html"})
     monkeypatch.setitem(sys.modules, "acnet.visualization.report", report)
     photos = ["--with-photos", "--image-root", tmp_path] if with_photos else []
     assert run(*saved, *FEW, "--report", tmp_path / "report", *photos) == 0
-    assert calls == [(tmp_path / "report", 15, tmp_path if with_photos else None)]
+    ((folder, result), options) = report.write_report.call_args
+    assert (folder, result.ground_truth.num_photos) == (tmp_path / "report", 15)
+    assert options.get("photos_root") == (tmp_path if with_photos else None)
     assert f"report: {tmp_path / 'report' / 'index.html'}\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("options", "fault"),
+    ("words", "fault"),
     [
-        (["--with-photos"], "add --report DIR"),
-        (["--with-photos", "--report", "x"], "go together"),
-        (["--image-root", "x", "--report", "x"], "go together"),
-        (["--image-root", "no-such", "--with-photos", "--report", "x"], "no-such, which is no"),
+        ("gt.json predictions.json --with-photos", "add --report DIR"),
+        ("gt.json predictions.json --with-photos --report x", "go together"),
+        ("gt.json predictions.json --image-root x --report x", "go together"),
+        ("gt.json predictions.json --image-root no --with-photos --report x", "no, which is no"),
+        ("gt.json predictions.json --count-model gt.json", "which does not say 'format'"),
+        ("gt.json predictions.json --json gt.json", "gt.json, which is an input of this command"),
+        ("gt.json predictions.json --json predictions.json", "predictions.json, which is an input"),
+        ("no.json predictions.json", "no.json"),
+        ("gt.json none.json", "none.json"),
     ],
 )
-def test_options_that_do_not_go_together(saved, options, fault, capsys):
-    assert run(*saved, *options) == 2
+def test_mistakes_are_named_and_leave_the_inputs_alone(
+    saved, tmp_path, monkeypatch, words, fault, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    before = [path.read_bytes() for path in saved]
+    assert run(*words.split()) == 2
     assert fault in capsys.readouterr().err
+    assert [path.read_bytes() for path in saved] == before
 
 
-def test_missing_files_are_named(saved, tmp_path, capsys):
-    assert run(tmp_path / "no.json", saved[1]) == 2
-    assert "no.json" in capsys.readouterr().err
-    assert run(saved[0], tmp_path / "none.json") == 2
-    assert "none.json" in capsys.readouterr().err
+@pytest.fixture
+def models(tmp_path) -> tuple[Path, Path, Path]:
+    """Return ground truth of 25 photos, predictions, and those of a more skilful model."""
+    truth, a = simulate(25, seed=0)
+    _, b = simulate(25, seed=0, skill=2.0)
+    path, path_a = save(tmp_path / "a", truth, a)
+    return path, path_a, save(tmp_path / "b", truth, b)[1]
 
 
-def test_it_needs_neither_detectron2_nor_torch(run_code, saved):
-    words = ["evaluate", *map(str, saved), "--replicates", "5", "--quiet"]
-    _, imported = run_code(f"from acnet.cli.main import main; main({words!r})")
-    assert "acnet.evaluation.protocol" in imported
-    assert imported.isdisjoint({"cv2", "detectron2", "torch"})
+def test_the_better_model_is_named_and_the_json_has_the_same_numbers(models, tmp_path, capsys):
+    output = tmp_path / "difference.json"
+    assert compare(*models, *FEW, "--json", output) == 0
+    shown = capsys.readouterr().out
+    assert f"A: {models[1]}\nB: {models[2]}\n25 photos, " in shown
+    assert "without a detection" not in shown
+    assert "40 replicates, seed 0" in shown
+    line = next(line for line in shown.splitlines() if line.startswith("AP50@1000"))
+    assert line.split()[-1] == "B"
+    content = read(output)
+    row = next(row for row in content["differences"] if row["key"] == "AP50@1000")
+    assert row["difference"] == pytest.approx(row["b"] - row["a"])
+    assert row["low"] <= row["difference"] <= row["high"]
+    assert (content["photos"], content["replicates"]) == (25, 40)
+
+
+def test_counts_are_compared_with_two_count_models(models, tmp_path, capsys):
+    validation = save_set(tmp_path / "val", 30, seed=1)
+    model = tmp_path / "count.json"
+    main(["calibrate", *map(str, validation), "--merge", "x", "--output", str(model)])
+    assert compare(*models, *FEW, "--count-models", model, model) == 0
+    assert "quadratic kappa" in capsys.readouterr().out
+
+
+def test_photos_without_a_detection_are_said(models, tmp_path, capsys):
+    assert compare(models[0], models[1], write(tmp_path / "none.json", []), *FEW) == 0
+    assert "none.json, 25 photos without a detection\n" in capsys.readouterr().out
+
+
+def test_predictions_of_other_photos_are_refused(models, tmp_path, capsys):
+    _, other = save_set(tmp_path / "other", 26, seed=1)  # one photo more, with an id of its own
+    assert compare(models[0], models[1], other) == 2
+    assert "image_id" in capsys.readouterr().err
+    _, predictions = save_as_predict_does(tmp_path / "c", 25, seed=0)
+    names = [f"other{index}.jpg" for index in range(25)]
+    content = {"images": images_of(names), "categories": [{"id": 1, "name": "acne"}]}
+    write(predictions.with_name("images.json"), content)
+    assert compare(models[0], models[1], predictions) == 2
+    assert "25 of 25 photos are missing" in capsys.readouterr().err

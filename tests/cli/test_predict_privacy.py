@@ -1,8 +1,6 @@
 """What a prediction must not tell: who, where, with what; and nobody may be asked or told."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -114,33 +112,17 @@ def test_sharing_next_to_faces_is_refused(tmp_path, photos, weights, capsys):
     assert error.endswith("name a new folder.")
 
 
-def run_guarded(tmp_path: Path, repo_root: Path, *words: str) -> tuple[int, str, str]:
-    """Run Python with every socket watched; return status, what the sockets wanted, and stderr."""
+def test_a_prediction_asks_nobody_as_the_guard_would_notice(
+    tmp_path, repo_root, run_python, photos, weights
+):
     guard, log = tmp_path / "guard", tmp_path / "sockets.log"
-    guard.mkdir(exist_ok=True)
+    guard.mkdir()
     (guard / "sitecustomize.py").write_text(GUARD)
-    log.write_text("")
-    environment = {
-        **os.environ,
-        "PYTHONPATH": f"{guard}{os.pathsep}{repo_root}",
-        "SOCKET_LOG": str(log),
-    }
-    done = subprocess.run(
-        [sys.executable, *words], env=environment, capture_output=True, text=True, check=False
-    )
-    return done.returncode, log.read_text(), done.stderr
-
-
-def test_the_guard_notices_a_socket(tmp_path, repo_root):
+    log.touch()
+    places = {"PYTHONPATH": f"{guard}{os.pathsep}{repo_root}", "SOCKET_LOG": str(log)}
+    words = ["-m", "acnet.cli.main", "predict", photos, "--attention"]
+    run_python(*words, "--weights", weights, "--output", tmp_path / "out", **places)
+    assert log.read_text() == ""
     code = "import urllib.request as r; r.urlopen('http://192.0.2.1/', timeout=1)"
-    status, wanted, _ = run_guarded(tmp_path, repo_root, "-c", code)
-    assert status == 1
-    assert "192.0.2.1" in wanted
-
-
-def test_a_prediction_asks_nobody(tmp_path, repo_root, photos, weights):
-    words = ["-m", "acnet.cli.main", "predict", str(photos), "--attention"]
-    words += ["--weights", str(weights), "--output", str(tmp_path / "out")]
-    status, wanted, errors = run_guarded(tmp_path, repo_root, *words)
-    assert wanted == ""
-    assert status == 0, errors
+    run_python("-c", code, status=1, **places)
+    assert "192.0.2.1" in log.read_text()

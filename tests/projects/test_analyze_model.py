@@ -1,9 +1,7 @@
 """The counts against arithmetic on paper: docs/lab/model_size.md walks through it."""
 
+import functools
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,8 +11,6 @@ from acnet.config import load_config
 from benchmarks.models import macs_of_parts
 from projects.ACNet.analyze_model import count_parts
 from projects.ACNet.tables.rows import known_rows
-
-ROOT = Path(__file__).resolve().parents[2]
 
 # Cells of each level of a 640x640 image.
 STEM_CONV, L1, L2, L3, L4 = 320**2, 160**2, 160**2, 80**2, 40**2
@@ -81,14 +77,6 @@ BY_HAND = {
 }
 
 
-def _count(name, image_hw=(640, 640)):
-    return count_parts(load_config(name), image_hw)[1]
-
-
-def test_paper_s_model_equals_the_counts_by_hand():
-    assert _count("acne04/acnet_r101") == BY_HAND
-
-
 # R-FCN: a 1x1 to 1024 channels, then 49 maps for each of two classes and four offsets, a cell each.
 MAPS = conv(1024, 49 * (2 + 4))
 REDUCE = conv(2048, 1024)
@@ -98,13 +86,19 @@ RFCN_HEADS = (
 )
 
 
+ON_RES4 = {"ResNet": RESNET, "RPN": (RPN[0], RPN_WEIGHTS * L4)}
+
+
 @pytest.mark.parametrize(
-    ("name", "heads"), [("rfcn_r101", RFCN_HEADS), ("faster_rcnn_r101_c4", HEADS)]
+    ("name", "parts"),
+    [
+        ("acnet_r101", BY_HAND),
+        ("table1/rfcn_r101", {**ON_RES4, "ROI heads": RFCN_HEADS}),
+        ("table1/faster_rcnn_r101_c4", {**ON_RES4, "ROI heads": HEADS}),
+    ],
 )
-def test_detectors_on_res4_equal_the_counts_by_hand(name, heads):
-    rpn = (RPN[0], RPN_WEIGHTS * L4)
-    parts = {"ResNet": RESNET, "RPN": rpn, "ROI heads": heads}
-    assert _count(f"acne04/table1/{name}") == parts
+def test_the_papers_detectors_equal_the_counts_by_hand(name, parts):
+    assert count_parts(load_config(f"acne04/{name}"), (640, 640))[1] == parts
 
 
 def test_rfcn_s_work_does_not_grow_with_the_boxes():
@@ -133,8 +127,8 @@ def test_parts_add_up_to_the_whole_model(name):
         assert padded % step == 0 <= padded - side < step
 
 
-def test_documented_table_is_the_counted_one():
-    text = (ROOT / "docs" / "lab" / "model_size.md").read_text()
+def test_documented_table_is_the_counted_one(repo_root):
+    text = (repo_root / "docs" / "lab" / "model_size.md").read_text()
     for name, (parameters, macs) in BY_HAND.items():
         assert f"| {name} | {parameters:,} | {macs / 1e9:.2f} |" in text
     total = tuple(sum(column) for column in zip(*BY_HAND.values(), strict=True))
@@ -144,25 +138,25 @@ def test_documented_table_is_the_counted_one():
 # ---- the script as a user runs it
 
 
-def _run(*arguments):
-    command = ["projects/ACNet/analyze_model.py", "--config-file", "toy/acnet_r18", *arguments]
-    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def analyze(run_python):
+    """Return a function that analyzes the toy model with some options, and returns what it says."""
+    script = ("projects/ACNet/analyze_model.py", "--config-file", "toy/acnet_r18")
+    return functools.partial(run_python, *script)
 
 
-def test_size_is_a_table_that_adds_up():
-    rows = re.findall(r"\|\s+([\w :()]+) \|\s+([\d,]+) \|", _run())
+def test_size_is_a_table_that_adds_up(analyze):
+    rows = re.findall(r"\|\s+([\w :()]+) \|\s+([\d,]+) \|", analyze())
     parameters = [int(count.replace(",", "")) for _, count in rows]
     assert rows[-1][0] == "all"
     assert sum(parameters[:-1]) == parameters[-1] > 7_000_000
 
 
 @pytest.mark.parametrize("task", ["train", "predict"])
-def test_steps_are_timed(task):
+def test_steps_are_timed(analyze, task):
     size = ("--size", "96", "96", "--repeats", "1", "train.amp.enabled=false")
     pattern = rf"^{task}, 1 of 96x96: median \d+\.\d+ s .* memory \d"
-    assert re.search(pattern, _run("--task", task, *size), re.MULTILINE)
+    assert re.search(pattern, analyze("--task", task, *size), re.MULTILINE)
 
 
 def test_benchmarks_count_a_step_with_the_boxes_of_a_training():

@@ -11,7 +11,6 @@ import torch
 from detectron2.config import instantiate
 from detectron2.data import MetadataCatalog
 from detectron2.data.datasets.pascal_voc import register_pascal_voc
-from omegaconf import OmegaConf
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.detection import SSD300_VGG16_Weights
 
@@ -20,7 +19,6 @@ from acnet.cli.train import read_sizes
 from acnet.config import available_configs, load_config
 from acnet.engine.train import default_train
 from acnet.errors import WeightsMismatchError
-from acnet.modeling import RFCNROIHeads
 from tests.projects.peers.test_single_shot import picture
 
 PEERS = [
@@ -36,7 +34,7 @@ slow = pytest.mark.slow
 def input_px(cfg) -> int:
     """The side of what a config shows its model: 640 where the photos decide."""
     first = (cfg.dataloader.test.mapper.augmentations or [{}])[0]
-    return OmegaConf.create(first).get("shape", [640])[0]
+    return first.get("shape", [640])[0]
 
 
 @cache
@@ -54,33 +52,22 @@ def built(name: str, num_classes: int = 0):
 
 
 @pytest.mark.parametrize("name", ONE_STAGE)
-def test_every_default_box_has_its_prediction(name):
-    model, levels, predictions, _ = built(name)
+def test_every_default_box_has_its_prediction_and_the_work_is_as_listed(name):
+    model, levels, predictions, gmacs = built(name)
     boxes = [len(of_level) for of_level in model.default_boxes(levels)]
     assert boxes == [level.shape[1] // 4 * level.shape[2:].numel() for level in predictions[1]]
     assert model.num_classes == (20 if name.startswith("voc07/") else 1)
+    assert read_sizes()[name][1] == pytest.approx(gmacs, rel=0.01), f"{name} has {gmacs:.1f}"
 
 
-@pytest.mark.parametrize(
-    ("name", "published"),
-    [
-        ("ssd300", 8732),
-        ("ssd512", 24564),
-        ("rfbnet300", 11620),
-        ("rfbnet512", 32756),
-        ("refinedet320", 6375),
-        ("refinedet512", 16320),
-    ],
-)
+BOXES = {"ssd300": 8732, "ssd512": 24564, "rfbnet300": 11620, "rfbnet512": 32756}
+BOXES |= {"refinedet320": 6375, "refinedet512": 16320}
+
+
+@pytest.mark.parametrize(("name", "published"), BOXES.items())
 def test_the_boxes_are_as_many_as_the_authors_name(name, published):
     model, levels, *_ = built(f"voc07/{name}_vgg16")
     assert len(model.boxes_of(levels)) == published
-
-
-@pytest.mark.parametrize("name", ONE_STAGE)
-def test_multiply_accumulates(name):
-    gmacs = built(name)[-1]
-    assert read_sizes()[name][1] == pytest.approx(gmacs, rel=0.01), f"{name} has {gmacs:.1f}"
 
 
 def test_ssd300_is_as_large_as_torchvisions():
@@ -113,13 +100,11 @@ def test_the_loss_falls_and_reaches_every_parameter(name, dtype, event_storage):
     optimizer = torch.optim.SGD(trained.values(), lr=1e-3, momentum=0.9)
     with torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
         losses = [losses_of(model, batch, optimizer) for _ in range(6)]
-        losses_of_empty = [losses_of(model, batch[1:], optimizer)]  # nothing to find anywhere
+        assert losses_of(model, batch[1:], optimizer) >= 0  # nothing to find anywhere
         found = model.eval()(batch)
     assert losses[-1] < losses[0]
-    assert losses_of_empty[0] >= 0
     assert len(found) == 2
-    gradients = {key: one.grad for key, one in trained.items()}
-    assert [key for key, grad in gradients.items() if grad is None] == []
+    assert [key for key, one in trained.items() if one.grad is None] == []
 
 
 def test_imagenet_weights_fill_vgg_and_nothing_else(tmp_path):
@@ -141,13 +126,6 @@ def test_imagenet_weights_fill_vgg_and_nothing_else(tmp_path):
     torch.save({**given, "features.30.weight": torch.zeros(1)}, file)  # VGG-19 goes on
     with pytest.raises(WeightsMismatchError, match=r"features\.30"):
         ACNetCheckpointer(instantiate(load_config("voc07/ssd300_vgg16").model)).load(str(file))
-
-
-def test_couplenet_adds_a_branch_to_rfcn():
-    with torch.device("meta"):
-        heads = instantiate(load_config("voc07/couplenet_r101").model).roi_heads
-    assert isinstance(heads, RFCNROIHeads)
-    assert heads.box_predictor.scales[0].weight.shape == (21, 21, 1)
 
 
 @slow

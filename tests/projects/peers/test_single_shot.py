@@ -75,7 +75,7 @@ def test_ssd300_has_torchvisions_losses(twins):
 
 
 def test_every_object_gets_its_best_box():
-    """IoUs: box 0 is object 0 exactly; box 1 overlaps it by half; object 1 has 0.25 at most."""
+    # Box 0 is object 0 exactly; box 1 overlaps it by half; object 1 has an IoU of 0.25 at most.
     boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 5], [50, 50, 60, 60], [20, 20, 40, 40]])
     objects = torch.tensor([[0.0, 0, 10, 10], [20, 20, 30, 30]])
     assert peers.match_boxes(boxes, objects, 0.5).tolist() == [0, 0, -1, 1]
