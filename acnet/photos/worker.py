@@ -24,7 +24,7 @@ from acnet.photos.sources import Source, without_folders
 
 logger = logging.getLogger(__name__)
 
-DRAWING_VERSION = 3  # raise it when pictures change their look
+DRAWING_VERSION = 4  # raise it when pictures change their look
 
 # A photo, what is found in it and its saliency; or why nothing is.
 Found: TypeAlias = Exception | tuple[PhotoFile, Part, np.ndarray | None]
@@ -148,8 +148,8 @@ class PhotoWorker:
                 start = time.perf_counter() - seconds
                 part = find_lesions(self._detector, photo, start, progress)
             if self._drawing.attention:
-                bgr, size_px = in_srgb(photo.image_bgr, photo.profile), part.photo_size_px
-                saliency = self._detector.saliency(bgr, photo_size_px=size_px)
+                size_px = part.photo_size_px
+                saliency = self._detector.saliency(photo.image_bgr, photo_size_px=size_px)
         except OSError:  # of the disk, which the next photo would meet as well
             raise
         except Exception as error:  # noqa: BLE001 - as above

@@ -1,6 +1,7 @@
 """Folders, photos and names of strangers: nothing is lost, followed or replaced, and runs end."""
 
 import csv
+import dataclasses
 import errno
 import io
 import json
@@ -399,13 +400,17 @@ def test_colours_of_another_profile_are_shown_as_they_are(tmp_path, out):
     folder.mkdir()
     profile = swapped_profile()
     Image.new("RGB", (64, 64), (200, 30, 30)).save(folder / "a.png", icc_profile=profile)
-    run(folder, out)
+    seen = []
+    detector = BrightSquare(seen.append)
+    detector.saliency = Mock(return_value=np.zeros((64, 64), np.float32))
+    predict(folder, out, detector, drawing=dataclasses.replace(WHOLE, attention=True))
     with Image.open(out / "pictures" / "a.jpg") as picture:
         red, green, _ = picture.getpixel((32, 32))
     assert green > 180
     assert red < 60
-    # The model sees what is stored, as in training.
-    assert read_photo_file(folder / "a.png").image_bgr[0, 0].tolist() == [30, 30, 200]
+    # The model sees what is stored, as in training, for its boxes and for its attention.
+    for photo_bgr in (*seen, detector.saliency.call_args.args[0]):
+        assert photo_bgr[0, 0].tolist() == [30, 30, 200]
 
 
 @pytest.mark.parametrize("profile", [None, b"", b"no profile", bytes(200), swapped_profile()[:150]])
