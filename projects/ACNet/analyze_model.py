@@ -186,6 +186,8 @@ def _backbone_parts(backbone: Backbone) -> dict[str, nn.Module]:
         parts["MAMA: inception"] = backbone.inception
         parts["MAMA: mask attention"] = backbone.mask_attention
         parts["MAMA: context attention"] = backbone.context_attention
+        if backbone.project is not None:
+            parts["MAMA: shortcut"] = backbone  # what of it is left: the projection and its gain
     else:
         parts["projection"] = backbone.project
     return parts

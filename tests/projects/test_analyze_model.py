@@ -112,6 +112,7 @@ def test_rfcn_s_work_does_not_grow_with_the_boxes():
     [
         *("acne04/table2/baseline", "acne04/table2/frm_dce_mama", "acne04/table2/cb"),
         *("acne04/faster_rcnn_r101_fpn", "toy/acnet_r18", "toy/table1/rfcn_r18"),
+        "demo/acnet_r18",
         *[row.config for row in known_rows("toy") if row.table == 4],
     ],
 )
