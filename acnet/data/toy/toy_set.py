@@ -25,7 +25,7 @@ from acnet.data.readers.acne04 import Acne04Source, open_acne04
 from acnet.data.toy.toy_photo import ToyOptions, draw_photo
 from acnet.errors import UserError
 from acnet.evaluation.counting import hayashi_grade
-from acnet.files import map_photos, write_json, write_text
+from acnet.files import map_photos, remove_stale, write_json, write_text
 from acnet.photos.decode import write_jpeg
 
 logger = logging.getLogger(__name__)
@@ -91,6 +91,8 @@ def write_toy_set(
     draw = functools.partial(_write_photo, dst, options)
     written = list(map_photos(draw, range(photos), workers=workers, description="drawing"))
     _write_lists(dst, written)
+    for folder in filter(Path.is_dir, (dst, *dst.rglob("*"))):
+        remove_stale(folder)  # what a killed run left
     _write_marker(dst, wanted, complete=True)
     return written
 

@@ -52,6 +52,8 @@ def test_an_interrupted_set_is_finished(toy_photos, tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             write_toy_set(dst, TOY_OPTIONS, photos=TOY_COUNT, workers=1)
     assert json.loads((dst / "toy.json").read_text())["complete"] is False
+    half = dst / "Classification" / "JPEGImages" / ".levle0_1.0123456789ab.tmp.jpg"  # of a kill
+    half.write_bytes(b"half")
     write_toy_set(dst, TOY_OPTIONS, photos=TOY_COUNT, workers=1)
     assert contents(dst) == contents(toy_photos)
 
