@@ -5,6 +5,7 @@ tool on Windows, and `/data/upload/4/a 1.jpg` in the export of a web tool; macOS
 characters. All of these find their photo, where only one can be meant.
 """
 
+import itertools
 import re
 import unicodedata
 from collections import defaultdict
@@ -134,6 +135,7 @@ def _longest_end(parts: list[str], free: Mapping[str, list[tuple[list[str], str]
     """Return the files that share the most last parts, at least the file's own name."""
     by_length = defaultdict(list)
     for other, name in free.get(parts[-1], []):
-        shared = max(n for n in range(1, len(parts) + 1) if parts[-n:] == other[-n:])
-        by_length[shared].append(name)
+        pairs = zip(reversed(parts), reversed(other), strict=False)
+        shared = itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)
+        by_length[len(list(shared))].append(name)
     return by_length[max(by_length, default=0)]
