@@ -96,7 +96,9 @@ class ACNetCheckpointer(DetectionCheckpointer):
 
         Where the last checkpoint is missing or unreadable, the newest older one that can be read is
         resumed from, with a warning. Where there is none, `path` has the weights; "" for none.
-        Returned is what the file holds beside the model and the checkpointables.
+
+        Returns:
+            What the file holds beside the model and the checkpointables.
 
         Raises:
             UnreadableFileError: there are checkpoints, but none can be read.

@@ -41,9 +41,11 @@ def fetch(path: str, path_manager: AnyPathManager = PathManager) -> str:
 def read_checkpoint(path: str | os.PathLike, *, mmap: bool = False) -> dict[str, Any]:
     """Read a checkpoint by its suffix: `.pkl`, `.safetensors`, and torch's format for the rest.
 
-    Returned are "model", names to tensors in host memory, and beside it whatever else the file
-    holds, such as "optimizer", "iteration" or "__author__". `mmap` leaves the tensors of a torch
-    file on the disk until they are used.
+    `mmap` leaves the tensors of a torch file on the disk until they are used.
+
+    Returns:
+        "model": names to tensors, in host memory; beside it whatever else the file holds, such as
+        "optimizer", "iteration" or "__author__".
 
     Raises:
         UnsafeFileError: reading it would need code to run.

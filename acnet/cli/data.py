@@ -237,8 +237,7 @@ def _add_tile_parser(actions: argparse._SubParsersAction) -> None:
         help="names or patterns such as 'test_*' of the splits to cut; default: all",
     )
     _add_tile_options(tile, "--format")
-    workers = {"type": positive_int, "default": default_workers(), "metavar": "N"}
-    tile.add_argument("--workers", **workers, help="default: all cores")
+    add_workers(tile)
 
 
 def _add_tile_options(parser: argparse._ActionsContainer, *earlier: str) -> None:

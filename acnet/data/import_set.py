@@ -219,7 +219,7 @@ def _manifest(
             "copy_images": options.copy_images,
         },
         "splits": {
-            split: dict(zip(("photos", "boxes"), _counts(records), strict=False))
+            split: {"photos": len(records), "boxes": sum(len(one.boxes_xyxy) for one in records)}
             for split, records in imported.splits.items()
         },
         "dropped": imported.notes.counts(),

@@ -34,8 +34,10 @@ def default_eval(
 
     The model may be in any mode and wrapped for several processes, and computes in the precision of
     the training (`train.amp`). With `train.fast_dev_run` it stops after a few images. What
-    `before_batch` raises ends the evaluation. Returned are the evaluator's results, task by task,
-    in the first process; {} in the others.
+    `before_batch` raises ends the evaluation.
+
+    Returns:
+        The evaluator's results, task by task, in the first process; {} in the others.
     """
     model = unwrap(model)
     broadcast_buffers(model)

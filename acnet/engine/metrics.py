@@ -81,7 +81,8 @@ def read_metrics(path: str | os.PathLike) -> list[dict[str, Any]]:
 def cut_metrics(path: str | os.PathLike, *, start_iter: int) -> int:
     """Cut the rows that a run starting at `start_iter` will write again, and a half-written line.
 
-    Returned is the iteration of the last row kept, or -1.
+    Returns:
+        The iteration of the last row kept, or -1.
     """
     path = Path(path)
     rows = [row for row in read_metrics(path) if row["iteration"] < start_iter]

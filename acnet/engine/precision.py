@@ -17,8 +17,9 @@ _DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 def resolve_device(name: str) -> torch.device:
     """Turn the config's `train.device` into a device of this process.
 
-    That is "auto" (a GPU where there is one, else the CPU), or a name that torch knows. Which GPU a
-    process uses among several is set by the launcher, not here.
+    Args:
+        name: "auto" (a GPU where there is one, else the CPU), or a name that torch knows. Which
+            GPU a process uses among several is set by the launcher, not here.
 
     Raises:
         UserError: CUDA is asked for where there is none.
@@ -52,11 +53,13 @@ class Precision:
 
 
 def choose_precision(amp: Any, device: torch.device) -> Precision:
-    """Read the config's `train.amp` for the device of a model.
+    """Read the config's `train.amp` for a device.
 
-    It has `enabled` (False, True or "auto": on every GPU, and on a CPU that computes bfloat16
-    natively) and `dtype` ("float16", "bfloat16" or "auto": bfloat16 where the device supports it,
-    else float16).
+    Args:
+        amp: has `enabled` (False, True or "auto": on every GPU, and on a CPU that computes
+            bfloat16 natively) and `dtype` ("float16", "bfloat16" or "auto": bfloat16 where the
+            device supports it, else float16).
+        device: where the model is.
 
     Raises:
         UserError: a value is unknown, or float16 is asked for on a CPU.

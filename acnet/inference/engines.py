@@ -152,7 +152,10 @@ class ExportedEngine:
         ]
 
     def run(self, *arrays: np.ndarray) -> list[np.ndarray]:
-        """Run one batch of arrays by `INPUT_NAMES`, and check what comes back.
+        """Run one batch, and check what comes back.
+
+        Args:
+            arrays: (B, 3, T, T) uint8, (B, 2) float32 and (B, 4) float32, by `INPUT_NAMES`.
 
         Returns:
             Boxes (B, N, 4), scores (B, N) and classes (B, N).

@@ -94,7 +94,8 @@ def close_hashes(
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Compare each of `bits`, (N, B) bool, with every later one of `other_bits`, block by block.
 
-    Yields (P,) indices i, (P,) indices j > i, and in how many bits they differ; sorted.
+    Yields:
+        (P,) indices i, (P,) indices j > i, and in how many bits they differ; sorted.
     """
     # As signs, equal bits add +1 to the scalar product and differing ones -1, so that a product
     # of matrices, exact in float32 up to 2^24 bits, counts them for a block of rows at once.
