@@ -1,6 +1,6 @@
 """Pure tensor functions: tensors in, tensors out, nothing of detectron2."""
 
-from .box_targets import boxes_to_mask
+from .box_mask import boxes_to_mask
 from .nms import nms
 from .roi_align import roi_align
 from .soft_nms import soft_nms, soft_nms_padded

@@ -4,7 +4,12 @@ from acnet.modeling.composite_backbone import CompositeConnection
 from acnet.modeling.heads import SoftNMSOutputLayers, SoftNMSRes5ROIHeads, SoftNMSROIHeads
 from acnet.modeling.yaml_config import add_acnet_config, build_acnet_backbone
 
-from .attention_blocks import ContextAttention, MaskAttention, mask_attention_loss
+from .attention_blocks import (
+    ContextAttention,
+    MaskAttention,
+    StreamlinedInception,
+    mask_attention_loss,
+)
 from .composite_backbone import CompositeResNet, RefinedResNet
 from .dynamic_context_enhancement import DynamicContextEnhancement, DynamicFeatureFusion
 from .feature_refinement import FeatureRefinement
@@ -14,7 +19,6 @@ from .poolers import Float32ROIPooler
 from .resnet import make_resnet_stage, make_resnet_stages
 from .rfcn import PositionSensitiveOutputLayers, RFCNROIHeads
 from .rpn import BestFirstRPN, Float32RPNHead
-from .streamlined_inception import StreamlinedInception
 
 __all__ = [
     "ACNet",

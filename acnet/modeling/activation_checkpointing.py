@@ -15,9 +15,9 @@ from torch.utils.checkpoint import checkpoint
 
 from acnet.modeling.composite_backbone import CompositeConnection
 
+from .attention_blocks import StreamlinedInception
 from .dynamic_context_enhancement import DynamicFeatureFusion
 from .feature_refinement import FeatureRefinement
-from .streamlined_inception import StreamlinedInception
 
 _BLOCKS = (
     CNNBlockBase,  # of ResNets, res5 as box head among them

@@ -10,9 +10,13 @@ from detectron2.structures import ImageList, Instances
 from fvcore.nn import weight_init
 from torch import Tensor, nn
 
-from .attention_blocks import ContextAttention, MaskAttention, mask_attention_loss
+from .attention_blocks import (
+    ContextAttention,
+    MaskAttention,
+    StreamlinedInception,
+    mask_attention_loss,
+)
 from .own_cells import SizesHW, own_cells, run_backbone
-from .streamlined_inception import StreamlinedInception
 
 logger = logging.getLogger(__name__)
 
