@@ -85,13 +85,22 @@ def test_a_wrong_command_is_noticed(command: str) -> None:
         check(command.split())
 
 
+def anchors(document: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", one).strip().lower().replace(" ", "-") for one in headings}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_commands_exist_and_links_lead_to_files(document: Path) -> None:
+def test_commands_exist_and_links_lead_to_files_and_headings(document: Path) -> None:
     for words in commands(document.read_text()):
         check(words)
-    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text())
-    files = [document.parent / link for link in links if "://" not in link]
-    assert [file for file in files if not file.resolve().exists()] == []
+    links = re.findall(r"\]\(([^)#\s]*)(?:#([\w-]+))?[^)]*\)", document.read_text())
+    for link, anchor in links:
+        if "://" not in link:
+            file = (document.parent / link).resolve() if link else document
+            assert file.exists(), link
+            assert not anchor or anchor in anchors(file), f"{link}#{anchor}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)

@@ -59,8 +59,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--merge",
         type=_name,
         metavar="NAME",
-        help="what merged overlapping detections, such as soft_nms-linear; default: what the "
-        "images.json of `acnet predict` beside the predictions says",
+        help="what merged overlapping detections, such as 'nms, photo size auto'; default: what "
+        "the images.json of `acnet predict` beside the predictions says",
     )
     parser.add_argument("--output", required=True, type=path, metavar="FILE", help="JSON to write")
     parser.add_argument(

@@ -106,7 +106,7 @@ def guarded(name: str, check: Callable[[], Found], *, remedy: str = "") -> Findi
 def check_packages(*, light: bool = False) -> list[Finding]:
     """Examine Python and every package that acnet needs."""
     if light:
-        text = "not installed; only training, export and reports need them"
+        text = "not installed; only training, fitting counts, export and reports need them"
         remedy = f"`pip install .` in a clone, and detectron2: {GET_DETECTRON2}"
         heavy = [Finding("torch, detectron2", "note", text, remedy)]
     else:

@@ -35,7 +35,7 @@ DESCRIPTION = """\
 Find lesions in photos. OUTPUT gets
 
   index.html         all photos on one page, to be opened from the disk
-  pictures/          each photo with its boxes; thumbnails/ the same for the page
+  pictures/          each photo with its boxes; photos/ and thumbnails/ without, for the page
   counts.csv         lesions in each photo; lesions.csv has each, and how probable it is
   predictions.json   every box with its score, below the threshold too, as COCO results
   images.json        which photo and class the ids in it mean

@@ -21,7 +21,9 @@ EPILOG = """
 
 Examples:
 
-  Look whether everything works, in a minute (the numbers mean nothing):
+  Draw photos to train on, and look whether everything works (the numbers mean nothing):
+    acnet data toy datasets/toy_photos --photos 1000
+    acnet data import datasets/toy_photos datasets/toy --format acne04 --tiles
     acnet train --config toy/acnet_r18 train.fast_dev_run=true
 
   Train on one GPU or on the CPU, and change the config:

@@ -26,7 +26,7 @@ IMAGES_FILE = "images.json"
 NAMES_SHOWN = 3
 
 
-def read_saved_predictions(path: Path, ground_truth: GroundTruth) -> Detections:
+def read_saved_predictions(path: str | Path, ground_truth: GroundTruth) -> Detections:
     """Read predictions, by the names in the images.json beside them where there is one.
 
     Names are equal in any spelling, or by the end of their path where only one photo fits:
@@ -36,6 +36,7 @@ def read_saved_predictions(path: Path, ground_truth: GroundTruth) -> Detections:
         UserError: A photo of the ground truth was not predicted, or in another size, a name fits
             several photos, the classes differ, or a file cannot be read.
     """
+    path = Path(path)
     images_file = path.with_name(IMAGES_FILE)
     if not images_file.is_file():
         return read_predictions(path, ground_truth)

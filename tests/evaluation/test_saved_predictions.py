@@ -35,7 +35,7 @@ def predictions(folder: Path, rows, names=None, ids=None, categories=ACNE, **opt
 def test_without_images_json_ids_are_the_ground_truths(tmp_path):
     truth = ground_truth(tmp_path, ["a.jpg", "b.jpg"], ids=[7, 9])
     path = predictions(tmp_path, [row_of(BOX, 0.5, 9)])
-    assert read_saved_predictions(path, truth).photo.tolist() == [1]
+    assert read_saved_predictions(str(path), truth).photo.tolist() == [1]
 
 
 def test_photos_beyond_the_ground_truth_are_left_out_and_said(tmp_path, caplog):

@@ -1,4 +1,4 @@
-"""Tuned Table II (h) in small, its mask left to itself: for `acnet figure5 --saliency`.
+"""Tuned Table II (h) in small, its mask left to itself: for `projects/ACNet/figure5 --saliency`.
 
 NOT IN PAPER: III-C.1 sets its supervised mask against "unsupervised attention structures" and shows
 no comparison. The same model without the attention loss is that comparison.
