@@ -142,9 +142,12 @@ def _has_input_settings(model: nn.Module) -> bool:
 
 
 def _strides_in_1x1(model: nn.Module) -> dict[str, bool]:
-    """Tell where each bottleneck block that strides does so, by the block's name."""
+    """Tell where each bottleneck block that strides does so, by the block's name.
+
+    Its 3x3 convolution is asked: a pooler may have taken the stride of 1x1 convolutions over.
+    """
     return {
-        name: block.conv1.stride[0] != 1
+        name: block.conv2.stride[0] == 1
         for name, block in model.named_modules()
         if isinstance(block, BottleneckBlock) and block.stride != 1
     }

@@ -26,7 +26,8 @@ logger = logging.getLogger(__name__)
 FAST_DEV_RUN_ITERATIONS = 3
 DATA_FILE = "data.json"
 _CHECKPOINTS = re.compile(r"last_checkpoint|model_(best|final|\d{7})\.pth")
-_RECORDS = re.compile(r"metrics\.json|events\.out\.tfevents\..*")
+# What belongs to the checkpoints: the count model that was fitted to them, too.
+_RECORDS = re.compile(r"metrics\.json|count\.json|events\.out\.tfevents\..*")
 
 
 def check_run(cfg: DictConfig, args: Namespace) -> None:

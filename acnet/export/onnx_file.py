@@ -1,7 +1,6 @@
 """From a trained model to an ONNX file that other engines run; see docs/export.md."""
 
 import contextlib
-import copy
 import dataclasses
 import json
 import logging
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from detectron2.config import instantiate
 from omegaconf import DictConfig
 from torch import nn
 from torch.export import Dim, ExportedProgram
@@ -20,7 +20,6 @@ from torch.export import Dim, ExportedProgram
 from acnet.checkpoint import load_trained_weights
 from acnet.checkpoint.bundle import Bundle, is_bundle, make_bundle, read_bundle
 from acnet.data.register import classes_of
-from acnet.engine.train import build_model
 from acnet.errors import UserError
 from acnet.evaluation.count_model import CountModel
 from acnet.export.detector import FixedSizeDetector
@@ -74,9 +73,7 @@ def export_model(
             f"An exported file takes square tiles, some at once. Received {fault}; choose smaller "
             "values for --tile or --batch."
         )
-    on_cpu = copy.deepcopy(cfg)
-    on_cpu.train.device = "cpu"
-    model = build_model(on_cpu).eval()
+    model = instantiate(cfg.model).eval()
     load_trained_weights(model, weights)
     program = to_program(
         FixedSizeDetector(model, tile_px=tile_px).eval(), tile_px=tile_px, batch=batch

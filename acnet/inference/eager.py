@@ -71,7 +71,7 @@ class EagerEngine:
         inputs = [{**one, "image": torch.as_tensor(one["image"])} for one in inputs]
         with torch.inference_mode(), self.precision.autocast():
             batch = self.model.preprocess_image(inputs)
-            grid = self.model.backbone.saliency(batch.tensor).float()
+            grid = self.model.backbone.saliency(batch.tensor, batch.image_sizes).float()
         padded_hw = batch.tensor.shape[-2:]
         full = F.interpolate(grid, padded_hw, mode="bilinear", align_corners=False)[:, 0]
         sizes = zip(full.cpu().numpy(), batch.image_sizes, strict=True)

@@ -61,11 +61,12 @@ class Fetched:
     """Values of a tensor on their way to the host, which waits for them when it reads them."""
 
     def __init__(self, tensor: Tensor) -> None:
-        self._values = tensor.to("cpu", non_blocking=True)  # from a GPU into pinned memory
+        # From CUDA into pinned memory; of other devices nobody could tell when it has arrived.
+        self._values = tensor.to("cpu", non_blocking=tensor.is_cuda)
         self._arrived = None
         if tensor.is_cuda:
             self._arrived = torch.cuda.Event()
-            self._arrived.record()
+            self._arrived.record(torch.cuda.current_stream(tensor.device))
 
     def numpy(self) -> np.ndarray:
         """Wait for the values alone, not for what the device was given since."""

@@ -3,13 +3,14 @@
 Two ResNets and their connections ask a GPU for a thousand kernels, most of which take less time
 than their launch. What is recorded is what follows from the shape of the pictures alone: backbone,
 neck, attention, RPN head and, in training, the box head. A shape is recorded when it comes for the
-second time, so pictures of ever new sizes cost nothing more.
+second time, so pictures of ever new sizes cost nothing more, and take no place.
 """
 
 import functools
+import inspect
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -23,7 +24,14 @@ from acnet.modeling.own_cells import SizesHW, has_mark
 logger = logging.getLogger(__name__)
 
 MOST_SHAPES = 6  # the memory of each recording stays taken
+MOST_MET = 64  # shapes of which it is known that they came once
 WARM_UPS = 3  # before a recording: libraries choose their kernels and take their memory
+# The loader's thread pins memory meanwhile, which must not end a recording (torch 2.14 and later).
+_BESIDE_OTHER_THREADS = (
+    {"capture_error_mode": "thread_local"}
+    if "capture_error_mode" in inspect.signature(torch.cuda.make_graphed_callables).parameters
+    else {}
+)
 _HEADS = (StandardRPNHead, FastRCNNConvFCHead, nn.Sequential)  # the last is res5
 
 
@@ -93,7 +101,8 @@ class _Recordings:
 
     def __init__(self, kind: type) -> None:
         self.kind = kind
-        self._made: dict[tuple, Callable | None] = {}
+        self._made: dict[tuple, Callable] = {}
+        self._met: dict[tuple, None] = {}  # once, the latest last
 
     def __deepcopy__(self, memo: dict) -> "_Recordings":
         return _Recordings(self.kind)  # a copy has other weights
@@ -101,15 +110,18 @@ class _Recordings:
     def of(self, maps: Any, plain: Callable, module: nn.Module) -> Callable | None:
         """Return the recording for maps like these; None when they are met for the first time."""
         key = _kernels(maps)
-        if key not in self._made:
-            if len(self._made) < MOST_SHAPES:
-                self._made[key] = None
+        if key in self._made or len(self._made) == MOST_SHAPES:
+            return self._made.get(key)
+        if key not in self._met:
+            self._met[key] = None
+            if len(self._met) > MOST_MET:
+                del self._met[next(iter(self._met))]
             return None
-        if self._made[key] is None:
-            shapes = [tuple(one.shape) for one in tree_flatten(maps)[0]]
-            logger.debug("recording a CUDA graph of %s for %s", type(module).__name__, shapes)
-            with _recorded_alone():
-                self._made[key] = self.kind(maps, plain, module)
+        tensors = tree_flatten(maps)[0]
+        shapes = [tuple(one.shape) for one in tensors]
+        logger.debug("recording a CUDA graph of %s for %s", type(module).__name__, shapes)
+        with _recorded_alone(tensors[0].device):
+            self._made[key] = self.kind(maps, plain, module)
         return self._made[key]
 
 
@@ -117,6 +129,7 @@ def _kernels(maps: Any) -> tuple:
     tensors = tree_flatten(maps)[0]
     kind = tensors[0].device.type
     return (
+        tensors[0].device,
         *((tuple(one.shape), one.stride(), one.dtype) for one in tensors),
         torch.is_inference_mode_enabled(),
         torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind),
@@ -124,13 +137,15 @@ def _kernels(maps: Any) -> tuple:
 
 
 @contextmanager
-def _recorded_alone() -> Iterator[None]:
+def _recorded_alone(device: torch.device) -> Iterator[None]:
     """Let autocast keep no weights beside a recording, and cuDNN try which kernels are fastest."""
+    on_device = torch.cuda.device(device) if device.type == "cuda" else nullcontext()
     keeps, tries = torch.is_autocast_cache_enabled(), torch.backends.cudnn.benchmark
     torch.set_autocast_cache_enabled(False)
     torch.backends.cudnn.benchmark = True
     try:
-        yield
+        with on_device:  # streams are those of the current one
+            yield
     finally:
         torch.set_autocast_cache_enabled(keeps)
         torch.backends.cudnn.benchmark = tries
@@ -169,7 +184,7 @@ class _Training:
         kept = {name: buffer.clone() for name, buffer in module.named_buffers()}
         like = tree_map(lambda one: one.detach().clone().requires_grad_(one.requires_grad), maps)
         self._graphed = torch.cuda.make_graphed_callables(
-            _OfOne(module, plain), (like,), allow_unused_input=True
+            _OfOne(module, plain), (like,), allow_unused_input=True, **_BESIDE_OTHER_THREADS
         )
         for name, buffer in module.named_buffers():
             buffer.copy_(kept[name])

@@ -7,6 +7,7 @@ the precision of the features; in float32 they cost little.
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
+import torchvision
 from detectron2.layers import ROIAlign
 from detectron2.modeling.backbone.resnet import BottleneckBlock
 from detectron2.modeling.poolers import ROIPooler
@@ -55,13 +56,16 @@ class _ROIAlign(ROIAlign):
 
     def forward(self, features: Tensor, boxes: Tensor) -> Tensor:
         """Same as `ROIAlign.forward`."""
-        # On the meta device there are no values to look at.
-        is_ours = features.device.type == "cpu" or has_kernel(features)
-        if not is_ours or torch.compiler.is_compiling():
+        if not _is_ours_faster(features) or torch.compiler.is_compiling():
             return super().forward(features, boxes)
         return roi_align(
             features, boxes, self.output_size, self.spatial_scale, self.sampling_ratio, self.aligned
         )
+
+
+def _is_ours_faster(features: Tensor) -> bool:
+    """Whether our RoIAlign is faster than torchvision's; the meta device has no values to pool."""
+    return features.device.type == "cpu" or has_kernel(features)
 
 
 def pooler_of(cfg, stride: int) -> Float32ROIPooler:
@@ -94,8 +98,15 @@ class StridedPooler(nn.Module):
         }
 
     def forward(self, x: list[Tensor], box_lists: list[Boxes]) -> Tensor:
-        """As `ROIPooler.forward`; the result is in channels_last."""
-        return roi_align(x[0], [boxes.tensor for boxes in box_lists], **self._options)
+        """As `ROIPooler.forward`; on a CPU and by our kernel the result is in channels_last."""
+        (features,), boxes = x, [one.tensor for one in box_lists]
+        if _is_ours_faster(features):
+            return roi_align(features, boxes, **self._options)
+        options = dict(self._options)
+        step = options.pop("bin_stride")
+        with autocast_off(features):
+            pooled = torchvision.ops.roi_align(features.float(), boxes, **options)
+        return pooled[:, :, ::step, ::step].to(features.dtype)
 
 
 def skip_unread_bins(heads: nn.Module) -> None:

@@ -24,7 +24,7 @@ from acnet.photos.sources import Source, without_folders
 
 logger = logging.getLogger(__name__)
 
-DRAWING_VERSION = 4  # raise it when pictures change their look
+DRAWING_VERSION = 5  # raise it when pictures change their look
 
 # A photo, what is found in it and its saliency; or why nothing is.
 Found: TypeAlias = Exception | tuple[PhotoFile, Part, np.ndarray | None]

@@ -1,6 +1,7 @@
 """Every config loads, survives being saved, builds, and trains a step."""
 
 import copy
+import pickle
 import re
 from functools import cache
 from itertools import chain
@@ -8,11 +9,16 @@ from itertools import chain
 import pytest
 import torch
 from detectron2.config import LazyConfig, instantiate
+from detectron2.modeling import ResNet
 from detectron2.structures import Boxes, Instances
 from omegaconf import OmegaConf
+from torch import nn
 
+from acnet.checkpoint import ACNetCheckpointer
+from acnet.checkpoint.conventions import conventions_of_model
 from acnet.cli.train import read_sizes
 from acnet.config import CONFIG_ROOT, available_configs
+from acnet.engine.train import build_model
 from acnet.modeling import RFCNROIHeads
 from projects.ACNet.analyze_model import count_parts
 
@@ -211,6 +217,28 @@ def test_configs_do_not_leak_into_each_other():
     for name in NAMES:
         _read(name)
     assert OmegaConf.to_yaml(_read("acne04/acnet_r101").train) == before
+
+
+FROM_MSRA = [name for name in TWO_STAGE if "/MSRA/" in _read_once(name).train.init_checkpoint]
+
+
+@pytest.mark.parametrize("name", FROM_MSRA)
+def test_a_training_starts_from_the_imagenet_file_of_its_config(name, tmp_path):
+    """As the training builds the model, whose pooler may take the stride of res5 over."""
+    cfg = _narrow(_load(name))
+    cfg.train.device = "cpu"
+    model = build_model(cfg)
+    assert conventions_of_model(model) == conventions_of_model(instantiate(cfg.model))
+    trunk = next(one for one in model.modules() if isinstance(one, ResNet))
+    state = dict(trunk.state_dict())
+    res5 = getattr(model.roi_heads, "res5", nn.Module()).state_dict()
+    state |= {f"res5.{key}": value for key, value in res5.items()}
+    weights = {key: value.numpy() + 1 for key, value in state.items() if value.dim()}
+    file = tmp_path / "R-50.pkl"
+    file.write_bytes(pickle.dumps({"model": weights, "__author__": "MSRA"}))
+    ACNetCheckpointer(model).resume_or_load(str(file), resume=False)
+    key = "res4.0.conv1.weight"
+    assert torch.equal(trunk.state_dict()[key], torch.from_numpy(weights[key]))
 
 
 @pytest.mark.parametrize("name", TWO_STAGE)

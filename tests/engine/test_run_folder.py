@@ -74,6 +74,7 @@ def test_a_folder_with_another_run_is_an_error_with_three_remedies(tiny_cfg, occ
     with pytest.raises(UserError, match=r"told to delete.*another train\.output_dir"):
         prepare_run(tiny_cfg("train.overwrite=true", start), NEW)
     assert sorted(occupied.iterdir()) == before
+    (occupied / "count.json").touch()  # fitted to the weights that go
     prepare_run(tiny_cfg("train.overwrite=true"), NEW)
     left = sorted(path.name for path in occupied.iterdir())
     assert left == ["config.yaml", "log.txt", "notes.txt"]

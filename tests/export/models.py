@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from detectron2.config import LazyConfig
+from detectron2.config import LazyCall as L
+from detectron2.config import LazyConfig, instantiate
 from omegaconf import DictConfig
 
 from acnet.checkpoint import ACNetCheckpointer
 from acnet.config import load_config
-from acnet.engine.train import build_model
+from acnet.modeling import make_resnet_stage
 
 IN_FP32 = "train.amp.enabled=false"
 TILE = 96
@@ -31,10 +32,21 @@ def small_config(*overrides: str, classes: int = 1) -> DictConfig:
     return cfg
 
 
+def paper_config() -> DictConfig:
+    """Return all parts of the backbone, and the paper's box head: res5, which strides by 1x1."""
+    cfg = load_config("toy/acnet_r18", [IN_FP32, *FEW])
+    cfg.model.roi_heads = load_config("acne04/acnet_r101").model.roi_heads
+    cfg.model.roi_heads.res5 = L(make_resnet_stage)(
+        depth=50, stage=5, stem_channels=16, norm="FrozenBN", stride_in_1x1=True
+    )
+    cfg.model.roi_heads.box_predictor.input_shape.channels = 512
+    return cfg
+
+
 def random_model(cfg: DictConfig) -> torch.nn.Module:
     """Return a model whose random boxes spread, so that they differ from their proposals."""
     torch.manual_seed(0)
-    model = build_model(cfg).eval()
+    model = instantiate(cfg.model).eval()
     with torch.no_grad():
         for layer in (model.roi_heads.box_predictor.bbox_pred, model.proposal_generator.rpn_head):
             for parameter in layer.parameters():

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from detectron2.config import LazyCall as L
 from torch import nn
 from torch.export import Dim
 from torchvision.ops import nms
@@ -13,8 +12,16 @@ from acnet.engine.train import build_model
 from acnet.errors import UserError
 from acnet.export.detector import FixedSizeDetector, centred_in, padded_nms
 from acnet.inference.eager import detect
-from acnet.modeling import make_resnet_stage
-from tests.export.models import FEW, IN_FP32, TILE, as_input, picture, random_model, small_config
+from tests.export.models import (
+    FEW,
+    IN_FP32,
+    TILE,
+    as_input,
+    paper_config,
+    picture,
+    random_model,
+    small_config,
+)
 
 
 def fixed(model: nn.Module, **options) -> FixedSizeDetector:
@@ -90,13 +97,8 @@ def test_a_picture_without_candidates_has_empty_places(model):
 
 @torch.no_grad()
 def test_the_whole_acnet_with_the_papers_box_head():
-    # All parts of the backbone, and res5 on pooled maps of 14 x 14 with as many samples as a box
-    # has cells.
-    cfg = load_config("toy/acnet_r18", [IN_FP32, *FEW])
-    cfg.model.roi_heads = load_config("acne04/acnet_r101").model.roi_heads
-    cfg.model.roi_heads.res5 = L(make_resnet_stage)(depth=18, stage=5, norm="FrozenBN")
-    cfg.model.roi_heads.box_predictor.input_shape.channels = 512
-    assert_same(random_model(cfg))
+    # res5 reads pooled maps of 14 x 14 with as many samples as a box has cells.
+    assert_same(random_model(paper_config()))
 
 
 def test_other_tiles_and_models_with_other_parts_are_refused(model):

@@ -7,12 +7,13 @@ from detectron2.structures import pairwise_iou
 
 from acnet.config import load_config
 from acnet.errors import UserError
+from acnet.export import onnx_file
 from acnet.export.metadata import read_export
 from acnet.export.onnx_file import export_model
 from acnet.inference import Predictor
 from acnet.inference.trained_model import load_model
 from acnet.photos.instances import to_instances
-from tests.export.models import TILE, as_input, picture
+from tests.export.models import TILE, as_input, paper_config, picture, save_run
 
 BOX_PX, SCORE = 0.01, 1e-4
 PARTS = [np.array([0.0, 0.0, 60.0, 96.0]), np.array([10.0, 10.0, 70.0, 60.0])] * 2
@@ -91,6 +92,20 @@ def test_what_the_file_says_and_that_it_is_silent_on_this_machine(exported, repo
     assert contents.settings.versions["torch"] == torch.__version__.split("+")[0]
     assert contents.class_names == ("kind 0", "kind 1", "kind 2")
     assert "For research only" in contents.card
+
+
+def test_a_model_of_the_papers_form_is_exported_with_all_its_bins(tmp_path, monkeypatch):
+    exports = []
+    monkeypatch.setattr(onnx_file, "to_program", lambda detector, **size: detector)
+    monkeypatch.setattr(
+        onnx_file, "write_onnx", lambda _, detector, texts: exports.append(detector)
+    )
+    cfg = paper_config()
+    export_model(cfg, save_run(cfg, tmp_path), tmp_path / "m.onnx", tile_px=TILE, batch=1, name="")
+    (detector,) = exports
+    tile, whole = torch.zeros(1, 3, TILE, TILE, dtype=torch.uint8), torch.tensor([[TILE, TILE]])
+    boxes, _, _ = detector(tile, whole.float(), torch.tensor([[0.0, 0.0, TILE, TILE]]))
+    assert boxes.shape == (1, 30, 4)  # as many as there are proposals
 
 
 def test_a_size_for_no_machine_is_refused(tmp_path, small_run):

@@ -27,6 +27,7 @@ from acnet.modeling import (
     DynamicFeatureFusion,
     SoftNMSRes5ROIHeads,
     make_resnet_stage,
+    poolers,
 )
 from acnet.modeling.poolers import StridedPooler, skip_unread_bins
 
@@ -265,7 +266,9 @@ class _Heads:
 
 
 @torch.no_grad()
-def test_unread_bins_are_left_out():
+@pytest.mark.parametrize("is_ours_faster", [True, False])
+def test_unread_bins_are_left_out(monkeypatch, is_ours_faster):
+    monkeypatch.setattr(poolers, "_is_ours_faster", lambda features: is_ours_faster)
     heads, features = _Heads(), torch.randn(2, 8, 12, 12)
     expected = heads(features, BOXES)
     skip_unread_bins(heads)

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from detectron2.config import LazyCall, instantiate
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data import transforms as T
@@ -161,15 +162,14 @@ def test_saliency_covers_the_photo_and_is_a_probability(predictor):
         assert 0 <= saliency.min() < saliency.max() <= 1
 
 
-def test_saliency_is_what_the_mask_attention_computes(predictor):
-    image = torch.from_numpy(predictor._prepare(PHOTO)["image"])
-    images = predictor.model.preprocess_image([{"image": image}])
+def test_saliency_is_what_the_mask_attention_sees_of_a_picture_without_its_padding(predictor):
+    prepared = predictor._prepare(picture(53, 83))
+    images = predictor.model.preprocess_image([{"image": torch.from_numpy(prepared["image"])}])
+    assert images.tensor.shape[2:] == (64, 96)
     with torch.no_grad():
-        grid = predictor.model.backbone.saliency(images.tensor)[0, 0]  # (8, 12)
-    # Bilinear enlargement by 8 about keeps the mean and the value near the middle of a cell.
-    saliency = predictor.saliency(PHOTO)
-    assert saliency.mean() == pytest.approx(grid.mean().item(), abs=0.01)
-    assert np.corrcoef(saliency[4::8, 4::8].ravel(), grid.numpy().ravel())[0, 1] > 0.9
+        grid = predictor.model.backbone.saliency(images.tensor, [(53, 83)])
+    expected = F.interpolate(grid, (64, 96), mode="bilinear")[0, 0, :53, :83]
+    assert np.abs(predictor.saliency(picture(53, 83)) - expected.numpy()).max() < 1e-5
 
 
 def test_model_without_mask_attention_has_no_saliency(tiny_weights):

@@ -28,6 +28,15 @@ def test_a_shape_is_recorded_when_it_comes_for_the_second_time():
     assert copy.deepcopy(recordings).of(small, None, None) is None
 
 
+def test_shapes_that_come_once_take_no_place():
+    recordings = cuda_graphs._Recordings(Recording)
+    for size in range(1, 2 * cuda_graphs.MOST_MET):
+        assert recordings.of(torch.zeros(1, 3, size, 8), None, None) is None
+    assert len(recordings._met) == cuda_graphs.MOST_MET
+    tile = torch.zeros(1, 3, 4, 4)
+    assert [recordings.of(tile, None, None) is None for _ in range(3)] == [True, False, False]
+
+
 def test_ever_new_shapes_are_forgotten():
     recordings = cuda_graphs._Recordings(Recording)
     shapes = [torch.zeros(1, 3, size, 4) for size in range(1, cuda_graphs.MOST_SHAPES + 3)]

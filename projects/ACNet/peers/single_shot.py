@@ -253,7 +253,11 @@ def match_boxes(boxes: Tensor, gt_boxes: Tensor, iou_threshold: float) -> Tensor
     ious = pairwise_iou(Boxes(gt_boxes), Boxes(boxes))  # (N, A)
     best, matches = ious.max(dim=0)
     matches[best < iou_threshold] = -1
-    matches[ious.max(dim=1).indices] = torch.arange(len(gt_boxes), device=boxes.device)
+    for _ in gt_boxes:  # the best pair of those that are left, since two objects may want one box
+        pair = ious.argmax().reshape(1)
+        one, box = pair // len(boxes), pair % len(boxes)
+        matches[box] = torch.where(ious[one, box] > 0, one, matches[box])
+        ious[one], ious[:, box] = -1, -1
     return matches
 
 

@@ -81,6 +81,11 @@ def test_every_object_gets_its_best_box():
     assert peers.match_boxes(boxes, objects, 0.5).tolist() == [0, 0, -1, 1]
     assert peers.match_boxes(boxes, objects, 0.6).tolist() == [0, -1, -1, 1]
     assert peers.match_boxes(boxes, objects[:0], 0.5).tolist() == [-1] * 4
+    # Three objects want box 3: the one that fits best has it, the next takes the box around it,
+    # and a third for which nothing is left that it overlaps has none.
+    more = torch.cat([boxes, torch.tensor([[18.0, 18, 42, 42]])])
+    rivals = torch.tensor([[20.0, 20, 30, 31], [20, 20, 30, 30], [20, 20, 31, 31]])
+    assert peers.match_boxes(more, rivals, 0.5).tolist() == [-1, -1, -1, 2, 0]
 
 
 def test_only_the_worst_background_boxes_count():
