@@ -166,7 +166,8 @@ def run_review(args: argparse.Namespace) -> int:
     review = Review(source, args.output, options)
     _serve(review, args)
     if not review.is_written:
-        sys.stdout.write(printable(review.write()) + "\n")
+        told = f"No photo is accepted yet; the changes are kept in {args.output}."
+        sys.stdout.write(printable(review.write() if review.has_accepted() else told) + "\n")
     return 0
 
 

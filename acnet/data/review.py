@@ -5,11 +5,13 @@ itself is written of the accepted photos, by the import, when the page asks for 
 """
 
 import functools
+import itertools
 import json
 import logging
 import math
 import re
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +89,11 @@ class Review:
         photos = {photo.file_name: self._photo(photo, classes) for photo in read}
         self._names = sorted(photos, key=lambda name: (-photos[name]["uncertain"], name))
         self._photos, self._changed = photos, self._open_progress(photos)
+        self._stamp = self._stamped()
+        # Of each photo's state; larger than those that a page may still hold of an earlier run.
+        self._revisions = itertools.count(int(time.time() * 1000))
+        for photo in photos.values():
+            photo["revision"] = next(self._revisions)
         self._lock, self._writing, self._drawing = (threading.Lock() for _ in range(3))
         self._picture = functools.lru_cache(maxsize=4)(self._draw)
         self.is_written = not self._accepted()
@@ -231,10 +238,11 @@ class Review:
         return MOST_BYTES if matched and int(matched[1]) < len(self._names) else None
 
     def post(self, path: str, name: str, content: bytes) -> dict:
-        """Keep a photo's boxes, or write the set.
+        """Keep a photo's boxes and return the number of this state, or write the set.
 
         Raises:
-            UserError: What is sent is no photo's boxes, or no set can be written.
+            UserError: What is sent is no photo's boxes, or a change of a state that is no longer
+                the last one, or another program writes the review, or no set can be written.
         """
         if path == "/write":
             return {"told": self.write()}
@@ -248,11 +256,36 @@ class Review:
         kept = self._checked(self._photos[name], sent)
         kept["image_hw"] = self._photos[name]["image_hw"]
         with self._lock:
+            if sent.get("revision", self._photos[name]["revision"]) != self._photos[name]["revision"]:
+                raise UserError(
+                    f"A photo is changed in one place at a time. Received boxes of {name} that were "
+                    "changed elsewhere, as in another tab, since they were read. Reload the page."
+                )
+            self._check_alone()
             write_json(self._progress, {"photos": {**self._changed, name: kept}})
+            self._stamp = self._stamped()
             self._changed[name] = kept
-            self._photos[name] |= kept
+            self._photos[name] |= kept | {"revision": next(self._revisions)}
             self.is_written = False
-        return {}
+            return {"revision": self._photos[name]["revision"]}
+
+    def _stamped(self) -> tuple[int, int] | None:
+        try:
+            found = self._progress.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
+    def _check_alone(self) -> None:
+        if self._stamped() != self._stamp:
+            raise UserError(
+                "A review is done by one program at a time. Received "
+                f"{self._progress}, which another one has written or removed since. End both, and start one."
+            )
+
+    def has_accepted(self) -> bool:
+        """Tell whether there is a photo to write a set of."""
+        return bool(self._accepted())
 
     def _accepted(self) -> dict[str, dict]:
         return {name: photo for name, photo in self._photos.items() if photo["accepted"]}
@@ -265,6 +298,7 @@ class Review:
         """
         with self._writing:
             with self._lock:
+                self._check_alone()
                 photos = {name: dict(photo) for name, photo in self._accepted().items()}
                 self.is_written = True
             try:

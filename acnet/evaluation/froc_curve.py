@@ -46,8 +46,8 @@ class FrocCurve:
     Args:
         rule: "iou": a detection hits the lesion that it is matched with at `iou`; "centre": the
             one that `match` gave it by the centre rule.
-        iou: One of the match's thresholds. By either rule, a detection is left out when it overlaps
-            a crowd by that share of its own area.
+        iou: One of the match's thresholds. By either rule, a detection that COCO's match gives no
+            lesion is left out when it overlaps a crowd by that share of its own area.
         duplicates: What a further detection on a lesion is that is hit already.
 
     Raises:

@@ -113,7 +113,8 @@ class Session:
                     logger.debug("%s", name, exc_info=error)
                     reason = f"{type(error).__name__}: {reason}"
         with self._lock:
-            self._failed = [*self._failed, FailedPhoto(name=name, reason=reason)][-MOST_PHOTOS:]
+            if self._round is this_round:  # a name is forgotten as its photo is
+                self._failed = [*self._failed, FailedPhoto(name=name, reason=reason)][-MOST_PHOTOS:]
         return reason
 
     def _full(self) -> str | None:

@@ -12,6 +12,7 @@
   document.addEventListener("renew", () => {
     cards = [...document.querySelectorAll(".card")];
     if (sliders.length) setThreshold(threshold);
+    narrow();
     tools.hidden = !cards.length;
     say();
   }, true);
@@ -43,9 +44,12 @@
 
   for (const button of buttons) button.addEventListener("click", () => sort(button));
   const find = document.getElementById("find");
-  find.addEventListener("input", () => {
+  function narrow() {
     const wanted = find.value.trim().toLowerCase();
     for (const card of cards) card.hidden = !card.dataset.name.toLowerCase().includes(wanted);
+  }
+  find.addEventListener("input", () => {
+    narrow();
     say();
   });
 
@@ -72,6 +76,7 @@
     threshold = value;
     const moved = value !== fitted;
     document.body.classList.toggle("off", moved);
+    for (const button of buttons) if (button.dataset.sort === "grade") button.hidden = moved; // grades are of the fitted one
     let total = 0;
     for (const card of cards) {
       const number = card.querySelector(".counted");
@@ -82,7 +87,11 @@
       total += count;
       card.dataset.count = count;
       number.textContent = count;
-      card.querySelector(".noun").textContent = count === 1 ? "lesion" : "lesions";
+      const noun = card.querySelector(".noun");
+      noun.textContent = count === 1 ? "lesion" : "lesions";
+      const image = card.querySelector("img");
+      image.dataset.alt ??= image.alt; // with the grade, which is of the fitted one
+      image.alt = moved ? `${card.dataset.name}: ${count} ${noun.textContent}` : image.dataset.alt;
     }
     document.getElementById("total").textContent = total.toLocaleString("en");
     for (const slider of sliders) {
@@ -93,6 +102,18 @@
     }
     if (current) filter(sheet.querySelectorAll("[data-score]"));
     if (current) caption();
+  }
+
+  // Once a frame, since a slider tells more than a page of thousands of photos can show.
+  let wanted = null;
+  function soon(value) {
+    if (wanted === null) {
+      requestAnimationFrame(() => {
+        setThreshold(wanted);
+        wanted = null;
+      });
+    }
+    wanted = value;
   }
 
   const viewer = document.getElementById("viewer");
@@ -214,6 +235,7 @@
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
     event.preventDefault();
     viewer.showModal();
+    document.getElementById("next").focus(); // not the slider, which arrow keys would move
     show(link.closest(".card"));
   });
   document.getElementById("previous").addEventListener("click", () => step(-1));
@@ -224,7 +246,7 @@
   document.getElementById("smaller").addEventListener("click", () => zoom(1 / 1.5));
   document.getElementById("whole").addEventListener("click", whole);
   for (const slider of sliders) {
-    slider.addEventListener("input", (event) => setThreshold(Number(event.target.value)));
+    slider.addEventListener("input", (event) => soon(Number(event.target.value)));
     slider.querySelector("button").addEventListener("click", () => setThreshold(fitted));
   }
   viewer.addEventListener("keydown", (event) => {

@@ -19,6 +19,7 @@
 
   const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
   const size = () => ({ width: photo.image_hw[1], height: photo.image_hw[0] });
+  const revisions = new Map(); // by the photo's number: which state of it is changed here
   const snapshot = () => structuredClone({ boxes: photo.boxes, accepted: photo.accepted });
   const history = () => histories.get(number) ?? histories.set(number, { done: [], undone: [] }).get(number);
 
@@ -50,7 +51,8 @@
       const one = waiting;
       waiting = null;
       try {
-        await ask(one.path, one.body);
+        const body = JSON.stringify({ ...one.state, revision: revisions.get(one.index) });
+        revisions.set(one.index, (await ask(`boxes/${one.index}`, body)).revision);
       } catch (error) {
         waiting ??= one;
         problem = `Not kept: ${error.message}`;
@@ -65,7 +67,7 @@
 
   function keep() {
     element("stage").setAttribute("aria-busy", "true");
-    waiting = { path: `boxes/${number}`, body: JSON.stringify(snapshot()) };
+    waiting = { index: number, state: snapshot() };
     Object.assign(photos[number], { accepted: photo.accepted, boxes: photo.boxes.filter((box) => box.taken).length });
     label(number);
     return settle();
@@ -96,6 +98,7 @@
     const box = photo.boxes[selected];
     element("chosen").textContent = box ? [box.taken ? box.name : `${box.name}, suggested`, box.score === null ? [] : `score ${box.score.toFixed(2)}`].flat().join(", ") : "";
     element("accept").textContent = photo.accepted ? "Accepted ✓" : "Accept photo";
+    element("accept").title = photo.accepted ? "Take it back" : "";
     element("remove").disabled = !box;
     element("take").disabled = !box || (box.taken && box.score === null);
     element("take").textContent = box?.taken && box.score !== null ? "Only suggest" : "Take box";
@@ -152,6 +155,7 @@
   function commit(before) {
     history().done.push(before);
     history().undone = [];
+    tell("");
     draw();
     return keep();
   }
@@ -172,16 +176,21 @@
     keep();
   }
 
+  let asked = 0;
+
   async function show(index) {
+    const mine = (asked += 1);
+    let answer = null;
     try {
-      if (await settle()) photo = await ask(`boxes/${index}.json`);
-      else index = number;
+      if (index !== number && (await settle())) answer = await ask(`boxes/${index}.json`);
     } catch (error) {
       complain(error.message);
-      index = number;
     }
-    which.value = index;
-    if (index === number) return;
+    if (mine !== asked) return; // another photo was asked for meanwhile
+    which.value = answer ? index : number;
+    if (!answer) return;
+    photo = answer;
+    revisions.set(index, photo.revision);
     number = index;
     selected = -1;
     drag = null;
@@ -307,6 +316,7 @@
     if (index !== undefined) select(Number(index));
     const anchor = [clamp(at.x, 0, width), clamp(at.y, 0, height)];
     drag = { kind: edge ? "resize" : index === undefined ? "new" : "move", edge: edge ?? "se", at, event, before: snapshot() };
+    if (drag.kind === "new") drag.at = { x: anchor[0], y: anchor[1] };
     drag.from = drag.kind === "new" ? [...anchor, ...anchor] : [...photo.boxes[selected].xyxy];
   });
 
@@ -393,11 +403,11 @@
     }
     if (!action) return;
     event.preventDefault();
-    action();
+    if (!event.repeat || arrow || "+-".includes(event.key)) action(); // a held key accepts one photo
   });
 
   const BUTTONS = {
-    previous: () => step(-1), next: () => step(1), accept, write, add, take, remove, undo: KEYS.u, redo: KEYS.r,
+    previous: () => step(-1), next: () => step(1), accept: () => (photo.accepted ? change(() => { photo.accepted = false; }) : accept()), write, add, take, remove, undo: KEYS.u, redo: KEYS.r,
     smaller: KEYS["-"], larger: KEYS["+"], whole,
   };
   for (const [id, action] of Object.entries(BUTTONS)) element(id).addEventListener("click", () => photo && action());

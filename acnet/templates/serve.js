@@ -5,6 +5,7 @@
   const progress = document.getElementById("progress");
   const problem = document.getElementById("problem");
   const MOST_BYTES = 64 * 2 ** 20;
+  const waiting = []; // files that were dropped while others are under way
   let busy = false;
 
   function complain(text) {
@@ -19,14 +20,17 @@
   }
 
   async function send(files) {
+    waiting.push(...files);
     if (busy || !files.length) return;
     busy = true;
     choose.disabled = true;
     problem.hidden = true;
     problem.textContent = "";
-    let taken = 0;
-    for (const [index, file] of files.entries()) {
-      progress.textContent = `${index + 1} of ${files.length}: ${file.name}`;
+    let [taken, seen] = [0, 0];
+    while (waiting.length) {
+      const file = waiting.shift();
+      seen += 1;
+      progress.textContent = `${seen} of ${seen + waiting.length}: ${file.name}`;
       try {
         const error = file.size > MOST_BYTES ? "A photo's file has at most 64 MB." : await post("photos", file.name, file);
         if (error) complain(`${file.name}: ${error}`);
@@ -38,7 +42,7 @@
     busy = false;
     choose.disabled = false;
     choose.value = "";
-    progress.textContent = `${taken} of ${files.length} taken.`;
+    progress.textContent = `${taken} of ${seen} taken.`;
     if (!problem.textContent) location.reload();
     else if (taken) progress.textContent += " Reload the page to see them.";
   }
@@ -52,7 +56,11 @@
     });
   }
   document.getElementById("forget")?.addEventListener("click", async () => {
-    await post("forget", "", null);
-    location.reload();
+    try {
+      await post("forget", "", null);
+      location.reload();
+    } catch {
+      complain("The program does not answer; is it still running?");
+    }
   });
 })();

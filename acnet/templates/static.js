@@ -7,6 +7,7 @@
   const MOST_BYTES = 64 * 2 ** 20;
   const photos = []; // {name, card, urls, count, and what the worker answered}
   let round = 0; // photos under way are of an earlier one, once all are forgotten
+  const waiting = []; // files that were dropped while others are under way
   let busy = false;
   let under = ""; // what is said of the photo under way
 
@@ -117,15 +118,18 @@
   }
 
   async function send(files) {
-    if (busy || choose.disabled || !files.length) return;
+    if (choose.disabled && !busy) return; // the engine is not there yet, or cannot be
+    waiting.push(...files);
+    if (busy || !waiting.length) return;
     busy = choose.disabled = true;
     problem.hidden = true;
     problem.textContent = "";
     const thisRound = round;
-    let taken = 0;
-    for (const [index, file] of files.entries()) {
-      if (thisRound !== round) break;
-      under = `${index + 1} of ${files.length}: ${file.name}`;
+    let [taken, seen] = [0, 0];
+    while (waiting.length && thisRound === round) {
+      const file = waiting.shift();
+      seen += 1;
+      under = `${seen} of ${seen + waiting.length}: ${file.name}`;
       progress.textContent = under;
       try {
         await take(file, thisRound);
@@ -136,7 +140,8 @@
     }
     busy = choose.disabled = false;
     choose.value = "";
-    progress.textContent = thisRound === round ? `${taken} of ${files.length} taken. They stay in this browser.` : "All photos are forgotten.";
+    progress.textContent = thisRound === round ? `${taken} of ${seen} taken. They stay in this browser.` : "All photos are forgotten.";
+    if (waiting.length) send([]); // dropped since the others were forgotten
   }
 
   // The same tables as acnet/photos/results.py writes.
@@ -179,6 +184,7 @@
 
   forget.addEventListener("click", () => {
     round += 1;
+    waiting.length = 0;
     for (const { card, urls } of photos.splice(0)) {
       card.remove();
       for (const url of Object.values(urls)) URL.revokeObjectURL(url);

@@ -124,6 +124,25 @@ def test_a_full_disk_loses_one_change_alone_and_a_restart_goes_on(
     assert again.is_written
 
 
+def test_a_photo_is_changed_in_one_place_at_a_time(served):
+    state = boxes_of(served)
+    status, _, content = keep(served, {**state, "boxes": [box(1, 2, 3, 4)]})
+    assert (status, json.loads(content)["revision"] > state["revision"]) == (200, True)
+    status, _, content = keep(served, {**state, "boxes": []})  # another tab, which read the same
+    assert (status, "in another tab" in json.loads(content)["error"]) == (422, True)
+    assert len(boxes_of(served)["boxes"]) == 1
+
+
+def test_a_second_program_loses_nothing_of_the_first(served, results, tmp_path):
+    other = review_of(results, tmp_path / "corrected")
+    keep(served, {"boxes": [], "accepted": True})
+    for path, content in (("/boxes/1", b'{"boxes": [], "accepted": true}'), ("/write", b"")):
+        with pytest.raises(UserError, match=r"one program at a time.*review\.json"):
+            other.post(path, "", content)
+    progress = json.loads((tmp_path / "corrected" / "review.json").read_text())
+    assert list(progress["photos"]) == ["unsure.jpg"]
+
+
 WRONG_BOXES = [
     *(box(*xyxy) for xyxy in [(-1, 0, 10, 10), (0, 0, 641, 10), (0, 0, 10, 480.5)]),
     *(box(*xyxy) for xyxy in [(700, 500, 800, 600), (10, 10, 10, 20), (20, 20, 10, 10), (0, 0, 1)]),
@@ -329,6 +348,20 @@ def test_the_page_in_a_browser(browser, served, tmp_path, width, run_python):
     kept()
     assert boxes_of(served)["boxes"][2]["taken"]
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    side = int(width == 390)  # where there is room beside the photo: left, or above it
+    drag(page, *(([400, -60], [440, 50]) if side else ([-60, 400], [50, 440])))
+    assert kept()[-1][side] == 0
+    np.testing.assert_allclose(kept()[-1][side + 2], 50, atol=2)
+    page.keyboard.press("u")
+    page.keyboard.down("Enter")
+    page.wait_for_selector("#status:has-text('photo 2 of')")
+    page.keyboard.down("Enter")  # held, it accepts no photo that nobody has looked at
+    page.keyboard.up("Enter")
+    assert page.inner_text("#status").startswith("photo 2 of 3, 1 accepted")
+    page.click("#previous")
+    page.wait_for_selector("#accept:has-text('Accepted')")
+    page.click("#accept")  # and take it back
+    page.wait_for_selector("#status:has-text('0 accepted')")
     page.keyboard.press("Enter")
     page.wait_for_selector("#status:has-text('photo 2 of')")
     page.click("#accept")
