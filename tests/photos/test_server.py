@@ -169,6 +169,9 @@ def test_a_session_refuses_what_is_large_or_too_much_and_forgets_what_is_under_w
     session = Session(BrightSquare(lambda _: session.forget()))
     assert session.add("a.jpg", jpeg()) is None
     assert b"a.jpg" not in session.page().encode()
+    session = Session(BrightSquare(lambda _: session.forget() or 1 / 0))
+    assert "division by zero" in session.add("a.jpg", jpeg())
+    assert "a.jpg" not in session.page()
     session = Session(BrightSquare(), max_megapixels=0.001)
     assert "above the limit" in session.add("a.jpg", jpeg())
     monkeypatch.setattr(server_module, "MOST_PHOTOS", 1)
@@ -195,9 +198,28 @@ def test_the_page_in_a_browser(browser, served, tmp_path, width):
     page.goto(served.url)
     page.set_input_files("#choose", tmp_path / "lesion.jpg")
     page.wait_for_selector(".card rect")
+    # One photo is dropped while another is under way.
+    page.evaluate("""async () => {
+        const photo = await (await fetch("photos/1.jpg")).blob();
+        for (const name of ["two.jpg", "three.jpg"]) {
+            const drop = new DragEvent("drop", { dataTransfer: new DataTransfer() });
+            drop.dataTransfer.items.add(new File([photo], name));
+            document.dispatchEvent(drop);
+        }
+    }""")
+    page.wait_for_selector(".card:nth-of-type(3)")
+    page.click(".frame")
+    page.keyboard.press("ArrowRight")  # the next photo, not another threshold
+    assert page.inner_text("#caption").startswith("two.jpg: 1")
+    page.click("#close")
+    page.click("#forget")
+    page.wait_for_selector(".card", state="detached")
+    page.set_input_files("#choose", tmp_path / "lesion.jpg")
+    page.wait_for_selector(".card rect")
     assert page.inner_text(".counted") == "1"
     page.locator(".tools input[type=range]").fill("0.8")
-    assert page.inner_text(".counted") == "0"
+    page.wait_for_selector(".counted:text-is('0')")
+    assert page.get_attribute(".card img", "alt") == "lesion.jpg: 0 lesions"
     page.click(".frame")
     page.click("#larger")
     assert page.evaluate("document.getElementById('sheet').style.width") == "150%"
