@@ -256,10 +256,11 @@ class Review:
         kept = self._checked(self._photos[name], sent)
         kept["image_hw"] = self._photos[name]["image_hw"]
         with self._lock:
-            if sent.get("revision", self._photos[name]["revision"]) != self._photos[name]["revision"]:
+            current = self._photos[name]["revision"]
+            if sent.get("revision", current) != current:
                 raise UserError(
-                    f"A photo is changed in one place at a time. Received boxes of {name} that were "
-                    "changed elsewhere, as in another tab, since they were read. Reload the page."
+                    f"A photo is changed in one place at a time. Received boxes of {name} that "
+                    "were changed elsewhere since, as in another tab. Reload the page."
                 )
             self._check_alone()
             write_json(self._progress, {"photos": {**self._changed, name: kept}})
@@ -279,8 +280,8 @@ class Review:
     def _check_alone(self) -> None:
         if self._stamped() != self._stamp:
             raise UserError(
-                "A review is done by one program at a time. Received "
-                f"{self._progress}, which another one has written or removed since. End both, and start one."
+                f"A review is done by one program at a time. Received {self._progress}, which "
+                "another one has written or removed since. End both, and start one."
             )
 
     def has_accepted(self) -> bool:

@@ -1,4 +1,4 @@
-"""Table I in small: Faster R-CNN on a plain ResNet, by the optimizer of the tuned rows. NOT IN PAPER.
+"""Table I in small: Faster R-CNN, by the optimizer of the tuned rows. NOT IN PAPER.
 
 python projects/ACNet/train_net.py --config-file toy/tuned/table1/faster_rcnn_r18_c4
 """
