@@ -1,7 +1,10 @@
 """Boxes written for other tools come back to a hundredth of a pixel, found or annotated."""
 
+import dataclasses
 import json
+import shutil
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -156,3 +159,65 @@ def test_refusals_name_the_remedy(annotated, results, tmp_path, capsys):
     (results / "images.json").write_text(content)
     assert main(["labels", str(results), "--as", "coco", *out(tmp_path)]) == 2
     assert "where they are damaged (KeyError 'threshold')" in capsys.readouterr().err
+
+
+@pytest.fixture
+def write_labels(tmp_path, capsys):
+    """Return a function that writes a COCO file of records, its labels, and what is said."""
+
+    def write_both(form, *records):
+        for one in records:
+            write_photo(tmp_path / "set" / one.file_name, (one.height, one.width))
+        write_coco(tmp_path / "set" / "train.json", records, ["acne"])
+        words = ["labels", str(tmp_path / "set"), "--as", form, "--copy-images"]
+        return main(words + out(tmp_path)), "".join(capsys.readouterr())
+
+    return write_both
+
+
+BOX = (10, 10, 40, 40)
+
+
+@pytest.mark.parametrize("form", ["yolo", "voc"])
+def test_photos_that_would_share_a_label_file_are_refused(form, write_labels, tmp_path):
+    status, said = write_labels(form, record("a.jpg", BOX), record("a.png", BOX, BOX))
+    assert status == 2
+    assert "Received a.jpg and a.png, both of which would have a." in said
+    assert not list((tmp_path / "labels").iterdir())
+
+
+def test_yolo_finds_labels_by_the_last_folder_called_images(write_labels, tmp_path):
+    assert write_labels("yolo", record("train/images/a.jpg", BOX))[0] == 0
+    listed = (tmp_path / "labels" / "train.txt").read_text().strip()
+    photo = tmp_path / "labels" / listed
+    assert photo.is_file()
+    path = "/labels/".join(f"{photo.resolve()}".rsplit("/images/", 1))  # Ultralytics'
+    assert len(Path(path).with_suffix(".txt").read_text().splitlines()) == 1
+    shutil.rmtree(tmp_path / "labels")
+    status, said = write_labels("yolo", record("train/images/a.jpg"), record("train/a.jpg", BOX))
+    assert status == 2
+    assert "both of which would have train/a.txt" in said
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_crowds_become_no_lesions_elsewhere(form, write_labels, tmp_path, caplog):
+    marked = {
+        name: dataclasses.replace(record(name, *boxes), crowd=np.array(crowd))
+        for name, boxes, crowd in (
+            ("a.jpg", [BOX, (0, 0, 90, 70)], [False, True]),
+            ("b.jpg", [(0, 0, 90, 70)], [True]),
+        )
+    }
+    status, said = write_labels(form, *marked.values(), record("c.jpg"))
+    assert status == 0
+    if form == "coco":
+        assert "3 boxes of 3 photos" in said
+        return
+    assert "1 boxes of 2 photos" in said
+    assert "1 photos left out" in said
+    assert "left out crowd regions, which only COCO marks as such: 2" in caplog.text
+    found = read_back(form, tmp_path / "labels")
+    assert {name: [list(box) for _, box in rows] for name, rows in found.items()} == {
+        "a.jpg": [pytest.approx(BOX)],
+        "c.jpg": [],
+    }
