@@ -125,7 +125,7 @@ def import_set(source: Source, layout: PreparedLayout, options: ImportOptions) -
 
 
 def claim(layout: PreparedLayout) -> dict[str, Any]:
-    """Return the manifest of the set in a folder; begin one where there is none and nothing else."""
+    """Return the manifest of a folder's set; begin one where there is nothing else."""
     folder = layout.folder
     if folder.exists() and not folder.is_dir():
         raise UserError(

@@ -12,6 +12,7 @@ from PIL import Image
 
 from acnet.cli.labels import FORMS, UNFINISHED
 from acnet.cli.main import main
+from acnet.data.readers.coco_set import NO_COUNT, open_results
 from acnet.data.readers.formats import open_source
 from acnet.data.records import write_coco
 from tests.data.samples import record, write_photo, write_results
@@ -121,6 +122,40 @@ def test_what_was_found_is_a_data_set(results, tmp_path):
     source = open_source(results, image_root=tmp_path / "originals")
     assert source.splits["predictions"] == ("a.png", "b.jpg")
     np.testing.assert_allclose(source.read("b.jpg").boxes_xyxy, [[20, 20, 50, 60.5]] * 2)
+
+
+def change_images(results, change):
+    content = json.loads((results / "images.json").read_text())
+    change(content["images"])
+    (results / "images.json").write_text(json.dumps(content))
+
+
+def test_copies_are_those_that_the_results_name(results):
+    # As where a.jpg could not be read, which lay beside a.png.
+    (results / "photos" / "a.jpg").rename(results / "photos" / "a.png.jpg")
+    change_images(results, lambda images: images[0].update(copy="photos/a.png.jpg"))
+    source = open_source(results)
+    assert source.splits["predictions"] == ("a.png.jpg", "b.jpg")
+    assert source.read("a.png.jpg").image_hw == (480, 640)
+    change_images(results, lambda images: images[0].update(copy="photos/../../b.jpg"))
+    assert open_source(results).splits["predictions"] == ("b.jpg",)
+
+
+def test_photos_without_a_count_are_no_data(results, tmp_path, capsys, caplog):
+    change_images(results, lambda images: [one.update(has_count=one["id"] == 1) for one in images])
+    source = open_source(results)
+    assert source.splits["predictions"] == ("a.jpg",)
+    assert [(note.kind, note.file_name) for note in source.notes] == [(NO_COUNT, "b.jpg")]
+    assert len(open_results(results, uncounted=True).splits["predictions"]) == 2
+    assert main(["labels", str(results), "--as", "coco", *out(tmp_path)]) == 0
+    assert "2 boxes of 1 photos" in capsys.readouterr().out
+    assert NO_COUNT in caplog.text
+
+
+def test_results_without_photos_need_an_image_root(results, capsys, tmp_path):
+    shutil.rmtree(results / "photos")
+    assert main(["data", "import", str(results), str(tmp_path / "set")]) == 2
+    assert "Give the photos' folder by --image-root" in capsys.readouterr().err
 
 
 def test_found_boxes_are_checked_imported_and_taken_from_a_score(results, tmp_path, capsys):
