@@ -95,6 +95,8 @@ FIELDS: Mapping[str, type] = MappingProxyType(
         "class_names": list,
     }
 )
+# How the commands begin that a manifest may hold, which a stranger may have written.
+COMMANDS = ("acnet data ", "acnet review ", "python datasets/prepare_acne04.py ")
 CHANGED = "changed after the conversion"
 MISSING = "is missing"
 
@@ -182,9 +184,9 @@ def portable_path(path: Path, layout: PreparedLayout) -> str:
 
 
 def remedy(layout: PreparedLayout, manifest: Mapping[str, Any]) -> str:
-    """Return the command that makes a set again."""
-    command = manifest.get("command")
-    if command:
+    """Return the command that makes a set again; one that we would not write is not passed on."""
+    command = manifest.get("command", "")
+    if command.startswith(COMMANDS) and _is_one_command(command):
         return f"cd {shlex.quote(str(layout.root))} && {command}"
     if layout.prefix == TOY_TESTS_PREFIX:
         return f"acnet data toy-tests {layout.folder}"
@@ -192,6 +194,14 @@ def remedy(layout: PreparedLayout, manifest: Mapping[str, Any]) -> str:
         f"python datasets/prepare_acne04.py --src SOURCE --dst {layout.root} "
         f"--prefix {layout.prefix}"
     )
+
+
+def _is_one_command(command: str) -> bool:
+    """Tell whether a shell takes a text for the words of one command, all of which show."""
+    try:
+        return command.isprintable() and shlex.join(shlex.split(command)) == command
+    except ValueError:
+        return False
 
 
 def _read_json(path: Path) -> Any:
