@@ -106,7 +106,7 @@ def open_given_source(args: argparse.Namespace):
     )
 
 
-def open_given_results(args: argparse.Namespace, *, score_threshold: float):
+def open_given_results(args: argparse.Namespace, *, score_threshold: float, **options: bool):
     """Open the results of `acnet predict` that the command line names, from such a score on."""
     from acnet.data.readers.coco_set import open_results
 
@@ -115,6 +115,7 @@ def open_given_results(args: argparse.Namespace, *, score_threshold: float):
         image_root=args.image_root,
         annotation_root=args.annotation_root,
         score_threshold=score_threshold,
+        **options,
     )
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from acnet.data.readers.source import Source
 
 ON_STDOUT = Path("-")
+JSON_MARKS = ('},\n  "statistics": {\n    "photos": ',)
 PAGE_MARK = "<title>Audit of a data set</title>"
 CHECK = """\
 Look for faults of a data set: damaged files, wrong sizes, boxes that are none, stray names, photos
@@ -98,7 +99,7 @@ def run_check(args: argparse.Namespace) -> int:
 def _check_outputs(args: argparse.Namespace, source: "Source") -> None:
     """Refuse outputs that would replace inputs or files of others, before the work begins."""
     if args.json not in (None, ON_STDOUT):
-        check_output_file(args.json, inputs=source.inputs, marks=['"counts"'], option="--json")
+        check_output_file(args.json, inputs=source.inputs, marks=JSON_MARKS, option="--json")
     if args.page is not None:
         page = args.page / "index.html"
         check_output_file(page, inputs=source.inputs, marks=[PAGE_MARK], option="--page")

@@ -66,7 +66,6 @@ PREDICTIONS_HELP = (
     "COCO results; beside an images.json of `acnet predict`, or with a file_name in each row, "
     "photos are matched by name, else by the ids of GT.json"
 )
-JSON_MARKS = ('"schema_version"',)
 ON_STDOUT = Path("-")
 
 
@@ -238,6 +237,8 @@ def _read_count_model_for(path: Path, predictions: Path) -> "CountModel":
 
 def _check_json(args: argparse.Namespace, inputs: list[Path]) -> None:
     if args.json and args.json != ON_STDOUT:
+        from acnet.evaluation.result import JSON_MARKS
+
         check_output_file(args.json, inputs=inputs, marks=JSON_MARKS, option="--json")
 
 

@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     """
     set_up_logging(logging.WARNING)
     from acnet.data.clean import choose_classes
-    from acnet.data.writers import WRITERS
+    from acnet.data.writers import WRITERS, copy_place, without_crowds
 
     _check_output(args.output)
     source = _open(args)
@@ -76,6 +76,11 @@ def run(args: argparse.Namespace) -> int:
     found = {name for photo in photos.values() for name in photo.names}
     classes = choose_classes(source.class_names, found, format_name=source.format)
     records = _clean_all(photos, classes, source)
+    if args.form != "coco":
+        crowds = sum(int(record.crowd.sum()) for record in records.values())
+        records = without_crowds(records)
+        if crowds:
+            logger.warning("left out crowd regions, which only COCO marks as such: %d", crowds)
     _check_names([] if args.form == "coco" else [*records, *classes.class_names])
     splits = {
         split: [records[name] for name in names if name in records]
@@ -84,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     with _whole_or_not(args.output) as folder:
         WRITERS[args.form](folder, splits, classes.class_names)
         for name in records if args.copy_images else ():
-            copy = folder / ("JPEGImages" if args.form == "voc" else "images") / name
+            copy = folder / copy_place(args.form, name)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source.image_root / name, copy)
     boxes = sum(len(record.boxes_xyxy) for record in records.values())

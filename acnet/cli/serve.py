@@ -158,7 +158,8 @@ def run_review(args: argparse.Namespace) -> int:
 
     source = open_given_source(args)
     if source.format == "results":
-        source = open_given_results(args, score_threshold=SUGGESTED_FROM * source.threshold)
+        least = SUGGESTED_FROM * source.threshold
+        source = open_given_results(args, score_threshold=least, uncounted=True)
     command = command_line("review", args.output, args)
     options = ImportOptions(
         copy_images=args.copy_images, workers=default_workers(), command=command

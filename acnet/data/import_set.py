@@ -1,5 +1,6 @@
 """Any data set that has a reader to COCO files of whole photos, as `register.py` expects them."""
 
+import filecmp
 import functools
 import logging
 import os
@@ -20,7 +21,13 @@ from acnet.data.clean import (
     clean,
     read_photo,
 )
-from acnet.data.prepared_set import TILES_SUFFIX, PreparedLayout, file_state, portable_path
+from acnet.data.prepared_set import (
+    TILES_SUFFIX,
+    PreparedLayout,
+    earlier_manifest,
+    file_state,
+    portable_path,
+)
 from acnet.data.readers.source import (
     Source,
     choose_splits,
@@ -28,9 +35,9 @@ from acnet.data.readers.source import (
     place_in_set,
     without_folders,
 )
-from acnet.data.records import ImageRecord, Note, Notes, write_coco
+from acnet.data.records import COCO_MARKS, ImageRecord, Note, Notes, write_coco
 from acnet.errors import UserError
-from acnet.files import atomic_write, map_photos, remove_stale, write_json, write_text
+from acnet.files import atomic_write, is_ours, map_photos, remove_stale, write_json, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -66,12 +73,13 @@ def import_set(source: Source, layout: PreparedLayout, options: ImportOptions) -
     """Write annotations, a log of what was dropped, and the manifest that completes them.
 
     Running it again writes the same files again. Until the manifest says that the set is complete,
-    it cannot be loaded. The folder is missing or empty, or that of an earlier prepared set.
+    it cannot be loaded. The folder is missing or empty, or that of an earlier prepared set, which
+    stays complete until its first file is replaced.
     """
     wanted = choose_splits(source.splits, options.splits or ["*"])
     members = {split: source.splits[split] for split in wanted}
     check_apart(source, layout)
-    claim(layout)
+    earlier = claim(layout)
     names = sorted({name for listed in members.values() for name in listed})
     work = functools.partial(read_photo, source=source)
     read = list(map_photos(work, names, workers=options.workers, description="reading photos"))
@@ -97,31 +105,44 @@ def import_set(source: Source, layout: PreparedLayout, options: ImportOptions) -
         split: [records[name] for name in listed if name in records]
         for split, listed in members.items()
     }
-    image_root = _copy_images(source, layout, records) if options.copy_images else source.image_root
+    image_root = layout.images if options.copy_images else source.image_root
     imported = ImportedSet(layout, image_root, classes.class_names, splits, notes)
+    states = dict(zip(names, (photo.state for photo in read), strict=True))
+    pictures = {name: states[name] for name in records}
+    manifest = _manifest(source, imported, options, pictures)
+    has_copies = options.copy_images and earlier.get("image_root") == layout.images.name
+    copies = earlier.get("pictures", {}) if has_copies else {}
+    _check_replaced(source, imported, records.keys() - copies if options.copy_images else ())
+    unfinished = {**manifest, "complete": False, "pictures": {**copies, **pictures}}
+    write_json(layout.manifest, unfinished, indent=2)
+    if options.copy_images:
+        _copy_images(source, layout, records, copies)
     for split, listed in splits.items():
         write_coco(layout.annotations(split), listed, classes.class_names)
     _remove_stale(layout, splits)
-    states = dict(zip(names, (photo.state for photo in read), strict=True))
-    pictures = {name: states[name] for name in records}
-    write_json(layout.manifest, _manifest(source, imported, options, pictures), indent=2)
+    write_json(layout.manifest, manifest, indent=2)
     return imported
 
 
-def claim(layout: PreparedLayout) -> None:
-    """Mark the folder as a prepared set that is not complete yet, if it holds nothing else."""
+def claim(layout: PreparedLayout) -> dict[str, Any]:
+    """Return the manifest of a folder's set; begin one where there is nothing else."""
     folder = layout.folder
     if folder.exists() and not folder.is_dir():
         raise UserError(
             f"A data set is written to a folder. Received {folder}, a file. Choose another."
         )
     remove_stale(folder)
-    if not layout.manifest.is_file() and folder.exists() and any(folder.iterdir()):
+    earlier = earlier_manifest(layout)
+    if earlier is not None:
+        return earlier
+    if folder.exists() and any(folder.iterdir()):
         raise UserError(
             "A data set is prepared in a folder of its own, so that no other files are lost. "
-            f"Received {folder}, which holds files and no manifest.json. Choose another folder."
+            f"Received {folder}, which holds files and no manifest.json of a prepared set. Choose "
+            "another folder."
         )
     write_json(layout.manifest, {"complete": False})
+    return {}
 
 
 def check_apart(source: Source, layout: PreparedLayout) -> None:
@@ -177,28 +198,48 @@ def portable(notes: Sequence[Note], source: Source) -> Notes:
     return Notes([replace(note, detail=without_folders(note.detail, prefixes)) for note in notes])
 
 
+def _check_replaced(source: Source, imported: ImportedSet, new_copies: Collection[str]) -> None:
+    """Refuse to replace what neither an import wrote nor an earlier manifest names."""
+    layout = imported.layout
+    files = map(layout.annotations, imported.splits)
+    others = [path for path in files if path.exists() and not is_ours(path, COCO_MARKS)]
+    for name in sorted(new_copies):
+        copy = layout.images / name
+        if copy.exists() and not filecmp.cmp(copy, source.image_root / name, shallow=False):
+            others.append(copy)
+    if others:
+        raise UserError(
+            f"An import replaces only files of its own. Received {layout.folder}, which holds "
+            f"{others[0]} of another origin. Choose another folder."
+        )
+
+
 def _copy_images(
-    source: Source, layout: PreparedLayout, records: Mapping[str, ImageRecord]
-) -> Path:
-    wanted = {layout.images / name for name in records}
-    for path in sorted(set(filter(Path.is_file, layout.images.rglob("*"))) - wanted):
+    source: Source, layout: PreparedLayout, records: Collection[str], earlier: Collection[str]
+) -> None:
+    there = list(layout.images.rglob("*"))
+    for folder in filter(Path.is_dir, (layout.images, *there)):
+        remove_stale(folder)
+    stale = {layout.images / name for name in earlier if name not in records}
+    for path in filter(Path.is_file, stale.intersection(there)):
         path.unlink()
     for name in records:
         with atomic_write(layout.images / name) as temporary:
             shutil.copy2(source.image_root / name, temporary)  # with its time, for the manifest
-    return layout.images
 
 
 def _remove_stale(layout: PreparedLayout, splits: Mapping[str, Sequence[ImageRecord]]) -> None:
-    """Remove files of earlier options and what a kill left; the folder is this module's own.
+    """Remove what imports with other options wrote, and what a kill left.
 
     That takes the tiles' annotations too: they were cut for the earlier content.
     """
+    remove_stale(layout.annotations_folder)
     wanted = {layout.annotations(split) for split in splits}
     for path in sorted(set(layout.annotations_folder.iterdir()) - wanted):
-        if not path.stem.endswith(TILES_SUFFIX):
-            logger.info("removing %s, which is not of this set", path)
-        path.unlink()
+        if is_ours(path, COCO_MARKS):
+            if not path.stem.endswith(TILES_SUFFIX):
+                logger.info("removing %s, which is not of this set", path)
+            path.unlink()
 
 
 def _manifest(

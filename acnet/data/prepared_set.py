@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from acnet.errors import UserError
@@ -86,6 +87,16 @@ class PreparedLayout:
         return f"{self.prefix}_{split}{TILES_SUFFIX if tiles else ''}"
 
 
+# What a manifest may hold beside `complete`.
+FIELDS: Mapping[str, type] = MappingProxyType(
+    {
+        **dict.fromkeys(("image_root", "command"), str),
+        **dict.fromkeys(("splits", "options", "dropped", "inputs", "pictures", "tiles"), dict),
+        "class_names": list,
+    }
+)
+# How the commands begin that a manifest may hold, which a stranger may have written.
+COMMANDS = ("acnet data ", "acnet review ", "python datasets/prepare_acne04.py ")
 CHANGED = "changed after the conversion"
 MISSING = "is missing"
 
@@ -99,21 +110,31 @@ def file_state(path: Path) -> list:
 def read_manifest(layout: PreparedLayout) -> dict[str, Any]:
     """Read the manifest of a set, which must be complete."""
     try:
-        if not layout.manifest.is_file():  # a pipe would never end
-            raise FileNotFoundError
-        manifest = json.loads(layout.manifest.read_text(encoding="utf-8"))
+        manifest = _read_json(layout.manifest)
     except FileNotFoundError:
         fault = f"no {layout.manifest}"
     except (ValueError, RecursionError) as error:
         fault = f"{layout.manifest}, which is not JSON: {error}"
     else:
-        if _is_complete(manifest):
+        if _is_manifest(manifest) and manifest["complete"] and "image_root" in manifest:
             return manifest
         fault = f"a preparation that did not finish, in {layout.folder}"
     raise UserError(
         f"The data set {layout.prefix} must be prepared before it is used, since detectron2 reads "
         f"its COCO files. Received {fault}. Make it with: {remedy(layout, {})}"
     )
+
+
+def earlier_manifest(layout: PreparedLayout) -> dict[str, Any] | None:
+    """Read the manifest of a set, complete or not; None where there is none of ours."""
+    try:
+        manifest = _read_json(layout.manifest)
+    except (FileNotFoundError, ValueError, RecursionError):
+        return None
+    is_ours = _is_manifest(manifest) and (
+        manifest == {"complete": False} or {"image_root", "splits"} <= manifest.keys()
+    )
+    return manifest if is_ours else None
 
 
 def check_fresh(
@@ -163,9 +184,9 @@ def portable_path(path: Path, layout: PreparedLayout) -> str:
 
 
 def remedy(layout: PreparedLayout, manifest: Mapping[str, Any]) -> str:
-    """Return the command that makes a set again."""
-    command = manifest.get("command")
-    if command:
+    """Return the command that makes a set again; one that we would not write is not passed on."""
+    command = manifest.get("command", "")
+    if command.startswith(COMMANDS) and _is_one_command(command):
         return f"cd {shlex.quote(str(layout.root))} && {command}"
     if layout.prefix == TOY_TESTS_PREFIX:
         return f"acnet data toy-tests {layout.folder}"
@@ -175,11 +196,31 @@ def remedy(layout: PreparedLayout, manifest: Mapping[str, Any]) -> str:
     )
 
 
-def _is_complete(manifest: Any) -> bool:
+def _is_one_command(command: str) -> bool:
+    """Tell whether a shell takes a text for the words of one command, all of which show."""
+    try:
+        return command.isprintable() and shlex.join(shlex.split(command)) == command
+    except ValueError:
+        return False
+
+
+def _read_json(path: Path) -> Any:
+    if not path.is_file():  # a pipe would never end
+        raise FileNotFoundError
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _is_manifest(content: Any) -> bool:
+    """Tell whether what a manifest says has the types that we write; older ones lack some of it."""
     return (
-        isinstance(manifest, dict)
-        and manifest.get("complete") is True
-        and isinstance(manifest.get("image_root"), str)
+        isinstance(content, dict)
+        and isinstance(content.get("complete"), bool)
+        and all(isinstance(content.get(name, kind()), kind) for name, kind in FIELDS.items())
+        and all(
+            isinstance(row, list) and len(row) == 3
+            for name in ("inputs", "pictures")
+            for row in content.get(name, {}).values()
+        )
     )
 
 

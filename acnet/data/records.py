@@ -124,6 +124,8 @@ def _one_line(note: Note) -> str:
     return line.encode("utf-8", "backslashreplace").decode()
 
 
+DESCRIPTION = "written by acnet.data"
+COCO_MARKS = (f'{{"info": {{"description": "{DESCRIPTION}"',)  # by which such files are known again
 NO_PHOTO_IDS: Mapping[str, int] = MappingProxyType({})
 
 
@@ -150,7 +152,7 @@ def coco_dict(
             annotations.append({"id": len(annotations) + 1, "image_id": image_id, **fields})
     categories = [{"id": i, "name": name} for i, name in enumerate(class_names, start=1)]
     return {
-        "info": {"description": "written by acnet.data"},
+        "info": {"description": DESCRIPTION},
         "licenses": [],
         "images": images,
         "annotations": annotations,

@@ -16,6 +16,7 @@ import logging
 import math
 import operator
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -153,6 +154,7 @@ def _cost(
 logger = logging.getLogger(__name__)
 
 SHOWN_NAMES = 5
+DELIMITERS = ",;\t"  # of a table's cells, as spreadsheets write them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,7 +221,8 @@ def parts_text(imported: ImportedSet) -> str:
 def _groups_of_regex(names: Sequence[str], regex: str) -> dict[str, str]:
     expression = re.compile(regex)
     found = {name: expression.search(PurePosixPath(name).name) for name in names}
-    groups = {name: match[1] for name, match in found.items() if match and match[1] is not None}
+    matches = {name: match[1] for name, match in found.items() if match}
+    groups = {name: _one_form(group) for name, group in matches.items() if group is not None}
     if not groups:
         raise UserError(
             "A group is what the first brackets of the expression find in a file's name. Received "
@@ -236,17 +239,17 @@ def _groups_of_regex(names: Sequence[str], regex: str) -> dict[str, str]:
 
 
 def _groups_of_table(names: Sequence[str], path: Path, column: str) -> dict[str, str]:
-    rows = list(csv.DictReader(io.StringIO(_table_text(path))))
-    columns = list(rows[0]) if rows else []
+    column = _one_form(column)
+    columns, rows = _read_table(path, column)
     if column not in columns[1:]:
         raise UserError(
             "A table of groups names the photos in its first column and has a column of groups. "
-            f"Received {path} with the columns {', '.join(map(str, columns)) or 'none'}, and the "
+            f"Received {path} with the columns {', '.join(columns) or 'none'}, and the "
             f"wish for {column!r}. Correct the table or --group-by."
         )
     groups_of: dict[str, set[str]] = {}
     for row in rows:
-        listed, group = ((row[key] or "").strip() for key in (columns[0], column))
+        listed, group = row[0].strip(), _one_form(row[columns.index(column)])
         groups_of.setdefault(listed, set()).update([group] if group else [])
     matched = match_names(groups_of, names)
     groups = {
@@ -273,6 +276,32 @@ def _groups_of_table(names: Sequence[str], path: Path, column: str) -> dict[str,
     if unused:
         logger.warning("%d rows of %s name no photo: %s", len(unused), path, _some(unused))
     return groups
+
+
+def _read_table(path: Path, column: str) -> tuple[list[str], list[list[str]]]:
+    """Return the columns and rows of a table, whose cells commas, semicolons or tabs part."""
+    text, tables = _table_text(path), []
+    for delimiter in DELIMITERS:
+        lines = csv.reader(
+            io.StringIO(text, newline=None), delimiter=delimiter, skipinitialspace=True
+        )
+        try:
+            header, *rows = list(filter(None, lines)) or [[]]
+        except csv.Error as error:
+            raise UserError(
+                f"A table of groups is a CSV file. Received {path}, which cannot be read as such "
+                f"({error}). Correct the table or --group-by."
+            ) from error
+        columns = list(map(_one_form, header))
+        tables.append((columns, [row + [""] * (len(columns) - len(row)) for row in rows]))
+        if column in columns[1:]:
+            return tables[-1]
+    return max(tables, key=lambda table: len(table[0]))  # of which the error lists the columns
+
+
+def _one_form(text: str) -> str:
+    """Return a text without spaces around it, in the form in which Windows writes its letters."""
+    return unicodedata.normalize("NFC", text.strip())
 
 
 def _some(names: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ Pictures are called by their names below the folder of the pictures. Numbers hav
 that a box comes back to a hundredth of a pixel.
 """
 
+import dataclasses
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -14,8 +15,10 @@ from urllib.parse import quote
 import yaml
 
 from acnet.data.records import ImageRecord, write_coco
+from acnet.errors import UserError
 from acnet.files import write_json, write_text
 
+IMAGES = "images"
 LOCAL_FILES = "/data/local-files/?d="  # Label Studio's address of files below its own folder
 Splits: TypeAlias = Mapping[str, Sequence[ImageRecord]]
 
@@ -28,17 +31,16 @@ def write_coco_files(folder: Path, splits: Splits, class_names: Sequence[str]) -
 
 def write_yolo(folder: Path, splits: Splits, class_names: Sequence[str]) -> None:
     """Write a text a picture, of lines "class x y width height" in shares, and data.yaml."""
-    for record in _unique(splits):
+    for name, record in _by_label(splits, ".txt", yolo_name).items():
         lines = []
         for index, (x0, y0, x1, y1) in _boxes(record):
             center = ((x0 + x1) / 2 / record.width, (y0 + y1) / 2 / record.height)
             sides = ((x1 - x0) / record.width, (y1 - y0) / record.height)
             lines.append(f"{index} {' '.join(f'{value:.9f}' for value in (*center, *sides))}\n")
-        name = PurePosixPath(record.file_name).with_suffix(".txt")
         write_text(folder / "labels" / name, "".join(lines))
     lists = {split: f"{split}.txt" for split in splits}
     for split, name in lists.items():
-        paths = (f"./images/{record.file_name}\n" for record in splits[split])
+        paths = (f"./{IMAGES}/{yolo_name(record.file_name)}\n" for record in splits[split])
         write_text(folder / name, "".join(paths))
     first = next(iter(lists.values()), "")  # both names are needed to train
     about = {"path": ".", "train": first, "val": first, **lists}
@@ -48,7 +50,7 @@ def write_yolo(folder: Path, splits: Splits, class_names: Sequence[str]) -> None
 
 def write_voc(folder: Path, splits: Splits, class_names: Sequence[str]) -> None:
     """Write an XML a picture below Annotations, and lists of the splits."""
-    for record in _unique(splits):
+    for name, record in _by_label(splits, ".xml").items():
         path = PurePosixPath(record.file_name)
         root = ET.Element("annotation")
         _texts(root, folder=str(path.parent), filename=path.name)
@@ -62,7 +64,7 @@ def write_voc(folder: Path, splits: Splits, class_names: Sequence[str]) -> None:
             corners = {"xmin": x0 + 1, "ymin": y0 + 1, "xmax": x1, "ymax": y1}
             box = ET.SubElement(node, "bndbox")
             _texts(box, **{name: f"{value:.3f}" for name, value in corners.items()})
-        _write_xml(folder / "Annotations" / path.with_suffix(".xml"), root)
+        _write_xml(folder / "Annotations" / name, root)
     for split, records in splits.items():
         stems = (f"{PurePosixPath(record.file_name).with_suffix('')}\n" for record in records)
         write_text(folder / "ImageSets" / "Main" / f"{split}.txt", "".join(stems))
@@ -136,9 +138,52 @@ WRITERS: Mapping[str, Callable[[Path, Splits, Sequence[str]], None]] = MappingPr
 )
 
 
-def _unique(splits: Splits) -> list[ImageRecord]:
-    """Return the pictures of all splits, each once."""
-    return list({one.file_name: one for records in splits.values() for one in records}.values())
+def yolo_name(file_name: str) -> str:
+    """Return a picture's name without folders called images, the last of which YOLO replaces."""
+    return "/".join(part for part in file_name.split("/") if part != IMAGES)
+
+
+def copy_place(form: str, file_name: str) -> str:
+    """Return where a picture's copy lies in the folder of a format."""
+    folder = "JPEGImages" if form == "voc" else IMAGES
+    return f"{folder}/{yolo_name(file_name) if form == 'yolo' else file_name}"
+
+
+def without_crowds(records: Mapping[str, ImageRecord]) -> dict[str, ImageRecord]:
+    """Leave out boxes around many objects, and photos that have mostly such.
+
+    Only COCO marks them: as an object's box one would be learned, and without it skin.
+    """
+    kept = {}
+    for name, record in records.items():
+        alone = ~record.crowd if len(record.crowd) else slice(None)
+        boxes_xyxy = record.boxes_xyxy[alone]
+        if 2 * len(boxes_xyxy) >= len(record.boxes_xyxy):
+            kept[name] = dataclasses.replace(
+                record,
+                boxes_xyxy=boxes_xyxy,
+                classes=record.classes[alone],
+                crowd=record.crowd[:0],
+                difficult=record.difficult[alone] if len(record.difficult) else record.difficult,
+            )
+    return kept
+
+
+def _by_label(
+    splits: Splits, suffix: str, rename: Callable[[str], str] = str
+) -> dict[PurePosixPath, ImageRecord]:
+    """Return the pictures of all splits, each once, by the names of their label files."""
+    found: dict[PurePosixPath, ImageRecord] = {}
+    for record in (one for records in splits.values() for one in records):
+        name = PurePosixPath(rename(record.file_name)).with_suffix(suffix)
+        other = found.setdefault(name, record).file_name
+        if other != record.file_name:
+            raise UserError(
+                "In this format labels are called as their photo, without its ending and folders "
+                f"called images. Received {other} and {record.file_name}, both of which would have "
+                f"{name}. Rename one, or write --as coco."
+            )
+    return found
 
 
 def _boxes(record: ImageRecord) -> list[tuple[int, list[float]]]:

@@ -20,6 +20,8 @@ from acnet.evaluation.froc_curve import Froc
 from acnet.evaluation.matching import Matches
 
 SCHEMA_VERSION = 1
+# By which files of an evaluation and of a comparison are known again.
+JSON_MARKS = (',\n  "acnet_version": "', ',\n  "differences": [\n    {\n      "key": "')
 
 
 @dataclass(frozen=True, kw_only=True)

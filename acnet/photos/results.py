@@ -1,7 +1,8 @@
 """What is said of a photo: how many lesions, between which limits, how severe; and tables of it.
 
 predictions.json        COCO results: one row a detection, all scores, in the photos' own pixels
-images.json             what the ids in it mean: COCO's `images` and `categories`
+images.json             what the ids in it mean: COCO's `images` and `categories`; of each photo
+                        whether it has a count, and where its copy is, too
 counts.csv              photo, lesions, between which limits, grade, what is counted, seconds
 lesions.csv             a row for each lesion that counts: where it is, and how probable
 failed.csv              photos that could not be read, with the reason; only where there are any
@@ -250,6 +251,8 @@ def table_texts(
             "width": result.image_hw[1],
             "height": result.image_hw[0],
             "photo_size_px": result.photo_size_px,
+            "has_count": result.count.count is not None,
+            **({"copy": result.files["photo"]} if "photo" in result.files else {}),
         }
         for result in results
     ]

@@ -167,7 +167,7 @@
     "predictions.json": () => JSON.stringify(photos.flatMap(({ rows }, index) => rows.map((row) => ({ image_id: index + 1, ...row })))),
     "images.json": () => JSON.stringify({
       info: settings.info,
-      images: photos.map(({ name, width, height, sizePx }, index) => ({ id: index + 1, file_name: name, width, height, photo_size_px: sizePx })),
+      images: photos.map(({ name, width, height, sizePx, count }, index) => ({ id: index + 1, file_name: name, width, height, photo_size_px: sizePx, has_count: count.note === undefined })),
       categories: settings.class_names.map((name, index) => ({ id: index + 1, name })),
     }),
   };

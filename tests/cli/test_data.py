@@ -119,11 +119,14 @@ def test_check_prints_json_alone_and_replaces_no_file_of_others(planted, tmp_pat
     assert json.loads(capsys.readouterr().out)["counts"]["stray class"] == 1
     lists = planted / "Classification" / "NNEW_test_0.txt"
     (tmp_path / "index.html").write_text("mine")
-    (tmp_path / "found.json").write_text("{}")
+    segmentation = {"counts": "04L1", "size": [9, 9]}  # of a COCO file
+    (tmp_path / "found.json").write_text(json.dumps({"segmentation": segmentation}, indent=2))
     for words in (["--json", tmp_path / "found.json"], ["--json", lists], ["--page", tmp_path]):
         assert run("check", planted, "--workers", 1, *words) == 2
         assert "An output never replaces a file" in capsys.readouterr().err
     assert (tmp_path / "index.html").read_text() == "mine"
+    for _ in range(2):
+        assert run("check", planted, "--workers", 1, "--json", tmp_path / "own.json") == 1
 
 
 @pytest.mark.parametrize(

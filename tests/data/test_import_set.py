@@ -9,6 +9,7 @@ from acnet.data.import_set import import_report
 from acnet.data.prepared_set import FOLD_SPLITS, PreparedLayout
 from acnet.data.readers.formats import open_source
 from acnet.data.readers.safe_files import read_json
+from acnet.data.records import write_coco
 from acnet.errors import UserError
 from acnet.photos.read import read_size
 from tests.data.samples import contents, import_folder, interrupt
@@ -121,22 +122,68 @@ def test_an_interrupted_run_is_marked_and_mended(src, layout, monkeypatch):
         patch.setattr(module, "write_coco", interrupt)
         with pytest.raises(KeyboardInterrupt):
             run(src, layout)
-    assert read_json(layout.manifest) == {"complete": False}
-    (layout.annotations_folder / ".train.abc.tmp.json").write_text("what a kill leaves")
-    layout.annotations("train", tiles=True).write_text("tiles of the earlier photos")
+    assert read_json(layout.manifest)["complete"] is False
+    left = layout.annotations_folder / ".train.0123456789ab.tmp.json"
+    left.write_text("what a kill leaves")
+    write_coco(layout.annotations("train", tiles=True), [], ["acne"])  # of the earlier photos
     run(src, layout)
     names = {path.name for path in layout.annotations_folder.iterdir()}
     assert names == {"train.json", "val.json"}
 
 
-def test_other_files_are_left_alone(src, layout, tmp_path):
-    write(layout.folder / "thesis.txt", "precious")
-    with pytest.raises(UserError, match=r"no manifest\.json"):
-        run(src, layout)
-    assert contents(layout.folder) == {"thesis.txt": b"precious"}
+@pytest.mark.parametrize(
+    "manifest", [None, "[]", "{", '{"name": "my app"}', '{"complete": true, "splits": ["a"]}']
+)
+def test_other_files_are_left_alone(src, layout, tmp_path, manifest):
+    write(layout.folder / "annotations" / "mine.json", "precious")
+    if manifest is not None:  # an app's or an add-on's
+        write(layout.manifest, manifest)
+    before = contents(layout.folder)
+    with pytest.raises(UserError, match=r"no manifest\.json of a prepared set"):
+        run(src, layout, copy_images=True)
+    assert contents(layout.folder) == before
     write(tmp_path / "file", "")
     with pytest.raises(UserError, match="a file"):
         import_folder(src, tmp_path / "file")
+
+
+def test_only_its_own_files_leave_a_prepared_set(src, layout):
+    run(src, layout, copy_images=True)
+    write(layout.annotations_folder / "mine.json", "precious")
+    write(layout.images / "only_copy.jpg", "precious")
+    run(src, layout, copy_images=True, splits=["val"])
+    there = contents(layout.folder)
+    assert {name for name in there if name.startswith("images/")} == {
+        *("images/valid/images/c.jpg", "images/valid/images/d.jpg", "images/only_copy.jpg")
+    }
+    assert [there[name] for name in ("annotations/mine.json", "images/only_copy.jpg")] == (
+        [b"precious"] * 2
+    )
+    for name in ("annotations/train.json", "images/train/images/a.jpg"):
+        write(layout.folder / name, "precious")
+        with pytest.raises(UserError, match=f"only files of its own.*{name} of another origin"):
+            run(src, layout, copy_images=True)
+        assert read_json(layout.manifest)["complete"] is True
+        (layout.folder / name).unlink()
+
+
+def test_copies_of_an_interrupted_run_are_its_own(src, layout, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_coco", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(src, layout, copy_images=True)
+    write(layout.images / "train/images/a.jpg", "half")
+    run(src, layout, copy_images=True, splits=["val"])
+    assert not list((layout.images / "train").rglob("*.jpg"))
+
+
+@pytest.mark.parametrize("options", [{"class_map": {"typo": "acne"}}, {"splits": ["typo"]}])
+def test_a_wrong_option_spoils_no_earlier_set(src, layout, options):
+    run(src, layout)
+    before = contents(layout.folder)
+    with pytest.raises(UserError, match="typo"):
+        run(src, layout, **options)
+    assert contents(layout.folder) == {**before, "dropped.txt": layout.dropped.read_bytes()}
 
 
 def test_a_set_is_not_imported_into_its_source_nor_over_itself(src, layout):

@@ -1,7 +1,10 @@
 """Boxes written for other tools come back to a hundredth of a pixel, found or annotated."""
 
+import dataclasses
 import json
+import shutil
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from PIL import Image
 
 from acnet.cli.labels import FORMS, UNFINISHED
 from acnet.cli.main import main
+from acnet.data.readers.coco_set import NO_COUNT, open_results
 from acnet.data.readers.formats import open_source
 from acnet.data.records import write_coco
 from tests.data.samples import record, write_photo, write_results
@@ -120,6 +124,40 @@ def test_what_was_found_is_a_data_set(results, tmp_path):
     np.testing.assert_allclose(source.read("b.jpg").boxes_xyxy, [[20, 20, 50, 60.5]] * 2)
 
 
+def change_images(results, change):
+    content = json.loads((results / "images.json").read_text())
+    change(content["images"])
+    (results / "images.json").write_text(json.dumps(content))
+
+
+def test_copies_are_those_that_the_results_name(results):
+    # As where a.jpg could not be read, which lay beside a.png.
+    (results / "photos" / "a.jpg").rename(results / "photos" / "a.png.jpg")
+    change_images(results, lambda images: images[0].update(copy="photos/a.png.jpg"))
+    source = open_source(results)
+    assert source.splits["predictions"] == ("a.png.jpg", "b.jpg")
+    assert source.read("a.png.jpg").image_hw == (480, 640)
+    change_images(results, lambda images: images[0].update(copy="photos/../../b.jpg"))
+    assert open_source(results).splits["predictions"] == ("b.jpg",)
+
+
+def test_photos_without_a_count_are_no_data(results, tmp_path, capsys, caplog):
+    change_images(results, lambda images: [one.update(has_count=one["id"] == 1) for one in images])
+    source = open_source(results)
+    assert source.splits["predictions"] == ("a.jpg",)
+    assert [(note.kind, note.file_name) for note in source.notes] == [(NO_COUNT, "b.jpg")]
+    assert len(open_results(results, uncounted=True).splits["predictions"]) == 2
+    assert main(["labels", str(results), "--as", "coco", *out(tmp_path)]) == 0
+    assert "2 boxes of 1 photos" in capsys.readouterr().out
+    assert NO_COUNT in caplog.text
+
+
+def test_results_without_photos_need_an_image_root(results, capsys, tmp_path):
+    shutil.rmtree(results / "photos")
+    assert main(["data", "import", str(results), str(tmp_path / "set")]) == 2
+    assert "Give the photos' folder by --image-root" in capsys.readouterr().err
+
+
 def test_found_boxes_are_checked_imported_and_taken_from_a_score(results, tmp_path, capsys):
     assert main(["data", "import", str(results), str(tmp_path / "set")]) == 0
     content = json.loads((tmp_path / "set" / "annotations" / "predictions.json").read_text())
@@ -156,3 +194,65 @@ def test_refusals_name_the_remedy(annotated, results, tmp_path, capsys):
     (results / "images.json").write_text(content)
     assert main(["labels", str(results), "--as", "coco", *out(tmp_path)]) == 2
     assert "where they are damaged (KeyError 'threshold')" in capsys.readouterr().err
+
+
+@pytest.fixture
+def write_labels(tmp_path, capsys):
+    """Return a function that writes a COCO file of records, its labels, and what is said."""
+
+    def write_both(form, *records):
+        for one in records:
+            write_photo(tmp_path / "set" / one.file_name, (one.height, one.width))
+        write_coco(tmp_path / "set" / "train.json", records, ["acne"])
+        words = ["labels", str(tmp_path / "set"), "--as", form, "--copy-images"]
+        return main(words + out(tmp_path)), "".join(capsys.readouterr())
+
+    return write_both
+
+
+BOX = (10, 10, 40, 40)
+
+
+@pytest.mark.parametrize("form", ["yolo", "voc"])
+def test_photos_that_would_share_a_label_file_are_refused(form, write_labels, tmp_path):
+    status, said = write_labels(form, record("a.jpg", BOX), record("a.png", BOX, BOX))
+    assert status == 2
+    assert "Received a.jpg and a.png, both of which would have a." in said
+    assert not list((tmp_path / "labels").iterdir())
+
+
+def test_yolo_finds_labels_by_the_last_folder_called_images(write_labels, tmp_path):
+    assert write_labels("yolo", record("train/images/a.jpg", BOX))[0] == 0
+    listed = (tmp_path / "labels" / "train.txt").read_text().strip()
+    photo = tmp_path / "labels" / listed
+    assert photo.is_file()
+    path = "/labels/".join(f"{photo.resolve()}".rsplit("/images/", 1))  # Ultralytics'
+    assert len(Path(path).with_suffix(".txt").read_text().splitlines()) == 1
+    shutil.rmtree(tmp_path / "labels")
+    status, said = write_labels("yolo", record("train/images/a.jpg"), record("train/a.jpg", BOX))
+    assert status == 2
+    assert "both of which would have train/a.txt" in said
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_crowds_become_no_lesions_elsewhere(form, write_labels, tmp_path, caplog):
+    marked = {
+        name: dataclasses.replace(record(name, *boxes), crowd=np.array(crowd))
+        for name, boxes, crowd in (
+            ("a.jpg", [BOX, (0, 0, 90, 70)], [False, True]),
+            ("b.jpg", [(0, 0, 90, 70)], [True]),
+        )
+    }
+    status, said = write_labels(form, *marked.values(), record("c.jpg"))
+    assert status == 0
+    if form == "coco":
+        assert "3 boxes of 3 photos" in said
+        return
+    assert "1 boxes of 2 photos" in said
+    assert "1 photos left out" in said
+    assert "left out crowd regions, which only COCO marks as such: 2" in caplog.text
+    found = read_back(form, tmp_path / "labels")
+    assert {name: [list(box) for _, box in rows] for name, rows in found.items()} == {
+        "a.jpg": [pytest.approx(BOX)],
+        "c.jpg": [],
+    }

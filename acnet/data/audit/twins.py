@@ -21,25 +21,37 @@ ROLES = {
     **dict.fromkeys(("val", "valid", "validation", "dev"), VALIDATION),
     **dict.fromkeys(("test", "testing"), TEST),
 }
-SPLIT_NAME = re.compile(r"([a-z]+?)(?:[-_]?(?:fold)?[-_]?(\d+))?")
+WORD = re.compile(r"[^\W\d_]+|\d+")  # of a split's name
 
 
 def disjoint_splits(splits: Iterable[str]) -> list[tuple[str, str]]:
     """Pair the splits between which a shared photo makes results look better than they are.
 
     Pairs are (weaker, stronger), sorted: training before validation before test. Splits of unknown
-    role are left out; those of different folds share photos as they should.
+    role are left out; those of different folds, which differ in a number or, where both have more
+    of them, in another word, share photos as they should.
     """
-    parsed = ((SPLIT_NAME.fullmatch(name.lower()), name) for name in splits)
-    known = [(match, name) for match, name in parsed if match and match[1] in ROLES]
+    parsed = [(_role_and_rest(name), name) for name in splits]
+    known = [(found, name) for found, name in parsed if found]
     return sorted(
         (weaker, stronger)
         for (weak, weaker), (strong, stronger) in itertools.permutations(known, 2)
-        if weak[2] == strong[2]
-        and ROLES[weak[1]] < ROLES[strong[1]]
+        if ROLES[weak[0]] < ROLES[strong[0]]
+        and weak[2] == strong[2]
+        and (weak[1] == strong[1] or not (weak[1] and strong[1]))
         # VOC's trainval is train and val together.
-        and not (weak[1] == "trainval" and strong[1].startswith("val"))
+        and not (weak[0] == "trainval" and strong[0].startswith("val"))
     )
+
+
+def _role_and_rest(split: str) -> tuple[str, list[str], list[str]] | None:
+    """Return a split's role, other words and numbers; None where no word or several are roles."""
+    parts = WORD.findall(split.lower().replace("fold", " "))
+    roles = [part for part in parts if part in ROLES]
+    rest = [part for part in parts if part not in ROLES]
+    words = [part for part in rest if not part.isdigit()]
+    numbers = [part for part in rest if part.isdigit()]
+    return (roles[0], words, numbers) if len(roles) == 1 else None
 
 
 # Chosen on 1.1 million pairs of unrelated generated photos, of which the closest within 10 bits

@@ -8,7 +8,7 @@ import dataclasses
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -19,7 +19,7 @@ from acnet.data.readers.box_forms import box_of
 from acnet.data.readers.coco_json import Box, Objects, Table, Tally, read_table
 from acnet.data.readers.safe_files import list_files, member, read_json, relative_name
 from acnet.data.readers.source import Source, split_names
-from acnet.data.records import Annotated
+from acnet.data.records import Annotated, Note
 from acnet.errors import UnreadableFileError, UserError
 from acnet.file_names import PHOTO_SUFFIXES, MatchedNames, NameIndex, match_names
 from acnet.files import is_ours
@@ -34,6 +34,7 @@ MANIFEST = "manifest.json"
 IMAGES, PREDICTIONS, COPIES = "images.json", "predictions.json", "photos"  # of `acnet predict`
 BY_END = "photo found by the end of its path"
 AMBIGUOUS = "photo dropped: its name fits several files, or several names one file"
+NO_COUNT = "photo left out: it is unlike the model's photos, so that no count is given"
 LEAVES = "photo dropped: its name leads out of the folder"
 DIFFERS = "photo annotated differently in two splits: the first counts"
 
@@ -237,23 +238,36 @@ def open_results(
     image_root: Path | None = None,
     annotation_root: Path | None = None,
     score_threshold: float | None = None,
+    uncounted: bool = False,
 ) -> ResultsSource:
     """Read the detections of a folder of results, whose own copies are the photos by default.
 
-    Those from `score_threshold` on are taken, by default from the score on that counted.
+    Those from `score_threshold` on are taken, by default from the score on that counted. Photos
+    that have no count are left out, unless `uncounted` ones are wanted too.
     """
     folder = annotation_root or src
+    root = image_root or src / COPIES
+    if not root.is_dir():
+        raise UserError(
+            f"Results are read with the copies of their photos in {COPIES}/, which --share leaves "
+            f"out. Received {src} without them. Give the photos' folder by --image-root, or "
+            "predict without --share."
+        )
     about, rows = read_json(folder / IMAGES), read_json(folder / PREDICTIONS)
     try:
         threshold = about["info"]["count"]["threshold"]
         least = threshold if score_threshold is None else score_threshold
+        left_out = {
+            image["id"]: image["file_name"]
+            for image in about["images"]
+            if not (uncounted or image.get("has_count", True))
+        }
+        images = [image for image in about["images"] if image["id"] not in left_out]
+        rows = [row for row in rows if row["image_id"] not in left_out]
         taken = [row for row in rows if row["score"] >= least]
         annotations = [{**row, "id": number} for number, row in enumerate(taken, start=1)]
-        images = about["images"]
         if image_root is None:
-            stems = distinct_stems([image["file_name"] for image in images])
-            pairs = zip(images, stems, strict=True)
-            images = [{**image, "file_name": f"{stem}.jpg"} for image, stem in pairs]
+            images = [{**image, "file_name": name} for image, name in _copies(images)]
     except (AttributeError, KeyError, TypeError) as error:
         raise UnreadableFileError(
             f"A folder of results holds {IMAGES} and {PREDICTIONS} as `acnet predict` wrote them. "
@@ -265,8 +279,15 @@ def open_results(
     def read(path: Path, box: object) -> Table:
         return read_table(path, box, content)
 
-    root = image_root or src / COPIES
     source = build_source([folder / PREDICTIONS], root, box_of, format_name="results", read=read)
     inputs = [folder / IMAGES, folder / PREDICTIONS]
-    found = {"inputs": inputs, "unlisted": [], "threshold": threshold, "rows": taken}
-    return ResultsSource(**{**vars(source), **found})
+    notes = [*source.notes, *(Note(NO_COUNT, f"{name}") for name in left_out.values())]
+    found = {"inputs": inputs, "notes": notes, "unlisted": [], "rows": taken}
+    return ResultsSource(**{**vars(source), **found, "threshold": threshold})
+
+
+def _copies(images: Sequence[Mapping]) -> Iterator[tuple[Mapping, str]]:
+    """Pair photos with their copies; older results do not say how these are called."""
+    stems = distinct_stems([image["file_name"] for image in images])
+    for image, stem in zip(images, stems, strict=True):
+        yield image, image.get("copy", f"{COPIES}/{stem}.jpg").removeprefix(f"{COPIES}/")

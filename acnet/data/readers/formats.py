@@ -43,6 +43,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "voc": Format(open_voc, is_voc, "pictures and XML files"),
     }
 )
+ARCHIVE_SUFFIXES = (".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip")
 FORMATS_OF_ONE_FILE = ("acne04_v2", "coco")
 
 
@@ -121,6 +122,7 @@ _LABELME = (
     "convert them by `labelme2coco`, or labelme's examples/instance_segmentation/labelme2coco.py"
 )
 _COCO, _COCO_OR_YOLO = "export as COCO format", "export as COCO or YOLO"
+_TO_COCO = "convert the annotations to COCO's JSON"
 _OF_SUPERVISELY = "export by the app `Export to COCO`"
 _OF_CVAT = "export the task as COCO 1.0 or YOLO 1.1"
 _OF_ROBOFLOW = "export a project of boxes as COCO or YOLOv8"
@@ -154,6 +156,10 @@ OTHER_TOOLS = (
     ("Labelbox", _JSON, ('"data_row"',), "convert the export to COCO by Labelbox's SDK"),
     ("V7 Darwin", _JSON, ('"slots"', '"bounding_box"'), "export as COCO"),
     ("VoTT", _JSON, ('"asset"', '"regions"'), "export as Pascal VOC"),
+    ("FiftyOne", _JSON, ('"samples"', '"_cls"'), "export as COCODetectionDataset"),
+    ("MMDetection", _JSON, ('"metainfo"', '"data_list"'), _TO_COCO),
+    ("SuperAnnotate", _JSON, ('"instances"', '"classId"', '"className"'), _TO_COCO),
+    ("Hugging Face", _JSON, ("metadata.jsonl", '"file_name"', '"objects"'), _TO_COCO),
     ("Azure or Vision AI", _JSON, ('"boundingBoxAnnotations"',), "export as COCO"),
 )
 HEAD_BYTES = 1 << 16
@@ -184,7 +190,11 @@ def _check_place(path: Path, *, is_place: bool) -> None:
             f"{shown(str(path))}. Rename its folder."
         )
     if not is_place:
+        remedy = "Correct the path."
+        if path.is_file():
+            is_archive = path.suffix.lower() in ARCHIVE_SUFFIXES
+            remedy = "Unpack it, and give its folder." if is_archive else "Give its folder."
         raise UserError(
-            f"A data set is read from a folder, or from a JSON file, that exists. Received {path}. "
-            "Correct the path."
+            "A data set is read from a folder, or from a JSON file, that exists. Received "
+            f"{path}. {remedy}"
         )

@@ -12,7 +12,7 @@ from typing import Any
 import acnet
 from acnet.errors import UserError
 from acnet.evaluation.columns import GroundTruth
-from acnet.evaluation.result import EvaluationResult
+from acnet.evaluation.result import JSON_MARKS, EvaluationResult
 from acnet.files import check_output_file, write_json, write_text
 from acnet.templates import render
 from acnet.visualization.report.photo_views import base_name, photo_parts
@@ -83,8 +83,8 @@ def check_report_folder(folder: str | os.PathLike, *, inputs: Iterable[Path] = (
     Raises:
         UserError: They are, or nothing can be written there.
     """
-    for name, mark in ((PAGE, f"<title>{TITLE}</title>"), (NUMBERS, '"schema_version"')):
-        check_output_file(Path(folder) / name, inputs=inputs, marks=[mark], option="--report")
+    for name, marks in ((PAGE, [f"<title>{TITLE}</title>"]), (NUMBERS, JSON_MARKS[:1])):
+        check_output_file(Path(folder) / name, inputs=inputs, marks=marks, option="--report")
 
 
 def _values(result: EvaluationResult, photos_root: Path | None) -> dict[str, Any]:

@@ -130,6 +130,16 @@ def test_connected_groups_are_the_components_of_the_graph():
         (["trainval_0", "test_0", "trainval_1"], [("trainval_0", "test_0")]),
         (["train2017", "val2017"], [("train2017", "val2017")]),
         (["train_fold1", "val_fold1", "val_fold2"], [("train_fold1", "val_fold1")]),
+        # the role is a word of the name; folds differ in another word or number
+        (
+            ["train_annotations", "test_annotations"],
+            [("train_annotations", "test_annotations")],
+        ),
+        (["acne.valid", "acne.test"], [("acne.valid", "acne.test")]),
+        (["left_train", "left_test", "right_train"], [("left_train", "left_test")]),
+        (["fold_1_train", "fold_1_test", "fold_2_test"], [("fold_1_train", "fold_1_test")]),
+        (["train_cleaned", "test"], [("train_cleaned", "test")]),
+        (["train_test", "test", "contest"], []),
         # VOC: trainval is train and val together
         (["train", "val", "trainval"], [("train", "val")]),
     ],
