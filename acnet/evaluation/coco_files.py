@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+import unicodedata
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -158,6 +159,26 @@ def _true_box(row: Mapping[str, Any]) -> Any:
     hull = box_of(row)
     box = (*hull[:2], hull[2] - hull[0], hull[3] - hull[1])
     return bbox if hull == corners or box_fault(box) is not None else box
+
+
+class ClassNames:
+    """Finds classes by name, in any case and amid spaces, where only one can be meant."""
+
+    def __init__(self, names: Sequence[str]):
+        self._exact = {name: index for index, name in enumerate(names)}
+        self._folded: dict[str, int | None] = {}
+        for name, index in self._exact.items():
+            key = _folded(name)
+            self._folded[key] = None if key in self._folded else index
+
+    def find(self, name: str) -> int | None:
+        """Return the place of a class, None where none or several fit."""
+        index = self._exact.get(name)
+        return self._folded.get(_folded(name)) if index is None else index
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", " ".join(name.split()).casefold())
 
 
 def whole_number(value: Any) -> int | None:
