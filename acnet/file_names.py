@@ -15,8 +15,9 @@ from urllib.parse import unquote
 
 # In folders, files with these endings are photos; a file that is named itself may end in anything.
 PHOTO_SUFFIXES = (
-    *(".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jp2", ".jpeg", ".jpg"),
-    *(".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"),
+    *(".apng", ".avif", ".avifs", ".bmp", ".gif", ".heic", ".heif", ".hif", ".j2c", ".j2k"),
+    *(".jfi", ".jfif", ".jif", ".jp2", ".jpc", ".jpe", ".jpeg", ".jpf", ".jpg", ".jpx", ".mpo"),
+    *(".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
 )
 # Pictures that are not read: raw camera files hold a thumbnail first, the others no photo.
 RAW_SUFFIXES = (
@@ -24,7 +25,9 @@ RAW_SUFFIXES = (
     *(".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf"),
     *(".srw", ".x3f"),
 )
-OTHER_PICTURE_SUFFIXES = (*RAW_SUFFIXES, ".dcm", ".eps", ".ico", ".jxl", ".psd", ".svg", ".tga")
+OTHER_PICTURE_SUFFIXES = (
+    *(*RAW_SUFFIXES, ".dcm", ".eps", ".ico", ".jxl", ".pbm", ".pfm", ".psd", ".svg", ".tga"),
+)
 _ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]+://[^/]*/?", re.IGNORECASE)
 _LOCAL_FILES = "?d="  # Label Studio's address of a file on its own disk
 

@@ -39,7 +39,7 @@ Find lesions in photos. OUTPUT gets
   counts.csv         lesions in each photo; lesions.csv has each, and how probable it is
   predictions.json   every box with its score, below the threshold too, as COCO results
   images.json        which photo and class the ids in it mean
-  failed.csv         photos that could not be read; warnings.csv those that may be cut
+  failed.csv         photos that could not be read; warnings.csv those read in part
 
 After an interruption the same command goes on where it was. Several processes or machines share
 the work under torchrun (see the examples); OUTPUT is then on a disk that all of them see.

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+import unicodedata
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from acnet.errors import UserError
+from acnet.evaluation.box_forms import box_of
 from acnet.evaluation.columns import GroundTruth
 
 logger = logging.getLogger(__name__)
@@ -51,8 +53,9 @@ def ground_truth_from_coco(
 
     Images and categories may have any whole numbers as ids, from 0 or not; those of annotations are
     not read, since nothing refers to them. Categories of one name are one class. Photos come by
-    rising id, boxes by photo and then as in the file. A missing `area` is width times height, a
-    missing `iscrowd` or `difficult` is 0. Errors call the content `source`.
+    rising id, boxes by photo and then as in the file. A turned box is its hull, and the outline
+    stands in for a `bbox` without area. A missing `area`, or one of 0, is width times
+    height, a missing `iscrowd` or `difficult` is 0. Errors call the content `source`.
 
     Raises:
         UserError: A section is missing; there is no image or category; an id of one is no whole
@@ -76,7 +79,7 @@ def ground_truth_from_coco(
     columns = _columns(annotations, photo_of, class_of, source)
     order = np.argsort(columns["photo"], kind="stable")
     boxes = columns["boxes_xywh"]
-    areas = [row.get("area", w * h) for row, (_, _, w, h) in zip(annotations, boxes, strict=True)]
+    areas = [row.get("area") or w * h for row, (_, _, w, h) in zip(annotations, boxes, strict=True)]
     sizes_hw = [(image["height"], image["width"]) for image in images.values()]
     return GroundTruth(
         image_ids=np.array(list(images), dtype=np.int64),
@@ -120,7 +123,8 @@ def _columns(
     for place, row in enumerate(rows):
         photo_index = index_of(row.get("image_id"), photo_of)
         class_index = index_of(row.get("category_id"), class_of)
-        fault = box_fault(row.get("bbox"))
+        box = _true_box(row)
+        fault = box_fault(box)
         if class_index is None:
             fault = unknown_id("category_id", row)
         if photo_index is None:
@@ -129,7 +133,7 @@ def _columns(
             raise row_error(f"{source}, annotations", place, fault)
         photo.append(photo_index)
         classes.append(class_index)
-        boxes.extend(row["bbox"])
+        boxes.extend(box)
     if 0 < max(boxes, default=0) <= 1 and len(boxes) > 4:
         raise UserError(
             "Boxes of a COCO file are in pixels. Received "
@@ -141,6 +145,40 @@ def _columns(
         "classes": np.frombuffer(classes, dtype=np.int32),
         "boxes_xywh": np.frombuffer(boxes).reshape(-1, 4),
     }
+
+
+def _true_box(row: Mapping[str, Any]) -> Any:
+    """Return the box of an annotation, in whichever form it is; `bbox` where there is no other."""
+    bbox = row.get("bbox")
+    if isinstance(bbox, list | tuple) and len(bbox) == 4:
+        if box_fault(bbox) is not None:
+            return bbox
+        corners = (bbox[0], bbox[1], bbox[0] + bbox[2], bbox[1] + bbox[3])
+    else:
+        corners = None
+    hull = box_of(row)
+    box = (*hull[:2], hull[2] - hull[0], hull[3] - hull[1])
+    return bbox if hull == corners or box_fault(box) is not None else box
+
+
+class ClassNames:
+    """Finds classes by name, in any case and amid spaces, where only one can be meant."""
+
+    def __init__(self, names: Sequence[str]):
+        self._exact = {name: index for index, name in enumerate(names)}
+        self._folded: dict[str, int | None] = {}
+        for name, index in self._exact.items():
+            key = _folded(name)
+            self._folded[key] = None if key in self._folded else index
+
+    def find(self, name: str) -> int | None:
+        """Return the place of a class, None where none or several fit."""
+        index = self._exact.get(name)
+        return self._folded.get(_folded(name)) if index is None else index
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", " ".join(name.split()).casefold())
 
 
 def whole_number(value: Any) -> int | None:
@@ -174,8 +212,8 @@ def row_error(source: str, place: int, fault: str) -> UserError:
     """Return the error of a row with a fault."""
     return UserError(
         "A row names its image and category and has a box of four numbers: left, top, width, "
-        f"height, in pixels. Received {source}, row {place} from 0: {fault}. Correct the row, or "
-        "leave it out."
+        f"height, in pixels. Received {source}, row {place} from 0: {fault}. Correct the row; "
+        "leave it out only if it marks nothing."
     )
 
 

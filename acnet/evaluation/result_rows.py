@@ -8,18 +8,27 @@ import codecs
 import logging
 import os
 from array import array
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import ijson
 import numpy as np
 
 from acnet.errors import UserError, shorten
-from acnet.evaluation.coco_files import box_fault, index_of, is_number, row_error, short, unknown_id
+from acnet.evaluation.coco_files import (
+    ClassNames,
+    box_fault,
+    index_of,
+    is_number,
+    row_error,
+    short,
+    unknown_id,
+    whole_number,
+)
 from acnet.evaluation.columns import Detections, GroundTruth, sort_detections
-from acnet.file_names import match_names
+from acnet.file_names import fold_name, match_names
 
 logger = logging.getLogger(__name__)
 
@@ -29,29 +38,37 @@ DEEPEST_ROW = 2000
 NAMES_SHOWN = 3
 
 
-def read_predictions(path: str | os.PathLike, ground_truth: GroundTruth) -> Detections:
+def read_predictions(
+    path: str | os.PathLike, ground_truth: GroundTruth, *, stems: bool = True
+) -> Detections:
     """Read a COCO file of results as `detections_from_rows`, with a small part of it in memory.
 
     Raises:
         UserError: It cannot be read, or a row is not as it must be; the message names file and row.
     """
-    return detections_from_rows(read_json_rows(path), ground_truth, source=str(path))
+    rows = read_json_rows(path)
+    return detections_from_rows(rows, ground_truth, source=str(path), stems=stems)
 
 
 def detections_from_rows(
-    rows: Iterable[Mapping[str, Any]], ground_truth: GroundTruth, *, source: str = "predictions"
+    rows: Iterable[Mapping[str, Any]],
+    ground_truth: GroundTruth,
+    *,
+    source: str = "predictions",
+    stems: bool = True,
 ) -> Detections:
     """Turn COCO results into columns; errors call them `source`.
 
     Rows have `image_id`, `category_id`, `bbox` (x, y, width, height) and `score`. Where one has a
     `file_name` or a `category_name` of the ground truth, this counts and not the id. Detections in
-    photos that the ground truth does not name are left out.
+    photos that the ground truth does not name are left out. With `stems`, `image_id` may be a file
+    name without folder and ending in all rows, as YOLO writes it.
 
     Raises:
         UserError: A row is not as above; the message names its place, from 0. Or names fit several
             photos, or none at all.
     """
-    reader = _RowReader(ground_truth, source)
+    reader = _RowReader(ground_truth, source, stems)
     for place, row in enumerate(rows):
         fault = reader.take(row)
         if fault is not None:
@@ -62,16 +79,20 @@ def detections_from_rows(
 class _RowReader:
     """Collects rows as columns."""
 
-    def __init__(self, truth: GroundTruth, source: str):
+    def __init__(self, truth: GroundTruth, source: str, stems: bool):
         self._truth, self._source = truth, source
         self._photo_of = {image_id: i for i, image_id in enumerate(truth.image_ids.tolist())}
         self._class_of = {key: i for i, key in enumerate(truth.category_ids.tolist())}
         self._class_of |= {key: self._class_of[same] for key, same in truth.other_ids.items()}
-        self._class_named = {name: index for index, name in enumerate(truth.class_names)}
-        self._only_names: set[str] = set()  # other names of the only class
+        self._class_names = ClassNames(truth.class_names)
+        self._only_name: str | None = None  # the other name of the only class
         self._name_index: dict[str, int] = {}
-        # By id, -1 for none; and which of the names the row has, -1 for none.
-        self._photo, self._name, self._classes = array("i"), array("i"), array("i")
+        self._photo_called = _photos_by_stem(truth.file_names) if stems else {}
+        self._no_id: tuple[int, str] | None = None  # the first row whose image_id is no id, if any
+        # By id and, in rows without a name, by that as a name; which of the names the row has; -1
+        # for none.
+        self._photo, self._called, self._name = array("i"), array("i"), array("i")
+        self._classes = array("i")
         self._boxes, self._scores = array("d"), array("d")
 
     def take(self, row: Any) -> str | None:
@@ -82,17 +103,22 @@ class _RowReader:
         if name is not None and type(name) is not str:
             return f"file_name must be text, not {short(name)}"
         photo = index_of(row.get("image_id"), self._photo_of)
+        called = self._called_photo(row.get("image_id")) if name is None else None
         if photo is None and name is None:
-            return unknown_id("image_id", row)
+            fault = unknown_id("image_id", row)
+            if called is None:
+                return fault
+            self._no_id = self._no_id or (len(self._photo), fault)
         class_index = self._class(row)
         if class_index is None:
-            return unknown_id("category_id", row)
+            return self._unknown_class(row)
         fault = box_fault(row.get("bbox"))
         if fault is not None:
             return fault
         if not is_number(row.get("score")):
             return f"score must be a finite number, not {short(row.get('score'))}"
         self._photo.append(-1 if photo is None else photo)
+        self._called.append(-1 if called is None else called)
         self._name.append(
             -1 if name is None else self._name_index.setdefault(name, len(self._name_index))
         )
@@ -103,17 +129,34 @@ class _RowReader:
 
     def _class(self, row: Mapping[str, Any]) -> int | None:
         name = row.get("category_name")
-        if type(name) is str:
-            if name in self._class_named:
-                return self._class_named[name]
-            if self._truth.num_classes == 1:
-                self._only_names.add(name)
-                return 0 if len(self._only_names) == 1 else None
-        return index_of(row.get("category_id"), self._class_of)
+        if type(name) is not str or not name.strip():
+            return index_of(row.get("category_id"), self._class_of)
+        index = self._class_names.find(name)
+        if index is None and self._only_name in (None, name) and self._truth.num_classes == 1:
+            self._only_name, index = name, 0
+        return index
+
+    def _unknown_class(self, row: Mapping[str, Any]) -> str:
+        name = row.get("category_name")
+        if type(name) is not str or not name.strip():
+            return unknown_id("category_id", row)
+        return (
+            f"category_name must be one of the ground truth's ({', '.join(self._truth.class_names)}"
+            f"), or be left out where category_id is one of its ids, not {short(name)}"
+        )
+
+    def _called_photo(self, image_id: Any) -> int | None:
+        number = whole_number(image_id)
+        if number is None and type(image_id) is not str:
+            return None
+        return self._photo_called.get(fold_name(image_id) if number is None else number)
 
     def detections(self) -> Detections:
         """Return the rows that were added."""
-        photo = np.array(self._photo, dtype=np.int32)
+        if self._only_name is not None:
+            only = self._truth.class_names[0]
+            logger.info("The class %r is taken for %r, the only one", self._only_name, only)
+        photo = self._photos_by_id()
         if self._name_index:
             photo = self._photos_by_name(photo)
         known = photo >= 0
@@ -123,6 +166,30 @@ class _RowReader:
             boxes_xywh=np.frombuffer(self._boxes).reshape(-1, 4)[known],
             scores=np.frombuffer(self._scores)[known],
         )
+
+    def _photos_by_id(self) -> np.ndarray:
+        """Take what rows without a name have as image_id for ids, or all of them for names."""
+        by_id, called, name = (
+            np.array(column, dtype=np.int32) for column in (self._photo, self._called, self._name)
+        )
+        ids, named = by_id[name < 0], called[name < 0]
+        if self._no_id is not None:
+            if (named < 0).any():
+                raise row_error(self._source, *self._no_id)
+            logger.warning(
+                "image_id is taken for the photo's file name in all rows of %s, since it is not "
+                "always an id of the ground truth",
+                self._source,
+            )
+            return np.where(name < 0, called, by_id)
+        if (named >= 0).all() and (ids != named).any():
+            logger.warning(
+                "image_id is taken for the ground truth's id in all rows of %s, though each is the "
+                "number in the name of a photo too, often another one; if this is meant, as YOLO "
+                "writes it, give each row its file_name",
+                self._source,
+            )
+        return by_id
 
     def _photos_by_name(self, by_id: np.ndarray) -> np.ndarray:
         file_names = self._truth.file_names
@@ -158,6 +225,20 @@ class _RowReader:
                 shorten(lost, NAMES_SHOWN),
             )
         return photo
+
+
+def _photos_by_stem(file_names: Iterable[str]) -> dict[str | int, int]:
+    """Return photos by what YOLO writes as image_id: their name without folder and ending.
+
+    It is a number where it is one. Names of several photos are left out.
+    """
+    photos: dict[str | int, set[int]] = defaultdict(set)
+    for index, name in enumerate(file_names):
+        path = PurePosixPath(fold_name(name))
+        for key in (str(path), path.name, path.stem):
+            number = whole_number(key)
+            photos[key if number is None else number].add(index)
+    return {key: min(found) for key, found in photos.items() if len(found) == 1}
 
 
 def read_json_rows(path: str | os.PathLike) -> Iterator[Any]:

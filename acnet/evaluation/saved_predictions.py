@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from acnet.errors import UserError, shorten
-from acnet.evaluation.coco_files import ground_truth_from_coco
+from acnet.evaluation.coco_files import ClassNames, ground_truth_from_coco
 from acnet.evaluation.columns import Detections, GroundTruth, sort_detections
 from acnet.evaluation.result_rows import read_predictions
 from acnet.file_names import match_names
@@ -29,8 +29,9 @@ NAMES_SHOWN = 3
 def read_saved_predictions(path: str | Path, ground_truth: GroundTruth) -> Detections:
     """Read predictions, by the names in the images.json beside them where there is one.
 
-    Names are equal in any spelling, or by the end of their path where only one photo fits:
-    `photos/a.jpg` is `a.JPG`. Predicted photos that the ground truth does not hold are left out.
+    Names are equal in any spelling, those of photos also by the end of their path where only one
+    photo fits: `photos/a.jpg` is `a.JPG`. Predicted photos that the ground truth does not hold are
+    left out.
 
     Raises:
         UserError: A photo of the ground truth was not predicted, or in another size, a name fits
@@ -46,7 +47,7 @@ def read_saved_predictions(path: str | Path, ground_truth: GroundTruth) -> Detec
     named = ground_truth_from_coco(content, source=str(images_file))  # without boxes
     photos = _photos_by_name(named, ground_truth, images_file)
     classes = _classes_by_name(named, ground_truth, images_file)
-    detections = read_predictions(path, named)
+    detections = read_predictions(path, named, stems=False)
     photo = photos[detections.photo]
     known = photo >= 0
     return sort_detections(
@@ -135,11 +136,11 @@ def _check_size(name: str, predicted_hw: np.ndarray, true_hw: np.ndarray, path: 
 
 def _classes_by_name(named: GroundTruth, truth: GroundTruth, path: Path) -> np.ndarray:
     """Return the index in the ground truth of each predicted class."""
-    annotated = {truth.class_names[index] for index in np.unique(truth.classes).tolist()}
-    if annotated <= set(named.class_names) <= set(truth.class_names):
-        places = {name: index for index, name in enumerate(truth.class_names)}
-        return np.array([places[name] for name in named.class_names], dtype=np.int32)
-    true = sorted(annotated or truth.class_names)
+    annotated, names = set(np.unique(truth.classes).tolist()), ClassNames(truth.class_names)
+    places = [names.find(name) for name in named.class_names]
+    if annotated <= set(places) and None not in places and len(set(places)) == len(places):
+        return np.array(places, dtype=np.int32)
+    true = [truth.class_names[index] for index in sorted(annotated)] or truth.class_names
     if named.num_classes == len(true) == 1:
         logger.info(
             "The predicted class %r is taken for %r, the only one in the ground truth",

@@ -37,6 +37,10 @@ DARK = (
     "Nearly black: of the 16 bits of its colours only the lower ones are used, and the upper ones "
     "were read. Save it with 8 bits a colour."
 )
+SEVERAL = (
+    "The file holds several pictures, as pages or frames, and the first alone was read. Save the "
+    "others as files of their own."
+)
 DARK_BELOW = 32  # of 255: no more than 13 of 16 bits
 HARMLESS = "extraneous bytes before marker 0xd9"  # which some cameras write behind the pixels
 MOST_PROFILE_BYTES = 4 << 20  # of colours
@@ -51,6 +55,7 @@ UPRIGHT_BY_ORIENTATION = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+TIFF_PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
 # What is stored in 16 or 32 bits was measured with one of these.
 SENSOR_BITS = (8, 10, 12, 14, 16)
 # Of deep grey's pixels, at each end: single ones lie beyond the range, by resampling or a defect.
@@ -62,6 +67,7 @@ LEAST_COVERED = 1e-3  # of a pixel, below which it is left out of a mean
 YCRCB_BITS = 14
 TO_Y, TO_CR_CB = (1868, 9617, 4899), (11682, 9241)  # of B, G, R; of R - Y and B - Y
 BLUR_SIGMAS = 4.0  # that a kernel reaches
+_DEEP = re.compile(r";16|'RGB', [0-9]{5}")  # as Pillow says it of PNG and TIFF, and of PPM
 # Behind the pixels' data a marker is neither a stuffed 0 nor a restart.
 _MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
 
@@ -139,8 +145,9 @@ def write_jpeg(path: str | os.PathLike, image_bgr: np.ndarray, quality: int) -> 
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """Convert a picture of any mode to 8-bit RGB, laid on white where it is transparent."""
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return Image.fromarray(_deep_grey_to_8_bit(np.asarray(image))).convert("RGB")
+    if is_deep_grey(image):
+        grey = _deep_grey_to_8_bit(np.asarray(image), from_white=_counts_from_white(image))
+        return Image.fromarray(grey).convert("RGB")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
@@ -148,9 +155,20 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def is_deep_grey(image: Image.Image) -> bool:
+    """Tell whether a picture is grey of more than 8 bits."""
+    return image.mode in ("I", "F") or image.mode.startswith("I;16")
+
+
+def _counts_from_white(image: Image.Image) -> bool:
+    """Tell whether Pillow has left it to us to turn a TIFF whose 0 is white."""
+    tags = getattr(image, "tag_v2", {})
+    return image.mode.startswith("I;16") and tags.get(TIFF_PHOTOMETRIC) == WHITE_IS_ZERO
+
+
 def is_deep(image: Image.Image) -> bool:
     """Tell whether a picture that is not decoded yet has colours of 16 bits."""
-    return "RGB" in image.mode and ";16" in str(image.tile)
+    return "RGB" in image.mode and _DEEP.search(str(image.tile)) is not None
 
 
 def dark_warning(image: np.ndarray) -> str:
@@ -158,13 +176,15 @@ def dark_warning(image: np.ndarray) -> str:
     return DARK if np.quantile(image, 1 - OUTLIERS) < DARK_BELOW else ""
 
 
-def _deep_grey_to_8_bit(grey: np.ndarray) -> np.ndarray:
+def _deep_grey_to_8_bit(grey: np.ndarray, *, from_white: bool = False) -> np.ndarray:
     """Scale by the smallest range that holds nearly all values, of floats or a sensor's bits."""
     grey = grey.astype(np.float64)
     finite = grey[np.isfinite(grey)]
     lowest, highest = np.quantile(finite, [OUTLIERS, 1 - OUTLIERS]) if finite.size else (0.0, 0.0)
     ranges = (1, *(2**bits - 1 for bits in SENSOR_BITS))
     full = next((top for top in ranges if highest <= top), highest)
+    if from_white:
+        return _deep_grey_to_8_bit(full - grey)
     grey = np.nan_to_num(grey, nan=0.0, posinf=full, neginf=-full)
     if lowest < -SIGNED_FROM * full:
         grey, full = grey + full, 2 * full

@@ -2,9 +2,9 @@
 
 Two readers give upright 8-bit BGR. `read_bgr` is the training's and agrees with detectron2, which
 takes every picture by Pillow's `convert("RGB")`. `read_photo` is the prediction's, for whatever a
-phone, a clinic camera or a scanner writes. It agrees with the former on usual photos, and does
-better on two unusual kinds: `convert` turns transparent parts into whatever colour lies under them,
-and deep grey into white.
+phone, a clinic camera or a scanner writes. It agrees with the former on usual photos and on deep
+grey, which `convert` turns into white, and does better on transparent parts, which `convert` turns
+into whatever colour lies under them.
 """
 
 import contextlib
@@ -23,6 +23,7 @@ from typing import TypeAlias
 
 import numpy as np
 from PIL import Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from acnet.errors import UnreadableFileError
 from acnet.file_names import RAW_SUFFIXES
@@ -42,6 +43,8 @@ HEIF_HEAD = re.compile(rb"....ftyp(hei|hev|mif1|msf1)", re.DOTALL)  # perhaps in
 HEIF_REMEDY = "Install pillow-heif (`pip install pillow-heif`), or save the photo as JPEG."
 RAW_REMEDY = "Export the photo as JPEG or TIFF from the camera's program."
 TIFF_SUBFILE_TYPE, TIFF_REDUCED, TIFF_DNG_VERSION = 254, 1, 50706
+TIFF_OLD_SUBFILE_TYPE, TIFF_OLD_REDUCED, TIFF_SUB_PICTURES = 255, 2, 330
+TIFF_WIDTH, TIFF_HEIGHT, BIG_TIFF, TIFF_HEAD_BYTES = 256, 257, 43, 16  # of others half as many
 TIFF_FRAMES = 16  # of which the first must be the largest
 SIDEWAYS = (5, 6, 7, 8)
 # What libjpeg-turbo decodes to the pixels that detectron2 trains on.
@@ -139,8 +142,9 @@ def read_photo_file(
                     return PhotoFile(turned(image_bgr, orientation(image)), warning, profile)
             is_deep = decode.is_deep(image)
             image_bgr = _bgr(to_rgb(upright(image)))
-            warning = decode.dark_warning(image_bgr) if is_deep else ""
-            return PhotoFile(image_bgr, warning, profile)
+            dark = decode.dark_warning(image_bgr) if is_deep else ""
+            several = decode.SEVERAL if _holds_more(image) else ""
+            return PhotoFile(image_bgr, f"{dark} {several}".strip(), profile)
 
 
 def _check_size(path: str | os.PathLike, image_hw: tuple[int, int], max_megapixels: float) -> None:
@@ -183,7 +187,9 @@ def read_size(path: str | os.PathLike, content: bytes | None = None) -> tuple[in
 
 
 def read_bgr(path: str | os.PathLike, content: bytes | None = None) -> np.ndarray:
-    """Read a picture whole, (H, W, 3) uint8; the same as detectron2's `read_image(path, "BGR")`.
+    """Read a picture whole, (H, W, 3) uint8, as detectron2's `read_image(path, "BGR")`.
+
+    Grey of more than 8 bits is scaled to them, where detectron2 makes it white.
 
     Raises:
         UnreadableFileError: It is truncated, corrupt, no picture, or larger than Pillow deems safe.
@@ -195,7 +201,8 @@ def read_bgr(path: str | os.PathLike, content: bytes | None = None) -> np.ndarra
             image_bgr = decode.decode_jpeg(content)
             if image_bgr is not None:
                 return np.ascontiguousarray(turned(image_bgr, orientation(image)))
-        return _bgr(upright(image).convert("RGB"))
+        image = upright(image)
+        return _bgr(to_rgb(image) if decode.is_deep_grey(image) else image.convert("RGB"))
 
 
 def _bgr(image: Image.Image) -> np.ndarray:
@@ -241,18 +248,52 @@ def _check_not_raw(path: str | os.PathLike, image: Image.Image) -> None:
 
 
 def _begins_with_preview(image: Image.Image) -> bool:
-    subfile_type = image.tag_v2.get(TIFF_SUBFILE_TYPE, 0)
-    is_reduced = isinstance(subfile_type, int) and subfile_type & TIFF_REDUCED
-    if is_reduced or TIFF_DNG_VERSION in image.tag_v2:
+    if _is_preview(image) or TIFF_DNG_VERSION in image.tag_v2:
         return True
-    sizes = [image.size]
+    sizes = [image.size, *_sizes_beneath(image), *(page.size for page in _further_pages(image))]
+    return max(sizes, key=math.prod) != sizes[0]
+
+
+def _is_preview(page: Image.Image) -> bool:
+    """Tell whether a page of a TIFF says that it is smaller than the picture that is meant."""
+    kind = page.tag_v2.get(TIFF_SUBFILE_TYPE, 0)
+    is_reduced = isinstance(kind, int) and bool(kind & TIFF_REDUCED)
+    return is_reduced or page.tag_v2.get(TIFF_OLD_SUBFILE_TYPE) == TIFF_OLD_REDUCED
+
+
+def _further_pages(image: Image.Image) -> Iterator[Image.Image]:
+    """Go to each page of a TIFF behind its first, and back in the end."""
     with contextlib.suppress(EOFError, OSError, SyntaxError, ValueError):  # the first may be whole
         for frame in range(1, min(image.n_frames, TIFF_FRAMES)):
             image.seek(frame)
-            sizes.append(image.size)
-    if len(sizes) > 1:
+            yield image
+    if image.tell():
         image.seek(0)
-    return max(sizes, key=math.prod) != sizes[0]
+
+
+def _sizes_beneath(image: Image.Image) -> list[tuple[int, int]]:
+    """Read the sizes of pictures that a TIFF has beneath its first page."""
+    places, sizes = image.tag_v2.get(TIFF_SUB_PICTURES, ()), []
+    with contextlib.suppress(*BROKEN, TypeError):  # the first may be whole
+        image.fp.seek(0)
+        head = image.fp.read(TIFF_HEAD_BYTES)
+        head = head if head[2] == BIG_TIFF else head[: TIFF_HEAD_BYTES // 2]
+        for place in (places if isinstance(places, tuple) else (places,))[:TIFF_FRAMES]:
+            tags = ImageFileDirectory_v2(head)
+            image.fp.seek(place)
+            tags.load(image.fp)
+            sizes.append((int(tags[TIFF_WIDTH]), int(tags[TIFF_HEIGHT])))
+    return sizes
+
+
+def _holds_more(image: Image.Image) -> bool:
+    """Tell whether a picture that was decoded has further pages, but for previews, or frames."""
+    with contextlib.suppress(*BROKEN):
+        if image.format == "TIFF":
+            previews = [_is_preview(page) for page in _further_pages(image)]  # each, to go back
+            return not all(previews)
+        return getattr(image, "is_animated", False)
+    return False
 
 
 def _unreadable(

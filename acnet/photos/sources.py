@@ -1,5 +1,6 @@
 """Which photos the user means, what each is called in the outputs, and which are this process's."""
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -19,6 +20,12 @@ logger = logging.getLogger(__name__)
 # What Windows takes in no file's name, in case the results go there.
 _FORBIDDEN = re.compile(r'[<>:"|?*\\\x00-\x1f\x7f]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|(com|lpt)\d)(\.|$)", re.IGNORECASE)
+_PICTURE_HEAD = re.compile(
+    rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF....WEBP|II\*\0|MM\0\*|BM.{4}\0{4}|\0{3}\x0cjP  "
+    rb"|....ftyp(hei|hev|mif1|msf1|avi)",
+    re.DOTALL,
+)
+HEAD_BYTES = 16
 ENDS_BYTES = 1 << 16  # of a photo, that tell it from another
 STEM_BYTES = 200  # file systems take names of 255 bytes, and endings and temporary names need some
 
@@ -125,6 +132,10 @@ def _photos_of(argument: Path) -> list[Path]:
     _tell_left_out(argument, "raw photos, left out. " + RAW_REMEDY, visible, RAW_SUFFIXES)
     unread = set(OTHER_PICTURE_SUFFIXES) - set(RAW_SUFFIXES)
     _tell_left_out(argument, "pictures of kinds that are not read", visible, unread)
+    unnamed = sum(map(_is_picture, visible))
+    if unnamed:
+        what = "pictures by their content, not by their ending, left out. Give them by name"
+        _tell("%s holds %d %s", argument, unnamed, what)
     folders = [path.name for path in others if path.is_dir()]
     if folders:
         _tell("%s holds folders that are not searched (%d): give them too", argument, len(folders))
@@ -133,6 +144,15 @@ def _photos_of(argument: Path) -> list[Path]:
         what = f"{odd[0]}{' and others' * (len(odd) > 1)}"
         _tell("%s holds links to nothing, devices or pipes, left out: %s", argument, what)
     return photos
+
+
+def _is_picture(path: Path) -> bool:
+    """Tell by its content whether a file of another ending, or of none, is a picture."""
+    if path.suffix.lower() in (*PHOTO_SUFFIXES, *OTHER_PICTURE_SUFFIXES) or not path.is_file():
+        return False
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        return _PICTURE_HEAD.match(file.read(HEAD_BYTES)) is not None
+    return False
 
 
 def _tell_left_out(folder: Path, what: str, visible: list[Path], suffixes: Iterable[str]) -> None:

@@ -9,9 +9,9 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from acnet.data.clean import MOST_LOST
-from acnet.data.readers.box_forms import box_of
 from acnet.data.readers.formats import open_source
 from acnet.errors import UserError
+from acnet.evaluation.box_forms import box_of
 from tests.data.samples import import_folder, write_photo
 from tests.data.small_sets import write, yolo_folders
 

@@ -2,6 +2,7 @@
 
 import logging
 
+import numpy as np
 import pytest
 
 from acnet.errors import UserError
@@ -140,4 +141,33 @@ def test_what_is_no_json_is_refused(tmp_path, text):
 def test_boxes_in_shares_of_the_sides_are_refused():
     rows = [{**row, "bbox": [0.1, 0.2, 0.3, 0.4]} for row in TRUTH["annotations"]]
     with pytest.raises(UserError, match=r"within \[0, 1\], .* export them in pixels"):
+        ground_truth_from_coco({**TRUTH, "annotations": rows})
+
+
+OUTLINE = [[10, 10, 40, 10, 40, 30, 10, 30]]
+
+
+@pytest.mark.parametrize(
+    ("forms", "box"),
+    [
+        ({"bbox": [0, 0, 0, 0], "segmentation": OUTLINE, "area": 0}, [10, 10, 30, 20]),
+        ({"bbox": None, "segmentation": OUTLINE}, [10, 10, 30, 20]),
+        ({"bbox": [], "segmentation": {"size": [9, 9], "counts": [10, 2, 75]}}, [1, 1, 1, 2]),
+        ({"bbox": [10, 10, 30, 20], "attributes": {"rotation": 90}}, [15, 5, 20, 30]),
+        ({"bbox": [25, 20, 30, 20, 90]}, [15, 5, 20, 30]),
+        ({"bbox": [5, 5, 0, 0], "segmentation": []}, [5, 5, 0, 0]),
+        ({"bbox": [0.1, 0.2, 0.7, 0.9], "segmentation": OUTLINE}, [0.1, 0.2, 0.7, 0.9]),
+    ],
+)
+def test_boxes_come_in_the_forms_that_import_reads(forms, box):
+    rows = [TRUTH["annotations"][0] | forms]
+    truth = ground_truth_from_coco({**TRUTH, "annotations": rows})
+    np.testing.assert_allclose(truth.boxes_xywh, [box], atol=1e-9)
+    assert forms["bbox"] != box or truth.boxes_xywh.tolist() == [box]  # to the last bit
+    np.testing.assert_allclose(truth.areas, box[2] * box[3])
+
+
+def test_what_has_no_box_in_any_form_is_not_to_be_left_out():
+    rows = [{key: value for key, value in TRUTH["annotations"][0].items() if key != "bbox"}]
+    with pytest.raises(UserError, match=r"bbox must be .* not None. Correct the row; leave it out"):
         ground_truth_from_coco({**TRUTH, "annotations": rows})

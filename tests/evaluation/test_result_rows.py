@@ -147,12 +147,59 @@ def test_names_that_fit_no_photo_or_several_are_refused(truth):
 
 def test_a_category_name_counts_more_than_an_id_and_the_only_class_may_have_another(truth):
     # SAHI writes the model's class from 0 as category_id, and its name beside it.
-    rows = [ROW | {"category_name": "nodule", "category_id": 0}, ROW | {"category_name": "x"}]
+    rows = [ROW | {"category_name": "nodule", "category_id": 0}, ROW | {"category_name": " "}]
     assert detections_from_rows(rows, truth).classes.tolist() == [1, 0]
+    rows = [ROW | {"category_name": " Nodule"}, ROW | {"category_name": "PAPULE", "category_id": 9}]
+    assert detections_from_rows(rows, truth).classes.tolist() == [1, 0]
+    with pytest.raises(UserError, match=r"p.json, row 1 from 0: category_name .* not 'x'"):
+        detections_from_rows([ROW, ROW | {"category_name": "x"}], truth, source="p.json")
     one_class = {"categories": [{"id": 1, "name": "fore"}], "annotations": []}
     truth = ground_truth_from_coco(TRUTH | one_class)
     rows = [ROW | {"category_name": "acne", "category_id": 0}] * 2
     assert detections_from_rows(rows, truth).classes.tolist() == [0, 0]
     rows[1] = rows[1] | {"category_name": "nodule"}
-    with pytest.raises(UserError, match="row 1 from 0: category_id must be one of"):
+    with pytest.raises(UserError, match=r"row 1 from 0: category_name must be .* not 'nodule'"):
         detections_from_rows(rows, truth)
+
+
+def test_a_class_that_differs_from_another_in_case_only_is_named_exactly():
+    names = {"categories": [{"id": 2, "name": "acne"}, {"id": 9, "name": "Acne"}]}
+    truth = ground_truth_from_coco(TRUTH | names)
+    rows = [ROW | {"category_name": "Acne"}, ROW | {"category_name": "acne"}]
+    assert detections_from_rows(rows, truth).classes.tolist() == [1, 0]
+    with pytest.raises(UserError, match="row 0 from 0: category_name must be"):
+        detections_from_rows([ROW | {"category_name": "ACNE"}], truth)
+
+
+def by_ids(*image_ids, names=("p/a.jpg", "p/b.x.jpg")):
+    """Read rows of these image ids, in photos of these names with the ids 1, 2, ..."""
+    images = [
+        {"id": number, "file_name": name, "width": 640, "height": 480}
+        for number, name in enumerate(names, 1)
+    ]
+    truth = ground_truth_from_coco(TRUTH | {"images": images, "annotations": []})
+    rows = [
+        ROW | {"image_id": image_id, "score": 1 - i / 9} for i, image_id in enumerate(image_ids)
+    ]
+    return detections_from_rows(rows, truth, source="p.json").photo.tolist()
+
+
+def test_image_ids_may_be_file_names_without_folder_and_ending(caplog):
+    # YOLOv5 and older Ultralytics write the stem, as a number where it is one, and no file_name.
+    assert by_ids("A", "b.x", "b.x.jpg", "p/a.jpg") == [0, 0, 1, 1]
+    assert "image_id is taken for the photo's file name" in caplog.text
+    assert by_ids(2, 7, names=("0002.jpg", "0007.jpg")) == [0, 1]
+    assert by_ids(2, "a", names=("2.jpg", "a.jpg")) == [0, 1]
+    for ids, names in (((2, "c"), ("a.jpg", "b.jpg")), (("a",), ("p/a.jpg", "q/a.jpg"))):
+        with pytest.raises(UserError, match=r"row [01] from 0: image_id must be .* not '[ac]'"):
+            by_ids(*ids, names=names)
+    with pytest.raises(UserError, match=r"row 1 from 0: image_id must be one of .* not 'b'"):
+        by_ids(1, "b", names=("a.jpg", "b.jpg"))  # the first fits as an id alone
+
+
+def test_ids_that_are_the_numbers_of_other_photos_are_told(caplog):
+    assert by_ids(2, 1, names=("1.jpg", "2.jpg")) == [0, 1]
+    assert by_ids(1, 2, names=("2.jpg", "b.jpg")) == [0, 1]
+    assert caplog.text == ""
+    assert by_ids(1, 2, names=("2.jpg", "1.jpg")) == [0, 1]
+    assert "give each row its file_name" in caplog.text

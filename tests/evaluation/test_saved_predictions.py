@@ -38,6 +38,13 @@ def test_without_images_json_ids_are_the_ground_truths(tmp_path):
     assert read_saved_predictions(str(path), truth).photo.tolist() == [1]
 
 
+def test_with_it_ids_are_no_numbers_in_names(tmp_path, caplog):
+    truth = ground_truth(tmp_path, ["1.jpg", "2.jpg"])
+    path = predictions(tmp_path, [row_of(BOX, 0.5, 1)], names=["2.jpg", "1.jpg"])
+    assert read_saved_predictions(path, truth).photo.tolist() == [1]
+    assert "file_name" not in caplog.text
+
+
 def test_photos_beyond_the_ground_truth_are_left_out_and_said(tmp_path, caplog):
     truth = ground_truth(tmp_path, ["b.jpg"])
     rows = [row_of(BOX, 0.9, 1), row_of(BOX, 0.5, 2), row_of(BOX, 0.7, 2)]
@@ -85,7 +92,7 @@ def test_what_does_not_fit_is_refused(tmp_path, true, predicted, options, fault)
 
 def test_classes_are_matched_by_name(tmp_path, caplog):
     truth = ground_truth(tmp_path, ["a.jpg"], categories=TWO)
-    turned = categories_of("nodule", "papule")
+    turned = categories_of("Nodule ", "papule")
     path = predictions(tmp_path, [row_of(BOX, 0.5, 1, 2)], names=["a.jpg"], categories=turned)
     assert read_saved_predictions(path, truth).classes.tolist() == [0]
     # The only class may have another name.

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from acnet.errors import UnreadableFileError
-from acnet.photos import read
+from acnet.photos import decode, read
 from acnet.photos.decode import DARK
 from acnet.photos.read import (
     as_bgr,
@@ -138,11 +138,20 @@ def test_a_pixel_beyond_the_range_does_not_darken_the_others(tmp_path, full, bey
 @pytest.mark.parametrize(("full", "warning"), [(255, DARK), (4095, DARK), (65535, "")])
 def test_colours_of_fewer_bits_than_their_16_are_told(tmp_path, full, warning):
     pixels = (noise(40, 40) / 255 * full).astype(np.uint16)
-    cv2.imwrite(str(tmp_path / "a.png"), pixels)
-    assert read_photo_file(tmp_path / "a.png").warning == warning
+    for name in ("a.png", "a.ppm", "a.tif"):
+        cv2.imwrite(str(tmp_path / name), pixels)
+        assert read_photo_file(tmp_path / name).warning == warning
 
 
-@pytest.mark.parametrize("tag", [{254: 1}, {50706: b"\x01\x04\x00\x00"}])
+@pytest.mark.parametrize("reader", [read_photo, read_bgr])
+@pytest.mark.parametrize("full", [4095, 65535])
+def test_deep_grey_that_counts_from_white_is_turned(tmp_path, full, reader):
+    stored = np.array([[full, full // 2, 0]], np.uint16)
+    path = save(Image.fromarray(stored), tmp_path / "a.tif", tiffinfo={262: 0})
+    np.testing.assert_array_equal(reader(path)[0, :, 0], [0, 128, 255])
+
+
+@pytest.mark.parametrize("tag", [{254: 1}, {255: 2}, {50706: b"\x01\x04\x00\x00"}])
 @pytest.mark.parametrize("name", ["photo.tif", "photo.dng"])
 def test_a_raw_photo_is_not_taken_for_its_preview(tmp_path, name, tag):
     path = save(Image.new("RGB", (16, 16)), tmp_path / name, format="TIFF", tiffinfo=tag)
@@ -159,6 +168,44 @@ def test_the_first_of_several_sizes_must_be_the_largest(tmp_path, first, second,
         return
     with pytest.raises(UnreadableFileError, match="whose first picture is 16 x 16"):
         read_photo(path)
+
+
+@pytest.mark.parametrize(("page", "beneath", "is_taken"), [(32, 16, True), (16, 32, False)])
+def test_a_photo_beneath_its_preview_is_missed(tmp_path, page, beneath, is_taken):
+    # The second picture of a TIFF becomes one beneath the first, as Adobe and OME write it.
+    frames = [Image.new("RGB", (side, side), "red") for side in (page, beneath)]
+    options = {"append_images": frames[1:], "tiffinfo": {330: 0}}
+    path = save(frames[0], tmp_path / "a.tif", save_all=True, **options)
+    content = bytearray(path.read_bytes())
+    first = int.from_bytes(content[4:8], "little")
+    end = first + 2 + 12 * int.from_bytes(content[first : first + 2], "little")
+    tag = content.index(b"\x4a\x01", first)
+    content[tag + 8 : tag + 12], content[end : end + 4] = content[end : end + 4], bytes(4)
+    path.write_bytes(content)
+    with Image.open(path) as image:
+        assert image.n_frames == 1
+    if is_taken:
+        assert read_photo_file(path).warning == ""
+        return
+    with pytest.raises(UnreadableFileError, match="whose first picture is 16 x 16"):
+        read_photo(path)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".gif", ".webp", ".png", ".avif"])
+def test_further_pictures_of_a_file_are_told(tmp_path, suffix):
+    photos = [Image.fromarray(pixels) for pixels in (noise(40, 40), noise(40, 40)[::-1])]
+    path = save(photos[0], tmp_path / f"a{suffix}", save_all=True, append_images=photos[1:])
+    assert read_photo_file(path).warning == decode.SEVERAL
+    path = save(photos[0], tmp_path / f"a{suffix}")
+    assert read_photo_file(path).warning == ""
+
+
+def test_the_preview_behind_a_photo_is_no_further_picture(tmp_path):
+    photo, path = Image.fromarray(noise(40, 40)), tmp_path / "a.tif"
+    preview = photo.resize((20, 20))
+    preview.encoderinfo = {"tiffinfo": {254: 1}}
+    save(photo, path, save_all=True, append_images=[preview])
+    assert read_photo_file(path).warning == ""
 
 
 def test_every_form_of_a_photo_gives_the_same_pixels(tmp_path):

@@ -11,7 +11,7 @@ from PIL import Image
 from acnet.errors import UnreadableFileError
 from acnet.photos import decode
 from acnet.photos.decode import write_jpeg
-from acnet.photos.read import read_bgr, read_size
+from acnet.photos.read import read_bgr, read_photo, read_size
 from tests.photos.samples import noise
 
 
@@ -37,17 +37,22 @@ def test_every_exif_orientation_is_read_as_detectron2_reads_it(tmp_path, orienta
     assert image.shape[:2] == read_size(path) == ((20, 12) if orientation >= 5 else (12, 20))
 
 
-@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "1", "I;16"])
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "1"])
 def test_other_colour_modes_are_read_as_detectron2_reads_them(tmp_path, mode):
     image = Image.fromarray(picture())
-    path = tmp_path / ("a.tif" if mode in ("CMYK", "I;16") else "a.png")
-    if mode == "I;16":
-        Image.fromarray(picture()[..., 0].astype(np.uint16) * 100).save(path)
-    else:
-        (image.convert("L") if mode == "LA" else image).convert(mode).save(path)
+    path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
+    (image.convert("L") if mode == "LA" else image).convert(mode).save(path)
     ours = read_bgr(path)
     assert_array_equal(ours, read_image(str(path), "BGR"))
     assert ours.shape == (12, 20, 3)
+
+
+def test_deep_grey_is_not_white_as_detectron2_reads_it(tmp_path):
+    for factor, path in ((257, tmp_path / "a.tif"), (1, tmp_path / "a.png")):
+        Image.fromarray(picture()[..., 0].astype(np.uint16) * factor).save(path)
+        expected = np.repeat(picture()[..., :1], 3, axis=2)
+        assert_array_equal(read_bgr(path), read_photo(path))
+        assert np.abs(read_bgr(path).astype(int) - expected).max() <= 1
 
 
 def test_a_broken_exif_block_does_not_hide_the_picture(tmp_path):

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from acnet.errors import UserError
 from acnet.photos.sources import Ranks, Source, find_photos, photo_digest, ranks_from
@@ -32,6 +33,20 @@ def test_folder_gives_its_photos_sorted_and_nothing_else(tmp_path, caplog):
     make_files(tmp_path, "f.DNG", "g.nef")
     assert names_of(tmp_path) == photos
     assert "2 raw photos, left out" in caplog.text
+    assert "by their content" not in caplog.text
+
+
+def test_all_endings_of_pictures_that_are_read_count_and_others_that_are_pictures_are_told(
+    tmp_path, caplog
+):
+    photos = [f"a.{suffix}" for suffix in ["J2K", "apng", "jif", "jpe", "jpx", "mpo", "pnm"]]
+    make_files(tmp_path, *photos, "notes", "empty.txt", "b.pbm")
+    (tmp_path / "notes").write_text("BM stands for body mass")
+    for name, kind in (("IMG_0001", "JPEG"), ("k.jpg~", "PNG"), ("w.download", "WEBP")):
+        Image.new("RGB", (4, 4)).save(tmp_path / name, kind)
+    assert names_of(tmp_path) == photos
+    assert "1 pictures of kinds that are not read" in caplog.text
+    assert "3 pictures by their content, not by their ending, left out" in caplog.text
 
 
 def test_a_photo_given_twice_is_predicted_once_and_a_link_is_called_by_its_own_name(

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from acnet.data.prepared_set import FOLD_SPLITS
-from acnet.data.readers.box_forms import box_of, number
 from acnet.data.readers.coco_set import CocoSource, build_source, find_files, mentions
 from acnet.data.readers.source import ONE_SPLIT
 from acnet.data.readers.voc import VocSource, read_lists
 from acnet.data.records import Annotated
 from acnet.errors import UserError
+from acnet.evaluation.box_forms import box_of, number
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from acnet.data.readers.box_forms import number
 from acnet.data.readers.safe_files import class_name, read_json
 from acnet.data.records import Note
 from acnet.errors import UnreadableFileError, shown
+from acnet.evaluation.box_forms import number
 from acnet.file_names import NameIndex
 
 NO_ID = -1  # of an annotation whose id is missing or no whole number

@@ -15,12 +15,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from acnet.data.prepared_set import TILES_SUFFIX
-from acnet.data.readers.box_forms import box_of
 from acnet.data.readers.coco_json import Box, Objects, Table, Tally, read_table
 from acnet.data.readers.safe_files import list_files, member, read_json, relative_name
 from acnet.data.readers.source import Source, split_names
 from acnet.data.records import Annotated, Note
 from acnet.errors import UnreadableFileError, UserError
+from acnet.evaluation.box_forms import box_of
 from acnet.file_names import PHOTO_SUFFIXES, MatchedNames, NameIndex, match_names
 from acnet.files import is_ours
 from acnet.photos.results import TABLE_MARKS

@@ -17,7 +17,6 @@ import defusedxml
 import defusedxml.ElementTree
 import numpy as np
 
-from acnet.data.readers.box_forms import rotated_hull
 from acnet.data.readers.safe_files import (
     class_name,
     inside,
@@ -29,6 +28,7 @@ from acnet.data.readers.safe_files import (
 from acnet.data.readers.source import Source, pair_names, split_names, splits_of_folders
 from acnet.data.records import Annotated
 from acnet.errors import UnreadableFileError, UserError
+from acnet.evaluation.box_forms import rotated_hull
 from acnet.file_names import PHOTO_SUFFIXES, NameIndex
 
 

@@ -1,5 +1,6 @@
 """Tiles for the model: read where they were written, cut from their photo if they are virtual."""
 
+import contextlib
 import copy
 import functools
 import struct
@@ -14,7 +15,8 @@ from detectron2.data.detection_utils import convert_PIL_to_numpy
 from PIL import Image
 
 from acnet.errors import UnreadableFileError
-from acnet.photos.read import read_bgr
+from acnet.photos.decode import is_deep_grey
+from acnet.photos.read import open_image, read_bgr
 
 # The key of a virtual tile's record that says where its photo is; its `file_name` does not exist.
 PHOTO_KEY = "photo_path"
@@ -23,7 +25,8 @@ PHOTO_KEY = "photo_path"
 class TileMapper(DatasetMapper):
     """detectron2's ``DatasetMapper``, which also takes virtual tiles of `acnet data tile`.
 
-    A virtual tile gives the tensors of the PNG tile that it stands for.
+    A virtual tile gives the tensors of the PNG tile that it stands for. Grey of more than 8 bits is
+    scaled to them, as in prediction; detectron2 would make it white.
 
     Each worker keeps the last photo decoded, since evaluation asks for its tiles in a row. Training
     asks for tiles in random order: one in 1,165 is of the photo before it, so that keeping more of
@@ -32,7 +35,7 @@ class TileMapper(DatasetMapper):
 
     def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
         """Map a record of a tile or of any other picture to a model's input."""
-        if PHOTO_KEY not in dataset_dict:
+        if PHOTO_KEY not in dataset_dict and not _is_deep_grey(dataset_dict["file_name"]):
             try:
                 return super().__call__(dataset_dict)
             except (OSError, EOFError, SyntaxError, ValueError, struct.error) as error:
@@ -55,9 +58,10 @@ class TileMapper(DatasetMapper):
         return dataset_dict
 
     def _read_window(self, record: dict[str, Any]) -> np.ndarray:
-        path = record[PHOTO_KEY]
+        is_tile = PHOTO_KEY in record
+        path = record[PHOTO_KEY if is_tile else "file_name"]
         photo_bgr = _decoded_photo(path, Path(path).stat().st_mtime_ns)
-        left, top = record["offset_xy"]
+        left, top = record["offset_xy"] if is_tile else (0, 0)
         right, bottom = left + record["width"], top + record["height"]
         window_bgr = photo_bgr[top:bottom, left:right]
         if window_bgr.shape[:2] != (bottom - top, right - left):
@@ -69,6 +73,13 @@ class TileMapper(DatasetMapper):
         if self.image_format == "BGR":
             return window_bgr.copy()  # augmentations may write to it
         return convert_PIL_to_numpy(Image.fromarray(window_bgr[..., ::-1]), self.image_format)
+
+
+def _is_deep_grey(path: str) -> bool:
+    """Tell whether detectron2 would take a picture for white."""
+    with contextlib.suppress(OSError, UnreadableFileError), open_image(path) as image:
+        return is_deep_grey(image)
+    return False  # so that detectron2 tells what is wrong
 
 
 @functools.lru_cache(maxsize=1)  # in each process

@@ -153,7 +153,7 @@ def _read(path: Path, truth: RegisteredTruth) -> Detections:
     ids = truth.ground_truth.image_ids.tolist()
     rows = read_json_rows(path)
     named = ({**row, "image_id": ids[truth.photo_of[row["image_id"]]]} for row in rows)
-    return detections_from_rows(named, truth.ground_truth, source=str(path))
+    return detections_from_rows(named, truth.ground_truth, source=str(path), stems=False)
 
 
 def _size(cfg: DictConfig) -> dict[str, Any]:

@@ -6,10 +6,10 @@ import math
 import numpy as np
 import pytest
 
-from acnet.data.readers.box_forms import box_of
 from acnet.data.readers.coco_json import BAD_ENTRY, CONTRADICTS, LOST, RENUMBERED, SHARED_ID, TWICE
 from acnet.data.readers.coco_set import DIFFERS, LEAVES, open_coco
 from acnet.errors import UnreadableFileError, UserError
+from acnet.evaluation.box_forms import box_of
 from tests.data.small_sets import BOXES, NAMES, coco, coco_content, picture, write
 
 

@@ -20,6 +20,7 @@ from acnet.data.tiles.tile_plan import TileOptions
 from acnet.data.tiles.tile_set import tile_set
 from acnet.engine.loader import isolated_rng
 from acnet.errors import UnreadableFileError, UserError
+from acnet.photos.read import read_photo
 from tests.data.samples import SIZE_HW, SMALL_HW, save_odd_photos, write_set
 
 PNG = TileOptions(tile_px=64, overlap_px=32, image_format="png")
@@ -86,6 +87,15 @@ def test_odd_photos_give_the_tensors_of_detectron2s_mapper_on_png(names, is_trai
             found = ours(cut)
         assert_same(found, expected)
         assert found["image"].is_contiguous()
+
+
+def test_deep_grey_is_read_as_in_prediction(tmp_path):
+    photo = Image.fromarray((np.arange(48 * 64).reshape(48, 64) * 20).astype(np.uint16))
+    photo.save(tmp_path / "a.png")
+    record = {"file_name": f"{tmp_path / 'a.png'}", "width": 64, "height": 48, "offset_xy": (9, 9)}
+    found = TileMapper(is_train=False, augmentations=[], image_format="BGR")(record)["image"]
+    expected = read_photo(tmp_path / "a.png").transpose(2, 0, 1)
+    assert torch.equal(found, torch.from_numpy(expected.copy()))
 
 
 def test_the_shared_config_loads_both_kinds_alike(names):
