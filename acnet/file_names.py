@@ -27,6 +27,12 @@ RAW_SUFFIXES = (
 OTHER_PICTURE_SUFFIXES = (*RAW_SUFFIXES, ".dcm", ".eps", ".ico", ".jxl", ".psd", ".svg", ".tga")
 _ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]+://[^/]*/?", re.IGNORECASE)
 _LOCAL_FILES = "?d="  # Label Studio's address of a file on its own disk
+# Folders that say what lies in them, rather than whose it is.
+_STRUCTURE = re.compile(
+    r"(?<![^/])(?:(?:data/)?uploads?/[0-9]+|jpegimages|(?:image|img|photo|picture|pic|label|"
+    r"annotation|ann|xml|txt)s?)/"
+)
+_SPLIT = re.compile(r"(?<![^/])(train|val|test)(?:ing|id|idation)?[0-9]*/")
 
 
 def fold_name(name: str) -> str:
@@ -82,7 +88,9 @@ def match_names(written: Iterable[str], names: Iterable[str]) -> MatchedNames:
 
     A name that is equal, or equal but for its spelling, comes first. For what is left the end of
     the path decides: of the files that nobody else named, the one that shares the most of its last
-    folders, if it is the only one, and if no other written name means the same file.
+    folders, if it is the only one, and if no other written name means the same file. One of the
+    two paths must be the whole end of the other, but for folders such as `images`: the photo
+    `p1/1.jpg` of one patient is not `p2/1.jpg` of another.
 
     Example:
         >>> match_names(["/data/upload/4/a.jpg"], ["train/a.jpg", "train/b.jpg"]).found
@@ -102,9 +110,9 @@ def match_names(written: Iterable[str], names: Iterable[str]) -> MatchedNames:
     for name in written:
         if name not in found and name not in ambiguous:
             best = _longest_end(fold_name(name).split("/"), free)
-            if len(best) == 1:
+            if len(best) == 1 and _is_end(fold_name(name), fold_name(best[0])):
                 users[best[0]].append(name)
-            elif best:
+            elif len(best) > 1:
                 ambiguous[name] = tuple(best)
     for there, claims in users.items():
         if len(claims) == 1:
@@ -139,3 +147,12 @@ def _longest_end(parts: list[str], free: Mapping[str, list[tuple[list[str], str]
         shared = itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)
         by_length[len(list(shared))].append(name)
     return by_length[max(by_length, default=0)]
+
+
+def _is_end(one: str, other: str) -> bool:
+    """Whether one of two folded names ends in the other, but for folders that tell nothing."""
+    splits = [set(_SPLIT.findall(name)) for name in (one, other)]
+    short, long = sorted(
+        ("/" + _STRUCTURE.sub("", _SPLIT.sub("", n)) for n in (one, other)), key=len
+    )
+    return long.endswith(short) and (not all(splits) or bool(splits[0] & splits[1]))

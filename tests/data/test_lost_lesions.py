@@ -112,6 +112,14 @@ def test_a_name_that_fits_two_photos_is_dropped(tmp_path):
     assert "fits several files" in (tmp_path / "dst" / "dropped.txt").read_text()
 
 
+def test_a_name_in_another_patients_folder_is_not_found(tmp_path):
+    names, photos = ("p2/1.jpg", "p1/2.jpg"), ("p1/1.jpg", "p1/2.jpg")
+    src = coco(tmp_path / "src", BOX_OF_0, BOX_OF_1, names=names, photos=photos)
+    imported = import_folder(src, tmp_path / "dst")
+    assert [record.file_name for record in imported.splits["ann"]] == ["images/p1/2.jpg"]
+    assert "listed, not found\timages/p2/1.jpg" in (tmp_path / "dst" / "dropped.txt").read_text()
+
+
 XML, LONG = '<?xml version="1.0"?>', " " * 70_000
 OTHER_FILES = [
     ("labelme", "a.json", '{"shapes": [{"label": "acne"}], "imagePath": "a.jpg"}'),

@@ -5,6 +5,8 @@ of Roboflow and Kaggle have XML files beside the pictures or in a folder of thei
 folders called train, valid and test are the splits.
 """
 
+import collections
+import contextlib
 import math
 import xml.etree.ElementTree
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +31,7 @@ from acnet.data.readers.safe_files import (
 from acnet.data.readers.source import Source, pair_names, split_names, splits_of_folders
 from acnet.data.records import Annotated
 from acnet.errors import UnreadableFileError, UserError
-from acnet.file_names import PHOTO_SUFFIXES, NameIndex
+from acnet.file_names import PHOTO_SUFFIXES, NameIndex, fold_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +60,9 @@ class VocSource(Source):
                     "VOC's form has pictures and an XML file for each. Received "
                     f"{place}, which holds none of them. Give their folder by {option}."
                 )
-        annotation_of = pair_names(photos, xml_files, ".xml")
-        splits, words_of = read_lists(lists, photos)
+        annotation_of = _one_each(pair_names(photos, xml_files, ".xml"), annotation_root)
+        # Of photos that are called alike but for their suffix, a list means the annotated one.
+        splits, words_of = read_lists(lists, sorted(photos, key=annotation_of.__contains__))
         splits = splits or splits_of_folders(annotation_of)
         listed = {name for members in splits.values() for name in members}
         used = {annotation_of[name] for name in listed if name in annotation_of}
@@ -79,8 +82,11 @@ class VocSource(Source):
     def read(self, file_name: str) -> Annotated:
         """Read the size and the objects of one picture."""
         image_hw = self.read_size(file_name)
-        xml_name = self.annotation_of.get(file_name, f"{PurePosixPath(file_name).stem}.xml")
-        objects, declared_hw = read_voc_xml(member(self.annotation_root, xml_name))
+        if file_name not in self.annotation_of:
+            raise FileNotFoundError(f"no XML file is called as {file_name}, or it is another's")
+        objects, declared_hw = read_voc_xml(
+            member(self.annotation_root, self.annotation_of[file_name])
+        )
         return Annotated(
             file_name=file_name,
             image_hw=image_hw,
@@ -89,6 +95,21 @@ class VocSource(Source):
             declared_hw=declared_hw,
             difficult=np.array([found.difficult for found in objects], dtype=bool),
         )
+
+
+def _one_each(annotation_of: Mapping[str, str], root: Path) -> dict[str, str]:
+    """Leave out pictures whose XML file is another's: of `a.jpg` and `a.png` it names one."""
+    uses = collections.Counter(annotation_of.values())
+    stated = {xml: _stated_name(root / xml) for xml, n in uses.items() if n > 1}
+    return {
+        picture: xml
+        for picture, xml in annotation_of.items()
+        if xml not in stated or _last(stated[xml]) == _last(picture)
+    }
+
+
+def _last(name: str) -> str:
+    return fold_name(name).rpartition("/")[2]
 
 
 def is_voc(src: Path) -> bool:
@@ -179,17 +200,37 @@ def read_voc_xml(path: Path) -> tuple[list[VocObject], tuple[int, int] | None]:
 
     Its own word on the picture's name is ignored.
     """
+    objects, declared_hw = [], None
+    for node in _children_of_root(path):
+        if node.tag == "object":
+            name = class_name(node.findtext("name", ""))
+            difficult = _number(node.findtext("difficult", "")) == 1
+            objects.append(VocObject(name, _box(node), difficult))
+        elif node.tag == "size":
+            declared_hw = _size(node)
+    return objects, declared_hw
+
+
+def _stated_name(path: Path) -> str:
+    """The name of the picture in an annotation file, empty where it states none."""
+    with contextlib.suppress(UnreadableFileError, FileNotFoundError):
+        return next((n.text or "" for n in _children_of_root(path) if n.tag == "filename"), "")
+    return ""
+
+
+def _children_of_root(path: Path) -> Iterator[Element]:
+    """Yield them one by one and forget them, so that a million objects fit into memory."""
     if not path.is_file():  # a pipe would never end
         raise FileNotFoundError(f"no such file: {path}")
-    objects, declared_hw = [], None
+    root, depth = None, 0
     try:
-        for node in _children_of_root(path):
-            if node.tag == "object":
-                name = class_name(node.findtext("name", ""))
-                difficult = _number(node.findtext("difficult", "")) == 1
-                objects.append(VocObject(name, _box(node), difficult))
-            elif node.tag == "size":
-                declared_hw = _size(node)
+        for event, node in defusedxml.ElementTree.iterparse(path, events=("start", "end")):
+            depth += 1 if event == "start" else -1
+            if root is None:
+                root = node
+            elif event == "end" and depth == 1:
+                yield node
+                root.clear()
     except (
         xml.etree.ElementTree.ParseError,
         defusedxml.DefusedXmlException,
@@ -201,19 +242,6 @@ def read_voc_xml(path: Path) -> tuple[list[VocObject], tuple[int, int] | None]:
             f"An annotation must be well-formed XML without entities. Received {path}: {error}. "
             "Replace the file by an intact copy."
         ) from error
-    return objects, declared_hw
-
-
-def _children_of_root(path: Path) -> Iterator[Element]:
-    """Yield them one by one and forget them, so that a million objects fit into memory."""
-    root, depth = None, 0
-    for event, node in defusedxml.ElementTree.iterparse(path, events=("start", "end")):
-        depth += 1 if event == "start" else -1
-        if root is None:
-            root = node
-        elif event == "end" and depth == 1:
-            yield node
-            root.clear()
 
 
 def _box(node: Element) -> np.ndarray:

@@ -79,6 +79,35 @@ def test_equal_names_in_two_folders_keep_apart(tmp_path):
     assert source.unlisted == [tmp_path / "other" / "a.jpg"]
 
 
+@pytest.mark.parametrize("folder", ["p2", "p2/x"])
+def test_boxes_of_one_patient_never_become_anothers(tmp_path, folder):
+    write(tmp_path / "JPEGImages" / "p1" / "1.jpg", picture())
+    write(tmp_path / "Annotations" / folder / "1.xml", ONE)
+    assert open_voc(tmp_path).annotation_of == {}
+    write(tmp_path / "Annotations" / "p1" / "1.xml", ONE)
+    assert open_voc(tmp_path).annotation_of == {"p1/1.jpg": "p1/1.xml"}
+
+
+@pytest.mark.parametrize(
+    ("stated", "named"),
+    [("a.png", ["a.png"]), ("C:\\x\\A.JPG", ["a.jpg"]), ("b.jpg", []), ("", [])],
+)
+def test_an_xml_file_of_two_pictures_belongs_to_the_one_that_it_names(tmp_path, stated, named):
+    for name in ("a.jpg", "a.png"):
+        write(tmp_path / "JPEGImages" / name, picture())
+    write(
+        tmp_path / "Annotations" / "a.xml",
+        f"<annotation><filename>{stated}</filename></annotation>",
+    )
+    write(tmp_path / "ImageSets" / "Main" / "train.txt", "a\n")
+    source = open_voc(tmp_path)
+    assert list(source.annotation_of) == named
+    assert source.splits == {"train": tuple(named or ["a.png"])}
+    for name in {"a.jpg", "a.png"} - set(named):
+        with pytest.raises(FileNotFoundError, match="no XML file is called as"):
+            source.read(name)
+
+
 def test_what_is_missing(tmp_path, devkit):
     (devkit / "Annotations" / "a.xml").unlink()
     (devkit / "JPEGImages" / "c.jpg").unlink()

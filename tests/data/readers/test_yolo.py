@@ -195,5 +195,5 @@ def test_labels_of_sub_folders_find_their_picture_within_a_split(tmp_path):
     put(tmp_path, "images/train/d.jpg", "labels/val/d.txt")  # of another split
     source = open_yolo(tmp_path)
     found = {name: len(source.read(name).names) for name in source.splits["train"]}
-    expected = {"c.jpg": 1, "d.jpg": 0, "x/a.jpg": 1, "y/b.jpg": 1}
+    expected = {"c.jpg": 1, "d.jpg": 0, "x/a.jpg": 1, "y/b.jpg": 0}
     assert found == {f"images/train/{name}": count for name, count in expected.items()}
