@@ -7,7 +7,9 @@ folders called train, valid and test are the splits.
 
 import collections
 import contextlib
+import itertools
 import math
+import re
 import xml.etree.ElementTree
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +34,9 @@ from acnet.data.readers.source import Source, pair_names, split_names, splits_of
 from acnet.data.records import Annotated
 from acnet.errors import UnreadableFileError, UserError
 from acnet.file_names import PHOTO_SUFFIXES, NameIndex, fold_name
+
+VOC_FLAGS = frozenset(["-1", "0", "1"])  # in the second column of VOC's lists
+MAX_COLUMNS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,18 +159,34 @@ def read_lists(
     Photos are listed with their suffix or without. A name that no photo has stays as it is listed.
     """
     by_name, by_stem = NameIndex(photos), {stem(name): name for name in photos}
-    stems = NameIndex(by_stem)
+    stems, has_spaces = NameIndex(by_stem), any(" " in name for name in photos)
     splits, words_of = {}, {}
     for split, path in lists.items():
         names = set()
         for line in filter(str.strip, read_text(inside(path.parent, path)).splitlines()):
-            listed, *words = line.split()
-            listed = relative_name(listed, place=str(path))
-            name = by_name.find(listed) or by_stem.get(stems.find(listed), listed)
+            listings = list(_listings(line.strip(), has_spaces))
+            found = (
+                by_name.find(listed) or by_stem.get(stems.find(listed)) for listed, _ in listings
+            )
+            name, (listed, words) = next(
+                (pair for pair in zip(found, listings, strict=True) if pair[0]),
+                (None, listings[-1]),
+            )
+            name = name or relative_name(listed, place=str(path))
             words_of.setdefault(name, words)
             names.add(name)
         splits[split] = tuple(sorted(names))
     return splits, words_of
+
+
+def _listings(line: str, has_spaces: bool) -> Iterator[tuple[str, list[str]]]:
+    """A line as a name alone, then as a shorter one with columns, which such names could be."""
+    yield line, []
+    for space in reversed(list(itertools.islice(re.finditer(r"\s+", line), MAX_COLUMNS))):
+        listed, words = line[: space.start()], line[space.end() :].split()
+        is_file = listed.lower().endswith(PHOTO_SUFFIXES)
+        if not has_spaces or is_file or VOC_FLAGS.issuperset(words):
+            yield listed, words
 
 
 def stem(name: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 from detectron2.data.datasets.pascal_voc import CLASS_NAMES, load_voc_instances
 from numpy.testing import assert_array_equal
 
-from acnet.data.readers.voc import open_voc, read_voc_xml
+from acnet.data.readers.voc import open_voc, read_lists, read_voc_xml
 from acnet.errors import UnreadableFileError, UserError
 from tests.data.samples import annotation_xml
 from tests.data.small_sets import BOXES, picture, voc, write
@@ -106,6 +106,26 @@ def test_an_xml_file_of_two_pictures_belongs_to_the_one_that_it_names(tmp_path, 
     for name in {"a.jpg", "a.png"} - set(named):
         with pytest.raises(FileNotFoundError, match="no XML file is called as"):
             source.read(name)
+
+
+def test_names_in_a_list_may_hold_spaces_and_numbers_may_follow(tmp_path):
+    photos = ("1.jpg", "1 2.jpg", "1 3.jpg", "a.jpg")
+    lists = {
+        "test": "1 2\r\n1 9\n",
+        "train": "1 0 \n1 3.jpg 2 7\n",
+        "val": "a.jpg x.xml\n1 x\n9 0\n",
+    }
+    for split, text in lists.items():
+        write(tmp_path / f"{split}.txt", text)
+    splits, words_of = read_lists({split: tmp_path / f"{split}.txt" for split in lists}, photos)
+    assert splits == {
+        "test": ("1 2.jpg", "1 9"),
+        "train": ("1 3.jpg", "1.jpg"),
+        "val": ("1 x", "9", "a.jpg"),
+    }
+    assert words_of["1 3.jpg"] == ["2", "7"]
+    write(tmp_path / "test.txt", "a 2 some words\n")
+    assert read_lists({"test": tmp_path / "test.txt"}, ["a.jpg"])[0] == {"test": ("a.jpg",)}
 
 
 def test_what_is_missing(tmp_path, devkit):
