@@ -229,8 +229,8 @@ def _class_names(
     if config.class_names or not found:
         return config.class_names, found
     text = read_text(inside(found[0].parent, found[0]))
-    lines = map(class_name, text.splitlines())
-    return dict(enumerate(filter(None, lines))), found
+    lines = enumerate(map(class_name, text.splitlines()))
+    return {number: name for number, name in lines if name}, found
 
 
 def _is_label_place(name: str) -> bool:

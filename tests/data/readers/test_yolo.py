@@ -138,6 +138,20 @@ def test_exports_of_roboflow_and_of_kaggle(tmp_path):
     assert counts == {"train": 2, "val": 1, "test": 1}
 
 
+@pytest.mark.parametrize("polygon", ["", "1 0.1 0.1 0.2 0.1 0.2 0.2 0.1 0.2\n"])
+def test_a_class_called_by_a_number_has_its_index_in_every_file(tmp_path, polygon):
+    put(tmp_path, "a.jpg", "a.txt", text=f"1 0.5 0.5 0.2 0.2\n{polygon}")
+    write(tmp_path / "data.yaml", "names: ['1', '2', '3']\n")
+    assert set(open_yolo(tmp_path).read("a.jpg").names) == {"2"}
+
+
+def test_a_blank_line_in_a_list_of_names_counts(tmp_path):
+    put(tmp_path, "a.jpg", "a.txt", text="2 0.5 0.5 0.2 0.2\n")
+    write(tmp_path / "classes.txt", "acne\r\n\r\nscar\r\n\r\n")
+    source = open_yolo(tmp_path)
+    assert (source.class_names, source.read("a.jpg").names) == (("acne", "scar"), ("scar",))
+
+
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
