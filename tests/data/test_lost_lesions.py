@@ -158,8 +158,9 @@ def test_sets_of_other_tools_are_called_by_the_tool(tmp_path, tool, name, text):
         open_source(tmp_path)
 
 
-def test_a_file_with_the_word_images_does_not_hide_a_yolo_export(tmp_path):
+@pytest.mark.parametrize("text", ['{"images": 2}', '{"images": 1, "annotations": 1}'])
+def test_a_file_with_the_word_images_does_not_hide_a_yolo_export(tmp_path, text):
     yolo_folders(tmp_path)
-    (tmp_path / "info.json").write_text('{"images": 2}')
+    (tmp_path / "info.json").write_text(text)
     os.mkfifo(tmp_path / "pipe.json")  # reading it would never end
     assert open_source(tmp_path).format == "yolo"

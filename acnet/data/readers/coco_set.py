@@ -8,6 +8,7 @@ import dataclasses
 import json
 import logging
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -32,6 +33,7 @@ ROBOFLOW_NAME = "_annotations.coco"
 COCO_PREFIX = "instances_"
 MANIFEST = "manifest.json"
 IMAGES, PREDICTIONS, COPIES = "images.json", "predictions.json", "photos"  # of `acnet predict`
+OVERLAP_BYTES = 256
 BY_END = "photo found by the end of its path"
 AMBIGUOUS = "photo dropped: its name fits several files, or several names one file"
 LEAVES = "photo dropped: its name leads out of the folder"
@@ -52,7 +54,7 @@ class CocoSource(Source):
 
 def is_coco(src: Path) -> bool:
     """Return whether a path is, or a folder holds, JSON that begins as COCO's does."""
-    return any(map(_looks_like_coco, find_files(src)))
+    return any(map(looks_like_coco, find_files(src)))
 
 
 def open_coco(
@@ -61,7 +63,7 @@ def open_coco(
     """Find the files of a folder, or take the one that `src` is, and find splits and pictures."""
     files = find_files(annotation_root or src)
     if not src.is_file():  # a file that somebody names is taken for COCO, others must look like it
-        files = [path for path in files if _looks_like_coco(path)]
+        files = [path for path in files if looks_like_coco(path)]
     if not files:
         raise UserError(
             "COCO's annotations are JSON files with the lists `images` and `annotations`. "
@@ -136,20 +138,21 @@ def find_files(src: Path) -> list[Path]:
     return detection or found  # COCO's captions and keypoints lie beside its boxes
 
 
-def _looks_like_coco(path: Path) -> bool:
-    return mentions(path, '"images"') and mentions(path, '"annotations"')
+def looks_like_coco(path: Path) -> bool:
+    """Return whether a file has the two lists of COCO's form."""
+    return mentions(path, r'"images"\s*:\s*\[') and mentions(path, r'"annotations"\s*:\s*\[')
 
 
-def mentions(path: Path, word: str) -> bool:
-    """Return whether a file has a word; big files are searched in pieces that overlap."""
+def mentions(path: Path, pattern: str) -> bool:
+    """Return whether a file has a short pattern; it is searched in pieces that overlap."""
     if not path.is_file():
         return False
-    sought, tail = word.encode(), b""
+    sought, tail = re.compile(pattern.encode()), b""
     with path.open("rb") as file:
         while block := file.read(1 << 20):
-            if sought in tail + block:
+            if sought.search(tail + block):
                 return True
-            tail = block[-len(sought) :]
+            tail = block[-OVERLAP_BYTES:]
     return False
 
 

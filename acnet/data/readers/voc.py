@@ -21,7 +21,7 @@ import defusedxml
 import defusedxml.ElementTree
 import numpy as np
 
-from acnet.data.readers.box_forms import rotated_hull
+from acnet.data.readers.box_forms import is_set, rotated_hull
 from acnet.data.readers.safe_files import (
     class_name,
     inside,
@@ -225,7 +225,7 @@ def read_voc_xml(path: Path) -> tuple[list[VocObject], tuple[int, int] | None]:
     for node in _children_of_root(path):
         if node.tag == "object":
             name = class_name(node.findtext("name", ""))
-            difficult = _number(node.findtext("difficult", "")) == 1
+            difficult = is_set(node.findtext("difficult"))
             objects.append(VocObject(name, _box(node), difficult))
         elif node.tag == "size":
             declared_hw = _size(node)

@@ -83,6 +83,15 @@ def test_pictures_of_one_id_or_of_names_that_lead_elsewhere_and_objects_of_none(
     assert len(source.read("c.jpg").names) == 2
 
 
+@pytest.mark.parametrize("value", [1, True, "1", "true", "True ", 1.0])
+def test_flags_are_set_in_every_spelling(tmp_path, value):
+    content = coco_content(("a",))
+    content["annotations"][0]["iscrowd"] = content["annotations"][1]["difficult"] = value
+    content["annotations"][1]["iscrowd"] = content["annotations"][0]["difficult"] = "false"
+    photo = open_coco(one_file(tmp_path, content)).read("a.jpg")
+    assert (photo.crowd.tolist(), photo.difficult.tolist()) == ([True, False], [False, True])
+
+
 def test_categories_of_any_id_and_those_that_only_group(tmp_path):
     content = coco_content(("a",))
     content["categories"] = [

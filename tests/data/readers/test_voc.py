@@ -142,6 +142,14 @@ def test_what_is_missing(tmp_path, devkit):
             source.read(name)
 
 
+@pytest.mark.parametrize("value", ["1", "true", " True "])
+def test_difficult_in_every_spelling(tmp_path, value):
+    flags = "".join(f"<object><difficult>{v}</difficult></object>" for v in (value, "0", "false"))
+    write(tmp_path / "a.xml", f"<annotation>{flags}<object/></annotation>")
+    objects, _ = read_voc_xml(tmp_path / "a.xml")
+    assert [found.difficult for found in objects] == [True, False, False, False]
+
+
 def test_a_list_names_no_other_folders(tmp_path, devkit):
     (devkit / "ImageSets" / "Main" / "train.txt").write_text("a\n../../secret\n")
     with pytest.raises(UnreadableFileError, match=r"Correct the name in \S+train\.txt\.$"):
