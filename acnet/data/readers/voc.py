@@ -223,7 +223,7 @@ def read_voc_xml(path: Path) -> tuple[list[VocObject], tuple[int, int] | None]:
     """
     objects, declared_hw = [], None
     for node in _children_of_root(path):
-        if node.tag == "object":
+        if node.tag == "object" and not is_set(node.findtext("deleted")):  # by LabelMe
             name = class_name(node.findtext("name", ""))
             difficult = is_set(node.findtext("difficult"))
             objects.append(VocObject(name, _box(node), difficult))
@@ -240,18 +240,28 @@ def _stated_name(path: Path) -> str:
 
 
 def _children_of_root(path: Path) -> Iterator[Element]:
-    """Yield them one by one and forget them, so that a million objects fit into memory."""
+    """Yield them one by one and forget them, so that a million objects fit into memory.
+
+    Tags are in lower case and without namespaces. Below another root than `annotation` there are
+    objects, or the file is another tool's and says nothing of its picture.
+    """
     if not path.is_file():  # a pipe would never end
         raise FileNotFoundError(f"no such file: {path}")
-    root, depth = None, 0
+    root, depth, has_objects = None, 0, False
     try:
         for event, node in defusedxml.ElementTree.iterparse(path, events=("start", "end")):
             depth += 1 if event == "start" else -1
             if root is None:
                 root = node
             elif event == "end" and depth == 1:
-                yield node
+                for part in node.iter():
+                    part.tag = part.tag.rpartition("}")[2].lower()
+                nodes = [node] if node.tag == "object" else list(node.iter("object")) or [node]
+                has_objects = has_objects or nodes[0].tag == "object"
+                yield from nodes
                 root.clear()
+        if not has_objects and root.tag.rpartition("}")[2].lower() != "annotation":
+            raise ValueError(f"its root is {root.tag}, not annotation")
     except (
         xml.etree.ElementTree.ParseError,
         defusedxml.DefusedXmlException,
@@ -260,8 +270,8 @@ def _children_of_root(path: Path) -> Iterator[Element]:
         LookupError,  # an encoding that nobody knows
     ) as error:
         raise UnreadableFileError(
-            f"An annotation must be well-formed XML without entities. Received {path}: {error}. "
-            "Replace the file by an intact copy."
+            "An annotation must be well-formed XML of VOC's form without entities. Received "
+            f"{path}: {error}. Replace the file by an intact copy."
         ) from error
 
 
@@ -276,9 +286,9 @@ def _box(node: Element) -> np.ndarray:
     if turned is not None:
         numbers = (_number(turned.findtext(key, "")) for key in ("cx", "cy", "w", "h", "angle"))
         return np.array(rotated_hull(*numbers))
-    points = {child.tag: _number(child.text or "") for child in node.iterfind("polygon/*")}
-    xs = [value for tag, value in points.items() if tag.startswith("x")]
-    ys = [value for tag, value in points.items() if tag.startswith("y")]
+    children = [*node.iterfind("polygon/*"), *node.iterfind("polygon/pt/*")]  # LabelMe has points
+    xs = [_number(child.text or "") for child in children if child.tag.startswith("x")]
+    ys = [_number(child.text or "") for child in children if child.tag.startswith("y")]
     if xs and ys and np.isfinite([*xs, *ys]).all():
         return np.array([min(xs), min(ys), max(xs), max(ys)])
     return corners

@@ -166,6 +166,8 @@ def test_pictures_or_xml_are_missing(tmp_path):
 
 
 CORNERS = "<bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox>"
+POINTS = "".join(f"<pt><x>{x}</x><y>{y}</y></pt>" for x, y in ((50, 60), (90, 60), (90, 90)))
+LABELME = f"<polygon>{POINTS}<username>me</username></polygon>"
 TURNED = "<robndbox><cx>70</cx><cy>75</cy><w>40</w><h>30</h><angle>0</angle></robndbox>"
 POLYGON = "<polygon><x1>50</x1><y1>60</y1><x2>90</x2><y2>60</y2><x3>90</x3><y3>90</y3></polygon>"
 
@@ -177,6 +179,7 @@ POLYGON = "<polygon><x1>50</x1><y1>60</y1><x2>90</x2><y2>60</y2><x3>90</x3><y3>9
         (CORNERS.format(1, 3, 10, 20.5), [0, 2, 10, 20.5]),
         (CORNERS.format("51,0", 61, 90, 90), [50, 60, 90, 90]),
         *((TURNED, [50, 60, 90, 90]), (POLYGON, [50, 60, 90, 90])),
+        (LABELME, [50, 60, 90, 90]),
         (CORNERS.format("x", 2, 3, 4), [np.nan, 2, 3, 4]),
         ("", [np.nan] * 4),
     ],
@@ -187,3 +190,26 @@ def test_every_form_of_a_box(tmp_path, shape, expected):
     (found,), _ = read_voc_xml(tmp_path / "levle0_1.xml")
     assert found.name == "fore"
     assert_array_equal(found.box_xyxy, expected)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ONE.replace("<annotation>", '<annotation xmlns="http://example.com/voc">'),
+        ONE.replace("object>", "Object>").replace("xmin>", "Xmin>"),
+        ONE.replace("annotation>", "data>"),
+        ONE.replace("<object>", "<objects><object>").replace("</object>", "</object></objects>"),
+        ONE.replace("</object>", "</object><object><deleted>1</deleted></object>"),
+    ],
+)
+def test_namespaces_and_capitals_hide_no_object(tmp_path, text):
+    write(tmp_path / "a.xml", text)
+    (found,), _ = read_voc_xml(tmp_path / "a.xml")
+    assert (found.name, found.box_xyxy.tolist()) == ("scar", [2, 3, 12, 13])
+
+
+@pytest.mark.parametrize("text", ["<doc><outputs/></doc>", "<x xmlns='y'/>", "<annotations/>"])
+def test_xml_of_other_tools_is_no_clear_skin(tmp_path, text):
+    write(tmp_path / "a.xml", text)
+    with pytest.raises(UnreadableFileError, match=r"root is .*, not annotation\. Replace"):
+        read_voc_xml(tmp_path / "a.xml")
