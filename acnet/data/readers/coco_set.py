@@ -17,7 +17,7 @@ import numpy as np
 
 from acnet.data.prepared_set import TILES_SUFFIX
 from acnet.data.readers.box_forms import box_of
-from acnet.data.readers.coco_json import Box, Objects, Table, Tally, read_table
+from acnet.data.readers.coco_json import TWICE, Box, Objects, Table, Tally, read_table
 from acnet.data.readers.safe_files import list_files, member, read_json, relative_name
 from acnet.data.readers.source import Source, split_names
 from acnet.data.records import Annotated
@@ -99,7 +99,7 @@ def build_source(
     splits, notes, class_names = {}, [], {}
     objects: dict[str, Objects] = {}
     for split, table in tables.items():
-        tally, members = Tally(paths[split].name), set()
+        tally, members = Tally(paths[split].name), {}
         for written, its_objects in table.objects.items():
             name = found[split, written] or by_end.found.get(written)
             if name is None:
@@ -108,9 +108,13 @@ def build_source(
                 tally.add(BY_END, f"{written} is {name}")
             if name is None:
                 continue
+            if name in members:
+                tally.add(TWICE, written)
+                its_objects = _joined(members[name], its_objects)
+            members[name] = its_objects
+        for name, its_objects in members.items():
             if not _same(objects.setdefault(name, its_objects), its_objects):
                 tally.add(DIFFERS, name)
-            members.add(name)
         splits[split] = tuple(sorted(members))
         notes += [*table.notes, *tally.notes()]
         class_names.update(dict.fromkeys(table.class_names))
@@ -172,10 +176,13 @@ def _prefix(path: Path, split: str, table: Table, root: Path, index: NameIndex) 
     beside = path.parent.relative_to(root).as_posix() if path.parent.is_relative_to(root) else ""
     places = [beside, split, f"images/{split}", "images", "", f"{split}/images", f"{beside}/images"]
     prefixes = ["" if place in ("", ".") else f"{place}/" for place in places]
-    names = [name.replace("\\", "/") for name in table.objects]
+    names = [str(PurePosixPath(name.replace("\\", "/"))) for name in table.objects]
 
-    def hits(prefix: str) -> int:
-        return sum(prefix + str(PurePosixPath(name)) in index for name in names)
+    def hits(prefix: str) -> tuple[int, int]:
+        found = [prefix + name in index for name in names]
+        return sum(is_hit or name in index for is_hit, name in zip(found, names, strict=True)), sum(
+            found
+        )
 
     return max(dict.fromkeys(prefixes), key=hits)
 
@@ -205,6 +212,14 @@ def _unfound(prefix: str, written: str, by_end: MatchedNames, tally: Tally) -> s
     except UnreadableFileError:
         tally.add(LEAVES, written)
         return None
+
+
+def _joined(one: Objects, other: Objects) -> Objects:
+    """Take the objects of a picture that one file lists in two spellings together."""
+    fields = ("boxes_xyxy", "crowd", "difficult")
+    arrays = {key: np.concatenate([getattr(one, key), getattr(other, key)]) for key in fields}
+    ids = one.annotation_ids + other.annotation_ids
+    return Objects(one.declared_hw, one.names + other.names, annotation_ids=ids, **arrays)
 
 
 def _same(one: Objects, other: Objects) -> bool:

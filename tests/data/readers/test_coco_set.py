@@ -174,6 +174,19 @@ def test_folds_share_pictures(tmp_path):
     assert source.read("a.jpg").boxes_xyxy[0].tolist() == list(BOXES[0])
 
 
+@pytest.mark.parametrize("other", ["images/A.JPG", ".\\a.jpg", "a.jpg"])
+def test_a_picture_listed_in_two_spellings_has_the_objects_of_both(tmp_path, other):
+    content = coco_content(("a", "b"))
+    content["images"][1]["file_name"] = other
+    write(tmp_path / "images" / "a.jpg", picture())
+    write(tmp_path / "train.json", json.dumps(content))
+    source = open_coco(tmp_path)
+    photo = source.read("images/a.jpg")
+    assert photo.boxes_xyxy.tolist() == [list(box) for box in BOXES * 2]
+    assert photo.crowd.tolist() == [False, True] * 2
+    assert kinds(source) == {RENUMBERED: 1, TWICE: 1}
+
+
 def test_captions_beside_boxes_are_left_out(tmp_path):
     one_file(tmp_path, coco_content(), "instances_val.json")
     one_file(tmp_path, {"images": [], "annotations": [{"caption": "x"}]}, "captions_val.json")
