@@ -27,12 +27,13 @@ RAW_SUFFIXES = (
 OTHER_PICTURE_SUFFIXES = (*RAW_SUFFIXES, ".dcm", ".eps", ".ico", ".jxl", ".psd", ".svg", ".tga")
 _ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]+://[^/]*/?", re.IGNORECASE)
 _LOCAL_FILES = "?d="  # Label Studio's address of a file on its own disk
-# Folders that say what lies in them, rather than whose it is.
+_UPLOADS = re.compile(r"(?<![^/])(?:data/)?uploads?/[0-9]+/")  # Label Studio's
+# Words of folders that say what lies in them, rather than whose it is.
 _STRUCTURE = re.compile(
-    r"(?<![^/])(?:(?:data/)?uploads?/[0-9]+|jpegimages|(?:image|img|photo|picture|pic|label|"
-    r"annotation|ann|xml|txt)s?)/"
+    r"(?:image|jpegimage|img|jpe?g|png|photo|picture|pic|label|annotation|annot|ann|xml|txt|bbox|"
+    r"data|dataset|classification|detection|vocdevkit|voc[0-9]*|coco|yolo)s?"
 )
-_SPLIT = re.compile(r"(?<![^/])(train|val|test)(?:ing|id|idation)?[0-9]*/")
+_SPLIT = re.compile(r"(train|val|test)(?:ing|id|idation)?[0-9]*")
 
 
 def fold_name(name: str) -> str:
@@ -150,9 +151,21 @@ def _longest_end(parts: list[str], free: Mapping[str, list[tuple[list[str], str]
 
 
 def _is_end(one: str, other: str) -> bool:
-    """Whether one of two folded names ends in the other, but for folders that tell nothing."""
-    splits = [set(_SPLIT.findall(name)) for name in (one, other)]
-    short, long = sorted(
-        ("/" + _STRUCTURE.sub("", _SPLIT.sub("", n)) for n in (one, other)), key=len
-    )
-    return long.endswith(short) and (not all(splits) or bool(splits[0] & splits[1]))
+    """Whether one of two folded names ends in the other, but for words that tell nothing."""
+    (parts, splits), (others, other_splits) = map(_telling_parts, (one, other))
+    length = min(len(parts), len(others))
+    is_same_split = not splits or not other_splits or bool(splits & other_splits)
+    return is_same_split and parts[-length:] == others[-length:]
+
+
+def _telling_parts(name: str) -> tuple[list[str], set[str]]:
+    """The folders and the file's name without words such as `images`, and the splits named."""
+    *folders, last = _UPLOADS.sub("", name).split("/")
+    kept, splits = [], set()
+    for folder in folders:
+        words = re.split(r"[-_ ]+", folder)
+        splits.update(found[1] for found in map(_SPLIT.fullmatch, words) if found)
+        kept.append(
+            [w for w in words if w and not (_SPLIT.fullmatch(w) or _STRUCTURE.fullmatch(w))]
+        )
+    return [*(" ".join(words) for words in kept if words), last], splits
