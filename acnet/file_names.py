@@ -30,6 +30,13 @@ OTHER_PICTURE_SUFFIXES = (
 )
 _ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]+://[^/]*/?", re.IGNORECASE)
 _LOCAL_FILES = "?d="  # Label Studio's address of a file on its own disk
+_UPLOADS = re.compile(r"(?<![^/])(?:data/)?uploads?/[0-9]+/")  # Label Studio's
+# Words of folders that say what lies in them, rather than whose it is.
+_STRUCTURE = re.compile(
+    r"(?:image|jpegimage|img|jpe?g|png|photo|picture|pic|label|annotation|annot|ann|xml|txt|bbox|"
+    r"data|dataset|classification|detection|vocdevkit|voc[0-9]*|coco|yolo)s?"
+)
+_SPLIT = re.compile(r"(train|val|test)(?:ing|id|idation)?[0-9]*")
 
 
 def fold_name(name: str) -> str:
@@ -85,7 +92,9 @@ def match_names(written: Iterable[str], names: Iterable[str]) -> MatchedNames:
 
     A name that is equal, or equal but for its spelling, comes first. For what is left the end of
     the path decides: of the files that nobody else named, the one that shares the most of its last
-    folders, if it is the only one, and if no other written name means the same file.
+    folders, if it is the only one, and if no other written name means the same file. One of the
+    two paths must be the whole end of the other, but for folders such as `images`: the photo
+    `p1/1.jpg` of one patient is not `p2/1.jpg` of another.
 
     Example:
         >>> match_names(["/data/upload/4/a.jpg"], ["train/a.jpg", "train/b.jpg"]).found
@@ -105,9 +114,9 @@ def match_names(written: Iterable[str], names: Iterable[str]) -> MatchedNames:
     for name in written:
         if name not in found and name not in ambiguous:
             best = _longest_end(fold_name(name).split("/"), free)
-            if len(best) == 1:
+            if len(best) == 1 and _is_end(fold_name(name), fold_name(best[0])):
                 users[best[0]].append(name)
-            elif best:
+            elif len(best) > 1:
                 ambiguous[name] = tuple(best)
     for there, claims in users.items():
         if len(claims) == 1:
@@ -142,3 +151,24 @@ def _longest_end(parts: list[str], free: Mapping[str, list[tuple[list[str], str]
         shared = itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)
         by_length[len(list(shared))].append(name)
     return by_length[max(by_length, default=0)]
+
+
+def _is_end(one: str, other: str) -> bool:
+    """Whether one of two folded names ends in the other, but for words that tell nothing."""
+    (parts, splits), (others, other_splits) = map(_telling_parts, (one, other))
+    length = min(len(parts), len(others))
+    is_same_split = not splits or not other_splits or bool(splits & other_splits)
+    return is_same_split and parts[-length:] == others[-length:]
+
+
+def _telling_parts(name: str) -> tuple[list[str], set[str]]:
+    """The folders and the file's name without words such as `images`, and the splits named."""
+    *folders, last = _UPLOADS.sub("", name).split("/")
+    kept, splits = [], set()
+    for folder in folders:
+        words = re.split(r"[-_ ]+", folder)
+        splits.update(found[1] for found in map(_SPLIT.fullmatch, words) if found)
+        kept.append(
+            [w for w in words if w and not (_SPLIT.fullmatch(w) or _STRUCTURE.fullmatch(w))]
+        )
+    return [*(" ".join(words) for words in kept if words), last], splits

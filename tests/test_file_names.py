@@ -54,6 +54,26 @@ def test_the_longest_end_wins_and_equal_ones_are_ambiguous():
     assert set(matched.ambiguous["/home/me/a.jpg"]) == set(names)
 
 
+@pytest.mark.parametrize(
+    ("written", "there", "is_found"),
+    [
+        *(("p2/1.jpg", "p1/1.jpg", False), ("images/p2/1.jpg", "p1/1.jpg", False)),
+        *(("labels/p2/1.txt", "images/p1/1.txt", False), ("train/1.jpg", "val/1.jpg", False)),
+        *(("/x/p1/1.jpg", "p1/1.jpg", True), ("photos/1.jpg", "p1/1.jpg", True)),
+        *(("valid/images/1.jpg", "labels/val/1.jpg", True), ("train/1.jpg", "p1/1.jpg", True)),
+        *(("/data/upload/4/1.jpg", "p1/1.jpg", True), ("xp1/1.jpg", "p1/1.jpg", False)),
+        *(("train_images/1.txt", "train_labels/1.txt", True), ("p1_img/1.j", "p2-img/1.j", False)),
+        ("classification/jpegimages/1.jpg", "detection/voc2007/annotations/1.jpg", True),
+        *(
+            ("photo_1/1.jpg", "photo_2/1.jpg", False),
+            ("images_train/1.j", "labels-test/1.j", False),
+        ),
+    ],
+)
+def test_other_folders_on_both_sides_are_other_photos(written, there, is_found):
+    assert match_names([written], [there]).found == ({written: there} if is_found else {})
+
+
 def test_deep_folders_cost_little():
     deep = "x/" * 1990
     names = [f"{number}/{deep}a.jpg" for number in range(200)]

@@ -67,12 +67,12 @@ def run(args: argparse.Namespace) -> int:
         UserError: The source cannot be read, or the folder holds something already.
     """
     set_up_logging(logging.WARNING)
-    from acnet.data.clean import choose_classes
+    from acnet.data.clean import choose_classes, read_fitted
     from acnet.data.writers import WRITERS, copy_place, without_crowds
 
     _check_output(args.output)
     source = _open(args)
-    photos = {name: source.read(name) for names in source.splits.values() for name in names}
+    photos = {n: read_fitted(n, source) for names in source.splits.values() for n in names}
     found = {name for photo in photos.values() for name in photo.names}
     classes = choose_classes(source.class_names, found, format_name=source.format)
     records = _clean_all(photos, classes, source)

@@ -6,7 +6,7 @@ Each difference gets a note, and one bad file does not hide others.
 import collections
 import operator
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,8 @@ from acnet.data.prepared_set import PreparedLayout, file_state
 from acnet.data.readers.source import Source
 from acnet.data.records import Annotated, ImageRecord, Note, pick_flags
 from acnet.errors import UnreadableFileError, UserError
-from acnet.photos.read import open_image
+from acnet.photos.decode import orientation
+from acnet.photos.read import SIDEWAYS, open_image
 
 CLIPPED = "box clipped to the photo"
 DEGENERATE = "box dropped: no area"
@@ -193,6 +194,57 @@ def _size_notes(annotated: Annotated) -> list[Note]:
     return [Note(OTHER_SIZE, annotated.file_name, detail)]
 
 
+SCALED = "boxes scaled from the size that the annotation states"
+TURNED = "boxes turned as the photo's EXIF orientation says"
+MISPLACED = "object dropped: placed in a photo of another shape"
+# ACNE04's boxes are right where the sizes in its files are wrong.
+OF_DECODED_SIZE = ("acne04", "acne04_v2")
+
+
+def read_fitted(file_name: str, source: Source) -> Annotated:
+    """Read one photo's annotation, and bring boxes of another size or turn to the photo.
+
+    Where the stated size is neither the photo's at another scale, nor the photo's before its EXIF
+    orientation, nobody can place the objects: they are lost. Raises as `Source.read` does.
+    """
+    photo = source.read(file_name)
+    stated, (height, width) = photo.declared_hw, photo.image_hw
+    if stated in (None, photo.image_hw) or min(stated) <= 0 or source.format in OF_DECODED_SIZE:
+        return photo
+    boxes_xyxy, kind = None, MISPLACED
+    if stated == (width, height):
+        with open_image(source.image_root / file_name) as image:
+            boxes_xyxy, kind = _turned(photo.boxes_xyxy, stated, orientation(image)), TURNED
+    # Each side may be rounded by half a pixel.
+    if boxes_xyxy is None and 2 * abs(stated[1] * height - stated[0] * width) <= sum(
+        (*stated, height, width)
+    ):
+        scale = np.array([width, height]) / stated[::-1]
+        boxes_xyxy, kind = photo.boxes_xyxy * np.tile(scale, 2), SCALED
+    detail = f"{stated[1]}x{stated[0]} stated, {width}x{height} decoded"
+    if boxes_xyxy is not None:
+        notes = (*photo.notes, Note(kind, file_name, detail))
+        return replace(photo, boxes_xyxy=boxes_xyxy, declared_hw=None, notes=notes)
+    lost = len(photo.names)
+    notes = (*photo.notes, *([Note(MISPLACED, file_name, detail, lost)] if lost else []))
+    left = {"file_name": file_name, "image_hw": photo.image_hw, "declared_hw": stated}
+    return Annotated(
+        **left, names=(), boxes_xyxy=np.zeros((0, 4)), notes=notes, lost=photo.lost + lost
+    )
+
+
+def _turned(boxes: np.ndarray, stored_hw: tuple[int, int], tag: int) -> np.ndarray | None:
+    """Turn boxes of a photo that is stored sideways, None where the EXIF orientation is another."""
+    if tag not in SIDEWAYS:
+        return None
+    x0, y0, x1, y1 = boxes.T[[1, 0, 3, 2]]
+    if tag in (6, 7):
+        x0, x1 = stored_hw[0] - x1, stored_hw[0] - x0
+    if tag in (7, 8):
+        y0, y1 = stored_hw[1] - y1, stored_hw[1] - y0
+    return np.stack([x0, y0, x1, y1], axis=1)
+
+
 UNREADABLE = "photo dropped: unreadable"
 NOT_FOUND = "photo dropped: listed, not found"
 NO_ANNOTATION = "photo dropped: no annotation"
@@ -213,7 +265,7 @@ def read_photo(file_name: str, *, source: Source) -> ReadPhoto:
     """Read one photo and its annotation, and see whether the photo decodes whole."""
     path = source.image_root / file_name
     try:
-        annotated = source.read(file_name)
+        annotated = read_fitted(file_name, source)
         _check_decodes(path)
         return ReadPhoto(annotated, file_state(path))
     except UnreadableFileError as error:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from acnet.data.clean import ClassMap, choose_classes, clean_boxes
+from acnet.data.clean import ClassMap, choose_classes, clean_boxes, read_fitted
 from acnet.data.import_set import ImportOptions, check_apart, claim, import_set
 from acnet.data.prepared_set import ACNE_CLASSES, PreparedLayout
 from acnet.data.readers.coco_set import ResultsSource
@@ -102,7 +102,7 @@ class Review:
         read, listed = [], {name for names in self._source.splits.values() for name in names}
         for name in sorted(listed):
             try:
-                read.append(self._source.read(name))
+                read.append(read_fitted(name, self._source))
             except (UnreadableFileError, FileNotFoundError) as error:
                 logger.warning("%s is left out: %s", name, error)
         if not read:

@@ -23,6 +23,13 @@ def number(value: Any) -> float:
         return math.nan
 
 
+def is_set(value: Any) -> bool:
+    """Whether a flag is set, as 1, true, or either as text."""
+    if isinstance(value, str) and value.strip().lower() == "true":
+        return True
+    return value is True or number(value) == 1
+
+
 def box_of(entry: Mapping[str, Any]) -> tuple[float, float, float, float]:
     """Return the corners of a COCO object, from its mask or polygons where no `bbox` has an area.
 

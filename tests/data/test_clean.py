@@ -3,23 +3,29 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from PIL import Image
 
 from acnet.data.clean import (
     CLIPPED,
     DEGENERATE,
+    MISPLACED,
     MOST_LOST,
     OTHER_SIZE,
     OUTSIDE,
+    SCALED,
     SHOWN_BOXES,
     SHOWN_NAMES,
+    TURNED,
     ClassMap,
     choose_classes,
     clean,
     clean_boxes,
+    read_fitted,
 )
 from acnet.data.records import Note, Notes
 from acnet.errors import UserError
-from tests.data.audit.fake_source import annotated
+from acnet.photos.decode import turned
+from tests.data.audit.fake_source import FakeSource, annotated
 
 ACNE = ClassMap(("scar", "acne"), {"fore": 1, "scar": 0}, is_chosen=True)
 
@@ -93,6 +99,45 @@ def test_notes_say_how_much_is_lost_and_another_size_and_keep_the_readers():
     _, notes = clean(photo(declared_hw=(100, 50), notes=(own,)), ACNE)
     assert notes == [own, Note(OTHER_SIZE, "a.jpg", "50x100 stated, 100x50 decoded")]
     assert clean(photo(declared_hw=(50, 100)), ACNE)[1] == []
+
+
+def fitted(tmp_path, stated_hw, tag=1, hw=(32, 64), format_name="fake"):
+    """The only box of a photo that is stored as 64x32, and its notes' kinds."""
+    exif = Image.Exif()
+    exif[274] = tag
+    Image.new("RGB", (64, 32)).save(tmp_path / "a.jpg", exif=exif)
+    annotations = {
+        "a.jpg": annotated("a.jpg", [(4, 8, 10, 28)], image_hw=hw, declared_hw=stated_hw)
+    }
+    source = FakeSource(image_root=tmp_path, splits={}, annotations=annotations, format=format_name)
+    found = read_fitted("a.jpg", source)
+    assert len(found.names) == len(found.boxes_xyxy) == 1 - found.lost
+    return found.boxes_xyxy.ravel().tolist(), [note.kind for note in found.notes]
+
+
+@pytest.mark.parametrize(
+    ("stated_hw", "expected"),
+    [
+        *(((32, 64), [4, 8, 10, 28]), (None, [4, 8, 10, 28]), ((0, 0), [4, 8, 10, 28])),
+        *(((64, 128), [2, 4, 5, 14]), ((16, 32), [8, 16, 20, 56])),
+        *(((64, 32), []), ((32, 80), []), ((31, 70), [])),
+    ],
+)
+def test_boxes_of_another_size_are_scaled_or_lost(tmp_path, stated_hw, expected):
+    boxes, kinds = fitted(tmp_path, stated_hw)
+    is_scaled = expected and expected[0] != 4
+    assert (boxes, kinds) == (expected, [SCALED] * bool(is_scaled) + [MISPLACED] * (not expected))
+    assert fitted(tmp_path, stated_hw, format_name="acne04") == ([4, 8, 10, 28], [])
+
+
+@pytest.mark.parametrize("tag", [5, 6, 7, 8])
+def test_boxes_of_the_stored_pixels_are_turned_with_them(tmp_path, tag):
+    stored = np.zeros((32, 64), np.uint8)
+    stored[8:28, 4:10] = 1
+    y, x = np.nonzero(turned(stored, tag))
+    expected = [x.min(), y.min(), x.max() + 1, y.max() + 1]
+    assert fitted(tmp_path, (32, 64), tag, (64, 32)) == (expected, [TURNED])
+    assert fitted(tmp_path, (64, 32), tag, (64, 32)) == ([4, 8, 10, 28], [])
 
 
 def test_many_names_are_not_many_notes():

@@ -112,6 +112,14 @@ def test_a_name_that_fits_two_photos_is_dropped(tmp_path):
     assert "fits several files" in (tmp_path / "dst" / "dropped.txt").read_text()
 
 
+def test_a_name_in_another_patients_folder_is_not_found(tmp_path):
+    names, photos = ("p2/1.jpg", "p1/2.jpg"), ("p1/1.jpg", "p1/2.jpg")
+    src = coco(tmp_path / "src", BOX_OF_0, BOX_OF_1, names=names, photos=photos)
+    imported = import_folder(src, tmp_path / "dst")
+    assert [record.file_name for record in imported.splits["ann"]] == ["images/p1/2.jpg"]
+    assert "listed, not found\timages/p2/1.jpg" in (tmp_path / "dst" / "dropped.txt").read_text()
+
+
 XML, LONG = '<?xml version="1.0"?>', " " * 70_000
 OTHER_FILES = [
     ("labelme", "a.json", '{"shapes": [{"label": "acne"}], "imagePath": "a.jpg"}'),
@@ -169,8 +177,9 @@ def test_what_is_no_folder_is_told_with_what_to_give(tmp_path, name, remedy):
         open_source(tmp_path / name)
 
 
-def test_a_file_with_the_word_images_does_not_hide_a_yolo_export(tmp_path):
+@pytest.mark.parametrize("text", ['{"images": 2}', '{"images": 1, "annotations": 1}'])
+def test_a_file_with_the_word_images_does_not_hide_a_yolo_export(tmp_path, text):
     yolo_folders(tmp_path)
-    (tmp_path / "info.json").write_text('{"images": 2}')
+    (tmp_path / "info.json").write_text(text)
     os.mkfifo(tmp_path / "pipe.json")  # reading it would never end
     assert open_source(tmp_path).format == "yolo"

@@ -171,7 +171,11 @@ KINDS = {
         Kind("annotation not taken", WARNING, "look at the file; the reader left this out"),
         Kind("no boxes", INFO, "nothing where the skin is clear; else annotate the photo"),
         # Sizes
-        Kind("size differs", WARNING, f"trust the picture's own size: {_FIXED}"),
+        Kind(
+            "size differs",
+            WARNING,
+            f"give the photo that was annotated, or let its boxes be scaled: {_FIXED}",
+        ),
         Kind("EXIF orientation", WARNING, f"store the picture upright: {_FIXED}"),
         # Boxes
         Kind("box not a number", ERROR, f"drop the box or draw it again: {_FIXED}"),

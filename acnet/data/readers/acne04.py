@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from acnet.data.prepared_set import FOLD_SPLITS
-from acnet.data.readers.coco_set import CocoSource, build_source, find_files, mentions
+from acnet.data.readers.coco_set import (
+    CocoSource,
+    build_source,
+    find_files,
+    looks_like_coco,
+    mentions,
+)
 from acnet.data.readers.source import ONE_SPLIT
 from acnet.data.readers.voc import VocSource, read_lists
 from acnet.data.records import Annotated
@@ -146,4 +152,4 @@ def box_of_circle(entry: Mapping[str, Any]) -> tuple[float, float, float, float]
 
 
 def _is_circles(path: Path) -> bool:
-    return all(mentions(path, word) for word in ('"images"', '"annotations"', '"radius"'))
+    return looks_like_coco(path) and mentions(path, '"radius"')

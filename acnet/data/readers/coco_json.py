@@ -17,7 +17,7 @@ import numpy as np
 from acnet.data.readers.safe_files import class_name, read_json
 from acnet.data.records import Note
 from acnet.errors import UnreadableFileError, shown
-from acnet.evaluation.box_forms import number
+from acnet.evaluation.box_forms import is_set, number
 from acnet.file_names import NameIndex
 
 NO_ID = -1  # of an annotation whose id is missing or no whole number
@@ -179,8 +179,8 @@ def _objects(
         names=tuple(_name(entry, categories) for entry in entries),
         boxes_xyxy=np.array([box(entry) for entry in entries], np.float64).reshape(-1, 4),
         annotation_ids=tuple(_id(entry) for entry in entries),
-        crowd=np.array([number(entry.get("iscrowd")) == 1 for entry in entries], dtype=bool),
-        difficult=np.array([number(entry.get("difficult")) == 1 for entry in entries], dtype=bool),
+        crowd=np.array([is_set(entry.get("iscrowd")) for entry in entries], dtype=bool),
+        difficult=np.array([is_set(entry.get("difficult")) for entry in entries], dtype=bool),
     )
 
 

@@ -8,6 +8,7 @@ import dataclasses
 import json
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,7 +16,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from acnet.data.prepared_set import TILES_SUFFIX
-from acnet.data.readers.coco_json import Box, Objects, Table, Tally, read_table
+from acnet.data.readers.coco_json import TWICE, Box, Objects, Table, Tally, read_table
 from acnet.data.readers.safe_files import list_files, member, read_json, relative_name
 from acnet.data.readers.source import Source, split_names
 from acnet.data.records import Annotated, Note
@@ -32,6 +33,7 @@ ROBOFLOW_NAME = "_annotations.coco"
 COCO_PREFIX = "instances_"
 MANIFEST = "manifest.json"
 IMAGES, PREDICTIONS, COPIES = "images.json", "predictions.json", "photos"  # of `acnet predict`
+OVERLAP_BYTES = 256
 BY_END = "photo found by the end of its path"
 AMBIGUOUS = "photo dropped: its name fits several files, or several names one file"
 NO_COUNT = "photo left out: it is unlike the model's photos, so that no count is given"
@@ -53,7 +55,7 @@ class CocoSource(Source):
 
 def is_coco(src: Path) -> bool:
     """Return whether a path is, or a folder holds, JSON that begins as COCO's does."""
-    return any(map(_looks_like_coco, find_files(src)))
+    return any(map(looks_like_coco, find_files(src)))
 
 
 def open_coco(
@@ -62,7 +64,7 @@ def open_coco(
     """Find the files of a folder, or take the one that `src` is, and find splits and pictures."""
     files = find_files(annotation_root or src)
     if not src.is_file():  # a file that somebody names is taken for COCO, others must look like it
-        files = [path for path in files if _looks_like_coco(path)]
+        files = [path for path in files if looks_like_coco(path)]
     if not files:
         raise UserError(
             "COCO's annotations are JSON files with the lists `images` and `annotations`. "
@@ -98,7 +100,7 @@ def build_source(
     splits, notes, class_names = {}, [], {}
     objects: dict[str, Objects] = {}
     for split, table in tables.items():
-        tally, members = Tally(paths[split].name), set()
+        tally, members = Tally(paths[split].name), {}
         for written, its_objects in table.objects.items():
             name = found[split, written] or by_end.found.get(written)
             if name is None:
@@ -107,9 +109,13 @@ def build_source(
                 tally.add(BY_END, f"{written} is {name}")
             if name is None:
                 continue
+            if name in members:
+                tally.add(TWICE, written)
+                its_objects = _joined(members[name], its_objects)
+            members[name] = its_objects
+        for name, its_objects in members.items():
             if not _same(objects.setdefault(name, its_objects), its_objects):
                 tally.add(DIFFERS, name)
-            members.add(name)
         splits[split] = tuple(sorted(members))
         notes += [*table.notes, *tally.notes()]
         class_names.update(dict.fromkeys(table.class_names))
@@ -137,20 +143,21 @@ def find_files(src: Path) -> list[Path]:
     return detection or found  # COCO's captions and keypoints lie beside its boxes
 
 
-def _looks_like_coco(path: Path) -> bool:
-    return mentions(path, '"images"') and mentions(path, '"annotations"')
+def looks_like_coco(path: Path) -> bool:
+    """Return whether a file has the two lists of COCO's form."""
+    return mentions(path, r'"images"\s*:\s*\[') and mentions(path, r'"annotations"\s*:\s*\[')
 
 
-def mentions(path: Path, word: str) -> bool:
-    """Return whether a file has a word; big files are searched in pieces that overlap."""
+def mentions(path: Path, pattern: str) -> bool:
+    """Return whether a file has a short pattern; it is searched in pieces that overlap."""
     if not path.is_file():
         return False
-    sought, tail = word.encode(), b""
+    sought, tail = re.compile(pattern.encode()), b""
     with path.open("rb") as file:
         while block := file.read(1 << 20):
-            if sought in tail + block:
+            if sought.search(tail + block):
                 return True
-            tail = block[-len(sought) :]
+            tail = block[-OVERLAP_BYTES:]
     return False
 
 
@@ -170,10 +177,13 @@ def _prefix(path: Path, split: str, table: Table, root: Path, index: NameIndex) 
     beside = path.parent.relative_to(root).as_posix() if path.parent.is_relative_to(root) else ""
     places = [beside, split, f"images/{split}", "images", "", f"{split}/images", f"{beside}/images"]
     prefixes = ["" if place in ("", ".") else f"{place}/" for place in places]
-    names = [name.replace("\\", "/") for name in table.objects]
+    names = [str(PurePosixPath(name.replace("\\", "/"))) for name in table.objects]
 
-    def hits(prefix: str) -> int:
-        return sum(prefix + str(PurePosixPath(name)) in index for name in names)
+    def hits(prefix: str) -> tuple[int, int]:
+        found = [prefix + name in index for name in names]
+        return sum(is_hit or name in index for is_hit, name in zip(found, names, strict=True)), sum(
+            found
+        )
 
     return max(dict.fromkeys(prefixes), key=hits)
 
@@ -203,6 +213,14 @@ def _unfound(prefix: str, written: str, by_end: MatchedNames, tally: Tally) -> s
     except UnreadableFileError:
         tally.add(LEAVES, written)
         return None
+
+
+def _joined(one: Objects, other: Objects) -> Objects:
+    """Take the objects of a picture that one file lists in two spellings together."""
+    fields = ("boxes_xyxy", "crowd", "difficult")
+    arrays = {key: np.concatenate([getattr(one, key), getattr(other, key)]) for key in fields}
+    ids = one.annotation_ids + other.annotation_ids
+    return Objects(one.declared_hw, one.names + other.names, annotation_ids=ids, **arrays)
 
 
 def _same(one: Objects, other: Objects) -> bool:

@@ -5,7 +5,11 @@ of Roboflow and Kaggle have XML files beside the pictures or in a folder of thei
 folders called train, valid and test are the splits.
 """
 
+import collections
+import contextlib
+import itertools
 import math
+import re
 import xml.etree.ElementTree
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,8 +32,11 @@ from acnet.data.readers.safe_files import (
 from acnet.data.readers.source import Source, pair_names, split_names, splits_of_folders
 from acnet.data.records import Annotated
 from acnet.errors import UnreadableFileError, UserError
-from acnet.evaluation.box_forms import rotated_hull
-from acnet.file_names import PHOTO_SUFFIXES, NameIndex
+from acnet.evaluation.box_forms import is_set, rotated_hull
+from acnet.file_names import PHOTO_SUFFIXES, NameIndex, fold_name
+
+VOC_FLAGS = frozenset(["-1", "0", "1"])  # in the second column of VOC's lists
+MAX_COLUMNS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +65,9 @@ class VocSource(Source):
                     "VOC's form has pictures and an XML file for each. Received "
                     f"{place}, which holds none of them. Give their folder by {option}."
                 )
-        annotation_of = pair_names(photos, xml_files, ".xml")
-        splits, words_of = read_lists(lists, photos)
+        annotation_of = _one_each(pair_names(photos, xml_files, ".xml"), annotation_root)
+        # Of photos that are called alike but for their suffix, a list means the annotated one.
+        splits, words_of = read_lists(lists, sorted(photos, key=annotation_of.__contains__))
         splits = splits or splits_of_folders(annotation_of)
         listed = {name for members in splits.values() for name in members}
         used = {annotation_of[name] for name in listed if name in annotation_of}
@@ -79,8 +87,11 @@ class VocSource(Source):
     def read(self, file_name: str) -> Annotated:
         """Read the size and the objects of one picture."""
         image_hw = self.read_size(file_name)
-        xml_name = self.annotation_of.get(file_name, f"{PurePosixPath(file_name).stem}.xml")
-        objects, declared_hw = read_voc_xml(member(self.annotation_root, xml_name))
+        if file_name not in self.annotation_of:
+            raise FileNotFoundError(f"no XML file is called as {file_name}, or it is another's")
+        objects, declared_hw = read_voc_xml(
+            member(self.annotation_root, self.annotation_of[file_name])
+        )
         return Annotated(
             file_name=file_name,
             image_hw=image_hw,
@@ -89,6 +100,21 @@ class VocSource(Source):
             declared_hw=declared_hw,
             difficult=np.array([found.difficult for found in objects], dtype=bool),
         )
+
+
+def _one_each(annotation_of: Mapping[str, str], root: Path) -> dict[str, str]:
+    """Leave out pictures whose XML file is another's: of `a.jpg` and `a.png` it names one."""
+    uses = collections.Counter(annotation_of.values())
+    stated = {xml: _stated_name(root / xml) for xml, n in uses.items() if n > 1}
+    return {
+        picture: xml
+        for picture, xml in annotation_of.items()
+        if xml not in stated or _last(stated[xml]) == _last(picture)
+    }
+
+
+def _last(name: str) -> str:
+    return fold_name(name).rpartition("/")[2]
 
 
 def is_voc(src: Path) -> bool:
@@ -133,18 +159,34 @@ def read_lists(
     Photos are listed with their suffix or without. A name that no photo has stays as it is listed.
     """
     by_name, by_stem = NameIndex(photos), {stem(name): name for name in photos}
-    stems = NameIndex(by_stem)
+    stems, has_spaces = NameIndex(by_stem), any(" " in name for name in photos)
     splits, words_of = {}, {}
     for split, path in lists.items():
         names = set()
         for line in filter(str.strip, read_text(inside(path.parent, path)).splitlines()):
-            listed, *words = line.split()
-            listed = relative_name(listed, place=str(path))
-            name = by_name.find(listed) or by_stem.get(stems.find(listed), listed)
+            listings = list(_listings(line.strip(), has_spaces))
+            found = (
+                by_name.find(listed) or by_stem.get(stems.find(listed)) for listed, _ in listings
+            )
+            name, (listed, words) = next(
+                (pair for pair in zip(found, listings, strict=True) if pair[0]),
+                (None, listings[-1]),
+            )
+            name = name or relative_name(listed, place=str(path))
             words_of.setdefault(name, words)
             names.add(name)
         splits[split] = tuple(sorted(names))
     return splits, words_of
+
+
+def _listings(line: str, has_spaces: bool) -> Iterator[tuple[str, list[str]]]:
+    """A line as a name alone, then as a shorter one with columns, which such names could be."""
+    yield line, []
+    for space in reversed(list(itertools.islice(re.finditer(r"\s+", line), MAX_COLUMNS))):
+        listed, words = line[: space.start()], line[space.end() :].split()
+        is_file = listed.lower().endswith(PHOTO_SUFFIXES)
+        if not has_spaces or is_file or VOC_FLAGS.issuperset(words):
+            yield listed, words
 
 
 def stem(name: str) -> str:
@@ -179,17 +221,47 @@ def read_voc_xml(path: Path) -> tuple[list[VocObject], tuple[int, int] | None]:
 
     Its own word on the picture's name is ignored.
     """
+    objects, declared_hw = [], None
+    for node in _children_of_root(path):
+        if node.tag == "object" and not is_set(node.findtext("deleted")):  # by LabelMe
+            name = class_name(node.findtext("name", ""))
+            difficult = is_set(node.findtext("difficult"))
+            objects.append(VocObject(name, _box(node), difficult))
+        elif node.tag == "size":
+            declared_hw = _size(node)
+    return objects, declared_hw
+
+
+def _stated_name(path: Path) -> str:
+    """The name of the picture in an annotation file, empty where it states none."""
+    with contextlib.suppress(UnreadableFileError, FileNotFoundError):
+        return next((n.text or "" for n in _children_of_root(path) if n.tag == "filename"), "")
+    return ""
+
+
+def _children_of_root(path: Path) -> Iterator[Element]:
+    """Yield them one by one and forget them, so that a million objects fit into memory.
+
+    Tags are in lower case and without namespaces. Below another root than `annotation` there are
+    objects, or the file is another tool's and says nothing of its picture.
+    """
     if not path.is_file():  # a pipe would never end
         raise FileNotFoundError(f"no such file: {path}")
-    objects, declared_hw = [], None
+    root, depth, has_objects = None, 0, False
     try:
-        for node in _children_of_root(path):
-            if node.tag == "object":
-                name = class_name(node.findtext("name", ""))
-                difficult = _number(node.findtext("difficult", "")) == 1
-                objects.append(VocObject(name, _box(node), difficult))
-            elif node.tag == "size":
-                declared_hw = _size(node)
+        for event, node in defusedxml.ElementTree.iterparse(path, events=("start", "end")):
+            depth += 1 if event == "start" else -1
+            if root is None:
+                root = node
+            elif event == "end" and depth == 1:
+                for part in node.iter():
+                    part.tag = part.tag.rpartition("}")[2].lower()
+                nodes = [node] if node.tag == "object" else list(node.iter("object")) or [node]
+                has_objects = has_objects or nodes[0].tag == "object"
+                yield from nodes
+                root.clear()
+        if not has_objects and root.tag.rpartition("}")[2].lower() != "annotation":
+            raise ValueError(f"its root is {root.tag}, not annotation")
     except (
         xml.etree.ElementTree.ParseError,
         defusedxml.DefusedXmlException,
@@ -198,22 +270,9 @@ def read_voc_xml(path: Path) -> tuple[list[VocObject], tuple[int, int] | None]:
         LookupError,  # an encoding that nobody knows
     ) as error:
         raise UnreadableFileError(
-            f"An annotation must be well-formed XML without entities. Received {path}: {error}. "
-            "Replace the file by an intact copy."
+            "An annotation must be well-formed XML of VOC's form without entities. Received "
+            f"{path}: {error}. Replace the file by an intact copy."
         ) from error
-    return objects, declared_hw
-
-
-def _children_of_root(path: Path) -> Iterator[Element]:
-    """Yield them one by one and forget them, so that a million objects fit into memory."""
-    root, depth = None, 0
-    for event, node in defusedxml.ElementTree.iterparse(path, events=("start", "end")):
-        depth += 1 if event == "start" else -1
-        if root is None:
-            root = node
-        elif event == "end" and depth == 1:
-            yield node
-            root.clear()
 
 
 def _box(node: Element) -> np.ndarray:
@@ -227,9 +286,9 @@ def _box(node: Element) -> np.ndarray:
     if turned is not None:
         numbers = (_number(turned.findtext(key, "")) for key in ("cx", "cy", "w", "h", "angle"))
         return np.array(rotated_hull(*numbers))
-    points = {child.tag: _number(child.text or "") for child in node.iterfind("polygon/*")}
-    xs = [value for tag, value in points.items() if tag.startswith("x")]
-    ys = [value for tag, value in points.items() if tag.startswith("y")]
+    children = [*node.iterfind("polygon/*"), *node.iterfind("polygon/pt/*")]  # LabelMe has points
+    xs = [_number(child.text or "") for child in children if child.tag.startswith("x")]
+    ys = [_number(child.text or "") for child in children if child.tag.startswith("y")]
     if xs and ys and np.isfinite([*xs, *ys]).all():
         return np.array([min(xs), min(ys), max(xs), max(ys)])
     return corners

@@ -5,8 +5,9 @@ Pictures and labels are apart, either way round (`images/train` and `labels/trai
 the names of the classes and says where the splits are; without one the folders decide.
 """
 
+import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -42,17 +43,23 @@ class YoloSource(Source):
     label_of: Mapping[str, str]
     name_of_number: Mapping[int, str] = field(default_factory=dict)  # of each class that has a name
     has_keypoints: bool = False
+    # By picture without a label file: a label file with boxes that fits no picture, and may be its.
+    may_be_of: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, file_name: str) -> Annotated:
         """Read one picture's size and its label file, with boxes in pixels.
 
         A class that has no name is called by its number. A picture without a label file has no
-        boxes, as in training by YOLO.
+        boxes, as in training by YOLO, unless its label file may be there under another name.
         """
         height, width = self.read_size(file_name)
         text, notes = "", []
         if file_name in self.label_of:
             text = read_text(member(self.label_root, self.label_of[file_name]))
+        elif file_name in self.may_be_of:
+            raise FileNotFoundError(
+                f"no label file fits this photo, and {self.may_be_of[file_name]} fits none"
+            )
         else:
             notes.append(Note(NO_LABEL, file_name))
         numbers = {name: number for number, name in self.name_of_number.items()}
@@ -103,21 +110,42 @@ def open_yolo(
     listed = {name for members in splits.values() for name in members}
     tables = [*([config.path] if config.path else []), *sorted({*lists, *name_files})]
     known = {*tables, *(label_root / name for name in label_of.values())}
-    unlisted_labels = (label_root / name for name in labels if _is_label_place(name))
+    free = [name for name in labels if label_root / name not in known]
+    numbers = {name: number for number, name in names.items()}
     return YoloSource(
         image_root=root,
         splits=splits,
         inputs=[*tables, *(label_root / label_of[n] for n in sorted(listed & set(label_of)))],
         unlisted=[
             *(root / name for name in pictures if name not in listed),
-            *(path for path in unlisted_labels if path not in known),
+            *(label_root / name for name in free if _is_label_place(name)),
         ],
         label_root=label_root,
         label_of=label_of,
         class_names=tuple(names[number] for number in sorted(names)),
         name_of_number=names,
         has_keypoints=config.has_keypoints,
+        may_be_of=_may_be_of(set(pictures) - set(label_of), label_root, free, numbers),
     )
+
+
+def _may_be_of(
+    pictures: Iterable[str], root: Path, free: Iterable[str], numbers: Mapping[str, int]
+) -> dict[str, str]:
+    """Give pictures without a label a file of their split that has boxes and fits no picture."""
+    with_boxes: dict[str | None, str] = {}
+    for name in free:
+        if split_folder(name) not in with_boxes:
+            with contextlib.suppress(UnreadableFileError, FileNotFoundError):
+                if parse_label(read_text(member(root, name)), number_of_name=numbers).classes:
+                    with_boxes[split_folder(name)] = name
+    anywhere = next(iter(with_boxes.values()), None)
+    found = {
+        name: with_boxes.get(split, with_boxes.get(None)) if split else anywhere
+        for name in pictures
+        for split in [split_folder(name)]
+    }
+    return {name: label for name, label in found.items() if label}
 
 
 def _pair(pictures: Sequence[str], labels: Sequence[str], *, apart: bool) -> dict[str, str]:
@@ -201,8 +229,8 @@ def _class_names(
     if config.class_names or not found:
         return config.class_names, found
     text = read_text(inside(found[0].parent, found[0]))
-    lines = map(class_name, text.splitlines())
-    return dict(enumerate(filter(None, lines))), found
+    lines = enumerate(map(class_name, text.splitlines()))
+    return {number: name for number, name in lines if name}, found
 
 
 def _is_label_place(name: str) -> bool:

@@ -42,7 +42,8 @@ def parse_label(
 
     A line of five numbers is a box; a sixth is a score, which is left out, as are the keypoints
     that `data.yaml` may tell of. An odd number from seven on is a class and the corners of a
-    polygon, whose box is taken. The class may be written by its name.
+    polygon, whose box is taken. The class may be written by its name,
+    if that is no number.
     """
     return _parse_boxes(text) or _parse_lines(text, has_keypoints, number_of_name)
 
@@ -108,12 +109,10 @@ def _name_and_numbers(words: Sequence[str]) -> tuple[str, list[float]]:
 
 
 def _class_number(name: str, number_of_name: Mapping[str, int]) -> int | None:
-    if name in number_of_name:
-        return number_of_name[name]
     try:
         number = float(name)
     except ValueError:
-        return None
+        return number_of_name.get(name)
     return int(number) if number.is_integer() and 0 <= number <= MAX_CLASS else None
 
 

@@ -83,6 +83,15 @@ def test_pictures_of_one_id_or_of_names_that_lead_elsewhere_and_objects_of_none(
     assert len(source.read("c.jpg").names) == 2
 
 
+@pytest.mark.parametrize("value", [1, True, "1", "true", "True ", 1.0])
+def test_flags_are_set_in_every_spelling(tmp_path, value):
+    content = coco_content(("a",))
+    content["annotations"][0]["iscrowd"] = content["annotations"][1]["difficult"] = value
+    content["annotations"][1]["iscrowd"] = content["annotations"][0]["difficult"] = "false"
+    photo = open_coco(one_file(tmp_path, content)).read("a.jpg")
+    assert (photo.crowd.tolist(), photo.difficult.tolist()) == ([True, False], [False, True])
+
+
 def test_categories_of_any_id_and_those_that_only_group(tmp_path):
     content = coco_content(("a",))
     content["categories"] = [
@@ -163,6 +172,19 @@ def test_folds_share_pictures(tmp_path):
     assert source.splits["fold_0"] == source.splits["fold_1"]
     assert kinds(source)[DIFFERS] == 1
     assert source.read("a.jpg").boxes_xyxy[0].tolist() == list(BOXES[0])
+
+
+@pytest.mark.parametrize("other", ["images/A.JPG", ".\\a.jpg", "a.jpg"])
+def test_a_picture_listed_in_two_spellings_has_the_objects_of_both(tmp_path, other):
+    content = coco_content(("a", "b"))
+    content["images"][1]["file_name"] = other
+    write(tmp_path / "images" / "a.jpg", picture())
+    write(tmp_path / "train.json", json.dumps(content))
+    source = open_coco(tmp_path)
+    photo = source.read("images/a.jpg")
+    assert photo.boxes_xyxy.tolist() == [list(box) for box in BOXES * 2]
+    assert photo.crowd.tolist() == [False, True] * 2
+    assert kinds(source) == {RENUMBERED: 1, TWICE: 1}
 
 
 def test_captions_beside_boxes_are_left_out(tmp_path):

@@ -48,8 +48,8 @@ def test_every_arrangement(tmp_path, image, label, split):
 
 
 def test_a_picture_without_label_has_no_boxes_and_a_label_without_picture_is_told(tmp_path):
-    put(tmp_path, "images/a.jpg", "labels/b.txt", "labels/classes.txt", "README.roboflow.txt")
-    put(tmp_path, "images/c.jpg", "labels/c.txt", text="\r\n \n")
+    put(tmp_path, "images/a.jpg", "labels/classes.txt", "README.roboflow.txt", text="No 1 of 2\n")
+    put(tmp_path, "images/c.jpg", "labels/b.txt", "labels/c.txt", text="\r\n \n")
     source = open_yolo(tmp_path)
     assert source.unlisted == [tmp_path / "labels" / "b.txt"]
     photo, empty = source.read("images/a.jpg"), source.read("images/c.jpg")
@@ -66,6 +66,27 @@ def test_pictures_and_labels_elsewhere_keypoints_and_classes_without_a_name(tmp_
     photo = source.read("train/a.jpg")
     assert photo.names == ("acne", "7")
     assert_allclose(photo.boxes_xyxy, [LINE_BOX] * 2)  # the second has two keypoints as well
+
+
+@pytest.mark.parametrize(
+    ("image", "label", "is_lost"),
+    [
+        *(("images/IMG 2.jpg", "labels/IMG_2.txt", True), ("p1/2.jpg", "p2/2.txt", True)),
+        *(("train/b.jpg", "train/c.txt", True), ("train/b.jpg", "val/c.txt", False)),
+        *(("train/b.jpg", "c.txt", True), ("b.jpg", "labels/train/c.txt", True)),
+    ],
+)
+def test_where_a_label_fits_no_picture_one_without_a_label_is_no_clear_skin(
+    tmp_path, image, label, is_lost
+):
+    put(tmp_path, image, label, "a.jpg", "a.txt")
+    source = open_yolo(tmp_path)
+    assert source.read("a.jpg").names == ("0",)
+    if is_lost:
+        with pytest.raises(FileNotFoundError, match=rf"fits this photo, and {label} fits none"):
+            source.read(image)
+    else:
+        assert source.read(image).names == ()
 
 
 @pytest.mark.parametrize(
@@ -115,6 +136,20 @@ def test_exports_of_roboflow_and_of_kaggle(tmp_path):
     assert source.class_names == ("acne", "scar")  # from classes.txt
     counts = {split: len(names) for split, names in source.splits.items()}
     assert counts == {"train": 2, "val": 1, "test": 1}
+
+
+@pytest.mark.parametrize("polygon", ["", "1 0.1 0.1 0.2 0.1 0.2 0.2 0.1 0.2\n"])
+def test_a_class_called_by_a_number_has_its_index_in_every_file(tmp_path, polygon):
+    put(tmp_path, "a.jpg", "a.txt", text=f"1 0.5 0.5 0.2 0.2\n{polygon}")
+    write(tmp_path / "data.yaml", "names: ['1', '2', '3']\n")
+    assert set(open_yolo(tmp_path).read("a.jpg").names) == {"2"}
+
+
+def test_a_blank_line_in_a_list_of_names_counts(tmp_path):
+    put(tmp_path, "a.jpg", "a.txt", text="2 0.5 0.5 0.2 0.2\n")
+    write(tmp_path / "classes.txt", "acne\r\n\r\nscar\r\n\r\n")
+    source = open_yolo(tmp_path)
+    assert (source.class_names, source.read("a.jpg").names) == (("acne", "scar"), ("scar",))
 
 
 @pytest.mark.parametrize(
@@ -194,6 +229,8 @@ def test_labels_of_sub_folders_find_their_picture_within_a_split(tmp_path):
     put(tmp_path, "labels/train/a.txt", "labels/train/z/b.txt", "labels/train/c.txt")
     put(tmp_path, "images/train/d.jpg", "labels/val/d.txt")  # of another split
     source = open_yolo(tmp_path)
-    found = {name: len(source.read(name).names) for name in source.splits["train"]}
-    expected = {"c.jpg": 1, "d.jpg": 0, "x/a.jpg": 1, "y/b.jpg": 1}
-    assert found == {f"images/train/{name}": count for name, count in expected.items()}
+    assert source.label_of == {
+        "images/train/c.jpg": "labels/train/c.txt",
+        "images/train/x/a.jpg": "labels/train/a.txt",
+    }
+    assert set(source.may_be_of.values()) == {"labels/train/z/b.txt"}
