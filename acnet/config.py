@@ -47,6 +47,7 @@ _PREDICTION_KEYS = (
     "train.sync_bn",
     "photos",
 )
+_SECTIONS = ("model", "dataloader", "optimizer", "lr_multiplier", "train")  # of a training
 _SUFFIXES = (".py", ".yaml", ".yml", *_READERS)
 
 
@@ -192,7 +193,12 @@ def _check_key(cfg: "DictConfig", key: str) -> None:
     parent_key, _, name = key.rpartition(".")
     parent = OmegaConf.select(cfg, parent_key) if parent_key else cfg
     if OmegaConf.is_list(parent):
-        return  # apply_overrides checks the index
+        if name.lstrip("-").isdigit():
+            return  # apply_overrides checks the index
+        raise UserError(
+            f"A part of a list is named by its place. Received {key!r}, where {parent_key} has "
+            f"{len(parent)} parts. Write {parent_key}.0.{name}=VALUE, and so on for the others."
+        )
     if isinstance(parent, DictConfig) and (name in parent or name in _arguments(parent)):
         return
     raise UserError(
@@ -276,7 +282,16 @@ def save_config(cfg: "DictConfig", path: Path) -> None:
     Raises:
         UserError: As `plain_config`.
     """
-    write_text(path, yaml.safe_dump(plain_config(cfg, source="the config"), sort_keys=True))
+    content = plain_config(cfg, source="the config")
+    # A .py config may use variables of its own; those that build something are no part of the run.
+    kept = {name: one for name, one in content.items() if name in _SECTIONS or not _builds(one)}
+    write_text(path, yaml.safe_dump(kept, sort_keys=True))
+
+
+def _builds(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return "_target_" in value or any(map(_builds, value.values()))
+    return isinstance(value, list) and any(map(_builds, value))
 
 
 def prediction_config(cfg: "DictConfig") -> str:

@@ -51,6 +51,7 @@ LINKS = {
     "dataloader.train.mapper.image_format": "${model.input_format}",
     "dataloader.train.seed": "${train.seed}",
     "model.channels_last": "${train.channels_last}",
+    "model.head.num_classes": "${model.num_classes}",
     "model.roi_heads.box_predictor.input_shape.channels": "${model.roi_heads.hidden_channels}",
     "model.roi_heads.box_predictor.num_classes": "${model.roi_heads.num_classes}",
 }

@@ -1,9 +1,11 @@
 """Finding configs by name, and overrides that cannot be misspelt."""
 
+import copy
 from pathlib import Path
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 from acnet.config import (
     CONFIG_ROOT,
@@ -69,6 +71,23 @@ def test_overrides_change_values_and_what_follows_from_them():
     cfg = load_config(TINY, ["model.nan_at_image=3", "dataloader.test.batch_size=2"])
     assert (cfg.model.nan_at_image, cfg.dataloader.test.batch_size) == (3, 2)  # left out before
     assert load_config(TINY, ["+train.new.key=1"]).train.new.key == 1
+
+
+def test_a_part_of_a_list_is_named_by_its_place():
+    stages = "model.backbone.bottom_up.bottom_up.stages"
+    cfg = load_config("voc07/dssd321_r101", [f"{stages}.3.stride_in_1x1=false"])
+    assert OmegaConf.select(cfg, stages)[3].stride_in_1x1 is False
+    with pytest.raises(UserError, match=rf"Write {stages}\.0\.stride_in_1x1=VALUE"):
+        load_config("voc07/dssd321_r101", [f"{stages}.stride_in_1x1=false"])
+
+
+def test_variables_of_a_config_that_build_something_are_no_part_of_what_is_saved(tmp_path):
+    cfg = load_config("toy/acnet_r18")
+    cfg.base, cfg.note = [copy.deepcopy(cfg.model)], "mine"
+    save_config(cfg, tmp_path / "config.yaml")
+    saved = load_config(tmp_path / "config.yaml")
+    assert "base" not in saved
+    assert saved.note == "mine"
 
 
 @pytest.mark.parametrize(

@@ -300,6 +300,12 @@ def test_a_plain_connection_that_could_never_open_is_refused():
     build_model(yaml_config(*frozen, True))
 
 
+def test_without_mama_the_heads_read_as_many_channels_as_it_would_give():
+    narrow = ("MODEL.ACNET.MAMA.WIDTH", 0.5, "MODEL.ACNET.MAMA.ENABLED", False)
+    backbone = build_acnet_backbone(yaml_config(*narrow), ShapeSpec(channels=3))
+    assert backbone.output_shape()["p3"].channels == 512
+
+
 def test_wrappers_hand_on_padding_constraints(monkeypatch):
     for attention in (True, False):
         cfg = yaml_config("MODEL.ACNET.MAMA.ENABLED", attention)

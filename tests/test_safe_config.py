@@ -49,6 +49,12 @@ def test_every_config_comes_back_as_it_was_saved(name: str, tmp_path: Path):
     assert yaml.safe_load(path.read_text()) == plain(yaml.safe_load(text))
 
 
+def test_a_saved_one_stage_detector_finds_as_many_classes_as_it_is_told(tmp_path: Path):
+    save_config(load_config("toy/table4/ssd_r18"), tmp_path / "config.yaml")
+    cfg = load_config(tmp_path / "config.yaml", ["model.num_classes=2"])
+    assert cfg.model.head.num_classes == 2
+
+
 def test_what_detectron2_saves_with_references_is_read_as_well(tmp_path: Path):
     LazyConfig.save(load_config(TOY), str(tmp_path / "config.yaml"))
     assert "${" in (tmp_path / "config.yaml").read_text()

@@ -52,6 +52,11 @@ def read_checkpoint(path: str | os.PathLike, *, mmap: bool = False) -> dict[str,
         UnreadableFileError: it is damaged, or is not a weights file.
     """
     suffix = Path(path).suffix.lower()
+    if suffix == ".onnx":
+        raise UnreadableFileError(
+            "An exported file is for predictions, and holds no weights by name. Received "
+            f"{path}; give the checkpoint or bundle that it was made of."
+        )
     if suffix == ".pkl":
         from .restricted_pickle import load_pickle
 

@@ -118,6 +118,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output has gone, as `head` does
         sys.stdout = None
         return EXIT_USER_ERROR
+    except FileNotFoundError as error:
+        return _complain(f"{error}. Correct the path.")
     except OSError as error:  # no space, no permission, a name too long, ...
         return _complain(f"{error}. Choose another place, or make room there.")
     except ModuleNotFoundError as error:

@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(_summary(args, outcome))
     if outcome.failed:
         names = [printable(photo.name) for photo in outcome.failed]
-        sys.stderr.write("\n  ".join([f"left out, {len(names)} unreadable:", *names]) + "\n")
+        sys.stderr.write("\n  ".join([f"left out, {len(names)}:", *names]) + "\n")
     return 1 if outcome.failed else 0
 
 

@@ -221,13 +221,13 @@ def add_export_parser(subparsers: argparse._SubParsersAction) -> None:
 def run_export(args: argparse.Namespace) -> int:
     """Export the model and say where it is."""
     _check_export(args.output)
-    from acnet.checkpoint.bundle import resolve_weights
     from acnet.config import config_of, load_config
     from acnet.evaluation.count_model import read_count_model
     from acnet.export.metadata import read_export
     from acnet.export.onnx_file import export_model
+    from acnet.inference.trained_model import find_weights
 
-    weights = resolve_weights(args.weights)
+    weights = find_weights(args.weights)
     config_name = args.config_file or config_of(weights)
     inputs = [Path(name) for name in (weights, config_name, args.count_model) if name]
     check_output_file(args.output, inputs=inputs, known=read_export, option="--output")

@@ -114,7 +114,7 @@ def prepare_run(cfg: DictConfig, args: Namespace) -> None:
     """Do what comes before training and evaluation alike, as detectron2's `default_setup` does.
 
     It shortens the run where `train.fast_dev_run` is set, checks the output folder, sets up the
-    loggers, logs the command line, saves `config.yaml` (for a training) and seeds the random
+    loggers, logs the command line, saves `config.yaml` (for a new training) and seeds the random
     numbers that initialize the model.
 
     `train.fast_dev_run` changes the config in place.
@@ -132,10 +132,16 @@ def prepare_run(cfg: DictConfig, args: Namespace) -> None:
     logger.info("Command line: %s", args)
     if cfg.train.fast_dev_run:
         logger.warning("train.fast_dev_run: a few steps of everything; the numbers mean nothing.")
-    if comm.is_main_process() and not args.eval_only:
+    if not (args.eval_only or args.resume):  # one that is resumed may still be refused
+        keep_config(cfg)
+    seed_all_rng(None if cfg.train.seed < 0 else cfg.train.seed + comm.get_rank())
+
+
+def keep_config(cfg: DictConfig) -> None:
+    """Write the `config.yaml` of a run."""
+    if comm.is_main_process():
         save_config(cfg, Path(cfg.train.output_dir) / SAVED_CONFIG)
         logger.info("Whole config saved to %s/config.yaml", cfg.train.output_dir)
-    seed_all_rng(None if cfg.train.seed < 0 else cfg.train.seed + comm.get_rank())
 
 
 def compare_data(folder: Path, contents: Mapping[str, int | str], *, resume: bool) -> None:

@@ -35,7 +35,7 @@ from acnet.engine.launch import synchronize_batch_norm, wrap_for_processes
 from acnet.engine.loader import TrainLoader, load_data
 from acnet.engine.metrics import MetricsFile, cut_metrics
 from acnet.engine.precision import choose_precision, resolve_device
-from acnet.engine.run_folder import compare_data, log_environment
+from acnet.engine.run_folder import compare_data, keep_config, log_environment
 from acnet.engine.trainer import Trainer, clip_gradients
 from acnet.errors import UserError
 from acnet.modeling.activation_checkpointing import checkpoint_activations
@@ -55,6 +55,7 @@ def default_train(cfg: DictConfig, args: Namespace) -> None:
     goes on from the last checkpoint in `train.output_dir`, if there is one, exactly as if the run
     had not been interrupted.
     """
+    as_given = copy.deepcopy(cfg)
     complete_train(cfg)
     trainer = build_trainer(cfg, build_model(cfg))
     contents = getattr(trainer.data_loader, "contents", None)  # not of detectron2's loaders
@@ -79,6 +80,8 @@ def default_train(cfg: DictConfig, args: Namespace) -> None:
         ]
     )
     checkpointer.resume_or_load(cfg.train.init_checkpoint, resume=args.resume)
+    if args.resume:
+        keep_config(as_given)
     start_iter = trainer.next_iter
     evaluated = average.model if average else trainer.model
     options = {"max_iter": max_iter, "resume": args.resume, "stop": stop}

@@ -159,7 +159,8 @@ def _check(model: nn.Module, tile_px: int) -> None:
     if not known or not isinstance(model.roi_heads.box_predictor, SoftNMSOutputLayers):
         raise UserError(
             "An export is built of the parts of ACNet: an RPN, a box head of fully connected "
-            f"layers or res5, and Soft-NMS. Received a {type(model).__name__} with other parts; "
+            f"layers or res5, and Soft-NMS. Received a {type(model).__name__} with other parts "
+            f"({type(getattr(model, 'roi_heads', model)).__name__}); "
             "use --engine eager for it."
         )
     if len(model.proposal_generator.in_features) != 1:

@@ -27,6 +27,7 @@ from acnet.export.metadata import (
     FORMAT,
     INPUT_NAMES,
     MOST_BATCH,
+    MOST_TILE_PX,
     OUTPUT_NAMES,
     ExportSettings,
     check_size,
@@ -74,6 +75,7 @@ def export_model(
             "values for --tile or --batch."
         )
     model = instantiate(cfg.model).eval()
+    _check_resized(cfg, tile_px, model.backbone.size_divisibility)
     load_trained_weights(model, weights)
     program = to_program(
         FixedSizeDetector(model, tile_px=tile_px).eval(), tile_px=tile_px, batch=batch
@@ -90,6 +92,18 @@ def export_model(
         versions=dict(versions(_PACKAGES)),
     )
     write_onnx(output, program, metadata_texts(dataclasses.replace(bundle, settings=settings)))
+
+
+def _check_resized(cfg: DictConfig, tile_px: int, divisor: int) -> None:
+    """Refuse tiles that are smaller than what the test set's pictures are resized to."""
+    augmentations = instantiate(cfg.dataloader.test.mapper.augmentations)
+    longest = max((getattr(one, "max_size", 0) for one in augmentations), default=0)
+    if tile_px < longest <= MOST_TILE_PX:  # others have no limit, and are refused one by one
+        fitting = -(-longest // max(divisor, 1)) * max(divisor, 1)
+        raise UserError(
+            "A model whose config resizes pictures sees them whole, in one tile. Received --tile "
+            f"{tile_px} with pictures of up to {longest} pixels; use --tile {fitting}."
+        )
 
 
 def to_program(detector: nn.Module, *, tile_px: int, batch: int) -> ExportedProgram:

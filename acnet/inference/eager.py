@@ -169,6 +169,11 @@ def load_eager_model(
     on_device = resolve_device(device)
     named = _AMP_BY_PRECISION.get(precision)
     amp = cfg.train.amp if named is None else OmegaConf.create(named)
+    if precision == "float16" and on_device.type == "cpu":
+        raise UserError(
+            "float16 needs a GPU, since CPUs compute it slowly. Received --precision float16 on a "
+            "CPU; use auto, bfloat16 or float32."
+        )
     computed = choose_precision(amp, on_device)
     model = instantiate(cfg.model).to(on_device).eval()
     if cfg.train.channels_last:

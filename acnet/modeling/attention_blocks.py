@@ -52,7 +52,7 @@ class StreamlinedInception(nn.Module):
             nn.AvgPool2d(kernel_size=3, stride=1, padding=1, count_include_pad=False),
             _branch(in_channels, [(128, 1, 1)], width, norm),
         )
-        self.out_channels = sum(_scaled(channels, width) for channels in (384, 256, 256, 128))
+        self.out_channels = inception_channels(width)
 
     def forward(self, features: Tensor) -> Tensor:
         """
@@ -88,6 +88,11 @@ def _branch(
         convs.append(conv)
         in_channels = out_channels
     return nn.Sequential(*convs)
+
+
+def inception_channels(width: float) -> int:
+    """Return how many channels `StreamlinedInception` gives."""
+    return sum(_scaled(channels, width) for channels in (384, 256, 256, 128))
 
 
 def _scaled(channels: int, width: float) -> int:

@@ -6,6 +6,7 @@ from detectron2.modeling import BACKBONE_REGISTRY, Backbone
 from detectron2.modeling.backbone import ResNet
 from detectron2.modeling.backbone.resnet import BasicStem
 
+from .attention_blocks import inception_channels
 from .composite_backbone import LEVELS, CompositeResNet, RefinedResNet
 from .dynamic_context_enhancement import DynamicContextEnhancement
 from .mask_aware_multi_attention import ChannelProjection, MaskAwareMultiAttention
@@ -118,7 +119,10 @@ def build_acnet_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> Backbone:
         shortcut=acnet.DCE.ENABLED and acnet.DCE.SHORTCUT,
     )
     if not acnet.MAMA.ENABLED:
-        return ChannelProjection(bottom_up=merged, norm=acnet.PROJECTION_NORM)
+        channels = inception_channels(acnet.MAMA.WIDTH)  # as MAMA would give
+        return ChannelProjection(
+            bottom_up=merged, out_channels=channels, norm=acnet.PROJECTION_NORM
+        )
     return MaskAwareMultiAttention(
         bottom_up=merged,
         width=acnet.MAMA.WIDTH,

@@ -9,6 +9,7 @@ example:
 """
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -16,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this clone
 
 import torch
 
-from acnet.checkpoint.conventions import Naming
+from acnet.checkpoint.conventions import CONVENTIONS_KEY, Naming
 from acnet.checkpoint.imagenet import sort_weights
 from acnet.checkpoint.safe_load import read_checkpoint
 from acnet.errors import UserError
@@ -37,7 +38,9 @@ def resnet_of(weights: dict[str, torch.Tensor], source: str) -> dict[str, torch.
             "Weights of a ResNet are taken out of a detector that has one. Received "
             f"{source}, which has {len(places)}. Give a checkpoint of a single backbone."
         )
-    own = {name.removeprefix(places[0]): value for name, value in weights.items()}
+    # res5 as box head is the last stage of the same ResNet.
+    prefix = re.compile(rf"{re.escape(places[0])}|roi_heads\.(?=res5\.)")
+    own = {prefix.sub("", name, count=1): value for name, value in weights.items()}
     return sort_weights(own, Naming.DETECTRON2)[0]
 
 
@@ -56,12 +59,15 @@ def main() -> None:
     parser = build_parser()
     args = parser.parse_args()
     try:
-        tensors = resnet_of(read_checkpoint(args.source)["model"], args.source)
+        checkpoint = read_checkpoint(args.source)
+        content = {"model": resnet_of(checkpoint["model"], args.source)}
     except UserError as error:
         parser.exit(2, f"extract_resnet: error: {error}\n")
+    if CONVENTIONS_KEY in checkpoint:  # what input they expect
+        content[CONVENTIONS_KEY] = checkpoint[CONVENTIONS_KEY]
     args.output.parent.mkdir(parents=True, exist_ok=True)
     with durable_write(args.output) as temporary:
-        torch.save({"model": tensors}, temporary)
+        torch.save(content, temporary)
 
 
 if __name__ == "__main__":

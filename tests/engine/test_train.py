@@ -116,6 +116,21 @@ def test_a_kill_between_the_last_two_checkpoints_is_made_up_for(
     assert (resumed / "last_checkpoint").read_text() == "model_final.pth"
 
 
+def test_a_resume_that_is_refused_leaves_the_config_alone(tiny_cfg, train, monkeypatch):
+    config = train(tiny_cfg("train.max_iter=2")) / "config.yaml"
+
+    def refuse(*_, **__):
+        raise UserError("other weights")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ACNetCheckpointer, "resume_or_load", refuse)
+        with pytest.raises(UserError):
+            train(tiny_cfg("train.max_iter=4"), resume=True)
+    assert not config.exists()  # this test's trainings write none of their own
+    train(tiny_cfg("train.max_iter=4"), resume=True)
+    assert "max_iter: 4" in config.read_text()
+
+
 def test_a_finished_run_says_so_and_can_be_prolonged(tiny_cfg, train, metrics, caplog):
     folder = train(tiny_cfg())
     best = content(folder, "model_best")

@@ -115,6 +115,14 @@ def test_a_size_for_no_machine_is_refused(tmp_path, small_run):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_tile_below_the_size_to_which_pictures_are_resized_is_refused(tmp_path, small_run):
+    cfg = load_config(small_run.with_name("config.yaml"))
+    voc = load_config("voc07/acnet_r101").dataloader.test.mapper.augmentations
+    cfg.dataloader.test.mapper.augmentations = voc
+    with pytest.raises(UserError, match=r"pictures of up to 1000 pixels; use --tile 1008\."):
+        export_model(cfg, small_run, tmp_path / "m.onnx", tile_px=640, batch=1, name="")
+
+
 def test_what_an_exported_file_has_not_is_refused(exported):
     predictor = Predictor(None, exported(), "cpu")
     assert not predictor.has_saliency

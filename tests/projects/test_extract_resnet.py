@@ -10,6 +10,7 @@ from detectron2.config import instantiate
 
 from acnet.checkpoint import ACNetCheckpointer
 from acnet.config import load_config
+from acnet.errors import WeightsMismatchError
 
 SCRIPT = Path(__file__).resolve().parents[2] / "projects/ACNet/extract_resnet.py"
 
@@ -34,6 +35,20 @@ def test_lead_and_assistant_get_it(tmp_path, monkeypatch):
     for resnet in (dual.lead, dual.assistant):
         for name, value in resnet.state_dict().items():
             torch.testing.assert_close(value, trained[name])
+
+
+def test_the_box_heads_stage_and_the_input_come_along(tmp_path, monkeypatch):
+    model = instantiate(load_config("toy/table1/faster_rcnn_r18_c4").model)
+    ACNetCheckpointer(model, str(tmp_path)).save("model_final")
+    extract(monkeypatch, tmp_path / "model_final.pth", tmp_path / "resnet.pth")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    ACNetCheckpointer(model).load(str(tmp_path / "resnet.pth"))
+    assert model.roi_heads.res5[0].conv1.weight.abs().sum() > 0
+    model.input_format = "RGB"
+    with pytest.raises(WeightsMismatchError, match="input_format"):
+        ACNetCheckpointer(model).load(str(tmp_path / "resnet.pth"))
 
 
 @pytest.mark.parametrize("config", ["toy/pretrained/table2/cb", None])
