@@ -127,5 +127,5 @@ def _launch(cells: Tensor, boxes: Tensor, pooled: Tensor, options: tuple, backwa
     if count:
         grid = (count, rows * columns, triton.cdiv(channels, _BLOCK))
         sizes = (height, width, channels, rows, columns)
-        with torch.cuda.device(cells.device):  # Triton launches on the current one
+        with torch.cuda.device_of(cells):  # Triton launches on the current one
             _pool[grid](cells, boxes, pooled, *sizes, *options, backward=backward, block=_BLOCK)
