@@ -37,6 +37,7 @@ _STRUCTURE = re.compile(
     r"data|dataset|classification|detection|vocdevkit|voc[0-9]*|coco|yolo)s?"
 )
 _SPLIT = re.compile(r"(train|val|test)(?:ing|id|idation)?[0-9]*")
+_TELL_NOTHING = (_SPLIT, _STRUCTURE)
 
 
 def fold_name(name: str) -> str:
@@ -93,8 +94,8 @@ def match_names(written: Iterable[str], names: Iterable[str]) -> MatchedNames:
     A name that is equal, or equal but for its spelling, comes first. For what is left the end of
     the path decides: of the files that nobody else named, the one that shares the most of its last
     folders, if it is the only one, and if no other written name means the same file. One of the
-    two paths must be the whole end of the other, but for folders such as `images`: the photo
-    `p1/1.jpg` of one patient is not `p2/1.jpg` of another.
+    two paths must be the whole end of the other, but for folders such as `images`, and for those in
+    which all of its side lie: the photo `p1/1.jpg` of one patient is not `p2/1.jpg` of another.
 
     Example:
         >>> match_names(["/data/upload/4/a.jpg"], ["train/a.jpg", "train/b.jpg"]).found
@@ -110,11 +111,12 @@ def match_names(written: Iterable[str], names: Iterable[str]) -> MatchedNames:
         if name not in claimed:
             parts = fold_name(name).split("/")
             free[parts[-1]].append((parts, name))
+    above = _folders_of_all(written, names)
     users: dict[str, list[str]] = defaultdict(list)
     for name in written:
         if name not in found and name not in ambiguous:
             best = _longest_end(fold_name(name).split("/"), free)
-            if len(best) == 1 and _is_end(fold_name(name), fold_name(best[0])):
+            if len(best) == 1 and _is_end((name, best[0]), above):
                 users[best[0]].append(name)
             elif len(best) > 1:
                 ambiguous[name] = tuple(best)
@@ -148,27 +150,49 @@ def _longest_end(parts: list[str], free: Mapping[str, list[tuple[list[str], str]
     by_length = defaultdict(list)
     for other, name in free.get(parts[-1], []):
         pairs = zip(reversed(parts), reversed(other), strict=False)
-        shared = itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)
+        shared = itertools.takewhile(_are_equal, pairs)
         by_length[len(list(shared))].append(name)
     return by_length[max(by_length, default=0)]
 
 
-def _is_end(one: str, other: str) -> bool:
-    """Whether one of two folded names ends in the other, but for words that tell nothing."""
-    (parts, splits), (others, other_splits) = map(_telling_parts, (one, other))
+def _folders_of_all(*sides: list[str]) -> list[set[str]]:
+    """Of either side the first folders that all of it lies in, and nothing of the other side.
+
+    Only where both sides have such folders they are roots, rather than those of one patient.
+    """
+    folders = [[fold_name(name).split("/")[:-1] for name in side] for side in sides]
+    every = [{one for parts in side for one in parts} for side in folders]
+    shared = []
+    for side, others in zip(folders, reversed(every), strict=True):
+        pairs = zip(min(side, default=[]), max(side, default=[]), strict=False)
+        first = {one for one, _ in itertools.takewhile(_are_equal, pairs)}
+        shared.append(first - others if len(side) > 1 else set())
+    return shared if all(shared) else [set(), set()]
+
+
+def _are_equal(pair: tuple[str, str]) -> bool:
+    return pair[0] == pair[1]
+
+
+def _is_end(pair: tuple[str, str], above: list[set[str]]) -> bool:
+    """Whether one of two names ends in the other, but for words that tell nothing."""
+    (parts, splits), (others, other_splits) = map(_telling_parts, pair, above)
     length = min(len(parts), len(others))
     is_same_split = not splits or not other_splits or bool(splits & other_splits)
     return is_same_split and parts[-length:] == others[-length:]
 
 
-def _telling_parts(name: str) -> tuple[list[str], set[str]]:
-    """The folders and the file's name without words such as `images`, and the splits named."""
-    *folders, last = _UPLOADS.sub("", name).split("/")
-    kept, splits = [], set()
-    for folder in folders:
-        words = re.split(r"[-_ ]+", folder)
-        splits.update(found[1] for found in map(_SPLIT.fullmatch, words) if found)
-        kept.append(
-            [w for w in words if w and not (_SPLIT.fullmatch(w) or _STRUCTURE.fullmatch(w))]
-        )
-    return [*(" ".join(words) for words in kept if words), last], splits
+def _telling_parts(name: str, above: set[str]) -> tuple[list[str], set[str]]:
+    """The folders and the file's name without words such as `images`, and the splits named.
+
+    Folders in which all lies tell nothing either, but for a split.
+    """
+    *folders, last = fold_name(name).split("/")
+    words_of = [re.split(r"[-_ ]+", folder) for folder in folders]
+    splits = {found[1] for words in words_of for found in map(_SPLIT.fullmatch, words) if found}
+    below = [one for one in _UPLOADS.sub("", fold_name(name)).split("/")[:-1] if one not in above]
+    kept = [
+        [w for w in re.split(r"[-_ ]+", folder) if not any(p.fullmatch(w) for p in _TELL_NOTHING)]
+        for folder in below
+    ]
+    return [*(" ".join(words) for words in kept if any(words)), last], splits

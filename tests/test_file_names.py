@@ -74,6 +74,23 @@ def test_other_folders_on_both_sides_are_other_photos(written, there, is_found):
     assert match_names([written], [there]).found == ({written: there} if is_found else {})
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        *(("/home/alice/project/{}.jpg", "acne_photos/{}.jpg"), ("frames/{}.jpg", "gt/{}.jpg")),
+        ("/content/acne/train/{}.jpg", "/kaggle/input/acne/train/{}.jpg"),
+        ("C:\\Users\\bob\\faces\\{}.jpg", "frames/{}.jpg"),
+    ],
+)
+def test_folders_in_which_a_whole_side_lies_are_no_other_photos(one, other):
+    written, names = ([path.format(number) for number in range(4)] for path in (one, other))
+    assert match_names(written, names).found == dict(zip(written, names, strict=True))
+    # Not where the folder is one of several on the other side.
+    assert match_names(["p1/1.jpg", "p1/3.jpg"], ["x/p1/1.jpg", "x/p2/3.jpg"]).found == {
+        "p1/1.jpg": "x/p1/1.jpg"
+    }
+
+
 def test_deep_folders_cost_little():
     deep = "x/" * 1990
     names = [f"{number}/{deep}a.jpg" for number in range(200)]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from acnet.cli.data import add_source_arguments, open_given_results, open_given_source
 from acnet.cli.main import add_command, path, set_up_logging, share
-from acnet.errors import UserError, printable
+from acnet.errors import UnreadableFileError, UserError, printable
 
 if TYPE_CHECKING:
     from acnet.data.clean import ClassMap
@@ -72,7 +72,12 @@ def run(args: argparse.Namespace) -> int:
 
     _check_output(args.output)
     source = _open(args)
-    photos = {n: read_fitted(n, source) for names in source.splits.values() for n in names}
+    photos = {}
+    for name in dict.fromkeys(name for names in source.splits.values() for name in names):
+        try:
+            photos[name] = read_fitted(name, source)
+        except (FileNotFoundError, UnreadableFileError) as error:
+            logger.warning("%s is left out: %s", name, error)
     found = {name for photo in photos.values() for name in photo.names}
     classes = choose_classes(source.class_names, found, format_name=source.format)
     records = _clean_all(photos, classes, source)

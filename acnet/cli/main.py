@@ -119,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout = None
         return EXIT_USER_ERROR
     except FileNotFoundError as error:
-        return _complain(f"{error}. Correct the path.")
+        return _complain(f"{error}. Correct the path." if error.filename else f"{error}.")
     except OSError as error:  # no space, no permission, a name too long, ...
         return _complain(f"{error}. Choose another place, or make room there.")
     except ModuleNotFoundError as error:

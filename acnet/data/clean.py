@@ -197,6 +197,7 @@ def _size_notes(annotated: Annotated) -> list[Note]:
 SCALED = "boxes scaled from the size that the annotation states"
 TURNED = "boxes turned as the photo's EXIF orientation says"
 MISPLACED = "object dropped: placed in a photo of another shape"
+NEAR_PX, NEAR = 16, 0.05  # that a lossless crop or turn of a JPEG takes off, of a side
 # ACNE04's boxes are right where the sizes in its files are wrong.
 OF_DECODED_SIZE = ("acne04", "acne04_v2")
 
@@ -221,6 +222,12 @@ def read_fitted(file_name: str, source: Source) -> Annotated:
     ):
         scale = np.array([width, height]) / stated[::-1]
         boxes_xyxy, kind = photo.boxes_xyxy * np.tile(scale, 2), SCALED
+    # A tool that exchanged the sides, or cut a few pixels off, may well have drawn on this picture.
+    far = [abs(one - other) for one, other in zip(stated, (height, width), strict=True)]
+    is_near = max(far) <= NEAR_PX and far[0] <= NEAR * height and far[1] <= NEAR * width
+    inside = (photo.boxes_xyxy >= -1) & (photo.boxes_xyxy <= np.array([width, height] * 2) + 1)
+    if boxes_xyxy is None and (is_near or stated == (width, height)) and inside.all():
+        return photo  # and its other size is noted
     detail = f"{stated[1]}x{stated[0]} stated, {width}x{height} decoded"
     if boxes_xyxy is not None:
         notes = (*photo.notes, Note(kind, file_name, detail))

@@ -210,7 +210,8 @@ def _check_replaced(source: Source, imported: ImportedSet, new_copies: Collectio
     if others:
         raise UserError(
             f"An import replaces only files of its own. Received {layout.folder}, which holds "
-            f"{others[0]} of another origin. Choose another folder."
+            f"{others[0]} of another origin. Choose another folder, or remove the file if an "
+            "earlier import wrote it."
         )
 
 

@@ -132,7 +132,8 @@ def earlier_manifest(layout: PreparedLayout) -> dict[str, Any] | None:
     except (FileNotFoundError, ValueError, RecursionError):
         return None
     is_ours = _is_manifest(manifest) and (
-        manifest == {"complete": False} or {"image_root", "splits"} <= manifest.keys()
+        manifest == {"complete": False}
+        or ("image_root" in manifest and not manifest.keys().isdisjoint({"splits", "dropped"}))
     )
     return manifest if is_ours else None
 

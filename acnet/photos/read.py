@@ -274,7 +274,8 @@ def _further_pages(image: Image.Image) -> Iterator[Image.Image]:
 def _sizes_beneath(image: Image.Image) -> list[tuple[int, int]]:
     """Read the sizes of pictures that a TIFF has beneath its first page."""
     places, sizes = image.tag_v2.get(TIFF_SUB_PICTURES, ()), []
-    with contextlib.suppress(*BROKEN, TypeError):  # the first may be whole
+    # The first may be whole.
+    with contextlib.suppress(*BROKEN, TypeError, LookupError, OverflowError):
         image.fp.seek(0)
         head = image.fp.read(TIFF_HEAD_BYTES)
         head = head if head[2] == BIG_TIFF else head[: TIFF_HEAD_BYTES // 2]

@@ -223,6 +223,13 @@
     else tell("All photos are accepted: write the data set.");
   }
 
+  // The second click of two would take back what the first accepts.
+  function again(event) {
+    if (event.detail > 1) return;
+    if (photo.accepted) change(() => { photo.accepted = false; });
+    else accept();
+  }
+
   function tell(text) {
     element("told").hidden = !text;
     element("told").textContent = text;
@@ -390,6 +397,7 @@
     "+": () => zoom(1.5), "-": () => zoom(1 / 1.5), 0: whole,
   };
   document.addEventListener("keydown", (event) => {
+    if (event.repeat && event.key === "Enter") event.preventDefault(); // a held key accepts one photo
     const control = event.ctrlKey || event.metaKey;
     const on = event.target.closest("button, select, summary, a");
     if (!photo || drag || event.altKey || on?.matches("select") || (on && event.key === "Enter")) return;
@@ -403,14 +411,14 @@
     }
     if (!action) return;
     event.preventDefault();
-    if (!event.repeat || arrow || "+-".includes(event.key)) action(); // a held key accepts one photo
+    if (!event.repeat || arrow || "+-".includes(event.key)) action();
   });
 
   const BUTTONS = {
-    previous: () => step(-1), next: () => step(1), accept: () => (photo.accepted ? change(() => { photo.accepted = false; }) : accept()), write, add, take, remove, undo: KEYS.u, redo: KEYS.r,
+    previous: () => step(-1), next: () => step(1), accept: again, write, add, take, remove, undo: KEYS.u, redo: KEYS.r,
     smaller: KEYS["-"], larger: KEYS["+"], whole,
   };
-  for (const [id, action] of Object.entries(BUTTONS)) element(id).addEventListener("click", () => photo && action());
+  for (const [id, action] of Object.entries(BUTTONS)) element(id).addEventListener("click", (event) => photo && action(event));
   which.addEventListener("change", () => show(Number(which.value)));
   classes.addEventListener("change", () => {
     const box = photo?.boxes[selected];

@@ -120,7 +120,8 @@ def fitted(tmp_path, stated_hw, tag=1, hw=(32, 64), format_name="fake"):
     [
         *(((32, 64), [4, 8, 10, 28]), (None, [4, 8, 10, 28]), ((0, 0), [4, 8, 10, 28])),
         *(((64, 128), [2, 4, 5, 14]), ((16, 32), [8, 16, 20, 56])),
-        *(((64, 32), []), ((32, 80), []), ((31, 70), [])),
+        *(((32, 80), []), ((31, 70), [])),
+        *(((64, 32), [4, 8, 10, 28]), ((33, 62), [4, 8, 10, 28])),  # and all boxes are inside
     ],
 )
 def test_boxes_of_another_size_are_scaled_or_lost(tmp_path, stated_hw, expected):

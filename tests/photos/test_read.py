@@ -191,6 +191,13 @@ def test_a_photo_beneath_its_preview_is_missed(tmp_path, page, beneath, is_taken
         read_photo(path)
 
 
+@pytest.mark.parametrize("place", [8, 10**6])  # in the pixels, and behind the end
+def test_what_is_no_picture_beneath_does_no_harm(tmp_path, place):
+    path = tmp_path / "a.tif"
+    Image.new("L", (64, 48)).save(path, tiffinfo={330: place})
+    assert read_size(path) == (48, 64)
+
+
 @pytest.mark.parametrize("suffix", [".tif", ".gif", ".webp", ".png", ".avif"])
 def test_further_pictures_of_a_file_are_told(tmp_path, suffix):
     photos = [Image.fromarray(pixels) for pixels in (noise(40, 40), noise(40, 40)[::-1])]

@@ -5,6 +5,7 @@ Pictures and labels are apart, either way round (`images/train` and `labels/trai
 the names of the classes and says where the splits are; without one the folders decide.
 """
 
+import collections
 import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -58,7 +59,7 @@ class YoloSource(Source):
             text = read_text(member(self.label_root, self.label_of[file_name]))
         elif file_name in self.may_be_of:
             raise FileNotFoundError(
-                f"no label file fits this photo, and {self.may_be_of[file_name]} fits none"
+                f"no label file fits {file_name}, and {self.may_be_of[file_name]} fits no photo"
             )
         else:
             notes.append(Note(NO_LABEL, file_name))
@@ -133,19 +134,22 @@ def _may_be_of(
     pictures: Iterable[str], root: Path, free: Iterable[str], numbers: Mapping[str, int]
 ) -> dict[str, str]:
     """Give pictures without a label a file of their split that has boxes and fits no picture."""
-    with_boxes: dict[str | None, str] = {}
+    unlabelled, with_boxes = collections.defaultdict(list), collections.defaultdict(list)
+    for name in pictures:
+        unlabelled[split_folder(name)].append(name)
     for name in free:
-        if split_folder(name) not in with_boxes:
+        if PurePosixPath(name).parts[0].lower() != "runs":  # of Ultralytics' predictions
             with contextlib.suppress(UnreadableFileError, FileNotFoundError):
                 if parse_label(read_text(member(root, name)), number_of_name=numbers).classes:
-                    with_boxes[split_folder(name)] = name
-    anywhere = next(iter(with_boxes.values()), None)
-    found = {
-        name: with_boxes.get(split, with_boxes.get(None)) if split else anywhere
-        for name in pictures
-        for split in [split_folder(name)]
-    }
-    return {name: label for name, label in found.items() if label}
+                    with_boxes[split_folder(name)].append(name)
+    found = {}
+    for split, names in unlabelled.items():
+        others = [None] if split else [one for one in with_boxes if one]
+        labels = [label for one in (split, *others) for label in with_boxes.get(one, ())]
+        # A stray file says nothing of many pictures, as those of bare skin that have none.
+        if 2 * len(labels) >= len(names):
+            found |= dict.fromkeys(names, labels[0])
+    return found
 
 
 def _pair(pictures: Sequence[str], labels: Sequence[str], *, apart: bool) -> dict[str, str]:

@@ -83,10 +83,18 @@ def test_where_a_label_fits_no_picture_one_without_a_label_is_no_clear_skin(
     source = open_yolo(tmp_path)
     assert source.read("a.jpg").names == ("0",)
     if is_lost:
-        with pytest.raises(FileNotFoundError, match=rf"fits this photo, and {label} fits none"):
+        with pytest.raises(FileNotFoundError, match=rf"fits {image}, and {label} fits no photo"):
             source.read(image)
     else:
         assert source.read(image).names == ()
+
+
+@pytest.mark.parametrize("stray", ["labels/stray.txt", "runs/detect/labels/a.txt"])
+def test_a_stray_label_says_nothing_of_pictures_of_bare_skin(tmp_path, stray):
+    bare = [f"images/{number}.jpg" for number in range(1 if stray[0] == "r" else 4)]
+    put(tmp_path, "images/a.jpg", "labels/a.txt", stray, *bare)
+    source = open_yolo(tmp_path)
+    assert [source.read(name).names for name in bare] == [()] * len(bare)
 
 
 @pytest.mark.parametrize(
