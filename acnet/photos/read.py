@@ -40,6 +40,7 @@ FORMATS = (
 )
 HEIF_SUFFIXES = (".heic", ".heif", ".hif")
 HEIF_HEAD = re.compile(rb"....ftyp(hei|hev|mif1|msf1)", re.DOTALL)  # perhaps in a .jpg
+JPEG_HEAD = b"\xff\xd8\xff"
 HEIF_REMEDY = "Install pillow-heif (`pip install pillow-heif`), or save the photo as JPEG."
 RAW_REMEDY = "Export the photo as JPEG or TIFF from the camera's program."
 TIFF_SUBFILE_TYPE, TIFF_REDUCED, TIFF_DNG_VERSION = 254, 1, 50706
@@ -203,6 +204,15 @@ def read_bgr(path: str | os.PathLike, content: bytes | None = None) -> np.ndarra
                 return np.ascontiguousarray(turned(image_bgr, orientation(image)))
         image = upright(image)
         return _bgr(to_rgb(image) if decode.is_deep_grey(image) else image.convert("RGB"))
+
+
+def holds_deep_grey(path: str | os.PathLike, content: bytes | None = None) -> bool:
+    """Tell whether a file holds grey of more than 8 bits, which JPEGs never do."""
+    with io.BytesIO(content) if content is not None else Path(path).open("rb") as file:
+        if file.read(len(JPEG_HEAD)) == JPEG_HEAD:
+            return False
+    with open_image(path, content) as image:
+        return decode.is_deep_grey(image)
 
 
 def _bgr(image: Image.Image) -> np.ndarray:

@@ -15,8 +15,7 @@ from detectron2.data.detection_utils import convert_PIL_to_numpy
 from PIL import Image
 
 from acnet.errors import UnreadableFileError
-from acnet.photos.decode import is_deep_grey
-from acnet.photos.read import open_image, read_bgr
+from acnet.photos.read import holds_deep_grey, read_bgr
 
 # The key of a virtual tile's record that says where its photo is; its `file_name` does not exist.
 PHOTO_KEY = "photo_path"
@@ -77,8 +76,8 @@ class TileMapper(DatasetMapper):
 
 def _is_deep_grey(path: str) -> bool:
     """Tell whether detectron2 would take a picture for white."""
-    with contextlib.suppress(OSError, UnreadableFileError), open_image(path) as image:
-        return is_deep_grey(image)
+    with contextlib.suppress(OSError, UnreadableFileError):
+        return holds_deep_grey(path)
     return False  # so that detectron2 tells what is wrong
 
 

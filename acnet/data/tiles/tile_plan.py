@@ -23,9 +23,8 @@ from acnet.data.readers.safe_files import member
 from acnet.data.records import ImageRecord, TileRecord, pick_flags
 from acnet.errors import UnreadableFileError, UserError
 from acnet.files import write_text
-from acnet.photos.decode import is_deep_grey
 from acnet.photos.grid import tile_starts
-from acnet.photos.read import open_image, read_bgr
+from acnet.photos.read import holds_deep_grey, read_bgr
 
 # Of zlib. NOT IN PAPER: files are 6 % larger than by Pillow's default, in an eighth of its time
 # (docs/lab/performance_data.md).
@@ -295,8 +294,7 @@ def cut_photo(
         return CutPhoto(photo.file_name, sha256, {})
     (tile_root / photo.file_name).parent.mkdir(parents=True, exist_ok=True)
     sizes = {}
-    with open_image(source, content) as image:
-        is_kept = photo.is_whole and not is_deep_grey(image)
+    is_kept = photo.is_whole and not holds_deep_grey(source, content)
     for tile in photo.tiles:
         data = content if is_kept else _encode(image_bgr, tile, options)
         # Not by a temporary file, which takes as long again: a half tile is in no journal, and
