@@ -111,15 +111,15 @@ def match_names(written: Iterable[str], names: Iterable[str]) -> MatchedNames:
         if name not in claimed:
             parts = fold_name(name).split("/")
             free[parts[-1]].append((parts, name))
-    above = _folders_of_all(written, names)
+    left = [name for name in written if name not in found and name not in ambiguous]
+    above = _folders_of_all(written, names) if left else []
     users: dict[str, list[str]] = defaultdict(list)
-    for name in written:
-        if name not in found and name not in ambiguous:
-            best = _longest_end(fold_name(name).split("/"), free)
-            if len(best) == 1 and _is_end((name, best[0]), above):
-                users[best[0]].append(name)
-            elif len(best) > 1:
-                ambiguous[name] = tuple(best)
+    for name in left:
+        best = _longest_end(fold_name(name).split("/"), free)
+        if len(best) == 1 and _is_end((name, best[0]), above):
+            users[best[0]].append(name)
+        elif len(best) > 1:
+            ambiguous[name] = tuple(best)
     for there, claims in users.items():
         if len(claims) == 1:
             found[claims[0]] = there
@@ -187,12 +187,11 @@ def _telling_parts(name: str, above: set[str]) -> tuple[list[str], set[str]]:
 
     Folders in which all lies tell nothing either, but for a split.
     """
-    *folders, last = fold_name(name).split("/")
-    words_of = [re.split(r"[-_ ]+", folder) for folder in folders]
-    splits = {found[1] for words in words_of for found in map(_SPLIT.fullmatch, words) if found}
-    below = [one for one in _UPLOADS.sub("", fold_name(name)).split("/")[:-1] if one not in above]
-    kept = [
-        [w for w in re.split(r"[-_ ]+", folder) if not any(p.fullmatch(w) for p in _TELL_NOTHING)]
-        for folder in below
-    ]
+    *folders, last = _UPLOADS.sub("", fold_name(name)).split("/")
+    kept, splits = [], set()
+    for folder in folders:
+        words = re.split(r"[-_ ]+", folder)
+        splits.update(found[1] for found in map(_SPLIT.fullmatch, words) if found)
+        if folder not in above:
+            kept.append([w for w in words if not any(p.fullmatch(w) for p in _TELL_NOTHING)])
     return [*(" ".join(words) for words in kept if any(words)), last], splits

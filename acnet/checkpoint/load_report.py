@@ -179,10 +179,10 @@ def _plan_imagenet(
     source: str,
 ) -> LoadPlan:
     author, note = checkpoint.pop("__author__", None), ""
-    stored = checkpoint.pop(CONVENTIONS_KEY, None)
-    conventions = conventions_of_file(naming, author)
-    if stored is not None:  # taken out of a detector of ours
-        conventions = read_conventions(stored, source)
+    if CONVENTIONS_KEY in checkpoint:  # taken out of a detector of ours
+        conventions = read_conventions(checkpoint.pop(CONVENTIONS_KEY), source)
+    else:
+        conventions = conventions_of_file(naming, author)
     if conventions is None:
         note = (
             f"cannot tell from detectron2's names and the author {author!r} what input these "

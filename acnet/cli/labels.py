@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from acnet.cli.data import add_source_arguments, open_given_results, open_given_source
 from acnet.cli.main import add_command, path, set_up_logging, share
-from acnet.errors import UnreadableFileError, UserError, printable
+from acnet.errors import UserError, printable
 
 if TYPE_CHECKING:
     from acnet.data.clean import ClassMap
@@ -67,17 +67,12 @@ def run(args: argparse.Namespace) -> int:
         UserError: The source cannot be read, or the folder holds something already.
     """
     set_up_logging(logging.WARNING)
-    from acnet.data.clean import choose_classes, read_fitted
+    from acnet.data.clean import choose_classes, read_usable
     from acnet.data.writers import WRITERS, copy_place, without_crowds
 
     _check_output(args.output)
     source = _open(args)
-    photos = {}
-    for name in dict.fromkeys(name for names in source.splits.values() for name in names):
-        try:
-            photos[name] = read_fitted(name, source)
-        except (FileNotFoundError, UnreadableFileError) as error:
-            logger.warning("%s is left out: %s", name, error)
+    photos = read_usable(source)
     found = {name for photo in photos.values() for name in photo.names}
     classes = choose_classes(source.class_names, found, format_name=source.format)
     records = _clean_all(photos, classes, source)

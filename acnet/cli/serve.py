@@ -168,7 +168,7 @@ def run_review(args: argparse.Namespace) -> int:
     _serve(review, args)
     if not review.is_written:
         told = f"No photo is accepted yet; the changes are kept in {args.output}."
-        sys.stdout.write(printable(review.write() if review.has_accepted() else told) + "\n")
+        sys.stdout.write(printable(review.write() if review.accepted() else told) + "\n")
     return 0
 
 

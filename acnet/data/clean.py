@@ -4,6 +4,7 @@ Each difference gets a note, and one bad file does not hide others.
 """
 
 import collections
+import logging
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,8 @@ from acnet.data.records import Annotated, ImageRecord, Note, pick_flags
 from acnet.errors import UnreadableFileError, UserError
 from acnet.photos.decode import orientation
 from acnet.photos.read import SIDEWAYS, open_image
+
+logger = logging.getLogger(__name__)
 
 CLIPPED = "box clipped to the photo"
 DEGENERATE = "box dropped: no area"
@@ -238,6 +241,27 @@ def read_fitted(file_name: str, source: Source) -> Annotated:
     return Annotated(
         **left, names=(), boxes_xyxy=np.zeros((0, 4)), notes=notes, lost=photo.lost + lost
     )
+
+
+def read_usable(source: Source) -> dict[str, Annotated]:
+    """Read the photos of all splits, each once, by name; what cannot be read is left out and told.
+
+    Raises:
+        UserError: None can be read.
+    """
+    listed = dict.fromkeys(name for names in source.splits.values() for name in names)
+    read = {}
+    for name in listed:
+        try:
+            read[name] = read_fitted(name, source)
+        except (UnreadableFileError, FileNotFoundError) as error:
+            logger.warning("%s is left out: %s", name, error)
+    if not read:
+        raise UserError(
+            f"Boxes need photos. Received {len(listed)} that are listed, of which none can be read "
+            f"in {source.image_root}. Say where they are by --image-root."
+        )
+    return read
 
 
 def _turned(boxes: np.ndarray, stored_hw: tuple[int, int], tag: int) -> np.ndarray | None:

@@ -7,7 +7,6 @@ itself is written of the accepted photos, by the import, when the page asks for 
 import functools
 import itertools
 import json
-import logging
 import math
 import re
 import threading
@@ -19,21 +18,19 @@ from typing import Any
 
 import numpy as np
 
-from acnet.data.clean import ClassMap, choose_classes, clean_boxes, read_fitted
+from acnet.data.clean import ClassMap, choose_classes, clean_boxes, read_usable
 from acnet.data.import_set import ImportOptions, check_apart, claim, import_set
 from acnet.data.prepared_set import ACNE_CLASSES, PreparedLayout
 from acnet.data.readers.coco_set import ResultsSource
 from acnet.data.readers.safe_files import member, read_json
 from acnet.data.readers.source import Source
 from acnet.data.records import Annotated
-from acnet.errors import UnreadableFileError, UserError, shown
+from acnet.errors import UserError, shown
 from acnet.files import write_json
 from acnet.photos.decode import in_srgb
 from acnet.photos.draw import encode_picture, limited
 from acnet.photos.page import scripted_page
 from acnet.photos.read import read_photo_file
-
-logger = logging.getLogger(__name__)
 
 PROGRESS = "review.json"  # in the prepared set's folder
 SUGGESTED_FROM = 1 / 3  # of the score that counts: lower detections are not shown
@@ -81,7 +78,7 @@ class Review:
         self._layout = PreparedLayout.of_folder(output)
         self._progress = self._layout.folder / PROGRESS
         check_apart(source, self._layout)
-        read = self._read_all()
+        read = read_usable(source).values()
         found = {name for photo in read for name in photo.names}
         declared = source.class_names or sorted(filter(None, found)) or ACNE_CLASSES
         classes = choose_classes(declared, found, format_name=source.format)
@@ -96,21 +93,7 @@ class Review:
             photo["revision"] = next(self._revisions)
         self._lock, self._writing, self._drawing = (threading.Lock() for _ in range(3))
         self._picture = functools.lru_cache(maxsize=4)(self._draw)
-        self.is_written = not self._accepted()
-
-    def _read_all(self) -> list[Annotated]:
-        read, listed = [], {name for names in self._source.splits.values() for name in names}
-        for name in sorted(listed):
-            try:
-                read.append(read_fitted(name, self._source))
-            except (UnreadableFileError, FileNotFoundError) as error:
-                logger.warning("%s is left out: %s", name, error)
-        if not read:
-            raise UserError(
-                f"A review needs photos. Received {len(listed)} that are listed, of which none can "
-                f"be read in {self._source.image_root}. Say where they are by --image-root."
-            )
-        return read
+        self.is_written = not self.accepted()
 
     def _photo(self, annotated: Annotated, classes: ClassMap) -> dict[str, Any]:
         boxes, uncertain = [], 0.0
@@ -284,11 +267,8 @@ class Review:
                 "another one has written or removed since. End both, and start one."
             )
 
-    def has_accepted(self) -> bool:
-        """Tell whether there is a photo to write a set of."""
-        return bool(self._accepted())
-
-    def _accepted(self) -> dict[str, dict]:
+    def accepted(self) -> dict[str, dict]:
+        """Return the photos of which a set is written, by name."""
         return {name: photo for name, photo in self._photos.items() if photo["accepted"]}
 
     def write(self) -> str:
@@ -300,7 +280,7 @@ class Review:
         with self._writing:
             with self._lock:
                 self._check_alone()
-                photos = {name: dict(photo) for name, photo in self._accepted().items()}
+                photos = {name: dict(photo) for name, photo in self.accepted().items()}
                 self.is_written = True
             try:
                 return self._import(photos)

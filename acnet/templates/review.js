@@ -224,7 +224,7 @@
   }
 
   // The second click of two would take back what the first accepts.
-  function again(event) {
+  function toggleAccepted(event) {
     if (event.detail > 1) return;
     if (photo.accepted) change(() => { photo.accepted = false; });
     else accept();
@@ -415,7 +415,7 @@
   });
 
   const BUTTONS = {
-    previous: () => step(-1), next: () => step(1), accept: again, write, add, take, remove, undo: KEYS.u, redo: KEYS.r,
+    previous: () => step(-1), next: () => step(1), accept: toggleAccepted, write, add, take, remove, undo: KEYS.u, redo: KEYS.r,
     smaller: KEYS["-"], larger: KEYS["+"], whole,
   };
   for (const [id, action] of Object.entries(BUTTONS)) element(id).addEventListener("click", (event) => photo && action(event));

@@ -42,8 +42,7 @@ def parse_label(
 
     A line of five numbers is a box; a sixth is a score, which is left out, as are the keypoints
     that `data.yaml` may tell of. An odd number from seven on is a class and the corners of a
-    polygon, whose box is taken. The class may be written by its name,
-    if that is no number.
+    polygon, whose box is taken. The class may be written by its name, if that is no number.
     """
     return _parse_boxes(text) or _parse_lines(text, has_keypoints, number_of_name)
 
