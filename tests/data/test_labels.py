@@ -171,6 +171,18 @@ def test_found_boxes_are_checked_imported_and_taken_from_a_score(results, tmp_pa
     assert "is there already; name another folder" in capsys.readouterr().err
 
 
+def test_unreadable_photos_are_left_out_unless_it_is_all(annotated, tmp_path, capsys, caplog):
+    path, _ = annotated
+    (path.parent / "a.png").write_bytes(b"no photo")
+    assert main(["labels", str(path), "--as", "yolo", "--output", str(tmp_path / "some")]) == 0
+    assert "a.png is left out" in caplog.text
+    assert "20 boxes of 1 photos" in capsys.readouterr().out
+    (path.parent / "more" / "b.jpg").write_bytes(b"no photo")
+    assert main(["labels", str(path), "--as", "yolo", "--output", str(tmp_path / "none")]) == 2
+    assert "none can be read" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
 def test_what_cannot_be_written_is_told(annotated, tmp_path, capsys, caplog):
     content = json.loads(annotated[0].read_text())
     content["categories"][0]["name"] = "pap\x01ule"
